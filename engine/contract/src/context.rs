@@ -1,0 +1,40 @@
+//! What a running stage may say and ask: progress, log lines, and whether to stop.
+
+/// How far a task has come.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all, 0 if unknown.
+    pub total: u64,
+    /// What is counted, such as `bytes` or `steps`.
+    pub unit: String,
+    /// A short remark, such as `epoch 7/10, val dice 0.81`.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// The engine's side of a running stage.
+pub trait Context: Sync {
+    /// Tells how far the task has come. Cheap; the receiver thins it out.
+    fn progress(&self, progress: Progress);
+
+    /// Adds a line to the stage's kept log.
+    fn log(&self, line: &str);
+
+    /// Whether the run wants this task to stop; long loops ask now and then and end with a failure.
+    fn cancelled(&self) -> bool;
+}
+
+/// Hears nothing and never cancels; for tests.
+pub struct Silent;
+
+impl Context for Silent {
+    fn progress(&self, _: Progress) {}
+
+    fn log(&self, _: &str) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,230 @@
+//! What a stage kind declares: name, version, ports, parameters and promises.
+//!
+//! Declarations are data, so that every pipeline can be planned, checked, drawn and documented on a machine
+//! that cannot run it. They say nothing about how a kind works.
+
+use crate::Value;
+
+/// Code that does one thing, as the engine sees it.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// `topic/verb` or `topic/noun`, as written after `uses:`.
+    pub name: &'static str,
+    /// Raised when the same task may give other bytes; enters the action key.
+    pub version: u32,
+    /// One sentence for `pipe stages` and the reference.
+    pub about: &'static str,
+    /// Input ports.
+    pub inputs: Vec<Input>,
+    /// Output ports.
+    pub outputs: Vec<Output>,
+    /// Parameters (`with:`).
+    pub params: Vec<Param>,
+    /// Axes whose coordinate this kind reads ([`crate::Task::at`]); they must be axes of the stage and enter the key.
+    pub axes: Vec<&'static str>,
+    /// Where it runs.
+    pub runs: Runs,
+    /// Has a seed, which enters the key.
+    pub random: bool,
+    /// Draws the `simulated` stamp: whether a run is simulated then enters the key.
+    pub stamped: bool,
+    /// Uses the network; only such a kind may have `credential:` or `retry:`, and it takes one `net`.
+    pub network: bool,
+    /// Keeps a checkpoint folder that survives kills ([`crate::Task::checkpoint`]).
+    pub checkpoint: bool,
+    /// Causes of a missing cell that it can report ([`crate::Ended::Absent`]), such as `not-found`.
+    pub absences: Vec<&'static str>,
+    /// How well a second run agrees with the first.
+    pub repro: Repro,
+}
+
+/// Where a kind runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// On a thread of the engine: pure and light.
+    Thread,
+    /// In a worker process of its own for every task (training).
+    ProcessFresh,
+    /// In a worker process that is kept for the next task (prediction).
+    ProcessReusable,
+}
+
+/// How well a second run of the same task agrees with the first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Repro {
+    /// The same bytes, everywhere.
+    Exact,
+    /// The same bytes on the same instruction set and device; elsewhere numbers agree to this tolerance.
+    Within(f64),
+}
+
+/// An input port.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name in `in:`.
+    pub name: &'static str,
+    /// Artifact types it reads, such as `labels`; empty reads anything.
+    pub types: Vec<&'static str>,
+    /// One artifact, or a gather.
+    pub arity: Arity,
+    /// May be left unset, or read a stage that the profile removed.
+    pub optional: bool,
+    /// What it is, with shapes and units.
+    pub about: &'static str,
+}
+
+/// How many artifacts a port takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Exactly one.
+    One,
+    /// A list of (coordinates, artifact); a single reference is a list of one.
+    Many,
+}
+
+/// An output port.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name after the dot in `$stage.port`.
+    pub name: &'static str,
+    /// The artifact type, such as `labels`.
+    pub artifact: &'static str,
+    /// File or folder.
+    pub form: Form,
+    /// What it is, with shapes and units.
+    pub about: &'static str,
+}
+
+/// File or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A file that is never empty.
+    File,
+    /// A folder with at least one file.
+    Folder,
+}
+
+/// A parameter.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its name in `with:`.
+    pub name: &'static str,
+    /// Its type and range.
+    pub of: Type,
+    /// The value when it is not given; `None` means it must be.
+    pub default: Option<Value>,
+    /// For a parameter added after the first release: the value at which it is left out of the key.
+    pub neutral: Option<Value>,
+    /// What it does, with units.
+    pub about: &'static str,
+}
+
+/// The type of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Type {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number in a closed range.
+    Int(i64, i64),
+    /// A number in a closed range; whole numbers are taken too.
+    Float(f64, f64),
+    /// Any text (numbers and booleans are taken as written).
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list.
+    List(Box<Type>),
+    /// A map from text.
+    Map(Box<Type>),
+    /// Anything.
+    Any,
+}
+
+impl Kind {
+    /// A kind that runs on a thread, is exact, and has no ports or parameters yet.
+    pub fn new(name: &'static str, version: u32, about: &'static str) -> Self {
+        Self {
+            name,
+            version,
+            about,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            params: Vec::new(),
+            axes: Vec::new(),
+            runs: Runs::Thread,
+            random: false,
+            stamped: false,
+            network: false,
+            checkpoint: false,
+            absences: Vec::new(),
+            repro: Repro::Exact,
+        }
+    }
+
+    /// Adds a required input of one artifact.
+    #[must_use]
+    pub fn input(self, name: &'static str, types: &[&'static str], about: &'static str) -> Self {
+        self.port(name, types, Arity::One, false, about)
+    }
+
+    /// Adds a required input that gathers.
+    #[must_use]
+    pub fn gather(self, name: &'static str, types: &[&'static str], about: &'static str) -> Self {
+        self.port(name, types, Arity::Many, false, about)
+    }
+
+    /// Adds an input of any arity, required or optional.
+    #[must_use]
+    pub fn port(
+        mut self,
+        name: &'static str,
+        types: &[&'static str],
+        arity: Arity,
+        optional: bool,
+        about: &'static str,
+    ) -> Self {
+        self.inputs.push(Input { name, types: types.to_vec(), arity, optional, about });
+        self
+    }
+
+    /// Adds an output file.
+    #[must_use]
+    pub fn file(self, name: &'static str, artifact: &'static str, about: &'static str) -> Self {
+        self.output(name, artifact, Form::File, about)
+    }
+
+    /// Adds an output folder.
+    #[must_use]
+    pub fn folder(self, name: &'static str, artifact: &'static str, about: &'static str) -> Self {
+        self.output(name, artifact, Form::Folder, about)
+    }
+
+    fn output(mut self, name: &'static str, artifact: &'static str, form: Form, about: &'static str) -> Self {
+        self.outputs.push(Output { name, artifact, form, about });
+        self
+    }
+
+    /// Adds a parameter that must be given.
+    #[must_use]
+    pub fn required(mut self, name: &'static str, of: Type, about: &'static str) -> Self {
+        self.params.push(Param { name, of, default: None, neutral: None, about });
+        self
+    }
+
+    /// Adds a parameter with a default.
+    #[must_use]
+    pub fn param(mut self, name: &'static str, of: Type, default: Value, about: &'static str) -> Self {
+        self.params.push(Param { name, of, default: Some(default), neutral: None, about });
+        self
+    }
+
+    /// The output port of this name.
+    pub fn output_named(&self, name: &str) -> Option<&Output> {
+        self.outputs.iter().find(|output| output.name == name)
+    }
+
+    /// The input port of this name.
+    pub fn input_named(&self, name: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.name == name)
+    }
+}

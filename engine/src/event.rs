@@ -1,0 +1,97 @@
+//! What a run tells, in the order it happens. The engine is silent; `cli` makes lines, bars and JSON from these.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pipe_contract::{Failure, Progress};
+use serde::Serialize;
+
+use crate::ids::InstanceId;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run begins.
+    Began {
+        /// The run's id, also the name of its folder.
+        run: String,
+        /// How many instances are in it.
+        instances: usize,
+    },
+    /// An instance starts to work (it is not a hit). Again after a retry.
+    Started {
+        /// Which.
+        id: InstanceId,
+        /// Its label.
+        label: String,
+        /// Why it is not a hit, in words.
+        why: String,
+        /// From 1.
+        attempt: u32,
+        /// Where its log is written.
+        log: PathBuf,
+    },
+    /// News of a running instance.
+    Progressed {
+        /// Which.
+        id: InstanceId,
+        /// The news.
+        progress: Progress,
+    },
+    /// An attempt failed and will be made again.
+    Retrying {
+        /// Which.
+        id: InstanceId,
+        /// Its label.
+        label: String,
+        /// Why.
+        failure: Failure,
+        /// After this pause.
+        pause: Duration,
+    },
+    /// An instance ended.
+    Ended {
+        /// Which.
+        id: InstanceId,
+        /// Its label.
+        label: String,
+        /// How.
+        outcome: Outcome,
+        /// Wall time of its work; zero for hits.
+        wall: Duration,
+        /// Sentences of the stage for the summary.
+        notes: Vec<String>,
+    },
+    /// The run is asked to stop; running stages get a moment.
+    Stopping,
+}
+
+/// The five ways a stage can end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Its outputs were there.
+    Hit,
+    /// It worked.
+    Ran,
+    /// A missing cell, found now or recorded before.
+    Absent {
+        /// The cause, such as `not-found`.
+        cause: String,
+        /// Known from an earlier run, without asking again.
+        recorded: bool,
+    },
+    /// It went wrong.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// The folder it worked in, kept.
+        kept: Option<PathBuf>,
+    },
+    /// Something it needs failed, or the run was stopped.
+    Skipped {
+        /// The label of the instance at fault, or `stopped`.
+        because: String,
+    },
+}

@@ -1,0 +1,11 @@
+//! The engine: from a pipeline file to artifacts on disk.
+//!
+//! ```text
+//! diag → ids → event → spec → plan → key → sched → exec → report → run
+//! ```
+//! Each module may use only those before it. The engine knows stage kinds only by their declarations
+//! ([`pipe_contract::Kind`]); it is silent: what people see is made by `cli` from [`event::Event`]s.
+
+pub mod event;
+pub mod ids;
+pub mod plan;

@@ -1,0 +1,5 @@
+//! What will run, fully resolved: stages expanded over their axes, every reference an edge, every default filled in.
+
+mod model;
+
+pub use model::*;

@@ -137,7 +137,8 @@ impl Task {
     /// # Errors
     /// Internal: the plan has checked parameters against the declaration, so a mismatch is a defect of the kind.
     pub fn parameters<P: DeserializeOwned>(&self) -> Result<P, Failure> {
-        let map = self.params.iter().filter_map(|(name, value)| Some((name.clone(), serde_json::to_value(value).ok()?)));
+        let map =
+            self.params.iter().filter_map(|(name, value)| Some((name.clone(), serde_json::to_value(value).ok()?)));
         serde_json::from_value(serde_json::Value::Object(map.collect()))
             .map_err(|error| Failure::internal(format!("parameters of `{}` do not fit its code: {error}", self.kind)))
     }

@@ -1,0 +1,4 @@
+//! Kinds of the topic `score`.
+
+/// Adds the kinds of this topic.
+pub fn install(_registry: &mut pipe_contract::Registry) {}

@@ -1,0 +1,244 @@
+//! Options of the command line, as typed. The only code that parses them; decides nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Run pipelines of content-hashed stages.
+#[derive(Debug, Parser)]
+#[command(name = "pipe", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 all is well, 1 a stage or claim failed, 2 the pipeline or an input is wrong, \
+                        3 the environment is in the way (disk, network, credentials, missing program), 70 a defect of pipe.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline: whatever is not cached, in parallel, then publish its results
+    Run(Run),
+    /// Show what a run would do and why, without doing it
+    Plan(Plan),
+    /// Draw the pipeline
+    Graph(Graph),
+    /// Explain why stages would run: which part of the key changed, from what to what
+    Why(Why),
+    /// Show how the last run ended
+    Status(Status),
+    /// Print the kept log of a stage's last work
+    Log(Log),
+    /// Print where an artifact is: `pipe path FILE 'score(outputs=area, sid=s03).table'`
+    Path(PathOf),
+    /// Rerun in a scratch cache and compare every result with the lockfile
+    Verify(Verify),
+    /// List the stage kinds, or describe one
+    Stages(Stages),
+    /// Print the JSON Schema of pipeline files
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which pipeline, under which profile.
+#[derive(Debug, Args)]
+pub struct Pipeline {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The profile (the file's default if not given)
+    #[arg(long, short = 'p', value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Set a declared param: `--set epochs=3`; lists and maps as YAML
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_value)]
+    pub set: Vec<(String, String)>,
+}
+
+/// Where things are kept and how much of the machine may be used.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The cache folder
+    #[arg(long, value_name = "FOLDER", env = "PIPE_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// How many processor slots stages may take together (all by default)
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub jobs: Option<u32>,
+}
+
+/// Which stages.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// Only these stages and what they need: `accuracy`, `score(sid=s03)`
+    #[arg(value_name = "STAGE")]
+    pub stages: Vec<String>,
+    /// Only these stages and what depends on them (what they need must be cached)
+    #[arg(long, value_name = "STAGE")]
+    pub from: Vec<String>,
+    /// Stop after these stages
+    #[arg(long, value_name = "STAGE")]
+    pub until: Vec<String>,
+    /// Only these stages (what they need must be cached)
+    #[arg(long, value_name = "STAGE")]
+    pub only: Vec<String>,
+}
+
+/// `pipe run`
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub place: Place,
+    /// Run these stages although their outputs are cached
+    #[arg(long, value_name = "STAGE")]
+    pub force: Vec<String>,
+    /// Stop at the first failure instead of finishing what does not depend on it
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Ask again for cells that were recorded as absent
+    #[arg(long)]
+    pub retry_absent: bool,
+    /// Events as JSON lines on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// One plain line per event instead of bars
+    #[arg(long)]
+    pub plain: bool,
+    /// Shuffle the order of ready stages (a test hook: results must not depend on it)
+    #[arg(long, value_name = "SEED", hide = true)]
+    pub shuffle_ready: Option<u64>,
+}
+
+/// `pipe plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub place: Place,
+    /// Check every profile of the file instead of showing one
+    #[arg(long, conflicts_with_all = ["profile", "stages", "json"])]
+    pub all_profiles: bool,
+    /// One line per instance instead of one per stage
+    #[arg(long)]
+    pub expand: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to draw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Indented text
+    #[default]
+    Text,
+    /// Graphviz
+    Dot,
+    /// Mermaid, for Markdown
+    Mermaid,
+    /// A picture
+    Svg,
+}
+
+/// `pipe graph`
+#[derive(Debug, Args)]
+pub struct Graph {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// The format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    /// Open the axes: one node per instance instead of one per stage
+    #[arg(long)]
+    pub expand: bool,
+    /// Leave out what would run and what is cached
+    #[arg(long)]
+    pub no_state: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `pipe why`
+#[derive(Debug, Args)]
+pub struct Why {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// The stages: `train`, `train(inputs=anat)`; all that would run if none is given
+    #[arg(value_name = "STAGE")]
+    pub stages: Vec<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `pipe status`
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub place: Place,
+    /// The manifest, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `pipe log`
+#[derive(Debug, Args)]
+pub struct Log {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// The stage: `train(inputs=anat, outputs=area, restart=1)`
+    #[arg(value_name = "STAGE")]
+    pub stage: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `pipe path`
+#[derive(Debug, Args)]
+pub struct PathOf {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// Stage, coordinates and port: `score(outputs=area, sid=s03).table`
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `pipe verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub place: Place,
+    /// Keep the scratch cache here instead of dropping it
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+}
+
+/// `pipe stages`
+#[derive(Debug, Args)]
+pub struct Stages {
+    /// Describe this kind: `unet/train`
+    #[arg(value_name = "KIND")]
+    pub kind: Option<String>,
+}
+
+fn name_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("expected NAME=VALUE, found `{text}`")),
+    }
+}

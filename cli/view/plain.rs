@@ -1,0 +1,83 @@
+//! One line for each event worth telling, for logs and pipes. Hits are silent; a long stage speaks when its remark changes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pipe_contract::Failure;
+use pipe_engine::event::{Event, Outcome};
+use pipe_engine::ids::InstanceId;
+
+use super::board::{Board, progress_text};
+use crate::human;
+use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
+
+/// News of one running stage come at most this often.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Turns events into lines.
+#[derive(Default)]
+pub struct Plain {
+    board: Board,
+    /// When news of an instance were last printed.
+    told: BTreeMap<InstanceId, Instant>,
+}
+
+impl Plain {
+    /// The line for an event that arrived at `now`, if it is worth one.
+    pub fn line(&mut self, event: &Event, now: Instant) -> Option<String> {
+        self.board.take(event);
+        match event {
+            Event::Started { id, label, why, attempt, .. } => {
+                self.told.insert(*id, now);
+                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                Some(format!("{} {label}{again} {}", styled(DIM, " start"), styled(DIM, &format!("({why})"))))
+            }
+            Event::Progressed { id, progress } => {
+                let told = self.told.get_mut(id)?;
+                if now.duration_since(*told) < PAUSE {
+                    return None;
+                }
+                *told = now;
+                let label = &self.board.running.get(id)?.label;
+                Some(format!("{} {label}: {}", styled(DIM, "   ...").as_str(), progress_text(progress)))
+            }
+            _ => ending(event).map(|line| match event {
+                Event::Ended { .. } => {
+                    let share = format!("[{}/{}]", self.board.counts.ended(), self.board.total);
+                    format!("{line} {}", styled(DIM, &share))
+                }
+                _ => line,
+            }),
+        }
+    }
+}
+
+/// The line for an event that both views keep on screen, if it is one.
+pub fn ending(event: &Event) -> Option<String> {
+    match event {
+        Event::Retrying { label, failure, pause, .. } => {
+            Some(format!("{} {label} in {}: {failure}", styled(CARE, " again"), human::duration(*pause)))
+        }
+        Event::Stopping => {
+            Some(format!("{} running stages get a moment; press Ctrl-C again to end at once", styled(CARE, "  stop")))
+        }
+        Event::Ended { label, outcome, wall, .. } => match outcome {
+            Outcome::Hit | Outcome::Skipped { .. } => None,
+            Outcome::Ran => Some(format!("{} {label} {}", styled(GOOD, "   ran"), human::duration(*wall))),
+            Outcome::Absent { recorded: true, .. } => None,
+            Outcome::Absent { cause, .. } => Some(format!("{} {label}: {cause}", styled(CARE, "absent"))),
+            Outcome::Failed { failure, .. } => {
+                Some(format!("{} {label}: {}", styled(BAD, "failed"), failure_lines(failure)))
+            }
+        },
+        Event::Began { .. } | Event::Started { .. } | Event::Progressed { .. } => None,
+    }
+}
+
+/// A failure with its hint on a line of its own.
+pub fn failure_lines(failure: &Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{failure}\n       {} {hint}", styled(HINT, "hint:")),
+        None => failure.to_string(),
+    }
+}

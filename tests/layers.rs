@@ -1,0 +1,99 @@
+//! Arrows between crates and between the engine's modules go one way; this fails with the offending import.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::workspace;
+
+/// Crate folder, and the crates of ours that its sources may name.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("engine/contract/src", &[]),
+    ("cache/src", &[]),
+    ("engine/src", &["pipe_contract", "pipe_cache"]),
+    ("stages/src", &["pipe_contract"]),
+    ("stages/torch/src", &["pipe_contract", "pipe_stages"]),
+    ("cli", &["pipe_contract", "pipe_engine", "pipe_stages"]),
+];
+
+/// The engine's ladder: each module may use only those before it.
+const LADDER: [&str; 12] =
+    ["diag", "ids", "event", "spec", "plan", "graph", "schema", "key", "sched", "exec", "report", "run"];
+
+/// Topics of the stages, which share data only as artifacts.
+const TOPICS: [&str; 5] = ["acquire", "surface", "learn", "score", "figures"];
+
+#[test]
+fn crates_import_downwards() {
+    for (folder, allowed) in CRATES {
+        for (file, text) in sources(&workspace().join(folder)) {
+            for name in ["pipe_contract", "pipe_cache", "pipe_engine", "pipe_stages", "pipe_torch"] {
+                let own = folder == "stages/src" && name == "pipe_stages" || folder == "engine/src" && name == "pipe_engine";
+                let used = code(&text).any(|line| line.contains(&format!("{name}::")));
+                assert!(own || !used || allowed.contains(&name), "`{}` may not use `{name}`", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn engine_modules_form_a_ladder() {
+    let root = workspace().join("engine/src");
+    for (rung, module) in LADDER.iter().enumerate() {
+        let files = if root.join(module).is_dir() {
+            sources(&root.join(module))
+        } else {
+            let file = root.join(format!("{module}.rs"));
+            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
+            vec![(file, text)]
+        };
+        for (file, text) in files {
+            for above in &LADDER[rung + 1..] {
+                let used = code(&text).any(|line| line.contains(&format!("crate::{above}::")));
+                assert!(!used, "`{}` is below `{above}` and may not use it", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn topics_do_not_import_each_other() {
+    let root = workspace().join("stages/src");
+    for topic in TOPICS {
+        for (file, text) in sources(&root.join(topic)) {
+            for other in TOPICS.iter().filter(|other| **other != topic) {
+                let used = code(&text).any(|line| line.contains(&format!("crate::{other}::")));
+                assert!(!used, "`{}` may not use topic `{other}`", file.display());
+            }
+        }
+    }
+    for leaf in ["formats", "numeric"] {
+        for (file, text) in sources(&root.join(leaf)) {
+            for topic in TOPICS {
+                let used = code(&text).any(|line| line.contains(&format!("crate::{topic}::")));
+                assert!(!used, "leaf `{}` may not use topic `{topic}`", file.display());
+            }
+        }
+    }
+}
+
+/// Lines that are not comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// All Rust files below a folder, with their text; nested crates are left out.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("`{}`: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("a folder entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
+            found.push((path, text));
+        }
+    }
+    found.sort();
+    found
+}

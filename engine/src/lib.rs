@@ -7,5 +7,7 @@
 //! ([`pipe_contract::Kind`]); it is silent: what people see is made by `cli` from [`event::Event`]s.
 
 pub mod event;
+pub mod exec;
 pub mod ids;
 pub mod plan;
+pub mod sched;

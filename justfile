@@ -1,0 +1,55 @@
+# The one door to building, running and checking. `./just` runs this file even where `just` is not installed.
+
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+pipe := target / "debug/pipe"
+
+# Lists the recipes.
+_default:
+    @{{ just_executable() }} --justfile {{ justfile() }} --list --unsorted
+
+# Runs the paper's analysis on simulated people: from nothing to figures.
+demo *options: build
+    {{ pipe }} run pipelines/benson2025.yaml {{ options }}
+
+# Format, lints, every test of the workspace, the shipped pipelines in every profile.
+test: lint && plans
+    scripts/libtorch cargo test --workspace --locked
+
+# What the server runs.
+ci: test
+
+# Builds `pipe` and its worker `pipe-torch`.
+build: _prerequisites
+    scripts/libtorch cargo build --locked -p pipe -p pipe-torch
+
+# Format and lints, warnings denied.
+lint: _prerequisites
+    cargo fmt --all --check
+    scripts/libtorch cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Checks the shipped pipelines in every profile, without running them.
+plans: build
+    for file in pipelines/*.yaml; do {{ pipe }} plan --all-profiles "$file" >/dev/null || exit; done
+
+# Gets libtorch and prints its folder.
+libtorch:
+    @scripts/libtorch
+
+# Recomputes the flatmaps of fsaverage5 with the original Python packages and compares ours with them.
+fidelity *options: build
+    scripts/fidelity {{ options }}
+
+# The fairness lane: the demo with three pipeline seeds and the swapped-anatomy control.
+demo-seeds *options: build
+    scripts/demo-seeds {{ options }}
+
+# The engine's own cost, next to ninja and doit on the same graphs.
+bench *options: build
+    scripts/bench {{ options }}
+
+# The tests that need a CUDA device.
+gpu: _prerequisites
+    PIPE_TEST_DEVICE=cuda:0 scripts/libtorch cargo test --locked -p pipe-torch
+
+_prerequisites:
+    @scripts/prerequisites

@@ -1,0 +1,176 @@
+//! What reruns after what: the promise people feel most.
+
+use std::fs;
+
+use crate::support::Space;
+
+/// Source file -> words -> count, and a stage beside them that reads nothing.
+const PIPELINE: &str = r#"pipe: 1
+pipeline: words
+params:
+  letter: a
+stages:
+  upper:
+    run: tr a-z A-Z < "$IN_TEXT" > "$OUT_TEXT"
+    in: { text: text.txt }
+    out: { text: upper.txt }
+  sorted:
+    run: sort "$IN_TEXT" > "$OUT_TEXT"
+    in: { text: $upper.text }
+    out: { text: sorted.txt }
+  alone:
+    run: echo "$PARAM_LETTER" > "$OUT_LETTER"
+    with: { letter: $params.letter }
+    out: { letter: letter.txt }
+results:
+  "sorted.txt": $sorted.text
+  "letter.txt": $alone.letter
+"#;
+
+fn words() -> Space {
+    let space = Space::with(PIPELINE);
+    space.write("text.txt", "pear\napple\n");
+    space
+}
+
+#[test]
+fn a_second_run_does_nothing() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 3, hits 0");
+    assert_eq!(space.read("results/words/sorted.txt"), "APPLE\nPEAR\n");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
+}
+
+#[test]
+fn an_edit_reruns_what_depends_on_it_and_stops_where_bytes_are_the_same() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+
+    space.edit("text.txt", "pear", "plum");
+    space.pipe(["why", "pipeline.yaml", "upper"]).exits(0).shows("input `text` changed");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 1");
+    assert_eq!(space.read("results/words/sorted.txt"), "APPLE\nPLUM\n");
+
+    // Other source, same upper case: the change stops at `upper`.
+    space.edit("text.txt", "plum", "PLUM");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 1, hits 2");
+
+    space.edit("pipeline.yaml", "letter: a", "letter: b");
+    space.pipe(["why", "pipeline.yaml", "alone"]).exits(0).shows("parameter `letter` changed: a -> b");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 1, hits 2");
+    assert_eq!(space.read("results/words/letter.txt"), "b\n");
+}
+
+#[test]
+fn going_back_is_a_hit() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    space.edit("pipeline.yaml", "letter: a", "letter: b");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 1, hits 2");
+    space.edit("pipeline.yaml", "letter: b", "letter: a");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
+    assert_eq!(space.read("results/words/letter.txt"), "a\n");
+}
+
+#[test]
+fn one_changed_byte_of_equal_size_and_time_is_noticed() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    let path = space.path("text.txt");
+    let modified = fs::metadata(&path).expect("its metadata").modified().expect("a time");
+    space.edit("text.txt", "pear", "peas");
+    fs::File::options().write(true).open(&path).expect("the file").set_modified(modified).expect("the old time");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 1");
+}
+
+#[test]
+fn touching_renaming_and_moving_rerun_nothing() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+
+    let text = space.read("text.txt");
+    space.write("text.txt", text);
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
+
+    let renamed = space.read("pipeline.yaml").replace("upper", "capitals");
+    space.write("pipeline.yaml", renamed.replace("capitals.txt", "upper.txt"));
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
+
+    fs::create_dir(space.path("elsewhere")).expect("a folder");
+    for name in ["pipeline.yaml", "text.txt"] {
+        fs::rename(space.path(name), space.path("elsewhere").join(name)).expect("moved");
+    }
+    space.pipe(["run", "elsewhere/pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
+}
+
+#[test]
+fn a_deleted_result_comes_back_and_an_edited_one_is_kept() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    let sorted = space.path("results/words/sorted.txt");
+
+    fs::remove_file(&sorted).expect("deleted");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
+    assert_eq!(space.read("results/words/sorted.txt"), "APPLE\nPEAR\n");
+
+    space.write("results/words/sorted.txt", "mine\n");
+    space.pipe(["run", "pipeline.yaml"]).shows("sorted.txt").shows("edited");
+    assert_eq!(space.read("results/words/sorted.txt"), "mine\n", "an edited result must not be overwritten");
+}
+
+#[test]
+fn a_deleted_blob_is_made_again() {
+    let space = words();
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    let path = space.pipe(["path", "pipeline.yaml", "sorted.text"]).exits(0).stdout;
+    fs::remove_file(path.trim()).expect("the blob can be deleted");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 1, hits 2");
+    assert_eq!(fs::read_to_string(path.trim()).expect("the blob is back"), "APPLE\nPEAR\n");
+}
+
+#[test]
+fn an_edited_include_is_noticed() {
+    let space = Space::with(
+        "pipe: 1\npipeline: outer\ninclude: { parts: parts.yaml }\nstages:\n  copy:\n    run: cp \"$IN_A\" \"$OUT_B\"\n    in: { a: $parts.make.a }\n    out: { b: b.txt }\nresults:\n  \"b.txt\": $copy.b\n",
+    );
+    space.write(
+        "parts.yaml",
+        "pipe: 1\npipeline: parts\nstages:\n  make:\n    run: echo one > \"$OUT_A\"\n    out: { a: a.txt }\n",
+    );
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 0");
+    space.edit("parts.yaml", "echo one", "echo two");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 0");
+    assert_eq!(space.read("results/outer/b.txt"), "two\n");
+}
+
+#[test]
+fn adding_a_subject_runs_its_stages_and_what_gathers_them() {
+    let space = Space::with(
+        r#"pipe: 1
+pipeline: people
+params:
+  subjects: [s01, s02]
+stages:
+  person:
+    each: { sid: $params.subjects }
+    run: echo "$EACH_SID" > "$OUT_NAME"
+    out: { name: name.txt }
+  longer:
+    each: { sid: $params.subjects }
+    run: cat "$IN_NAME" "$IN_NAME" > "$OUT_NAME"
+    in: { name: $person.name }
+    out: { name: name.txt }
+  all:
+    run: cut -f2 "$IN_NAMES_LIST" | xargs cat > "$OUT_ALL"
+    in: { names: $longer(*).name }
+    out: { all: all.txt }
+results:
+  "all.txt": $all.all
+"#,
+    );
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 5, hits 0");
+    space.edit("pipeline.yaml", "[s01, s02]", "[s01, s02, s03]");
+    space.pipe(["why", "pipeline.yaml", "all"]).exits(0).shows("s03");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 3, hits 4");
+    assert_eq!(space.read("results/people/all.txt"), "s01\ns01\ns02\ns02\ns03\ns03\n");
+}

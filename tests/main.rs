@@ -3,4 +3,5 @@
 mod failures;
 mod freshness;
 mod layers;
+mod stopping;
 mod support;

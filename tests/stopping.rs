@@ -1,0 +1,157 @@
+//! Ctrl-C and SIGKILL: what a run leaves behind, and that the next one simply continues.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::Space;
+
+/// Some stages that take a while, write more than one file, and feed a gather.
+fn slow_pipeline(stages: usize) -> String {
+    format!(
+        r#"pipe: 1
+pipeline: slow
+stages:
+  part:
+    each: {{ n: 1..{stages} }}
+    run: |
+      echo "$EACH_N" >> "$PARAM_LEDGER"
+      mkdir "$OUT_PARTS"
+      for i in 1 2 3; do seq "$EACH_N" 2000 > "$OUT_PARTS/$i.txt"; sleep 0.02; done
+    with: {{ ledger: LEDGER }}
+    out: {{ parts: parts/ }}
+  all:
+    run: cut -f2 "$IN_PARTS_LIST" | while read -r folder; do cat "$folder"/*.txt; done | cksum > "$OUT_SUM"
+    in: {{ parts: $part(*).parts }}
+    out: {{ sum: sum.txt }}
+results:
+  "sum.txt": $all.sum
+"#
+    )
+}
+
+#[test]
+fn ctrl_c_ends_with_a_summary_and_no_process_is_left() {
+    let space = Space::with(
+        "pipe: 1\npipeline: wait\nstages:\n  s:\n    run: sleep 1017 & sleep 1017; wait\n    out: { x: x.txt }\n",
+    );
+    let mut command = space.command(["run", "pipeline.yaml"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("pipe starts");
+    wait_until("the stage sleeps", || processes_below(child.id()).len() >= 2);
+    let below = processes_below(child.id());
+    kill_process(Pid::from_child(&child), Signal::INT).expect("SIGINT is sent");
+    let mut stderr = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("its stderr");
+    let status = child.wait().expect("it ends");
+    assert!(!status.success(), "an interrupted run is no success");
+    assert!(stderr.contains("skipped 1") || stderr.contains("failed 1"), "{stderr}");
+    wait_until("its processes are gone", || below.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn a_run_that_was_killed_is_continued() {
+    let space = Space::new();
+    let ledger = space.path("../ledger.txt");
+    let pipeline = slow_pipeline(12).replace("LEDGER", &ledger.display().to_string());
+    space.write("pipeline.yaml", pipeline);
+    let mut random = Lcg(2026);
+    let mut kills = 0;
+    for _ in 0..12 {
+        let mut command = space.command(["run", "pipeline.yaml", "-j2"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pipe starts");
+        thread::sleep(Duration::from_millis(random.below(300)));
+        let below = processes_below(child.id());
+        if child.try_wait().expect("its state").is_none() {
+            kills += 1;
+        }
+        child.kill().expect("SIGKILL is sent");
+        child.wait().expect("it ends");
+        wait_until("its processes are gone", || below.iter().all(|pid| !is_alive(*pid)));
+    }
+    assert!(kills >= 6, "only {kills} of 12 kills met a running pipe");
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+
+    let undisturbed = Space::with(&slow_pipeline(12).replace("LEDGER", "/dev/null"));
+    undisturbed.pipe(["run", "pipeline.yaml"]).exits(0);
+    assert_eq!(space.read("results/slow/sum.txt"), undisturbed.read("results/slow/sum.txt"));
+    assert_eq!(leftovers(&space.cache()), Vec::<String>::new(), "temporary files are left in the cache");
+
+    // A stage that was stored never works again: at most one unfinished attempt per kill and slot on top of one success.
+    let mut attempts = BTreeMap::<String, usize>::new();
+    for line in fs::read_to_string(&ledger).expect("the ledger").lines() {
+        *attempts.entry(line.to_owned()).or_default() += 1;
+    }
+    assert_eq!(attempts.len(), 12);
+    let extra: usize = attempts.values().map(|count| count - 1).sum();
+    assert!(extra <= 2 * kills, "{extra} repeated attempts for {kills} kills of 2 slots: {attempts:?}");
+}
+
+/// A small fixed generator, so that a failing schedule can be played again.
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "20 s passed before {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn is_alive(pid: u32) -> bool {
+    // A zombie has ended; whoever adopts it will collect it.
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+}
+
+/// All descendants of a process.
+fn processes_below(root: u32) -> Vec<u32> {
+    let mut children = BTreeMap::<u32, Vec<u32>>::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+        if let Some(parent) = parent {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(pid) = open.pop() {
+        let below = children.remove(&pid).unwrap_or_default();
+        found.extend(&below);
+        open.extend(below);
+    }
+    found
+}
+
+/// Names in the cache that look temporary.
+fn leftovers(cache: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![cache.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).expect("a cache folder").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_folder = entry.file_type().expect("its type").is_dir();
+            let temporary = name.contains("tmp") || name.starts_with('.');
+            if temporary && !(is_folder && fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none())) {
+                found.push(entry.path().display().to_string());
+            } else if is_folder {
+                open.push(entry.path());
+            }
+        }
+    }
+    found
+}

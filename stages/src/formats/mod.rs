@@ -1,4 +1,11 @@
 //! Readers and writers of file formats; know bytes, nothing about stages.
 
+mod binary;
+pub mod drawing;
+pub mod freesurfer;
+pub mod gifti;
+pub mod hdf5;
+pub mod mgh;
+pub mod subject;
 pub mod table;
 pub mod tensors;

@@ -1,1 +1,96 @@
-fn main() {}
+//! `pipe`: runs pipelines of content-hashed stages. Parses options, prints; the engine does the work.
+
+mod args;
+mod commands;
+mod human;
+mod machine;
+mod printer;
+mod signals;
+mod summary;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use pipe_contract::{Blame, Failure};
+
+use args::{Cli, Command};
+use commands::Trouble;
+use printer::{BAD, HINT, styled};
+
+fn main() -> ExitCode {
+    // This binary also serves as the guard of a run's processes; as such it never comes back from here.
+    pipe_engine::exec::serve_if_asked();
+    trace_if_asked();
+    match dispatch(&Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(Trouble::File(diagnostics)) => {
+            printer::note(diagnostics.render(printer::colours_wanted()).trim_end());
+            ExitCode::from(diagnostics.blame().exit_code())
+        }
+        Err(Trouble::Failure(failure)) => {
+            printer::note(&explained(&failure));
+            ExitCode::from(failure.blame.exit_code())
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> Result<u8, Trouble> {
+    match command {
+        Command::Run(args) => commands::run::run(args),
+        Command::Plan(args) => commands::plan::plan(args),
+        Command::Why(args) => commands::plan::why(args),
+        Command::Graph(args) => commands::graph::graph(args),
+        Command::Status(args) => commands::look::status(args),
+        Command::Log(args) => commands::look::log(args),
+        Command::Path(args) => commands::look::path(args),
+        Command::Verify(args) => commands::verify::verify(args),
+        Command::Stages(args) => catalogue(args.kind.as_deref()),
+        Command::Schema => {
+            printer::data(&pipe_engine::schema::json(&commands::registry()));
+            Ok(0)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "pipe", &mut std::io::stdout());
+            Ok(0)
+        }
+    }
+}
+
+fn catalogue(name: Option<&str>) -> Result<u8, Trouble> {
+    let registry = commands::registry();
+    match name {
+        None => printer::data(&commands::stages::list(&registry)),
+        Some(name) => {
+            let Some(kind) = registry.kind(name) else {
+                let hint = pipe_engine::diag::nearest(name, registry.kinds().map(|kind| kind.name));
+                let failure = Failure::input(format!("there is no stage kind `{name}`"));
+                return Err(Trouble::Failure(match hint {
+                    Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                    None => failure.hint("`pipe stages` lists them"),
+                }));
+            };
+            printer::data(&commands::stages::describe(kind));
+        }
+    }
+    Ok(0)
+}
+
+/// A failure as people read it: what, where, what to do.
+fn explained(failure: &Failure) -> String {
+    let mut text = format!("{} {failure}", styled(BAD, "error:"));
+    if let Some(hint) = &failure.hint {
+        text.push_str(&format!("\n{} {hint}", styled(HINT, "hint:")));
+    }
+    if failure.blame == Blame::Internal {
+        text.push_str("\nthis is a defect of pipe, not of your pipeline: please report it with the message above");
+    }
+    text
+}
+
+/// `PIPE_LOG=debug` shows what the engine thinks, on stderr.
+fn trace_if_asked() {
+    if let Ok(filter) = std::env::var("PIPE_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}

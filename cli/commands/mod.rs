@@ -1,0 +1,105 @@
+//! The commands: each takes its options, asks the engine, and hands text to the printer.
+
+pub mod graph;
+pub mod look;
+pub mod plan;
+pub mod run;
+pub mod stages;
+pub mod verify;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipe_contract::{Failure, Registry};
+use pipe_engine::diag::Diagnostics;
+use pipe_engine::exec;
+use pipe_engine::plan::Plan;
+use pipe_engine::run::{Places, RunOptions, Selection};
+
+use crate::args;
+use crate::machine;
+
+/// Running stages get this long between being asked to stop and being killed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Why a command could not do its work.
+pub enum Trouble {
+    /// The pipeline file is wrong: every error with its place.
+    File(Box<Diagnostics>),
+    /// Anything else.
+    Failure(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Trouble::Failure(failure)
+    }
+}
+
+impl From<Diagnostics> for Trouble {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Trouble::File(Box::new(diagnostics))
+    }
+}
+
+/// The catalogue of this binary.
+pub fn registry() -> Arc<Registry> {
+    let mut registry = Registry::new();
+    pipe_stages::install(&mut registry);
+    Arc::new(registry)
+}
+
+/// The plan of a pipeline under a profile.
+pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, Trouble> {
+    let options = pipe_engine::plan::Options {
+        profile: pipeline.profile.clone(),
+        set: pipeline.set.clone(),
+        capacities: plan_capacities(place),
+    };
+    Ok(pipe_engine::plan::plan(&pipeline.file, &options, registry)?)
+}
+
+fn plan_capacities(place: &args::Place) -> pipe_engine::plan::Amounts {
+    let machine = machine::capacities(place.jobs);
+    pipe_engine::plan::Amounts {
+        cpu: machine.cpu,
+        gpu: u32::try_from(machine.gpus.len()).unwrap_or(u32::MAX),
+        mem: machine.mem,
+        net: machine.net,
+    }
+}
+
+/// Options of a run that does everything and forces nothing.
+pub fn run_options(pipeline: &args::Pipeline, place: &args::Place, registry: Arc<Registry>) -> Result<RunOptions, Failure> {
+    Ok(RunOptions {
+        places: Places::find(place.cache.clone())?,
+        exec: exec::Settings {
+            registry,
+            guard: None,
+            worker: exec::WorkerSettings {
+                program: machine::worker(),
+                libraries: None,
+                build: pipe_stages::BUILD_ID.to_owned(),
+                recycle_after: 200,
+            },
+            grace: GRACE,
+        },
+        capacities: machine::capacities(place.jobs),
+        selection: Selection::default(),
+        force: Vec::new(),
+        fail_fast: false,
+        retry_absent: false,
+        lock: pipeline.set.is_empty(),
+        shuffle: None,
+    })
+}
+
+/// The selection as the engine takes it.
+pub fn selection(selection: &args::Selection) -> Selection {
+    Selection {
+        stages: selection.stages.clone(),
+        from: selection.from.clone(),
+        until: selection.until.clone(),
+        only: selection.only.clone(),
+    }
+}

@@ -1,0 +1,186 @@
+//! `pipe plan` and `pipe why`: what a run would do, and the reasons.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use pipe_engine::ids::InstanceId;
+use pipe_engine::plan::Plan;
+use pipe_engine::run::{self, Standing, Status};
+
+use super::{Trouble, planned, registry, run_options, selection};
+use crate::args;
+use crate::human;
+use crate::printer::{self, CARE, DIM, GOOD, styled};
+
+/// Shows what a run would do, stage by stage.
+pub fn plan(args: &args::Plan) -> Result<u8, Trouble> {
+    let registry = registry();
+    if args.all_profiles {
+        return all_profiles(args, &registry);
+    }
+    let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let mut options = run_options(&args.pipeline, &args.place, registry)?;
+    options.selection = selection(&args.selection);
+    let status = run::status(&plan, &options)?;
+    printer::data(&match (args.json, args.expand) {
+        (true, _) => json(&plan, &status),
+        (false, true) => by_instance(&plan, &status, &plan.ids().collect::<Vec<_>>()),
+        (false, false) => by_stage(&plan, &status),
+    });
+    Ok(0)
+}
+
+/// Explains why stages would run.
+pub fn why(args: &args::Why) -> Result<u8, Trouble> {
+    let registry = registry();
+    let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let options = run_options(&args.pipeline, &args.place, registry)?;
+    let status = run::status(&plan, &options)?;
+    let mut asked = Vec::new();
+    for name in &args.stages {
+        asked.extend(run::named(&plan, name)?);
+    }
+    if args.stages.is_empty() {
+        asked.extend(plan.ids().filter(|id| matches!(status.standings[id.index()], Standing::Runs { .. })));
+        if asked.is_empty() {
+            printer::data("nothing would run: every output is cached\n");
+        }
+    }
+    printer::data(&by_instance(&plan, &status, &asked));
+    Ok(0)
+}
+
+fn all_profiles(args: &args::Plan, registry: &pipe_contract::Registry) -> Result<u8, Trouble> {
+    let profiles = pipe_engine::plan::profiles(&args.pipeline.file)?;
+    for profile in profiles {
+        let pipeline = args::Pipeline {
+            file: args.pipeline.file.clone(),
+            profile: profile.clone(),
+            set: args.pipeline.set.clone(),
+        };
+        let plan = planned(&pipeline, &args.place, registry)?;
+        let name = profile.as_deref().unwrap_or("(no profile)");
+        let stages = human::count(plan.stages.len(), "stage");
+        printer::data(&format!("{name}: {stages}, {}\n", human::count(plan.instances.len(), "instance")));
+        warn_of_restrictions(&plan);
+    }
+    Ok(0)
+}
+
+/// Says which results will not leave the restricted store, and why.
+fn warn_of_restrictions(plan: &Plan) {
+    for warning in plan.refused_results() {
+        printer::note(&format!("{} {warning}", styled(CARE, "restricted")));
+    }
+}
+
+fn by_stage(plan: &Plan, status: &Status) -> String {
+    let mut text = String::new();
+    let width = plan.stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);
+    for stage in &plan.stages {
+        let ids = || stage.instances.clone().map(InstanceId);
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for id in ids() {
+            *counts.entry(word(&status.standings[id.index()])).or_default() += 1;
+        }
+        let counts = counts.iter().map(|(word, number)| format!("{number} {word}")).collect::<Vec<_>>().join(", ");
+        let reason = ids().find_map(|id| match &status.standings[id.index()] {
+            Standing::Runs { reasons } => reasons.first().map(ToString::to_string),
+            _ => None,
+        });
+        let because = reason.map_or(String::new(), |reason| styled(DIM, &format!("  {reason}")));
+        let labels = restricted(plan, stage.instances.start);
+        let _ = writeln!(text, "{:width$}  {counts}{because}{labels}", stage.name);
+    }
+    text.push_str(&totals(status));
+    for refused in plan.refused_results() {
+        let _ = writeln!(text, "{} {refused}", styled(CARE, "restricted"));
+    }
+    text
+}
+
+fn restricted(plan: &Plan, first: u32) -> String {
+    let labels = plan.instances.get(first as usize).map(|instance| &instance.restricted);
+    match labels {
+        Some(labels) if !labels.is_empty() => {
+            let names = labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            styled(CARE, &format!("  restricted: {names}"))
+        }
+        _ => String::new(),
+    }
+}
+
+fn totals(status: &Status) -> String {
+    let number = |wanted: &str| status.standings.iter().filter(|standing| word(standing) == wanted).count();
+    let (mut known, mut seconds) = (0, 0.0);
+    let mut open = 0;
+    for (standing, recorded) in status.standings.iter().zip(&status.seconds) {
+        if matches!(standing, Standing::Runs { .. } | Standing::Depends { .. }) {
+            open += 1;
+            if let Some(recorded) = recorded {
+                known += 1;
+                seconds += recorded;
+            }
+        }
+    }
+    let mut text = format!("would run {}, may run {}, hits {}\n", number("to run"), number("may run"), number("hit"));
+    if known > 0 {
+        let time = human::duration(Duration::from_secs_f64(seconds));
+        let _ = writeln!(text, "about {time} of work, as recorded for {known} of those {open}");
+    }
+    text
+}
+
+fn word(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::Hit => "hit",
+        Standing::Absent { .. } => "absent",
+        Standing::Runs { .. } => "to run",
+        Standing::Depends { .. } => "may run",
+        Standing::LeftOut => "left out",
+    }
+}
+
+fn by_instance(plan: &Plan, status: &Status, ids: &[InstanceId]) -> String {
+    let mut text = String::new();
+    for id in ids {
+        let label = plan.label(*id);
+        match &status.standings[id.index()] {
+            Standing::Hit => writeln!(text, "{} {label}", styled(GOOD, "    hit")),
+            Standing::Absent { cause } => writeln!(text, "{} {label}: {cause}", styled(CARE, " absent")),
+            Standing::LeftOut => writeln!(text, "{} {label}", styled(DIM, "   left")),
+            Standing::Runs { reasons } => {
+                let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n          ");
+                writeln!(text, "{} {label}\n          {reasons}", styled(CARE, " to run"))
+            }
+            Standing::Depends { on } => {
+                let names = on.iter().take(3).map(|id| plan.label(*id)).collect::<Vec<_>>().join(", ");
+                let more = if on.len() > 3 { format!(" and {} more", on.len() - 3) } else { String::new() };
+                writeln!(text, "{} {label}\n          it reads {names}{more}", styled(CARE, "may run"))
+            }
+        }
+        .expect("writing to a string succeeds");
+    }
+    text
+}
+
+fn json(plan: &Plan, status: &Status) -> String {
+    let rows = plan.ids().map(|id| {
+        let standing = &status.standings[id.index()];
+        let reasons = match standing {
+            Standing::Runs { reasons } => reasons.iter().map(ToString::to_string).collect(),
+            Standing::Depends { on } => on.iter().map(|id| plan.label(*id)).collect(),
+            _ => Vec::new(),
+        };
+        serde_json::json!({
+            "label": plan.label(id),
+            "stage": plan.stage_of(id).name,
+            "at": plan.instance(id).at,
+            "standing": word(standing),
+            "reasons": reasons,
+            "restricted": plan.instance(id).restricted,
+        })
+    });
+    format!("{}\n", serde_json::Value::Array(rows.collect()))
+}

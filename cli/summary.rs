@@ -1,0 +1,104 @@
+//! What people read when a run is over: what went wrong first, then where things are, then what it took.
+
+use std::fmt::Write;
+
+use pipe_engine::run::{Counts, Summary};
+
+use crate::human;
+use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
+
+/// Long lists are cut after this many lines; the manifest has them all.
+const LINES: usize = 12;
+
+/// The summary as text, without a newline at the end.
+pub fn text(summary: &Summary) -> String {
+    let mut text = String::new();
+    failures(&mut text, summary);
+    listed(&mut text, "absent", summary.absent.iter().map(|(label, cause, recorded)| {
+        let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
+        format!("{label}: {cause}{known}")
+    }));
+    listed(&mut text, "skipped", summary.skipped.iter().map(|(label, because)| format!("{label}: {because}")));
+    listed(&mut text, "note", summary.notes.iter().map(|(label, note)| format!("{label}: {note}")));
+    claims(&mut text, summary);
+    results(&mut text, summary);
+    let style = if summary.exit_code() == 0 { GOOD } else { BAD };
+    let stopped = if summary.stopped { "stopped: " } else { "" };
+    let _ = writeln!(text, "{stopped}{}", styled(style, &tally(&summary.counts)));
+    let _ = write!(
+        text,
+        "wall {}, CPU {}, peak memory {} (largest process)",
+        human::duration(summary.wall),
+        human::duration(summary.cpu),
+        human::bytes(summary.peak_memory)
+    );
+    text
+}
+
+/// `ran 12, hits 40`: the usual ways always, the others where they happened.
+pub fn tally(counts: &Counts) -> String {
+    let mut text = format!("ran {}, hits {}", counts.ran, counts.hit);
+    for (number, word) in [(counts.absent, "absent"), (counts.failed, "failed"), (counts.skipped, "skipped")] {
+        if number > 0 {
+            let _ = write!(text, ", {word} {number}");
+        }
+    }
+    text
+}
+
+fn failures(text: &mut String, summary: &Summary) {
+    for mishap in &summary.failed {
+        let _ = writeln!(text, "{} {}: {}", styled(BAD, "failed"), mishap.label, mishap.failure);
+        if let Some(hint) = &mishap.failure.hint {
+            let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
+        }
+        let _ = writeln!(text, "  log: {}", mishap.log.display());
+        if let Some(kept) = &mishap.kept {
+            let _ = writeln!(text, "  its folder is kept: {}", kept.display());
+        }
+    }
+}
+
+fn listed(text: &mut String, word: &str, lines: impl Iterator<Item = String>) {
+    let lines: Vec<_> = lines.collect();
+    for line in lines.iter().take(LINES) {
+        let _ = writeln!(text, "{} {line}", styled(CARE, word));
+    }
+    if lines.len() > LINES {
+        let _ = writeln!(text, "{} {} more, all in the manifest", styled(CARE, word), lines.len() - LINES);
+    }
+}
+
+fn claims(text: &mut String, summary: &Summary) {
+    for claim in &summary.claims {
+        let (style, word) = if claim.holds { (GOOD, "claim holds") } else { (BAD, "claim fails") };
+        let found = match &claim.found {
+            Ok(value) => format!("found {value}"),
+            Err(why) => why.clone(),
+        };
+        let _ = writeln!(text, "{}: {} ({found}, claimed {} within {})", styled(style, word), claim.text, claim.equals, claim.within);
+    }
+}
+
+fn results(text: &mut String, summary: &Summary) {
+    let results = &summary.results;
+    listed(text, "edited", results.edited.iter().map(|path| {
+        format!("{path}: changed since it was published, left alone; delete it to get the result back")
+    }));
+    listed(text, "stale", results.stale.iter().map(|path| format!("{path}: no result claims it any more")));
+    listed(text, "unpublished", results.missing.iter().map(|(path, why)| format!("{path}: {why}")));
+    for failure in &results.failures {
+        let _ = writeln!(text, "{} {failure}", styled(BAD, "failed"));
+    }
+    let there = results.written.len() + results.unchanged.len();
+    if there == 0 {
+        return;
+    }
+    let mut paths: Vec<_> = results.written.iter().chain(&results.unchanged).collect();
+    paths.sort();
+    let _ = writeln!(text, "{} in {}", human::count(there, "result"), results.folder.display());
+    for path in paths {
+        let new = results.written.contains(path);
+        let _ = writeln!(text, "  {path}{}", if new { String::new() } else { styled(DIM, " (unchanged)") });
+    }
+}

@@ -6,6 +6,7 @@ pub mod freesurfer;
 pub mod gifti;
 pub mod hdf5;
 pub mod mgh;
+pub mod scores;
 pub mod subject;
 pub mod table;
 pub mod tensors;

@@ -1,0 +1,226 @@
+//! FreeSurfer's triangle surfaces (`lh.white`, `lh.sphere.reg`; magic `FF FF FE`) and its "new curv"
+//! morphometry (`lh.curv`, `lh.thickness`; magic `FF FF FF`), both big-endian.
+//!
+//! Read here and not through a library because the errors must say which count was found and which was
+//! expected. The comment line of a surface is not kept: FreeSurfer puts a user name and the time there, and
+//! artifacts carry neither.
+
+use std::path::Path;
+
+use pipe_contract::Failure;
+
+use super::binary::{self, Cursor};
+
+/// A triangle mesh as files hold it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surface {
+    /// One point per vertex, in mm (or sphere units).
+    pub coordinates: Vec<[f32; 3]>,
+    /// Three vertex indices per triangle, each below the number of vertices.
+    pub triangles: Vec<[u32; 3]>,
+}
+
+const SURFACE_MAGIC: [u8; 3] = [0xff, 0xff, 0xfe];
+const MORPHOMETRY_MAGIC: [u8; 3] = [0xff, 0xff, 0xff];
+/// More vertices than any cortical mesh has, few enough that a damaged count is noticed.
+pub(super) const MOST_VERTICES: usize = 20_000_000;
+
+/// Reads a triangle surface.
+///
+/// # Errors
+/// The file is missing, cut off, in another format, or a triangle names a vertex that does not exist; input's blame.
+pub fn read_surface(path: &Path) -> Result<Surface, Failure> {
+    parse_surface(&binary::read(path)?).map_err(|failure| failure.at(path.display().to_string()))
+}
+
+/// Reads one value per vertex.
+///
+/// # Errors
+/// The file is missing, cut off, in another format, or holds more than one value per vertex; input's blame.
+pub fn read_morphometry(path: &Path) -> Result<Vec<f32>, Failure> {
+    parse_morphometry(&binary::read(path)?).map_err(|failure| failure.at(path.display().to_string()))
+}
+
+/// Writes a triangle surface.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_surface(path: &Path, surface: &Surface) -> Result<(), Failure> {
+    binary::write(path, &format_surface(surface))
+}
+
+/// Writes one value per vertex. `triangles` is only noted in the header, as FreeSurfer does.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_morphometry(path: &Path, values: &[f32], triangles: usize) -> Result<(), Failure> {
+    let mut bytes = MORPHOMETRY_MAGIC.to_vec();
+    for count in [values.len(), triangles, 1] {
+        bytes.extend(big_endian_count(count));
+    }
+    bytes.extend(values.iter().flat_map(|value| value.to_be_bytes()));
+    binary::write(path, &bytes)
+}
+
+fn parse_surface(bytes: &[u8]) -> Result<Surface, Failure> {
+    let mut cursor = Cursor::new(bytes);
+    expect_magic(&mut cursor, SURFACE_MAGIC, "a FreeSurfer triangle surface")?;
+    skip_line(&mut cursor)?;
+    skip_line(&mut cursor)?;
+    let vertices = cursor.count("the number of vertices", MOST_VERTICES)?;
+    let triangles = cursor.count("the number of triangles", 2 * MOST_VERTICES)?;
+    let coordinates = cursor.fours(3 * vertices, "the list of coordinates", f32::from_be_bytes)?;
+    let corners = cursor.fours(3 * triangles, "the list of triangles", u32::from_be_bytes)?;
+    let surface = Surface { coordinates: triples(&coordinates), triangles: triples(&corners) };
+    check_triangles(&surface)?;
+    Ok(surface)
+}
+
+fn parse_morphometry(bytes: &[u8]) -> Result<Vec<f32>, Failure> {
+    let mut cursor = Cursor::new(bytes);
+    expect_magic(&mut cursor, MORPHOMETRY_MAGIC, "FreeSurfer morphometry (new curv)")?;
+    let vertices = cursor.count("the number of vertices", MOST_VERTICES)?;
+    cursor.count("the number of triangles", 2 * MOST_VERTICES)?;
+    let per_vertex = cursor.count("the number of values per vertex", MOST_VERTICES)?;
+    if per_vertex != 1 {
+        return Err(Failure::input(format!("the file holds {per_vertex} values per vertex, expected 1")));
+    }
+    cursor.fours(vertices, "the list of values", f32::from_be_bytes)
+}
+
+fn format_surface(surface: &Surface) -> Vec<u8> {
+    let mut bytes = SURFACE_MAGIC.to_vec();
+    bytes.extend(b"a triangle mesh\n\n");
+    for count in [surface.coordinates.len(), surface.triangles.len()] {
+        bytes.extend(big_endian_count(count));
+    }
+    bytes.extend(surface.coordinates.iter().flatten().flat_map(|value| value.to_be_bytes()));
+    bytes.extend(surface.triangles.iter().flatten().flat_map(|corner| corner.to_be_bytes()));
+    bytes
+}
+
+/// A count as the format holds it; meshes stay far below two thousand million.
+fn big_endian_count(count: usize) -> [u8; 4] {
+    u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+fn expect_magic(cursor: &mut Cursor, magic: [u8; 3], expected: &str) -> Result<(), Failure> {
+    let found = cursor.take(3, "the magic number")?;
+    if found == magic {
+        return Ok(());
+    }
+    Err(Failure::input(format!("the file begins with {}, expected {} of {expected}", hex(found), hex(&magic)))
+        .hint(looks_like(found)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(" ")
+}
+
+fn looks_like(found: &[u8]) -> &'static str {
+    match found {
+        [0x1f, 0x8b, _] => "it looks like a gzip file: unpack it first",
+        [b'<', b'?', b'x'] | [b'<', b'G', b'I'] => "it looks like GIFTI: give the FreeSurfer file instead",
+        [b'v', b'e', b'r'] => "it looks like a Git LFS pointer: fetch the file itself",
+        found if *found == SURFACE_MAGIC => "it looks like a triangle surface",
+        found if *found == MORPHOMETRY_MAGIC => "it looks like morphometry",
+        _ => "check that the file is complete and of the right kind",
+    }
+}
+
+/// Skips to behind the next line feed: the comment of a surface is two lines, the second usually empty.
+fn skip_line(cursor: &mut Cursor) -> Result<(), Failure> {
+    while cursor.take(1, "the comment line")? != b"\n" {}
+    Ok(())
+}
+
+/// Groups of three; a rest of one or two is dropped, callers give multiples.
+pub(super) fn triples<T: Copy>(flat: &[T]) -> Vec<[T; 3]> {
+    flat.chunks_exact(3).map(|group| [group[0], group[1], group[2]]).collect()
+}
+
+/// That every corner is a vertex.
+pub(super) fn check_triangles(surface: &Surface) -> Result<(), Failure> {
+    let vertices = surface.coordinates.len();
+    match surface.triangles.iter().position(|corners| corners.iter().any(|corner| *corner as usize >= vertices)) {
+        None => Ok(()),
+        Some(bad) => Err(Failure::input(format!(
+            "triangle {bad} has corners {:?}, but there are {vertices} vertices (0 to {})",
+            surface.triangles[bad],
+            vertices.saturating_sub(1)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tetrahedron() -> Surface {
+        Surface {
+            coordinates: vec![[0.0, 0.0, 0.0], [1.0, 0.5, -2.25], [0.0, 1.0e-30, 0.0], [-7.5, 0.0, 1.0]],
+            triangles: vec![[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]],
+        }
+    }
+
+    #[test]
+    fn a_surface_comes_back_as_written() {
+        assert_eq!(parse_surface(&format_surface(&tetrahedron())), Ok(tetrahedron()));
+    }
+
+    #[test]
+    fn another_reader_agrees() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lh.white");
+        write_surface(&path, &tetrahedron()).unwrap();
+        let theirs = neuroformats::read_surf(&path).unwrap();
+        assert_eq!(triples(&theirs.mesh.vertices), tetrahedron().coordinates);
+        assert_eq!(theirs.mesh.faces, [0, 1, 2, 0, 2, 3, 0, 3, 1, 1, 3, 2]);
+
+        let path = folder.path().join("lh.curv");
+        let values = [0.25_f32, -1.5, 0.0, 3.0e7];
+        write_morphometry(&path, &values, 4).unwrap();
+        assert_eq!(neuroformats::read_curv(&path).unwrap().data, values);
+        assert_eq!(read_morphometry(&path).unwrap(), values);
+    }
+
+    #[test]
+    fn errors_say_what_was_found_and_expected() {
+        let surface = format_surface(&tetrahedron());
+        let cut = parse_surface(&surface[..surface.len() - 5]).unwrap_err();
+        assert_eq!(
+            cut.message,
+            "the file is cut off: the list of triangles needs 48 bytes from byte 76 on, and 43 are left"
+        );
+        let other = parse_morphometry(&surface).unwrap_err();
+        assert_eq!(
+            other.message,
+            "the file begins with FF FF FE, expected FF FF FF of FreeSurfer morphometry (new curv)"
+        );
+        assert_eq!(other.hint.as_deref(), Some("it looks like a triangle surface"));
+        let mut wild = tetrahedron();
+        wild.triangles[2][1] = 4;
+        let wild = parse_surface(&format_surface(&wild)).unwrap_err();
+        assert_eq!(wild.message, "triangle 2 has corners [0, 4, 1], but there are 4 vertices (0 to 3)");
+        let missing = read_surface(Path::new("nowhere/lh.white")).unwrap_err();
+        assert_eq!(missing.to_string(), "the file does not exist (in nowhere/lh.white)");
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_never_panic(cut in 0_usize..130, at in 0_usize..130, byte: u8, noise: Vec<u8>) {
+            let mut bytes = format_surface(&tetrahedron());
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            let _ = parse_surface(&bytes);
+            let _ = parse_morphometry(&bytes);
+            let _ = parse_surface(&noise);
+            let mut curv = MORPHOMETRY_MAGIC.to_vec();
+            curv.extend(&noise);
+            let _ = parse_morphometry(&curv);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! HDF5 in the shapes this field uses: labels (`{lh,rh}/visual_area`, whole numbers), pRF results in MATLAB
+//! v7.3 (numbers in several dimensions behind a user block of 512 bytes).
+//!
+//! Reading goes through `hdf5-reader`, which wants the exact type on disk; here any number type is taken and
+//! converted, because writers differ. Writing goes through `hdf5-writer`, whose bytes depend on the content
+//! only; the MATLAB user block is put before its superblock, which is then told where it stands.
+
+use std::path::Path;
+
+use hdf5_reader::{Dataset, Hdf5File, SliceInfo, SliceInfoElem};
+use hdf5_writer::{
+    ByteOrder, DatasetBuilder, Datatype, FILTER_DEFLATE, FILTER_SHUFFLE, FilterDescription, Hdf5Builder, WriteOptions,
+    jenkins_lookup3,
+};
+use pipe_contract::Failure;
+
+use super::binary;
+
+/// An open file.
+pub struct File {
+    name: String,
+    file: Hdf5File,
+}
+
+/// Which part of a dimension to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// One index; the dimension disappears.
+    At(u64),
+    /// All of it.
+    All,
+}
+
+impl File {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The file is missing, damaged or not HDF5; input's blame.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        if !path.is_file() {
+            return Err(Failure::input("the file does not exist").at(name));
+        }
+        match Hdf5File::open(path) {
+            Ok(file) => Ok(Self { name, file }),
+            Err(error) => Err(Failure::input(format!("the file cannot be read as HDF5: {error}"))
+                .at(name)
+                .hint("check that the download is complete; MATLAB files before v7.3 are not HDF5")),
+        }
+    }
+
+    /// The lengths of a dataset's dimensions, slowest first.
+    ///
+    /// # Errors
+    /// There is no such dataset; input's blame.
+    pub fn shape(&self, dataset: &str) -> Result<Vec<u64>, Failure> {
+        Ok(self.dataset(dataset)?.shape().to_vec())
+    }
+
+    /// A whole dataset of whole numbers, or of floats that are all whole, slowest dimension first.
+    ///
+    /// # Errors
+    /// There is no such dataset, it is damaged, or holds something else; input's blame.
+    pub fn whole_numbers(&self, dataset: &str) -> Result<Vec<i64>, Failure> {
+        let numbers = self.numbers(dataset, None)?;
+        numbers
+            .iter()
+            .map(|value| whole(*value))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| self.fault(dataset, "holds numbers with a fraction, expected whole numbers".to_owned()))
+    }
+
+    /// A dataset of numbers, or a part of it, slowest dimension first.
+    ///
+    /// # Errors
+    /// There is no such dataset, it is damaged, holds no numbers, or the pick does not fit; input's blame.
+    pub fn numbers(&self, dataset: &str, pick: Option<&[Pick]>) -> Result<Vec<f64>, Failure> {
+        let found = self.dataset(dataset)?;
+        let selection = match pick {
+            Some(pick) => self.selection(dataset, found.shape(), pick)?,
+            None => SliceInfo::all(found.ndim()),
+        };
+        read_as_f64(&found, &selection).map_err(|why| self.fault(dataset, why))
+    }
+
+    fn selection(&self, dataset: &str, shape: &[u64], pick: &[Pick]) -> Result<SliceInfo, Failure> {
+        let outside = shape.len() != pick.len()
+            || shape.iter().zip(pick).any(|(length, pick)| matches!(pick, Pick::At(index) if index >= length));
+        if outside {
+            return Err(self.fault(dataset, format!("has shape {shape:?}, which has no part {pick:?}")));
+        }
+        let selections = pick
+            .iter()
+            .map(|pick| match pick {
+                Pick::At(index) => SliceInfoElem::Index(*index),
+                Pick::All => SliceInfoElem::Slice { start: 0, end: u64::MAX, step: 1 },
+            })
+            .collect();
+        Ok(SliceInfo { selections })
+    }
+
+    fn dataset(&self, dataset: &str) -> Result<Dataset, Failure> {
+        self.file.dataset(dataset).map_err(|error| {
+            Failure::input(format!("dataset `{dataset}` cannot be read: {error}")).at(self.name.clone())
+        })
+    }
+
+    fn fault(&self, dataset: &str, what: String) -> Failure {
+        Failure::input(format!("dataset `{dataset}` {what}")).at(self.name.clone())
+    }
+}
+
+fn whole(value: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+    (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64)
+}
+
+/// Reads any number type as 64-bit floats. Whole numbers beyond 2^53 would lose digits; none occur here.
+fn read_as_f64(dataset: &Dataset, selection: &SliceInfo) -> Result<Vec<f64>, String> {
+    macro_rules! read {
+        ($type:ty, $convert:expr) => {
+            dataset
+                .read_slice::<$type>(selection)
+                .map(|array| array.iter().copied().map($convert).collect())
+                .map_err(|error| format!("is damaged: {error}"))
+        };
+    }
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    match dataset.dtype() {
+        Datatype::FloatingPoint { size: 4, .. } => read!(f32, f64::from),
+        Datatype::FloatingPoint { size: 8, .. } => read!(f64, |value| value),
+        Datatype::FixedPoint { size: 1, signed: true, .. } => read!(i8, f64::from),
+        Datatype::FixedPoint { size: 1, signed: false, .. } => read!(u8, f64::from),
+        Datatype::FixedPoint { size: 2, signed: true, .. } => read!(i16, f64::from),
+        Datatype::FixedPoint { size: 2, signed: false, .. } => read!(u16, f64::from),
+        Datatype::FixedPoint { size: 4, signed: true, .. } => read!(i32, f64::from),
+        Datatype::FixedPoint { size: 4, signed: false, .. } => read!(u32, f64::from),
+        Datatype::FixedPoint { size: 8, signed: true, .. } => read!(i64, |value| value as f64),
+        Datatype::FixedPoint { size: 8, signed: false, .. } => read!(u64, |value| value as f64),
+        other => Err(format!("is of type {other:?}, expected numbers")),
+    }
+}
+
+/// A file to be written: datasets by path, groups made as needed.
+#[derive(Default)]
+pub struct Builder {
+    datasets: Vec<DatasetBuilder>,
+}
+
+impl Builder {
+    /// Nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds 32-bit whole numbers in one dimension.
+    ///
+    /// # Errors
+    /// Internal, as for any dataset that does not fit its shape.
+    pub fn whole_numbers(&mut self, path: &str, values: &[i32]) -> Result<(), Failure> {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let kind = Datatype::FixedPoint { size: 4, signed: true, byte_order: ByteOrder::LittleEndian };
+        self.datasets.push(DatasetBuilder::new(path, kind, vec![values.len() as u64]).raw_data(raw));
+        Ok(())
+    }
+
+    /// Adds 64-bit floats, the type of MATLAB's ordinary numbers.
+    pub fn doubles(&mut self, path: &str, shape: &[u64], values: &[f64]) {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.datasets.push(DatasetBuilder::new(path, float(8), shape.to_vec()).raw_data(raw));
+    }
+
+    /// Adds 32-bit floats in chunks that are shuffled and packed, as MATLAB stores large arrays.
+    pub fn packed_singles(&mut self, path: &str, shape: &[u64], chunk: &[u64], values: &[f32]) {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.datasets.push(
+            DatasetBuilder::new(path, float(4), shape.to_vec())
+                .chunked(chunk.to_vec())
+                .filter(filter(FILTER_SHUFFLE, "shuffle", 4))
+                .filter(filter(FILTER_DEFLATE, "deflate", 3))
+                .raw_data(raw),
+        );
+    }
+
+    /// Writes the file as it is.
+    ///
+    /// # Errors
+    /// The file cannot be written; or, internal, datasets do not fit their shapes.
+    pub fn write(self, path: &Path) -> Result<(), Failure> {
+        let bytes = self.encode()?;
+        binary::write(path, &bytes)
+    }
+
+    /// Writes the file as MATLAB v7.3 does: behind a block of 512 bytes that says so (without platform and time).
+    ///
+    /// # Errors
+    /// As [`Builder::write`].
+    pub fn write_matlab(self, path: &Path) -> Result<(), Failure> {
+        let bytes = behind_user_block(self.encode()?)?;
+        binary::write(path, &bytes)
+    }
+
+    fn encode(self) -> Result<Vec<u8>, Failure> {
+        let builder = self.datasets.into_iter().fold(Hdf5Builder::new(), Hdf5Builder::dataset);
+        let options = WriteOptions { byte_order: ByteOrder::LittleEndian, ..WriteOptions::default() };
+        builder
+            .into_plan()
+            .and_then(|plan| plan.encode(options))
+            .map_err(|error| Failure::internal(format!("could not make an HDF5 file: {error}")))
+    }
+}
+
+fn float(size: u8) -> Datatype {
+    Datatype::FloatingPoint { size, byte_order: ByteOrder::LittleEndian }
+}
+
+fn filter(id: u16, name: &str, value: u32) -> FilterDescription {
+    FilterDescription { id, name: Some(name.to_owned()), client_data: vec![value] }
+}
+
+/// Length of MATLAB's user block, one of the places where HDF5 looks for its superblock.
+const USER_BLOCK: usize = 512;
+
+/// Puts MATLAB's block in front. Addresses inside a file are relative to the base address of the superblock
+/// (version 2: base at byte 12, end of file at byte 28, checksum over the first 44 bytes at byte 44).
+fn behind_user_block(mut bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let end = (USER_BLOCK + bytes.len()) as u64;
+    let Some(superblock) = bytes.get_mut(..48).filter(|block| block[8] == 2) else {
+        return Err(Failure::internal("the HDF5 library wrote a superblock that is not of version 2"));
+    };
+    superblock[12..20].copy_from_slice(&(USER_BLOCK as u64).to_le_bytes());
+    superblock[28..36].copy_from_slice(&end.to_le_bytes());
+    let checksum = jenkins_lookup3(&superblock[..44]);
+    superblock[44..48].copy_from_slice(&checksum.to_le_bytes());
+
+    // 116 bytes of text, padded with blanks, 8 of subsystem offset, version 0x0200, byte order mark.
+    let mut file = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".to_vec();
+    file.resize(116, b' ');
+    file.resize(124, 0);
+    file.extend([0x00, 0x02, b'I', b'M']);
+    file.resize(USER_BLOCK, 0);
+    file.append(&mut bytes);
+    Ok(file)
+}

@@ -1,0 +1,222 @@
+//! MGH and MGZ: FreeSurfer's volumes, used here for one value per vertex (maps and overlays).
+//!
+//! Header of 284 bytes (big-endian), then the values with the first dimension running fastest. Read are
+//! 8-bit, 16-bit, 32-bit whole numbers and 32-bit floats with one frame; written are 32-bit whole numbers and
+//! floats, shaped `[n, 1, 1]` as FreeSurfer does, packed without name and time. What follows the values (scan
+//! parameters, tags) is ignored, none is written.
+
+use std::path::Path;
+
+use pipe_contract::Failure;
+
+use super::binary::{self, Cursor};
+use super::freesurfer::MOST_VERTICES;
+
+const HEADER_BYTES: usize = 284;
+const UINT8: i32 = 0;
+const INT32: i32 = 1;
+const FLOAT32: i32 = 3;
+const INT16: i32 = 4;
+
+/// Values of a map, in the file's own type (8 and 16 bits widened).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Whole numbers, such as labels.
+    Int32(Vec<i32>),
+    /// Numbers, such as angles in degrees; NaN where missing.
+    Float32(Vec<f32>),
+}
+
+/// Reads a map, packed or not, whatever its name.
+///
+/// # Errors
+/// The file is missing, cut off, not MGH, of a type that is not read, or has more than one frame; input's blame.
+pub fn read(path: &Path) -> Result<Values, Failure> {
+    parse(&binary::read_maybe_gzipped(path)?).map_err(|failure| failure.at(path.display().to_string()))
+}
+
+/// Reads a map of numbers; whole numbers are taken too.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_f32(path: &Path) -> Result<Vec<f32>, Failure> {
+    Ok(match read(path)? {
+        Values::Float32(values) => values,
+        #[expect(clippy::cast_precision_loss, reason = "labels and small counts, far below 2^24")]
+        Values::Int32(values) => values.into_iter().map(|value| value as f32).collect(),
+    })
+}
+
+/// Reads a map of whole numbers; floats are taken if each is a whole number.
+///
+/// # Errors
+/// As [`read`], or a value is not a whole number.
+pub fn read_i32(path: &Path) -> Result<Vec<i32>, Failure> {
+    match read(path)? {
+        Values::Int32(values) => Ok(values),
+        Values::Float32(values) => values
+            .into_iter()
+            .enumerate()
+            .map(|(vertex, value)| whole(value).ok_or_else(|| not_whole(path, vertex, value)))
+            .collect(),
+    }
+}
+
+fn whole(value: f32) -> Option<i32> {
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+    (value.fract() == 0.0 && value.abs() < 16_777_216.0).then_some(value as i32)
+}
+
+fn not_whole(path: &Path, vertex: usize, value: f32) -> Failure {
+    Failure::input(format!("value {vertex} is {value}, expected whole numbers (labels)")).at(path.display().to_string())
+}
+
+/// Writes numbers; packed if the name ends in `.mgz`.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_f32(path: &Path, values: &[f32]) -> Result<(), Failure> {
+    write(path, FLOAT32, values.len(), values.iter().flat_map(|value| value.to_be_bytes()))
+}
+
+/// Writes whole numbers; packed if the name ends in `.mgz`.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_i32(path: &Path, values: &[i32]) -> Result<(), Failure> {
+    write(path, INT32, values.len(), values.iter().flat_map(|value| value.to_be_bytes()))
+}
+
+fn write(path: &Path, kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Result<(), Failure> {
+    let bytes = format(kind, count, values);
+    let packed = path.extension().is_some_and(|extension| extension == "mgz");
+    binary::write(path, &if packed { binary::gzip(&bytes) } else { bytes })
+}
+
+fn format(kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Vec<u8> {
+    let width = i32::try_from(count).unwrap_or(i32::MAX);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + 4 * count);
+    // Version, three dimensions, frames, type, degrees of freedom; then "orientation not given".
+    for number in [1, width, 1, 1, 1, kind, 0] {
+        bytes.extend(number.to_be_bytes());
+    }
+    bytes.extend(0_i16.to_be_bytes());
+    bytes.resize(HEADER_BYTES, 0);
+    bytes.extend(values);
+    bytes
+}
+
+fn parse(bytes: &[u8]) -> Result<Values, Failure> {
+    let mut cursor = Cursor::new(bytes);
+    let version = cursor.i32("the version")?;
+    if version != 1 {
+        return Err(Failure::input(format!("the file begins with {version}, expected 1, the version of MGH files"))
+            .hint("check that the file is MGH or MGZ and complete"));
+    }
+    let mut count = 1_usize;
+    for name in ["width", "height", "depth"] {
+        count = count.saturating_mul(cursor.count(&format!("the {name}"), MOST_VERTICES)?);
+    }
+    if count > MOST_VERTICES {
+        return Err(Failure::input(format!("the header promises {count} values, expected at most {MOST_VERTICES}")));
+    }
+    let frames = cursor.i32("the number of frames")?;
+    if frames != 1 {
+        return Err(Failure::input(format!("the file holds {frames} frames, expected 1")));
+    }
+    let kind = cursor.i32("the type")?;
+    cursor.i32("the degrees of freedom")?;
+    cursor.i16("the orientation flag")?;
+    cursor.take(HEADER_BYTES - 30, "the header")?;
+    let what = "the list of values";
+    match kind {
+        FLOAT32 => Ok(Values::Float32(cursor.fours(count, what, f32::from_be_bytes)?)),
+        INT32 => Ok(Values::Int32(cursor.fours(count, what, i32::from_be_bytes)?)),
+        UINT8 => Ok(Values::Int32(cursor.take(count, what)?.iter().map(|byte| i32::from(*byte)).collect())),
+        INT16 => Ok(Values::Int32(
+            cursor
+                .take(2 * count, what)?
+                .chunks_exact(2)
+                .map(|b| i32::from(i16::from_be_bytes([b[0], b[1]])))
+                .collect(),
+        )),
+        other => Err(Failure::input(format!(
+            "the values are of type {other}, expected 0 (8 bits), 4 (16 bits), 1 (32 bits) or 3 (float)"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn maps_come_back_as_written_and_another_reader_agrees() {
+        let folder = tempfile::tempdir().unwrap();
+        let numbers = [0.5_f32, -3.25, 1.0e9];
+        for name in ["map.mgz", "map.mgh"] {
+            let path = folder.path().join(name);
+            write_f32(&path, &numbers).unwrap();
+            assert_eq!(read_f32(&path).unwrap(), numbers);
+            let theirs = neuroformats::read_mgh(&path).unwrap();
+            assert_eq!(theirs.data.mri_float.unwrap().into_raw_vec_and_offset().0, numbers);
+        }
+        let path = folder.path().join("area.mgz");
+        write_i32(&path, &[0, 3, -1]).unwrap();
+        assert_eq!(read_i32(&path).unwrap(), [0, 3, -1]);
+        assert_eq!(read_f32(&path).unwrap(), [0.0, 3.0, -1.0]);
+    }
+
+    #[test]
+    fn missing_values_survive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prf.mgz");
+        write_f32(&path, &[f32::NAN, 2.0]).unwrap();
+        let read = read_f32(&path).unwrap();
+        assert!(read[0].is_nan());
+        let error = read_i32(&path).unwrap_err();
+        assert_eq!(error.message, "value 0 is NaN, expected whole numbers (labels)");
+    }
+
+    #[test]
+    fn equal_content_gives_equal_bytes_without_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one.mgz"), folder.path().join("two.mgz"));
+        write_i32(&one, &[1, 2, 3]).unwrap();
+        write_i32(&two, &[1, 2, 3]).unwrap();
+        let bytes = std::fs::read(&one).unwrap();
+        assert_eq!(bytes, std::fs::read(&two).unwrap());
+        assert_eq!(bytes[4..8], [0; 4]);
+    }
+
+    #[test]
+    fn errors_say_what_was_found_and_expected() {
+        let whole = format(INT32, 3, [0_u8; 12].into_iter());
+        let cut = parse(&whole[..290]).unwrap_err();
+        assert_eq!(
+            cut.message,
+            "the file is cut off: the list of values needs 12 bytes from byte 284 on, and 6 are left"
+        );
+        let other = parse(b"<?xml version").unwrap_err();
+        assert_eq!(other.message, "the file begins with 1010792557, expected 1, the version of MGH files");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.mgz");
+        let packed = binary::gzip(&whole);
+        std::fs::write(&path, &packed[..packed.len() - 9]).unwrap();
+        let cut = read(&path).unwrap_err();
+        assert!(cut.message.starts_with("the gzip data are damaged or cut off"), "{}", cut.message);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_never_panic(at in 0_usize..300, byte: u8, cut in 0_usize..300, noise: Vec<u8>) {
+            let mut bytes = format(FLOAT32, 4, [0_u8; 16].into_iter());
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            let _ = parse(&bytes);
+            let _ = parse(&noise);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Knows the part of an `HCP_1200` tree that the pipeline reads: which file holds which quantity of which
+//! hemisphere, and what must hold between the files. The only place that spells these paths.
+//!
+//! The choice of file per quantity follows what the original analysis opens: scalars come from the FreeSurfer
+//! files under `T1w/<sid>/surf` (where curvature and convexity have FreeSurfer's sign), coordinates and the
+//! MSMAll sphere from GIFTI. Everything native has one value per vertex of `{lh,rh}.white`; a file that does
+//! not is an error that names person, hemisphere, file, what was found and what was expected.
+
+use std::path::{Path, PathBuf};
+
+use pipe_contract::Failure;
+
+use super::{freesurfer, gifti, mgh};
+
+/// A hemisphere of the cortex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hemisphere {
+    /// The left one, `lh` in FreeSurfer's names and `L` in those of the Human Connectome Project.
+    Left,
+    /// The right one, `rh` and `R`.
+    Right,
+}
+
+/// Both hemispheres, left first: the order of every artifact.
+pub const HEMISPHERES: [Hemisphere; 2] = [Hemisphere::Left, Hemisphere::Right];
+
+impl Hemisphere {
+    /// `lh` or `rh`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Hemisphere::Left => "lh",
+            Hemisphere::Right => "rh",
+        }
+    }
+
+    /// `L` or `R`.
+    pub fn letter(self) -> char {
+        match self {
+            Hemisphere::Left => 'L',
+            Hemisphere::Right => 'R',
+        }
+    }
+}
+
+/// Files that a person must have, relative to the folder that holds `<sid>/`, sorted.
+///
+/// A person without one of them has an incomplete release and is left out as a whole.
+pub fn required_files(sid: &str) -> Vec<String> {
+    let mut files: Vec<String> = HEMISPHERES
+        .into_iter()
+        .flat_map(|hemisphere| {
+            let (h, l) = (hemisphere.name(), hemisphere.letter());
+            [
+                format!("{sid}/T1w/{sid}/surf/{h}.white"),
+                format!("{sid}/T1w/{sid}/surf/{h}.sphere.reg"),
+                format!("{sid}/T1w/{sid}/surf/{h}.curv"),
+                format!("{sid}/T1w/{sid}/surf/{h}.sulc"),
+                format!("{sid}/T1w/{sid}/surf/{h}.thickness"),
+                format!("{sid}/T1w/{sid}/surf/{h}.area.mid"),
+                format!("{sid}/T1w/Native/{sid}.{l}.midthickness.native.surf.gii"),
+                format!("{sid}/MNINonLinear/Native/{sid}.{l}.sphere.MSMAll.native.surf.gii"),
+                format!("{sid}/MNINonLinear/Native/{sid}.{l}.MyelinMap_BC.native.func.gii"),
+            ]
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Files that are read where a person has them, relative to the folder that holds `<sid>/`, sorted: the fs_LR
+/// spheres (59k and 32k; pRF results need the one of their own resolution) and the end points of the optic
+/// radiation and the vertical occipital fasciculus. The tract maps are no part of the `HCP_1200` bucket, only
+/// of trees made elsewhere.
+pub fn optional_files(sid: &str) -> Vec<String> {
+    let mut files: Vec<String> = HEMISPHERES
+        .into_iter()
+        .flat_map(|hemisphere| {
+            let (h, l) = (hemisphere.name(), hemisphere.letter());
+            [
+                format!("{sid}/MNINonLinear/fsaverage_LR59k/{sid}.{l}.sphere.59k_fs_LR.surf.gii"),
+                format!("{sid}/MNINonLinear/fsaverage_LR32k/{sid}.{l}.sphere.32k_fs_LR.surf.gii"),
+                format!("{sid}/tracts/{h}.OR_normalized.mgz"),
+                format!("{sid}/tracts/{h}.VOF_normalized.mgz"),
+            ]
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// A person's files: the folder `<sid>/` of an `HCP_1200` tree, or of a `subject` artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    sid: String,
+    folder: PathBuf,
+}
+
+/// The topology of a hemisphere and where it lies on fsaverage's sphere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// Three vertex indices per triangle.
+    pub triangles: Vec<[u32; 3]>,
+    /// One point per vertex on the sphere registered to fsaverage, of radius 100 or nearly so.
+    pub sphere: Vec<[f32; 3]>,
+}
+
+/// Everything structural of a hemisphere, one entry per native vertex.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cortex {
+    /// Topology and registered sphere.
+    pub registered: Registered,
+    /// Points halfway between white matter and pia, in mm, T1w space.
+    pub midthickness: Vec<[f32; 3]>,
+    /// Mean curvature in 1/mm; sulci are positive, as in FreeSurfer.
+    pub curvature: Vec<f32>,
+    /// Depth (`sulc`), sulci positive, on the scale of FreeSurfer 5 (about cm).
+    pub convexity: Vec<f32>,
+    /// Thickness in mm, not corrected for curvature; 0 on the medial wall.
+    pub thickness: Vec<f32>,
+    /// Area of midthickness that belongs to the vertex, in mm^2.
+    pub surface_area: Vec<f32>,
+    /// Myelin map (T1w / T2w, bias corrected); NaN where missing.
+    pub myelin: Vec<f32>,
+    /// End points of the optic radiation, if the person has that map; NaN where missing.
+    pub optic_radiation: Option<Vec<f32>>,
+    /// End points of the vertical occipital fasciculus, if the person has that map; NaN where missing.
+    pub vertical_occipital: Option<Vec<f32>>,
+}
+
+/// Number of vertices of the fs_LR meshes on which pRF results come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FsLr {
+    /// 59,292 vertices a hemisphere (1.6 mm).
+    K59,
+    /// 32,492 vertices a hemisphere (2 mm).
+    K32,
+}
+
+impl FsLr {
+    /// Vertices of a hemisphere.
+    pub fn vertices(self) -> usize {
+        match self {
+            FsLr::K59 => 59_292,
+            FsLr::K32 => 32_492,
+        }
+    }
+
+    /// `59k` or `32k`.
+    pub fn name(self) -> &'static str {
+        match self {
+            FsLr::K59 => "59k",
+            FsLr::K32 => "32k",
+        }
+    }
+}
+
+impl Subject {
+    /// Opens a `subject` artifact: a folder with exactly one entry, `<sid>/`.
+    ///
+    /// # Errors
+    /// The folder cannot be listed or has another number of entries; input's blame.
+    pub fn open(artifact: &Path) -> Result<Self, Failure> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(artifact).map_err(|error| Failure::io("list", artifact, &error))? {
+            let entry = entry.map_err(|error| Failure::io("list", artifact, &error))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        match &names[..] {
+            [sid] => Ok(Self { sid: sid.clone(), folder: artifact.join(sid) }),
+            _ => Err(Failure::input(format!(
+                "the folder of a person has {} entries [{}], expected one, named as the person",
+                names.len(),
+                names.join(", ")
+            ))
+            .at(artifact.display().to_string())),
+        }
+    }
+
+    /// The person's id.
+    pub fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    /// Topology and registered sphere of a hemisphere: what labels and predictions need.
+    ///
+    /// # Errors
+    /// A file is missing, damaged, or does not fit the others; input's blame.
+    pub fn registered(&self, hemisphere: Hemisphere) -> Result<Registered, Failure> {
+        let h = hemisphere.name();
+        let white_file = format!("T1w/{}/surf/{h}.white", self.sid);
+        let white = self.read(hemisphere, &white_file, freesurfer::read_surface)?;
+        if white.coordinates.is_empty() || white.triangles.is_empty() {
+            return Err(self.fault(hemisphere, &white_file, "the mesh is empty".to_owned()));
+        }
+        let vertices = white.coordinates.len();
+        let sphere_file = format!("T1w/{}/surf/{h}.sphere.reg", self.sid);
+        let sphere = self.points(hemisphere, &sphere_file, freesurfer::read_surface, vertices)?;
+        self.check_sphere(hemisphere, &sphere_file, &sphere)?;
+        Ok(Registered { triangles: white.triangles, sphere })
+    }
+
+    /// Everything structural of a hemisphere.
+    ///
+    /// # Errors
+    /// A file is missing, damaged, or does not fit the others; input's blame.
+    pub fn cortex(&self, hemisphere: Hemisphere) -> Result<Cortex, Failure> {
+        let registered = self.registered(hemisphere)?;
+        let vertices = registered.sphere.len();
+        let (sid, h, l) = (&self.sid, hemisphere.name(), hemisphere.letter());
+        let shape = |file: &str| {
+            let path = format!("T1w/{sid}/surf/{h}.{file}");
+            let values = self.read(hemisphere, &path, freesurfer::read_morphometry)?;
+            self.check_count(hemisphere, &path, values.len(), vertices)?;
+            self.check_finite(hemisphere, &path, &values)?;
+            Ok(values)
+        };
+        let native = |file: &str| format!("{file}.native.surf.gii");
+        let midthickness = native(&format!("T1w/Native/{sid}.{l}.midthickness"));
+        Ok(Cortex {
+            midthickness: self.points(hemisphere, &midthickness, gifti::read_surface, vertices)?,
+            curvature: shape("curv")?,
+            convexity: shape("sulc")?,
+            thickness: shape("thickness")?,
+            surface_area: shape("area.mid")?,
+            myelin: self.measured(
+                hemisphere,
+                &format!("MNINonLinear/Native/{sid}.{l}.MyelinMap_BC.native.func.gii"),
+                gifti::read_scalars,
+                vertices,
+            )?,
+            optic_radiation: self.tract(hemisphere, "OR", vertices)?,
+            vertical_occipital: self.tract(hemisphere, "VOF", vertices)?,
+            registered,
+        })
+    }
+
+    /// The native vertices on the sphere registered to fs_LR by MSMAll.
+    ///
+    /// # Errors
+    /// The file is missing, damaged, or has not `vertices` points; input's blame.
+    pub fn msmall_sphere(&self, hemisphere: Hemisphere, vertices: usize) -> Result<Vec<[f32; 3]>, Failure> {
+        let file = format!("MNINonLinear/Native/{}.{}.sphere.MSMAll.native.surf.gii", self.sid, hemisphere.letter());
+        self.points(hemisphere, &file, gifti::read_surface, vertices)
+    }
+
+    /// The sphere of the fs_LR mesh of a resolution.
+    ///
+    /// # Errors
+    /// The file is missing, damaged, or has not the mesh's number of points; input's blame.
+    pub fn fs_lr_sphere(&self, hemisphere: Hemisphere, mesh: FsLr) -> Result<Vec<[f32; 3]>, Failure> {
+        let (sid, l, k) = (&self.sid, hemisphere.letter(), mesh.name());
+        let file = format!("MNINonLinear/fsaverage_LR{k}/{sid}.{l}.sphere.{k}_fs_LR.surf.gii");
+        self.points(hemisphere, &file, gifti::read_surface, mesh.vertices())
+    }
+
+    fn tract(&self, hemisphere: Hemisphere, tract: &str, vertices: usize) -> Result<Option<Vec<f32>>, Failure> {
+        let file = format!("tracts/{}.{tract}_normalized.mgz", hemisphere.name());
+        if !self.folder.join(&file).exists() {
+            return Ok(None);
+        }
+        self.measured(hemisphere, &file, mgh::read_f32, vertices).map(Some)
+    }
+
+    /// Reads a file of this person; what goes wrong names person and hemisphere.
+    fn read<T>(
+        &self,
+        hemisphere: Hemisphere,
+        file: &str,
+        reader: impl Fn(&Path) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        reader(&self.folder.join(file))
+            .map_err(|failure| Failure { place: Some(self.place(hemisphere, file)), ..failure })
+    }
+
+    fn points(
+        &self,
+        hemisphere: Hemisphere,
+        file: &str,
+        reader: impl Fn(&Path) -> Result<freesurfer::Surface, Failure>,
+        vertices: usize,
+    ) -> Result<Vec<[f32; 3]>, Failure> {
+        let surface = self.read(hemisphere, file, reader)?;
+        self.check_count(hemisphere, file, surface.coordinates.len(), vertices)?;
+        self.check_finite(hemisphere, file, surface.coordinates.as_flattened())?;
+        Ok(surface.coordinates)
+    }
+
+    /// A measured map: single values may be missing (NaN), not all of them.
+    fn measured(
+        &self,
+        hemisphere: Hemisphere,
+        file: &str,
+        reader: impl Fn(&Path) -> Result<Vec<f32>, Failure>,
+        vertices: usize,
+    ) -> Result<Vec<f32>, Failure> {
+        let values = self.read(hemisphere, file, reader)?;
+        self.check_count(hemisphere, file, values.len(), vertices)?;
+        if values.iter().any(|value| value.is_finite()) {
+            return Ok(values);
+        }
+        Err(self.fault(hemisphere, file, format!("none of the {vertices} values is a finite number")))
+    }
+
+    fn check_count(&self, hemisphere: Hemisphere, file: &str, found: usize, vertices: usize) -> Result<(), Failure> {
+        if found == vertices {
+            return Ok(());
+        }
+        let message = format!("the file has values for {found} vertices, expected {vertices}, as the mesh has");
+        Err(self
+            .fault(hemisphere, file, message)
+            .hint("the files of this person come from different meshes or versions"))
+    }
+
+    fn check_finite(&self, hemisphere: Hemisphere, file: &str, values: &[f32]) -> Result<(), Failure> {
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(first) => {
+                let count = values.iter().filter(|value| !value.is_finite()).count();
+                let message = format!(
+                    "{count} of {} values are not finite numbers (the first, {}, at position {first}), expected none",
+                    values.len(),
+                    values[first]
+                );
+                Err(self.fault(hemisphere, file, message))
+            }
+        }
+    }
+
+    /// A registered sphere is one: every point at nearly the same distance from the origin.
+    fn check_sphere(&self, hemisphere: Hemisphere, file: &str, points: &[[f32; 3]]) -> Result<(), Failure> {
+        let radius = |point: &[f32; 3]| point.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let mean = points.iter().map(radius).sum::<f64>() / points.len() as f64;
+        match points.iter().position(|point| (radius(point) - mean).abs() > 0.05 * mean || mean <= 0.0) {
+            None => Ok(()),
+            Some(vertex) => Err(self.fault(
+                hemisphere,
+                file,
+                format!(
+                    "vertex {vertex} lies {:.3} from the origin and the mean is {mean:.3}, expected a sphere",
+                    radius(&points[vertex])
+                ),
+            )),
+        }
+    }
+
+    fn fault(&self, hemisphere: Hemisphere, file: &str, message: String) -> Failure {
+        Failure::input(message).at(self.place(hemisphere, file))
+    }
+
+    fn place(&self, hemisphere: Hemisphere, file: &str) -> String {
+        format!("person `{}`, {}, {}/{file}", self.sid, hemisphere.name(), self.sid)
+    }
+}

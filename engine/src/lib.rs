@@ -9,5 +9,8 @@
 pub mod event;
 pub mod exec;
 pub mod ids;
+pub mod key;
 pub mod plan;
+pub mod report;
+pub mod run;
 pub mod sched;

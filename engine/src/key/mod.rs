@@ -1,0 +1,206 @@
+//! The action key: the digest of everything that may change the bytes a stage writes, and of nothing else.
+//!
+//! This is where mistakes are subtle. Something forgotten gives wrong results that look right; something too much
+//! makes people wait for hours because they renamed a stage. So here is the whole list.
+//!
+//! | enters | because |
+//! |---|---|
+//! | layout version ([`LAYOUT`]) | the same parts, encoded in another way, are another key |
+//! | kind and its version | other code; the version is raised when the same task may give other bytes |
+//! | parameters, typed and with defaults | they are handed to the code. A parameter that was added after the first release is left out at its `neutral` value, so that adding it reruns nothing |
+//! | inputs by port: one digest, or a list of coordinates with digest or cause of absence | content, never where it came from. Coordinates of a gather are content: they are handed to the code |
+//! | coordinates on the axes that the kind declares (`run:` stages: all axes) | the kind reads them; it is not told others, so they cannot matter |
+//! | the seed of random kinds | it is handed to the code |
+//! | whether people are simulated, for kinds that draw the stamp | it changes the picture; other kinds are not told |
+//! | facts of `run:` stages: body, declared outputs, environment, tools, `net`, names under which inputs are found | all of that is visible to the command |
+//! | the device, if a parameter pins one | it is a parameter like any other, neutral at `any` |
+//!
+//! | stays out | because |
+//! |---|---|
+//! | modification times, owners, permissions other than "executable" | touching and copying files changes nothing |
+//! | absolute paths, the checkout's folder | moving a project changes nothing |
+//! | names of stages, pipelines and profiles; the order of stages | they name the work, they do not change it |
+//! | job count, granted threads, resources, retries, time-outs | they say how the work is done. (A kind whose bytes depend on threads has a parameter for it) |
+//! | credentials | secrets enter nothing that is stored; what was fetched is content |
+//! | the device and instruction set it happened to run on | written in the record, so that a person can ask for the same |
+//! | causes of absence that a stage accepts, and its coverage | they decide whether there is an output, not which |
+//!
+//! The parts are kept beside the record ([`KeyParts`]), so that a later miss can be explained by comparing old with
+//! new: digest and explanation come from the same struct ([`Reason`]).
+//!
+//! A gather may have a thousand cells and many readers. Its list is encoded once ([`CellList`]), kept in the store
+//! as a blob of its own, and the key holds that blob's digest.
+
+mod cells;
+mod encode;
+mod reason;
+
+use std::collections::BTreeMap;
+
+use pipe_cache::{Action, Artifact, Content, Digest, Form};
+use pipe_contract::{Coordinates, Value};
+use serde::{Deserialize, Serialize};
+
+pub use cells::{CellList, CellState};
+pub use reason::{Reason, explain};
+
+use encode::Encoder;
+
+/// How parts are encoded. Raising it reruns everything everywhere.
+///
+/// 1: first form.
+pub const LAYOUT: u32 = 1;
+
+/// The kind name under which `run:` stages are keyed; no registered kind may have it, because names there hold a `/`.
+pub const COMMAND: &str = "run";
+
+/// The version of how `run:` stages are carried out: raised when the same command may see something else.
+pub const COMMAND_VERSION: u32 = 1;
+
+/// What enters a key, in the form that is kept beside the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyParts {
+    /// [`LAYOUT`] when it was made.
+    pub layout: u32,
+    /// The kind, or [`COMMAND`].
+    pub kind: String,
+    /// Its version.
+    pub kind_version: u32,
+    /// Parameters without those at their neutral value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+    /// Inputs by port.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Input>,
+    /// Coordinates on declared axes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub at: BTreeMap<String, String>,
+    /// The seed of a random kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// For kinds that draw the stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<bool>,
+    /// What is true of a `run:` stage besides its inputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// The content at an input port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Input {
+    /// One artifact.
+    One(Given),
+    /// A gather: the digest of its [`CellList`].
+    Many(Digest<Content>),
+}
+
+/// Form and digest of an artifact: what of it enters a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// File, executable or folder.
+    pub form: Form,
+    /// Of the file's bytes or the folder's listing.
+    pub digest: Digest<Content>,
+}
+
+impl From<&Artifact> for Given {
+    fn from(artifact: &Artifact) -> Self {
+        Self { form: artifact.form, digest: artifact.digest }
+    }
+}
+
+/// What enters a key, borrowed from plan and registry, so that ten thousand keys cost no copies.
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    /// The kind, or [`COMMAND`].
+    pub kind: &'a str,
+    /// Its version.
+    pub kind_version: u32,
+    /// All parameters of the instance.
+    pub params: &'a BTreeMap<String, Value>,
+    /// Values at which a parameter is left out.
+    pub neutral: &'a [(&'a str, &'a Value)],
+    /// Inputs, by port in ascending order.
+    pub inputs: &'a [(&'a str, Input)],
+    /// All coordinates of the instance.
+    pub at: &'a Coordinates,
+    /// The axes whose coordinates enter; `None` is all.
+    pub axes: Option<&'a [&'a str]>,
+    /// The seed of a random kind.
+    pub seed: Option<u64>,
+    /// For kinds that draw the stamp.
+    pub simulated: Option<bool>,
+    /// Facts of a `run:` stage.
+    pub facts: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Parts<'a> {
+    /// The key. `buffer` is room that is used again from key to key.
+    pub fn key(&self, buffer: &mut Vec<u8>) -> Digest<Action> {
+        buffer.clear();
+        let mut encoder = Encoder::new(buffer);
+        encoder.number(u64::from(LAYOUT));
+        encoder.text(self.kind);
+        encoder.number(u64::from(self.kind_version));
+        encoder.list(self.params(), |encoder, (name, value)| {
+            encoder.text(name);
+            encoder.value(value);
+        });
+        encoder.list(self.inputs.iter(), |encoder, (port, input)| {
+            encoder.text(port);
+            match input {
+                Input::One(content) => {
+                    encoder.byte(1);
+                    encoder.content(content);
+                }
+                Input::Many(list) => {
+                    encoder.byte(2);
+                    encoder.digest(list);
+                }
+            }
+        });
+        encoder.list(self.at(), |encoder, (axis, at)| {
+            encoder.text(axis);
+            encoder.text(at);
+        });
+        encoder.option(self.seed, |encoder, seed| encoder.number(seed));
+        encoder.option(self.simulated, |encoder, simulated| encoder.byte(u8::from(simulated)));
+        encoder.list(self.facts.iter(), |encoder, (name, fact)| {
+            encoder.text(name);
+            encoder.text(fact);
+        });
+        Digest::of(buffer)
+    }
+
+    /// The parts as they are kept beside the record.
+    pub fn to_owned(&self) -> KeyParts {
+        KeyParts {
+            layout: LAYOUT,
+            kind: self.kind.to_owned(),
+            kind_version: self.kind_version,
+            params: self.params().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            inputs: self.inputs.iter().map(|(port, input)| ((*port).to_owned(), *input)).collect(),
+            at: self.at().map(|(axis, at)| (axis.clone(), at.clone())).collect(),
+            seed: self.seed,
+            simulated: self.simulated,
+            facts: self.facts.clone(),
+        }
+    }
+
+    fn params(&self) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+        let neutral = self.neutral;
+        self.params.iter().filter(move |(name, value)| {
+            !neutral.iter().any(|(neutral_name, neutral)| *neutral_name == name.as_str() && neutral == value)
+        })
+    }
+
+    fn at(&self) -> impl Iterator<Item = (&'a String, &'a String)> + use<'a> {
+        let axes = self.axes;
+        self.at.iter().filter(move |(axis, _)| axes.is_none_or(|axes| axes.contains(&axis.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! Why an instance is not a hit: the difference between the parts of its key now and at its last work.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pipe_cache::{Content, Digest};
+use pipe_contract::{Coordinates, Value};
+use serde::Serialize;
+
+use super::{CellState, Input, KeyParts};
+
+/// One difference. Its `Display` is a sentence without a full stop.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// This instance has not worked before on this machine, and nobody else has done the same work.
+    FirstTime,
+    /// The same work was begun before, but it failed or was interrupted.
+    Unfinished,
+    /// It worked before, but the record of that is gone, so that nothing can be compared.
+    RecordGone,
+    /// The record is there, but some of its outputs are missing or damaged: these blobs.
+    OutputsMissing {
+        /// Short digests.
+        blobs: Vec<String>,
+    },
+    /// The run was told to.
+    Forced,
+    /// Recorded as a missing cell, and the run was told to ask again.
+    AskedAgain {
+        /// The recorded cause.
+        cause: String,
+    },
+    /// `uses:` names another kind, or `run:` became `uses:`.
+    KindChanged {
+        /// Before.
+        was: String,
+        /// Now.
+        now: String,
+    },
+    /// The kind has a newer version.
+    KindVersion {
+        /// The kind.
+        kind: String,
+        /// Before.
+        was: u32,
+        /// Now.
+        now: u32,
+    },
+    /// This version of `pipe` makes keys in another way.
+    Layout {
+        /// Before.
+        was: u32,
+        /// Now.
+        now: u32,
+    },
+    /// A parameter differs.
+    ParameterChanged {
+        /// Its name.
+        name: String,
+        /// Before; `None` if it was not there or at its neutral value.
+        was: Option<Value>,
+        /// Now; `None` as before.
+        now: Option<Value>,
+    },
+    /// The content at a port differs.
+    InputChanged {
+        /// The port.
+        port: String,
+        /// Before.
+        was: Digest<Content>,
+        /// Now.
+        now: Digest<Content>,
+    },
+    /// A port that was unset is set, or became a gather.
+    InputAdded {
+        /// The port.
+        port: String,
+    },
+    /// A port that was set is unset.
+    InputRemoved {
+        /// The port.
+        port: String,
+    },
+    /// A gather has a cell more.
+    CellAdded {
+        /// The port.
+        port: String,
+        /// The cell.
+        at: Coordinates,
+    },
+    /// A gather has a cell less.
+    CellRemoved {
+        /// The port.
+        port: String,
+        /// The cell.
+        at: Coordinates,
+    },
+    /// The content of a cell differs, or it became present or absent.
+    CellChanged {
+        /// The port.
+        port: String,
+        /// The cell.
+        at: Coordinates,
+        /// What happened, such as `other content` or `now absent (not-found)`.
+        how: String,
+    },
+    /// A coordinate that the kind reads differs: the axis has another value under the same name.
+    CoordinateChanged {
+        /// The axis.
+        axis: String,
+        /// Before.
+        was: Option<String>,
+        /// Now.
+        now: Option<String>,
+    },
+    /// The seed differs.
+    SeedChanged {
+        /// Before.
+        was: Option<u64>,
+        /// Now.
+        now: Option<u64>,
+    },
+    /// People were simulated and are real now, or the other way round.
+    SimulatedChanged {
+        /// Now.
+        now: bool,
+    },
+    /// Something about a `run:` stage differs: its body, environment, tools.
+    FactChanged {
+        /// `body`, `env NAME`, `tool NAME` and the like.
+        name: String,
+        /// Before.
+        was: Option<String>,
+        /// Now.
+        now: Option<String>,
+    },
+}
+
+/// The differences between two sets of parts, most telling first; empty if they are equal. `cells` reads the list
+/// of a gather, if it is still kept.
+pub fn explain(
+    was: &KeyParts,
+    now: &KeyParts,
+    cells: &mut dyn FnMut(&Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>>,
+) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if was.layout != now.layout {
+        reasons.push(Reason::Layout { was: was.layout, now: now.layout });
+    }
+    if was.kind != now.kind {
+        reasons.push(Reason::KindChanged { was: was.kind.clone(), now: now.kind.clone() });
+    } else if was.kind_version != now.kind_version {
+        reasons.push(Reason::KindVersion { kind: now.kind.clone(), was: was.kind_version, now: now.kind_version });
+    }
+    compare(&was.params, &now.params, |name, was, now| {
+        reasons.push(Reason::ParameterChanged { name: name.into(), was: was.cloned(), now: now.cloned() });
+    });
+    compare(&was.facts, &now.facts, |name, was, now| {
+        reasons.push(Reason::FactChanged { name: name.into(), was: was.cloned(), now: now.cloned() });
+    });
+    compare(&was.at, &now.at, |axis, was, now| {
+        reasons.push(Reason::CoordinateChanged { axis: axis.into(), was: was.cloned(), now: now.cloned() });
+    });
+    if was.seed != now.seed {
+        reasons.push(Reason::SeedChanged { was: was.seed, now: now.seed });
+    }
+    if was.simulated != now.simulated {
+        reasons.push(Reason::SimulatedChanged { now: now.simulated.unwrap_or(false) });
+    }
+    compare(&was.inputs, &now.inputs, |port, was, now| match (was, now) {
+        (Some(Input::Many(was)), Some(Input::Many(now))) => reasons.extend(gather(port, was, now, cells)),
+        (Some(was), Some(now)) => {
+            reasons.push(Reason::InputChanged { port: port.into(), was: was.digest(), now: now.digest() });
+        }
+        (None, _) => reasons.push(Reason::InputAdded { port: port.into() }),
+        (_, None) => reasons.push(Reason::InputRemoved { port: port.into() }),
+    });
+    reasons
+}
+
+/// Calls `differs` for every name whose value is not the same on both sides, in order of names.
+fn compare<V: PartialEq>(
+    was: &BTreeMap<String, V>,
+    now: &BTreeMap<String, V>,
+    mut differs: impl FnMut(&str, Option<&V>, Option<&V>),
+) {
+    let names: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    for name in names {
+        if was.get(name) != now.get(name) {
+            differs(name, was.get(name), now.get(name));
+        }
+    }
+}
+
+/// The cells in which two gathers differ; a general sentence if one of the lists is gone.
+fn gather(
+    port: &str,
+    was: &Digest<Content>,
+    now: &Digest<Content>,
+    cells: &mut dyn FnMut(&Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>>,
+) -> Vec<Reason> {
+    let (Some(before), Some(after)) = (cells(was), cells(now)) else {
+        return vec![Reason::InputChanged { port: port.into(), was: *was, now: *now }];
+    };
+    let mut reasons = Vec::new();
+    for at in before.keys().filter(|at| !after.contains_key(*at)) {
+        reasons.push(Reason::CellRemoved { port: port.into(), at: at.clone() });
+    }
+    for (at, state) in &after {
+        match before.get(at) {
+            None => reasons.push(Reason::CellAdded { port: port.into(), at: at.clone() }),
+            Some(earlier) if earlier != state => {
+                reasons.push(Reason::CellChanged { port: port.into(), at: at.clone(), how: change(earlier, state) });
+            }
+            Some(_) => {}
+        }
+    }
+    reasons
+}
+
+fn change(was: &CellState, now: &CellState) -> String {
+    match (was, now) {
+        (CellState::Present(_), CellState::Present(_)) => "other content".into(),
+        (CellState::Absent(_), CellState::Present(_)) => "no longer absent".into(),
+        (_, CellState::Absent(cause)) => format!("now absent ({cause})"),
+    }
+}
+
+impl Input {
+    /// The digest that stands for the content.
+    pub fn digest(&self) -> Digest<Content> {
+        match self {
+            Input::One(given) => given.digest,
+            Input::Many(list) => *list,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::FirstTime => f.write_str("first time"),
+            Reason::Unfinished => f.write_str("begun before, but not finished"),
+            Reason::RecordGone => f.write_str("the record of its last work is gone"),
+            Reason::OutputsMissing { blobs } => {
+                write!(f, "outputs are missing from the cache or damaged: {}", blobs.join(", "))
+            }
+            Reason::Forced => f.write_str("forced"),
+            Reason::AskedAgain { cause } => write!(f, "recorded as absent ({cause}), asked again"),
+            Reason::KindChanged { was, now } => write!(f, "kind changed: `{was}` -> `{now}`"),
+            Reason::KindVersion { kind, was, now } => write!(f, "`{kind}` has a new version: {was} -> {now}"),
+            Reason::Layout { was, now } => write!(f, "keys are made in another way: layout {was} -> {now}"),
+            Reason::ParameterChanged { name, was, now } => {
+                write!(f, "parameter `{name}` changed: {} -> {}", shown(was), shown(now))
+            }
+            Reason::InputChanged { port, was, now } => {
+                write!(f, "input `{port}` changed: {} -> {}", was.short(8), now.short(8))
+            }
+            Reason::InputAdded { port } => write!(f, "input `{port}` was added"),
+            Reason::InputRemoved { port } => write!(f, "input `{port}` was removed"),
+            Reason::CellAdded { port, at } => write!(f, "input `{port}`: {at} was added"),
+            Reason::CellRemoved { port, at } => write!(f, "input `{port}`: {at} was removed"),
+            Reason::CellChanged { port, at, how } => write!(f, "input `{port}`: {at} changed ({how})"),
+            Reason::CoordinateChanged { axis, was, now } => {
+                write!(f, "coordinate `{axis}` changed: {} -> {}", shown(was), shown(now))
+            }
+            Reason::SeedChanged { was, now } => write!(f, "seed changed: {} -> {}", shown(was), shown(now)),
+            Reason::SimulatedChanged { now: true } => f.write_str("people are simulated now"),
+            Reason::SimulatedChanged { now: false } => f.write_str("people are no longer simulated"),
+            Reason::FactChanged { name, was, now } => {
+                write!(f, "{name} changed: {} -> {}", shortened(was), shortened(now))
+            }
+        }
+    }
+}
+
+fn shown<T: fmt::Display>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(|| "not set".into(), T::to_string)
+}
+
+/// Facts can be whole scripts or long digests: the first line, at most 40 characters of it.
+fn shortened(fact: &Option<String>) -> String {
+    let Some(fact) = fact else { return "not set".into() };
+    let line = fact.lines().next().unwrap_or_default();
+    let head: String = line.chars().take(40).collect();
+    if head.len() < fact.trim_end().len() { format!("`{head}...`") } else { format!("`{head}`") }
+}

@@ -14,7 +14,7 @@ use super::mesh;
 use super::plane::PlaneLocator;
 use super::projection::{Rotation, occipital_pole};
 use super::resize::resize;
-use super::vector::{Point, widen};
+use super::vector::Point;
 use crate::formats::subject::Hemisphere;
 
 /// Rows, and columns per hemisphere, of the images that the original paints and keeps before any resizing.
@@ -49,16 +49,11 @@ pub struct Bounds {
 ///
 /// # Errors
 /// Input: a broken mesh, a surface that is no sphere, or no triangle near the pole.
-pub fn project(
-    sphere: &[[f32; 3]],
-    faces: &[[u32; 3]],
-    hemisphere: Hemisphere,
-    radius: f64,
-) -> Result<FlatMap, Failure> {
+pub fn project(sphere: &[Point], faces: &[[u32; 3]], hemisphere: Hemisphere, radius: f64) -> Result<FlatMap, Failure> {
     mesh::check(sphere, faces)?;
     let sphere_radius = mesh::sphere_radius(sphere)?;
     let rotation = Rotation::facing(&occipital_pole(hemisphere));
-    let turned: Vec<Point> = sphere.iter().map(|&point| rotation.apply(widen(point))).collect();
+    let turned: Vec<Point> = sphere.iter().map(|&point| rotation.apply(point)).collect();
     let near: Vec<bool> =
         turned.iter().map(|point| (point[2] / sphere_radius).clamp(-1.0, 1.0).acos() < radius).collect();
     let kept: Vec<[u32; 3]> =
@@ -257,7 +252,7 @@ mod tests {
 
     fn map(level: u32) -> FlatMap {
         let (points, faces) = subdivided(level);
-        let sphere: Vec<[f32; 3]> = points.iter().map(|&p| scale(p, 100.0).map(|x| x as f32)).collect();
+        let sphere: Vec<Point> = points.iter().map(|&p| scale(p, 100.0)).collect();
         project(&sphere, &faces, Hemisphere::Left, HCP_RADIUS).unwrap()
     }
 
@@ -335,10 +330,9 @@ mod tests {
     #[test]
     fn unusable_spheres_are_refused() {
         let (points, faces) = subdivided(1);
-        let away: Vec<[f32; 3]> = points.iter().map(|p| [p[0] as f32 + 3.0, p[1] as f32, p[2] as f32]).collect();
+        let away: Vec<Point> = points.iter().map(|p| [p[0] + 3.0, p[1], p[2]]).collect();
         assert!(project(&away, &faces, Hemisphere::Left, HCP_RADIUS).unwrap_err().message.contains("no sphere"));
-        let sphere: Vec<[f32; 3]> = points.iter().map(|p| p.map(|x| x as f32)).collect();
-        let none = project(&sphere, &faces, Hemisphere::Right, 0.01).unwrap_err();
+        let none = project(&points, &faces, Hemisphere::Right, 0.01).unwrap_err();
         assert!(none.message.contains("hemisphere `rh`"), "{none}");
     }
 }

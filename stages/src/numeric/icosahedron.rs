@@ -100,7 +100,7 @@ fn midpoint(a: Point, b: Point) -> Point {
 ///
 /// # Errors
 /// Input: the triangles are not those of a subdivided icosahedron in this order.
-pub fn freesurfer_sphere(faces: &[[u32; 3]]) -> Result<Vec<[f32; 3]>, Failure> {
+pub fn freesurfer_sphere(faces: &[[u32; 3]]) -> Result<Vec<Point>, Failure> {
     let level = (0..10)
         .find(|&level| 20 * 4usize.pow(level) == faces.len())
         .ok_or_else(|| not_icosahedral(format!("{} triangles are not 20 times a power of four", faces.len())))?;
@@ -125,8 +125,8 @@ pub fn freesurfer_sphere(faces: &[[u32; 3]]) -> Result<Vec<[f32; 3]>, Failure> {
 }
 
 /// A unit vector as FreeSurfer's icosahedron files hold it: four decimals, times the radius.
-fn as_stored(point: Point) -> [f32; 3] {
-    scale(point, 1e4).map(|x| (x.round() / 1e4 * FREESURFER_SPHERE) as f32)
+fn as_stored(point: Point) -> Point {
+    scale(point, 1e4).map(|x| x.round() / 1e4 * FREESURFER_SPHERE)
 }
 
 /// A triangle beginning with its smallest vertex, still in the same direction.
@@ -195,7 +195,7 @@ fn not_icosahedral(what: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::vector::{cross, dot, norm, subtract, widen};
+    use super::super::vector::{cross, dot, norm, subtract};
     use super::*;
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
             let recovered = freesurfer_sphere(&faces).unwrap();
             assert_eq!(recovered.len(), points.len());
             for (&got, &point) in recovered.iter().zip(&points) {
-                let away = subtract(widen(got), scale(point, 100.0));
+                let away = subtract(got, scale(point, 100.0));
                 assert!(away.iter().all(|x| x.abs() <= 0.00501), "rounded to a hundredth of a millimetre");
             }
         }

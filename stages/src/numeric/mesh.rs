@@ -2,7 +2,7 @@
 
 use pipe_contract::Failure;
 
-use super::vector::{mean_radius, norm, widen};
+use super::vector::{Point, mean_radius, norm};
 
 /// How much distances from the centre may vary on a sphere, as standard deviation over mean (the original warns above it).
 const ROUNDNESS: f64 = 0.05;
@@ -11,7 +11,7 @@ const ROUNDNESS: f64 = 0.05;
 ///
 /// # Errors
 /// Input: the first thing that does not hold.
-pub fn check(coordinates: &[[f32; 3]], faces: &[[u32; 3]]) -> Result<(), Failure> {
+pub fn check(coordinates: &[Point], faces: &[[u32; 3]]) -> Result<(), Failure> {
     if faces.is_empty() {
         return Err(Failure::input(format!("the mesh of {} vertices has no triangles", coordinates.len())));
     }
@@ -36,9 +36,9 @@ pub fn check(coordinates: &[[f32; 3]], faces: &[[u32; 3]]) -> Result<(), Failure
 ///
 /// # Errors
 /// Input: all at the origin, or distances vary by more than 5 % (standard deviation over mean).
-pub fn sphere_radius(coordinates: &[[f32; 3]]) -> Result<f64, Failure> {
+pub fn sphere_radius(coordinates: &[Point]) -> Result<f64, Failure> {
     let radius = mean_radius(coordinates);
-    let squares = coordinates.iter().map(|&point| (norm(widen(point)) - radius).powi(2)).sum::<f64>();
+    let squares = coordinates.iter().map(|&point| (norm(point) - radius).powi(2)).sum::<f64>();
     let deviation = (squares / coordinates.len() as f64).sqrt();
     if radius > 0.0 && deviation / radius <= ROUNDNESS {
         return Ok(radius);
@@ -60,7 +60,7 @@ mod tests {
         assert!(check(&points, &[]).unwrap_err().message.contains("no triangles"));
         assert!(check(&points, &[[0, 1, 3]]).unwrap_err().message.contains("names vertex 3, but there are 3"));
         let mut broken = points;
-        broken[1][2] = f32::NAN;
+        broken[1][2] = f64::NAN;
         assert!(check(&broken, &[[0, 1, 2]]).unwrap_err().message.starts_with("vertex 1 "));
     }
 

@@ -1,6 +1,6 @@
 //! Geometry and arithmetic on arrays and meshes; knows no files and no stages.
 //!
-//! Conventions of the whole module: a mesh is `&[[f32; 3]]` coordinates and `&[[u32; 3]]` triangles that index them,
+//! Conventions of the whole module: a mesh is `&[[f64; 3]]` coordinates and `&[[u32; 3]]` triangles that index them,
 //! counter-clockwise seen from outside, as in FreeSurfer and GIFTI files. Sums run in f64 and images are f32.
 //! Work is spread over threads only where every result is computed on its own, so that the thread count never
 //! shows in the bytes. Bad geometry is a [`pipe_contract::Failure`] without a place: callers know the file.

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::vector::{Point, distance_squared, widen};
+use super::vector::{Point, distance_squared};
 
 /// Points below which a branch is searched one by one.
 const LEAF: usize = 12;
@@ -21,8 +21,8 @@ pub struct NearestPoint {
 
 impl NearestPoint {
     /// Prepares a search among `points`. Points that are not finite are never found.
-    pub fn new(points: &[[f32; 3]]) -> Self {
-        let points: Vec<Point> = points.iter().copied().map(widen).collect();
+    pub fn new(points: &[Point]) -> Self {
+        let points = points.to_vec();
         let finite = |index: &u32| points[*index as usize].iter().all(|x| x.is_finite());
         let mut order: Vec<u32> = (0..points.len() as u32).filter(finite).collect();
         let mut axes = vec![0; order.len()];
@@ -43,8 +43,8 @@ impl NearestPoint {
     }
 
     /// [`nearest`](Self::nearest) for many points, in their order.
-    pub fn nearest_to_each(&self, to: &[[f32; 3]]) -> Vec<Option<u32>> {
-        to.par_iter().map(|&point| self.nearest(widen(point))).collect()
+    pub fn nearest_to_each(&self, to: &[Point]) -> Vec<Option<u32>> {
+        to.par_iter().map(|&point| self.nearest(point)).collect()
     }
 
     fn search(&self, to: Point, start: usize, end: usize, best: &mut (f64, u32)) {
@@ -113,14 +113,14 @@ mod tests {
 
     use super::*;
 
-    fn by_search_through_all(points: &[[f32; 3]], to: Point) -> Option<u32> {
-        let distances = points.iter().map(|&p| distance_squared(widen(p), to));
+    fn by_search_through_all(points: &[Point], to: Point) -> Option<u32> {
+        let distances = points.iter().map(|&p| distance_squared(p, to));
         distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0))).map(|(index, _)| index as u32)
     }
 
     /// Coordinates on a coarse lattice, so that ties are common.
-    fn lattice() -> impl Strategy<Value = [f32; 3]> {
-        prop::array::uniform3((-4i8..=4).prop_map(|x| f32::from(x) * 0.5))
+    fn lattice() -> impl Strategy<Value = Point> {
+        prop::array::uniform3((-4i8..=4).prop_map(|x| f64::from(x) * 0.5))
     }
 
     proptest! {
@@ -133,7 +133,7 @@ mod tests {
         ) {
             let tree = NearestPoint::new(&points);
             for query in queries {
-                let query = widen(query).map(|x| x + 0.25);
+                let query = query.map(|x| x + 0.25);
                 prop_assert_eq!(tree.nearest(query), by_search_through_all(&points, query));
             }
         }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_not_found() {
         assert_eq!(NearestPoint::new(&[]).nearest([0.0; 3]), None);
-        let tree = NearestPoint::new(&[[f32::NAN, 0.0, 0.0], [9.0, 0.0, 0.0]]);
+        let tree = NearestPoint::new(&[[f64::NAN, 0.0, 0.0], [9.0, 0.0, 0.0]]);
         assert_eq!(tree.nearest([0.0; 3]), Some(1));
         assert_eq!(tree.nearest([f64::NAN, 0.0, 0.0]), None);
     }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::address::Address;
 use super::mesh;
 use super::nearest::NearestPoint;
-use super::vector::{Point, cross, distance_squared, dot, norm, scale, subtract, widen};
+use super::vector::{Point, cross, distance_squared, dot, norm, scale, subtract};
 use pipe_contract::Failure;
 
 /// Rings of triangles tried around the nearest vertex before all triangles are.
@@ -37,15 +37,22 @@ impl SphereLocator {
     ///
     /// # Errors
     /// Input: a broken mesh, or one that is no sphere around the origin.
-    pub fn new(coordinates: &[[f32; 3]], faces: &[[u32; 3]]) -> Result<Self, Failure> {
+    pub fn new(coordinates: &[Point], faces: &[[u32; 3]]) -> Result<Self, Failure> {
         mesh::check(coordinates, faces)?;
         let radius = mesh::sphere_radius(coordinates)?;
         let nearest = NearestPoint::new(coordinates);
-        let coordinates: Vec<Point> = coordinates.iter().copied().map(widen).collect();
         let volume: f64 = faces.iter().map(|face| determinant(face.map(|v| coordinates[v as usize]))).sum();
         let (starts, around) = faces_by_vertex(coordinates.len(), faces);
         let orientation = if volume < 0.0 { -1.0 } else { 1.0 };
-        Ok(Self { coordinates, faces: faces.to_vec(), radius, orientation, nearest, starts, around })
+        Ok(Self {
+            coordinates: coordinates.to_vec(),
+            faces: faces.to_vec(),
+            radius,
+            orientation,
+            nearest,
+            starts,
+            around,
+        })
     }
 
     /// The address of the mesh point under `point`, which may be at any distance from the origin.
@@ -68,8 +75,8 @@ impl SphereLocator {
     }
 
     /// [`locate`](Self::locate) for many points, in their order.
-    pub fn locate_each(&self, points: &[[f32; 3]]) -> Vec<Option<Address>> {
-        points.par_iter().map(|&point| self.locate(widen(point))).collect()
+    pub fn locate_each(&self, points: &[Point]) -> Vec<Option<Address>> {
+        points.par_iter().map(|&point| self.locate(point)).collect()
     }
 
     /// The containing face among those up to [`RINGS`] rings around a vertex.
@@ -165,9 +172,9 @@ mod tests {
     use super::super::icosahedron;
     use super::*;
 
-    fn sphere(level: u32) -> (Vec<[f32; 3]>, Vec<[u32; 3]>) {
+    fn sphere(level: u32) -> (Vec<Point>, Vec<[u32; 3]>) {
         let (points, faces) = icosahedron::subdivided(level);
-        (points.iter().map(|&p| scale(p, 100.0).map(|x| x as f32)).collect(), faces)
+        (points.iter().map(|&p| scale(p, 100.0)).collect(), faces)
     }
 
     proptest! {
@@ -207,7 +214,7 @@ mod tests {
         let (coordinates, mut faces) = sphere(2);
         let hole = faces.remove(17);
         let locator = SphereLocator::new(&coordinates, &faces).unwrap();
-        let over = centre(hole.map(|v| widen(coordinates[v as usize])));
+        let over = centre(hole.map(|v| coordinates[v as usize]));
         let address = locator.locate(over).unwrap();
         assert!(hole.contains(&address.heaviest()) && address.weights == [1.0, 0.0, 0.0]);
         assert_eq!(locator.locate([0.0; 3]), None);
@@ -219,6 +226,6 @@ mod tests {
         let (coordinates, faces) = sphere(0);
         assert!(SphereLocator::new(&coordinates, &[]).is_err());
         assert!(SphereLocator::new(&coordinates[..5], &faces).is_err());
-        assert!(SphereLocator::new(&[[f32::NAN; 3]; 12], &faces).is_err());
+        assert!(SphereLocator::new(&[[f64::NAN; 3]; 12], &faces).is_err());
     }
 }

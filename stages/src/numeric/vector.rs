@@ -3,11 +3,6 @@
 /// A point or vector of space.
 pub type Point = [f64; 3];
 
-/// A point as stored in files, in double precision.
-pub fn widen(a: [f32; 3]) -> Point {
-    a.map(f64::from)
-}
-
 /// `a + b`.
 pub fn add(a: Point, b: Point) -> Point {
     [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
@@ -53,6 +48,6 @@ pub fn unit(a: Point) -> Option<Point> {
 /// The mean distance of points from the origin: the radius of a sphere that is centred there.
 ///
 /// NaN for no points at all.
-pub fn mean_radius(points: &[[f32; 3]]) -> f64 {
-    points.iter().map(|&point| norm(widen(point))).sum::<f64>() / points.len() as f64
+pub fn mean_radius(points: &[Point]) -> f64 {
+    points.iter().map(|&point| norm(point)).sum::<f64>() / points.len() as f64
 }

@@ -1,12 +1,23 @@
 //! The states of a run's instances and the one door through which they change.
+//!
+//! ```text
+//! Waiting ──► Checking ──► Queued ──► Running ──► Ended
+//!    │           │  ▲         │          │          ▲
+//!    │           │  └─────────┼──────────┤          │   set_aside: before a retry
+//!    └───────────┴────────────┴──────────┴──────────┘   hit, absent, skipped
+//! ```
+//! Nothing is decided about an instance before *all* its inputs have ended. That costs a little earliness (a skip is
+//! told late) and buys that the way a run ends, with its reasons, does not depend on the order in which things ran.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use pipe_contract::Failure;
 
 use crate::ids::InstanceId;
-use crate::plan::Plan;
-use crate::sched::resources::{Capacities, Grant};
+use crate::plan::{Link, Plan, Source};
+use crate::sched::network::{Network, Node};
+use crate::sched::resources::{Capacities, Grant, Resources};
 
 /// How an input port takes an absent artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +50,9 @@ pub enum Ending {
     Hit,
     /// It worked.
     Ran,
-    /// A missing cell; `origin` is the instance that found it missing (itself, or one upstream).
+    /// A missing cell.
     Absent {
-        /// Where the absence comes from.
+        /// The instance that found it missing: itself or one upstream; of several, the one with the smallest id.
         origin: InstanceId,
     },
     /// It went wrong.
@@ -103,89 +114,428 @@ pub struct Counts {
 
 /// The scheduler of one run.
 pub struct Core {
-    _private: (),
+    network: Network,
+    stage_of: Vec<u32>,
+    states: Vec<State>,
+    counts: Counts,
+    /// By node: edges whose other end has not ended.
+    pending: Vec<u32>,
+    /// By node: what went wrong above it.
+    blame: Vec<Blame>,
+    /// Ranks of instances in `Checking` that [`Core::next_check`] has not given out.
+    checks: BinaryHeap<Reverse<u32>>,
+    resources: Resources,
+    /// Position in the order of starting, by instance, and back.
+    rank_of: Vec<u32>,
+    by_rank: Vec<InstanceId>,
+    longest: Vec<f64>,
+    settled: Vec<(InstanceId, Ending)>,
+    fail_fast: bool,
+    /// Set once nothing may start any more.
+    stopped: bool,
+    /// See [`Core::defect`].
+    defect: Option<String>,
 }
+
+/// What went wrong above a node: the smallest failed and the smallest absent instance.
+#[derive(Clone, Copy)]
+struct Blame {
+    /// An instance, [`STOPPED`] or [`NOBODY`].
+    failed: u32,
+    /// An instance or [`NOBODY`]; only through required ports.
+    absent: u32,
+}
+
+const NOBODY: u32 = u32::MAX;
+/// Larger than any instance, so that a failure is named before a stop.
+const STOPPED: u32 = u32::MAX - 1;
 
 impl Core {
     /// A run of `plan` that has not begun. `need` says how a port of an instance takes an absent input; it is asked
     /// for single references only.
     ///
     /// # Errors
-    /// An instance asks for more memory, GPUs or network than `capacities` can ever give (`cpu` is clipped).
+    /// A stage asks for more memory, GPUs or network than `capacities` can ever give (`cpu` is clipped).
     pub fn new(
         plan: &Plan,
         capacities: Capacities,
         options: Options,
         need: impl FnMut(InstanceId, &str) -> Need,
     ) -> Result<Self, Failure> {
-        unimplemented!()
+        let network = Network::new(plan, need);
+        let resources = Resources::new(plan, capacities)?;
+        let longest = network.critical_paths(|id| duration(&options.durations, id));
+        let by_rank = order(&longest, options.shuffle);
+        let mut rank_of = vec![0; by_rank.len()];
+        for (rank, id) in by_rank.iter().enumerate() {
+            rank_of[id.index()] = rank as u32;
+        }
+        let mut core = Self {
+            stage_of: plan.instances.iter().map(|instance| instance.stage.0).collect(),
+            states: vec![State::Waiting; network.instances()],
+            counts: Counts { waiting: network.instances(), ..Counts::default() },
+            pending: network.inputs().to_vec(),
+            blame: vec![Blame { failed: NOBODY, absent: NOBODY }; network.nodes()],
+            checks: BinaryHeap::new(),
+            resources,
+            rank_of,
+            by_rank,
+            longest,
+            settled: Vec::new(),
+            fail_fast: options.fail_fast,
+            stopped: false,
+            defect: None,
+            network,
+        };
+        core.open(options.wanted.as_deref());
+        Ok(core)
+    }
+
+    /// Leaves out what is not wanted and looks at what waits for nothing.
+    fn open(&mut self, wanted: Option<&[bool]>) {
+        let is_wanted = |index: usize| wanted.is_none_or(|wanted| wanted.get(index).copied().unwrap_or(false));
+        // Two passes: an instance is looked at only when everything that is left out has been.
+        for index in (0..self.states.len()).filter(|index| !is_wanted(*index)) {
+            self.set(InstanceId(index as u32), State::Ended(Ending::LeftOut));
+        }
+        let free: Vec<InstanceId> = (0..self.states.len() as u32)
+            .map(InstanceId)
+            .filter(|id| self.states[id.index()] == State::Waiting && self.pending[id.index()] == 0)
+            .collect();
+        for index in (0..self.states.len()).filter(|index| !is_wanted(*index)) {
+            self.tell_readers(Node(index as u32), Blame { failed: NOBODY, absent: NOBODY });
+        }
+        for id in free {
+            self.set(id, State::Checking);
+        }
     }
 
     /// The next instance whose inputs have all ended and about which nothing is decided; each is given out once.
     pub fn next_check(&mut self) -> Option<InstanceId> {
-        unimplemented!()
+        self.checks.pop().map(|Reverse(rank)| self.by_rank[rank as usize])
     }
 
-    /// `run` found that a checked instance is no hit.
+    /// `run` found that a checked instance is no hit. After a stop this is ignored: the instance is skipped already.
     pub fn must_run(&mut self, id: InstanceId) {
-        unimplemented!()
+        if !self.is_skipped(id) {
+            self.set(id, State::Queued);
+        }
     }
 
     /// The next instance to start, with the amounts it now holds.
     pub fn next_start(&mut self) -> Option<(InstanceId, Grant)> {
-        unimplemented!()
+        let (rank, class) = self.resources.choose()?;
+        let id = self.by_rank[rank as usize];
+        let grant = self.resources.grant(id, class);
+        self.set(id, State::Running);
+        Some((id, grant))
     }
 
-    /// A running instance gives its amounts back and is to be tried again; `must_run` queues it when its pause is over.
+    /// A running instance gives its amounts back and is to be tried again; [`Core::must_run`] queues it when its
+    /// pause is over. After a stop it is skipped instead.
     pub fn set_aside(&mut self, id: InstanceId) {
-        unimplemented!()
+        if self.stopped {
+            self.end(id, Ending::Skipped(Because::Stopped));
+            self.settled.push((id, Ending::Skipped(Because::Stopped)));
+        } else {
+            self.set(id, State::Checking);
+        }
     }
 
-    /// A checked or running instance ended.
+    /// A checked or running instance ended. For one that a stop has skipped meanwhile this is ignored.
     pub fn end(&mut self, id: InstanceId, ending: Ending) {
-        unimplemented!()
+        if self.is_skipped(id) {
+            return;
+        }
+        self.set(id, State::Ended(ending));
+        self.tell_readers(Node(id.0), Blame::from(id, ending));
+        if ending == Ending::Failed && self.fail_fast {
+            self.skip_rest(Because::FailFast(id));
+        }
     }
 
     /// Starts nothing any more: whatever does not run is skipped. Running instances still end through [`Core::end`].
     pub fn stop(&mut self) {
-        unimplemented!()
+        self.skip_rest(Because::Stopped);
     }
 
-    /// Instances whose end was decided here (skipped, absent through an input) since the last call, in order.
+    /// Instances whose end was decided here (skipped, or absent through an input) since the last call, in order.
     pub fn settled(&mut self) -> Vec<(InstanceId, Ending)> {
-        unimplemented!()
+        std::mem::take(&mut self.settled)
     }
 
     /// The state of an instance.
     pub fn state(&self, id: InstanceId) -> State {
-        unimplemented!()
+        self.states[id.index()]
     }
 
     /// How many instances are in which state.
     pub fn counts(&self) -> Counts {
-        unimplemented!()
+        self.counts
     }
 
     /// Whether every instance has ended.
     pub fn is_done(&self) -> bool {
-        unimplemented!()
+        let Counts { waiting, checking, queued, running, .. } = self.counts;
+        waiting + checking + queued + running == 0
     }
 
-    /// The longest chain of recorded durations from the start of this instance to the end of the run, in seconds.
+    /// The longest chain of durations from the start of this instance to the end of the run, in seconds.
     pub fn remaining(&self, id: InstanceId) -> f64 {
-        unimplemented!()
+        self.longest[id.index()]
     }
 
-    /// Compares counters, queues and amounts with the states they stand for.
+    /// The one door: every change of a state, its counters, queues and amounts.
+    fn set(&mut self, id: InstanceId, next: State) {
+        let before = self.states[id.index()];
+        if !may_follow(before, next) {
+            self.defect.get_or_insert_with(|| format!("instance {} was to go from {before:?} to {next:?}", id.0));
+            return;
+        }
+        *self.counts.of(before) -= 1;
+        *self.counts.of(next) += 1;
+        self.states[id.index()] = next;
+        if before == State::Running {
+            self.resources.give_back(id);
+        }
+        match (before, next) {
+            // One that was set aside is `run`'s to bring back.
+            (State::Waiting, State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
+            (_, State::Queued) => self.resources.queue(self.stage_of[id.index()] as usize, self.rank_of[id.index()]),
+            _ => {}
+        }
+    }
+
+    /// Takes one pending edge off every reader of an ended node, and on through junctions and through instances
+    /// whose end follows from it.
+    fn tell_readers(&mut self, node: Node, blame: Blame) {
+        let mut ended = vec![(node, blame)];
+        while let Some((node, blame)) = ended.pop() {
+            for position in self.network.range(node) {
+                let edge = self.network.reader(position);
+                let reader = edge.node();
+                self.blame[reader.index()].add(blame, edge.is_required());
+                self.pending[reader.index()] -= 1;
+                if self.pending[reader.index()] == 0 {
+                    ended.extend(self.inputs_ended(reader));
+                }
+            }
+        }
+    }
+
+    /// All inputs of a node have ended. Returns the node if it has thereby ended itself.
+    fn inputs_ended(&mut self, node: Node) -> Option<(Node, Blame)> {
+        let blame = self.blame[node.index()];
+        let Some(id) = self.network.instance(node) else { return Some((node, blame)) };
+        if self.states[id.index()] != State::Waiting {
+            return None; // Skipped by a stop, or left out: its readers were told then.
+        }
+        match blame.ending() {
+            None => {
+                self.set(id, State::Checking);
+                None
+            }
+            Some(ending) => {
+                self.set(id, State::Ended(ending));
+                self.settled.push((id, ending));
+                Some((node, Blame::from(id, ending)))
+            }
+        }
+    }
+
+    /// Skips whatever has not started.
+    fn skip_rest(&mut self, because: Because) {
+        if std::mem::replace(&mut self.stopped, true) {
+            return;
+        }
+        self.checks.clear();
+        self.resources.forget_queues();
+        let waits = |state: &State| matches!(state, State::Waiting | State::Checking | State::Queued);
+        let rest: Vec<InstanceId> =
+            (0..self.states.len() as u32).map(InstanceId).filter(|id| waits(&self.states[id.index()])).collect();
+        // All of them first, so that none is looked at again when its inputs are told.
+        for id in &rest {
+            self.set(*id, State::Ended(Ending::Skipped(because)));
+            self.settled.push((*id, Ending::Skipped(because)));
+        }
+        for id in rest {
+            self.tell_readers(Node(id.0), Blame::from(id, Ending::Skipped(because)));
+        }
+    }
+
+    fn is_skipped(&self, id: InstanceId) -> bool {
+        self.stopped && matches!(self.states[id.index()], State::Ended(Ending::Skipped(_)))
+    }
+
+    /// A change that was asked for and is not allowed: a defect of the caller. The change was not made, so a run that
+    /// goes on would wait for ever.
+    pub fn defect(&self) -> Option<&str> {
+        self.defect.as_deref()
+    }
+
+    /// Compares counters, queues and amounts with the states they stand for. Walks the whole plan: for tests.
     ///
     /// # Errors
-    /// What does not agree; a defect of this module.
+    /// What does not agree; a defect of this module or of its caller.
     pub fn check(&self) -> Result<(), String> {
-        unimplemented!()
+        if let Some(defect) = &self.defect {
+            return Err(defect.clone());
+        }
+        let mut counts = Counts::default();
+        for state in &self.states {
+            *counts.of(*state) += 1;
+        }
+        let agree =
+            |what: &str, holds: bool| if holds { Ok(()) } else { Err(format!("{what} do not agree with states")) };
+        agree("counters", counts == self.counts)?;
+        agree("queues", self.resources.waiting() == counts.queued)?;
+        agree("checks", self.checks.len() <= counts.checking)?;
+        let holds = |(index, state): (usize, &State)| {
+            self.resources.holds(InstanceId(index as u32)) == (*state == State::Running)
+        };
+        agree("amounts", self.states.iter().enumerate().all(holds))?;
+        agree("pending inputs", self.recount() == self.pending)?;
+        self.resources.check()
     }
+
+    /// What [`Core::pending`] should be, from the states alone.
+    fn recount(&self) -> Vec<u32> {
+        let mut pending = self.network.inputs().to_vec();
+        let nodes = (0..self.network.nodes() as u32).map(Node);
+        let (instances, junctions): (Vec<Node>, Vec<Node>) =
+            nodes.partition(|node| self.network.instance(*node).is_some());
+        for node in instances {
+            if matches!(self.states[node.index()], State::Ended(_)) {
+                self.network.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
+            }
+        }
+        for node in junctions {
+            // A gather without cells of this run never ends and is not waited for.
+            if pending[node.index()] == 0 && self.network.inputs()[node.index()] > 0 {
+                self.network.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
+            }
+        }
+        pending
+    }
+}
+
+/// Which changes there are.
+fn may_follow(before: State, next: State) -> bool {
+    use State::{Checking, Ended, Queued, Running, Waiting};
+    matches!(
+        (before, next),
+        (Waiting, Checking | Ended(Ending::Skipped(_) | Ending::Absent { .. } | Ending::LeftOut))
+            | (Checking, Queued | Ended(Ending::Hit | Ending::Absent { .. } | Ending::Failed | Ending::Skipped(_)))
+            | (Queued, Running | Ended(Ending::Skipped(_)))
+            | (Running, Checking | Ended(Ending::Hit | Ending::Ran | Ending::Absent { .. }))
+            | (Running, Ended(Ending::Failed | Ending::Skipped(_)))
+    )
+}
+
+impl Counts {
+    fn of(&mut self, state: State) -> &mut usize {
+        match state {
+            State::Waiting => &mut self.waiting,
+            State::Checking => &mut self.checking,
+            State::Queued => &mut self.queued,
+            State::Running => &mut self.running,
+            State::Ended(Ending::Hit) => &mut self.hit,
+            State::Ended(Ending::Ran) => &mut self.ran,
+            State::Ended(Ending::Absent { .. }) => &mut self.absent,
+            State::Ended(Ending::Failed) => &mut self.failed,
+            State::Ended(Ending::Skipped(_)) => &mut self.skipped,
+            State::Ended(Ending::LeftOut) => &mut self.left_out,
+        }
+    }
+}
+
+impl Blame {
+    /// What an end means to readers.
+    fn from(id: InstanceId, ending: Ending) -> Self {
+        let (failed, absent) = match ending {
+            Ending::Hit | Ending::Ran | Ending::LeftOut => (NOBODY, NOBODY),
+            Ending::Absent { origin } => (NOBODY, origin.0),
+            Ending::Failed => (id.0, NOBODY),
+            Ending::Skipped(Because::Failed(root) | Because::FailFast(root)) => (root.0, NOBODY),
+            Ending::Skipped(Because::Stopped) => (STOPPED, NOBODY),
+        };
+        Self { failed, absent }
+    }
+
+    fn add(&mut self, other: Self, required: bool) {
+        self.failed = self.failed.min(other.failed);
+        if required {
+            self.absent = self.absent.min(other.absent);
+        }
+    }
+
+    /// The end that follows for an instance, if one does.
+    fn ending(self) -> Option<Ending> {
+        match (self.failed, self.absent) {
+            (NOBODY, NOBODY) => None,
+            (NOBODY, origin) => Some(Ending::Absent { origin: InstanceId(origin) }),
+            (STOPPED, _) => Some(Ending::Skipped(Because::Stopped)),
+            (root, _) => Some(Ending::Skipped(Because::Failed(InstanceId(root)))),
+        }
+    }
+}
+
+/// The recorded duration, or 1 s; what cannot be a duration counts as none.
+fn duration(recorded: &[Option<f64>], id: InstanceId) -> f64 {
+    recorded.get(id.index()).copied().flatten().filter(|seconds| seconds.is_finite() && *seconds >= 0.0).unwrap_or(1.0)
+}
+
+/// The order of starting: the longest way to the end first, then by id; or drawn from a seed.
+fn order(longest: &[f64], shuffle: Option<u64>) -> Vec<InstanceId> {
+    let mut ids: Vec<InstanceId> = (0..longest.len() as u32).map(InstanceId).collect();
+    match shuffle {
+        None => ids.sort_by(|a, b| longest[b.index()].total_cmp(&longest[a.index()]).then(a.cmp(b))),
+        Some(seed) => {
+            let mut state = seed;
+            for last in (1..ids.len()).rev() {
+                ids.swap(last, (splitmix(&mut state) % (last as u64 + 1)) as usize);
+            }
+        }
+    }
+    ids
+}
+
+/// The next number of the SplitMix64 sequence (Steele, Lea, Flood 2014); enough to shuffle a queue in tests.
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
 }
 
 /// Marks the `targets` and everything they read, directly or indirectly.
 pub fn needed_by(plan: &Plan, targets: &BTreeSet<InstanceId>) -> Vec<bool> {
-    unimplemented!()
+    let mut needed = vec![false; plan.instances.len()];
+    for target in targets {
+        needed[target.index()] = true;
+    }
+    let mut gathers = BTreeSet::new();
+    let mark = |needed: &mut Vec<bool>, link: &Link| {
+        if let Link::Output { instance, .. } = link {
+            needed[instance.index()] = true;
+        }
+    };
+    // Readers have larger ids, so one pass down is enough; a gather that many read is walked once.
+    for index in (0..plan.instances.len()).rev() {
+        if !needed[index] {
+            continue;
+        }
+        for source in plan.instances[index].inputs.values() {
+            match source {
+                Source::One(link) => mark(&mut needed, link),
+                Source::Many(cells) => {
+                    if gathers.insert((cells.as_ptr().addr(), cells.len())) {
+                        cells.iter().for_each(|(_, link)| mark(&mut needed, link));
+                    }
+                }
+            }
+        }
+    }
+    needed
 }

@@ -1,0 +1,412 @@
+//! Whole runs in memory: a seeded player takes the part of `run` and of the executors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipe_contract::Coordinates;
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::{InstanceId, StageId};
+use crate::plan::{Action, Amounts, Instance, Link, Place, Plan, Source, Stage};
+
+/// What one instance of a test plan is.
+#[derive(Clone, Debug, Default)]
+struct Spec {
+    /// Required single inputs.
+    needs: Vec<u32>,
+    /// Optional single inputs.
+    takes: Vec<u32>,
+    /// An index into the plan's shared gathers.
+    gathers: Vec<usize>,
+    amounts: Amounts,
+}
+
+fn link(instance: u32) -> Link {
+    Link::Output { instance: InstanceId(instance), port: "out".into(), entry: None }
+}
+
+fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
+    let cells = |members: &Vec<u32>| -> Arc<[(Coordinates, Link)]> {
+        members.iter().map(|id| ([("i", id.to_string())].into_iter().collect(), link(*id))).collect()
+    };
+    let gathers: Vec<_> = gathers.iter().map(cells).collect();
+    let mut plan = Plan {
+        pipeline: "test".into(),
+        profile: None,
+        about: String::new(),
+        file: PathBuf::from("/p/pipeline.yaml"),
+        folder: PathBuf::from("/p"),
+        seed: 0,
+        simulated: false,
+        stages: Vec::new(),
+        instances: Vec::new(),
+        results: Vec::new(),
+        claims: Vec::new(),
+        releases: Vec::new(),
+        made_from: Vec::new(),
+    };
+    for (index, spec) in specs.iter().enumerate() {
+        let index = index as u32;
+        plan.stages.push(Stage {
+            name: format!("s{index}"),
+            action: Action::Kind("test/kind".into()),
+            axes: Vec::new(),
+            instances: index..index + 1,
+            amounts: spec.amounts.clone(),
+            retry: 0,
+            timeout: None,
+            accepts_absent: Vec::new(),
+            coverage: BTreeMap::new(),
+            credential: None,
+            temporary: false,
+            place: Place { file: PathBuf::from("/p/pipeline.yaml"), line: 1, column: 1 },
+        });
+        let mut inputs = BTreeMap::new();
+        for (port, id) in spec.needs.iter().enumerate() {
+            inputs.insert(format!("need{port}"), Source::One(link(*id)));
+        }
+        for (port, id) in spec.takes.iter().enumerate() {
+            inputs.insert(format!("take{port}"), Source::One(link(*id)));
+        }
+        for (port, gather) in spec.gathers.iter().enumerate() {
+            inputs.insert(format!("many{port}"), Source::Many(gathers[*gather].clone()));
+        }
+        plan.instances.push(Instance {
+            stage: StageId(index),
+            at: Coordinates::none(),
+            params: BTreeMap::new(),
+            inputs,
+            seed: None,
+            restricted: BTreeSet::new(),
+        });
+    }
+    plan
+}
+
+fn need(_: InstanceId, port: &str) -> Need {
+    if port.starts_with("need") { Need::Required } else { Need::Optional }
+}
+
+fn machine(cpu: u32) -> Capacities {
+    Capacities { cpu, gpus: vec![3, 5], mem: 8, net: 2 }
+}
+
+fn core(specs: &[Spec], gathers: &[Vec<u32>], capacities: Capacities, options: Options) -> Core {
+    Core::new(&plan_of(specs, gathers), capacities, options, need).expect("the amounts fit")
+}
+
+/// A chain `0 <- 1 <- 2 ...`, one processor each.
+fn chain(length: u32) -> Vec<Spec> {
+    (0..length)
+        .map(|index| Spec {
+            needs: if index == 0 { Vec::new() } else { vec![index - 1] },
+            amounts: Amounts { cpu: 1, ..Amounts::default() },
+            ..Spec::default()
+        })
+        .collect()
+}
+
+const A: InstanceId = InstanceId(0);
+const B: InstanceId = InstanceId(1);
+const C: InstanceId = InstanceId(2);
+
+#[test]
+fn an_upstream_rerun_leaves_what_follows_to_be_checked() {
+    let mut core = core(&chain(2), &[], machine(1), Options::default());
+    assert_eq!(core.next_check(), Some(A));
+    assert_eq!(core.next_check(), None);
+    core.must_run(A);
+    assert_eq!(core.next_start().map(|(id, grant)| (id, grant.cpu)), Some((A, 1)));
+    assert_eq!(core.state(B), State::Waiting);
+    core.end(A, Ending::Ran);
+    assert_eq!(core.next_check(), Some(B));
+    core.end(B, Ending::Hit);
+    assert!(core.is_done());
+    core.check().expect("consistent");
+}
+
+#[test]
+fn a_failure_skips_what_needs_it_and_names_the_root() {
+    let mut core = core(&chain(3), &[], machine(1), Options::default());
+    core.next_check();
+    core.must_run(A);
+    core.next_start();
+    core.end(A, Ending::Failed);
+    let skipped = Ending::Skipped(Because::Failed(A));
+    assert_eq!(core.settled(), [(B, skipped), (C, skipped)]);
+    assert!(core.is_done());
+    core.check().expect("consistent");
+}
+
+#[test]
+fn absence_goes_through_required_ports_only() {
+    let mut specs = chain(2);
+    specs.push(Spec { takes: vec![1], ..Spec::default() });
+    specs.push(Spec { gathers: vec![0], ..Spec::default() });
+    let mut core = core(&specs, &[vec![0, 1]], machine(1), Options::default());
+    core.next_check();
+    core.end(A, Ending::Absent { origin: A });
+    assert_eq!(core.settled(), [(B, Ending::Absent { origin: A })]);
+    let mut checks = vec![core.next_check(), core.next_check()];
+    checks.sort();
+    assert_eq!(checks, [Some(C), Some(InstanceId(3))]);
+    core.check().expect("consistent");
+}
+
+#[test]
+fn a_gather_of_project_files_only_is_not_waited_for() {
+    let mut plan = plan_of(&chain(1), &[]);
+    let file = (Coordinates::none(), Link::File(Arc::new(PathBuf::from("/p/x"))));
+    plan.instances[0].inputs.insert("many".into(), Source::Many(Arc::from([file])));
+    let mut core = Core::new(&plan, machine(1), Options::default(), need).expect("fits");
+    assert_eq!(core.next_check(), Some(A));
+}
+
+#[test]
+fn the_longest_way_to_the_end_goes_first() {
+    // 0 is long but leads nowhere; 1 leads to 2.
+    let mut specs = chain(1);
+    specs.extend([Spec::default(), Spec { needs: vec![1], ..Spec::default() }]);
+    let options = Options { durations: vec![Some(3.0), None, Some(2.5), Some(f64::NAN)], ..Options::default() };
+    let mut core = core(&specs, &[], machine(1), options);
+    assert_eq!(core.remaining(B), 3.5);
+    assert_eq!(core.next_check(), Some(B));
+    assert_eq!(core.next_check(), Some(A));
+}
+
+#[test]
+fn a_wide_stage_is_not_starved_and_gpu_waiters_stop_nobody_else() {
+    let cpu = |cpu| Spec { amounts: Amounts { cpu, ..Amounts::default() }, ..Spec::default() };
+    let gpu = || Spec { amounts: Amounts { cpu: 1, gpu: 2, ..Amounts::default() }, ..Spec::default() };
+    let specs = [cpu(1), cpu(2), cpu(1), gpu(), gpu()];
+    let durations = [9.0, 8.0, 7.0, 10.0, 9.5].map(Some).to_vec();
+    let mut core = core(&specs, &[], machine(3), Options { durations, ..Options::default() });
+    while let Some(id) = core.next_check() {
+        core.must_run(id);
+    }
+    let (first, grant) = core.next_start().expect("all GPUs are free");
+    assert_eq!((first, grant.gpus), (InstanceId(3), vec![3, 5]));
+    // The second GPU stage waits for GPUs; processors go on to others.
+    assert_eq!(core.next_start().map(|(id, _)| id), Some(A));
+    // One processor is free: the stage that wants two is next in line and reserves it.
+    assert_eq!(core.next_start(), None);
+    core.end(A, Ending::Ran);
+    assert_eq!(core.next_start().map(|(id, _)| id), Some(B));
+    core.check().expect("consistent");
+}
+
+#[test]
+fn what_can_never_fit_is_refused_with_both_numbers_and_cpu_is_clipped() {
+    let spec = |amounts| [Spec { amounts, ..Spec::default() }];
+    let wide = plan_of(&spec(Amounts { cpu: 64, ..Amounts::default() }), &[]);
+    let mut core = Core::new(&wide, machine(2), Options::default(), need).expect("clipped");
+    core.next_check();
+    core.must_run(A);
+    assert_eq!(core.next_start().expect("starts").1.cpu, 2);
+    let large = plan_of(&spec(Amounts { mem: 9, ..Amounts::default() }), &[]);
+    let refusal = Core::new(&large, machine(2), Options::default(), need).err().expect("9 > 8");
+    assert_eq!(refusal.message, "stage `s0` asks for `mem: 9` bytes, this run has 8 bytes");
+}
+
+#[test]
+fn a_stop_skips_the_rest_and_ignores_late_decisions() {
+    let mut core = core(&chain(2), &[], machine(1), Options::default());
+    core.next_check();
+    core.stop();
+    core.must_run(A);
+    core.end(A, Ending::Failed);
+    let skipped = Ending::Skipped(Because::Stopped);
+    assert_eq!(core.settled(), [(A, skipped), (B, skipped)]);
+    assert!(core.is_done());
+    core.check().expect("consistent");
+}
+
+#[test]
+fn a_retry_gives_its_amounts_back_meanwhile() {
+    let mut core = core(&chain(1), &[], machine(1), Options::default());
+    core.next_check();
+    core.must_run(A);
+    core.next_start();
+    core.set_aside(A);
+    assert_eq!((core.next_check(), core.next_start()), (None, None));
+    core.check().expect("consistent");
+    core.must_run(A);
+    assert!(core.next_start().is_some());
+}
+
+#[test]
+fn what_is_left_out_is_taken_as_recorded() {
+    let specs = chain(4);
+    let wanted = Some(vec![false, false, true, false]);
+    let mut core = core(&specs, &[], machine(1), Options { wanted, ..Options::default() });
+    assert_eq!(core.next_check(), Some(C));
+    core.end(C, Ending::Hit);
+    assert!(core.is_done());
+    assert_eq!(core.counts().left_out, 3);
+    core.check().expect("consistent");
+    let plan = plan_of(&specs, &[]);
+    assert_eq!(needed_by(&plan, &BTreeSet::from([B])), [true, true, false, false]);
+}
+
+#[test]
+fn a_change_that_is_not_allowed_is_kept_as_a_defect() {
+    let mut core = core(&chain(1), &[], machine(1), Options::default());
+    core.end(A, Ending::Hit);
+    core.end(A, Ending::Ran);
+    assert!(core.defect().is_some());
+    assert!(core.check().is_err());
+}
+
+#[test]
+fn dense_gathers_cost_no_memory_per_pair() {
+    // 5,000 readers of the same 5,000 cells: 25 million pairs.
+    let producers = 5_000_u32;
+    let mut specs = vec![Spec::default(); producers as usize];
+    specs.extend((0..producers).map(|_| Spec { gathers: vec![0], ..Spec::default() }));
+    let plan = plan_of(&specs, &[(0..producers).collect()]);
+    let mut core = Core::new(&plan, machine(2), Options::default(), need).expect("fits");
+    while let Some(id) = core.next_check() {
+        core.end(id, Ending::Hit);
+    }
+    assert_eq!(core.counts().hit, 10_000);
+    assert_eq!(core.remaining(A), 2.0);
+}
+
+/// What the player decides about an instance, independent of order.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Hit,
+    Run,
+    Absent,
+    Fail,
+    RetryThenRun,
+}
+
+fn fates() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        4 => Just(Fate::Run),
+        2 => Just(Fate::Hit),
+        1 => Just(Fate::Absent),
+        1 => Just(Fate::Fail),
+        1 => Just(Fate::RetryThenRun),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    specs: Vec<Spec>,
+    gathers: Vec<Vec<u32>>,
+    fates: Vec<Fate>,
+    cpu: u32,
+    durations: Vec<Option<f64>>,
+}
+
+/// Random graphs: the first half of the instances may be gathered, the second half may gather.
+fn cases() -> impl Strategy<Value = Case> {
+    let instance = (
+        proptest::collection::vec(any::<u32>(), 0..3),
+        proptest::collection::vec(any::<u32>(), 0..2),
+        proptest::collection::vec(any::<usize>(), 0..2),
+        (0_u32..4, 0_u32..3, 0_u64..9, 0_u32..2),
+        fates(),
+        proptest::option::of(0.0..9.0_f64),
+    );
+    let gathers = proptest::collection::vec(proptest::collection::vec(any::<u32>(), 0..6), 1..4);
+    (proptest::collection::vec(instance, 1..40), gathers, 1_u32..5).prop_map(|(rows, gathers, cpu)| {
+        let half = rows.len() as u32 / 2;
+        let gathers: Vec<Vec<u32>> = gathers
+            .into_iter()
+            .map(|cells| if half == 0 { Vec::new() } else { cells.into_iter().map(|cell| cell % half).collect() })
+            .collect();
+        let mut case = Case { specs: Vec::new(), gathers, fates: Vec::new(), cpu, durations: Vec::new() };
+        for (index, (needs, takes, many, (c, gpu, mem, net), fate, duration)) in rows.into_iter().enumerate() {
+            let index = index as u32;
+            let below = |ids: Vec<u32>| ids.into_iter().filter(|_| index > 0).map(|id| id % index.max(1)).collect();
+            let many = many.into_iter().filter(|_| index >= half).map(|gather| gather % case.gathers.len()).collect();
+            let amounts = Amounts { cpu: c, gpu, mem, net };
+            case.specs.push(Spec { needs: below(needs), takes: below(takes), gathers: many, amounts });
+            case.fates.push(fate);
+            case.durations.push(duration);
+        }
+        case
+    })
+}
+
+/// Plays a run. `pick` draws which of the running instances ends next.
+fn play(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> Vec<Ending> {
+    let plan = plan_of(&case.specs, &case.gathers);
+    let mut core = Core::new(&plan, machine(case.cpu), options, need).expect("amounts are within the machine");
+    let mut random = seed;
+    let mut draw = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    let mut running: Vec<InstanceId> = Vec::new();
+    let mut tried = vec![false; case.specs.len()];
+    let mut ends = 0;
+    while !core.is_done() {
+        while let Some(id) = core.next_check() {
+            for read in plan.reads(id) {
+                assert!(matches!(core.state(read), State::Ended(_)), "{id:?} is checked before {read:?} ended");
+            }
+            match case.fates[id.index()] {
+                Fate::Hit => core.end(id, Ending::Hit),
+                _ => core.must_run(id),
+            }
+        }
+        while let Some((id, grant)) = core.next_start() {
+            assert_eq!(grant.gpus.len(), case.specs[id.index()].amounts.gpu as usize);
+            running.push(id);
+        }
+        core.check().expect("consistent");
+        if running.is_empty() {
+            assert!(core.is_done() || core.counts().checking > 0, "deadlock: {:?}", core.counts());
+            continue;
+        }
+        let id = running.swap_remove(draw(running.len()));
+        ends += 1;
+        match case.fates[id.index()] {
+            Fate::Hit | Fate::Run => core.end(id, Ending::Ran),
+            Fate::Absent => core.end(id, Ending::Absent { origin: id }),
+            Fate::Fail => core.end(id, Ending::Failed),
+            Fate::RetryThenRun if std::mem::replace(&mut tried[id.index()], true) => core.end(id, Ending::Ran),
+            Fate::RetryThenRun => {
+                core.set_aside(id);
+                core.must_run(id);
+            }
+        }
+        if stop_after == Some(ends) {
+            core.stop();
+        }
+    }
+    core.check().expect("consistent");
+    plan.ids()
+        .map(|id| match core.state(id) {
+            State::Ended(ending) => ending,
+            state => panic!("{id:?} is {state:?} at the end"),
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_instance_ends_and_no_order_changes_how(case in cases(), seed in any::<u64>()) {
+        let by_path = Options { durations: case.durations.clone(), ..Options::default() };
+        let shuffled = Options { shuffle: Some(seed), ..Options::default() };
+        let first = play(&case, by_path, None, seed);
+        prop_assert_eq!(first, play(&case, shuffled, None, seed.rotate_left(7)));
+    }
+
+    #[test]
+    fn a_run_that_fails_fast_or_is_stopped_still_ends(case in cases(), seed in any::<u64>(), after in 1_usize..9) {
+        let endings = play(&case, Options { fail_fast: true, ..Options::default() }, None, seed);
+        let failed = endings.iter().filter(|ending| **ending == Ending::Failed).count();
+        let skipped = endings.iter().filter(|ending| matches!(ending, Ending::Skipped(_))).count();
+        prop_assert!(failed > 0 || skipped == 0);
+        play(&case, Options::default(), Some(after), seed);
+    }
+}

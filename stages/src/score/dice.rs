@@ -1,0 +1,285 @@
+//! `score/dice`: how well every two methods agree about one person's labels.
+//!
+//! Scores count vertices of the flat map (not area), separately for each hemisphere. Decides which pairs are compared, what
+//! their tag is, and which pairs are skipped: a pair whose second method has a label that the first lacks, as in the
+//! original; the reverse scores 0 and is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use serde::Deserialize;
+
+use crate::formats::scores::{self, MEAN, RELIABILITY, Score};
+use crate::formats::subject::{HEMISPHERES, Subject};
+use crate::formats::{mgh, table};
+use crate::numeric::flatmap;
+use crate::numeric::projection::HCP_RADIUS;
+
+/// The kind.
+pub(super) struct DiceScores;
+
+#[derive(Deserialize)]
+struct Parameters {
+    dataset: String,
+}
+
+impl Stage for DiceScores {
+    fn kind(&self) -> Kind {
+        let kind = Kind::new(
+            "score/dice",
+            1,
+            "Dice scores of every two methods (models, raters, prior, inferred) for one person",
+        )
+        .gather("models", &["labels"], "predicted labels, one per coordinate `inputs`, whose name becomes the method's")
+        .gather(
+            "raters",
+            &["labels"],
+            "labels drawn by hand, one per coordinate `rater`, whose name becomes the method's",
+        )
+        .port("prior", &["labels"], Arity::One, true, "labels of the template, the method `prior`")
+        .port("inferred", &["labels"], Arity::One, true, "labels of the inferred maps, the method `inf`")
+        .input("subject", &["subject"], "the person's files, for the mesh on which the labels lie")
+        .folder(
+            "table",
+            "table/scores",
+            "columns dataset, sid, hemisphere, parcellation, method1, method2, tag, label, score; \
+                 sorted by hemisphere, method1, method2, label",
+        )
+        .param(
+            "dataset",
+            Type::Text,
+            Value::Text("HCP".into()),
+            "what the column `dataset` says, such as HCP or NYU",
+        );
+        Kind { axes: vec!["outputs", "sid"], stamped: true, ..kind }
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let Parameters { dataset } = task.parameters()?;
+        let (sid, parcellation) = (task.coordinate("sid")?, task.coordinate("outputs")?);
+        let highest = scores::label_names(parcellation)?.len();
+        let methods = methods(task)?;
+        let subject = Subject::open(task.one("subject")?)?;
+        let (mut rows, mut notes) = (Vec::new(), Vec::new());
+        notes.extend(super::absences(task, "models"));
+        notes.extend(super::absences(task, "raters"));
+        for hemisphere in HEMISPHERES {
+            let mesh = subject.registered(hemisphere)?;
+            let sphere: Vec<_> = mesh.sphere.iter().map(|point| point.map(|value| value as _)).collect();
+            let map = flatmap::project(&sphere, &mesh.triangles, hemisphere, HCP_RADIUS)
+                .map_err(|failure| failure.at(format!("{sid}, {}", hemisphere.name())))?;
+            let name = hemisphere.name();
+            let mut labels = BTreeMap::new();
+            for (method, source) in &methods {
+                let file = source.labels.join(format!("{name}.{parcellation}.mgz"));
+                let whole = read_labels(&file, mesh.sphere.len(), highest)
+                    .map_err(|failure| failure.at(format!("{sid}, {name}, `{method}`: {}", file.display())))?;
+                labels.insert(method.as_str(), map.pick(&whole));
+            }
+            for ((method1, first), (method2, second)) in pairs(&labels) {
+                let values = match compare(first, second) {
+                    Comparison::Scores(values) => values,
+                    Comparison::Skipped(lacking) => {
+                        notes.push(format!("{name}: skipped `{method1}`-`{method2}`: {}", lacks(method1, &lacking)));
+                        continue;
+                    }
+                };
+                let tag = tag((method1, methods[method1].role), (method2, methods[method2].role));
+                rows.extend(values.into_iter().map(|(label, score)| Score {
+                    dataset: dataset.clone(),
+                    sid: sid.to_string(),
+                    hemisphere: name.to_string(),
+                    parcellation: parcellation.to_string(),
+                    method1: method1.to_string(),
+                    method2: method2.to_string(),
+                    tag: tag.to_string(),
+                    label,
+                    score,
+                }));
+            }
+        }
+        notes.iter().for_each(|note| context.log(note));
+        table::write(task.output("table")?, &mut scores::table(&rows, task.simulated)?)?;
+        Ok(Ended::Done { ran_on: None, notes })
+    }
+}
+
+/// What a method is in relation to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A person who drew by hand.
+    Rater,
+    /// Anything that is judged against raters.
+    Model,
+}
+
+struct Method<'a> {
+    role: Role,
+    labels: &'a Path,
+}
+
+/// All methods by name. Names sort by byte, so upper case comes first, as in the original.
+fn methods(task: &Task) -> Result<BTreeMap<String, Method<'_>>, Failure> {
+    let mut methods = BTreeMap::new();
+    let mut add = |name: &str, role, labels| match methods.insert(name.to_string(), Method { role, labels }) {
+        None => Ok(()),
+        Some(_) => Err(Failure::input(format!("two methods are called `{name}`, expected one"))
+            .hint("rename a coordinate of `inputs` or `rater`; `prior` and `inf` are taken where those ports are set")),
+    };
+    for (port, axis, role) in [("models", "inputs", Role::Model), ("raters", "rater", Role::Rater)] {
+        for (at, labels) in task.present(port) {
+            let name = at.get(axis).ok_or_else(|| {
+                Failure::input(format!(
+                    "an artifact at port `{port}` has the coordinates [{at}], expected one on `{axis}`"
+                ))
+                .hint(format!("give port `{port}` the labels of a stage with the axis `{axis}`"))
+            })?;
+            add(name, role, labels)?;
+        }
+    }
+    for (port, name) in [("prior", "prior"), ("inferred", "inf")] {
+        if let Some(labels) = task.maybe(port) {
+            add(name, Role::Model, labels)?;
+        }
+    }
+    Ok(methods)
+}
+
+/// Reads labels of a whole hemisphere and checks their number and range.
+fn read_labels(file: &Path, vertices: usize, highest: usize) -> Result<Vec<i32>, Failure> {
+    let labels = mgh::read_i32(file)?;
+    if labels.len() != vertices {
+        return Err(Failure::input(format!("labels of {} vertices, but the mesh has {vertices}", labels.len()))
+            .hint("the labels belong to another mesh or another person"));
+    }
+    match labels.iter().find(|label| usize::try_from(**label).map_or(true, |label| label > highest)) {
+        Some(bad) => Err(Failure::input(format!("found the label {bad}, expected 0 to {highest}"))),
+        None => Ok(labels),
+    }
+}
+
+/// Every two entries, the first with the smaller key.
+fn pairs<'m, K: Copy, V>(entries: &'m BTreeMap<K, V>) -> impl Iterator<Item = ((K, &'m V), (K, &'m V))> {
+    let after = |index| entries.iter().skip(index + 1).map(|(key, value)| (*key, value));
+    entries
+        .iter()
+        .enumerate()
+        .flat_map(move |(index, (key, value))| after(index).map(move |other| ((*key, value), other)))
+}
+
+/// The code of the model if one of the two is a rater, `rely` if both are, nothing if neither is.
+fn tag<'n>(first: (&'n str, Role), second: (&'n str, Role)) -> &'n str {
+    match (first.1, second.1) {
+        (Role::Rater, Role::Rater) => RELIABILITY,
+        (Role::Rater, Role::Model) => second.0,
+        (Role::Model, Role::Rater) => first.0,
+        (Role::Model, Role::Model) => "",
+    }
+}
+
+/// How two lists of labels compare.
+#[derive(Debug, PartialEq)]
+enum Comparison {
+    /// The score per label of the first list, ascending, then their mean as `mean`.
+    Scores(Vec<(String, f64)>),
+    /// The second list has these labels and the first does not, or (none given) the first has no label at all.
+    Skipped(Vec<i32>),
+}
+
+/// Compares labels vertex by vertex; 0 is background. Both lists are equally long.
+fn compare(first: &[i32], second: &[i32]) -> Comparison {
+    let labels = |list: &[i32]| list.iter().copied().filter(|label| *label > 0).collect::<BTreeSet<i32>>();
+    let (of_first, of_second) = (labels(first), labels(second));
+    let lacking: Vec<i32> = of_second.difference(&of_first).copied().collect();
+    if !lacking.is_empty() || of_first.is_empty() {
+        return Comparison::Skipped(lacking);
+    }
+    let mut scores: Vec<(String, f64)> =
+        of_first.into_iter().map(|label| (label.to_string(), dice(label, first, second))).collect();
+    let mean = scores.iter().map(|(_, score)| score).sum::<f64>() / real(scores.len());
+    scores.push((MEAN.to_string(), mean));
+    Comparison::Scores(scores)
+}
+
+/// Twice the vertices that both lists give this label, over the sum of those that each gives it; the first gives it somewhere.
+fn dice(label: i32, first: &[i32], second: &[i32]) -> f64 {
+    let (mut both, mut either) = (0, 0);
+    for (a, b) in first.iter().zip(second) {
+        both += usize::from(*a == label && *b == label);
+        either += usize::from(*a == label) + usize::from(*b == label);
+    }
+    2.0 * real(both) / real(either)
+}
+
+fn lacks(method: &str, labels: &[i32]) -> String {
+    if labels.is_empty() {
+        return format!("`{method}` has no labels on the map");
+    }
+    let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+    format!("`{method}` lacks label {}", labels.join(", "))
+}
+
+/// Vertices and labels are far fewer than 2^52.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn real(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(comparison: Comparison) -> Vec<(String, f64)> {
+        match comparison {
+            Comparison::Scores(scores) => scores,
+            Comparison::Skipped(labels) => panic!("skipped for {labels:?}"),
+        }
+    }
+
+    #[test]
+    fn dice_by_hand() {
+        // Label 1: both 2, first 3, second 2 -> 4/5. Label 2: both 1, first 2, second 3 -> 2/5.
+        let found = scores(compare(&[1, 1, 1, 2, 2, 0, 0], &[1, 1, 2, 2, 0, 2, 0]));
+        assert_eq!(found, [("1".into(), 0.8), ("2".into(), 0.4), ("mean".into(), (0.8 + 0.4) / 2.0)]);
+    }
+
+    #[test]
+    fn a_label_that_the_second_lacks_scores_nought_and_counts() {
+        let found = scores(compare(&[1, 2, 3, 0], &[1, 2, 0, 0]));
+        assert_eq!(found[2], ("3".into(), 0.0));
+        assert_eq!(found[3], ("mean".into(), 2.0 / 3.0));
+    }
+
+    #[test]
+    fn a_label_that_the_first_lacks_skips_the_pair() {
+        assert_eq!(compare(&[1, 2, 0, 0], &[1, 2, 3, 0]), Comparison::Skipped(vec![3]));
+        assert_eq!(compare(&[0, 0], &[0, 0]), Comparison::Skipped(vec![]));
+    }
+
+    #[test]
+    fn tags_name_the_model_whichever_side_it_is_on() {
+        use Role::{Model, Rater};
+        assert_eq!(tag(("A1", Rater), ("anat", Model)), "anat");
+        assert_eq!(tag(("anat", Model), ("zoe", Rater)), "anat");
+        assert_eq!(tag(("A1", Rater), ("A2", Rater)), "rely");
+        assert_eq!(tag(("anat", Model), ("func", Model)), "");
+    }
+
+    #[test]
+    fn every_pair_comes_once_upper_case_first() {
+        let names: BTreeMap<&str, ()> = ["anat", "A2", "prior", "A1"].into_iter().map(|name| (name, ())).collect();
+        let found: Vec<_> = pairs(&names).map(|((a, ()), (b, ()))| format!("{a}-{b}")).collect();
+        assert_eq!(found, ["A1-A2", "A1-anat", "A1-prior", "A2-anat", "A2-prior", "anat-prior"]);
+    }
+
+    #[test]
+    fn labels_of_another_mesh_or_range_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lh.area.mgz");
+        mgh::write_i32(&file, &[0, 1, 4]).unwrap();
+        assert_eq!(read_labels(&file, 4, 3).unwrap_err().message, "labels of 3 vertices, but the mesh has 4");
+        assert_eq!(read_labels(&file, 3, 3).unwrap_err().message, "found the label 4, expected 0 to 3");
+        assert_eq!(read_labels(&file, 3, 4).unwrap(), [0, 1, 4]);
+    }
+}

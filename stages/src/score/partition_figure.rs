@@ -1,0 +1,196 @@
+//! The figure of `score/partition`: a bar per part of the gain, and below it which sources the part belongs to.
+
+use super::partition::Part;
+use crate::formats::drawing::axes::{Scale, left_axis, ticks};
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
+use crate::formats::scores::MEAN;
+
+/// Height of the bars' panel in points.
+const PANEL: f64 = 130.0;
+/// Distance of two rows of the matrix of sources.
+const ROW: f64 = 13.0;
+/// Space above the panel, for title and stamp.
+const HEAD: f64 = 46.0;
+
+const UNIQUE: Colour = Colour::rgb(38, 110, 160);
+const SHARED: Colour = Colour::rgb(150, 160, 172);
+const TOTAL: Colour = Colour::rgb(60, 60, 60);
+
+/// Draws the parts of the mean over labels (of the last label, if there is no mean).
+pub(super) fn draw(parcellation: &str, sources: &[String], parts: &[Part], interval: f64, simulated: bool) -> Drawing {
+    let label =
+        if parts.iter().any(|part| part.label == MEAN) { MEAN } else { parts.last().map_or(MEAN, |p| &p.label) };
+    let shown: Vec<&Part> = parts.iter().filter(|part| part.label == label).collect();
+    let bars: Vec<&Part> = shown.iter().copied().filter(|part| part.kind != "base").collect();
+    let names = sources.iter().map(|name| text_width(name, 7.5)).fold(0.0, f64::max);
+    let left = (names + 22.0).max(58.0);
+    let step = (330.0 / real(bars.len())).clamp(12.0, 38.0);
+    let right = left + 8.0 + step * real(bars.len()) + 8.0;
+    let bottom = HEAD + PANEL;
+    let foot = 18.0;
+    let height = bottom + 14.0 + ROW * real(sources.len()) + foot;
+    let mut drawing = Drawing::new(right.max(330.0) + 12.0, height, "Unique and shared parts of the gain in Dice");
+    head(&mut drawing, parcellation, label, &shown, interval, simulated);
+
+    let scale = value_scale(&bars, bottom);
+    let (values, tick) = ticks(scale.values.0, scale.values.1, 5);
+    for value in &values {
+        drawing.line((left, scale.at(*value)), (right, scale.at(*value)), Stroke::new(Colour::FAINT, 0.5));
+    }
+    let x = |index: usize| left + 8.0 + step * (real(index) + 0.5);
+    for (index, part) in bars.iter().enumerate() {
+        bar(&mut drawing, x(index), step * 0.62, &scale, part);
+    }
+    drawing.line((left, scale.at(0.0)), (right, scale.at(0.0)), Stroke::new(Colour::INK, 0.6));
+    left_axis(&mut drawing, left, &scale, &values, tick, 7.0);
+    let axis = Lettering::new(8.0).anchor(Anchor::Middle).turn(-90.0);
+    drawing.text((12.0, HEAD + PANEL / 2.0), "gain in Dice", axis);
+    matrix(&mut drawing, sources, &bars, (left, right), bottom + 14.0, x);
+    drawing
+}
+
+/// Title, what is added up, the key of colours, and the stamp.
+fn head(drawing: &mut Drawing, parcellation: &str, label: &str, shown: &[&Part], interval: f64, simulated: bool) {
+    let what = if label == MEAN { "mean over labels".to_string() } else { format!("label {label}") };
+    drawing.text((10.0, 11.0), &format!("Where the gain comes from: {parcellation}, {what}"), Lettering::new(9.0));
+    let find = |kind: &str| shown.iter().find(|part| part.kind == kind);
+    if let (Some(base), Some(total)) = (find("base"), find("total")) {
+        let range = total.interval.map_or_else(String::new, |(low, high)| {
+            format!(" [{}, {}], {:.0}% of resamples", signed(low), signed(high), interval * 100.0)
+        });
+        let people = total.people;
+        let all = base.estimate + total.estimate;
+        let text = format!(
+            "Dice {:.3} to {all:.3}: {}{range}; {people} held-out people",
+            base.estimate,
+            signed(total.estimate)
+        );
+        drawing.text((10.0, 23.0), &text, Lettering::new(7.0).colour(Colour::QUIET));
+    }
+    let mut x = 10.0;
+    for (colour, text) in [(UNIQUE, "unique"), (SHARED, "shared (lost only with all of them)"), (TOTAL, "all together")]
+    {
+        drawing.rectangle((x, 31.0), 7.0, 7.0, 0.0, colour);
+        drawing.text((x + 10.0, 34.5), text, Lettering::new(7.0));
+        x += 10.0 + text_width(text, 7.0) + 12.0;
+    }
+    if simulated {
+        drawing.simulated_stamp((drawing.width() - 8.0, 5.0));
+    }
+}
+
+fn bar(drawing: &mut Drawing, x: f64, width: f64, scale: &Scale, part: &Part) {
+    let colour = match part.kind {
+        "unique" => UNIQUE,
+        "total" => TOTAL,
+        _ => SHARED,
+    };
+    let (zero, end) = (scale.at(0.0), scale.at(part.estimate));
+    drawing.rectangle((x - width / 2.0, zero.min(end)), width, (zero - end).abs(), 0.0, colour);
+    if let Some((low, high)) = part.interval {
+        let (low, high) = (scale.at(low), scale.at(high));
+        let stroke = Stroke::new(Colour::INK, 0.7);
+        let foot = |y: f64| vec![(x - 2.0, y), (x + 2.0, y)];
+        drawing.lines(&[vec![(x, low), (x, high)], foot(low), foot(high)], stroke);
+    }
+}
+
+/// Which sources each bar belongs to: a filled dot for each of them, joined by a line.
+fn matrix(
+    drawing: &mut Drawing,
+    sources: &[String],
+    bars: &[&Part],
+    (left, right): (f64, f64),
+    top: f64,
+    x: impl Fn(usize) -> f64,
+) {
+    let y = |row: usize| top + ROW * (real(row) + 0.5);
+    for (row, name) in sources.iter().enumerate() {
+        if row % 2 == 0 {
+            drawing.rectangle((left, y(row) - ROW / 2.0), right - left, ROW, 0.0, Colour::rgb(246, 246, 246));
+        }
+        drawing.text((left - 6.0, y(row)), name, Lettering::new(7.5).anchor(Anchor::End));
+    }
+    for (index, part) in bars.iter().enumerate() {
+        let has = |row: &usize| part.set >> row & 1 == 1;
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..sources.len()).partition(has);
+        drawing.dots(outside.into_iter().map(|row| (x(index), y(row))), 2.6, Colour::RULE, 1.0);
+        if let (Some(first), Some(last)) = (inside.first(), inside.last()) {
+            drawing.line((x(index), y(*first)), (x(index), y(*last)), Stroke::new(Colour::INK, 1.2));
+        }
+        drawing.dots(inside.into_iter().map(|row| (x(index), y(row))), 2.6, Colour::INK, 1.0);
+        let bottom = y(sources.len().saturating_sub(1)) + ROW / 2.0 + 7.0;
+        drawing.text((x(index), bottom), &signed(part.estimate), Lettering::new(6.0).anchor(Anchor::Middle));
+    }
+}
+
+/// The vertical axis: zero, all bars and all intervals, with some air.
+fn value_scale(bars: &[&Part], bottom: f64) -> Scale {
+    let ends = |part: &&Part| {
+        let (low, high) = part.interval.unwrap_or((part.estimate, part.estimate));
+        [low, high, part.estimate]
+    };
+    let all: Vec<f64> = bars.iter().flat_map(ends).collect();
+    let low = all.iter().copied().fold(0.0, f64::min);
+    let high = all.iter().copied().fold(0.0, f64::max);
+    let air = ((high - low) * 0.06).max(1e-6);
+    Scale::new((if low < 0.0 { low - air } else { 0.0 }, high + air), (bottom, bottom - PANEL))
+}
+
+fn signed(value: f64) -> String {
+    let text = format!("{value:+.3}");
+    text.replace('-', "\u{2212}")
+}
+
+/// Bars and rows are counted in tens.
+#[expect(clippy::cast_precision_loss, reason = "tens")]
+fn real(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::drawing::save;
+
+    fn part(kind: &'static str, set: usize, estimate: f64, half: f64) -> Part {
+        let names = ["t2", "diffusion", "function"];
+        let sources = (0..3).filter(|bit| set >> bit & 1 == 1).map(|bit| names[bit].to_string()).collect();
+        let interval = Some((estimate - half, estimate + half));
+        Part { label: "mean".into(), kind, set, sources, people: 8, estimate, interval }
+    }
+
+    fn example() -> Drawing {
+        let parts = vec![
+            part("base", 0, 0.612, 0.02),
+            part("unique", 1, 0.004, 0.003),
+            part("unique", 2, -0.002, 0.004),
+            part("unique", 4, 0.061, 0.012),
+            part("shared", 3, 0.001, 0.003),
+            part("shared", 5, 0.012, 0.005),
+            part("shared", 6, -0.006, 0.005),
+            part("shared", 7, 0.003, 0.006),
+            part("total", 7, 0.073, 0.011),
+        ];
+        let sources = ["t2", "diffusion", "function"].map(String::from);
+        draw("area", &sources, &parts, 0.95, true)
+    }
+
+    #[test]
+    fn draws_the_same_bytes_twice() {
+        let bytes = || {
+            let folder = tempfile::tempdir().unwrap();
+            save(&example(), folder.path()).unwrap();
+            ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
+        };
+        assert!(bytes() == bytes());
+    }
+
+    /// For looking at: set `PIPE_FIGURES` to a folder.
+    #[test]
+    fn can_be_looked_at() {
+        if let Some(folder) = std::env::var_os("PIPE_FIGURES") {
+            save(&example(), &std::path::Path::new(&folder).join("partition")).unwrap();
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipe_cache::{Content, Digest};
 use pipe_contract::Coordinates;
 
-use super::Given;
+use super::Addressed;
 use super::encode::{Decoder, Encoder};
 
 /// Opens the encoding, so that no file of another sort is taken for a list.
@@ -21,7 +21,7 @@ pub struct CellList {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CellState {
     /// There.
-    Present(Given),
+    Present(Addressed),
     /// Not there, for this cause.
     Absent(String),
 }

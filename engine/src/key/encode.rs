@@ -4,7 +4,7 @@
 use pipe_cache::{Content, Digest, Form};
 use pipe_contract::Value;
 
-use super::Given;
+use super::Addressed;
 
 /// Appends to a buffer.
 pub struct Encoder<'b> {
@@ -33,7 +33,7 @@ impl<'b> Encoder<'b> {
         self.buffer.extend_from_slice(digest.as_bytes());
     }
 
-    pub fn content(&mut self, content: &Given) {
+    pub fn content(&mut self, content: &Addressed) {
         self.byte(match content.form {
             Form::File => 1,
             Form::Executable => 2,
@@ -132,13 +132,13 @@ impl<'b> Decoder<'b> {
         Some(Digest::from_bytes(self.take(32)?.try_into().ok()?))
     }
 
-    pub fn content(&mut self) -> Option<Given> {
+    pub fn content(&mut self) -> Option<Addressed> {
         let form = match self.byte()? {
             1 => Form::File,
             2 => Form::Executable,
             3 => Form::Folder,
             _ => return None,
         };
-        Some(Given { form, digest: self.digest()? })
+        Some(Addressed { form, digest: self.digest()? })
     }
 }

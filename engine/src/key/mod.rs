@@ -91,21 +91,21 @@ pub struct KeyParts {
 #[serde(rename_all = "lowercase")]
 pub enum Input {
     /// One artifact.
-    One(Given),
+    One(Addressed),
     /// A gather: the digest of its [`CellList`].
     Many(Digest<Content>),
 }
 
 /// Form and digest of an artifact: what of it enters a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Given {
+pub struct Addressed {
     /// File, executable or folder.
     pub form: Form,
     /// Of the file's bytes or the folder's listing.
     pub digest: Digest<Content>,
 }
 
-impl From<&Artifact> for Given {
+impl From<&Artifact> for Addressed {
     fn from(artifact: &Artifact) -> Self {
         Self { form: artifact.form, digest: artifact.digest }
     }

@@ -1,0 +1,202 @@
+//! What was made, or found missing, under a key; published once, by an atomic link to its final name.
+//!
+//! A record is a line with the digest of the rest, then JSON: outputs with all their blobs, the parts of the key, and
+//! where, when and how it was made. The first record of a key wins; who comes second takes over the outputs of the
+//! first. A record whose blobs are not all there is no record: it is replaced.
+//!
+//! Absences lie apart, because a cell that is asked for again may turn up: then there is a record, which counts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::session::{Session, into_shard};
+use crate::store::{Found, Store, sharded};
+use crate::tree::{Artifact, Blob};
+use crate::{Action, Digest};
+
+/// What is known about a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What came out.
+    pub made: Made,
+    /// The parts of the key; their meaning is the engine's.
+    pub parts: serde_json::Value,
+    /// Where, when and how; its meaning is the engine's.
+    pub provenance: serde_json::Value,
+}
+
+/// What came out of the work under a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Made {
+    /// All outputs.
+    Outputs(BTreeMap<String, Stored>),
+    /// There is nothing to give.
+    Absent {
+        /// The cause, such as `not-found`.
+        cause: String,
+    },
+}
+
+/// A stored output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The artifact.
+    pub artifact: Artifact,
+    /// For a folder: its listing and all files, so that one look tells whether all is there. Empty for a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Blob>,
+}
+
+impl Stored {
+    /// All blobs behind the output.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob> + '_ {
+        self.artifact.blob().into_iter().chain(self.blobs.iter().copied())
+    }
+}
+
+impl Made {
+    /// The blobs that are missing or damaged.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn missing(&self, store: &Store) -> Result<Vec<Blob>> {
+        let Made::Outputs(outputs) = self else { return Ok(Vec::new()) };
+        let mut missing = Vec::new();
+        for blob in outputs.values().flat_map(Stored::blobs) {
+            if store.find(&blob)? != Found::Good {
+                missing.push(blob);
+            }
+        }
+        Ok(missing)
+    }
+}
+
+const MAGIC: &str = "pipe record 1";
+
+impl Store {
+    /// The record of a key, or the recorded absence. A damaged one goes into quarantine and is none. Its blobs are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn record(&self, key: &Digest<Action>) -> Result<Option<Record>> {
+        for folder in ["records", "absences"] {
+            if let Some(record) = self.read_record(&self.record_path(folder, key))? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    fn record_path(&self, folder: &str, key: &Digest<Action>) -> PathBuf {
+        self.root().join(folder).join(sharded(key))
+    }
+
+    fn read_record(&self, path: &Path) -> Result<Option<Record>> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        };
+        let record = decode(&text);
+        if record.is_none() {
+            self.quarantine(path);
+        }
+        Ok(record)
+    }
+
+    /// Publishes what was made under a key. If somebody else published before, theirs is given back and counts, unless
+    /// `replace` says that ours is to (a forced run), or theirs has lost its blobs.
+    ///
+    /// # Errors
+    /// The cache cannot be written; then nothing is half published.
+    pub fn publish(&self, session: &Session, key: &Digest<Action>, record: Record, replace: bool) -> Result<Record> {
+        let folder = match record.made {
+            Made::Outputs(_) => "records",
+            Made::Absent { .. } => "absences",
+        };
+        let path = self.record_path(folder, key);
+        let aside = session.write_aside(&encode(&record))?;
+        // An absence tells when it was asked last: a later one replaces it.
+        let replace = replace || folder == "absences";
+        if !replace && !link_into_shard(&aside, &path)? {
+            if let Some(theirs) = self.read_record(&path)? {
+                if theirs.made.missing(self)?.is_empty() {
+                    fs::remove_file(&aside).map_err(Error::io("remove", &aside))?;
+                    return Ok(theirs);
+                }
+            }
+            into_shard(&aside, &path)?;
+        } else if replace {
+            into_shard(&aside, &path)?;
+        } else {
+            // Linked: the first name goes. (Renamed, where there are no links: it is gone.)
+            let _ = fs::remove_file(&aside);
+        }
+        session.stored();
+        Ok(record)
+    }
+
+    /// Takes a record away, so that its key is a miss everywhere.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget(&self, key: &Digest<Action>) -> Result<()> {
+        for folder in ["records", "absences"] {
+            let path = self.record_path(folder, key);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Links a file to its final name; `false` if the name is taken. Where there are no hard links, renames without
+/// replacing.
+fn link_into_shard(from: &Path, to: &Path) -> Result<bool> {
+    let shard = to.parent().unwrap_or(Path::new("."));
+    let linked = match fs::hard_link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(shard).map_err(Error::io("create the folder", shard))?;
+            fs::hard_link(from, to)
+        }
+        linked => linked,
+    };
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) => {
+            let here = rustix::fs::CWD;
+            match rustix::fs::renameat_with(here, from, here, to, rustix::fs::RenameFlags::NOREPLACE) {
+                Ok(()) => Ok(true),
+                Err(rustix::io::Errno::EXIST) => Ok(false),
+                Err(errno) => Err(Error::sys("store", to)(errno)),
+            }
+        }
+    }
+}
+
+fn encode(record: &Record) -> Vec<u8> {
+    // A struct of texts, numbers and maps with text keys always has a JSON form.
+    let json = serde_json::to_vec(record).unwrap_or_default();
+    let mut bytes = format!("{MAGIC} {}\n", Digest::<Action>::of(&json)).into_bytes();
+    bytes.extend_from_slice(&json);
+    bytes.push(b'\n');
+    bytes
+}
+
+fn decode(text: &[u8]) -> Option<Record> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (head, json) = text.split_once('\n')?;
+    let digest: Digest<Action> = head.strip_prefix(MAGIC)?.trim().parse().ok()?;
+    let json = json.strip_suffix('\n')?;
+    (Digest::of(json.as_bytes()) == digest).then(|| serde_json::from_str(json).ok())?
+}

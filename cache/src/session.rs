@@ -1,0 +1,438 @@
+//! A process at work in a cache: its private folder in the same file system, from which finished things are moved to
+//! their places, and the group-wise flush to disk.
+//!
+//! The folder is `work/NAME` with a lock file `work/NAME.lock` beside it. The lock dies with its holder, so the next
+//! session, on whatever machine, sees which folders are leftovers and removes them. Nothing depends on process ids.
+//!
+//! Blobs and records become visible by a rename, which a kill cannot split. Against a loss of power they are flushed
+//! in groups: a thread flushes whatever was stored since its last round, at most a second later, and the end of the
+//! session waits for the rest. What was visible but not yet on disk at a power cut has a wrong size or digest
+//! afterwards and counts as missing.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::Digest;
+use crate::error::{Error, Result};
+use crate::store::{Store, hash, seal};
+use crate::tree::{Artifact, Blob, Entry, Tree};
+
+/// What was stored in one round is flushed together.
+const ROUND: Duration = Duration::from_millis(1000);
+
+/// A process at work in a cache. Dropping it removes its folder.
+pub struct Session {
+    root: PathBuf,
+    folder: PathBuf,
+    /// Held until the end; see the module's text.
+    _lock: File,
+    lock_path: PathBuf,
+    counter: AtomicU64,
+    flusher: Flusher,
+}
+
+impl Session {
+    /// Begins to work; removes what dead sessions left.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn begin(store: &Store) -> Result<Self> {
+        let work = store.root().join("work");
+        fs::create_dir_all(&work).map_err(Error::io("create the folder", &work))?;
+        // While this is held nobody sweeps, so that the lock below cannot be swept before it is locked.
+        let _sweep = sweep_lock(&work)?;
+        sweep(&work)?;
+        let aside = tempfile::Builder::new()
+            .prefix("session-")
+            .suffix(".lock")
+            .tempfile_in(&work)
+            .map_err(Error::io("write in", &work))?;
+        let (lock, lock_path) = aside.keep().map_err(|error| Error::io("write in", &work)(error.error))?;
+        lock.lock().map_err(Error::io("lock", &lock_path))?;
+        let folder = lock_path.with_extension("");
+        fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
+        let flusher = Flusher::new(store.root())?;
+        Ok(Self { root: store.root().to_owned(), folder, _lock: lock, lock_path, counter: AtomicU64::new(0), flusher })
+    }
+
+    /// Removes what dead sessions left, if there is anything; cheap if there is not, and silent on a read-only cache.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn sweep_leftovers(store: &Store) -> Result<()> {
+        let work = store.root().join("work");
+        let anything = match fs::read_dir(&work) {
+            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != SWEEP)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(Error::io("list", &work)(error)),
+        };
+        if !anything {
+            return Ok(());
+        }
+        match sweep_lock(&work) {
+            Ok(_lock) => sweep(&work),
+            Err(error) if is_read_only(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new empty folder of this session.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn new_folder(&self) -> Result<PathBuf> {
+        let folder = self.fresh_path();
+        fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
+        Ok(folder)
+    }
+
+    fn fresh_path(&self) -> PathBuf {
+        self.folder.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Moves a folder of this session to `kept/NAME`, replacing an earlier one.
+    ///
+    /// # Errors
+    /// It cannot be moved.
+    pub fn keep(&self, folder: &Path, name: &str) -> Result<PathBuf> {
+        let kept = kept_path(&self.root, name);
+        self.forget_kept(name)?;
+        fs::rename(folder, &kept).map_err(Error::io("move a failed stage's folder to", &kept))?;
+        Ok(kept)
+    }
+
+    /// Removes `kept/NAME`, if it is there.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget_kept(&self, name: &str) -> Result<()> {
+        let kept = kept_path(&self.root, name);
+        // Moved first, so that a kill in between leaves nothing half under the name.
+        let away = self.fresh_path();
+        match fs::rename(&kept, &away) {
+            Ok(()) => remove_all(&away),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("remove", &kept)(error)),
+        }
+    }
+
+    /// Stores a file or folder that this session wrote: moves its files into the store. What stood at `path` is gone
+    /// afterwards.
+    ///
+    /// # Errors
+    /// It holds links or devices, names that are not UTF-8, or the disk is full. What was stored until then is whole.
+    pub fn ingest(&self, store: &Store, path: &Path) -> Result<(Artifact, Vec<Blob>)> {
+        let found = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+        if found.is_file() {
+            let blob = self.ingest_file(store, path)?;
+            return Ok((blob.into(), vec![blob]));
+        }
+        if !found.is_dir() {
+            return Err(odd(path, &found));
+        }
+        let mut tree = Tree::default();
+        for entry in walkdir::WalkDir::new(path).min_depth(1).sort_by_file_name() {
+            let entry = entry.map_err(|error| Error::io("list", path)(error.into()))?;
+            let name = relative(path, entry.path())?;
+            let found = entry.metadata().map_err(|error| Error::io("look at", entry.path())(error.into()))?;
+            if found.is_file() {
+                tree.insert(name, Entry::File(self.ingest_file(store, entry.path())?));
+            } else if !found.is_dir() {
+                return Err(odd(entry.path(), &found));
+            } else if fs::read_dir(entry.path()).map_err(Error::io("list", entry.path()))?.next().is_none() {
+                tree.insert(name, Entry::EmptyFolder);
+            }
+        }
+        remove_all(path)?;
+        let listing = self.put(store, &tree.encode())?;
+        let mut blobs = vec![listing];
+        blobs.extend(tree.files().map(|(_, blob)| *blob));
+        Ok((tree.artifact(), blobs))
+    }
+
+    /// Hashes a file of this session, seals it and moves it to its name.
+    fn ingest_file(&self, store: &Store, path: &Path) -> Result<Blob> {
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        let found = file.metadata().map_err(Error::io("look at", path))?;
+        let executable = found.mode() & 0o100 != 0;
+        if found.nlink() > 1 {
+            // Somebody else holds a name of this inode: the store gets one of its own.
+            let own = self.fresh_path();
+            let mut copy = File::create_new(&own).map_err(Error::io("create", &own))?;
+            let (digest, bytes) = hash(&mut file, Some(&mut copy)).map_err(Error::io("copy", path))?;
+            fs::remove_file(path).map_err(Error::io("remove", path))?;
+            return self.place(store, &copy, &own, Blob { digest, bytes, executable });
+        }
+        let (digest, bytes) = hash(&mut file, None).map_err(Error::io("read", path))?;
+        self.place(store, &file, path, Blob { digest, bytes, executable })
+    }
+
+    /// Stores bytes.
+    ///
+    /// # Errors
+    /// The disk is full, or the like.
+    pub fn put(&self, store: &Store, bytes: &[u8]) -> Result<Blob> {
+        let blob = Blob { digest: Digest::of(bytes), bytes: bytes.len() as u64, executable: false };
+        if store.find(&blob)? == crate::Found::Good {
+            return Ok(blob);
+        }
+        let path = self.fresh_path();
+        let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
+        file.write_all(bytes).map_err(Error::io("write", &path))?;
+        self.place(store, &file, &path, blob)
+    }
+
+    /// Seals a written file and renames it to the blob's name, or drops it if the blob is there already.
+    fn place(&self, store: &Store, file: &File, path: &Path, blob: Blob) -> Result<Blob> {
+        if store.find(&blob)? == crate::Found::Good {
+            fs::remove_file(path).map_err(Error::io("remove", path))?;
+            return Ok(blob);
+        }
+        seal(file, blob.executable).map_err(Error::io("make read-only", path))?;
+        into_shard(path, &store.blob_path(&blob))?;
+        self.flusher.note();
+        Ok(blob)
+    }
+
+    /// Makes the view of a folder, or makes it anew.
+    pub(crate) fn make_view(&self, store: &Store, tree: &Tree, view: &Path) -> Result<()> {
+        let aside = self.new_folder()?;
+        for (name, entry) in tree.entries() {
+            let target = aside.join(name);
+            let folder = match entry {
+                Entry::File(_) => target.parent().unwrap_or(&aside),
+                Entry::EmptyFolder => &target,
+            };
+            fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+            if let Entry::File(blob) = entry {
+                link_or_copy(store, blob, &target)?;
+            }
+        }
+        let open = Permissions::from_mode(0o755);
+        fs::set_permissions(&aside, open).map_err(Error::io("set the permissions of", &aside))?;
+        if view.exists() {
+            let away = self.fresh_path();
+            fs::rename(view, &away).map_err(Error::io("replace", view))?;
+            remove_all(&away)?;
+        }
+        match into_shard(&aside, view) {
+            Err(_) if view.is_dir() => remove_all(&aside),
+            placed => placed,
+        }
+    }
+
+    /// A path for a file that this session is to write and then publish.
+    pub(crate) fn write_aside(&self, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.fresh_path();
+        let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
+        file.write_all(bytes).map_err(Error::io("write", &path))?;
+        file.set_permissions(Permissions::from_mode(0o444)).map_err(Error::io("make read-only", &path))?;
+        Ok(path)
+    }
+
+    /// Something became visible that is to be flushed.
+    pub(crate) fn stored(&self) {
+        self.flusher.note();
+    }
+
+    /// Waits until all that was stored is on disk.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn flush(&self) -> Result<()> {
+        self.flusher.flush().map_err(|errno| Error::sys("flush", &self.root)(errno))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let removed = remove_all(&self.folder)
+            .and_then(|()| fs::remove_file(&self.lock_path).map_err(Error::io("remove", &self.lock_path)));
+        if let Err(error) = removed {
+            tracing::warn!(%error, "the work folder of this run stays until the next run");
+        }
+    }
+}
+
+/// Where the folder of a failed stage is kept.
+pub(crate) fn kept_path(root: &Path, name: &str) -> PathBuf {
+    root.join("kept").join(name)
+}
+
+/// Renames into a sharded folder, which is made if it is not there.
+pub(crate) fn into_shard(from: &Path, to: &Path) -> Result<()> {
+    let renamed = match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let shard = to.parent().unwrap_or(Path::new("."));
+            fs::create_dir_all(shard).map_err(Error::io("create the folder", shard))?;
+            fs::rename(from, to)
+        }
+        renamed => renamed,
+    };
+    renamed.map_err(Error::io("store", to))
+}
+
+/// A hard link inside the store; a sealed copy where the file system has none, or the blob has too many.
+fn link_or_copy(store: &Store, blob: &Blob, target: &Path) -> Result<()> {
+    let source = store.blob_path(blob);
+    if store.find(blob)? != crate::Found::Good {
+        return Err(Error::Damaged { path: source });
+    }
+    if fs::hard_link(&source, target).is_ok() {
+        return Ok(());
+    }
+    fs::copy(&source, target).map_err(Error::io("copy to", target))?;
+    let copy = File::open(target).map_err(Error::io("open", target))?;
+    seal(&copy, blob.executable).map_err(Error::io("make read-only", target))
+}
+
+fn odd(path: &Path, found: &fs::Metadata) -> Error {
+    let what = if found.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
+    Error::Odd { path: path.to_owned(), what }
+}
+
+/// The `/`-separated path below a folder.
+pub(crate) fn relative(folder: &Path, path: &Path) -> Result<String> {
+    let below = path.strip_prefix(folder).unwrap_or(path);
+    below
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::Odd { path: path.to_owned(), what: "a name that is not UTF-8" })
+}
+
+/// Removes a folder and everything in it, also where a command took away its own permissions.
+pub fn remove_all(path: &Path) -> Result<()> {
+    let first = match fs::remove_dir_all(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => error,
+    };
+    for entry in walkdir::WalkDir::new(path) {
+        if let Some(folder) = entry.ok().filter(|entry| entry.file_type().is_dir()) {
+            let _ = fs::set_permissions(folder.path(), Permissions::from_mode(0o700));
+        }
+    }
+    fs::remove_dir_all(path).map_err(|_| Error::io("remove", path)(first))
+}
+
+/// The file that is locked while sessions begin and leftovers are removed.
+const SWEEP: &str = "sweep";
+
+fn sweep_lock(work: &Path) -> Result<File> {
+    let path = work.join(SWEEP);
+    let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
+    file.lock().map_err(Error::io("lock", &path))?;
+    Ok(file)
+}
+
+/// Removes the folders whose lock nobody holds. Called under the sweep lock.
+fn sweep(work: &Path) -> Result<()> {
+    let entries = fs::read_dir(work).map_err(Error::io("list", work))?;
+    let names: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    for lock_path in names.iter().filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
+        let Ok(lock) = File::open(lock_path) else { continue };
+        if lock.try_lock().is_ok() {
+            tracing::debug!(lock = %lock_path.display(), "removing what a dead run left");
+            remove_all(&lock_path.with_extension(""))?;
+            fs::remove_file(lock_path).map_err(Error::io("remove", lock_path))?;
+        }
+    }
+    // A kill between removing the two, or a folder whose lock somebody removed.
+    for folder in names.iter().filter(|path| path.is_dir() && !path.with_extension("lock").exists()) {
+        remove_all(folder)?;
+    }
+    Ok(())
+}
+
+fn is_read_only(error: &Error) -> bool {
+    matches!(error.io_kind(), Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
+}
+
+/// Flushes in rounds on a thread of its own.
+struct Flusher {
+    shared: Arc<Flushing>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Flushing {
+    root: File,
+    state: Mutex<FlushState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct FlushState {
+    dirty: bool,
+    ending: bool,
+}
+
+impl Flusher {
+    fn new(root: &Path) -> Result<Self> {
+        let root_file = File::open(root).map_err(Error::io("open", root))?;
+        let shared = Arc::new(Flushing { root: root_file, state: Mutex::default(), changed: Condvar::new() });
+        Ok(Self { shared, thread: None }.started())
+    }
+
+    fn started(mut self) -> Self {
+        let shared = Arc::clone(&self.shared);
+        self.thread = std::thread::Builder::new().name("flush".into()).spawn(move || shared.rounds()).ok();
+        self
+    }
+
+    fn note(&self) {
+        let mut state = self.shared.lock();
+        if !state.dirty {
+            state.dirty = true;
+            self.shared.changed.notify_all();
+        }
+    }
+
+    fn flush(&self) -> rustix::io::Result<()> {
+        self.shared.flush()
+    }
+}
+
+impl Flushing {
+    fn lock(&self) -> std::sync::MutexGuard<'_, FlushState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something was stored, lets more come for a while, flushes.
+    fn rounds(&self) {
+        let mut state = self.lock();
+        while !state.ending {
+            if !state.dirty {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.changed.wait_timeout_while(state, ROUND, |state| !state.ending);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if let Err(error) = self.flush() {
+                tracing::warn!(%error, "flushing the cache failed; it is tried again at the end");
+                self.lock().dirty = true;
+            }
+            state = self.lock();
+        }
+    }
+
+    fn flush(&self) -> rustix::io::Result<()> {
+        let dirty = std::mem::take(&mut self.lock().dirty);
+        if dirty { rustix::fs::syncfs(&self.root) } else { Ok(()) }
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.shared.lock().ending = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

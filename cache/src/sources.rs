@@ -1,0 +1,171 @@
+//! Digests of files outside the store (sources, published results), remembered by what `stat` says of them.
+//!
+//! A file is hashed unless its size, modification time, change time and inode are those it had when it was hashed.
+//! As in git, a file that was changed less than [`SETTLED`] before it was hashed is not remembered: another change in
+//! the same tick of the file system's clock could not be seen. It is hashed again next time, when it has settled.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Result};
+use crate::session::relative;
+use crate::store::hash;
+use crate::tree::{Artifact, Blob, Entry, Tree};
+use crate::{Digest, Table};
+
+/// Longer than the tick of any file system's clock (FAT has 2 s).
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Remembered digests of files.
+#[derive(Debug)]
+pub struct Sources {
+    table: Table,
+    seen: usize,
+}
+
+/// What `stat` says of a file when it was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    size: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    executable: bool,
+}
+
+impl Identity {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            size: found.size(),
+            inode: found.ino(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+            executable: found.mode() & 0o100 != 0,
+        }
+    }
+
+    fn encode(&self) -> [u8; 49] {
+        let mut bytes = [0; 49];
+        let numbers = [
+            self.size,
+            self.inode,
+            self.modified.0 as u64,
+            self.modified.1 as u64,
+            self.changed.0 as u64,
+            self.changed.1 as u64,
+        ];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes[48] = u8::from(self.executable);
+        bytes
+    }
+
+    /// Whether the file had rested long enough at this time for the identity to be trusted.
+    fn settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.modified.max(self.changed);
+        let Ok(seconds) = u64::try_from(seconds) else { return true };
+        let last = UNIX_EPOCH + Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
+        now.duration_since(last).is_ok_and(|rested| rested >= SETTLED)
+    }
+}
+
+impl Sources {
+    /// Reads what is remembered; nothing if the file does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { table: Table::open(path)?, seen: 0 })
+    }
+
+    /// The content of a file or folder. Symbolic links are followed; a folder is a listing of all files below it.
+    ///
+    /// # Errors
+    /// It is not there, cannot be read, changes meanwhile, or holds something that is neither file nor folder.
+    pub fn content(&mut self, path: &Path) -> Result<Artifact> {
+        let found = fs::metadata(path).map_err(Error::io("read", path))?;
+        if found.is_dir() {
+            return self.tree(path).map(|tree| tree.artifact());
+        }
+        Ok(self.file(path, &found)?.into())
+    }
+
+    /// The listing of a folder.
+    ///
+    /// # Errors
+    /// As for [`Sources::content`].
+    pub fn tree(&mut self, folder: &Path) -> Result<Tree> {
+        let mut tree = Tree::default();
+        for entry in walkdir::WalkDir::new(folder).min_depth(1).follow_links(true) {
+            let entry = entry.map_err(|error| Error::io("list", folder)(error.into()))?;
+            let found = entry.metadata().map_err(|error| Error::io("look at", entry.path())(error.into()))?;
+            let name = relative(folder, entry.path())?;
+            if !found.is_dir() {
+                tree.insert(name, Entry::File(self.file(entry.path(), &found)?));
+            } else if fs::read_dir(entry.path()).map_err(Error::io("list", entry.path()))?.next().is_none() {
+                tree.insert(name, Entry::EmptyFolder);
+            }
+        }
+        Ok(tree)
+    }
+
+    /// The content of a file of which `stat` said `found`.
+    fn file(&mut self, path: &Path, found: &Metadata) -> Result<Blob> {
+        if !found.is_file() {
+            return Err(Error::Odd { path: path.to_owned(), what: "neither a file nor a folder" });
+        }
+        self.seen += 1;
+        let identity = Identity::of(found);
+        let name = path.as_os_str().as_encoded_bytes();
+        let blob = |digest, identity: &Identity| Blob { digest, bytes: identity.size, executable: identity.executable };
+        if let Some((known, digest)) = self.table.get(name).and_then(|value| value.split_at_checked(49)) {
+            if let (true, Ok(digest)) = (*known == identity.encode(), digest.try_into()) {
+                return Ok(blob(Digest::from_bytes(digest), &identity));
+            }
+        }
+        let (digest, identity, settled) = read(path)?;
+        if settled {
+            self.table.put(name, &[&identity.encode()[..], digest.as_bytes()].concat())?;
+        }
+        Ok(blob(digest, &identity))
+    }
+
+    /// Forgets files that were not asked for in this run, when they are most of what is remembered.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn tidy(&mut self) -> Result<()> {
+        if self.table.rows() <= 4 * self.seen + 4096 {
+            return Ok(());
+        }
+        self.table.compact(|name| {
+            use std::os::unix::ffi::OsStrExt;
+            Path::new(std::ffi::OsStr::from_bytes(name)).exists()
+        })
+    }
+}
+
+/// Hashes a file; its identity is the same before and after. Tries again a few times while somebody writes to it.
+fn read(path: &Path) -> Result<(Digest<crate::Content>, Identity, bool)> {
+    for _ in 0..3 {
+        #[expect(clippy::disallowed_methods, reason = "the racy-timestamp rule compares the file's time with now")]
+        let now = SystemTime::now();
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        let look = |file: &File| file.metadata().map(|found| Identity::of(&found)).map_err(Error::io("look at", path));
+        let before = look(&file)?;
+        let (digest, bytes) = hash(&mut file, None).map_err(Error::io("read", path))?;
+        if look(&file)? == before && bytes == before.size {
+            return Ok((digest, before, before.settled(now)));
+        }
+    }
+    Err(Error::Changed { path: path.to_owned() })
+}
+
+/// Whether an error says that nothing is there.
+pub fn is_missing(error: &Error) -> bool {
+    matches!(error.io_kind(), Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}

@@ -187,6 +187,13 @@ mod tests {
     }
 
     #[test]
+    fn files_of_nibabel_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+        assert_eq!(read_surface(&folder.join("lh.white")).unwrap(), tetrahedron());
+        assert_eq!(read_morphometry(&folder.join("lh.curv")).unwrap(), [0.25, -1.5, 0.0, 3.0e7]);
+    }
+
+    #[test]
     fn errors_say_what_was_found_and_expected() {
         let surface = format_surface(&tetrahedron());
         let cut = parse_surface(&surface[..surface.len() - 5]).unwrap_err();

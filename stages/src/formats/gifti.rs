@@ -380,6 +380,14 @@ mod tests {
     }
 
     #[test]
+    fn files_of_nibabel_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+        assert_eq!(read_surface(&folder.join("zlib.surf.gii")).unwrap(), tetrahedron());
+        assert_eq!(read_surface(&folder.join("big.surf.gii")).unwrap(), tetrahedron());
+        assert_eq!(read_scalars(&folder.join("ascii.shape.gii")).unwrap(), [0.25, -1.5, 0.0, 3.0e7]);
+    }
+
+    #[test]
     fn errors_say_what_was_found_and_expected() {
         let whole = written(&tetrahedron());
         let cut = parse_surface(&whole[..whole.len() / 2]).unwrap_err();

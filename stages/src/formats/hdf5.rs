@@ -9,8 +9,8 @@ use std::path::Path;
 
 use hdf5_reader::{Dataset, Hdf5File, SliceInfo, SliceInfoElem};
 use hdf5_writer::{
-    ByteOrder, DatasetBuilder, Datatype, FILTER_DEFLATE, FILTER_SHUFFLE, FilterDescription, Hdf5Builder, WriteOptions,
-    jenkins_lookup3,
+    AttributeBuilder, ByteOrder, DatasetBuilder, Datatype, FILTER_DEFLATE, FILTER_SHUFFLE, FilterDescription,
+    Hdf5Builder, WriteOptions, jenkins_lookup3,
 };
 use pipe_contract::Failure;
 
@@ -47,6 +47,11 @@ impl File {
                 .at(name)
                 .hint("check that the download is complete; MATLAB files before v7.3 are not HDF5")),
         }
+    }
+
+    /// Whether there is a dataset of this path.
+    pub fn has(&self, dataset: &str) -> bool {
+        self.file.dataset(dataset).is_ok()
     }
 
     /// The lengths of a dataset's dimensions, slowest first.
@@ -154,20 +159,17 @@ impl Builder {
     }
 
     /// Adds 32-bit whole numbers in one dimension.
-    ///
-    /// # Errors
-    /// Internal, as for any dataset that does not fit its shape.
-    pub fn whole_numbers(&mut self, path: &str, values: &[i32]) -> Result<(), Failure> {
+    pub fn whole_numbers(&mut self, path: &str, values: &[i32]) {
         let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let kind = Datatype::FixedPoint { size: 4, signed: true, byte_order: ByteOrder::LittleEndian };
         self.datasets.push(DatasetBuilder::new(path, kind, vec![values.len() as u64]).raw_data(raw));
-        Ok(())
     }
 
     /// Adds 64-bit floats, the type of MATLAB's ordinary numbers.
     pub fn doubles(&mut self, path: &str, shape: &[u64], values: &[f64]) {
         let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.datasets.push(DatasetBuilder::new(path, float(8), shape.to_vec()).raw_data(raw));
+        self.datasets
+            .push(DatasetBuilder::new(path, float(8), shape.to_vec()).raw_data(raw).attribute(class("double")));
     }
 
     /// Adds 32-bit floats in chunks that are shuffled and packed, as MATLAB stores large arrays.
@@ -176,9 +178,10 @@ impl Builder {
         self.datasets.push(
             DatasetBuilder::new(path, float(4), shape.to_vec())
                 .chunked(chunk.to_vec())
-                .filter(filter(FILTER_SHUFFLE, "shuffle", 4))
-                .filter(filter(FILTER_DEFLATE, "deflate", 3))
-                .raw_data(raw),
+                .filter(filter(FILTER_SHUFFLE, 4))
+                .filter(filter(FILTER_DEFLATE, 3))
+                .raw_data(raw)
+                .attribute(class("single")),
         );
     }
 
@@ -214,8 +217,13 @@ fn float(size: u8) -> Datatype {
     Datatype::FloatingPoint { size, byte_order: ByteOrder::LittleEndian }
 }
 
-fn filter(id: u16, name: &str, value: u32) -> FilterDescription {
-    FilterDescription { id, name: Some(name.to_owned()), client_data: vec![value] }
+/// The attribute by which MATLAB knows its own types.
+fn class(name: &str) -> AttributeBuilder {
+    AttributeBuilder::fixed_string("MATLAB_class", name)
+}
+
+fn filter(id: u16, value: u32) -> FilterDescription {
+    FilterDescription { id, name: None, client_data: vec![value] }
 }
 
 /// Length of MATLAB's user block, one of the places where HDF5 looks for its superblock.
@@ -241,4 +249,92 @@ fn behind_user_block(mut bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     file.resize(USER_BLOCK, 0);
     file.append(&mut bytes);
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats").join(name)
+    }
+
+    fn small() -> Builder {
+        let mut builder = Builder::new();
+        builder.whole_numbers("lh/visual_area", &[0, 1, 2, 3]);
+        builder.whole_numbers("rh/visual_area", &[-1, 7]);
+        builder.doubles("subjectids", &[1, 2], &[100_610.0, 102_311.0]);
+        let values: Vec<f32> = (0..3 * 2 * 6 * 10).map(|value| value as f32).collect();
+        builder.packed_singles("allresults", &[3, 2, 6, 10], &[1, 1, 6, 10], &values);
+        builder
+    }
+
+    #[test]
+    fn files_of_h5py_are_read() {
+        for name in ["labels_earliest.hdf5", "labels_latest.hdf5"] {
+            let file = File::open(&fixture(name)).unwrap();
+            assert_eq!(file.whole_numbers("lh/visual_area").unwrap(), [0, 1, 2, 3], "{name}");
+            assert_eq!(file.whole_numbers("rh/visual_sector").unwrap(), [0, 6, 0, 26], "{name}");
+        }
+        let file = File::open(&fixture("prf_v73.mat")).unwrap();
+        assert_eq!(file.numbers("subjectids", None).unwrap(), [100_610.0, 102_311.0]);
+        assert_eq!(file.shape("allresults").unwrap(), [3, 2, 6, 10]);
+        let part = file.numbers("allresults", Some(&[Pick::At(0), Pick::At(1), Pick::At(5), Pick::All])).unwrap();
+        assert_eq!(part, (110..120).map(f64::from).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_we_write_comes_back_also_behind_a_user_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, matlab) = (folder.path().join("plain.hdf5"), folder.path().join("results.mat"));
+        small().write(&plain).unwrap();
+        small().write_matlab(&matlab).unwrap();
+        assert!(std::fs::read(&matlab).unwrap().starts_with(b"MATLAB 7.3 MAT-file"));
+        for path in [&plain, &matlab] {
+            let file = File::open(path).unwrap();
+            assert_eq!(file.whole_numbers("lh/visual_area").unwrap(), [0, 1, 2, 3]);
+            assert_eq!(file.whole_numbers("rh/visual_area").unwrap(), [-1, 7]);
+            assert_eq!(file.numbers("subjectids", None).unwrap(), [100_610.0, 102_311.0]);
+            let part = file.numbers("allresults", Some(&[Pick::At(2), Pick::At(0), Pick::At(1), Pick::All])).unwrap();
+            assert_eq!(part, (250..260).map(f64::from).collect::<Vec<_>>());
+        }
+        let again = folder.path().join("again.mat");
+        small().write_matlab(&again).unwrap();
+        assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&matlab).unwrap());
+    }
+
+    #[test]
+    fn errors_name_the_dataset_and_what_was_found() {
+        let file = File::open(&fixture("prf_v73.mat")).unwrap();
+        let missing = file.numbers("lh/visual_area", None).unwrap_err();
+        assert!(missing.message.starts_with("dataset `lh/visual_area` cannot be read"), "{}", missing.message);
+        let outside =
+            file.numbers("allresults", Some(&[Pick::At(3), Pick::At(0), Pick::At(0), Pick::All])).unwrap_err();
+        assert_eq!(
+            outside.message,
+            "dataset `allresults` has shape [3, 2, 6, 10], which has no part [At(3), At(0), At(0), All]"
+        );
+        let other = File::open(&fixture("lh.white")).err().unwrap();
+        assert!(other.message.starts_with("the file cannot be read as HDF5"), "{}", other.message);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn damaged_files_never_panic(at in 0_usize..4000, byte: u8, cut in 0_usize..8000) {
+            let mut bytes = behind_user_block(small().encode().unwrap()).unwrap();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(cut.max(at));
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("damaged.mat");
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok(file) = File::open(&path) {
+                let _ = file.numbers("allresults", None);
+                let _ = file.whole_numbers("lh/visual_area");
+            }
+        }
+    }
 }

@@ -170,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn files_of_nibabel_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+        assert_eq!(read_f32(&folder.join("values.mgz")).unwrap(), [0.25, -1.5, 0.0, 3.0e7]);
+        assert_eq!(read(&folder.join("area.mgz")).unwrap(), Values::Int32(vec![0, 1, 2, 3]));
+    }
+
+    #[test]
     fn missing_values_survive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("prf.mgz");

@@ -101,7 +101,7 @@ pub struct Registered {
     /// Three vertex indices per triangle.
     pub triangles: Vec<[u32; 3]>,
     /// One point per vertex on the sphere registered to fsaverage, of radius 100 or nearly so.
-    pub sphere: Vec<[f32; 3]>,
+    pub sphere: Vec<[f64; 3]>,
 }
 
 /// Everything structural of a hemisphere, one entry per native vertex.
@@ -110,7 +110,7 @@ pub struct Cortex {
     /// Topology and registered sphere.
     pub registered: Registered,
     /// Points halfway between white matter and pia, in mm, T1w space.
-    pub midthickness: Vec<[f32; 3]>,
+    pub midthickness: Vec<[f64; 3]>,
     /// Mean curvature in 1/mm; sulci are positive, as in FreeSurfer.
     pub curvature: Vec<f32>,
     /// Depth (`sulc`), sulci positive, on the scale of FreeSurfer 5 (about cm).
@@ -239,7 +239,7 @@ impl Subject {
     ///
     /// # Errors
     /// The file is missing, damaged, or has not `vertices` points; input's blame.
-    pub fn msmall_sphere(&self, hemisphere: Hemisphere, vertices: usize) -> Result<Vec<[f32; 3]>, Failure> {
+    pub fn msmall_sphere(&self, hemisphere: Hemisphere, vertices: usize) -> Result<Vec<[f64; 3]>, Failure> {
         let file = format!("MNINonLinear/Native/{}.{}.sphere.MSMAll.native.surf.gii", self.sid, hemisphere.letter());
         self.points(hemisphere, &file, gifti::read_surface, vertices)
     }
@@ -248,7 +248,7 @@ impl Subject {
     ///
     /// # Errors
     /// The file is missing, damaged, or has not the mesh's number of points; input's blame.
-    pub fn fs_lr_sphere(&self, hemisphere: Hemisphere, mesh: FsLr) -> Result<Vec<[f32; 3]>, Failure> {
+    pub fn fs_lr_sphere(&self, hemisphere: Hemisphere, mesh: FsLr) -> Result<Vec<[f64; 3]>, Failure> {
         let (sid, l, k) = (&self.sid, hemisphere.letter(), mesh.name());
         let file = format!("MNINonLinear/fsaverage_LR{k}/{sid}.{l}.sphere.{k}_fs_LR.surf.gii");
         self.points(hemisphere, &file, gifti::read_surface, mesh.vertices())
@@ -279,11 +279,11 @@ impl Subject {
         file: &str,
         reader: impl Fn(&Path) -> Result<freesurfer::Surface, Failure>,
         vertices: usize,
-    ) -> Result<Vec<[f32; 3]>, Failure> {
+    ) -> Result<Vec<[f64; 3]>, Failure> {
         let surface = self.read(hemisphere, file, reader)?;
         self.check_count(hemisphere, file, surface.coordinates.len(), vertices)?;
         self.check_finite(hemisphere, file, surface.coordinates.as_flattened())?;
-        Ok(surface.coordinates)
+        Ok(surface.coordinates.into_iter().map(|point| point.map(f64::from)).collect())
     }
 
     /// A measured map: single values may be missing (NaN), not all of them.
@@ -328,8 +328,8 @@ impl Subject {
     }
 
     /// A registered sphere is one: every point at nearly the same distance from the origin.
-    fn check_sphere(&self, hemisphere: Hemisphere, file: &str, points: &[[f32; 3]]) -> Result<(), Failure> {
-        let radius = |point: &[f32; 3]| point.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    fn check_sphere(&self, hemisphere: Hemisphere, file: &str, points: &[[f64; 3]]) -> Result<(), Failure> {
+        let radius = |point: &[f64; 3]| point.iter().map(|x| x * x).sum::<f64>().sqrt();
         let mean = points.iter().map(radius).sum::<f64>() / points.len() as f64;
         match points.iter().position(|point| (radius(point) - mean).abs() > 0.05 * mean || mean <= 0.0) {
             None => Ok(()),

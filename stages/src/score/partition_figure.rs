@@ -14,7 +14,7 @@ const HEAD: f64 = 46.0;
 
 const UNIQUE: Colour = Colour::rgb(38, 110, 160);
 const SHARED: Colour = Colour::rgb(150, 160, 172);
-const TOTAL: Colour = Colour::rgb(60, 60, 60);
+const TOTAL: Colour = Colour::rgb(96, 100, 108);
 
 /// Draws the parts of the mean over labels (of the last label, if there is no mean).
 pub(super) fn draw(parcellation: &str, sources: &[String], parts: &[Part], interval: f64, simulated: bool) -> Drawing {
@@ -33,7 +33,7 @@ pub(super) fn draw(parcellation: &str, sources: &[String], parts: &[Part], inter
     head(&mut drawing, parcellation, label, &shown, interval, simulated);
 
     let scale = value_scale(&bars, bottom);
-    let (values, tick) = ticks(scale.values.0, scale.values.1, 5);
+    let (values, tick) = ticks(scale.values.0, scale.values.1, 7);
     for value in &values {
         drawing.line((left, scale.at(*value)), (right, scale.at(*value)), Stroke::new(Colour::FAINT, 0.5));
     }

@@ -1,0 +1,450 @@
+//! Brings one file over HTTP: resumed where it broke off, tried again when that can help, never half and whole-looking.
+//!
+//! Knows ranges, validators, retries and bytes; knows no buckets, pins or stages. What a refusal (403, 404) means is the
+//! caller's to word. Addresses may carry signatures, so no message from here ever shows a query string.
+//!
+//! A body grows in a `partial` file whose validator (entity tag or date) lies beside it; a later attempt, or a later
+//! run that is given the same file, asks for the rest under the condition that the object is still the same one.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use pipe_contract::{Context, Failure};
+use serde::{Deserialize, Serialize};
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response};
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
+
+/// Tries without any new byte before giving up; an attempt that brought bytes starts the count again.
+pub const ATTEMPTS: u32 = 5;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 400 });
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(30);
+/// What is kept of a refusal's body to be shown or parsed.
+const REFUSAL_BYTES: u64 = 16 * 1024;
+
+/// One request: made anew for every attempt, because signatures expire.
+pub struct Ask {
+    /// The full address, signature included.
+    pub url: String,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// How to make sure that the rest belongs to what is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// `If-Range`: the server sends everything when the object changed.
+    IfRange,
+    /// `If-Match`: the server answers 412 when the object changed (S3 knows only this one).
+    IfMatch,
+}
+
+/// A file to bring.
+pub struct Download<'a> {
+    /// What messages call it; never an address with a signature.
+    pub name: &'a str,
+    /// Where it grows; beside it lies `<name>.state`.
+    pub partial: PathBuf,
+    /// Makes the request of an attempt.
+    pub ask: &'a (dyn Fn() -> Ask + Sync),
+    /// How a resumed request is guarded.
+    pub guard: Guard,
+    /// Compares the whole file with what the headers promise; a difference discards it and counts as an attempt.
+    pub verify: &'a (dyn Fn(&Path, &HeaderMap) -> Result<(), String> + Sync),
+    /// Hears of bytes in the file so far, and in all if known.
+    pub on_bytes: &'a (dyn Fn(u64, Option<u64>) + Sync),
+}
+
+/// Why a file did not come.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The server said no, and will say so again.
+    Refused(Refusal),
+    /// It may work later: the message tells what happened last and how often it was tried.
+    Passing(String),
+    /// The run wants to stop.
+    Cancelled,
+    /// The disk is in the way.
+    Local(Failure),
+}
+
+/// A refusal by the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The beginning of the body.
+    pub body: String,
+}
+
+impl Trouble {
+    /// As a failure, for callers that have no better words for a refusal than its status.
+    pub fn into_failure(self, name: &str) -> Failure {
+        match self {
+            Trouble::Refused(Refusal { status: status @ (404 | 410), .. }) => {
+                Failure::input(format!("`{name}` does not exist (the server says {status})")).hint("check the address")
+            }
+            Trouble::Refused(Refusal { status: status @ (401 | 403), .. }) => {
+                Failure::environment(format!("the server does not hand out `{name}` (it says {status})"))
+                    .hint("check that the address is public")
+            }
+            Trouble::Refused(refusal) => {
+                Failure::environment(format!("the server refused `{name}` with status {}", refusal.status))
+            }
+            Trouble::Passing(message) => Failure::environment(message)
+                .hint("check the network and run again; what has arrived is kept")
+                .transient(),
+            Trouble::Cancelled => Failure::stage(format!("stopped while `{name}` was being fetched")),
+            Trouble::Local(failure) => failure,
+        }
+    }
+}
+
+/// What is known about a partial file.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    validator: Option<String>,
+    total: Option<u64>,
+}
+
+/// How one attempt went wrong.
+enum Setback {
+    Final(Trouble),
+    /// Worth another try, after the pause that the server asked for if it did.
+    Again(String, Option<Duration>),
+}
+
+impl From<Failure> for Setback {
+    fn from(failure: Failure) -> Self {
+        Setback::Final(Trouble::Local(failure))
+    }
+}
+
+/// The connections of this process. Proxies come from the usual environment variables, certificates are the built-in
+/// ones, or those of the file named by `SSL_CERT_FILE`.
+///
+/// # Errors
+/// Environment: `SSL_CERT_FILE` names a file that cannot be read.
+pub fn agent() -> Result<Agent, Failure> {
+    static AGENT: OnceLock<Result<Agent, Failure>> = OnceLock::new();
+    AGENT.get_or_init(new_agent).clone()
+}
+
+fn new_agent() -> Result<Agent, Failure> {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .user_agent(concat!("pipe/", env!("CARGO_PKG_VERSION")))
+        .tls_config(TlsConfig::builder().root_certs(root_certificates()?).build())
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(SILENCE))
+        .max_idle_connections_per_host(16)
+        .build();
+    Ok(Agent::new_with_config(config))
+}
+
+fn root_certificates() -> Result<RootCerts, Failure> {
+    let Some(path) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from) else { return Ok(RootCerts::WebPki) };
+    let bytes = std::fs::read(&path).map_err(|error| {
+        Failure::io("read the certificates of SSL_CERT_FILE in", &path, &error).hint("correct or unset SSL_CERT_FILE")
+    })?;
+    let certificates: Vec<_> = ureq::tls::parse_pem(&bytes)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    Ok(RootCerts::from(certificates))
+}
+
+/// Brings the whole file to `download.partial`, with as many attempts as help.
+///
+/// # Errors
+/// See [`Trouble`]. After `Passing` and `Cancelled` the partial file stays, to be resumed.
+pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Result<(), Trouble> {
+    let mut failed = 0;
+    loop {
+        let before = length_of(&download.partial);
+        let (message, wait) = match attempt(agent, download, context) {
+            Ok(()) => {
+                // The state only serves to resume; a file that is whole is moved away by the caller.
+                let _ = std::fs::remove_file(state_path(&download.partial));
+                return Ok(());
+            }
+            Err(Setback::Final(trouble)) => return Err(trouble),
+            Err(Setback::Again(message, wait)) => (message, wait),
+        };
+        failed = if length_of(&download.partial) > before { 1 } else { failed + 1 };
+        if failed >= ATTEMPTS {
+            return Err(Trouble::Passing(format!("{message}; {ATTEMPTS} attempts in a row got no further")));
+        }
+        context.log(&format!("{message}; trying again"));
+        pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;
+    }
+}
+
+/// The text of a small answer, such as a listing, with the same retries.
+///
+/// # Errors
+/// See [`Trouble`].
+pub fn text(agent: &Agent, name: &str, ask: &dyn Fn() -> Ask, context: &dyn Context) -> Result<String, Trouble> {
+    let mut failed = 0;
+    loop {
+        let outcome = send(agent, name, &ask(), &[]).and_then(|response| read_text(name, response));
+        let (message, wait) = match outcome {
+            Ok(text) => return Ok(text),
+            Err(Setback::Final(trouble)) => return Err(trouble),
+            Err(Setback::Again(message, wait)) => (message, wait),
+        };
+        failed += 1;
+        if failed >= ATTEMPTS {
+            return Err(Trouble::Passing(format!("{message}; tried {ATTEMPTS} times")));
+        }
+        context.log(&format!("{message}; trying again"));
+        pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;
+    }
+}
+
+fn read_text(name: &str, mut response: Response<ureq::Body>) -> Result<String, Setback> {
+    let body = response.body_mut().with_config().limit(64 << 20).read_to_string();
+    body.map_err(|error| Setback::Again(format!("the answer about `{name}` broke off ({})", describe(&error)), None))
+}
+
+fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<(), Setback> {
+    let partial = &download.partial;
+    let state = read_state(partial);
+    let have = length_of(partial);
+    let resumed = state.validator.as_deref().filter(|_| have > 0);
+    if resumed.is_none() {
+        discard(partial)?;
+    }
+    let extra = resumed.map_or_else(Vec::new, |validator| range_headers(have, validator, download.guard));
+    let response = match send(agent, download.name, &(download.ask)(), &extra) {
+        // The object changed, or the file was already whole when we were stopped: begin again.
+        Err(Setback::Final(Trouble::Refused(Refusal { status: 412 | 416, .. }))) if resumed.is_some() => {
+            discard(partial)?;
+            return Err(Setback::Again(format!("`{}` changed at its source; beginning again", download.name), None));
+        }
+        other => other?,
+    };
+    let headers = response.headers().clone();
+    let from = match response.status().as_u16() {
+        206 if resumed.is_some() => resumed_from(&headers, have, download.name).inspect_err(|_| {
+            let _ = discard(partial);
+        })?,
+        206 => return Err(Setback::Again(format!("`{}` came in part though all was asked for", download.name), None)),
+        _ => 0,
+    };
+    let total = number(&headers, "content-length").map(|rest| from + rest);
+    if from == 0 {
+        discard(partial)?;
+        write_state(partial, &State { validator: validator(&headers, download.guard), total })?;
+    }
+    receive(response, download, from, total, context)?;
+    (download.verify)(partial, &headers).map_err(|message| {
+        let _ = discard(partial);
+        Setback::Again(message, None)
+    })
+}
+
+/// Sends one request; gives the response only if it is a success.
+fn send(
+    agent: &Agent,
+    name: &str,
+    ask: &Ask,
+    extra: &[(&'static str, String)],
+) -> Result<Response<ureq::Body>, Setback> {
+    // Compressed transfer would break offsets and lengths.
+    let mut request = agent.get(&ask.url).header("accept-encoding", "identity");
+    for (key, value) in ask.headers.iter().chain(extra) {
+        request = request.header(*key, value);
+    }
+    let response = request.call().map_err(|error| {
+        let message = format!("could not reach the server of `{name}` ({})", describe(&error));
+        if is_lasting(&error) {
+            Setback::Final(Trouble::Local(Failure::input(message)))
+        } else {
+            Setback::Again(message, None)
+        }
+    })?;
+    match response.status().as_u16() {
+        200 | 206 => Ok(response),
+        status @ (408 | 425 | 429 | 500..=599) => {
+            let wait = number(response.headers(), "retry-after").map(Duration::from_secs);
+            Err(Setback::Again(format!("the server of `{name}` answered {status}"), wait))
+        }
+        status => Err(Setback::Final(Trouble::Refused(refusal(status, response)))),
+    }
+}
+
+fn refusal(status: u16, response: Response<ureq::Body>) -> Refusal {
+    let mut body = Vec::new();
+    // A body that breaks off still leaves the status to tell.
+    let _ = response.into_body().into_reader().take(REFUSAL_BYTES).read_to_end(&mut body);
+    Refusal { status, body: String::from_utf8_lossy(&body).into_owned() }
+}
+
+fn receive(
+    response: Response<ureq::Body>,
+    download: &Download,
+    from: u64,
+    total: Option<u64>,
+    context: &dyn Context,
+) -> Result<(), Setback> {
+    let partial = &download.partial;
+    let failed = |error: std::io::Error| Setback::from(Failure::io("write", partial, &error));
+    let mut file = OpenOptions::new().append(true).create(true).open(partial).map_err(failed)?;
+    let mut body = response.into_body().into_reader();
+    let mut block = vec![0; 1 << 16];
+    let mut have = from;
+    loop {
+        if context.cancelled() {
+            return Err(Setback::Final(Trouble::Cancelled));
+        }
+        let count = match body.read(&mut block) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) => return Err(broken_off(download.name, have, total, &error.to_string())),
+        };
+        file.write_all(&block[..count]).map_err(failed)?;
+        have += count as u64;
+        (download.on_bytes)(have, total);
+    }
+    match total {
+        Some(total) if have != total => Err(broken_off(download.name, have, Some(total), "the connection was closed")),
+        _ => Ok(()),
+    }
+}
+
+fn broken_off(name: &str, have: u64, total: Option<u64>, why: &str) -> Setback {
+    let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+    Setback::Again(format!("`{name}` is truncated: it broke off after {have}{of} bytes ({})", redact(why)), None)
+}
+
+fn range_headers(have: u64, validator: &str, guard: Guard) -> Vec<(&'static str, String)> {
+    let condition = match guard {
+        Guard::IfRange => "if-range",
+        Guard::IfMatch => "if-match",
+    };
+    vec![("range", format!("bytes={have}-")), (condition, validator.to_owned())]
+}
+
+/// Checks that the server sends the range that was asked for.
+fn resumed_from(headers: &HeaderMap, have: u64, name: &str) -> Result<u64, Setback> {
+    let range = header(headers, "content-range").unwrap_or_default();
+    let start = range.strip_prefix("bytes ").and_then(|rest| rest.split('-').next()).and_then(|text| text.parse().ok());
+    if start == Some(have) {
+        return Ok(have);
+    }
+    Err(Setback::Again(format!("asked for `{name}` from byte {have}, the server sent `{range}`"), None))
+}
+
+/// What makes a later range safe: a strong entity tag, else (not for `If-Match`) the date of the last change.
+fn validator(headers: &HeaderMap, guard: Guard) -> Option<String> {
+    let tag = header(headers, "etag").filter(|tag| !tag.starts_with("W/"));
+    match guard {
+        Guard::IfMatch => tag,
+        Guard::IfRange => tag.or_else(|| header(headers, "last-modified")),
+    }
+}
+
+/// A header as text, if it is there and is text.
+pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    header(headers, name)?.trim().parse().ok()
+}
+
+/// Errors that no retry can mend: they lie in the address or the certificate, not in the moment.
+fn is_lasting(error: &ureq::Error) -> bool {
+    matches!(
+        error,
+        ureq::Error::BadUri(_)
+            | ureq::Error::Http(_)
+            | ureq::Error::InvalidProxyUrl
+            | ureq::Error::TooManyRedirects
+            | ureq::Error::Tls(_)
+            | ureq::Error::Pem(_)
+            | ureq::Error::Rustls(_)
+    )
+}
+
+fn describe(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::HostNotFound => "the host name is not known".to_owned(),
+        ureq::Error::Timeout(_) => "it did not answer in time".to_owned(),
+        ureq::Error::BadUri(_) => "the address is malformed".to_owned(),
+        other => redact(&other.to_string()),
+    }
+}
+
+/// Takes query strings out of a text: they may hold signatures and tokens.
+pub fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut hidden = false;
+    for c in text.chars() {
+        if hidden && (c.is_whitespace() || matches!(c, '`' | '"' | '\'' | ')' | '>' | '<')) {
+            hidden = false;
+        }
+        if !hidden {
+            out.push(c);
+        }
+        if c == '?' && !hidden {
+            // A question mark that ends a sentence has nothing after it to hide.
+            hidden = true;
+        }
+    }
+    out
+}
+
+fn pause(length: Duration, context: &dyn Context) -> Result<(), Trouble> {
+    let until = Instant::now() + length;
+    while Instant::now() < until {
+        if context.cancelled() {
+            return Err(Trouble::Cancelled);
+        }
+        std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
+    }
+    Ok(())
+}
+
+fn state_path(partial: &Path) -> PathBuf {
+    let mut name = partial.as_os_str().to_owned();
+    name.push(".state");
+    PathBuf::from(name)
+}
+
+fn length_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn read_state(partial: &Path) -> State {
+    // Unreadable or half-written state only costs the resume.
+    std::fs::read(state_path(partial)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+fn write_state(partial: &Path, state: &State) -> Result<(), Failure> {
+    let path = state_path(partial);
+    let failed = |error: std::io::Error| Failure::io("write", &path, &error);
+    let text = serde_json::to_vec(state).map_err(|error| Failure::internal(format!("state of a download: {error}")))?;
+    File::create(&path).and_then(|mut file| file.write_all(&text)).map_err(failed)
+}
+
+fn discard(partial: &Path) -> Result<(), Failure> {
+    for path in [partial.to_owned(), state_path(partial)] {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::io("remove", &path, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

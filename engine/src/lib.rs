@@ -6,6 +6,7 @@
 //! Each module may use only those before it. The engine knows stage kinds only by their declarations
 //! ([`pipe_contract::Kind`]); it is silent: what people see is made by `cli` from [`event::Event`]s.
 
+pub mod diag;
 pub mod event;
 pub mod exec;
 pub mod ids;
@@ -14,3 +15,4 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod sched;
+pub mod spec;

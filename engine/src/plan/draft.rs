@@ -1,0 +1,365 @@
+//! Stages on their axes: which cells a stage has, and how to find one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipe_contract::{Coordinates, Kind};
+
+use super::env::{Cell, Env};
+use crate::diag::{Class, Diagnostic};
+use crate::ids::InstanceId;
+use crate::spec::{self, Name, Node, StageDecl, StageEntry, Tree, Work, Written};
+
+/// More cells than this are a slip of the pen, and would only fill memory.
+const MOST_CELLS: usize = 1_000_000;
+
+/// One value of an axis.
+pub(super) struct AxisValue {
+    pub text: String,
+    /// The fields, if the axis is a map.
+    pub fields: Option<Node>,
+}
+
+/// One axis of a stage.
+pub(super) struct Axis {
+    pub name: String,
+    pub values: Vec<AxisValue>,
+    pub index: BTreeMap<String, u32>,
+    /// Values that a profile narrowed away.
+    pub narrowed: BTreeSet<String>,
+}
+
+/// A stage of this plan, before its references are followed.
+pub(super) struct Draft<'a> {
+    pub entry: &'a StageEntry,
+    pub decl: &'a StageDecl,
+    /// The declaration of its kind; `None` for `run:`, and for an unknown kind (which is told).
+    pub kind: Option<&'a Kind>,
+    pub axes: Vec<Axis>,
+    /// Value indexes of every cell, the last axis fastest.
+    pub cells: Vec<Box<[u32]>>,
+    /// Cell number by position in the full grid; `u32::MAX` where there is none.
+    grid: Vec<u32>,
+    /// The id of the first cell, once the order of stages is known.
+    pub base: u32,
+    /// Its axes or kind are wrong, which is told already: nothing more is said about references to it.
+    pub broken: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// Works out axes and cells.
+    pub fn new(env: &Env<'a>, entry: &'a StageEntry, decl: &'a StageDecl, errors: &mut Vec<Diagnostic>) -> Self {
+        let before = errors.len();
+        let kind = kind(env, decl, errors);
+        let axes: Vec<Axis> = decl.each.iter().filter_map(|(name, node)| axis(env, entry, name, node, errors)).collect();
+        let mut draft =
+            Draft { entry, decl, kind, axes, cells: Vec::new(), grid: Vec::new(), base: 0, broken: errors.len() > before };
+        if !draft.broken {
+            draft.check_kind_axes(errors);
+            draft.expand(env, errors);
+            draft.broken = errors.len() > before;
+        }
+        draft
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'a str {
+        &self.entry.name.text
+    }
+
+    /// The names of its output ports.
+    pub fn ports(&self) -> Vec<&str> {
+        match (&self.decl.work, self.kind) {
+            (Work::Run(run), _) => run.out.iter().map(|(name, _)| name.text.as_str()).collect(),
+            (Work::Uses(_), Some(kind)) => kind.outputs.iter().map(|output| output.name).collect(),
+            (Work::Uses(_), None) => Vec::new(),
+        }
+    }
+
+    fn check_kind_axes(&self, errors: &mut Vec<Diagnostic>) {
+        let Some(kind) = self.kind else { return };
+        for wanted in kind.axes.iter().filter(|wanted| !self.axes.iter().any(|axis| axis.name == **wanted)) {
+            let message = format!("`{}` reads its `{wanted}`, but stage `{}` has no axis `{wanted}`", kind.name, self.name());
+            errors.push(
+                Diagnostic::new(Class::Axes, self.entry.name.span, message)
+                    .hint(format!("expand the stage: `each: {{ {wanted}: ... }}`")),
+            );
+        }
+    }
+
+    fn expand(&mut self, env: &Env<'_>, errors: &mut Vec<Diagnostic>) {
+        let Some(size) = self.axes.iter().try_fold(1_usize, |size, axis| size.checked_mul(axis.values.len())).filter(|size| *size <= MOST_CELLS)
+        else {
+            let sizes: Vec<String> = self.axes.iter().map(|axis| format!("{} x{}", axis.name, axis.values.len())).collect();
+            let message = format!("stage `{}` would have more than {MOST_CELLS} cells: {}", self.name(), sizes.join(", "));
+            errors.push(Diagnostic::new(Class::Axes, self.entry.name.span, message));
+            return;
+        };
+        let drop = self.rules(env, self.decl.drop.as_ref(), "drop", errors);
+        let keep = self.rules(env, self.decl.keep.as_ref(), "keep", errors);
+        self.grid = vec![u32::MAX; size];
+        let mut at = vec![0_u32; self.axes.len()];
+        for place in 0..size {
+            let dropped = drop.iter().flatten().any(|rule| rule.covers(&at));
+            let kept = keep.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.covers(&at)));
+            if kept && !dropped {
+                self.grid[place] = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
+                self.cells.push(at.clone().into_boxed_slice());
+            }
+            self.advance(&mut at);
+        }
+        if self.cells.is_empty() && errors.is_empty() {
+            let message = format!("`drop` and `keep` leave stage `{}` without any cell", self.name());
+            errors.push(
+                Diagnostic::new(Class::Axes, self.entry.name.span, message)
+                    .hint(format!("a profile removes a whole stage with `{}: none`", self.name())),
+            );
+        }
+    }
+
+    /// The next position in the grid, the last axis fastest.
+    fn advance(&self, at: &mut [u32]) {
+        for (axis, index) in self.axes.iter().zip(at.iter_mut()).rev() {
+            *index += 1;
+            if (*index as usize) < axis.values.len() {
+                return;
+            }
+            *index = 0;
+        }
+    }
+
+    fn rules(&self, env: &Env<'_>, node: Option<&Node>, key: &str, errors: &mut Vec<Diagnostic>) -> Option<Vec<Rule>> {
+        let node = node?;
+        let list = match env.eval(node, &self.entry.scope, None) {
+            Ok(node) => node,
+            Err(error) => {
+                errors.push(error);
+                return None;
+            }
+        };
+        let Tree::List(items) = &list.tree else {
+            let message = format!("`{key}` is a list of coordinate maps, found {}", list.described());
+            errors.push(Diagnostic::new(Class::Shape, node.span, message).hint(format!("for example `{key}: [{{ axis: value }}]`")));
+            return None;
+        };
+        Some(items.iter().filter_map(|item| self.rule(item, key, errors)).collect())
+    }
+
+    fn rule(&self, item: &Node, key: &str, errors: &mut Vec<Diagnostic>) -> Option<Rule> {
+        let Tree::Map(entries) = &item.tree else {
+            let message = format!("an entry of `{key}` is a map from axes to values, found {}", item.described());
+            errors.push(Diagnostic::new(Class::Shape, item.span, message).hint("for example `{ outputs: ring, inputs: t1t2 }`"));
+            return None;
+        };
+        let mut wanted = Vec::new();
+        for (name, node) in entries {
+            let Some(index) = self.axes.iter().position(|axis| axis.name == name.text) else {
+                let message = format!("stage `{}` has no axis `{}` to {key}", self.name(), name.text);
+                errors.push(Diagnostic::new(Class::UnknownName, name.span, message).known("its axes", &name.text, self.axis_names()));
+                return None;
+            };
+            let axis = &self.axes[index];
+            let values = match &node.tree {
+                Tree::List(items) => items.as_slice(),
+                _ => std::slice::from_ref(node),
+            };
+            let mut places = BTreeSet::new();
+            for value in values {
+                match value.written().and_then(|text| axis.index.get(text)) {
+                    Some(place) => {
+                        places.insert(*place);
+                    }
+                    None if value.written().is_some_and(|text| axis.narrowed.contains(text)) => {}
+                    None => {
+                        errors.push(axis.no_value(value.span, value.written().unwrap_or("a map")));
+                        return None;
+                    }
+                }
+            }
+            wanted.push((index, places));
+        }
+        Some(Rule(wanted))
+    }
+
+    /// The names of its axes.
+    pub fn axis_names(&self) -> impl Iterator<Item = &str> {
+        self.axes.iter().map(|axis| axis.name.as_str())
+    }
+
+    /// The cell at these value indexes, if it was not dropped.
+    pub fn cell_at(&self, at: impl Iterator<Item = u32>) -> Option<u32> {
+        let place = self.axes.iter().zip(at).fold(0_usize, |place, (axis, index)| place * axis.values.len() + index as usize);
+        self.grid.get(place).copied().filter(|cell| *cell != u32::MAX)
+    }
+
+    /// The cells that have these value indexes where one is given, ascending. Visits only the part of the grid that is open.
+    pub fn cells_within(&self, fixed: &[Option<u32>]) -> Vec<u32> {
+        let mut places = vec![0_usize];
+        for (axis, fixed) in self.axes.iter().zip(fixed) {
+            let size = axis.values.len();
+            places = match fixed {
+                Some(index) => places.into_iter().map(|place| place * size + *index as usize).collect(),
+                None => places.into_iter().flat_map(|place| (0..size).map(move |index| place * size + index)).collect(),
+            };
+        }
+        places.into_iter().filter_map(|place| self.grid.get(place).copied()).filter(|cell| *cell != u32::MAX).collect()
+    }
+
+    /// The id of a cell.
+    pub fn id(&self, cell: u32) -> InstanceId {
+        InstanceId(self.base + cell)
+    }
+
+    /// A cell with its axes, for evaluating `$each`.
+    pub fn cell(&self, cell: usize) -> Cell<'_> {
+        Cell { axes: &self.axes, at: &self.cells[cell] }
+    }
+
+    /// The coordinates of a cell.
+    pub fn coordinates(&self, cell: usize) -> Coordinates {
+        self.some_coordinates(&self.cells[cell], |_| true)
+    }
+
+    /// The coordinates at value indexes, on the axes whose number is wanted.
+    pub fn some_coordinates(&self, at: &[u32], wanted: impl Fn(usize) -> bool) -> Coordinates {
+        let axes = self.axes.iter().zip(at).enumerate().filter(|(number, _)| wanted(*number));
+        axes.map(|(_, (axis, index))| (axis.name.clone(), axis.values[*index as usize].text.clone())).collect()
+    }
+}
+
+impl Axis {
+    /// The complaint about a value that this axis does not have.
+    pub fn no_value(&self, span: crate::diag::Span, text: &str) -> Diagnostic {
+        Diagnostic::new(Class::UnknownName, span, format!("axis `{}` has no value `{text}`", self.name)).known(
+            "its values",
+            text,
+            self.values.iter().map(|value| value.text.as_str()),
+        )
+    }
+}
+
+/// Cells by their value indexes on some axes.
+struct Rule(Vec<(usize, BTreeSet<u32>)>);
+
+impl Rule {
+    fn covers(&self, at: &[u32]) -> bool {
+        self.0.iter().all(|(axis, places)| places.contains(&at[*axis]))
+    }
+}
+
+fn kind<'a>(env: &Env<'a>, decl: &StageDecl, errors: &mut Vec<Diagnostic>) -> Option<&'a Kind> {
+    let Work::Uses(name) = &decl.work else { return None };
+    let kind = env.registry.kind(&name.text);
+    if kind.is_none() {
+        let error = Diagnostic::new(Class::UnknownName, name.span, format!("unknown stage kind `{}`", name.text));
+        let near = crate::diag::nearest(&name.text, env.registry.kinds().map(|kind| kind.name));
+        errors.push(error.hint(match near {
+            Some(near) => format!("did you mean `{near}`? `pipe stages` lists all kinds"),
+            None => "`pipe stages` lists all kinds; a command of your own is `run:`".to_owned(),
+        }));
+    }
+    kind
+}
+
+fn axis(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node, errors: &mut Vec<Diagnostic>) -> Option<Axis> {
+    let result = check_axis_name(name).and_then(|()| values(env, entry, name, node));
+    let (values, narrowed) = match result {
+        Ok(found) => found,
+        Err(error) => {
+            errors.push(error);
+            return None;
+        }
+    };
+    if values.is_empty() {
+        let message = format!("axis `{}` of stage `{}` has no values", name.text, entry.name.text);
+        errors.push(Diagnostic::new(Class::Axes, node.span, message).hint("give it at least one; a profile removes a stage with `none`"));
+        return None;
+    }
+    let mut index = BTreeMap::new();
+    for (place, value) in values.iter().enumerate() {
+        if index.insert(value.text.clone(), u32::try_from(place).unwrap_or(u32::MAX)).is_some() {
+            let message = format!("axis `{}` of stage `{}` has the value `{}` twice", name.text, entry.name.text, value.text);
+            errors.push(Diagnostic::new(Class::Axes, node.span, message).hint("values of an axis are distinct"));
+            return None;
+        }
+    }
+    Some(Axis { name: name.text.clone(), values, index, narrowed })
+}
+
+fn check_axis_name(name: &Name) -> Result<(), Diagnostic> {
+    let legal = name.text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if legal {
+        return Ok(());
+    }
+    let message = format!("`{}` cannot be the name of an axis", spec::shortened(&name.text));
+    Err(Diagnostic::new(Class::Shape, name.span, message).hint("a name begins with a letter and has letters, digits, `_` and `-`"))
+}
+
+type Values = (Vec<AxisValue>, BTreeSet<String>);
+
+fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result<Values, Diagnostic> {
+    if let Some((first, last)) = node.written().and_then(|text| text.split_once("..")) {
+        return Ok((range(env, entry, node, first, last)?, BTreeSet::new()));
+    }
+    let value = env.eval(node, &entry.scope, None)?;
+    let narrowed = narrowed(env, entry, node);
+    let values = match &value.tree {
+        Tree::Map(entries) => entries
+            .iter()
+            .map(|(name, fields)| AxisValue { text: name.text.clone(), fields: Some(fields.clone()) })
+            .collect(),
+        Tree::List(items) => items
+            .iter()
+            .map(|item| match item.written() {
+                Some(text) if !item.is_null() => Ok(AxisValue { text: text.to_owned(), fields: None }),
+                _ => {
+                    let message = format!("a value of axis `{}` is a text, found {}", name.text, item.described());
+                    Err(Diagnostic::new(Class::Axes, item.span, message).hint("values with fields are a map: `{ name: { field: 1 } }`"))
+                }
+            })
+            .collect::<Result<_, _>>()?,
+        Tree::Scalar { .. } => {
+            let message = format!("axis `{}` is a list, a range or a map, found {}", name.text, value.described());
+            return Err(Diagnostic::new(Class::Axes, node.span, message).hint("for example `[a, b]`, `1..10` or `$params.subjects`"));
+        }
+    };
+    Ok((values, narrowed))
+}
+
+/// What `{ keep: [...] }` took away, if the axis is a parameter as a whole.
+fn narrowed(env: &Env<'_>, entry: &StageEntry, node: &Node) -> BTreeSet<String> {
+    let Ok(Written::Reference(reference)) = spec::read_written(env.sources, node) else { return BTreeSet::new() };
+    match reference.names.as_slice() {
+        [params, path @ ..] if params == "params" => {
+            env.param(&path.join("."), &entry.scope).map(|(param, _)| param.narrowed.clone()).unwrap_or_default()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+/// `1..N`, both ends included; either end may be a parameter.
+fn range(env: &Env<'_>, entry: &StageEntry, node: &Node, first: &str, last: &str) -> Result<Vec<AxisValue>, Diagnostic> {
+    let end = |text: &str| -> Result<i64, Diagnostic> {
+        let value = match spec::read_text(env.sources, text.trim(), node.span)? {
+            Written::Plain(text) => spec::resolve(&text),
+            Written::Reference(reference) => env.value(&reference, &entry.scope, None)?.value(),
+            Written::Template(pieces) => spec::resolve(&env.text(&pieces, &entry.scope, None)?),
+        };
+        match value {
+            pipe_contract::Value::Int(number) => Ok(number),
+            other => {
+                let message = format!("an end of a range is a whole number, found {} `{other}`", other.type_name());
+                Err(Diagnostic::new(Class::Axes, node.span, message).hint("for example `1..10` or `1..$params.restarts`"))
+            }
+        }
+    };
+    let (first, last) = (end(first)?, end(last)?);
+    if last < first {
+        let message = format!("the range {first}..{last} is empty");
+        return Err(Diagnostic::new(Class::Axes, node.span, message).hint("a range goes upward and includes both ends"));
+    }
+    if usize::try_from(last.saturating_sub(first)).is_ok_and(|length| length >= MOST_CELLS) {
+        return Err(Diagnostic::new(Class::Axes, node.span, format!("the range {first}..{last} has more than {MOST_CELLS} values")));
+    }
+    Ok((first..=last).map(|number| AxisValue { text: number.to_string(), fields: None }).collect())
+}

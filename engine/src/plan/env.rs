@@ -1,0 +1,281 @@
+//! Names at plan time: parameters, axes, stages; and the values that texts stand for.
+
+use std::collections::BTreeMap;
+
+use pipe_contract::Registry;
+
+use super::draft::{Axis, Draft};
+use super::profile::Param;
+use crate::diag::{Class, Diagnostic, Sources, Span};
+use crate::spec::{self, Name, Node, Piece, Reference, Tree, Written};
+
+/// Everything that is known before stages are looked at one by one.
+pub(super) struct Env<'a> {
+    pub sources: &'a Sources,
+    pub registry: &'a Registry,
+    /// Parameters by full name.
+    pub params: &'a BTreeMap<String, Param>,
+    /// Stages of this plan by full name, as indexes into the drafts.
+    pub index: BTreeMap<&'a str, usize>,
+    /// Stages that the profile removed, with the place of `none`.
+    pub removed: &'a BTreeMap<String, Span>,
+    /// Stages that only other profiles have.
+    pub elsewhere: &'a BTreeMap<String, String>,
+    /// The profile, for messages.
+    pub profile: Option<&'a str>,
+}
+
+/// A stage at one point of its axes.
+#[derive(Clone, Copy)]
+pub(super) struct Cell<'a> {
+    pub axes: &'a [Axis],
+    pub at: &'a [u32],
+}
+
+/// What a reference to an artifact names.
+pub(super) enum Target<'r> {
+    /// A stage of this plan and one of its ports.
+    Port { stage: usize, port: &'r str },
+    /// A stage that this profile removed.
+    Removed { at: Span },
+}
+
+impl<'a> Env<'a> {
+    /// A node with every reference in it replaced by its value.
+    pub fn eval(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+        let tree = match &node.tree {
+            Tree::Scalar { text, .. } if !text.contains('$') => return Ok(node.clone()),
+            Tree::Scalar { .. } => return self.eval_scalar(node, scope, cell),
+            Tree::List(items) => {
+                Tree::List(items.iter().map(|item| self.eval(item, scope, cell)).collect::<Result<_, _>>()?)
+            }
+            Tree::Map(entries) => Tree::Map(
+                entries
+                    .iter()
+                    .map(|(name, value)| Ok((name.clone(), self.eval(value, scope, cell)?)))
+                    .collect::<Result<_, Diagnostic>>()?,
+            ),
+        };
+        Ok(Node { span: node.span, tree })
+    }
+
+    fn eval_scalar(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+        match spec::read_written(self.sources, node)? {
+            Written::Plain(text) => Ok(Node::text(node.span, text)),
+            Written::Reference(reference) => {
+                // The place of a value is where it is used: that is where a wrong one must be shown.
+                Ok(Node { span: node.span, tree: self.value(&reference, scope, cell)?.tree })
+            }
+            Written::Template(pieces) => Ok(Node::text(node.span, self.text(&pieces, scope, cell)?)),
+        }
+    }
+
+    /// A text put together from its pieces.
+    pub fn text(&self, pieces: &[Piece], scope: &str, cell: Option<Cell<'_>>) -> Result<String, Diagnostic> {
+        let mut text = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Literal(literal) => text.push_str(literal),
+                Piece::Value(reference) => text.push_str(&self.scalar(reference, scope, cell)?),
+            }
+        }
+        Ok(text)
+    }
+
+    /// The text of a value that must be a scalar.
+    fn scalar(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Result<String, Diagnostic> {
+        let value = self.value(reference, scope, cell)?;
+        value.written().map(str::to_owned).ok_or_else(|| {
+            let message = format!("`{}` is {}, which cannot stand inside a text", reference.text, value.described());
+            Diagnostic::new(Class::Value, reference.span, message)
+        })
+    }
+
+    /// The value behind `$params...` or `$each...`.
+    pub fn value(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+        if let Some(entry) = &reference.entry {
+            let _ = entry;
+            let message = format!("`{}` is a value, so nothing can follow it after `/`", reference.path().join("."));
+            let fix = format!("\"${{{}}}/...\"", reference.path().join("."));
+            return Err(Diagnostic::new(Class::Reference, reference.span, message).hint(format!("for a text write {fix}")));
+        }
+        if reference.is_value() && reference.selected {
+            let message = format!("`{}` has no axes, so it takes no selector", reference.names.join("."));
+            return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("selectors belong to stages: `$stage(*).port`"));
+        }
+        match reference.names.split_first() {
+            Some((first, rest)) if first == "params" => self.param_value(reference, rest, scope),
+            Some((first, rest)) if first == "each" => each_value(reference, rest, cell),
+            _ => Err(self.not_a_value(reference, scope, cell)),
+        }
+    }
+
+    fn not_a_value(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Diagnostic {
+        let path = reference.path();
+        let is_stage = (1..=path.len()).any(|end| self.find(&path[..end].join("."), scope).is_some());
+        if is_stage {
+            let message = format!("`{}` is an artifact; only values can stand here", reference.text);
+            return Diagnostic::new(Class::Reference, reference.span, message).hint("artifacts are read through `in:`");
+        }
+        let first = reference.names.first().map(String::as_str).unwrap_or_default();
+        let is_axis = cell.is_some_and(|cell| cell.axes.iter().any(|axis| axis.name == first));
+        let error = Diagnostic::new(Class::UnknownName, reference.span, format!("`{}` names nothing", reference.text));
+        if is_axis {
+            return error.hint(format!("an axis is `$each.{first}`"));
+        }
+        if self.params.contains_key(first) {
+            return error.hint(format!("a parameter is `$params.{first}`"));
+        }
+        error.known("a value begins with", first, ["params", "each"])
+    }
+
+    /// The parameter of this name as seen from a name space: the innermost one that has it.
+    pub fn param(&self, name: &str, scope: &str) -> Option<(&Param, String)> {
+        scopes(scope).find_map(|scope| {
+            let full = format!("{scope}{name}");
+            self.params.get(&full).map(|param| (param, full))
+        })
+    }
+
+    fn param_value(&self, reference: &Reference, path: &[String], scope: &str) -> Result<Node, Diagnostic> {
+        if path.is_empty() {
+            return Err(Diagnostic::new(Class::Reference, reference.span, "`$params` needs a name").hint("write `$params.name`"));
+        }
+        let found = (1..=path.len()).find_map(|used| self.param(&path[..used].join("."), scope).map(|(param, _)| (param, used)));
+        let Some((param, used)) = found else {
+            let message = format!("unknown parameter `{}`", path[0]);
+            return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
+                "parameters",
+                &path[0],
+                self.params.keys().map(String::as_str),
+            ));
+        };
+        descend(&param.node, &path[used..], &format!("params.{}", path[..used].join(".")), reference)
+    }
+
+    /// The stage of this name as seen from a name space.
+    pub fn find(&self, name: &str, scope: &str) -> Option<usize> {
+        scopes(scope).find_map(|scope| self.index.get(format!("{scope}{name}").as_str()).copied())
+    }
+
+    /// What a reference in `in:`, `results:` or a claim names.
+    pub fn target<'r>(&self, reference: &'r Reference, scope: &str, drafts: &[Draft<'_>]) -> Result<Target<'r>, Diagnostic> {
+        let (names, port) = match (reference.selected, reference.after.as_slice(), reference.names.split_last()) {
+            (true, [port], _) => (reference.names.as_slice(), Some(port)),
+            (false, [], Some((port, names))) if !names.is_empty() => (names, Some(port)),
+            _ => (reference.names.as_slice(), None),
+        };
+        let name = names.join(".");
+        let Some(stage) = self.find(&name, scope) else {
+            let whole = reference.path().join(".");
+            if let Some(stage) = self.find(&whole, scope).filter(|_| !reference.selected) {
+                return Err(no_port(reference, &whole, &drafts[stage]));
+            }
+            return self.missing(reference, &name, scope);
+        };
+        match port {
+            Some(port) => Ok(Target::Port { stage, port }),
+            None => Err(no_port(reference, &name, &drafts[stage])),
+        }
+    }
+
+    fn missing<'r>(&self, reference: &'r Reference, name: &str, scope: &str) -> Result<Target<'r>, Diagnostic> {
+        for scope in scopes(scope) {
+            if let Some(at) = self.removed.get(&format!("{scope}{name}")) {
+                return Ok(Target::Removed { at: *at });
+            }
+        }
+        let message = format!("unknown stage `{name}`");
+        let error = Diagnostic::new(Class::UnknownName, reference.span, message).known("stages", name, self.index.keys().copied());
+        Err(match (self.elsewhere.get(name), self.profile) {
+            (Some(other), Some(profile)) => error
+                .note(format!("only profile `{other}` has a stage `{name}`"))
+                .hint(format!("give profile `{profile}` one too, or write `{name}: none` there if an optional port reads it")),
+            _ => error,
+        })
+    }
+}
+
+fn no_port(reference: &Reference, stage: &str, draft: &Draft<'_>) -> Diagnostic {
+    let ports = draft.ports();
+    let example = ports.first().copied().unwrap_or("port");
+    let brackets = if reference.selected { "(...)" } else { "" };
+    Diagnostic::new(Class::Reference, reference.span, format!("`{}` names stage `{stage}` but none of its ports", reference.text))
+        .hint(format!("write `${stage}{brackets}.{example}`; its ports: {}", crate::diag::list(&ports, 8)))
+}
+
+/// The name space itself, then the ones around it, out to the pipeline file.
+fn scopes(scope: &str) -> impl Iterator<Item = &str> {
+    let mut next = Some(scope);
+    std::iter::from_fn(move || {
+        let current = next?;
+        next = current.strip_suffix('.').map(|inner| &current[..inner.rfind('.').map_or(0, |dot| dot + 1)]);
+        Some(current)
+    })
+}
+
+fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+    let Some(cell) = cell else {
+        let message = format!("`{}` cannot be used here: this place is the same for all cells of the stage", reference.text);
+        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("use a parameter: `$params.name`"));
+    };
+    let Some((name, path)) = path.split_first() else {
+        return Err(Diagnostic::new(Class::Reference, reference.span, "`$each` needs the name of an axis").hint("write `$each.axis`"));
+    };
+    let Some(index) = cell.axes.iter().position(|axis| &axis.name == name) else {
+        let message = format!("this stage has no axis `{name}`");
+        return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
+            "its axes",
+            name,
+            cell.axes.iter().map(|axis| axis.name.as_str()),
+        ));
+    };
+    let value = &cell.axes[index].values[cell.at[index] as usize];
+    match (path, &value.fields) {
+        ([], _) => Ok(Node::text(reference.span, value.text.clone())),
+        (_, Some(fields)) => descend(fields, path, &format!("each.{name}"), reference),
+        (_, None) => {
+            let message = format!("axis `{name}` is a list, so its values have no fields");
+            Err(Diagnostic::new(Class::Reference, reference.span, message).hint("only an axis that is a map has fields"))
+        }
+    }
+}
+
+/// The part of a value that further names lead to.
+fn descend(node: &Node, path: &[String], so_far: &str, reference: &Reference) -> Result<Node, Diagnostic> {
+    let Some((name, rest)) = path.split_first() else { return Ok(node.clone()) };
+    match &node.tree {
+        Tree::Map(entries) => match node.get(name) {
+            Some(inner) => descend(inner, rest, &format!("{so_far}.{name}"), reference),
+            None => {
+                let known: Vec<&str> = entries.iter().map(|(Name { text, .. }, _)| text.as_str()).collect();
+                let message = format!("`{so_far}` has no field `{name}`");
+                Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its fields", name, known))
+            }
+        },
+        _ => {
+            let message = format!("`{so_far}` is {}, which has no field `{name}`", node.described());
+            Err(Diagnostic::new(Class::Reference, reference.span, message))
+        }
+    }
+}
+
+/// Whether a value differs from cell to cell.
+pub(super) fn uses_each(node: &Node) -> bool {
+    match &node.tree {
+        Tree::Scalar { text, .. } => text.contains("$each") || text.contains("${each"),
+        Tree::List(items) => items.iter().any(uses_each),
+        Tree::Map(entries) => entries.iter().any(|(_, value)| uses_each(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scopes;
+
+    #[test]
+    fn scopes_go_outward() {
+        assert_eq!(scopes("a.b.").collect::<Vec<_>>(), ["a.b.", "a.", ""]);
+        assert_eq!(scopes("").collect::<Vec<_>>(), [""]);
+    }
+}

@@ -1,0 +1,442 @@
+//! What every port reads: references with their selectors become rules, rules become links for each cell.
+//!
+//! For each axis of the stage that is read: named in the selector (`a=v` picks, `a=*` gathers), else an axis of the
+//! same name in the reader (matches), else covered by a bare `*` (gathers), else an error that lists the three ways.
+//! Rules are worked out once a port; gathers are made once for all cells of the reader that see the same ones.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pipe_contract::{Arity, Coordinates, Form, Input};
+
+use super::draft::Draft;
+use super::env::{Cell, Env, Target};
+use super::model::{Link, Source};
+use crate::diag::{Class, Diagnostic, Span};
+use crate::spec::{self, Name, Node, Pick, Piece, Reference, Selector, Tree, Work, Written};
+
+/// How one axis of the stage that is read is settled.
+#[derive(Debug)]
+enum Use {
+    /// The reader has the axis: from its value index to that of the stage that is read.
+    Match { axis: usize, table: Vec<Option<u32>> },
+    /// A selector picks one value that is the same for all cells.
+    Picked(u32),
+    /// A selector picks a value that depends on the reader's cell.
+    PickedBy(Vec<Piece>, Span),
+    /// All values.
+    Gathered,
+}
+
+/// A reference with every axis settled.
+pub(super) struct Rule {
+    /// The stage that is read, as index into the drafts.
+    pub stage: usize,
+    port: Arc<str>,
+    entry: Option<Vec<Piece>>,
+    uses: Vec<Use>,
+    pub span: Span,
+    text: String,
+}
+
+/// One thing that a port reads.
+enum Item {
+    /// An artifact of a stage, or several.
+    Stage(Rule),
+    /// A file of the project; the text may depend on the cell.
+    File(Node, PathBuf),
+}
+
+/// What one port of a stage reads.
+pub(super) struct Port {
+    pub name: String,
+    many: bool,
+    items: Vec<Item>,
+    /// Gathers already made, by what was fixed in them.
+    made: BTreeMap<Vec<u32>, Arc<[(Coordinates, Link)]>>,
+}
+
+impl Port {
+    /// The stages that this port reads.
+    pub fn stages(&self) -> impl Iterator<Item = (usize, Span)> {
+        self.items.iter().filter_map(|item| match item {
+            Item::Stage(rule) => Some((rule.stage, rule.span)),
+            Item::File(..) => None,
+        })
+    }
+}
+
+/// Works out the ports of a stage.
+pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: &mut Vec<Diagnostic>) -> Vec<Port> {
+    let draft = &drafts[reader];
+    let mut ports = Vec::new();
+    for (name, node) in &draft.decl.inputs {
+        let input = match input_of(draft, name) {
+            Ok(input) => input,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        match port(env, drafts, reader, name, node, input) {
+            Ok(Some(port)) => ports.push(port),
+            Ok(None) => {}
+            Err(found) => errors.extend(found),
+        }
+    }
+    if let Some(kind) = draft.kind {
+        for input in kind.inputs.iter().filter(|input| !input.optional) {
+            if !draft.decl.inputs.iter().any(|(name, _)| name.text == input.name) {
+                let message = format!("stage `{}` does not set input `{}` of `{}`", draft.name(), input.name, kind.name);
+                let types = if input.types.is_empty() { String::new() } else { format!(" ({})", input.types.join(" or ")) };
+                errors.push(
+                    Diagnostic::new(Class::Missing, draft.entry.name.span, message)
+                        .hint(format!("add `in: {{ {}: $stage.port }}`: {}{types}", input.name, input.about)),
+                );
+            }
+        }
+    }
+    ports
+}
+
+/// The declared input of this name; `None` for `run:` stages, which take what they are given.
+fn input_of<'a>(draft: &Draft<'a>, name: &Name) -> Result<Option<&'a Input>, Diagnostic> {
+    let legal = !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let Some(kind) = draft.kind else {
+        if legal || !matches!(draft.decl.work, Work::Run(_)) {
+            return Ok(None);
+        }
+        let message = format!("`{}` cannot be the name of a port", spec::shortened(&name.text));
+        return Err(Diagnostic::new(Class::Shape, name.span, message).hint("a name has letters, digits, `_` and `-`"));
+    };
+    kind.input_named(&name.text).map(Some).ok_or_else(|| {
+        let message = format!("unknown input `{}` of stage `{}`", spec::shortened(&name.text), draft.name());
+        let error = Diagnostic::new(Class::UnknownName, name.span, message);
+        if name.text.contains(')') {
+            return error.hint("inside `{ }` a comma ends the value: put the reference in quotes, or use block style");
+        }
+        let takes = format!("`{}` takes", kind.name);
+        error.known(&takes, &name.text, kind.inputs.iter().map(|input| input.name))
+    })
+}
+
+/// One port. `Ok(None)` if it stays unset.
+fn port(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &Node, input: Option<&Input>) -> Result<Option<Port>, Vec<Diagnostic>> {
+    let nodes = match &node.tree {
+        Tree::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let (mut items, mut errors, mut unset) = (Vec::new(), Vec::new(), 0);
+    for node in nodes {
+        match item(env, drafts, reader, name, node, input) {
+            Ok(Some(item)) => items.push(item),
+            Ok(None) => unset += 1,
+            Err(error) => errors.push(error),
+        }
+    }
+    if nodes.is_empty() {
+        errors.push(Diagnostic::new(Class::Shape, node.span, format!("input `{}` is an empty list", name.text)).hint("leave the input out, or give it a reference"));
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    if items.is_empty() && unset > 0 {
+        return Ok(None);
+    }
+    let listed = matches!(node.tree, Tree::List(_));
+    let gathers = items.iter().any(|item| matches!(item, Item::Stage(rule) if rule.uses.iter().any(|each| matches!(each, Use::Gathered))));
+    let many = match input {
+        Some(input) => input.arity == Arity::Many,
+        None => listed || gathers,
+    };
+    if !many && (gathers || items.len() > 1) {
+        let what = if gathers { "a gather of several" } else { "a list of several" };
+        let message = format!("input `{}` of stage `{}` takes one artifact, found {what}", name.text, drafts[reader].name());
+        let hint = "pick one (`axis=value`), or give the reader the axis so that they match";
+        return Err(vec![Diagnostic::new(Class::Axes, node.span, message).hint(hint)]);
+    }
+    Ok(Some(Port { name: name.text.clone(), many, items, made: BTreeMap::new() }))
+}
+
+fn item(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &Node, input: Option<&Input>) -> Result<Option<Item>, Diagnostic> {
+    let draft = &drafts[reader];
+    let file = || Ok(Some(Item::File(node.clone(), draft.entry.folder.clone())));
+    let Tree::Scalar { .. } = node.tree else {
+        let message = format!("input `{}` is a reference or a file of the project, found {}", name.text, node.described());
+        return Err(Diagnostic::new(Class::Shape, node.span, message).hint("for example `$stage.port` or `data/table.csv`"));
+    };
+    if node.is_null() {
+        let message = format!("input `{}` has no value", name.text);
+        let in_flow = draft.decl.inputs.iter().any(|(_, other)| other.written().is_some_and(|text| text.contains('(') && !text.contains(')')));
+        let hint = if in_flow {
+            "inside `{ }` a comma ends the value: put the reference in quotes, or use block style"
+        } else {
+            "give it a reference (`$stage.port`) or a file, or leave it out"
+        };
+        return Err(Diagnostic::new(Class::Missing, name.span, message).hint(hint));
+    }
+    match spec::read_written(env.sources, node)? {
+        Written::Reference(reference) if !reference.is_value() => rule(env, drafts, reader, name, &reference, input).map(|rule| rule.map(Item::Stage)),
+        _ => file(),
+    }
+}
+
+/// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may.
+fn rule(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, reference: &Reference, input: Option<&Input>) -> Result<Option<Rule>, Diagnostic> {
+    let draft = &drafts[reader];
+    let (stage, port) = match env.target(reference, &draft.entry.scope, drafts)? {
+        Target::Port { stage, port } => (stage, port),
+        Target::Removed { .. } if input.is_some_and(|input| input.optional) => return Ok(None),
+        Target::Removed { at } => {
+            let message = format!("input `{}` of stage `{}` reads a stage that this profile removes", name.text, draft.name());
+            return Err(Diagnostic::new(Class::Profile, reference.span, message)
+                .also(at, "removed here")
+                .hint("only an optional input may read a removed stage: replace the reader in this profile too"));
+        }
+    };
+    let target = &drafts[stage];
+    check_port(draft, target, name, port, reference, input)?;
+    let rule = settle(env, reader, stage, port, reference, drafts)?;
+    rule.check_match(draft, target)?;
+    Ok(Some(rule))
+}
+
+/// The port exists, and what comes out of it fits.
+fn check_port(draft: &Draft<'_>, target: &Draft<'_>, name: &Name, port: &str, reference: &Reference, input: Option<&Input>) -> Result<(), Diagnostic> {
+    let ports = target.ports();
+    if target.broken && ports.is_empty() {
+        return Ok(());
+    }
+    if !ports.contains(&port) {
+        let message = format!("stage `{}` has no output `{port}`", target.name());
+        return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its outputs", port, ports));
+    }
+    let is_file = match (target.kind.and_then(|kind| kind.output_named(port)), &target.decl.work) {
+        (Some(output), _) => output.form == Form::File,
+        (None, Work::Run(run)) => run.out.iter().any(|(name, path)| name.text == port && !path.text.ends_with('/')),
+        (None, Work::Uses(_)) => false,
+    };
+    if reference.entry.is_some() && is_file {
+        let message = format!("output `{port}` of stage `{}` is a file, so it has no entries", target.name());
+        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("only a folder has entries after `/`"));
+    }
+    let (Some(input), Some(output)) = (input, target.kind.and_then(|kind| kind.output_named(port))) else { return Ok(()) };
+    if reference.entry.is_some() || input.types.is_empty() || input.types.contains(&output.artifact) {
+        return Ok(());
+    }
+    let message = format!(
+        "input `{}` of stage `{}` reads `{}`, found `{}`",
+        name.text,
+        draft.name(),
+        input.types.join("` or `"),
+        output.artifact
+    );
+    let error = Diagnostic::new(Class::PortType, reference.span, message).label(format!("this is `{}`", output.artifact));
+    let fitting: Vec<&str> = target
+        .kind
+        .map(|kind| kind.outputs.iter().filter(|output| input.types.contains(&output.artifact)).map(|output| output.name).collect())
+        .unwrap_or_default();
+    Err(match fitting.first() {
+        Some(other) => error.hint(format!("stage `{}` also has the output `{other}`, which fits", target.name())),
+        None => error.hint(format!("`{}` is {}", input.name, input.about)),
+    })
+}
+
+/// Settles every axis of the stage that is read.
+pub(super) fn settle(env: &Env<'_>, reader: usize, stage: usize, port: &str, reference: &Reference, drafts: &[Draft<'_>]) -> Result<Rule, Diagnostic> {
+    let (draft, target) = (&drafts[reader], &drafts[stage]);
+    check_selectors(&reference.selectors, target)?;
+    let mut uses = Vec::new();
+    for axis in &target.axes {
+        let named = reference.selectors.iter().find(|selector| selector.axis.as_deref() == Some(axis.name.as_str()));
+        let matched = draft.axes.iter().position(|own| own.name == axis.name);
+        let bare = reference.selectors.iter().any(|selector| selector.axis.is_none());
+        uses.push(match (named, matched) {
+            (Some(Selector { pick: Pick::All, .. }), _) => Use::Gathered,
+            (Some(Selector { pick: Pick::One(pieces), span, .. }), _) => pick(env, draft, axis, pieces, *span)?,
+            (None, Some(own)) => {
+                let table = draft.axes[own].values.iter().map(|value| axis.index.get(&value.text).copied()).collect();
+                Use::Match { axis: own, table }
+            }
+            (None, None) if bare => Use::Gathered,
+            (None, None) if target.broken => Use::Gathered,
+            (None, None) => return Err(three_ways(draft, target, &axis.name, port, reference)),
+        });
+    }
+    Ok(Rule { stage, port: port.into(), entry: reference.entry.clone(), uses, span: reference.span, text: reference.text.clone() })
+}
+
+fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Diagnostic> {
+    for (number, selector) in selectors.iter().enumerate() {
+        if selectors[..number].iter().any(|other| other.axis == selector.axis) {
+            let name = selector.axis.as_deref().unwrap_or("*");
+            return Err(Diagnostic::new(Class::Axes, selector.span, format!("`{name}` stands twice in this selector")));
+        }
+        let Some(axis) = &selector.axis else { continue };
+        if !target.broken && !target.axes.iter().any(|known| &known.name == axis) {
+            let message = format!("stage `{}` has no axis `{axis}`", target.name());
+            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known("its axes", axis, target.axis_names()));
+        }
+    }
+    Ok(())
+}
+
+fn pick(env: &Env<'_>, draft: &Draft<'_>, axis: &super::draft::Axis, pieces: &[Piece], span: Span) -> Result<Use, Diagnostic> {
+    let is_each = |piece: &Piece| matches!(piece, Piece::Value(reference) if reference.names.first().is_some_and(|name| name == "each"));
+    if pieces.iter().any(is_each) {
+        return Ok(Use::PickedBy(pieces.to_vec(), span));
+    }
+    let text = env.text(pieces, &draft.entry.scope, None)?;
+    axis.index.get(text.trim()).map(|place| Use::Picked(*place)).ok_or_else(|| axis.no_value(span, text.trim()))
+}
+
+fn three_ways(draft: &Draft<'_>, target: &Draft<'_>, axis: &str, port: &str, reference: &Reference) -> Diagnostic {
+    let example = target.axes.iter().find(|known| known.name == axis).and_then(|known| known.values.first());
+    let example = example.map_or("value", |value| value.text.as_str());
+    let name = target.name();
+    let message = format!("`{}` leaves axis `{axis}` of stage `{name}` open", reference.text);
+    Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
+        "pick one: `${name}({axis}={example}).{port}`; gather all: `${name}(*).{port}`; or give stage `{}` the axis: `each: {{ {axis}: ... }}`",
+        draft.name()
+    ))
+}
+
+impl Rule {
+    /// Every value of a matched axis that the reader has must exist in the stage that is read.
+    fn check_match(&self, draft: &Draft<'_>, target: &Draft<'_>) -> Result<(), Diagnostic> {
+        if target.broken {
+            return Ok(());
+        }
+        for settled in &self.uses {
+            let Use::Match { axis, table } = settled else { continue };
+            let own = &draft.axes[*axis];
+            let used = |value: usize| draft.cells.iter().any(|cell| cell[*axis] as usize == value);
+            let Some(missing) = (0..table.len()).find(|value| table[*value].is_none() && used(*value)) else { continue };
+            let value = &own.values[missing].text;
+            let message = format!("stage `{}` has no cell {}={value}, which `{}` needs", target.name(), own.name, draft.name());
+            return Err(Diagnostic::new(Class::Axes, self.span, message).hint(format!(
+                "give both stages the same `{}`, or leave the cell out of `{}`: `drop: [{{ {}: {value} }}]`",
+                own.name,
+                draft.name(),
+                own.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Value indexes on the axes of the stage that is read; `None` where it gathers.
+    fn fixed(&self, env: &Env<'_>, reader: &Draft<'_>, target: &Draft<'_>, cell: Cell<'_>) -> Result<Vec<Option<u32>>, Diagnostic> {
+        let settle = |(settled, axis): (&Use, &super::draft::Axis)| match settled {
+            Use::Gathered => Ok(None),
+            Use::Picked(place) => Ok(Some(*place)),
+            Use::Match { axis, table } => Ok(table[cell.at[*axis] as usize]),
+            Use::PickedBy(pieces, span) => {
+                let text = env.text(pieces, &reader.entry.scope, Some(cell))?;
+                axis.index.get(text.trim()).map(|place| Some(*place)).ok_or_else(|| axis.no_value(*span, text.trim()))
+            }
+        };
+        self.uses.iter().zip(&target.axes).map(settle).collect()
+    }
+
+    /// The links for one cell of the reader, with the coordinates on gathered and picked axes.
+    fn links(&self, env: &Env<'_>, reader: &Draft<'_>, target: &Draft<'_>, fixed: &[Option<u32>], cell: Cell<'_>) -> Result<Vec<(Coordinates, Link)>, Diagnostic> {
+        let entry: Option<Arc<str>> = match &self.entry {
+            Some(pieces) => Some(self.entry_path(&env.text(pieces, &reader.entry.scope, Some(cell))?)?),
+            None => None,
+        };
+        let told = |number: usize| !matches!(self.uses[number], Use::Match { .. });
+        let link = |cell: u32| Link::Output { instance: target.id(cell), port: self.port.clone(), entry: entry.clone() };
+        if let Some(at) = fixed.iter().copied().collect::<Option<Vec<u32>>>() {
+            let cell = target.cell_at(at.iter().copied()).ok_or_else(|| self.no_cell(reader, target, &at))?;
+            return Ok(vec![(target.some_coordinates(&at, told), link(cell))]);
+        }
+        let found: Vec<_> = target
+            .cells_within(fixed)
+            .into_iter()
+            .map(|cell| (target.some_coordinates(&target.cells[cell as usize], told), link(cell)))
+            .collect();
+        if found.is_empty() {
+            let message = format!("`{}` gathers nothing for one cell of stage `{}`", self.text, reader.name());
+            return Err(Diagnostic::new(Class::Axes, self.span, message).hint(format!("`drop` that cell in stage `{}` too", reader.name())));
+        }
+        Ok(found)
+    }
+
+    fn entry_path(&self, path: &str) -> Result<Arc<str>, Diagnostic> {
+        if super::publish::is_safe(path) && !path.ends_with('/') {
+            return Ok(path.into());
+        }
+        let message = format!("`{path}` is not a path inside the folder");
+        Err(Diagnostic::new(Class::Reference, self.span, message).hint("names separated by `/`, without `..` and empty parts"))
+    }
+
+    fn no_cell(&self, reader: &Draft<'_>, target: &Draft<'_>, at: &[u32]) -> Diagnostic {
+        let cell = target.some_coordinates(at, |_| true);
+        let message = format!("stage `{}` has no cell {cell}: it was dropped", target.name());
+        Diagnostic::new(Class::Axes, self.span, message).hint(format!("`drop` it in stage `{}` too", reader.name()))
+    }
+}
+
+/// The source of a port for one cell of the reader.
+pub(super) fn source(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, port: &mut Port, number: usize) -> Result<Source, Diagnostic> {
+    let draft = &drafts[reader];
+    let cell = draft.cell(number);
+    let mut fixed = Vec::new();
+    for item in &port.items {
+        fixed.push(match item {
+            Item::Stage(rule) => rule.fixed(env, draft, &drafts[rule.stage], cell)?,
+            Item::File(..) => Vec::new(),
+        });
+    }
+    // Entries and files may depend on the cell in ways that the fixed values do not show.
+    let shared = port.items.iter().all(|item| matches!(item, Item::Stage(rule) if rule.entry.is_none()));
+    let key: Vec<u32> = fixed.iter().flatten().map(|place| place.map_or(0, |place| place + 1)).collect();
+    if let Some(made) = port.made.get(&key).filter(|_| shared && port.many) {
+        return Ok(Source::Many(made.clone()));
+    }
+    let mut links = Vec::new();
+    for (item, fixed) in port.items.iter().zip(&fixed) {
+        match item {
+            Item::Stage(rule) => links.extend(rule.links(env, draft, &drafts[rule.stage], fixed, cell)?),
+            Item::File(node, folder) => links.push((Coordinates::none(), file(env, draft, node, folder, cell)?)),
+        }
+    }
+    if !port.many {
+        return match links.pop() {
+            Some((_, link)) => Ok(Source::One(link)),
+            None => Err(Diagnostic::new(Class::Reference, draft.entry.name.span, format!("input `{}` reads nothing", port.name))),
+        };
+    }
+    links.sort();
+    if let Some(pair) = links.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(same_coordinates(port, draft, &pair[0].0));
+    }
+    let links: Arc<[(Coordinates, Link)]> = links.into();
+    if shared {
+        port.made.insert(key, links.clone());
+    }
+    Ok(Source::Many(links))
+}
+
+fn same_coordinates(port: &Port, draft: &Draft<'_>, at: &Coordinates) -> Diagnostic {
+    let span = draft.decl.inputs.iter().find(|(name, _)| name.text == port.name).map_or(draft.entry.name.span, |(name, _)| name.span);
+    let what = if at.is_empty() { "no coordinates".to_owned() } else { format!("the coordinates {at}") };
+    let message = format!("input `{}` of stage `{}` gathers two artifacts with {what}", port.name, draft.name());
+    Diagnostic::new(Class::Axes, span, message).hint("coordinates in one gather are distinct: use two inputs, or pick by different values")
+}
+
+/// A file or folder of the project.
+fn file(env: &Env<'_>, draft: &Draft<'_>, node: &Node, folder: &std::path::Path, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+    let value = env.eval(node, &draft.entry.scope, Some(cell))?;
+    let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
+        let message = format!("a file of the project is a text, found {}", value.described());
+        return Err(Diagnostic::new(Class::Value, node.span, message));
+    };
+    Ok(Link::File(Arc::new(folder.join(text.trim_end_matches('/')))))
+}
+
+/// The one link of a reference in `results:` or a claim, for a cell of the stage that is read; `None` if it gathers.
+pub(super) fn link_of(target: &Draft<'_>, cell: usize, port: &str, entry: Option<String>) -> Link {
+    Link::Output { instance: target.id(u32::try_from(cell).unwrap_or(u32::MAX)), port: port.into(), entry: entry.map(Into::into) }
+}

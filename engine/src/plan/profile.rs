@@ -1,0 +1,358 @@
+//! One profile applied: which stages, results and releases there are, and the value of every parameter.
+//!
+//! Precedence: file < `extends` chain < profile < `--set`. Scalars and lists replace, maps merge by key,
+//! `{ keep: [...] }` narrows, `{ lines: FILE }` reads a list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipe_contract::Value;
+
+use super::Options;
+use crate::diag::{Class, Diagnostic, Sources, Span};
+use crate::spec::{self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Tree, Written};
+
+/// A parameter with its value.
+pub(super) struct Param {
+    pub node: Node,
+    /// Values that `{ keep: [...] }` took away: `drop:` may still name them.
+    pub narrowed: BTreeSet<String>,
+}
+
+/// A pipeline under one profile, before any stage is looked at.
+pub(super) struct Applied<'a> {
+    pub profile: Option<&'a ProfileDecl>,
+    pub simulated: bool,
+    pub stages: Vec<&'a StageEntry>,
+    pub removed: BTreeMap<String, Span>,
+    pub elsewhere: BTreeMap<String, String>,
+    pub results: Vec<&'a ResultDecl>,
+    pub releases: Vec<&'a ReleaseDecl>,
+    pub params: BTreeMap<String, Param>,
+}
+
+/// Applies the profile that the options name, or the default one.
+pub(super) fn apply<'a>(spec: &'a Spec, options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> Option<Applied<'a>> {
+    let profile = choose(spec, options.profile.as_deref(), errors)?;
+    let chain = chain(spec, profile, errors)?;
+    let mut removed = BTreeMap::new();
+    let stages = stages(spec, &chain, &mut removed, errors);
+    let names: BTreeSet<&str> = stages.iter().map(|entry| entry.name.text.as_str()).collect();
+    let elsewhere = spec
+        .profiles
+        .iter()
+        .flat_map(|profile| profile.stages.iter().map(move |entry| (entry, profile)))
+        .filter(|(entry, _)| entry.body.is_some() && !names.contains(entry.name.text.as_str()))
+        .map(|(entry, profile)| (entry.name.text.clone(), profile.name.text.clone()))
+        .collect();
+    Some(Applied {
+        profile,
+        simulated: chain.iter().rev().find_map(|profile| profile.simulated).unwrap_or(false),
+        stages,
+        removed,
+        elsewhere,
+        results: results(spec, &chain),
+        releases: spec.releases.iter().chain(chain.iter().flat_map(|profile| &profile.releases)).collect(),
+        params: params(spec, &chain, options, sources, errors),
+    })
+}
+
+/// The named profile; else the default one; else none if the file has none.
+fn choose<'a>(spec: &'a Spec, wanted: Option<&str>, errors: &mut Vec<Diagnostic>) -> Option<Option<&'a ProfileDecl>> {
+    let names = || spec.profiles.iter().map(|profile| profile.name.text.as_str());
+    let top = spec.name.span;
+    if let Some(wanted) = wanted {
+        let found = spec.profiles.iter().find(|profile| profile.name.text == wanted);
+        if found.is_none() {
+            let error = Diagnostic::new(Class::Profile, top, format!("pipeline `{}` has no profile `{wanted}`", spec.name.text));
+            errors.push(error.known("its profiles", wanted, names()));
+        }
+        return found.map(Some);
+    }
+    let defaults: Vec<&ProfileDecl> = spec.profiles.iter().filter(|profile| profile.default).collect();
+    match (defaults.as_slice(), spec.profiles.as_slice()) {
+        ([one], _) => Some(Some(one)),
+        ([first, second, ..], _) => {
+            let error = Diagnostic::new(Class::Profile, second.name.span, "two profiles say `default: true`");
+            errors.push(error.label("also default").also(first.name.span, "already default").hint("one profile can be the default"));
+            None
+        }
+        ([], []) => Some(None),
+        ([], _) => {
+            let names: Vec<&str> = names().collect();
+            let error = Diagnostic::new(Class::Profile, top, "this pipeline has profiles, but none is the default and none was named");
+            errors.push(error.hint(format!("name one with `--profile`: {}; or write `default: true` in one", crate::diag::list(&names, 8))));
+            None
+        }
+    }
+}
+
+/// The profile and everything it extends, outermost ancestor first.
+fn chain<'a>(spec: &'a Spec, profile: Option<&'a ProfileDecl>, errors: &mut Vec<Diagnostic>) -> Option<Vec<&'a ProfileDecl>> {
+    let mut chain: Vec<&ProfileDecl> = Vec::new();
+    let mut next = profile;
+    while let Some(profile) = next {
+        chain.push(profile);
+        let Some(parent) = &profile.extends else { break };
+        let Some(found) = spec.profiles.iter().find(|candidate| candidate.name.text == parent.text) else {
+            let error = Diagnostic::new(Class::Profile, parent.span, format!("profile `{}` extends `{}`, which does not exist", profile.name.text, parent.text));
+            errors.push(error.known("profiles", &parent.text, spec.profiles.iter().map(|profile| profile.name.text.as_str())));
+            return None;
+        };
+        if chain.iter().any(|seen| std::ptr::eq(*seen, found)) {
+            let names: Vec<String> = chain.iter().chain([&found]).map(|profile| format!("`{}`", profile.name.text)).collect();
+            let error = Diagnostic::new(Class::Profile, parent.span, format!("profile `{}` extends itself: {}", found.name.text, names.join(" extends ")));
+            errors.push(error.hint("remove one `extends:`"));
+            return None;
+        }
+        next = Some(found);
+    }
+    chain.reverse();
+    Some(chain)
+}
+
+/// Stages in the order in which they stand in the files; a replaced one stands where its replacement stands.
+fn stages<'a>(
+    spec: &'a Spec,
+    chain: &[&'a ProfileDecl],
+    removed: &mut BTreeMap<String, Span>,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<&'a StageEntry> {
+    let mut stages: BTreeMap<&str, &StageEntry> = BTreeMap::new();
+    for entry in spec.stages.iter().chain(chain.iter().flat_map(|profile| &profile.stages)) {
+        if entry.body.is_some() {
+            stages.insert(&entry.name.text, entry);
+            removed.remove(&entry.name.text);
+            continue;
+        }
+        stages.remove(entry.name.text.as_str());
+        removed.insert(entry.name.text.clone(), entry.name.span);
+        let everywhere = || spec.stages.iter().chain(spec.profiles.iter().flat_map(|profile| &profile.stages));
+        if !everywhere().any(|other| other.body.is_some() && other.name.text == entry.name.text) {
+            let error = Diagnostic::new(Class::UnknownName, entry.name.span, format!("`{}: none` removes a stage that nobody declares", entry.name.text));
+            errors.push(error.known("stages", &entry.name.text, everywhere().filter(|other| other.body.is_some()).map(|other| other.name.text.as_str())));
+        }
+    }
+    let mut stages: Vec<&StageEntry> = stages.into_values().collect();
+    stages.sort_by_key(|entry| entry.name.span);
+    stages
+}
+
+fn results<'a>(spec: &'a Spec, chain: &[&'a ProfileDecl]) -> Vec<&'a ResultDecl> {
+    let mut results: BTreeMap<&str, &ResultDecl> = BTreeMap::new();
+    for result in spec.results.iter().chain(chain.iter().flat_map(|profile| &profile.results)) {
+        results.insert(&result.path.text, result);
+    }
+    let mut results: Vec<&ResultDecl> = results.into_values().filter(|result| result.artifact.is_some()).collect();
+    results.sort_by_key(|result| result.path.span);
+    results
+}
+
+/// Every parameter with its value.
+fn params(spec: &Spec, chain: &[&ProfileDecl], options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> BTreeMap<String, Param> {
+    let set = settings(options, sources, errors);
+    let declared = |name: &str| spec.params.iter().find(|decl| decl.name.text == name);
+    let mut check = |name: &Name| {
+        if declared(&name.text).is_none() {
+            let error = Diagnostic::new(Class::UnknownName, name.span, format!("unknown parameter `{}`: only declared ones can be set", name.text));
+            errors.push(error.known("declared parameters", &name.text, spec.params.iter().map(|decl| decl.name.text.as_str())));
+        }
+    };
+    chain.iter().flat_map(|profile| &profile.params).for_each(|(name, _)| check(name));
+    set.iter().for_each(|(name, _)| check(name));
+
+    let mut params = BTreeMap::new();
+    for decl in &spec.params {
+        let layers = chain.iter().flat_map(|profile| &profile.params).chain(&set).filter(|(name, _)| name.text == decl.name.text);
+        let layers: Vec<&Node> = layers.map(|(_, node)| node).collect();
+        if let Some(param) = param(decl, &layers, &params, sources, errors) {
+            params.insert(decl.name.text.clone(), param);
+        } else if decl.default.is_none() && decl.given.is_none() && layers.is_empty() {
+            let profile = chain.last().map(|profile| format!(" in profile `{}`", profile.name.text)).unwrap_or_default();
+            let error = Diagnostic::new(Class::Missing, decl.name.span, format!("parameter `{}` has no value{profile}", decl.name.text));
+            errors.push(error.hint(format!("set it in the profile's `params:`, or with `--set {}=...`", decl.name.text)));
+        }
+    }
+    params
+}
+
+/// `--set name=value`, each read as YAML from a text of its own.
+fn settings(options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> Vec<(Name, Node)> {
+    let mut settings = Vec::new();
+    for (name, value) in &options.set {
+        let file = sources.add(format!("--set {name}").into(), format!("--set {name}"), value.clone());
+        let span = Span { file, start: 0, end: u32::try_from(value.len()).unwrap_or(u32::MAX) };
+        match spec::parse(sources, file) {
+            Ok(node) => settings.push((Name { text: name.clone(), span }, node)),
+            Err(error) => errors.push(error),
+        }
+    }
+    settings
+}
+
+/// One parameter after all layers. `None` if there is no value or a wrong one (which is told).
+fn param(decl: &ParamDecl, layers: &[&Node], before: &BTreeMap<String, Param>, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> Option<Param> {
+    let mut param: Option<Param> = None;
+    let given = decl.given.as_ref().and_then(|(scope, node)| match outer_value(node, scope, before, sources) {
+        Ok(node) => Some(node),
+        Err(error) => {
+            errors.push(error);
+            None
+        }
+    });
+    for layer in decl.default.iter().chain(&given).chain(layers.iter().copied()) {
+        let base = param.take();
+        match lay(decl, base, layer, sources) {
+            Ok(next) => param = Some(next),
+            Err(error) => {
+                errors.push(error);
+                return None;
+            }
+        }
+    }
+    param
+}
+
+/// A value that an including file gives may be one of its own parameters.
+fn outer_value(node: &Node, scope: &str, params: &BTreeMap<String, Param>, sources: &Sources) -> Result<Node, Diagnostic> {
+    let Tree::Scalar { .. } = node.tree else { return Ok(node.clone()) };
+    let Written::Reference(reference) = spec::read_written(sources, node)? else { return Ok(node.clone()) };
+    let path = reference.path();
+    let found = match path.as_slice() {
+        ["params", name] => params.get(&format!("{scope}{name}")).or_else(|| params.get(*name)),
+        _ => None,
+    };
+    found.map(|param| Node { span: node.span, tree: param.node.tree.clone() }).ok_or_else(|| {
+        let error = Diagnostic::new(Class::UnknownName, node.span, format!("`{}` is not a parameter of the including file", reference.text));
+        error.known("parameters", path.last().copied().unwrap_or_default(), params.keys().map(String::as_str))
+    })
+}
+
+/// Puts one layer over what is below it.
+fn lay(decl: &ParamDecl, base: Option<Param>, layer: &Node, sources: &mut Sources) -> Result<Param, Diagnostic> {
+    let mut narrowed = base.as_ref().map(|base| base.narrowed.clone()).unwrap_or_default();
+    if let Some((key, names)) = single(layer, "keep").filter(|_| base.is_some()) {
+        let base = base.map(|base| base.node).unwrap_or_else(|| layer.clone());
+        let node = narrow(decl, base, key, names, &mut narrowed)?;
+        return Ok(Param { node, narrowed });
+    }
+    let layer = match single(layer, "lines") {
+        Some((_, file)) if decl.of == ParamType::List => lines(decl, file, sources)?,
+        _ => layer.clone(),
+    };
+    let typed = of_type(decl, layer)?;
+    let node = match base {
+        Some(base) => merge(base.node, typed),
+        None => typed,
+    };
+    Ok(Param { node, narrowed })
+}
+
+/// The value of a map that has only this key.
+fn single<'n>(node: &'n Node, key: &str) -> Option<(&'n Name, &'n Node)> {
+    match &node.tree {
+        Tree::Map(entries) => match entries.as_slice() {
+            [(name, value)] if name.text == key => Some((name, value)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn narrow(decl: &ParamDecl, base: Node, key: &Name, names: &Node, narrowed: &mut BTreeSet<String>) -> Result<Node, Diagnostic> {
+    let Tree::List(wanted) = &names.tree else {
+        return Err(Diagnostic::new(Class::Shape, names.span, format!("`keep` is a list of values, found {}", names.described())));
+    };
+    let wanted: Vec<(&str, Span)> = wanted.iter().filter_map(|node| node.written().map(|text| (text, node.span))).collect();
+    let known: Vec<String> = match &base.tree {
+        Tree::Map(entries) => entries.iter().map(|(name, _)| name.text.clone()).collect(),
+        Tree::List(items) => items.iter().filter_map(|item| item.written().map(str::to_owned)).collect(),
+        Tree::Scalar { .. } => {
+            return Err(Diagnostic::new(Class::Shape, key.span, format!("`keep` narrows a list or a map; parameter `{}` is {}", decl.name.text, base.described())));
+        }
+    };
+    if let Some((unknown, span)) = wanted.iter().find(|(text, _)| !known.iter().any(|known| known == text)) {
+        let error = Diagnostic::new(Class::UnknownName, *span, format!("parameter `{}` has no value `{unknown}` to keep", decl.name.text));
+        return Err(error.known("its values", unknown, known.iter().map(String::as_str)));
+    }
+    let kept = |text: &str| wanted.iter().any(|(wanted, _)| *wanted == text);
+    narrowed.extend(known.iter().filter(|text| !kept(text)).cloned());
+    let tree = match base.tree {
+        Tree::Map(entries) => Tree::Map(entries.into_iter().filter(|(name, _)| kept(&name.text)).collect()),
+        Tree::List(items) => Tree::List(items.into_iter().filter(|item| item.written().is_some_and(kept)).collect()),
+        scalar => scalar,
+    };
+    Ok(Node { span: names.span, tree })
+}
+
+/// The lines of a file, without blank ones and those that begin with `#`; each knows its place in that file.
+fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, Diagnostic> {
+    let Some(name) = file.written() else {
+        return Err(Diagnostic::new(Class::Shape, file.span, format!("`lines` is the name of a file, found {}", file.described())));
+    };
+    let beside = std::path::Path::new(&sources.get(file.span.file).shown).parent().map(|parent| parent.join(name));
+    let shown = beside.map_or_else(|| name.to_owned(), |path| path.display().to_string());
+    let number = spec::open(sources, &decl.folder.join(name), &shown)
+        .map_err(|message| Diagnostic::new(Class::File, file.span, message).hint("the file is looked for beside the pipeline file"))?;
+    let mut items = Vec::new();
+    let mut start = 0;
+    for line in sources.get(number).text.split_inclusive('\n') {
+        let text = line.trim();
+        if !text.is_empty() && !text.starts_with('#') {
+            let from = start + line.find(text).unwrap_or(0);
+            let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+            let span = Span { file: number, start: at(from), end: at(from + text.len()) };
+            items.push(Node { span, tree: Tree::Scalar { text: text.to_owned(), quoted: false } });
+        }
+        start += line.len();
+    }
+    if items.is_empty() {
+        return Err(Diagnostic::new(Class::Value, file.span, format!("`{shown}` has no lines")).hint("one value a line; blank lines and lines that begin with `#` do not count"));
+    }
+    Ok(Node { span: file.span, tree: Tree::List(items) })
+}
+
+/// Checks a value against the declared type; text becomes text whatever it looks like.
+fn of_type(decl: &ParamDecl, node: Node) -> Result<Node, Diagnostic> {
+    let value = node.value();
+    let fits = match decl.of {
+        ParamType::List => matches!(value, Value::List(_)),
+        ParamType::Map => matches!(value, Value::Map(_)),
+        ParamType::Text => !matches!(value, Value::List(_) | Value::Map(_) | Value::Null),
+        ParamType::Int => matches!(value, Value::Int(_)),
+        ParamType::Float => matches!(value, Value::Int(_) | Value::Float(_)),
+        ParamType::Bool => matches!(value, Value::Bool(_)),
+    };
+    if !fits {
+        let error = Diagnostic::new(
+            Class::Value,
+            node.span,
+            format!("parameter `{}` is of type {}, found {}", decl.name.text, decl.of.word(), node.described()),
+        );
+        let error = if decl.name.span == node.span { error } else { error.also(decl.name.span, "declared here") };
+        return Err(match decl.of {
+            ParamType::List => error.hint("a list is `[a, b]`, or `{ lines: FILE }` for one value a line"),
+            ParamType::Bool => error.hint("write `true` or `false`"),
+            _ => error,
+        });
+    }
+    match (decl.of, node.tree) {
+        (ParamType::Text, Tree::Scalar { text, .. }) => Ok(Node { span: node.span, tree: Tree::Scalar { text, quoted: true } }),
+        (_, tree) => Ok(Node { span: node.span, tree }),
+    }
+}
+
+/// Maps merge by key; everything else is replaced.
+fn merge(base: Node, over: Node) -> Node {
+    match (base.tree, over.tree) {
+        (Tree::Map(mut entries), Tree::Map(additions)) => {
+            for (name, node) in additions {
+                match entries.iter_mut().find(|(known, _)| known.text == name.text) {
+                    Some((_, known)) => *known = merge(known.clone(), node),
+                    None => entries.push((name, node)),
+                }
+            }
+            Node { span: over.span, tree: Tree::Map(entries) }
+        }
+        (_, tree) => Node { span: over.span, tree },
+    }
+}

@@ -1,0 +1,245 @@
+//! Every key of the language, once. The reader refuses what is not here, `schema` prints what is here, and so does
+//! the reference in the docs: the three cannot drift apart.
+
+/// The keys of one kind of map.
+#[derive(Debug)]
+pub struct Table {
+    /// What such a map is, for messages: "a stage".
+    pub what: &'static str,
+    /// The name of its definition in the JSON Schema.
+    pub name: &'static str,
+    /// Its keys, in the order in which people write them.
+    pub keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// As written.
+    pub name: &'static str,
+    /// The shape of its value.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
+    /// One sentence.
+    pub about: &'static str,
+}
+
+/// The shape of a value.
+#[derive(Debug)]
+pub enum Shape {
+    /// Exactly this number.
+    Exactly(i64),
+    /// Text (numbers are taken as written).
+    Text,
+    /// A whole number of at least this.
+    Int(i64),
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Anything.
+    Any,
+    /// A list.
+    List(&'static Shape),
+    /// A map from names that the author chooses.
+    Map(&'static Shape),
+    /// A map with known keys.
+    Table(&'static Table),
+    /// One of several.
+    Either(&'static [Shape]),
+}
+
+impl Table {
+    /// Whether the key exists.
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known.name == key)
+    }
+}
+
+const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, required: false, about }
+}
+
+const fn must(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, required: true, about }
+}
+
+/// Text, or a reference to a parameter that holds what belongs here.
+static TEXTS: Shape = Shape::Either(&[Shape::Text, Shape::List(&Shape::Text)]);
+
+/// The whole file.
+pub static PIPELINE: Table = Table {
+    what: "a pipeline file",
+    name: "pipeline",
+    keys: &[
+        must("pipe", Shape::Exactly(1), "The version of the language."),
+        must("pipeline", Shape::Text, "The name of the pipeline; names the folder of its results."),
+        key("about", Shape::Text, "What it does, in a sentence."),
+        key("seed", Shape::Int(0), "The seed from which every random stage gets its own; 0 if not given."),
+        key("include", Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])), "Name space to file: brings the stages of another file."),
+        key("params", Shape::Map(&Shape::Any), "What a profile or `--set` may change: a value, or `{ type, required, default, about }`."),
+        key("profiles", Shape::Map(&Shape::Table(&PROFILE)), "Named overrides; one is used in a run."),
+        key("stages", STAGES_SHAPE, "The stages."),
+        key("results", Shape::Map(&Shape::Text), "File name to artifact: what is published under `results/`."),
+        key("claims", Shape::List(&Shape::Table(&CLAIM)), "Numbers that the results should show."),
+        key("release", Shape::List(&Shape::Table(&RELEASE)), "Which ports may be published although their data are restricted."),
+    ],
+};
+
+const STAGES_SHAPE: Shape = Shape::Map(&Shape::Either(&[Shape::Table(&STAGE), Shape::Word(&["none"])]));
+
+/// A file brought by `include:`.
+pub static INCLUDED: Table = Table {
+    what: "an included file",
+    name: "included",
+    keys: &[
+        must("pipe", Shape::Exactly(1), "The version of the language."),
+        key("about", Shape::Text, "What it does, in a sentence."),
+        key("include", Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])), "Name space to file."),
+        key("params", Shape::Map(&Shape::Any), "Its parameters, with values that the including file may change."),
+        key("stages", STAGES_SHAPE, "Its stages."),
+    ],
+};
+
+/// One include.
+pub static INCLUDE: Table = Table {
+    what: "an include",
+    name: "include",
+    keys: &[
+        must("file", Shape::Text, "The file, relative to the one that includes it."),
+        key("params", Shape::Map(&Shape::Any), "Values for its parameters."),
+    ],
+};
+
+/// The words that can stand after `type:` of a parameter.
+pub const PARAM_TYPES: &[&str] = &["list", "map", "text", "int", "float", "bool"];
+
+/// A declared parameter.
+pub static PARAM: Table = Table {
+    what: "a declared parameter",
+    name: "param",
+    keys: &[
+        must("type", Shape::Word(PARAM_TYPES), "Its type."),
+        key("required", Shape::Bool, "Every profile must give a value."),
+        key("default", Shape::Any, "The value when no profile gives one."),
+        key("about", Shape::Text, "What it is, with units."),
+    ],
+};
+
+/// A profile.
+pub static PROFILE: Table = Table {
+    what: "a profile",
+    name: "profile",
+    keys: &[
+        key("about", Shape::Text, "For whom it is."),
+        key("default", Shape::Bool, "Used when no profile is named."),
+        key("extends", Shape::Text, "The profile it starts from."),
+        key("simulated", Shape::Bool, "People and data are simulated: stamped on every figure and table."),
+        key("params", Shape::Map(&Shape::Any), "Values; `{ keep: [...] }` narrows an axis, `{ lines: FILE }` reads a list."),
+        key("stages", STAGES_SHAPE, "Stages to add or replace; `none` removes one."),
+        key("results", Shape::Map(&Shape::Text), "Results to add or replace; `none` removes one."),
+        key("release", Shape::List(&Shape::Table(&RELEASE)), "Which ports may be published although their data are restricted."),
+    ],
+};
+
+/// A stage.
+pub static STAGE: Table = Table {
+    what: "a stage",
+    name: "stage",
+    keys: &[
+        key("about", Shape::Text, "What it is for."),
+        key("each", Shape::Map(&Shape::Any), "Axes: a list, a range `1..N`, a map, or a reference to a parameter that is one."),
+        key("drop", Shape::Any, "Coordinate maps of the cells to leave out."),
+        key("keep", Shape::Any, "Coordinate maps of the only cells to make."),
+        key("uses", Shape::Text, "The stage kind."),
+        key("run", Shape::Text, "A command for `sh -eu -c`, given to it untouched."),
+        key("in", Shape::Map(&TEXTS), "Inputs by port: references, or files and folders of the project."),
+        key("with", Shape::Map(&Shape::Any), "Parameters."),
+        key("out", Shape::Map(&Shape::Text), "For `run:`: output ports and their files or folders (`name/`)."),
+        key("env", Shape::Map(&Shape::Text), "For `run:`: environment variables."),
+        key("tools", Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&TOOL)])), "For `run:`: tools whose version enters the key."),
+        key("net", Shape::Bool, "For `run:`: may use the network."),
+        key("random", Shape::Bool, "For `run:`: has a seed."),
+        key("seed", Shape::Any, "The seed of this stage, instead of the one derived from the pipeline's."),
+        key("resources", Shape::Either(&[Shape::Table(&RESOURCES), Shape::List(&Shape::Table(&RESOURCES))]), "What it needs; the first alternative that this machine can satisfy is taken."),
+        key("credential", Shape::Text, "The name of the credential it gets; never in a key."),
+        key("retry", Shape::Any, "How often a transient failure is tried again."),
+        key("timeout", Shape::Any, "After this time the stage is stopped: `30 min`."),
+        key("coverage", Shape::Map(&Shape::Any), "The least share of present cells by gathering port: `90%`."),
+        key("absent", TEXTS_SHAPE, "Causes that make a missing cell instead of a failure."),
+        key("restricted", TEXTS_SHAPE, "Names of the restrictions on what it brings in."),
+        key("temp", Shape::Bool, "Outputs may be dropped when all readers are done."),
+    ],
+};
+
+const TEXTS_SHAPE: Shape = Shape::Either(&[Shape::Text, Shape::List(&Shape::Text)]);
+
+/// A tool with an environment of its own.
+pub static TOOL: Table = Table {
+    what: "a tool",
+    name: "tool",
+    keys: &[must("venv", Shape::Text, "A Python environment, relative to the pipeline file.")],
+};
+
+/// Amounts of resources.
+pub static RESOURCES: Table = Table {
+    what: "an amount of resources",
+    name: "resources",
+    keys: &[
+        key("cpu", Shape::Any, "Processor slots; clipped to the machine."),
+        key("gpu", Shape::Any, "GPU slots."),
+        key("mem", Shape::Any, "Memory: `3 GiB`."),
+        key("net", Shape::Any, "Network slots."),
+    ],
+};
+
+/// A claim.
+pub static CLAIM: Table = Table {
+    what: "a claim",
+    name: "claim",
+    keys: &[
+        must("text", Shape::Text, "What it says."),
+        key("profile", Shape::Text, "The profile under which it is checked; all if not given."),
+        must("cell", Shape::Table(&CELL), "The table cell."),
+        must("equals", Shape::Number, "The claimed value."),
+        key("within", Shape::Number, "The largest accepted distance; 0 if not given."),
+    ],
+};
+
+/// A cell of a table.
+pub static CELL: Table = Table {
+    what: "a table cell",
+    name: "cell",
+    keys: &[
+        must("table", Shape::Text, "A reference to one table."),
+        key("where", Shape::Map(&Shape::Text), "Column to value; must select exactly one row."),
+        must("column", Shape::Text, "The column."),
+    ],
+};
+
+/// A release.
+pub static RELEASE: Table = Table {
+    what: "a release",
+    name: "release",
+    keys: &[
+        must("ports", Shape::List(&Shape::Text), "`stage.port` names."),
+        key("rule", Shape::Table(&RULE), "A rule that is checked."),
+        key("because", Shape::Text, "A reason, for what no rule can check."),
+        key("approved", Shape::Text, "Who approved it, and when."),
+    ],
+};
+
+/// A rule of a release.
+pub static RULE: Table = Table {
+    what: "a release rule",
+    name: "rule",
+    keys: &[must("aggregate", Shape::Int(2), "The artifact aggregates at least so many people.")],
+};
+
+/// All tables, the whole file first.
+pub static TABLES: &[&Table] = &[
+    &PIPELINE, &INCLUDED, &INCLUDE, &PARAM, &PROFILE, &STAGE, &TOOL, &RESOURCES, &CLAIM, &CELL, &RELEASE, &RULE,
+];

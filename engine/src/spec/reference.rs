@@ -1,0 +1,347 @@
+//! What a text in a pipeline file stands for: itself, a reference (`$images(*).images`), or a text with
+//! references inside (`"${each.rater}/${each.sid}.hdf5"`). Knows the spelling only, not what the names mean.
+
+use super::node::Node;
+use crate::diag::{Class, Diagnostic, Sources, Span};
+
+/// What a text stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// Itself, with `$$` made `$`.
+    Plain(String),
+    /// A reference, alone in its place: it keeps its type.
+    Reference(Reference),
+    /// A text that references are put into.
+    Template(Vec<Piece>),
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// As it is.
+    Literal(String),
+    /// The text of a value.
+    Value(Reference),
+}
+
+/// `$name.name(selectors).name/entry`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// The names before the selector, or all names if there is none.
+    pub names: Vec<String>,
+    /// What stands in round brackets; empty if there are none.
+    pub selectors: Vec<Selector>,
+    /// Whether there are round brackets.
+    pub selected: bool,
+    /// The names after the selector.
+    pub after: Vec<String>,
+    /// What stands after `/`.
+    pub entry: Option<Vec<Piece>>,
+    /// The whole of it.
+    pub span: Span,
+    /// As written.
+    pub text: String,
+}
+
+/// One of the selectors in round brackets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// The axis; `None` for a bare `*`.
+    pub axis: Option<String>,
+    /// Which coordinates.
+    pub pick: Pick,
+    /// Where.
+    pub span: Span,
+}
+
+/// Which coordinates a selector takes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pick {
+    /// All of them: a gather.
+    All,
+    /// This one.
+    One(Vec<Piece>),
+}
+
+impl Reference {
+    /// All names in order, ignoring the selector.
+    pub fn path(&self) -> Vec<&str> {
+        self.names.iter().chain(&self.after).map(String::as_str).collect()
+    }
+
+    /// Whether it is a value known at plan time (`$params...`, `$each...`) rather than an artifact.
+    pub fn is_value(&self) -> bool {
+        matches!(self.names.first().map(String::as_str), Some("params" | "each"))
+    }
+}
+
+/// Reads a scalar.
+///
+/// # Errors
+/// A `$` that begins nothing legal, brackets that do not close, and the like.
+pub fn read(sources: &Sources, node: &Node) -> Result<Written, Diagnostic> {
+    let text = node.written().unwrap_or_default();
+    read_text(sources, text, node.span)
+}
+
+/// Reads a text that stands at `span`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_text(sources: &Sources, text: &str, span: Span) -> Result<Written, Diagnostic> {
+    if !text.contains('$') {
+        return Ok(Written::Plain(text.to_owned()));
+    }
+    let mut cursor = Cursor { text, at: 0, span, base: sources.text(span).find(text) };
+    if text.starts_with('$') && !text.starts_with("$$") && !text.starts_with("${") {
+        let reference = cursor.reference(true)?;
+        if cursor.at < text.len() {
+            return Err(cursor.trailing(&reference));
+        }
+        return Ok(Written::Reference(reference));
+    }
+    let pieces = cursor.pieces(|_| false)?;
+    match pieces.as_slice() {
+        [] => Ok(Written::Plain(String::new())),
+        [Piece::Literal(literal)] => Ok(Written::Plain(literal.clone())),
+        _ => Ok(Written::Template(pieces)),
+    }
+}
+
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    span: Span,
+    /// Where the text begins inside the source of `span`; `None` if escapes keep the two apart.
+    base: Option<usize>,
+}
+
+impl Cursor<'_> {
+    fn part(&self, from: usize, to: usize) -> Span {
+        match self.base {
+            Some(base) => self.span.part(base + from, base + to),
+            None => self.span,
+        }
+    }
+
+    fn error(&self, from: usize, to: usize, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(Class::Reference, self.part(from, to.max(from + 1)), message)
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn eat(&mut self, prefix: &str) -> bool {
+        let found = self.rest().starts_with(prefix);
+        if found {
+            self.at += prefix.len();
+        }
+        found
+    }
+
+    fn name(&mut self) -> Option<String> {
+        let end = self.rest().find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(self.rest().len());
+        let name = self.rest()[..end].to_owned();
+        self.at += end;
+        (end > 0).then_some(name)
+    }
+
+    /// A reference at the cursor; `bare` ones begin with `$` and may have an entry, others stand in `${ }`.
+    fn reference(&mut self, bare: bool) -> Result<Reference, Diagnostic> {
+        let start = self.at;
+        if bare {
+            self.eat("$");
+        }
+        let names = self.names(start)?;
+        let selected = self.rest().starts_with('(');
+        let selectors = if selected { self.selectors()? } else { Vec::new() };
+        let after = if selected && self.eat(".") { self.names(start)? } else { Vec::new() };
+        let entry = if bare && self.eat("/") { Some(self.pieces(|_| false)?) } else { None };
+        let text = self.text[start..self.at].to_owned();
+        Ok(Reference { names, selectors, selected, after, entry, span: self.part(start, self.at), text })
+    }
+
+    fn names(&mut self, start: usize) -> Result<Vec<String>, Diagnostic> {
+        let mut names = Vec::new();
+        loop {
+            match self.name() {
+                Some(name) => names.push(name),
+                None if names.is_empty() => {
+                    return Err(self
+                        .error(start, self.at + 1, "a `$` must be followed by a name")
+                        .hint("write `$stage.port`, `$params.name` or `$each.axis`; `$$` is a dollar"));
+                }
+                None => {
+                    return Err(self.error(start, self.at, "a name is missing after the dot"));
+                }
+            }
+            // `a..b` belongs to ranges and is refused by whoever reads the rest.
+            if self.rest().starts_with("..") || !self.eat(".") {
+                return Ok(names);
+            }
+        }
+    }
+
+    fn selectors(&mut self) -> Result<Vec<Selector>, Diagnostic> {
+        let open = self.at;
+        self.eat("(");
+        let mut selectors = Vec::new();
+        loop {
+            self.skip_spaces();
+            if self.eat(")") {
+                return Ok(selectors);
+            }
+            if self.rest().is_empty() {
+                return Err(self
+                    .error(open, self.at, "the round bracket of this selector is not closed")
+                    .label("opened here")
+                    .hint("inside `{ }` or `[ ]` a comma ends the value: put the reference in quotes, or use block style"));
+            }
+            selectors.push(self.selector()?);
+            self.skip_spaces();
+            if !self.rest().is_empty() && !self.eat(",") && !self.rest().starts_with(')') {
+                return Err(self.error(self.at, self.at + 1, "expected `,` or `)` in this selector"));
+            }
+        }
+    }
+
+    fn selector(&mut self) -> Result<Selector, Diagnostic> {
+        let start = self.at;
+        if self.eat("*") {
+            return Ok(Selector { axis: None, pick: Pick::All, span: self.part(start, self.at) });
+        }
+        let axis = self.name();
+        self.skip_spaces();
+        let (Some(axis), true) = (axis, self.eat("=")) else {
+            return Err(self
+                .error(start, self.at, "a selector is `*`, `axis=value` or `axis=*`")
+                .hint("`*` gathers every axis that is neither named nor an axis of the reader"));
+        };
+        self.skip_spaces();
+        if self.eat("*") {
+            return Ok(Selector { axis: Some(axis), pick: Pick::All, span: self.part(start, self.at) });
+        }
+        let pieces = if self.rest().starts_with('$') && !self.rest().starts_with("$$") && !self.rest().starts_with("${") {
+            vec![Piece::Value(self.reference(true)?)]
+        } else {
+            self.pieces(|c| c == ',' || c == ')')?
+        };
+        if pieces.is_empty() {
+            return Err(self.error(start, self.at, format!("the selector for axis `{axis}` has no value")));
+        }
+        Ok(Selector { axis: Some(axis), pick: Pick::One(pieces), span: self.part(start, self.at) })
+    }
+
+    fn skip_spaces(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
+    /// Text with `${...}` inside, up to the end or a character that ends it; trailing space before such a character is dropped.
+    fn pieces(&mut self, ends: impl Fn(char) -> bool) -> Result<Vec<Piece>, Diagnostic> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        while let Some(next) = self.rest().chars().next() {
+            if ends(next) {
+                literal.truncate(literal.trim_end().len());
+                break;
+            }
+            if self.eat("$$") {
+                literal.push('$');
+            } else if self.rest().starts_with('$') {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Value(self.braced()?));
+            } else {
+                literal.push(next);
+                self.at += next.len_utf8();
+            }
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal));
+        }
+        Ok(pieces)
+    }
+
+    fn braced(&mut self) -> Result<Reference, Diagnostic> {
+        let start = self.at;
+        if !self.eat("${") {
+            self.eat("$");
+            let name: String = self.rest().chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-')).collect();
+            let proposal = if name.is_empty() { "$$".to_owned() } else { format!("${{{}}}", name.trim_end_matches('.')) };
+            return Err(self
+                .error(start, self.at + name.len(), "a `$` inside a longer text needs braces")
+                .hint(format!("write `{proposal}` in a quoted text; `$$` is a dollar")));
+        }
+        let reference = self.reference(false)?;
+        if !self.eat("}") {
+            return Err(self.error(start, self.at, "this `${` is not closed by `}`").hint("write `${name.path}`"));
+        }
+        Ok(Reference { span: self.part(start, self.at), ..reference })
+    }
+
+    fn trailing(&self, reference: &Reference) -> Diagnostic {
+        let rest = self.rest();
+        let error = self.error(self.at, self.text.len(), format!("`{}` does not belong to a reference", super::node::shortened(rest)));
+        if rest.starts_with('[') {
+            return error.hint(format!("selectors stand in round brackets: `${}(*).port`", reference.names.join(".")));
+        }
+        error.hint("a reference stands alone in its place; inside a longer text write \"${...}\"; `$$` is a dollar")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Result<Written, Diagnostic> {
+        let mut sources = Sources::default();
+        let file = sources.add("/p".into(), "p".into(), text.to_owned());
+        read_text(&sources, text, Span { file, start: 0, end: u32::try_from(text.len()).expect("short") })
+    }
+
+    fn reference(text: &str) -> Reference {
+        match written(text) {
+            Ok(Written::Reference(reference)) => reference,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn references_have_names_selectors_and_entries() {
+        let plain = reference("$params.outputs.area.lr");
+        assert_eq!((plain.path(), plain.is_value()), (vec!["params", "outputs", "area", "lr"], true));
+        let gathered = reference("$prep.images(*).images");
+        assert_eq!((gathered.names.len(), gathered.after[0].as_str(), gathered.selected), (2, "images", true));
+        let picked = reference("$drawn( sid = $params.example , rater=A1).labels");
+        assert_eq!(picked.selectors.len(), 2);
+        assert_eq!(picked.selectors[1].pick, Pick::One(vec![Piece::Literal("A1".into())]));
+        let Some(entry) = reference("$person.labels/${each.rater}/x.h5").entry else { panic!("an entry") };
+        assert_eq!(entry.len(), 2);
+    }
+
+    #[test]
+    fn texts_keep_their_dollars() {
+        assert_eq!(written("cost: 5$$").expect("legal"), Written::Plain("cost: 5$".into()));
+        assert_eq!(written("$$HOME").expect("legal"), Written::Plain("$HOME".into()));
+        assert!(matches!(written("a_${each.sid}.csv"), Ok(Written::Template(pieces)) if pieces.len() == 3));
+    }
+
+    #[test]
+    fn slips_are_named() {
+        for (text, words) in [
+            ("$", "followed by a name"),
+            ("$a.", "missing after the dot"),
+            ("$images[*].pixels", "does not belong"),
+            ("$drawn(sid=1", "not closed"),
+            ("data/$each.sid.csv", "needs braces"),
+            ("x${each.sid", "not closed"),
+            ("$a(sid).b", "a selector is"),
+            ("$a(sid=).b", "has no value"),
+        ] {
+            let error = written(text).expect_err(text);
+            assert!(error.message.contains(words), "{text}: {}", error.message);
+        }
+    }
+}

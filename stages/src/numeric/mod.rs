@@ -6,6 +6,7 @@
 //! shows in the bytes. Bad geometry is a [`pipe_contract::Failure`] without a place: callers know the file.
 
 pub mod address;
+pub mod bands;
 pub mod flatmap;
 pub mod icosahedron;
 pub mod mesh;

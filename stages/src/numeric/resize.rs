@@ -147,4 +147,52 @@ mod tests {
         assert_eq!(resize(&image, 1, (5, 7), (5, 7)), image);
         assert_eq!(resize(&image, 1, (5, 7), (5, 14)).len(), 70);
     }
+
+    /// What libtorch 2.11.0 gives, the operation behind `torchvision.transforms.Resize(..., antialias=True)`, for
+    /// `ramp(h, w) = ((arange(h * w) * 7919) % 101 - 50) / 16`, printed to six decimals by
+    /// `python -c "import torch, torch.nn.functional as F; [print([round(v, 6) for v in F.interpolate(((torch.arange(h*w,
+    /// dtype=torch.float32)*7919)%101-50).div(16).reshape(1,1,h,w), size=(a,b), mode='bilinear', antialias=True).flatten().tolist()])
+    /// for h,w,a,b in [(8,16,2,4),(7,10,3,4),(5,6,4,9),(3,4,8,8)]]"`.
+    #[test]
+    fn agrees_with_torchvision() {
+        let ramp = |rows: usize, columns: usize| -> Vec<f32> {
+            (0..rows * columns).map(|i| ((i * 7919) % 101) as f32 / 16.0 - 3.125).collect()
+        };
+        let cases: [((usize, usize), (usize, usize), &[f32]); 4] = [
+            ((8, 16), (2, 4), &GOLDEN_FACTOR_4),
+            ((7, 10), (3, 4), &GOLDEN_BROKEN_FACTOR),
+            ((5, 6), (4, 9), &GOLDEN_SMALLER_AND_LARGER),
+            ((3, 4), (8, 8), &GOLDEN_LARGER),
+        ];
+        for (from, to, expected) in cases {
+            let got = resize(&ramp(from.0, from.1), 1, from, to);
+            assert_eq!(got.len(), expected.len());
+            for (got, expected) in got.iter().zip(expected) {
+                assert!((got - expected).abs() < 2e-6, "{from:?} to {to:?}: {got} is not {expected}");
+            }
+        }
+    }
+
+    #[rustfmt::skip]
+    const GOLDEN_FACTOR_4: [f32; 8] =
+        [0.233099, -0.165458, -0.067592, -0.048469, 0.317841, -0.209542, -0.125767, -0.116709];
+    #[rustfmt::skip]
+    const GOLDEN_BROKEN_FACTOR: [f32; 12] = [
+        -0.528003, -0.056071, -0.163571, 0.480519, -0.14639, 0.376177, -0.251177, 0.27139, -0.35552, 0.288571, 0.181071, -0.064326,
+    ];
+    #[rustfmt::skip]
+    const GOLDEN_SMALLER_AND_LARGER: [f32; 36] = [
+        -2.4375, -1.15625, 0.289063, 0.945313, 0.023437, -0.898437, -0.242187, -1.164062, -2.25, 0.770833, 0.736979, 0.516493,
+        -0.230035, -0.450521, -0.671007, -1.417535, -0.322917, 0.958333, 0.296875, 0.263021, 0.042535, -0.703993, -0.924479, -0.53125,
+        1.177084, 1.044271, 0.484375, 0.875, -0.210937, -1.132812, -0.476562, 0.96875, 1.888021, 0.440104, 0.570312, 1.0625,
+    ];
+    #[rustfmt::skip]
+    const GOLDEN_LARGER: [f32; 64] = [
+        -3.125, -2.484375, -1.203125, 0.078125, 1.359375, 1.0625, -0.8125, -1.75, -2.878906, -2.336914, -1.25293, -0.070312, 1.210938,
+        1.012695, -0.665039, -1.503906, -1.402344, -1.452148, -1.551758, -0.960938, 0.320312, 0.713867, 0.219727, -0.027344, 0.074219,
+        -0.567383, -1.850586, -1.851562, -0.570312, 0.415039, 1.104492, 1.449219, 0.367188, -0.274414, -1.557617, -1.854492, -1.165039,
+        -0.179688, 1.101562, 1.742188, -0.523438, -0.573242, -0.672852, -0.969727, -1.463867, -1.070312, 0.210938, 0.851562, -1.414062,
+        -0.87207, 0.211914, -0.084961, -1.762695, -1.960938, -0.679688, -0.039062, -1.5625, -0.921875, 0.359375, 0.0625, -1.8125,
+        -2.109375, -0.828125, -0.1875,
+    ];
 }

@@ -1,4 +1,76 @@
-//! Kinds of the topic `surface`.
+//! Kinds between a person's surfaces and what networks learn from: flat pictures, targets, the template's labels, and
+//! who is held out. The geometry itself is in [`crate::numeric`].
+
+mod images;
+mod split;
+mod targets;
+mod template;
+mod twins;
+
+use pipe_contract::{Failure, Kind, Registry, Type, Value};
+
+use crate::formats::subject::{Hemisphere, Registered, Subject};
+use crate::numeric::flatmap::{self, FlatMap};
 
 /// Adds the kinds of this topic.
-pub fn install(_registry: &mut pipe_contract::Registry) {}
+pub fn install(registry: &mut Registry) {
+    registry.add(images::Images);
+    registry.add(targets::Targets);
+    registry.add(template::TemplateLabels);
+    registry.add(split::Random);
+    registry.add(twins::Twins);
+}
+
+/// The parameters that say how a map is drawn, the same for pictures and targets.
+#[derive(serde::Deserialize)]
+struct Drawing {
+    pixels: usize,
+    radius: f64,
+}
+
+impl Drawing {
+    /// Declares them.
+    fn declare(kind: Kind) -> Kind {
+        kind.param(
+            "pixels",
+            Type::Int(8, flatmap::PAINTED_PIXELS as i64),
+            Value::Int(128),
+            "rows of the picture, and columns per hemisphere; painted with 512 and then resized with antialiasing",
+        )
+        .param(
+            "radius",
+            Type::Float(1.0, 90.0),
+            Value::Float(80.0),
+            "how far the map reaches from the occipital pole, in degrees; the study has 80 for the Human Connectome Project, 90 elsewhere",
+        )
+    }
+
+    /// The map of a hemisphere.
+    fn map(&self, subject: &Subject, hemisphere: Hemisphere, mesh: &Registered) -> Result<FlatMap, Failure> {
+        flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, self.radius.to_radians())
+            .map_err(|failure| failure.at(place(subject, hemisphere)))
+    }
+}
+
+fn place(subject: &Subject, hemisphere: Hemisphere) -> String {
+    format!("person `{}`, {}", subject.sid(), hemisphere.name())
+}
+
+/// Checks that a map has one value for each vertex of a person's hemisphere.
+fn check_count(
+    what: &str,
+    found: usize,
+    subject: &Subject,
+    hemisphere: Hemisphere,
+    vertices: usize,
+) -> Result<(), Failure> {
+    if found == vertices {
+        return Ok(());
+    }
+    Err(Failure::input(format!("`{what}` has {found} values, but the hemisphere has {vertices} vertices"))
+        .at(place(subject, hemisphere))
+        .hint("the map was made for another mesh, or for another person"))
+}
+
+#[cfg(test)]
+mod testing;

@@ -33,7 +33,7 @@ impl Stage for Accuracy {
             .input("split", &["split"], "who is held out (`partition` is `val`)")
             .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals drawn")
             .param("points", Type::Bool, Value::Bool(true), "draw a dot per score, that is per person, rater and hemisphere")
-            .param("opacity", Type::Float(0.0, 1.0), Value::Float(0.05), "opacity of these dots")
+            .param("opacity", Type::Float(0.0, 1.0), Value::Float(0.05), "opacity of these dots where a column has the paper's 132 of them; fewer are darker")
             .param(
                 "comparisons",
                 Type::Int(0, 10_000),
@@ -144,6 +144,7 @@ fn draw(scores: &HeldOut, bars: &[Bar], opacity: f64, simulated: bool) -> Drawin
             for (hemisphere, offset, colour) in HEMISPHERES {
                 if opacity > 0.0 {
                     let values = scores.values(column, label, Some(hemisphere));
+                    let opacity = even_ink(opacity, values.len());
                     let centres = values.into_iter().map(|value| (x(at, offset), scale.at(value)));
                     drawing.dots(centres, 1.25, colour, opacity);
                 }
@@ -155,7 +156,7 @@ fn draw(scores: &HeldOut, bars: &[Bar], opacity: f64, simulated: bool) -> Drawin
         }
         let name = scores::label_name(&scores.parcellation, label);
         let lettering = Lettering::new(8.0).anchor(Anchor::Middle).turn(-90.0);
-        drawing.text((10.0, scale.at(0.5)), &format!("{name} (Dice)"), lettering);
+        drawing.text((15.0, scale.at(0.5)), &format!("{name} (Dice)"), lettering);
     }
     let bottom = HEAD + PANEL * real(labels.len()) - GAP;
     for (at, (_, tag)) in columns.iter().enumerate() {
@@ -170,6 +171,14 @@ fn draw(scores: &HeldOut, bars: &[Bar], opacity: f64, simulated: bool) -> Drawin
         }
     }
     drawing
+}
+
+/// Scores of a hemisphere in a column of the published figure: 33 people times 4 raters.
+const PUBLISHED_SCORES: f64 = 132.0;
+
+/// The opacity at which fewer scores than the paper's leave as much ink, at most half.
+fn even_ink(opacity: f64, scores: usize) -> f64 {
+    (opacity * (PUBLISHED_SCORES / real(scores.max(1))).max(1.0)).min(opacity.max(0.5))
 }
 
 /// Which columns belong to each dataset: its name, first and last column.
@@ -325,6 +334,12 @@ mod tests {
         assert!(with.contains("SIMULATED DATA") && !without.contains("SIMULATED DATA"));
         let dots = |svg: &str| svg.matches("r=\"1.25\"").count();
         assert_eq!((dots(&with), dots(&without)), (4 * 10 * 2 * 32, 0));
+    }
+
+    #[test]
+    fn fewer_scores_are_darker() {
+        assert_eq!([132, 200, 33, 4, 0].map(|count| even_ink(0.05, count)), [0.05, 0.05, 0.2, 0.5, 0.5]);
+        assert_eq!(even_ink(0.9, 4), 0.9);
     }
 
     #[test]

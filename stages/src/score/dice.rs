@@ -66,8 +66,7 @@ impl Stage for DiceScores {
         notes.extend(super::absences(task, "raters"));
         for hemisphere in HEMISPHERES {
             let mesh = subject.registered(hemisphere)?;
-            let sphere: Vec<_> = mesh.sphere.iter().map(|point| point.map(|value| value as _)).collect();
-            let map = flatmap::project(&sphere, &mesh.triangles, hemisphere, HCP_RADIUS)
+            let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, HCP_RADIUS)
                 .map_err(|failure| failure.at(format!("{sid}, {}", hemisphere.name())))?;
             let name = hemisphere.name();
             let mut labels = BTreeMap::new();

@@ -109,12 +109,13 @@ pub struct Drawing {
     title: String,
     body: String,
     texts: usize,
+    clips: usize,
 }
 
 impl Drawing {
     /// An empty white sheet of this size in points. The title is for machines (PDF and SVG metadata), it is not drawn.
     pub fn new(width: f64, height: f64, title: &str) -> Self {
-        Self { width, height, title: title.to_string(), body: String::new(), texts: 0 }
+        Self { width, height, title: title.to_string(), body: String::new(), texts: 0, clips: 0 }
     }
 
     /// Width in points.
@@ -211,6 +212,20 @@ impl Drawing {
         self.element(&format!(
             r#"<image x="{x}" y="{y}" width="{w}" height="{h}" preserveAspectRatio="none" image-rendering="{rendering}" xlink:href="data:image/png;base64,{data}"/>"#
         ));
+    }
+
+    /// Shows what is drawn next only inside a rectangle, until [`end_clip`](Self::end_clip).
+    pub fn begin_clip(&mut self, at: Point, width: f64, height: f64) {
+        self.clips += 1;
+        let (x, y, w, h, clip) = (number(at.0), number(at.1), number(width), number(height), self.clips);
+        self.element(&format!(
+            r##"<clipPath id="clip{clip}"><rect x="{x}" y="{y}" width="{w}" height="{h}"/></clipPath><g clip-path="url(#clip{clip})">"##
+        ));
+    }
+
+    /// Ends the innermost clip.
+    pub fn end_clip(&mut self) {
+        self.element("</g>");
     }
 
     /// The stamp of simulated data, with its upper right corner at `corner`. Returns the stamp's width in points.

@@ -1,0 +1,313 @@
+//! `figure/contours`: where two labellings of one person's cortex have their boundaries, on the flat map of each hemisphere.
+//!
+//! The map is coloured by measured polar angle (areas) or eccentricity (rings) where the pRF model explains 0.1 to 1 of the variance,
+//! and by curvature elsewhere. As in the paper, every mesh edge whose two vertices have different labels gets a dot at its
+//! middle: white for the first labelling, black for the second. A thin line joins the dots, because coarse meshes have few.
+
+use std::path::Path;
+
+use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use serde::Deserialize;
+
+use super::outline::{Boundary, boundary};
+use super::real;
+use crate::formats::drawing::axes::colour_bar;
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Raster, Stroke, colour, save};
+use crate::formats::mgh;
+use crate::formats::scores::label_names;
+use crate::formats::subject::{HEMISPHERES, Hemisphere, Subject};
+use crate::numeric::flatmap::{self, FlatMap};
+use crate::numeric::projection::HCP_RADIUS;
+
+/// The kind.
+pub(super) struct Contours;
+
+#[derive(Deserialize)]
+struct Parameters {
+    drawn_name: String,
+    model_name: String,
+    view: View,
+    dot: f64,
+}
+
+/// How much of the map is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum View {
+    /// The whole disc.
+    Map,
+    /// A square around the labels.
+    Labels,
+}
+
+impl Stage for Contours {
+    fn kind(&self) -> Kind {
+        let kind = Kind::new(
+            "figure/contours",
+            1,
+            "Boundaries of two labellings of one person on the flat maps of both hemispheres",
+        )
+        .input("drawn", &["labels"], "the first labelling, drawn white")
+        .input("model", &["labels"], "the second labelling, drawn black")
+        .input("subject", &["subject"], "the person's files")
+        .input("prf", &["prf"], "the person's pRF maps, for colours")
+        .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
+        .param("drawn_name", Type::Text, Value::Text("drawn by hand".into()), "what the key calls the first labelling")
+        .param("model_name", Type::Text, Value::Text("predicted".into()), "what the key calls the second labelling")
+        .param(
+            "view",
+            Type::Choice(&["labels", "map"]),
+            Value::Text("labels".into()),
+            "show the part with labels, or the whole map",
+        )
+        .param("dot", Type::Float(0.1, 5.0), Value::Float(0.5), "diameter of the dots in points");
+        Kind { axes: vec!["outputs"], stamped: true, ..kind }
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let parameters: Parameters = task.parameters()?;
+        let parcellation = task.coordinate("outputs")?;
+        label_names(parcellation)?;
+        let subject = Subject::open(task.one("subject")?)?;
+        let mut panels = Vec::new();
+        for hemisphere in HEMISPHERES {
+            let panel = Panel::read(task, &subject, hemisphere, parcellation)?;
+            let [first, second] = [&panel.drawn, &panel.model].map(|boundary| boundary.midpoints.len());
+            context.log(&format!("{}: boundaries cross {first} edges (white) and {second} (black)", hemisphere.name()));
+            panels.push(panel);
+        }
+        let figure = Figure { sid: subject.sid(), parcellation, parameters: &parameters, simulated: task.simulated };
+        save(&figure.draw(&panels), task.output("figure")?)?;
+        Ok(Ended::done())
+    }
+}
+
+/// One hemisphere, ready to be drawn.
+struct Panel {
+    hemisphere: Hemisphere,
+    map: FlatMap,
+    /// One per vertex of the hemisphere.
+    colours: Vec<Colour>,
+    drawn: Boundary,
+    model: Boundary,
+    /// Box around all map vertices that have a label: least and greatest x, least and greatest y.
+    labelled: Option<[[f64; 2]; 2]>,
+}
+
+impl Panel {
+    fn read(task: &Task, subject: &Subject, hemisphere: Hemisphere, parcellation: &str) -> Result<Self, Failure> {
+        let name = hemisphere.name();
+        let cortex = subject.cortex(hemisphere)?;
+        let mesh = &cortex.registered;
+        let vertices = mesh.sphere.len();
+        let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, HCP_RADIUS)
+            .map_err(|failure| failure.at(format!("{}, {name}", subject.sid())))?;
+        let labels = |port: &str| -> Result<Vec<i32>, Failure> {
+            let file = task.one(port)?.join(format!("{name}.{parcellation}.mgz"));
+            let labels = mgh::read_i32(&file)?;
+            check(labels.len(), vertices, &file)?;
+            Ok(map.pick(&labels))
+        };
+        let (first, second) = (labels("drawn")?, labels("model")?);
+        let prf = |quantity: &str| -> Result<Vec<f32>, Failure> {
+            let file = task.one("prf")?.join(format!("{name}.prf_{quantity}.mgz"));
+            let values = mgh::read_f32(&file)?;
+            check(values.len(), vertices, &file)?;
+            Ok(values)
+        };
+        let (x, y, explained) = (prf("x")?, prf("y")?, prf("cod")?);
+        let colours = (0..vertices)
+            .map(|v| vertex_colour(parcellation, [x[v], y[v], explained[v]].map(f64::from), cortex.curvature[v]))
+            .collect();
+        let labelled = around(&map, |vertex| first[vertex] > 0 || second[vertex] > 0);
+        let line = |labels: &[i32]| boundary(&map.coordinates, &map.faces, labels);
+        Ok(Self { hemisphere, colours, drawn: line(&first), model: line(&second), labelled, map })
+    }
+
+    /// The map's colours in a window of the plane (left, top) to (right, bottom), transparent outside the map.
+    fn pixels(&self, window: &Window) -> Raster {
+        // The whole map is rastered and the window cut out, so pixels are small enough for the smallest window.
+        let zoom = (self.map.bounds.x[1] - self.map.bounds.x[0]) / window.side;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let side = (560.0 * zoom).clamp(200.0, 2400.0) as usize;
+        let mut pixels = Raster::new(side, side);
+        for (at, address) in self.map.raster(side).painted {
+            let mut rgb = [0.0; 3];
+            for (corner, weight) in address.corners.iter().zip(address.weights) {
+                let colour = self.colours[*corner as usize];
+                let parts = [colour.red, colour.green, colour.blue];
+                rgb.iter_mut().zip(parts).for_each(|(sum, part)| *sum += weight * f64::from(part) / 255.0);
+            }
+            let at = at as usize;
+            pixels.set(at % side, at / side, Colour::fractions(rgb[0], rgb[1], rgb[2]));
+        }
+        pixels
+    }
+}
+
+fn check(found: usize, vertices: usize, file: &Path) -> Result<(), Failure> {
+    if found == vertices {
+        return Ok(());
+    }
+    Err(Failure::input(format!("values of {found} vertices, but the mesh has {vertices}"))
+        .at(file.display().to_string())
+        .hint("all inputs of this figure must belong to one person"))
+}
+
+/// Polar angle or eccentricity where the pRF model explains the data; two greys for sulci and gyri elsewhere.
+fn vertex_colour(parcellation: &str, [x, y, explained]: [f64; 3], curvature: f32) -> Colour {
+    if (0.1..=1.0).contains(&explained) && x.is_finite() && y.is_finite() {
+        return match parcellation {
+            "area" => colour::polar_angle(x.atan2(y).to_degrees()),
+            _ => colour::eccentricity(x.hypot(y)),
+        };
+    }
+    colour::grey(if curvature > 0.0 { 0.45 } else { 0.2 })
+}
+
+fn around(map: &FlatMap, chosen: impl Fn(usize) -> bool) -> Option<[[f64; 2]; 2]> {
+    let points = map.coordinates.iter().enumerate().filter(|(vertex, _)| chosen(*vertex)).map(|(_, point)| point);
+    points.fold(None, |bounds: Option<[[f64; 2]; 2]>, point| {
+        let bounds = bounds.unwrap_or([[point[0]; 2], [point[1]; 2]]);
+        let grow = |axis: usize| [bounds[axis][0].min(point[axis]), bounds[axis][1].max(point[axis])];
+        Some([grow(0), grow(1)])
+    })
+}
+
+/// The square of the plane that is shown.
+struct Window {
+    centre: [f64; 2],
+    side: f64,
+}
+
+impl Window {
+    /// One window per panel, all of one size, so that hemispheres compare.
+    fn of(panels: &[Panel], view: View) -> Vec<Self> {
+        let bounds: Vec<[[f64; 2]; 2]> = panels
+            .iter()
+            .map(|panel| {
+                let whole = [panel.map.bounds.x, panel.map.bounds.y];
+                if view == View::Labels { panel.labelled.unwrap_or(whole) } else { whole }
+            })
+            .collect();
+        let extent = |axis: &[f64; 2]| axis[1] - axis[0];
+        let longest = bounds.iter().flatten().map(extent).fold(0.0, f64::max);
+        let side = longest * if view == View::Labels { 1.2 } else { 1.02 };
+        let middle = |axis: [f64; 2]| f64::midpoint(axis[0], axis[1]);
+        bounds.into_iter().map(|bounds| Self { centre: bounds.map(middle), side }).collect()
+    }
+}
+
+/// Side of a panel in points.
+const PANEL: f64 = 166.0;
+const HEAD: f64 = 36.0;
+const LEGEND: f64 = 56.0;
+const MARGIN: f64 = 8.0;
+
+struct Figure<'a> {
+    sid: &'a str,
+    parcellation: &'a str,
+    parameters: &'a Parameters,
+    simulated: bool,
+}
+
+impl Figure<'_> {
+    fn draw(&self, panels: &[Panel]) -> Drawing {
+        let width = 2.0 * MARGIN + PANEL * 2.0 + 12.0;
+        let title = format!("Boundaries of {} of {}", self.parcellation, self.sid);
+        let mut drawing = Drawing::new(width, HEAD + PANEL + LEGEND, &title);
+        let what = if self.parcellation == "area" { "Visual areas" } else { "Eccentricity rings" };
+        drawing.text((MARGIN, 11.0), &format!("{what} of {}", self.sid), Lettering::new(9.0));
+        if self.simulated {
+            drawing.simulated_stamp((width - MARGIN, 5.0));
+        }
+        for (at, (panel, window)) in panels.iter().zip(Window::of(panels, self.parameters.view)).enumerate() {
+            let left = MARGIN + real(at) * (PANEL + 12.0);
+            self.panel(&mut drawing, (left, HEAD), panel, &window);
+        }
+        self.legend(&mut drawing, HEAD + PANEL + 8.0);
+        drawing
+    }
+
+    fn panel(&self, drawing: &mut Drawing, (left, top): (f64, f64), panel: &Panel, window: &Window) {
+        let name = if panel.hemisphere == Hemisphere::Left { "left hemisphere" } else { "right hemisphere" };
+        drawing.text((left + PANEL / 2.0, top - 7.0), name, Lettering::new(7.5).anchor(Anchor::Middle));
+        let scale = PANEL / window.side;
+        let place = |[x, y]: [f64; 2]| {
+            (left + PANEL / 2.0 + (x - window.centre[0]) * scale, top + PANEL / 2.0 - (y - window.centre[1]) * scale)
+        };
+        let pixels = panel.pixels(window);
+        // Pixel centres span the bounds, so the image reaches half a pixel further on every side.
+        let half = |axis: [f64; 2]| (axis[1] - axis[0]) / real(pixels.width() - 1) / 2.0;
+        let (x, y) = (panel.map.bounds.x, panel.map.bounds.y);
+        let (from, to) = (place([x[0] - half(x), y[1] + half(y)]), place([x[1] + half(x), y[0] - half(y)]));
+        drawing.begin_clip((left, top), PANEL, PANEL);
+        drawing.image(from, to.0 - from.0, to.1 - from.1, &pixels, true);
+        for (boundary, colour) in [(&panel.drawn, Colour::WHITE), (&panel.model, Colour::BLACK)] {
+            let segments: Vec<Vec<(f64, f64)>> =
+                boundary.segments.iter().map(|segment| segment.map(place).to_vec()).collect();
+            drawing.lines(&segments, Stroke::new(colour, self.parameters.dot));
+            drawing.dots(boundary.midpoints.iter().map(|point| place(*point)), self.parameters.dot, colour, 1.0);
+        }
+        drawing.end_clip();
+    }
+
+    /// Whose line is which, and what the colours mean.
+    fn legend(&self, drawing: &mut Drawing, top: f64) {
+        let mut y = top + 8.0;
+        for (colour, name) in
+            [(Colour::WHITE, &self.parameters.drawn_name), (Colour::BLACK, &self.parameters.model_name)]
+        {
+            drawing.rectangle((MARGIN, y - 5.0), 26.0, 10.0, 1.5, Colour::rgb(150, 160, 150));
+            drawing.line((MARGIN + 4.0, y), (MARGIN + 22.0, y), Stroke::new(colour, 1.1));
+            drawing.text((MARGIN + 31.0, y), name, Lettering::new(7.5));
+            y += 14.0;
+        }
+        let grey = colour::grey(0.3);
+        drawing.rectangle((MARGIN, y - 5.0), 26.0, 10.0, 1.5, grey);
+        drawing.text((MARGIN + 31.0, y), "variance explained below 0.1", Lettering::new(7.5));
+        match self.parcellation {
+            "area" => angle_key(drawing, (drawing.width() - MARGIN - 62.0, top + 21.0)),
+            _ => eccentricity_key(drawing, (drawing.width() - MARGIN - 132.0, top + 12.0)),
+        }
+    }
+}
+
+/// A disc of the visual field, coloured by polar angle.
+fn angle_key(drawing: &mut Drawing, centre: (f64, f64)) {
+    const PIXELS: usize = 160;
+    let radius = 19.0;
+    let mut pixels = Raster::new(PIXELS, PIXELS);
+    for row in 0..PIXELS {
+        for column in 0..PIXELS {
+            let from_middle = |pixel: usize| (real(pixel) + 0.5) / (real(PIXELS) / 2.0) - 1.0;
+            let (x, y) = (from_middle(column), -from_middle(row));
+            if x.hypot(y) <= 1.0 {
+                pixels.set(column, row, colour::polar_angle(x.atan2(y).to_degrees()));
+            }
+        }
+    }
+    drawing.image((centre.0 - radius, centre.1 - radius), 2.0 * radius, 2.0 * radius, &pixels, true);
+    drawing.ring(centre, radius, Stroke::new(Colour::INK, 0.5));
+    let small = Lettering::new(6.5);
+    drawing.text((centre.0 + radius + 4.0, centre.1 - 13.0), "upper", small);
+    drawing.text((centre.0 + radius + 4.0, centre.1), "horizontal", small);
+    drawing.text((centre.0 + radius + 4.0, centre.1 + 13.0), "lower", small);
+    let title = Lettering::new(7.5).anchor(Anchor::End);
+    drawing.text((centre.0 - radius - 5.0, centre.1 - 5.0), "polar angle", title);
+    drawing.text((centre.0 - radius - 5.0, centre.1 + 5.0), "in the visual field", title.colour(Colour::QUIET));
+}
+
+/// A bar of eccentricities with the edges of the rings.
+fn eccentricity_key(drawing: &mut Drawing, at: (f64, f64)) {
+    let width = 130.0;
+    drawing.text((at.0, at.1 - 7.0), "eccentricity (degrees of visual angle)", Lettering::new(7.5));
+    // The scale of the map is logarithmic: the bar shows shares of it, ticks say which eccentricity lies where.
+    let of_share = |share: f64| 0.5 * (share * (colour::ECCENTRICITY_END / 0.5).ln_1p()).exp_m1();
+    colour_bar(drawing, at, width, 9.0, |share| colour::eccentricity(of_share(share)));
+    for degrees in [0.0, 0.5, 1.0, 2.0, 4.0, 7.0, colour::ECCENTRICITY_END] {
+        let x = at.0 + width * colour::eccentricity_share(degrees);
+        drawing.line((x, at.1 + 9.0), (x, at.1 + 11.5), Stroke::new(Colour::INK, 0.5));
+        drawing.text((x, at.1 + 16.5), &degrees.to_string(), Lettering::new(6.5).anchor(Anchor::Middle));
+    }
+}

@@ -20,6 +20,13 @@ pub struct Surface {
     pub triangles: Vec<[u32; 3]>,
 }
 
+impl Surface {
+    /// The points in double precision, as geometry wants them.
+    pub fn points(&self) -> Vec<[f64; 3]> {
+        self.coordinates.iter().map(|point| point.map(f64::from)).collect()
+    }
+}
+
 const SURFACE_MAGIC: [u8; 3] = [0xff, 0xff, 0xfe];
 const MORPHOMETRY_MAGIC: [u8; 3] = [0xff, 0xff, 0xff];
 /// More vertices than any cortical mesh has, few enough that a damaged count is noticed.

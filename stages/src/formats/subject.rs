@@ -283,7 +283,7 @@ impl Subject {
         let surface = self.read(hemisphere, file, reader)?;
         self.check_count(hemisphere, file, surface.coordinates.len(), vertices)?;
         self.check_finite(hemisphere, file, surface.coordinates.as_flattened())?;
-        Ok(surface.coordinates.into_iter().map(|point| point.map(f64::from)).collect())
+        Ok(surface.points())
     }
 
     /// A measured map: single values may be missing (NaN), not all of them.

@@ -9,6 +9,7 @@ use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
 use crate::formats::hdf5;
 use crate::formats::mgh;
 use crate::formats::subject::{HEMISPHERES, Hemisphere};
+use crate::numeric::bands::area_and_ring;
 
 /// `labels/import`: one rater's labels of one person from a file of the project.
 pub struct LabelsImport;
@@ -75,7 +76,7 @@ pub fn from_hdf5(file: &Path, output: &Path) -> Result<Vec<String>, Failure> {
 /// A map is missing, damaged, or the two of a hemisphere differ in length (input's blame); the folder cannot be
 /// written.
 pub fn from_inferred<P: AsRef<Path>>(path: impl Fn(Hemisphere, &str) -> P, output: &Path) -> Result<(), Failure> {
-    let mut maps = Vec::new();
+    let mut maps: Vec<(Hemisphere, Vec<i32>, Vec<i32>)> = Vec::new();
     for hemisphere in HEMISPHERES {
         let (varea_file, eccen_file) = (path(hemisphere, "varea"), path(hemisphere, "eccen"));
         let varea = mgh::read_i32(varea_file.as_ref())?;
@@ -89,10 +90,12 @@ pub fn from_inferred<P: AsRef<Path>>(path: impl Fn(Hemisphere, &str) -> P, outpu
             ))
             .at(eccen_file.as_ref().display().to_string()));
         }
-        maps.push((hemisphere, from_retinotopy(&varea, &eccen)));
+        let labels = varea.iter().zip(&eccen).map(|(area, eccen)| area_and_ring(*area, f64::from(*eccen)));
+        let (area, ring) = labels.unzip();
+        maps.push((hemisphere, area, ring));
     }
     create(output)?;
-    for (hemisphere, (area, ring)) in maps {
+    for (hemisphere, area, ring) in maps {
         write(output, hemisphere, &area, Some(&ring))?;
     }
     Ok(())
@@ -120,23 +123,6 @@ fn band(sector: i32) -> Option<i32> {
         _ => 0,
     };
     (band > 0).then_some(band)
-}
-
-/// Area and ring of each vertex from continuous maps: V1 to V3 from 0 to below 7 degrees.
-fn from_retinotopy(varea: &[i32], eccen: &[f32]) -> (Vec<i32>, Vec<i32>) {
-    /// Outer edges of the rings, in degrees; a vertex on an edge belongs to the next ring.
-    const EDGES: [f32; 5] = [0.5, 1.0, 2.0, 4.0, 7.0];
-    varea
-        .iter()
-        .zip(eccen)
-        .map(|(varea, eccen)| {
-            let ring = EDGES.iter().position(|edge| eccen < edge).filter(|_| *eccen >= 0.0);
-            match ring {
-                Some(index) if (1..=3).contains(varea) => (*varea, index as i32 + 1),
-                _ => (0, 0),
-            }
-        })
-        .unzip()
 }
 
 fn checked(source: &hdf5::File, file: &Path, dataset: &str, most: i64) -> Result<Vec<i32>, Failure> {
@@ -189,15 +175,6 @@ mod tests {
         }
         // Foveal V2 and V3 have no sector; outside the areas there is no ring.
         assert_eq!(sectors_to_rings(&[2, 3, 0], &[0, 0, 0]), [1, 1, 0]);
-    }
-
-    #[test]
-    fn rings_of_continuous_maps_are_half_open() {
-        let varea = [1, 1, 2, 3, 3, 1, 4, 0, 1, 2];
-        let eccen = [0.0, 0.5, 1.0, 3.99, 6.99, 7.0, 2.0, 0.0, f32::NAN, -0.1];
-        let (area, ring) = from_retinotopy(&varea, &eccen);
-        assert_eq!(area, [1, 1, 2, 3, 3, 0, 0, 0, 0, 0]);
-        assert_eq!(ring, [1, 2, 3, 4, 5, 0, 0, 0, 0, 0]);
     }
 
     #[test]

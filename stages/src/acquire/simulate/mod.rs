@@ -1,4 +1,142 @@
-//! Kinds of `acquire/simulate`.
+//! Kinds that make simulated people, so that the whole analysis runs without anybody's data.
+//!
+//! People are warps of a real anatomy with a real retinotopic template on it; `person` says how they are drawn, `tree`
+//! how they are written. From their files on nothing knows that they are simulated: the ordinary kinds read them.
+
+mod atlas;
+mod field;
+mod fs_lr;
+mod person;
+mod random;
+mod raters;
+mod receptive_fields;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::path::Path;
+
+use pipe_contract::{Context, Ended, Failure, Kind, Registry, Stage, Task, Type, Value};
+
+use crate::formats::gifti;
+use crate::formats::subject::{FsLr, HEMISPHERES, Hemisphere};
+use atlas::Atlas;
+use person::{Amplitudes, Head, Side};
 
 /// Adds the kinds of this topic.
-pub fn install(_registry: &mut pipe_contract::Registry) {}
+pub fn install(registry: &mut Registry) {
+    registry.add(SimulatePerson);
+}
+
+/// `simulate/person`.
+struct SimulatePerson;
+
+impl Stage for SimulatePerson {
+    fn kind(&self) -> Kind {
+        let length = || Type::Float(0.0, 15.0);
+        let mut kind =
+            Kind::new("simulate/person", 1, "Makes a person on a real anatomy: files, raters' labels, pRF results")
+                .input(
+                    "anatomy",
+                    &["files"],
+                    "fsaverage5 as nilearn packages it: {sphere,white,pial,curv,sulc,thick,area}_{left,right}.gii.gz",
+                )
+                .input("template", &["files"], "{lh,rh}.benson14_{varea,angle,eccen}.v4_0.mgz on fsaverage")
+                .input("masks", &["files"], "{lh,rh}.atlasroi.32k_fs_LR.shape.gii: which fs_LR vertices are cortex")
+                .folder(
+                    "tree",
+                    "hcp-tree",
+                    "<sid>/T1w/... and <sid>/MNINonLinear/... as below HCP_1200/, and <sid>/tracts/",
+                )
+                .folder("labels", "labels-raw", "<rater>/<sid>.labels.hdf5 of the raters A1 to A4")
+                .file(
+                    "prf",
+                    "prf-raw",
+                    "MATLAB v7.3: subjectids, allresults [split, subject, quantity, grayordinate], 32k",
+                )
+                .param(
+                    "anatomy_warp",
+                    length(),
+                    Value::Float(7.5),
+                    "s.d. of the misalignment that anatomy and maps share, in units of the sphere of radius 100",
+                )
+                .param(
+                    "map_warp",
+                    length(),
+                    Value::Float(2.6),
+                    "s.d. of the shift of maps against anatomy, in sphere units",
+                )
+                .param("rater_jitter", length(), Value::Float(1.5), "s.d. of the raters' unsteadiness, in sphere units")
+                .param(
+                    "rater_habit",
+                    Type::Float(0.0, 10.0),
+                    Value::Float(1.0),
+                    "scale of the raters' habits; 0 is none",
+                )
+                .param(
+                    "channel_noise",
+                    Type::Float(0.0, 10.0),
+                    Value::Float(0.12),
+                    "noise of structural channels, as a share of their spread",
+                )
+                .param("prf_noise", Type::Float(0.0, 10.0), Value::Float(1.0), "scale of the noise of receptive fields")
+                .param(
+                    "correlation",
+                    Type::Float(5.0, 100.0),
+                    Value::Float(25.0),
+                    "correlation length of warps, in sphere units",
+                );
+        kind.axes = vec!["sid"];
+        kind.random = true;
+        kind
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let amplitudes: Amplitudes = task.parameters()?;
+        let sid = task.coordinate("sid")?;
+        let number = number_of(sid)?;
+        let (anatomy, template, masks) = (task.one("anatomy")?, task.one("template")?, task.one("masks")?);
+        let (tree, seed) = (task.output("tree")?, task.seed()?);
+        let head = Head::draw(seed);
+        let mut sides = Vec::new();
+        let mut results = Vec::new();
+        for hemisphere in HEMISPHERES {
+            if context.cancelled() {
+                return Err(Failure::stage("stopped before the person was made"));
+            }
+            let atlas = Atlas::read(anatomy, template, hemisphere)?;
+            let mask = cortex_mask(masks, hemisphere)?;
+            let side = Side::draw(seed, &head, &atlas, &amplitudes);
+            let fs_lr = fs_lr::sphere(&mask, atlas.medial_wall());
+            tree::write_hemisphere(tree, sid, &atlas, &side, &fs_lr)?;
+            let noise = amplitudes.prf_noise;
+            results.push(receptive_fields::measure(seed, &atlas, &side, &fs_lr.points(), &mask, noise));
+            sides.push(side);
+        }
+        let [left, right] = &sides[..] else { return Err(Failure::internal("a person has two hemispheres")) };
+        tree::write_labels(task.output("labels")?, sid, [left, right], &amplitudes)?;
+        tree::write_results(task.output("prf")?, number, [&results[0], &results[1]])?;
+        Ok(Ended::done())
+    }
+}
+
+/// The number under which results list a person: the digits of the id.
+fn number_of(sid: &str) -> Result<f64, Failure> {
+    let digits: String = sid.chars().filter(char::is_ascii_digit).collect();
+    // More digits than 15 would not survive as MATLAB's ordinary numbers.
+    digits.parse().ok().filter(|_| digits.len() <= 15).ok_or_else(|| {
+        Failure::input(format!("person `{sid}` needs a number in the id, because pRF results list people by number"))
+            .hint("use ids such as `s01`")
+    })
+}
+
+/// Which vertices of the fs_LR mesh of 32,492 vertices are cortex.
+fn cortex_mask(folder: &Path, hemisphere: Hemisphere) -> Result<Vec<bool>, Failure> {
+    let path = folder.join(format!("{}.atlasroi.32k_fs_LR.shape.gii", hemisphere.name()));
+    let values = gifti::read_scalars(&path)?;
+    if values.len() == FsLr::K32.vertices() {
+        return Ok(values.into_iter().map(|value| value > 0.5).collect());
+    }
+    Err(Failure::input(format!("the mask has {} vertices, expected {}", values.len(), FsLr::K32.vertices()))
+        .at(path.display().to_string()))
+}

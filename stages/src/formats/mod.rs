@@ -10,3 +10,5 @@ pub mod scores;
 pub mod subject;
 pub mod table;
 pub mod tensors;
+#[cfg(test)]
+pub(crate) mod testing;

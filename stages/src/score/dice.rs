@@ -228,8 +228,9 @@ fn real(count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::testing;
 
-    fn scores(comparison: Comparison) -> Vec<(String, f64)> {
+    fn values(comparison: Comparison) -> Vec<(String, f64)> {
         match comparison {
             Comparison::Scores(scores) => scores,
             Comparison::Skipped(labels) => panic!("skipped for {labels:?}"),
@@ -239,13 +240,13 @@ mod tests {
     #[test]
     fn dice_by_hand() {
         // Label 1: both 2, first 3, second 2 -> 4/5. Label 2: both 1, first 2, second 3 -> 2/5.
-        let found = scores(compare(&[1, 1, 1, 2, 2, 0, 0], &[1, 1, 2, 2, 0, 2, 0]));
+        let found = values(compare(&[1, 1, 1, 2, 2, 0, 0], &[1, 1, 2, 2, 0, 2, 0]));
         assert_eq!(found, [("1".into(), 0.8), ("2".into(), 0.4), ("mean".into(), (0.8 + 0.4) / 2.0)]);
     }
 
     #[test]
     fn a_label_that_the_second_lacks_scores_nought_and_counts() {
-        let found = scores(compare(&[1, 2, 3, 0], &[1, 2, 0, 0]));
+        let found = values(compare(&[1, 2, 3, 0], &[1, 2, 0, 0]));
         assert_eq!(found[2], ("3".into(), 0.0));
         assert_eq!(found[3], ("mean".into(), 2.0 / 3.0));
     }
@@ -270,6 +271,74 @@ mod tests {
         let names: BTreeMap<&str, ()> = ["anat", "A2", "prior", "A1"].into_iter().map(|name| (name, ())).collect();
         let found: Vec<_> = pairs(&names).map(|((a, ()), (b, ()))| format!("{a}-{b}")).collect();
         assert_eq!(found, ["A1-A2", "A1-anat", "A1-prior", "A2-anat", "A2-prior", "anat-prior"]);
+    }
+
+    /// A person of 642 vertices; labels are bands of latitude, the raters' shifted against each other.
+    fn scored(folder: &Path) -> (Task, Vec<String>) {
+        let bands = |shift: f64, most: i32| -> Vec<i32> {
+            let band = |z: f64| ((z + shift + 1.0) * 4.0) as i32 % (most + 1);
+            testing::points(3).iter().map(|point| band(point[2])).collect()
+        };
+        let artifact = |name: &str, values: Vec<i32>| testing::labels(&folder.join(name), &values);
+        let mut task = testing::task(&DiceScores, folder);
+        task.at = [("outputs", "area"), ("sid", "s01")].into_iter().collect();
+        task.simulated = true;
+        testing::give(&mut task, "subject", &testing::person(folder, "s01", 3));
+        testing::gather(&mut task, "models", &[("inputs", "anat")], Some(&artifact("anat", bands(0.1, 3))));
+        testing::gather(&mut task, "models", &[("inputs", "func")], Some(&artifact("func", bands(0.05, 2))));
+        testing::gather(&mut task, "raters", &[("rater", "A1")], Some(&artifact("A1", bands(0.0, 3))));
+        testing::gather(&mut task, "raters", &[("rater", "A2")], Some(&artifact("A2", bands(0.02, 3))));
+        testing::gather(&mut task, "raters", &[("rater", "A3")], None);
+        testing::give(&mut task, "prior", &artifact("prior", bands(0.15, 3)));
+        let notes = testing::run(&DiceScores, &task).unwrap();
+        (task, notes)
+    }
+
+    #[test]
+    fn a_person_is_scored_from_files_to_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let (task, notes) = scored(folder.path());
+        assert_eq!(notes[0], "2 of 3 `raters` (1 not-found)");
+        let rows = scores::read(task.output("table").unwrap()).unwrap();
+        let left: Vec<String> = rows
+            .iter()
+            .filter(|row| row.hemisphere == "lh" && row.label == MEAN)
+            .map(|row| format!("{}-{} [{}] {:.4}", row.method1, row.method2, row.tag, row.score))
+            .collect();
+        insta::assert_snapshot!(left.join("\n"), @r"
+        A1-A2 [rely] 0.9013
+        A1-anat [anat] 0.6594
+        A1-func [func] 0.3110
+        A1-prior [prior] 0.3300
+        A2-anat [anat] 0.7595
+        A2-func [func] 0.3432
+        A2-prior [prior] 0.4410
+        anat-func [] 0.3691
+        anat-prior [] 0.7013
+        ");
+        // `func` has no label 3: first in its pair it lacks a label and the pair is skipped, second it scores 0.
+        assert!(notes.contains(&"lh: skipped `func`-`prior`: `func` lacks label 3".to_string()), "{notes:?}");
+        assert!(rows.iter().any(|row| row.method2 == "func" && row.label == "3" && row.score == 0.0));
+        let csv = std::fs::read_to_string(task.output("table").unwrap().join(table::CSV)).unwrap();
+        let head = "dataset,sid,hemisphere,parcellation,method1,method2,tag,label,score,simulated";
+        assert_eq!(csv.lines().next(), Some(head));
+        assert!(csv.lines().nth(1).unwrap().starts_with("HCP,s01,lh,area,A1,A2,rely,1,"), "{csv}");
+        // A pair of two models has an empty tag, which is written as such.
+        assert!(csv.contains("anat,func,\"\",1,"), "{csv}");
+    }
+
+    #[test]
+    fn two_methods_of_one_name_and_a_missing_axis_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut task, _) = scored(folder.path());
+        let drawn = folder.path().join("A1");
+        testing::gather(&mut task, "raters", &[("rater", "anat")], Some(&drawn));
+        let failure = testing::run(&DiceScores, &task).unwrap_err();
+        assert_eq!(failure.message, "two methods are called `anat`, expected one");
+        let (mut task, _) = scored(folder.path());
+        testing::gather(&mut task, "raters", &[("sid", "s01")], Some(&drawn));
+        let failure = testing::run(&DiceScores, &task).unwrap_err();
+        assert!(failure.message.contains("expected one on `rater`"), "{failure}");
     }
 
     #[test]

@@ -345,6 +345,7 @@ fn below(limit: usize, random: &mut impl Rng) -> usize {
 mod tests {
     use super::*;
     use crate::formats::scores::Score;
+    use crate::formats::testing;
 
     fn subsets(entries: &[(&str, &[&str])]) -> BTreeMap<String, BTreeMap<String, serde_json::Value>> {
         let fields = |sources: &[&str]| BTreeMap::from([("has".to_string(), serde_json::json!(sources))]);
@@ -503,5 +504,51 @@ mod tests {
                 "total t2+diffusion+function",
             ]
         );
+    }
+
+    /// Four people, two sources; the kind from tables to files.
+    #[test]
+    fn runs_from_tables_to_table_and_figure() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = testing::task(&VariancePartition, folder.path());
+        task.simulated = true;
+        let has = |names: &[&str]| {
+            let list = Value::List(names.iter().map(|name| Value::Text((*name).into())).collect());
+            Value::Map([("has".to_string(), list)].into())
+        };
+        let models = [("anat", &[][..]), ("t1t2", &["t2"]), ("func", &["function"]), ("nodw", &["t2", "function"])];
+        let subsets = models.iter().map(|(tag, names)| ((*tag).to_string(), has(names))).collect();
+        testing::set(&mut task, "subsets", Value::Map(subsets));
+        let mut split = BTreeMap::new();
+        for (at, sid) in ["s01", "s02", "s03", "s04"].into_iter().enumerate() {
+            let base = 0.5 + [0.0, 0.01, 0.03, 0.02][at];
+            let gains = [0.0, 0.02, 0.1 + base / 100.0, 0.11];
+            let rows: Vec<Score> = models
+                .iter()
+                .zip(gains)
+                .flat_map(|((tag, _), gain)| ["lh", "rh"].map(|hemisphere| score(sid, hemisphere, tag, base + gain)))
+                .collect();
+            let table = folder.path().join(sid);
+            table::write(&table, &mut crate::formats::scores::table(&rows, true).unwrap()).unwrap();
+            testing::gather(&mut task, "scores", &[("sid", sid)], Some(&table));
+            split.insert(sid.to_string(), if at == 0 { table::Partition::Trn } else { table::Partition::Val });
+        }
+        table::write_split(&folder.path().join("split"), &split).unwrap();
+        testing::give(&mut task, "split", &folder.path().join("split"));
+        testing::run(&VariancePartition, &task).unwrap();
+        let frame = table::read(task.output("table").unwrap()).unwrap();
+        assert_eq!(table::texts(&frame, "part").unwrap(), ["base", "unique", "unique", "shared", "total"]);
+        assert_eq!(table::texts(&frame, "sources").unwrap(), ["", "t2", "function", "t2+function", "t2+function"]);
+        let estimates = table::numbers(&frame, "estimate").unwrap();
+        // Of three held-out people: base 0.52, and by hand unique t2 = f(all) - f(function).
+        let expected = [0.52, 0.11 - 0.1052, 0.11 - 0.02, 0.02 - (0.11 - 0.1052), 0.11];
+        for (found, expected) in estimates.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{estimates:?}");
+        }
+        let figure = task.output("figure").unwrap();
+        for name in ["figure.svg", "figure.pdf", "figure.png", "table.csv"] {
+            assert!(figure.join(name).is_file(), "{name} is missing");
+        }
+        assert!(std::fs::read_to_string(figure.join("figure.svg")).unwrap().contains("SIMULATED DATA"));
     }
 }

@@ -448,3 +448,167 @@ fn discard(partial: &Path) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use pipe_contract::Silent;
+
+    use super::super::loopback::{Answer, Request, Server};
+    use super::*;
+
+    fn body() -> Vec<u8> {
+        (0..200_000_u32).flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    fn get(server: &Server, partial: &Path) -> Result<(), Trouble> {
+        get_with(server, partial, Guard::IfRange, &|_, _| Ok(()))
+    }
+
+    fn get_with(
+        server: &Server,
+        partial: &Path,
+        guard: Guard,
+        verify: &(dyn Fn(&Path, &HeaderMap) -> Result<(), String> + Sync),
+    ) -> Result<(), Trouble> {
+        let url = format!("{}/file?X-Amz-Signature=abc", server.address());
+        let ask = || Ask { url: url.clone(), headers: Vec::new() };
+        let on_bytes = |_, _| {};
+        let partial = partial.to_owned();
+        let download = Download { name: "file", partial, ask: &ask, guard, verify, on_bytes: &on_bytes };
+        fetch(&agent().unwrap(), &download, &Silent)
+    }
+
+    fn message(result: Result<(), Trouble>) -> String {
+        match result.unwrap_err() {
+            Trouble::Passing(message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_resumed_from_there() {
+        let server = Server::start(|request: &Request, _: &str| match request.from() {
+            None => Answer::ok(body()).with("etag", "\"v1\"").cut_after(300_000),
+            Some(from) => {
+                assert_eq!(request.header("if-range"), Some("\"v1\""));
+                let cut = if request.number == 2 { 100_000 } else { body().len() - from };
+                Answer::rest(&body(), from).with("etag", "\"v1\"").cut_after(cut)
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let partial = folder.path().join("f");
+        get(&server, &partial).unwrap();
+        assert_eq!(std::fs::read(&partial).unwrap(), body());
+        assert_eq!(server.requests(), 3);
+        assert!(!state_path(&partial).exists());
+    }
+
+    #[test]
+    fn a_later_run_goes_on_where_the_first_was_stopped() {
+        let server = Server::start(|request: &Request, _: &str| match request.from() {
+            None => Answer::ok(body()).with("etag", "\"v1\"").cut_after(5_000),
+            Some(_) if request.number <= 6 => Answer::status(503),
+            Some(from) => Answer::rest(&body(), from),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let partial = folder.path().join("f");
+        assert!(message(get(&server, &partial)).contains("answered 503; 5 attempts in a row got no further"));
+        assert_eq!(length_of(&partial), 5_000);
+        get(&server, &partial).unwrap();
+        assert_eq!(std::fs::read(&partial).unwrap(), body());
+    }
+
+    #[test]
+    fn an_object_that_changed_meanwhile_is_fetched_anew() {
+        for guard in [Guard::IfRange, Guard::IfMatch] {
+            let server = Server::start(move |request: &Request, _: &str| match (request.number, guard) {
+                (1, _) => Answer::ok(vec![1; 90_000]).with("etag", "\"old\"").cut_after(70_000),
+                (2, Guard::IfMatch) => Answer::status(412),
+                _ => Answer::ok(body()).with("etag", "\"new\""),
+            });
+            let folder = tempfile::tempdir().unwrap();
+            let partial = folder.path().join("f");
+            get_with(&server, &partial, guard, &|_, _| Ok(())).unwrap();
+            assert_eq!(std::fs::read(&partial).unwrap(), body());
+        }
+    }
+
+    #[test]
+    fn without_a_validator_nothing_is_resumed() {
+        let server = Server::start(|request: &Request, _: &str| {
+            assert_eq!(request.from(), None);
+            Answer::ok(body()).cut_after(if request.number == 1 { 70_000 } else { body().len() })
+        });
+        let folder = tempfile::tempdir().unwrap();
+        get(&server, &folder.path().join("f")).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), body());
+    }
+
+    #[test]
+    fn a_server_that_always_cuts_is_named_with_the_bytes() {
+        let server = Server::start(|_: &Request, _: &str| Answer::ok(vec![0; 1000]).cut_after(10));
+        let folder = tempfile::tempdir().unwrap();
+        let said = message(get(&server, &folder.path().join("f")));
+        assert!(said.starts_with("`file` is truncated: it broke off after 10 of 1000 bytes"), "{said}");
+    }
+
+    #[test]
+    fn a_range_that_was_not_asked_for_is_not_appended() {
+        let server = Server::start(|request: &Request, _: &str| match request.number {
+            1 => Answer::ok(body()).with("etag", "\"v\"").cut_after(100_000),
+            2 => Answer::rest(&body(), 7).with("etag", "\"v\""),
+            _ => Answer::ok(body()).with("etag", "\"v\""),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        get(&server, &folder.path().join("f")).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), body());
+    }
+
+    #[test]
+    fn what_arrives_wrong_is_fetched_again_and_then_given_up() {
+        let server = Server::start(|_: &Request, _: &str| Answer::ok("wrong"));
+        let folder = tempfile::tempdir().unwrap();
+        let partial = folder.path().join("f");
+        let verify = |_: &Path, _: &HeaderMap| Err("`file` arrived with another MD5".to_owned());
+        let said = message(get_with(&server, &partial, Guard::IfMatch, &verify));
+        assert!(said.contains("another MD5; 5 attempts"), "{said}");
+        assert!(!partial.exists());
+    }
+
+    #[test]
+    fn refusals_are_final_and_redirects_are_followed() {
+        let server = Server::start(|request: &Request, address: &str| match request.target.as_str() {
+            "/moved" => Answer::ok("here"),
+            _ if request.number == 1 => Answer::status(302).with("location", &format!("{address}/moved")),
+            _ => Answer::status(404),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        get(&server, &folder.path().join("f")).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), b"here");
+        match get(&server, &folder.path().join("g")).unwrap_err() {
+            Trouble::Refused(refusal) => assert_eq!(refusal.status, 404),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(server.requests(), 3);
+    }
+
+    #[test]
+    fn nobody_there_is_passing_and_shows_no_signature() {
+        let server = Server::start(|_: &Request, _: &str| Answer::ok(""));
+        let url = format!("{}/x?X-Amz-Signature=topsecret", server.address());
+        drop(server);
+        let ask = || Ask { url: url.clone(), headers: Vec::new() };
+        let said = match text(&agent().unwrap(), "x", &ask, &Silent).unwrap_err() {
+            Trouble::Passing(message) => message,
+            other => panic!("{other:?}"),
+        };
+        assert!(said.contains("could not reach the server of `x`") && !said.contains("topsecret"), "{said}");
+    }
+
+    #[test]
+    fn query_strings_are_hidden() {
+        assert_eq!(redact("GET http://h/k?X-Amz-Signature=ab&c=d: refused"), "GET http://h/k? refused");
+        assert_eq!(redact("`http://h/k?a=b` said no. Why?"), "`http://h/k?` said no. Why?");
+        assert_eq!(redact("nothing"), "nothing");
+    }
+}

@@ -1,6 +1,39 @@
-//! `run:` stages.
-use super::*;
-use std::path::Path;
+//! `run:` stages: what a body finds when it starts, and what must be there when it ends.
+//!
+//! ```text
+//! WORK/files/   the working folder: declared inputs under their names, nothing else of the project
+//! WORK/out/     OUT_*: the folder of outputs; a declared folder exists already
+//! WORK/lists/   IN_*_LIST and IN_*_ABSENT of gathers
+//! WORK/home/    HOME, empty
+//! WORK/tmp/     TMPDIR, empty
+//! ```
+//! - A file or folder of the project stands at its path relative to the pipeline file, so `python scripts/fit.py` works
+//!   in the body as it does in the project, once `scripts/fit.py` is declared. Whatever else stands under the name of
+//!   its port, with the extension it was made with.
+//! - `IN_*` and `OUT_*` are relative to the working folder: a body that prints them (`wc -l "$IN_X"`) gives the same bytes
+//!   in every run. The value of a folder ends in `/`, so that `find "$IN_X"` looks into it and not at the link.
+//! - A gather is a folder with one entry a cell, named by its coordinates (`rater=A1,sid=s01.csv`). `IN_NAME_LIST`
+//!   names a text with a line `COORDINATES<TAB>PATH` for each present cell, `IN_NAME_ABSENT` one with
+//!   `COORDINATES<TAB>CAUSE` for each absent one, both sorted by coordinates.
+//! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON.
+//! - `EACH_AXIS` is the coordinate, `SEED` the seed, `THREADS` how many threads it was granted (it is not in the key:
+//!   a body whose bytes depend on it breaks the promise of every stage).
+//! - Names are upper-cased and what is neither letter nor digit becomes `_`.
+//!
+//! Inputs are symbolic links: nothing is copied, and the rule that a stage writes only below its own folder
+//! ([`super::landlock`]) keeps what they point to as it is.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path, PathBuf};
+
+use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
+
+use super::CommandTask;
+use crate::ids::InstanceId;
+use crate::plan::{Action, Link, Plan, Source};
 
 /// Where an input appears in the working folder of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,7 +42,7 @@ pub enum Placed {
     One {
         /// Path below the working folder.
         name: PathBuf,
-        /// Where its content is.
+        /// Where its content is, absolute.
         content: PathBuf,
     },
     /// A gather: a folder with an entry for each present cell.
@@ -28,16 +61,392 @@ pub struct PlacedCell {
     pub at: Coordinates,
     /// The entry's name in the gather's folder.
     pub name: String,
-    /// Where its content is, or why there is none.
+    /// Where its content is (absolute), or why there is none.
     pub artifact: Presence,
 }
 
 /// Names the inputs of a `run:` instance; `find` gives the content of a link. A single input that is absent is left out.
-pub fn layout_inputs(plan: &Plan, id: InstanceId, find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
-    unimplemented!()
+pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
+    let mut placed = BTreeMap::new();
+    for (port, source) in &plan.instance(id).inputs {
+        let input = match source {
+            Source::One(link) => match find(link) {
+                Presence::Present(content) => Placed::One { name: name_of(plan, port, link), content },
+                Presence::Absent(_) => continue,
+            },
+            Source::Many(cells) => {
+                let cell = |(at, link): &(Coordinates, Link)| PlacedCell {
+                    at: at.clone(),
+                    name: with_extension(&entry_name(at), extension_of(plan, link)),
+                    artifact: find(link),
+                };
+                Placed::Many { name: PathBuf::from(port), cells: cells.iter().map(cell).collect() }
+            }
+        };
+        placed.insert(port.clone(), input);
+    }
+    placed
 }
 
 /// Where a command writes an output declared as `declared` (`out:`), given its [`CommandTask::work`].
 pub fn output_path(work: &Path, declared: &str) -> PathBuf {
-    unimplemented!()
+    work.join("out").join(declared.trim_end_matches('/'))
+}
+
+/// The name of a single input in the working folder.
+fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
+    if let Link::File(path) = link
+        && let Ok(inside) = path.strip_prefix(&plan.folder)
+        && inside.components().next().is_some()
+        && inside.components().all(|part| matches!(part, Component::Normal(_)))
+    {
+        return inside.to_path_buf();
+    }
+    PathBuf::from(with_extension(port, extension_of(plan, link)))
+}
+
+/// The extension of what is behind a link, as far as somebody wrote one: programs choose their reader by it.
+fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
+    let name = match link {
+        Link::File(path) => path.file_name()?.to_str()?,
+        Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
+        Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).action {
+            Action::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
+            Action::Kind(_) => return None,
+        },
+    };
+    let (stem, last) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
+    // `x.nii.gz` is a `.nii.gz`: what a compressor adds says nothing about the content.
+    match stem.rsplit_once('.') {
+        Some((stem, _)) if ["gz", "bz2", "xz", "zst"].contains(&last) && !stem.is_empty() => {
+            Some(&name[stem.len() + 1..])
+        }
+        _ => Some(last),
+    }
+}
+
+fn with_extension(stem: &str, extension: Option<&str>) -> String {
+    match extension {
+        Some(extension) if !extension.is_empty() => format!("{stem}.{extension}"),
+        _ => stem.to_owned(),
+    }
+}
+
+/// `rater=A1,sid=s01`; what cannot be in a file name is written `%2F`.
+fn entry_name(at: &Coordinates) -> String {
+    if at.is_empty() {
+        return "only".to_owned();
+    }
+    let safe = |text: &str| text.replace('%', "%25").replace('/', "%2F").replace(',', "%2C");
+    at.iter().map(|(axis, at)| format!("{axis}={}", safe(at))).collect::<Vec<_>>().join(",")
+}
+
+/// A variable of the environment.
+pub(super) type Variable = (String, OsString);
+
+/// The folders of one command.
+pub(super) struct Layout {
+    pub files: PathBuf,
+    pub work: PathBuf,
+    out: PathBuf,
+    lists: PathBuf,
+    home: PathBuf,
+    tmp: PathBuf,
+}
+
+impl Layout {
+    pub fn of(work: &Path) -> Self {
+        let below = |name| work.join(name);
+        Self {
+            files: below("files"),
+            out: below("out"),
+            lists: below("lists"),
+            home: below("home"),
+            tmp: below("tmp"),
+            work: work.to_path_buf(),
+        }
+    }
+}
+
+/// Lays out the folders of a command and says what its environment is.
+///
+/// # Errors
+/// Two inputs want one place, two names become one variable, or the disk is in the way.
+pub(super) fn prepare(task: &CommandTask) -> Result<(Layout, Vec<Variable>), Failure> {
+    let layout = Layout::of(&task.work);
+    for folder in [&layout.files, &layout.out, &layout.home, &layout.tmp] {
+        make_folder(folder)?;
+    }
+    for declared in task.command.out.values() {
+        prepare_output(&task.work, declared)?;
+    }
+    let mut variables = Variables::default();
+    variables.system(task, &layout);
+    for (name, value) in &task.command.env {
+        variables.add(format!("variable `{name}` of `env:`"), name.clone(), value.into())?;
+    }
+    for (port, placed) in &task.inputs {
+        let value = place(&layout, port, placed, &task.inputs, &mut variables)?;
+        variables.add(format!("input `{port}`"), format!("IN_{}", shouted(port)), value)?;
+    }
+    for (port, declared) in &task.command.out {
+        let value = format!("../out/{declared}").into();
+        variables.add(format!("output `{port}`"), format!("OUT_{}", shouted(port)), value)?;
+    }
+    for (name, value) in &task.params {
+        let text = parameter_text(value)?.into();
+        variables.add(format!("parameter `{name}`"), format!("PARAM_{}", shouted(name)), text)?;
+    }
+    for (axis, at) in task.at.iter() {
+        variables.add(format!("axis `{axis}`"), format!("EACH_{}", shouted(axis)), at.into())?;
+    }
+    if let Some(seed) = task.seed {
+        variables.add("the seed".to_owned(), "SEED".to_owned(), seed.to_string().into())?;
+    }
+    Ok((layout, variables.list))
+}
+
+/// The environment as it grows; a name that comes twice is somebody's mistake.
+#[derive(Default)]
+struct Variables {
+    list: Vec<Variable>,
+    owners: BTreeMap<String, String>,
+}
+
+impl Variables {
+    /// What every command gets. `env:` may replace any of these.
+    fn system(&mut self, task: &CommandTask, layout: &Layout) {
+        let threads = task.threads.max(1).to_string();
+        self.list = [
+            ("PATH", task.path.clone()),
+            ("HOME", layout.home.clone().into()),
+            ("TMPDIR", layout.tmp.clone().into()),
+            ("LANG", "C.UTF-8".into()),
+            ("LC_ALL", "C.UTF-8".into()),
+            ("TZ", "UTC".into()),
+            ("THREADS", threads.into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+    }
+
+    fn add(&mut self, owner: String, name: String, value: OsString) -> Result<(), Failure> {
+        if let Some(before) = self.owners.get(&name) {
+            return Err(Failure::input(format!("{before} and {owner} both become the variable `{name}`"))
+                .hint("rename one of them"));
+        }
+        self.list.retain(|(known, _)| *known != name);
+        self.list.push((name.clone(), value));
+        self.owners.insert(name, owner);
+        Ok(())
+    }
+}
+
+/// `prf-raw` as part of a variable: `PRF_RAW`.
+pub(super) fn shouted(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+fn parameter_text(value: &Value) -> Result<String, Failure> {
+    let is_plain = |value: &Value| !matches!(value, Value::List(_) | Value::Map(_));
+    Ok(match value {
+        Value::Null => String::new(),
+        Value::List(items) if items.iter().all(is_plain) => {
+            items.iter().map(parameter_text).collect::<Result<Vec<_>, _>>()?.join("\n")
+        }
+        Value::List(_) | Value::Map(_) => serde_json::to_string(value)
+            .map_err(|error| Failure::internal(format!("a parameter has no JSON form: {error}")))?,
+        plain => plain.to_string(),
+    })
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| Failure::io("make the folder", path, &error))
+}
+
+/// Makes the folder an output goes to, or the output itself if it is one.
+fn prepare_output(work: &Path, declared: &str) -> Result<(), Failure> {
+    let path = output_path(work, declared);
+    let inside = Path::new(declared).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if declared.trim_end_matches('/').is_empty() || !inside {
+        return Err(Failure::input(format!("output `{declared}` is not a path below the stage's output folder")));
+    }
+    match path.parent() {
+        _ if declared.ends_with('/') => make_folder(&path),
+        Some(parent) => make_folder(parent),
+        None => Ok(()),
+    }
+}
+
+/// Puts an input in its place and returns the value of its variable.
+fn place(
+    layout: &Layout,
+    port: &str,
+    placed: &Placed,
+    all: &BTreeMap<String, Placed>,
+    variables: &mut Variables,
+) -> Result<OsString, Failure> {
+    match placed {
+        Placed::One { name, content } => {
+            if !stands_in_another(port, name, content, all)? {
+                link(content, &layout.files.join(name))?;
+            }
+            Ok(value_of(name, content))
+        }
+        Placed::Many { name, cells } => {
+            let folder = layout.files.join(name);
+            if let Some(other) = place_taken(port, name, all) {
+                return Err(conflict(port, &other, name));
+            }
+            make_folder(&folder)?;
+            make_folder(&layout.lists)?;
+            let (mut present, mut absent) = (String::new(), String::new());
+            for cell in cells {
+                let at = one_line(&cell.at)?;
+                match &cell.artifact {
+                    Presence::Present(content) => {
+                        link(content, &folder.join(&cell.name))?;
+                        let path = value_of(&name.join(&cell.name), content);
+                        present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
+                    }
+                    Presence::Absent(cause) => absent.push_str(&format!("{at}\t{cause}\n")),
+                }
+            }
+            for (suffix, text) in [("LIST", present), ("ABSENT", absent)] {
+                let file = format!("{port}.{}", suffix.to_lowercase());
+                let path = layout.lists.join(&file);
+                fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
+                let name = format!("IN_{}_{suffix}", shouted(port));
+                variables.add(format!("the list of input `{port}`"), name, format!("../lists/{file}").into())?;
+            }
+            let mut value = name.clone().into_os_string();
+            value.push("/");
+            Ok(value)
+        }
+    }
+}
+
+fn one_line(at: &Coordinates) -> Result<String, Failure> {
+    let text = at.to_string();
+    if text.contains(['\t', '\n']) {
+        return Err(Failure::input(format!("coordinates `{}` hold a tab or a line break", text.escape_debug()))
+            .hint("a list of a gather has one line a cell; use other axis values"));
+    }
+    Ok(text)
+}
+
+fn value_of(name: &Path, content: &Path) -> OsString {
+    let mut value = name.as_os_str().to_owned();
+    if content.is_dir() {
+        value.push("/");
+    }
+    value
+}
+
+fn link(content: &Path, name: &Path) -> Result<(), Failure> {
+    if let Some(parent) = name.parent() {
+        make_folder(parent)?;
+    }
+    symlink(content, name).map_err(|error| Failure::io("link an input to", name, &error))
+}
+
+/// Whether an input is reached through another that is placed already: the same file under a second port, or a file of
+/// a folder that is declared too. Anything else that wants the same place is refused.
+fn stands_in_another(port: &str, name: &Path, content: &Path, all: &BTreeMap<String, Placed>) -> Result<bool, Failure> {
+    for (other, placed) in all.iter().filter(|(other, _)| *other != port) {
+        let (Placed::One { name: place, .. } | Placed::Many { name: place, .. }) = placed;
+        let Ok(rest) = name.strip_prefix(place) else { continue };
+        let same = rest.as_os_str().is_empty();
+        match placed {
+            // Of two ports with the same file, the first places it.
+            Placed::One { content: outer, .. } if same && outer == content => {
+                if other.as_str() < port {
+                    return Ok(true);
+                }
+            }
+            Placed::One { content: outer, .. } if !same && outer.join(rest).exists() => return Ok(true),
+            _ => return Err(conflict(port, other, name)),
+        }
+    }
+    Ok(false)
+}
+
+fn place_taken(port: &str, name: &Path, all: &BTreeMap<String, Placed>) -> Option<String> {
+    all.iter()
+        .filter(|(other, _)| *other != port)
+        .find(|(_, Placed::One { name: place, .. } | Placed::Many { name: place, .. })| name == place)
+        .map(|(other, _)| other.clone())
+}
+
+fn conflict(port: &str, other: &str, name: &Path) -> Failure {
+    Failure::input(format!("inputs `{port}` and `{other}` both want to be `{}` in the working folder", name.display()))
+        .hint("rename one of the two ports")
+}
+
+/// After a body that ended well: every declared output is there, of its form, and not empty. Files beside them are
+/// told as notes, because they are not kept.
+///
+/// # Errors
+/// An output is missing, empty or of the wrong form.
+pub(super) fn collect(task: &CommandTask) -> Result<Ended, Failure> {
+    for (port, declared) in &task.command.out {
+        check_output(task, port, declared)?;
+    }
+    Ok(Ended::Done { ran_on: None, notes: undeclared_outputs(task) })
+}
+
+fn check_output(task: &CommandTask, port: &str, declared: &str) -> Result<(), Failure> {
+    let path = output_path(&task.work, declared);
+    let wrong = |found: &str| Failure::stage(format!("output `{port}` was declared as `{declared}` and {found}"));
+    let Ok(found) = fs::symlink_metadata(&path) else {
+        return Err(missing(task, port, declared, wrong("is not there")));
+    };
+    match (declared.ends_with('/'), found.is_dir()) {
+        _ if found.is_symlink() => {
+            Err(wrong("is a symbolic link").hint(format!("copy the content to `$OUT_{}`", shouted(port))))
+        }
+        (true, false) => Err(wrong("is a file").hint("without the `/` at its end it is declared as a file")),
+        (false, true) => Err(wrong("is a folder").hint("with a `/` at its end it is declared as a folder")),
+        (true, true) if !holds_a_file(&path) => Err(wrong("holds no file")),
+        (false, false) if !found.is_file() => Err(wrong("is neither a file nor a folder")),
+        (false, false) if found.len() == 0 => Err(wrong("is empty")),
+        _ => Ok(()),
+    }
+}
+
+/// The usual mistake is a body that writes to the name instead of the variable.
+fn missing(task: &CommandTask, port: &str, declared: &str, failure: Failure) -> Failure {
+    let variable = format!("$OUT_{}", shouted(port));
+    let astray = Layout::of(&task.work).files.join(declared.trim_end_matches('/'));
+    if astray.exists() {
+        failure.hint(format!(
+            "the body wrote `{declared}` in its working folder, which is not kept; write to `{variable}`"
+        ))
+    } else {
+        failure.hint(format!("the body must write to `{variable}`"))
+    }
+}
+
+fn holds_a_file(folder: &Path) -> bool {
+    walkdir::WalkDir::new(folder).into_iter().flatten().any(|entry| entry.file_type().is_file())
+}
+
+fn undeclared_outputs(task: &CommandTask) -> Vec<String> {
+    let out = Layout::of(&task.work).out;
+    let declared: Vec<PathBuf> = task.command.out.values().map(|declared| output_path(&task.work, declared)).collect();
+    let mut extra: Vec<String> = walkdir::WalkDir::new(&out)
+        .into_iter()
+        .filter_entry(|entry| !declared.iter().any(|path| path == entry.path()))
+        .flatten()
+        .filter(|entry| !entry.file_type().is_dir())
+        .filter_map(|entry| Some(entry.path().strip_prefix(&out).ok()?.display().to_string()))
+        .collect();
+    extra.sort();
+    match extra.as_slice() {
+        [] => Vec::new(),
+        [one] => vec![format!("`{one}` was written beside the declared outputs and is not kept")],
+        [first, rest @ ..] => {
+            vec![format!("`{first}` and {} more were written beside the declared outputs and are not kept", rest.len())]
+        }
+    }
 }

@@ -1,14 +1,37 @@
-//! Facts about the tools of `run:` stages that enter their keys.
-use super::*;
-use std::ffi::OsStr;
-use std::path::Path;
+//! Facts about the tools of `run:` stages that enter their keys, and the `PATH` that goes with them.
+//!
+//! | declared | fact |
+//! |---|---|
+//! | `tools: { x: x --version }` | the first line of what that prints |
+//! | `tools: { python: { venv: .venv } }` | a digest of the distributions installed there |
+//! | nothing | the digest of the executable that the body's first word names |
+//!
+//! A null run starts no process and reads no large file: a fact is remembered under the identity of the file it was found
+//! in (device, inode, size, times), so it is looked for again only when that file is another one. Paths stay out of
+//! facts, so that the same tool elsewhere is the same tool.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use pipe_contract::Failure;
+
+use super::worker::SYSTEM_PATH;
+use crate::plan::{Command, Tool};
 
 /// What is true of the tools of a `run:` stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Enter the key, such as `tool:python` to a digest of the installed distributions.
     pub key: BTreeMap<String, String>,
-    /// The `PATH` of the stage.
+    /// The `PATH` of the stage: virtual environments, the folders of its tools, the system's folders.
     pub path: OsString,
 }
 
@@ -31,11 +54,278 @@ impl Memo for Forgetful {
     fn remember(&mut self, _: &str, _: &str) {}
 }
 
+/// How long a tool may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Finds the facts of a command. `project` is the folder of the pipeline file, `search` the caller's `PATH`.
 /// Starts a process only for a `tools:` version that `memo` does not hold.
 ///
 /// # Errors
-/// A tool that is not there, or whose version command fails.
+/// A tool is not there, or does not say its version.
 pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dyn Memo) -> Result<Facts, Failure> {
-    unimplemented!()
+    let mut key = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = Vec::new();
+    // Environments first: a tool of theirs is meant before one of the same name elsewhere.
+    for (name, tool) in &command.tools {
+        if let Tool::Venv(venv) = tool {
+            let venv = project.join(venv);
+            key.insert(format!("tool:{name}"), venv_fact(name, &venv, memo)?);
+            folders.push(venv.join("bin"));
+        }
+    }
+    let system = || std::env::split_paths(SYSTEM_PATH);
+    let search = joined(folders.iter().cloned().chain(std::env::split_paths(search)).chain(system()));
+    for (name, tool) in &command.tools {
+        if let Tool::Version(version) = tool {
+            let executable = find_tool(name, version, &search)?;
+            key.insert(format!("tool:{name}"), version_fact(name, version, &executable, memo)?);
+            folders.extend(executable.parent().map(Path::to_path_buf));
+        }
+    }
+    if command.tools.is_empty() {
+        let executable = first_word(&command.body).and_then(|word| find(word, &search));
+        let name = executable.as_deref().and_then(Path::file_name).unwrap_or(OsStr::new("sh")).to_string_lossy();
+        let file = executable.clone().unwrap_or_else(|| PathBuf::from("/bin/sh"));
+        key.insert(format!("executable:{name}"), executable_fact(&file, memo)?);
+        folders.extend(executable.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+    }
+    Ok(Facts { key, path: joined(without_repeats(folders.into_iter().chain(system()))) })
+}
+
+fn joined(folders: impl IntoIterator<Item = PathBuf>) -> OsString {
+    let mut path = OsString::new();
+    for folder in folders {
+        if !path.is_empty() {
+            path.push(":");
+        }
+        path.push(folder);
+    }
+    path
+}
+
+fn without_repeats(folders: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let mut seen = Vec::new();
+    for folder in folders {
+        if !seen.contains(&folder) {
+            seen.push(folder);
+        }
+    }
+    seen
+}
+
+/// The first word a body runs, unless that is the shell's own business: a builtin, a variable, a path of its inputs.
+fn first_word(body: &str) -> Option<&str> {
+    let line = body.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let word = line.split_whitespace().find(|word| !is_assignment(word))?;
+    let word = word.split(['|', '&', ';', '<', '>', '(', ')']).next()?;
+    let is_plain = !word.is_empty() && !word.contains(['$', '"', '\'', '`', '\\', '/', '{', '}', '*', '?', '[', '!']);
+    (is_plain && !BUILT_IN.contains(&word)).then_some(word)
+}
+
+/// `NAME=value` before a command.
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=')
+        .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// Words that the shell takes for itself, although some of them are files too.
+const BUILT_IN: [&str; 42] = [
+    ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit",
+    "export", "false", "fg", "for", "getopts", "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read",
+    "readonly", "return", "set", "shift", "test", "times", "trap", "true", "type", "ulimit", "umask", "unset", "until",
+    "wait", "while",
+];
+
+/// The executable of this name on a `PATH`.
+fn find(name: &str, search: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(search)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0))
+}
+
+fn find_tool(name: &str, version: &str, search: &OsStr) -> Result<PathBuf, Failure> {
+    let word = version.split_whitespace().next().unwrap_or_default();
+    let found = if word.starts_with('/') {
+        Some(PathBuf::from(word)).filter(|path| path.is_file())
+    } else {
+        find(word, search)
+    };
+    found.ok_or_else(|| {
+        Failure::environment(format!("tool `{name}` is asked for its version by `{version}`, and there is no `{word}`"))
+            .at(format!("`PATH` {}", search.display()))
+            .hint(format!("install `{word}`, or put its folder on your `PATH`"))
+    })
+}
+
+/// Says which file this is, without reading it: any change of content changes one of these.
+fn identity(path: &Path) -> Result<String, Failure> {
+    let found = fs::metadata(path).map_err(|error| Failure::io("look at", path, &error))?;
+    Ok(format!(
+        "{} {} {} {} {}.{} {}.{}",
+        path.display(),
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec()
+    ))
+}
+
+/// A fact from memory, or found now and remembered.
+fn remembered(
+    memo: &mut dyn Memo,
+    key: &str,
+    find: impl FnOnce() -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    if let Some(fact) = memo.recall(key) {
+        return Ok(fact);
+    }
+    let fact = find()?;
+    memo.remember(key, &fact);
+    Ok(fact)
+}
+
+fn executable_fact(file: &Path, memo: &mut dyn Memo) -> Result<String, Failure> {
+    let key = format!("digest {}", identity(file)?);
+    remembered(memo, &key, || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap(file).map_err(|error| Failure::io("read", file, &error))?;
+        Ok(format!("blake3:{}", hasher.finalize().to_hex()))
+    })
+}
+
+fn version_fact(name: &str, version: &str, executable: &Path, memo: &mut dyn Memo) -> Result<String, Failure> {
+    let key = format!("version `{version}` {}", identity(executable)?);
+    remembered(memo, &key, || first_line(name, version, executable))
+}
+
+/// The first line a tool prints about its version, on stdout or else on stderr.
+fn first_line(name: &str, version: &str, executable: &Path) -> Result<String, Failure> {
+    let failed = |what: String| Failure::environment(format!("tool `{name}`: `{version}` {what}"));
+    let folder = executable.parent().unwrap_or(Path::new("/"));
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(SYSTEM_PATH);
+    let mut child = std::process::Command::new("/bin/sh")
+        .args(["-c", version])
+        .env_clear()
+        .envs([("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/nonexistent")])
+        .env("PATH", path)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| failed(format!("does not start: {error}")))?;
+    let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            Ok(None) => {
+                // SAFETY: a plain system call; the child was not waited for, so its group is still its own.
+                unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
+                let _ = child.wait();
+                return Err(failed(format!("did not end within {} s", PATIENCE.as_secs())));
+            }
+            Err(error) => return Err(failed(format!("was lost: {error}"))),
+        }
+    };
+    let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+    let line = |text: &str| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
+    match line(&out).or_else(|| line(&err)) {
+        _ if !status.success() => Err(failed(format!("ended with {status}: {}", line(&err).unwrap_or_default()))),
+        None => Err(failed("printed nothing".to_owned())),
+        Some(line) => Ok(line),
+    }
+}
+
+/// Reads on a thread of its own, so that neither stream can fill up and stop the tool.
+fn reader(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(stream) = stream {
+            let _ = stream.take(64 * 1024).read_to_end(&mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
+/// The digest of what is installed in a virtual environment: names, versions and the digests that installers recorded.
+fn venv_fact(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<String, Failure> {
+    let missing = |what: String| {
+        Failure::environment(format!("tool `{name}`: {what}"))
+            .hint(format!("make it with `python3 -m venv {}` and install what the stage needs", venv.display()))
+    };
+    if !venv.join("pyvenv.cfg").is_file() {
+        return Err(missing(format!("there is no virtual environment at `{}`", venv.display())));
+    }
+    let distributions = distributions(venv)?;
+    let mut identities = blake3::Hasher::new();
+    for file in std::iter::once(&venv.join("pyvenv.cfg")).chain(&distributions) {
+        identities.update(identity(file)?.as_bytes());
+        identities.update(b"\n");
+    }
+    let key = format!("venv {}", identities.finalize().to_hex());
+    remembered(memo, &key, || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(python_version(venv).as_bytes());
+        for record in &distributions {
+            let text = fs::read_to_string(record).map_err(|error| Failure::io("read", record, &error))?;
+            hasher.update(record.parent().and_then(Path::file_name).unwrap_or_default().as_bytes());
+            hasher.update(b"\n");
+            for line in installed(&text) {
+                hasher.update(line.as_bytes());
+                hasher.update(b"\n");
+            }
+        }
+        Ok(format!("blake3:{}", hasher.finalize().to_hex()))
+    })
+}
+
+/// The `RECORD` (or else `METADATA`) of each distribution, sorted.
+fn distributions(venv: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let list = |folder: &Path| -> Result<Vec<PathBuf>, Failure> {
+        match fs::read_dir(folder) {
+            Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Failure::io("list", folder, &error)),
+        }
+    };
+    let mut records = Vec::new();
+    for python in list(&venv.join("lib"))? {
+        for entry in list(&python.join("site-packages"))? {
+            if entry.extension() == Some(OsStr::new("dist-info")) {
+                let found = ["RECORD", "METADATA"].map(|name| entry.join(name)).into_iter().find(|path| path.is_file());
+                records.extend(found);
+            }
+        }
+    }
+    records.sort();
+    Ok(records)
+}
+
+/// The lines of a `RECORD` that say the same wherever the environment lies: no scripts with its path in them, no
+/// compiled files, no notes of the installer.
+fn installed(record: &str) -> Vec<&str> {
+    let notes = ["/INSTALLER,", "/REQUESTED,", "/direct_url.json,", "/RECORD,"];
+    let mut lines: Vec<&str> = record
+        .lines()
+        .filter(|line| !line.starts_with("../") && !line.contains(".pyc,"))
+        .filter(|line| !notes.iter().any(|note| line.contains(note)))
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn python_version(venv: &Path) -> String {
+    let text = fs::read_to_string(venv.join("pyvenv.cfg")).unwrap_or_default();
+    let version =
+        text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim().starts_with("version"));
+    version.map(|(_, version)| version.trim().to_owned()).unwrap_or_default()
 }

@@ -1,10 +1,28 @@
 //! Does the work of one instance at a time: on a thread, in a worker process, or as a command.
 //!
 //! Knows threads, processes and time-outs; knows nothing of keys, caches or what should run next.
+//!
+//! | work | where it runs | how it is stopped |
+//! |---|---|---|
+//! | kind with code here | a thread of its own ([`Runs::Thread`](pipe_contract::Runs)) | a flag it looks at |
+//! | kind of the worker | a process of `pipe-torch`, fresh or kept | a message, SIGTERM, SIGKILL |
+//! | `run:` | `sh -eu -c BODY` in a folder of its own | SIGTERM, SIGKILL |
+//!
+//! Every process is started by the guard (`guard/`), one small process that outlives a killed engine just long enough to
+//! leave nothing behind. [`Executor`] is one thread's: it waits for everything in [`Executor::next`].
 
 mod command;
+mod executor;
 mod facts;
 mod guard;
+mod here;
+mod hints;
+mod landlock;
+mod wake;
+mod worker;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,14 +30,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Coordinates, Ended, Failure, Presence, Progress, Registry, Task, Value};
+use pipe_contract::{Coordinates, Ended, Failure, Progress, Registry, Task, Value};
 
 use crate::ids::InstanceId;
-use crate::plan::{Command, Link, Plan};
+use crate::plan::Command;
 
-pub use command::{Placed, layout_inputs, output_path};
+pub use command::{Placed, PlacedCell, layout_inputs, output_path};
+pub use executor::Executor;
 pub use facts::{Facts, Forgetful, Memo, facts_of};
 pub use guard::serve_if_asked;
+pub use landlock::is_enforced as writes_are_confined;
+pub use wake::Waker;
 
 /// What an executor needs to know about the machine and the program it is part of.
 #[derive(Clone)]
@@ -129,67 +150,4 @@ pub struct Usage {
     pub cpu: Duration,
     /// The largest resident set of one of its processes, bytes; 0 for threads, which have none of their own.
     pub peak_rss: u64,
-}
-
-/// Runs jobs side by side. Not a scheduler: whatever is started runs at once.
-pub struct Executor {
-    _private: (),
-}
-
-impl Executor {
-    /// Nothing runs; no process or thread is started before the first job needs one.
-    ///
-    /// # Errors
-    /// The machine gives no pipe.
-    pub fn new(settings: Settings) -> Result<Self, Failure> {
-        unimplemented!()
-    }
-
-    /// Starts a job. Whatever goes wrong is told by [`Executor::next`], as for any other end.
-    pub fn start(&mut self, job: Job) {
-        unimplemented!()
-    }
-
-    /// Asks a job to stop: the cancel flag or message, SIGTERM for commands; SIGKILL to its group after the grace time.
-    pub fn cancel(&mut self, id: InstanceId) {
-        unimplemented!()
-    }
-
-    /// Kills every process at once; every job that is not a thread ends.
-    pub fn kill_all(&mut self) {
-        unimplemented!()
-    }
-
-    /// How many jobs have not ended.
-    pub fn running(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Waits for news, at most so long. Other threads end the wait through [`Executor::waker`].
-    pub fn next(&mut self, timeout: Duration) -> Option<Message> {
-        unimplemented!()
-    }
-
-    /// Ends a wait in [`Executor::next`] from another thread, such as a signal's.
-    pub fn waker(&self) -> Waker {
-        unimplemented!()
-    }
-
-    /// Kills what still runs, ends idle workers and the guard, and waits for them. Dropping does the same.
-    pub fn shutdown(self) {
-        unimplemented!()
-    }
-}
-
-/// Ends a wait in [`Executor::next`].
-#[derive(Clone)]
-pub struct Waker {
-    _private: (),
-}
-
-impl Waker {
-    /// Ends the wait that is on now, or the next one.
-    pub fn wake(&self) {
-        unimplemented!()
-    }
 }

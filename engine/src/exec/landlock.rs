@@ -1,0 +1,109 @@
+//! Where a `run:` stage may write: a Landlock rule set that forbids writing, making and removing anything outside a
+//! few folders. Root is held to it too, which is why it and not file modes keeps stages off the store and the project.
+//!
+//! Reading and executing stay free for now; what a stage may read is a later rule. On a kernel without Landlock there
+//! is no rule, and [`is_enforced`] says so.
+
+use std::ffi::{CStr, c_int};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Rights of `linux/landlock.h` that change something, by the version of the interface that brought them.
+const WRITE_FILE: u64 = 1 << 1;
+const REMOVE_DIR: u64 = 1 << 4;
+const REMOVE_FILE: u64 = 1 << 5;
+const MAKE_CHAR: u64 = 1 << 6;
+const MAKE_DIR: u64 = 1 << 7;
+const MAKE_REG: u64 = 1 << 8;
+const MAKE_SOCK: u64 = 1 << 9;
+const MAKE_FIFO: u64 = 1 << 10;
+const MAKE_BLOCK: u64 = 1 << 11;
+const MAKE_SYM: u64 = 1 << 12;
+/// Move or link between folders; version 2. Not handled means never allowed.
+const REFER: u64 = 1 << 13;
+/// Version 3.
+const TRUNCATE: u64 = 1 << 14;
+
+/// `struct landlock_path_beneath_attr`, which the kernel wants packed.
+#[repr(C, packed)]
+struct PathBeneath {
+    allowed: u64,
+    parent: c_int,
+}
+
+const RULE_PATH_BENEATH: c_int = 1;
+const CREATE_RULESET_VERSION: c_int = 1;
+
+/// Whether this kernel holds processes to write rules.
+pub fn is_enforced() -> bool {
+    version() >= 2
+}
+
+/// The version of the kernel's interface, below 1 where there is none.
+fn version() -> i64 {
+    // SAFETY: with this flag the call reads nothing and returns a number.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, CREATE_RULESET_VERSION) }
+}
+
+/// A rule set that allows changes below `folders`, to the log, and to devices; none where the kernel has no Landlock.
+///
+/// # Errors
+/// A folder does not open, or the kernel refuses.
+pub fn only_writable(folders: &[&CStr], log: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let version = version();
+    if version < 2 {
+        return Ok(None); // Version 1 would forbid every move between folders.
+    }
+    let files = WRITE_FILE | if version >= 3 { TRUNCATE } else { 0 };
+    let make = MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM;
+    let all = files | make | REMOVE_DIR | REMOVE_FILE | REFER;
+    // SAFETY: the attribute is one `u64` of handled rights, as long as said; the result is a new descriptor.
+    let rules = unsafe {
+        let rules = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const all, size_of::<u64>(), 0);
+        if rules < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(rules as c_int)
+    };
+    for folder in folders {
+        allow(&rules, all, &open(folder)?)?;
+    }
+    allow(&rules, files, log)?; // `/dev/stderr` opens it anew.
+    allow(&rules, files, &open(c"/dev")?)?;
+    if let Ok(shared_memory) = open(c"/dev/shm") {
+        allow(&rules, all, &shared_memory)?;
+    }
+    Ok(Some(rules))
+}
+
+fn open(folder: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: `folder` is a text; a descriptor that is returned is new.
+    unsafe {
+        match libc::open(folder.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) {
+            descriptor if descriptor < 0 => Err(io::Error::last_os_error()),
+            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
+        }
+    }
+}
+
+fn allow(rules: &OwnedFd, allowed: u64, parent: &OwnedFd) -> io::Result<()> {
+    let rule = PathBeneath { allowed, parent: parent.as_raw_fd() };
+    // SAFETY: `rule` has the layout the kernel wants for this type of rule.
+    let result =
+        unsafe { libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), RULE_PATH_BENEATH, &raw const rule, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Holds this process and its children to a rule set, for good. Negative on failure.
+///
+/// # Safety
+/// Makes system calls only, so it may run between `vfork` and `execve`; `rules` is an open rule set.
+pub unsafe fn restrict_self(rules: c_int) -> i64 {
+    // SAFETY: plain system calls on numbers.
+    unsafe {
+        if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 {
+            return -1;
+        }
+        libc::syscall(libc::SYS_landlock_restrict_self, rules, 0)
+    }
+}

@@ -11,6 +11,9 @@ pub mod numeric;
 pub mod score;
 pub mod surface;
 
+/// Digest of the sources that `pipe` and its worker share: both must be built from the same ones.
+pub const BUILD_ID: &str = env!("PIPE_BUILD_ID");
+
 /// Adds every kind that ships to a registry.
 pub fn install(registry: &mut pipe_contract::Registry) {
     acquire::install(registry);

@@ -73,6 +73,12 @@ pub fn predict() -> Kind {
             Type::Choice(&["batch", "running"]),
             Value::Text("batch".into()),
             "what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones",
+        )
+        .param(
+            "radius",
+            Type::Float(1.0, 90.0),
+            Value::Float(80.0),
+            "how far from the occipital pole the map reaches, in degrees: as in `flatmap/images`",
         );
     kind = on_device(kind);
     kind.runs = Runs::ProcessReusable;

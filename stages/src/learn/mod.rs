@@ -15,8 +15,6 @@ pub mod plan;
 mod pytorch;
 mod swap;
 
-pub use pytorch::{Numbers, Saved, read as read_pytorch};
-
 /// Adds the kinds of this topic.
 pub fn install(registry: &mut pipe_contract::Registry) {
     for kind in kinds::in_worker() {

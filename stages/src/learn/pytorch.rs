@@ -12,31 +12,13 @@ use std::path::Path;
 use pipe_contract::Failure;
 use zip::ZipArchive;
 
-/// A tensor of a state dict, contiguous.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Saved {
-    /// Its name.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its elements, last axis fastest.
-    pub numbers: Numbers,
-}
+use crate::formats::tensors::{self as formats, Tensors, Values};
 
-/// Elements of a tensor. Half, bfloat16 and double precision become single precision.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Numbers {
-    /// Floating point.
-    F32(Vec<f32>),
-    /// Whole numbers.
-    I64(Vec<i64>),
-}
-
-/// Reads a state dict from a `.pt` file, in the file's order.
+/// Reads a state dict from a `.pt` file. Half, bfloat16 and double precision become single precision.
 ///
 /// # Errors
 /// Input: not such a file, or one that holds more than a state dict.
-pub fn read(path: &Path) -> Result<Vec<Saved>, Failure> {
+pub fn read(path: &Path) -> Result<Tensors, Failure> {
     let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
     read_archive(file).map_err(|problem| {
         Failure::input(problem)
@@ -47,7 +29,7 @@ pub fn read(path: &Path) -> Result<Vec<Saved>, Failure> {
 
 type Problem = String;
 
-fn read_archive(file: File) -> Result<Vec<Saved>, Problem> {
+fn read_archive(file: File) -> Result<Tensors, Problem> {
     let mut archive = ZipArchive::new(file)
         .map_err(|error| format!("not a file of `torch.save` since PyTorch 1.6 (a zip archive): {error}"))?;
     let root = root(&archive)?;
@@ -59,16 +41,16 @@ fn read_archive(file: File) -> Result<Vec<Saved>, Problem> {
     let pickle = entry(&mut archive, &format!("{root}/data.pkl"))?;
     let tensors = state_dict(Machine::run(&pickle)?)?;
     let mut storages = BTreeMap::new();
-    let mut saved = Vec::new();
+    let mut read = Tensors::new();
     for (name, tensor) in tensors {
         let key = &tensor.storage.key;
         if !storages.contains_key(key) {
             storages.insert(key.clone(), entry(&mut archive, &format!("{root}/data/{key}"))?);
         }
-        let numbers = tensor.gather(&storages[key]).map_err(|problem| format!("tensor `{name}`: {problem}"))?;
-        saved.push(Saved { name, shape: tensor.shape, numbers });
+        let values = tensor.gather(&storages[key]).map_err(|problem| format!("tensor `{name}`: {problem}"))?;
+        read.tensors.insert(name, formats::Tensor { shape: tensor.shape, values });
     }
-    Ok(saved)
+    Ok(read)
 }
 
 /// The folder that everything in the archive is in; its name is that of the file as it was saved.
@@ -160,7 +142,7 @@ fn state_dict(item: Item) -> Result<Vec<(String, Tensor)>, Problem> {
 
 impl Tensor {
     /// The elements in order of the last axis first, out of the bytes of the storage.
-    fn gather(&self, bytes: &[u8]) -> Result<Numbers, Problem> {
+    fn gather(&self, bytes: &[u8]) -> Result<Values, Problem> {
         let size = self.storage.kind.size();
         let count =
             self.shape.iter().try_fold(1_usize, |all, axis| all.checked_mul(*axis)).ok_or("impossible shape")?;
@@ -174,14 +156,14 @@ impl Tensor {
         let places = (0..count).map(|index| self.place(index) * size);
         let cell = |at: usize| &bytes[at..at + size];
         Ok(match self.storage.kind {
-            Element::Half => Numbers::F32(places.map(|at| half(u16::from_le_bytes(fixed(cell(at))))).collect()),
-            Element::BFloat16 => Numbers::F32(
+            Element::Half => Values::F32(places.map(|at| half(u16::from_le_bytes(fixed(cell(at))))).collect()),
+            Element::BFloat16 => Values::F32(
                 places.map(|at| f32::from_bits(u32::from(u16::from_le_bytes(fixed(cell(at)))) << 16)).collect(),
             ),
-            Element::Float => Numbers::F32(places.map(|at| f32::from_le_bytes(fixed(cell(at)))).collect()),
-            Element::Double => Numbers::F32(places.map(|at| f64::from_le_bytes(fixed(cell(at))) as f32).collect()),
-            Element::Int => Numbers::I64(places.map(|at| i64::from(i32::from_le_bytes(fixed(cell(at))))).collect()),
-            Element::Long => Numbers::I64(places.map(|at| i64::from_le_bytes(fixed(cell(at)))).collect()),
+            Element::Float => Values::F32(places.map(|at| f32::from_le_bytes(fixed(cell(at)))).collect()),
+            Element::Double => Values::F32(places.map(|at| f64::from_le_bytes(fixed(cell(at))) as f32).collect()),
+            Element::Int => Values::I64(places.map(|at| i64::from(i32::from_le_bytes(fixed(cell(at))))).collect()),
+            Element::Long => Values::I64(places.map(|at| i64::from_le_bytes(fixed(cell(at)))).collect()),
         })
     }
 
@@ -477,32 +459,29 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("torch/tests/golden").join(name)
     }
 
-    fn find<'a>(saved: &'a [Saved], name: &str) -> &'a Saved {
-        saved.iter().find(|tensor| tensor.name == name).unwrap()
+    fn find<'a>(saved: &'a Tensors, name: &str) -> &'a formats::Tensor {
+        &saved.tensors[name]
     }
 
     #[test]
     fn views_scalars_and_other_precisions_come_out_contiguous() {
         let saved = read(&golden("small.pt")).unwrap();
         let plain: Vec<f32> = (0..12_u8).map(f32::from).collect();
-        assert_eq!(find(&saved, "plain").numbers, Numbers::F32(plain));
+        assert_eq!(find(&saved, "plain").values, Values::F32(plain));
         assert_eq!(find(&saved, "turned").shape, [4, 3]);
-        assert_eq!(
-            find(&saved, "turned").numbers,
-            Numbers::F32(vec![0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.])
-        );
-        assert_eq!(find(&saved, "part").numbers, Numbers::F32(vec![5., 6., 9., 10.]));
-        assert_eq!((find(&saved, "count").shape.len(), &find(&saved, "count").numbers), (0, &Numbers::I64(vec![7])));
-        assert_eq!(find(&saved, "half").numbers, Numbers::F32(vec![0.5, -2.0]));
-        assert_eq!(find(&saved, "double").numbers, Numbers::F32(vec![0.25]));
+        assert_eq!(find(&saved, "turned").values, Values::F32(vec![0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.]));
+        assert_eq!(find(&saved, "part").values, Values::F32(vec![5., 6., 9., 10.]));
+        assert_eq!((find(&saved, "count").shape.len(), &find(&saved, "count").values), (0, &Values::I64(vec![7])));
+        assert_eq!(find(&saved, "half").values, Values::F32(vec![0.5, -2.0]));
+        assert_eq!(find(&saved, "double").values, Values::F32(vec![0.25]));
     }
 
     #[test]
     fn ordered_dictionaries_of_parameters_are_read() {
         let saved = read(&golden("ordered.pt")).unwrap();
-        let names: Vec<_> = saved.iter().map(|tensor| tensor.name.as_str()).collect();
-        assert_eq!(names, ["weight", "bias"]);
-        assert_eq!(saved[1].numbers, Numbers::F32(Vec::new()));
+        let names: Vec<_> = saved.tensors.keys().map(String::as_str).collect();
+        assert_eq!(names, ["bias", "weight"]);
+        assert_eq!(find(&saved, "bias").values, Values::F32(Vec::new()));
     }
 
     #[test]

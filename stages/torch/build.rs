@@ -1,0 +1,42 @@
+//! Compiles `shim.cpp` against libtorch and lets the binary find libtorch again without `LD_LIBRARY_PATH`.
+
+use std::path::PathBuf;
+use std::process::exit;
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rerun-if-changed=shim.cpp");
+    let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
+        fail(
+            "pipe-torch needs libtorch, and LIBTORCH does not say where it is: build it with `scripts/libtorch cargo build -p pipe-torch`",
+        );
+    };
+    let lib = libtorch.join("lib");
+    if !lib.join("libtorch_cpu.so").is_file() {
+        fail(&format!(
+            "LIBTORCH is `{}`, but `lib/libtorch_cpu.so` is not there: use `scripts/libtorch`",
+            libtorch.display()
+        ));
+    }
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .include(libtorch.join("include"))
+        .include(libtorch.join("include/torch/csrc/api/include"))
+        .define("_GLIBCXX_USE_CXX11_ABI", "1")
+        .file("shim.cpp")
+        .compile("pipe_torch_shim");
+    println!("cargo:rustc-link-search=native={}", lib.display());
+    println!("cargo:rustc-link-lib=dylib=torch_cpu");
+    println!("cargo:rustc-link-lib=dylib=c10");
+    println!("cargo:rustc-link-lib=dylib=dl");
+    // RPATH and not RUNPATH: it also holds for what libtorch itself needs (libgomp, libcudart, libcupti).
+    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}
+
+fn fail(message: &str) -> ! {
+    println!("cargo::error={message}");
+    exit(1)
+}

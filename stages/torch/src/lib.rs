@@ -1,0 +1,26 @@
+//! What runs inside the worker process `pipe-torch`: the kinds that need libtorch, and the loop that takes tasks for them.
+//!
+//! The kinds are declared in `pipe_stages::learn`, which never links libtorch; here is their code. libtorch's random generator,
+//! thread count and GPU context belong to the process, hence a process: this crate never draws from that generator, sets the
+//! threads before each task, and leaves parallelism to processes side by side.
+//!
+//! From the bottom: [`backend`] (device, threads, the calls `tch` lacks), [`draws`], [`weights`] and [`network`], [`loss`],
+//! [`adam`], [`samples`], [`training`] with [`checkpoint`], and on top the kinds ([`train`], [`predict`]) and the [`worker`].
+
+pub mod adam;
+pub mod backend;
+pub mod checkpoint;
+pub mod draws;
+pub mod loss;
+pub mod network;
+pub mod predict;
+pub mod samples;
+pub mod train;
+pub mod training;
+pub mod weights;
+pub mod worker;
+
+/// The code of every kind this binary runs.
+pub fn stages() -> Vec<Box<dyn pipe_contract::Stage>> {
+    vec![Box::new(train::Train), Box::new(predict::Predict)]
+}

@@ -1,0 +1,90 @@
+//! `unet/predict`: a person's images through a network to labels on their cortex.
+
+use std::fs;
+use std::path::Path;
+
+use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_stages::formats::mgh;
+use pipe_stages::formats::subject::{HEMISPHERES, Hemisphere, Subject};
+use pipe_stages::learn::kinds;
+use pipe_stages::learn::model::{self, OPTIONS, Options, WEIGHTS};
+use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
+use serde::Deserialize;
+use tch::{Device, Tensor};
+
+use crate::backend::{self, Place};
+use crate::network::{Mode, UNet};
+use crate::samples::Planes;
+use crate::weights::{Shape, Weights};
+
+/// The kind.
+pub struct Predict;
+
+#[derive(Deserialize)]
+struct Params {
+    bn: String,
+    radius: f64,
+    #[serde(flatten)]
+    place: Place,
+}
+
+impl Stage for Predict {
+    fn kind(&self) -> Kind {
+        kinds::predict()
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        let params: Params = task.parameters()?;
+        let backend = backend::prepare(&params.place, task)?;
+        let folder = task.one("model")?;
+        let options: Options = model::read_json(&folder.join(OPTIONS))?;
+        let network = network(folder, &options, backend.device)?;
+        let mut images = Planes::new("images", &options.channels);
+        images.add(task.one("images")?)?;
+        let mode = if params.bn == "running" { Mode::Running } else { Mode::Batch };
+        let probabilities = probabilities(&network, &images.tensor(backend.device), mode);
+        let output = task.output("labels")?;
+        fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
+        let subject = Subject::open(task.one("subject")?)?;
+        for hemisphere in HEMISPHERES {
+            let labels = probabilities.labels(&subject, hemisphere, params.radius.to_radians())?;
+            mgh::write_i32(&output.join(format!("{}.{}.mgz", hemisphere.name(), options.prediction)), &labels)?;
+        }
+        Ok(Ended::Done { ran_on: Some(backend.ran_on), notes: Vec::new() })
+    }
+}
+
+fn network(folder: &Path, options: &Options, device: Device) -> Result<UNet, Failure> {
+    let shape = Shape::new(&options.base_model, options.channels.len(), options.feature_names.len())?;
+    Ok(UNet::new(&Weights::read(&folder.join(WEIGHTS), shape, device)?))
+}
+
+/// Probabilities of both hemispheres side by side.
+struct Probabilities {
+    classes: usize,
+    pixels: usize,
+    values: Vec<f32>,
+}
+
+fn probabilities(network: &UNet, image: &Tensor, mode: Mode) -> Probabilities {
+    let _guard = tch::no_grad_guard();
+    let found = network.forward(image, mode).sigmoid().to_device(Device::Cpu).contiguous();
+    let size = found.size();
+    let mut values = vec![0.0; found.numel()];
+    found.copy_data(&mut values, found.numel());
+    Probabilities { classes: size[1] as usize, pixels: size[2] as usize, values }
+}
+
+impl Probabilities {
+    /// One label a vertex of the whole hemisphere, 0 outside the map.
+    fn labels(&self, subject: &Subject, hemisphere: Hemisphere, radius: f64) -> Result<Vec<i32>, Failure> {
+        let registered = subject.registered(hemisphere)?;
+        let sphere: Vec<[f64; 3]> = registered.sphere.iter().map(|point| point.map(f64::from)).collect();
+        let place = || format!("person {}, {}", subject.sid(), hemisphere.name());
+        let map = project(&sphere, &registered.triangles, hemisphere, radius)
+            .map_err(|failure| if failure.place.is_none() { failure.at(place()) } else { failure })?;
+        let own = half(&self.values, self.classes, self.pixels, hemisphere);
+        let labels = labels_at_vertices(&own, self.classes, self.pixels, &map);
+        Ok(map.spread(&labels, sphere.len(), 0))
+    }
+}

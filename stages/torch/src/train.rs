@@ -1,0 +1,151 @@
+//! `unet/train`: from images, targets and a split to the weights of one network.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_stages::learn::model::{self, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS};
+use pipe_stages::learn::{kinds, plan};
+use serde::Deserialize;
+
+use crate::backend::{self, Backend, Place};
+use crate::checkpoint::Checkpoint;
+use crate::samples::Samples;
+use crate::training::{Row, State, Training, preamble, shuffled};
+use crate::weights::{Shape, Weights};
+
+/// The kind.
+pub struct Train;
+
+#[derive(Deserialize)]
+struct Params {
+    inputs: String,
+    outputs: String,
+    epochs: u32,
+    learning_rate: f64,
+    gamma: f64,
+    bce_weight: f64,
+    batch_size: u32,
+    rounds: u32,
+    base_model: String,
+    #[serde(flatten)]
+    place: Place,
+}
+
+impl Stage for Train {
+    fn kind(&self) -> Kind {
+        kinds::train()
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let params: Params = task.parameters()?;
+        let backend = backend::prepare(&params.place, task)?;
+        let mut options = Options::new(&params.inputs, &params.outputs, &params.base_model)?;
+        let (samples, notes) = Samples::read(task, &options, backend.device)?;
+        notes.iter().for_each(|note| context.log(note));
+        options.pixels = Some(samples.pixels());
+        options.training_samples = Some(samples.train.len() as u64);
+        options.validation_samples = Some(samples.validation.len() as u64);
+        let plan = plan::rounds(&params.first_round(), params.rounds);
+        let seed = task.seed()?;
+        let shape = Shape::new(&params.base_model, options.channels.len(), options.feature_names.len())?;
+        let weights = Weights::fresh(shape, seed, backend.device);
+        let training = Training::new(weights, &samples, &plan, shuffled(seed), context);
+        let training = finish(training, task, &backend, &params.inputs, context)?;
+        write(&training, &options, &plan, task.output("model")?)?;
+        Ok(Ended::Done { ran_on: Some(backend.ran_on), notes })
+    }
+}
+
+impl Params {
+    fn first_round(&self) -> plan::Round {
+        plan::Round {
+            lr: self.learning_rate,
+            gamma: self.gamma,
+            bce_weight: self.bce_weight,
+            num_epochs: self.epochs,
+            batch_size: self.batch_size,
+        }
+    }
+}
+
+/// Writing half a gigabyte more often would cost more than the work it saves.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
+
+fn finish<'a>(
+    mut training: Training<'a>,
+    task: &Task,
+    backend: &Backend,
+    inputs: &str,
+    context: &dyn Context,
+) -> Result<Training<'a>, Failure> {
+    let ran_on = &backend.ran_on;
+    let mut checkpoint = task.checkpoint.as_deref().map(|folder| {
+        let identity = format!("{} {ran_on:?} {:?}", pipe_stages::BUILD_ID, task.seed);
+        Checkpoint::new(folder, identity, CHECKPOINT_EVERY)
+    });
+    preamble(inputs).iter().for_each(|line| context.log(line));
+    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.resume(&mut training)) {
+        context.log(&format!("goes on after {} epochs that an earlier run did", training.state.rows.len()));
+    }
+    while !training.is_done() {
+        training.advance()?;
+        if let Some(checkpoint) = checkpoint.as_mut().filter(|_| !training.is_done()) {
+            checkpoint.save(&training)?;
+        }
+    }
+    Ok(training)
+}
+
+fn write(training: &Training<'_>, options: &Options, plan: &[plan::Round], folder: &Path) -> Result<(), Failure> {
+    let best = &training.state.overall;
+    let weights = best.weights.as_ref().ok_or_else(|| {
+        Failure::stage("the training diverged: its validation loss was never a finite number")
+            .hint("lower `learning_rate`, and look at the losses in the stage's log")
+    })?;
+    fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
+    model::write_json(&folder.join(OPTIONS), options)?;
+    model::write_json(&folder.join(PLAN), &plan)?;
+    let outcome = Outcome { input: options.inputs.clone(), loss: best.loss, dice: best.dice };
+    for (name, text) in [(TRAINING, outcome.to_tsv()), (EPOCHS, history(&training.state))] {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
+    }
+    training.weights.write(weights, &folder.join(WEIGHTS))
+}
+
+/// One row an epoch; rounds and epochs count from 1 here, as in the log. `kept` marks the epoch whose weights the model has.
+fn history(state: &State) -> String {
+    let mut text =
+        String::from("round\tepoch\tlr\ttrn_bce\ttrn_dice\ttrn_loss\tval_bce\tval_dice\tval_loss\timproved\tkept\n");
+    let mark = |yes: bool| if yes { "*" } else { "" };
+    let kept = kept(state);
+    for (index, row) in state.rows.iter().enumerate() {
+        let (t, v) = (&row.train, &row.validation);
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{:?}\t{:?}\t{:?}\t{:?}\t{:?}\t{:?}\t{:?}\t{}\t{}",
+            row.round + 1,
+            row.epoch + 1,
+            row.rate,
+            t.bce,
+            t.dice,
+            t.loss,
+            v.bce,
+            v.dice,
+            v.loss,
+            mark(row.improved),
+            mark(Some(index) == kept)
+        );
+    }
+    text
+}
+
+/// The last improvement of the first round that reached the smallest validation Dice loss.
+fn kept(state: &State) -> Option<usize> {
+    let reached = state.rows.iter().find(|row| row.validation.dice == state.overall.dice)?.round;
+    let is_kept = |row: &Row| row.round == reached && row.improved;
+    state.rows.iter().rposition(is_kept)
+}

@@ -1,0 +1,371 @@
+//! The training loop of the paper: rounds of epochs, the best epoch of a round by validation loss, the best round by validation Dice.
+//!
+//! Each round has a new Adam and starts from the best weights of the one before. An epoch trains on all samples in random order, the
+//! last batch as small as it comes, then validates. Losses are means over samples of their batches' losses; both orders matter (the
+//! cross-entropy is weighted over a batch), so both come from the seed.
+//!
+//! Validation shows the network each person once, not once a rater: with running statistics a sample's logits depend on nothing else
+//! in its batch.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use pipe_contract::{Context, Failure, Progress};
+use pipe_stages::learn::plan::Round;
+use tch::Tensor;
+
+use crate::adam::Adam;
+use crate::draws;
+use crate::loss::losses;
+use crate::network::{Mode, UNet};
+use crate::samples::{Pair, Samples};
+use crate::weights::{Snapshot, Weights};
+
+/// The two halves of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Changes the weights.
+    Train,
+    /// Measures them.
+    Validation,
+}
+
+/// In which order the samples of a side come: side, epoch counted over all rounds, number of samples.
+pub type Order = Box<dyn Fn(Side, u32, usize) -> Vec<usize>>;
+
+/// The order that follows from a seed; needs no state, so a resumed training goes on with the same one.
+pub fn shuffled(seed: u64) -> Order {
+    Box::new(move |side, epoch, count| {
+        let word = if side == Side::Train { "train" } else { "validation" };
+        draws::order(&mut draws::stream(seed, &format!("order {word} {epoch}")), count)
+    })
+}
+
+/// Means over the samples of one side in one epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Means {
+    /// Cross-entropy.
+    pub bce: f64,
+    /// Dice loss.
+    pub dice: f64,
+    /// The weighted sum that is trained on.
+    pub loss: f64,
+}
+
+/// One epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Round, from 0.
+    pub round: u32,
+    /// Epoch in the round, from 0.
+    pub epoch: u32,
+    /// Learning rate.
+    pub rate: f64,
+    /// Losses while training.
+    pub train: Means,
+    /// Losses on validation.
+    pub validation: Means,
+    /// Whether this epoch has the round's lowest validation loss so far.
+    pub improved: bool,
+}
+
+/// The best of something so far.
+#[derive(Debug)]
+pub struct Best {
+    /// Lowest validation loss of the round.
+    pub loss: f64,
+    /// Lowest validation Dice loss of the round, of any epoch.
+    pub dice: f64,
+    /// The weights of the epoch with the lowest loss; none while no loss was finite.
+    pub weights: Option<Snapshot>,
+}
+
+impl Best {
+    fn none() -> Self {
+        Self { loss: f64::INFINITY, dice: f64::INFINITY, weights: None }
+    }
+}
+
+/// Where a training stands between two epochs. Together with the weights themselves it is all that a resumed training needs.
+#[derive(Debug)]
+pub struct State {
+    /// The round to do next, from 0.
+    pub round: u32,
+    /// The epoch in it to do next, from 0.
+    pub epoch: u32,
+    /// The optimiser, if the round has begun.
+    pub adam: Option<Adam>,
+    /// The best of the round that has begun.
+    pub in_round: Best,
+    /// The best round, as the weights it ended with.
+    pub overall: Best,
+    /// What happened so far.
+    pub rows: Vec<Row>,
+}
+
+/// A training under way.
+pub struct Training<'a> {
+    /// The weights, changed in place.
+    pub weights: Weights,
+    /// Where it stands.
+    pub state: State,
+    network: UNet,
+    samples: &'a Samples,
+    plan: &'a [Round],
+    order: Order,
+    context: &'a dyn Context,
+}
+
+impl<'a> Training<'a> {
+    /// A training that has not begun.
+    pub fn new(
+        weights: Weights,
+        samples: &'a Samples,
+        plan: &'a [Round],
+        order: Order,
+        context: &'a dyn Context,
+    ) -> Self {
+        let network = UNet::new(&weights);
+        let state =
+            State { round: 0, epoch: 0, adam: None, in_round: Best::none(), overall: Best::none(), rows: Vec::new() };
+        Self { weights, state, network, samples, plan, order, context }
+    }
+
+    /// Whether all rounds are done.
+    pub fn is_done(&self) -> bool {
+        self.state.round as usize >= self.plan.len()
+    }
+
+    /// Does the next epoch, and ends its round if it was the last one of it.
+    ///
+    /// # Errors
+    /// Stage: cancelled. Internal: libtorch refuses.
+    pub fn advance(&mut self) -> Result<(), Failure> {
+        let Some(round) = self.plan.get(self.state.round as usize) else { return Ok(()) };
+        if self.state.epoch == 0 {
+            self.begin_round();
+        }
+        let begun = Instant::now();
+        let row = self.epoch(round)?;
+        // Seconds go to the log only: an artifact must not hold what the next run cannot repeat.
+        self.context.log(&log_row(&row, round.num_epochs, begun.elapsed().as_secs_f64()));
+        self.keep_best(&row);
+        self.state.rows.push(row);
+        self.state.epoch += 1;
+        if self.state.epoch == round.num_epochs {
+            self.end_round();
+        }
+        Ok(())
+    }
+
+    fn begin_round(&mut self) {
+        let parameters = self.weights.trained().into_iter().map(|(_, tensor)| tensor).collect();
+        self.state.adam = Some(Adam::new(parameters));
+        self.state.in_round = Best::none();
+        if self.state.round > 0 {
+            self.context.log("");
+        }
+        for line in HEADER {
+            self.context.log(line);
+        }
+    }
+
+    fn epoch(&mut self, round: &Round) -> Result<Row, Failure> {
+        let rate = round.rate(self.state.epoch);
+        let train = self.train(round, rate)?;
+        let validation = self.validate(round)?;
+        let improved = validation.loss < self.state.in_round.loss;
+        Ok(Row { round: self.state.round, epoch: self.state.epoch, rate, train, validation, improved })
+    }
+
+    fn train(&mut self, round: &Round, rate: f64) -> Result<Means, Failure> {
+        let mut sums = Sums::default();
+        for batch in self.batches(Side::Train, round) {
+            self.go_on(sums.samples)?;
+            let (images, gold) = self.samples.batch(&batch);
+            let found = losses(&self.network.forward(&images, Mode::Train), &gold, round.bce_weight);
+            let adam = self.state.adam.as_mut().ok_or_else(|| Failure::internal("a round has no optimiser"))?;
+            adam.zero_gradients();
+            found.total.backward();
+            adam.step(rate)?;
+            sums.add(&found, batch.len());
+        }
+        Ok(sums.means())
+    }
+
+    fn validate(&self, round: &Round) -> Result<Means, Failure> {
+        let _guard = tch::no_grad_guard();
+        let logits = self.logits(round)?;
+        let mut sums = Sums::default();
+        for batch in self.batches(Side::Validation, round) {
+            let (_, gold) = self.samples.batch(&batch);
+            let shown: Vec<Tensor> = batch
+                .iter()
+                .map(|pair| logits[pair.person].as_ref().map_or_else(Tensor::new, Tensor::shallow_clone))
+                .collect();
+            sums.add(&losses(&Tensor::stack(&shown, 0), &gold, round.bce_weight), batch.len());
+        }
+        Ok(sums.means())
+    }
+
+    /// Logits of every person who is validated on, by index of the person.
+    fn logits(&self, round: &Round) -> Result<Vec<Option<Tensor>>, Failure> {
+        let mut people: Vec<usize> = self.samples.validation.iter().map(|pair| pair.person).collect();
+        people.sort_unstable();
+        people.dedup();
+        let mut logits: Vec<Option<Tensor>> = (0..self.samples.images.size()[0]).map(|_| None).collect();
+        for some in people.chunks(round.batch_size as usize) {
+            self.go_on(self.samples.train.len())?;
+            let index: Vec<i64> = some.iter().map(|person| *person as i64).collect();
+            let index = Tensor::from_slice(&index).to_device(self.samples.images.device());
+            let found = self.network.forward(&self.samples.images.index_select(0, &index), Mode::Running);
+            for (at, person) in some.iter().enumerate() {
+                logits[*person] = Some(found.get(at as i64));
+            }
+        }
+        Ok(logits)
+    }
+
+    fn batches(&self, side: Side, round: &Round) -> Vec<Vec<Pair>> {
+        let pairs = if side == Side::Train { &self.samples.train } else { &self.samples.validation };
+        let epoch = self.state.rows.len() as u32;
+        let ordered: Vec<Pair> = (self.order)(side, epoch, pairs.len()).into_iter().map(|index| pairs[index]).collect();
+        ordered.chunks(round.batch_size as usize).map(<[Pair]>::to_vec).collect()
+    }
+
+    fn keep_best(&mut self, row: &Row) {
+        let best = &mut self.state.in_round;
+        if row.improved {
+            best.loss = row.validation.loss;
+            best.weights = Some(self.weights.snapshot());
+        }
+        best.dice = best.dice.min(row.validation.dice);
+    }
+
+    fn end_round(&mut self) {
+        let found = std::mem::replace(&mut self.state.in_round, Best::none());
+        self.context.log(&format!("Best val loss: {:.6}", found.loss));
+        if let Some(weights) = &found.weights {
+            self.weights.restore(weights);
+            if found.dice < self.state.overall.dice {
+                self.state.overall = found;
+            }
+        }
+        self.state.adam = None;
+        self.state.round += 1;
+        self.state.epoch = 0;
+    }
+
+    /// Tells how far the training is, and stops it if the run wants that.
+    fn go_on(&self, samples_done: usize) -> Result<(), Failure> {
+        if self.context.cancelled() {
+            return Err(Failure::stage("cancelled while training"));
+        }
+        let epochs: u32 = self.plan.iter().map(|round| round.num_epochs).sum();
+        let each = self.samples.train.len();
+        let in_round = self.plan.get(self.state.round as usize).map_or(0, |round| round.num_epochs);
+        let (round, epoch) = (self.state.round + 1, self.state.epoch + 1);
+        let mut note = format!("round {round}/{}, epoch {epoch}/{in_round}", self.plan.len());
+        if let Some(last) = self.state.rows.last() {
+            // The Dice loss is one minus a score; people read scores.
+            let _ = write!(note, ", val dice {:.2}", 1.0 - last.validation.dice);
+        }
+        self.context.progress(Progress {
+            done: (self.state.rows.len() * each + samples_done) as u64,
+            total: u64::from(epochs) * each as u64,
+            unit: "steps".into(),
+            note,
+        });
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    samples: usize,
+    total: Means,
+}
+
+impl Sums {
+    fn add(&mut self, found: &crate::loss::Losses, samples: usize) {
+        let weigh = |loss: &Tensor| samples as f64 * loss.double_value(&[]);
+        self.total.bce += weigh(&found.bce);
+        self.total.dice += weigh(&found.dice);
+        self.total.loss += weigh(&found.total);
+        self.samples += samples;
+    }
+
+    fn means(&self) -> Means {
+        let each = |sum: f64| sum / self.samples as f64;
+        Means { bce: each(self.total.bce), dice: each(self.total.dice), loss: each(self.total.loss) }
+    }
+}
+
+/// The table of the original's log, which its grid-search reader parses.
+const HEADER: [&str; 2] = [
+    "epoch    lr     dt[s]   trn bce   trn dice  trn loss   val bce   val dice  val loss",
+    "=====--=======--=====-+-========--========--========-+-========--========--========",
+];
+
+/// The lines before the first round. The original prints its partition id here, from which anybody with the list of people can tell
+/// who was trained on, and so who has a twin: it is withheld.
+pub fn preamble(inputs: &str) -> [String; 6] {
+    [
+        String::new(),
+        format!("{:<15}{:>70}", "Iteration 0", "Partition ID: withheld"),
+        "=".repeat(85),
+        String::new(),
+        format!("{:-<85}", format!("{inputs} ")),
+        String::new(),
+    ]
+}
+
+fn log_row(row: &Row, epochs: u32, seconds: f64) -> String {
+    let Row { epoch, rate, train, validation, improved, .. } = row;
+    format!(
+        "{:2}/{:2}  {rate:7.5}  {seconds:5.1} | {:8.3}  {:8.3}  {:8.3} | {:8.3}  {:8.3}  {:8.3} {}",
+        epoch + 1,
+        epochs,
+        train.bce,
+        train.dice,
+        train.loss,
+        validation.bce,
+        validation.dice,
+        validation.loss,
+        if *improved { "*" } else { "" }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_have_the_original_form() {
+        let means = |bce, dice, loss| Means { bce, dice, loss };
+        let mut row = Row {
+            round: 0,
+            epoch: 9,
+            rate: 0.00375,
+            train: means(1.5, 0.25, 0.75),
+            validation: means(12.0, 0.125, 3.0),
+            improved: true,
+        };
+        let line = "10/10  0.00375   12.3 |    1.500     0.250     0.750 |   12.000     0.125     3.000 *";
+        assert_eq!(log_row(&row, 10, 12.34), line);
+        // The reader of the original takes the tenth word of starred lines as the Dice loss.
+        assert_eq!(line.split_whitespace().nth(9), Some("0.125"));
+        row.improved = false;
+        assert!(log_row(&row, 10, 12.34).ends_with("3.000 "));
+        let lines = preamble("anat");
+        assert!(lines.iter().all(|line| line.is_empty() || line.len() == 85), "{lines:?}");
+    }
+
+    #[test]
+    fn orders_repeat_and_differ_between_sides_and_epochs() {
+        let order = shuffled(11);
+        assert_eq!(order(Side::Train, 3, 30), shuffled(11)(Side::Train, 3, 30));
+        assert_ne!(order(Side::Train, 3, 30), order(Side::Validation, 3, 30));
+        assert_ne!(order(Side::Train, 3, 30), order(Side::Train, 4, 30));
+    }
+}

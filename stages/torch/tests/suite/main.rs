@@ -1,0 +1,9 @@
+//! Tests of the worker: its network and training against PyTorch, its promises (it learns, same bytes, resumes), its protocol.
+//!
+//! `PIPE_TEST_DEVICE=cuda:0` runs the numeric ones on a GPU, with the same bodies and the same tolerances.
+
+mod golden;
+mod kinds;
+mod process;
+mod resuming;
+mod support;

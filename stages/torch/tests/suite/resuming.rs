@@ -1,0 +1,92 @@
+//! A training that was stopped and goes on ends with the same bytes as one that was not.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use pipe_contract::Silent;
+use pipe_stages::learn::plan::{Round, rounds};
+use pipe_torch::checkpoint::Checkpoint;
+use pipe_torch::samples::{Pair, Samples};
+use pipe_torch::training::{Training, shuffled};
+use pipe_torch::weights::{Shape, Weights};
+
+use crate::support::{Listener, People, bytes, device, run, targets, tensor};
+
+fn samples() -> Samples {
+    let pairs: Vec<_> = (0..5).map(|index| Pair { person: index / 2, target: index }).collect();
+    Samples {
+        images: tensor("people", &[3, 2, 32, 64], 4.0),
+        targets: targets("labels", &[5, 3, 32, 64]),
+        train: pairs[..4].to_vec(),
+        validation: pairs[4..].to_vec(),
+    }
+}
+
+fn plan() -> Vec<Round> {
+    rounds(&Round { lr: 1e-3, gamma: 0.9, bce_weight: 0.5, num_epochs: 2, batch_size: 3 }, 2)
+}
+
+fn fresh<'a>(samples: &'a Samples, plan: &'a [Round], seed: u64) -> Training<'a> {
+    let weights = Weights::fresh(Shape::new("resnet18", 2, 3).unwrap(), seed, device());
+    Training::new(weights, samples, plan, shuffled(1), &Silent)
+}
+
+fn checkpoint(folder: &Path, identity: &str) -> Checkpoint {
+    Checkpoint::new(folder, identity.into(), Duration::ZERO)
+}
+
+#[test]
+fn from_every_epoch_on_the_rest_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (samples, plan) = (samples(), plan());
+    let mut whole = fresh(&samples, &plan, 3);
+    // Each epoch by a training of its own that knows nothing but the checkpoint, once begun from other weights.
+    let mut parts = fresh(&samples, &plan, 3);
+    while !whole.is_done() {
+        whole.advance().unwrap();
+        parts.advance().unwrap();
+        checkpoint(folder.path(), "same").save(&parts).unwrap();
+        parts = fresh(&samples, &plan, 99);
+        assert!(checkpoint(folder.path(), "same").resume(&mut parts));
+        assert_eq!(parts.state.rows, whole.state.rows);
+    }
+    assert!(parts.is_done());
+    let end = |training: &Training<'_>| training.weights.named(training.state.overall.weights.as_ref().unwrap());
+    for ((name, ours), (_, theirs)) in end(&whole).iter().zip(end(&parts)) {
+        assert!(ours.equal(&theirs), "{name} differs after resuming");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (samples, plan) = (samples(), plan());
+    let mut training = fresh(&samples, &plan, 3);
+    assert!(!checkpoint(folder.path(), "same").resume(&mut training));
+    checkpoint(folder.path(), "same").save(&training).unwrap();
+    assert!(!checkpoint(folder.path(), "another build").resume(&mut training));
+    assert!(checkpoint(folder.path(), "same").resume(&mut training));
+    let path = folder.path().join("training.safetensors");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    assert!(!checkpoint(folder.path(), "same").resume(&mut training));
+}
+
+#[test]
+fn a_stopped_stage_goes_on_and_gives_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = People::new(folder.path(), 3, 1);
+    let params = [("epochs", 1.into()), ("rounds", 3.into())];
+    let whole = people.training(&folder.path().join("whole"), &params);
+    run(&whole, &Silent).unwrap();
+    let mut parts = people.training(&folder.path().join("parts"), &params);
+    parts.checkpoint = Some(folder.path().join("checkpoint"));
+    let failure = run(&parts, &Listener::cancelling(2)).unwrap_err();
+    assert_eq!(failure.message, "cancelled while training");
+    assert!(!folder.path().join("parts/model").exists());
+    let listener = Listener::default();
+    run(&parts, &listener).unwrap();
+    assert!(listener.log().iter().any(|line| line.contains("goes on after 2 epochs")), "{:?}", listener.log());
+    assert!(bytes(&folder.path().join("whole/model")) == bytes(&folder.path().join("parts/model")));
+}

@@ -9,10 +9,12 @@
 pub mod diag;
 pub mod event;
 pub mod exec;
+pub mod graph;
 pub mod ids;
 pub mod key;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod sched;
+pub mod schema;
 pub mod spec;

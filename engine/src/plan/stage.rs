@@ -418,9 +418,8 @@ mod tests {
     #[test]
     fn derived_seeds_never_change() {
         let at: Coordinates = [("inputs", "anat"), ("restart", "1")].into_iter().collect();
-        assert_eq!(derived_seed(2025, "unet/train", &at), derived_seed(2025, "unet/train", &at));
         assert_ne!(derived_seed(2025, "unet/train", &at), derived_seed(2026, "unet/train", &at));
         assert_ne!(derived_seed(2025, "unet/train", &at), derived_seed(2025, "unet/train", &Coordinates::none()));
-        insta::assert_snapshot!(derived_seed(2025, "unet/train", &at));
+        assert_eq!(derived_seed(2025, "unet/train", &at), 5_655_179_189_178_490_822);
     }
 }

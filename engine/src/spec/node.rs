@@ -9,7 +9,7 @@ use std::fmt;
 
 use pipe_contract::Value;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Options, Spanned};
 
 use crate::diag::{Class, Diagnostic, Sources, Span};
@@ -177,6 +177,7 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
         // Without it `yes`, `no`, `on`, `off`, `y` and `n` become booleans, also where they are keys.
         strict_booleans: true,
         duplicate_keys: duplicate_keys,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
         // A generated pipeline of 10,000 stages has some 200,000 nodes; alias bombs stay impossible.
         budget: serde_saphyr::budget! {
@@ -270,10 +271,9 @@ impl Builder<'_> {
     fn node(&self, raw: Spanned<Raw>, near: Span) -> Node {
         let span = self.span(raw.defined).unwrap_or(near);
         let tree = match raw.value {
-            Raw::Text(text) => {
-                let quoted = self.is_quoted(span);
-                Tree::Scalar { text, quoted }
-            }
+            Raw::Text(text) if self.is_quoted(span) => Tree::Scalar { text, quoted: true },
+            // The parser spells some plain texts anew (`1e999`).
+            Raw::Text(text) => Tree::Scalar { text: self.plain(span).map_or(text, str::to_owned), quoted: false },
             Raw::Typed(shown) => self.typed(span, shown),
             Raw::Null => Tree::Scalar { text: String::new(), quoted: false },
             Raw::List(items) => Tree::List(items.into_iter().map(|item| self.node(item, span)).collect()),
@@ -296,11 +296,14 @@ impl Builder<'_> {
 
     /// A scalar that the parser took for a number or a boolean: its spelling is what stands in the file.
     fn typed(&self, span: Span, shown: String) -> Tree {
-        let written = self.text.get(span.start as usize..span.end as usize).unwrap_or_default().trim();
-        if written.is_empty() || written.starts_with(['"', '\'', '|', '>', '!']) {
-            return Tree::Scalar { text: shown, quoted: false };
-        }
-        Tree::Scalar { text: written.to_owned(), quoted: false }
+        Tree::Scalar { text: self.plain(span).map_or(shown, str::to_owned), quoted: false }
+    }
+
+    /// The characters of a plain scalar on one line; `None` for anything else.
+    fn plain(&self, span: Span) -> Option<&str> {
+        let written = self.text.get(span.start as usize..span.end as usize)?.trim();
+        let special = written.is_empty() || written.starts_with(['"', '\'', '|', '>', '!', '&', '*']) || written.contains('\n');
+        (!special).then_some(written)
     }
 
     fn is_quoted(&self, span: Span) -> bool {

@@ -1,0 +1,30 @@
+//! The graph as text: each stage with what it reads and what it publishes, in an order in which they could run.
+
+use super::picture::{Edge, Node, Picture};
+use crate::plan::Plan;
+
+pub(super) fn write(plan: &Plan, picture: &Picture) -> String {
+    let stages = plan.stages.len();
+    let mut text = format!("{}: {stages} stages, {} instances, {} results\n", picture.title, plan.instances.len(), plan.results.len());
+    for (place, node) in picture.nodes.iter().enumerate().filter(|(_, node)| !node.is_file) {
+        let details: Vec<String> = node.lines().into_iter().skip(1).collect();
+        text.push_str(&format!("\n{}  [{}]\n", node.name, details.join("; ")));
+        let reads: Vec<&Edge> = picture.edges.iter().filter(|edge| edge.to == place).collect();
+        let width = reads.iter().map(|edge| edge.input.chars().count()).max().unwrap_or(0);
+        for edge in reads {
+            text.push_str(&format!("  {:width$} <- {}\n", edge.input, source(&picture.nodes[edge.from], edge)));
+        }
+        for result in &node.results {
+            text.push_str(&format!("  => {result}\n"));
+        }
+    }
+    text
+}
+
+fn source(from: &Node, edge: &Edge) -> String {
+    let port = if edge.output.is_empty() { from.name.clone() } else { format!("{}.{}", from.name, edge.output) };
+    match edge.gathers {
+        Some(count) => format!("{port} (gathers {count})"),
+        None => port,
+    }
+}

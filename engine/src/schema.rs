@@ -1,0 +1,150 @@
+//! The JSON Schema of pipeline files, made from the tables of keys that the reader itself uses and from the
+//! declarations of stage kinds: what the schema takes, the reader takes.
+//!
+//! A schema cannot know what a reference stands for, so every parameter may also be a text that holds a `$`.
+
+use pipe_contract::{Arity, Kind, Registry, Type, Value as Parameter};
+use serde_json::{Map, Value, json};
+
+use crate::spec::{Shape, TABLES, Table};
+
+/// The schema, as JSON text with a final newline.
+pub fn json(registry: &Registry) -> String {
+    let mut text = serde_json::to_string_pretty(&schema(registry)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The schema.
+pub fn schema(registry: &Registry) -> Value {
+    let mut definitions: Map<String, Value> = TABLES.iter().map(|known| (known.name.to_owned(), table(known))).collect();
+    definitions.insert("reference".to_owned(), json!({ "type": "string", "pattern": "\\$", "description": "A reference, or a text with one inside." }));
+    for kind in registry.kinds() {
+        definitions.insert(definition(kind), parameters(kind));
+    }
+    if let Some(Value::Object(stage)) = definitions.get_mut("stage") {
+        stage.insert("allOf".to_owned(), kinds(registry));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pipe pipeline",
+        "$ref": "#/$defs/pipeline",
+        "$defs": definitions,
+    })
+}
+
+/// A map with known keys.
+fn table(table: &Table) -> Value {
+    let properties: Map<String, Value> = table
+        .keys
+        .iter()
+        .map(|key| {
+            let mut shape = shape(&key.shape);
+            if let Value::Object(shape) = &mut shape {
+                shape.insert("description".to_owned(), json!(key.about));
+            }
+            (key.name.to_owned(), shape)
+        })
+        .collect();
+    let required: Vec<&str> = table.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    json!({
+        "type": "object",
+        "description": table.what,
+        "properties": properties,
+        "required": required,
+        "patternProperties": { "^x-": true },
+        "additionalProperties": false,
+    })
+}
+
+fn shape(of: &Shape) -> Value {
+    match of {
+        Shape::Exactly(number) => json!({ "const": number }),
+        Shape::Text => json!({ "type": ["string", "number", "boolean"] }),
+        Shape::Int(least) => json!({ "type": "integer", "minimum": least }),
+        Shape::Number => json!({ "type": "number" }),
+        Shape::Bool => json!({ "type": "boolean" }),
+        Shape::Word(words) => json!({ "enum": words }),
+        Shape::Any => json!({}),
+        Shape::List(of) => json!({ "type": "array", "items": shape(of) }),
+        Shape::Map(of) => json!({ "type": ["object", "null"], "additionalProperties": shape(of) }),
+        Shape::Table(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),
+        Shape::Either(shapes) => json!({ "anyOf": shapes.iter().map(shape).collect::<Vec<_>>() }),
+    }
+}
+
+/// For each kind: if a stage `uses` it, `with` and `in` are its own.
+fn kinds(registry: &Registry) -> Value {
+    let rule = |kind: &Kind| {
+        let inputs: Map<String, Value> = kind.inputs.iter().map(|input| (input.name.to_owned(), input_schema(input.arity, input.about))).collect();
+        let required: Vec<&str> = kind.inputs.iter().filter(|input| !input.optional).map(|input| input.name).collect();
+        let needs: Vec<&str> = kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
+        let mut then = json!({
+            "properties": {
+                "with": { "$ref": format!("#/$defs/{}", definition(kind)) },
+                "in": { "properties": inputs, "required": required, "additionalProperties": false },
+            },
+        });
+        let must: Vec<&str> =
+            [("with", needs.is_empty()), ("in", required.is_empty())].into_iter().filter(|(_, empty)| !empty).map(|(key, _)| key).collect();
+        then["required"] = json!(must);
+        json!({ "if": { "properties": { "uses": { "const": kind.name } }, "required": ["uses"] }, "then": then })
+    };
+    Value::Array(registry.kinds().map(rule).collect())
+}
+
+fn input_schema(arity: Arity, about: &str) -> Value {
+    match arity {
+        Arity::One => json!({ "type": "string", "description": about }),
+        Arity::Many => json!({ "type": ["string", "array"], "items": { "type": "string" }, "description": about }),
+    }
+}
+
+/// The name of a kind's parameters among the definitions.
+fn definition(kind: &Kind) -> String {
+    format!("with {}", kind.name.replace('/', " "))
+}
+
+fn parameters(kind: &Kind) -> Value {
+    let properties: Map<String, Value> = kind
+        .params
+        .iter()
+        .map(|param| {
+            let mut schema = json!({ "anyOf": [parameter(&param.of), { "$ref": "#/$defs/reference" }], "description": param.about });
+            if let Some(default) = &param.default {
+                schema["default"] = value(default);
+            }
+            (param.name.to_owned(), schema)
+        })
+        .collect();
+    let required: Vec<&str> = kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
+    json!({ "type": "object", "description": kind.about, "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn parameter(of: &Type) -> Value {
+    match of {
+        Type::Bool => json!({ "type": "boolean" }),
+        Type::Int(low, high) => bounded("integer", (*low > i64::MIN).then(|| json!(low)), (*high < i64::MAX).then(|| json!(high))),
+        Type::Float(low, high) => bounded("number", (*low > f64::MIN).then(|| json!(low)), (*high < f64::MAX).then(|| json!(high))),
+        Type::Text => json!({ "type": ["string", "number", "boolean"] }),
+        Type::Choice(words) => json!({ "enum": words }),
+        Type::List(of) => json!({ "type": "array", "items": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } }),
+        Type::Map(of) => json!({ "type": "object", "additionalProperties": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } }),
+        Type::Any => json!({}),
+    }
+}
+
+fn bounded(of: &str, low: Option<Value>, high: Option<Value>) -> Value {
+    let mut schema = json!({ "type": of });
+    if let Some(low) = low {
+        schema["minimum"] = low;
+    }
+    if let Some(high) = high {
+        schema["maximum"] = high;
+    }
+    schema
+}
+
+fn value(of: &Parameter) -> Value {
+    serde_json::to_value(of).unwrap_or(Value::Null)
+}

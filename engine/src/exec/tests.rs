@@ -1,1 +1,790 @@
+//! Real threads and real processes. The test binary serves as its own guard: a constructor hands over before `main`.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pipe_contract::{
+    Blame, Context, Coordinates, Device, Ended, Failure, Kind, Presence, Progress, Registry, Runs, Stage, Task, Value,
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::ids::InstanceId;
+use crate::plan::{Command, Tool};
+
+/// Runs before the test harness: a test binary that was started as a guard never gets there.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static SERVE: extern "C" fn() = {
+    extern "C" fn serve() {
+        serve_if_asked();
+    }
+    serve
+};
+
+const ID: InstanceId = InstanceId(7);
+const LONG: Duration = Duration::from_secs(20);
+
+/// A kind that does what its parameter says.
+struct Here;
+
+impl Stage for Here {
+    fn kind(&self) -> Kind {
+        Kind::new("test/here", 1, "does what `do` says")
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        context.log("at work");
+        match task.params["do"].as_text() {
+            Some("panic") => panic!("the number was {}", 7),
+            Some("wait") => {
+                while !context.cancelled() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(Failure::stage("stopped"))
+            }
+            Some("ignore") => {
+                std::thread::sleep(Duration::from_secs(3));
+                Ok(Ended::done())
+            }
+            Some("count") => {
+                for done in 1..=2000 {
+                    context.progress(Progress { done, total: 2000, unit: "steps".into(), note: String::new() });
+                    if done % 100 == 0 {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                }
+                Ok(Ended::done())
+            }
+            _ => Ok(Ended::done()),
+        }
+    }
+}
+
+/// A folder, an executor, and a worker that is a Python script.
+struct Space {
+    folder: TempDir,
+    executor: Executor,
+}
+
+impl Space {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut registry = Registry::new();
+        registry.add(Here);
+        for (name, runs) in [("test/fresh", Runs::ProcessFresh), ("test/kept", Runs::ProcessReusable)] {
+            let mut kind = Kind::new(name, 3, "does what `do` says");
+            kind.runs = runs;
+            registry.declare(kind);
+        }
+        let program = folder.path().join("worker");
+        fs::write(&program, WORKER).expect("writes");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("sets the mode");
+        let worker = WorkerSettings { program, libraries: None, build: "b1".into(), recycle_after: 3 };
+        let mut settings =
+            Settings { registry: Arc::new(registry), guard: None, worker, grace: Duration::from_millis(300) };
+        change(&mut settings);
+        Self { folder, executor: Executor::new(settings).expect("an executor") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn job(&self, work: Work) -> Job {
+        Job { id: ID, log: self.path("log"), timeout: None, work }
+    }
+
+    fn task(&self, kind: &str, what: &str) -> Work {
+        Work::Kind(Box::new(Task {
+            kind: kind.into(),
+            version: 3,
+            params: BTreeMap::from([("do".into(), Value::Text(what.into()))]),
+            at: Coordinates::none(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            seed: None,
+            simulated: false,
+            device: Device::Cpu,
+            threads: 2,
+            credential: None,
+            accepts_absent: Vec::new(),
+            coverage: BTreeMap::new(),
+            checkpoint: None,
+            scratch: self.folder.path().to_path_buf(),
+        }))
+    }
+
+    /// A command with one output file `x` unless the body says otherwise.
+    fn command(&self, body: &str, change: impl FnOnce(&mut CommandTask)) -> Work {
+        let work = self.path("work");
+        let _ = fs::remove_dir_all(&work);
+        fs::create_dir(&work).expect("a folder");
+        let command = Command {
+            body: body.into(),
+            out: BTreeMap::from([("x".into(), "x.txt".into())]),
+            env: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            net: false,
+            random: false,
+        };
+        let mut task = CommandTask {
+            command: Arc::new(command),
+            work,
+            project: self.path("project"),
+            inputs: BTreeMap::new(),
+            params: BTreeMap::new(),
+            at: Coordinates::none(),
+            seed: None,
+            threads: 1,
+            path: worker::SYSTEM_PATH.into(),
+        };
+        change(&mut task);
+        Work::Command(Box::new(task))
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(&path, text).expect("writes");
+        path
+    }
+
+    /// Runs a job to its end.
+    fn run(&mut self, work: Work) -> Finished {
+        let job = self.job(work);
+        self.executor.start(job);
+        self.wait().0
+    }
+
+    fn wait(&mut self) -> (Finished, usize) {
+        let until = Instant::now() + LONG;
+        let mut news = 0;
+        while Instant::now() < until {
+            match self.executor.next(Duration::from_millis(500)) {
+                Some(Message::Ended(finished)) => return (*finished, news),
+                Some(Message::Progress { .. }) => news += 1,
+                None => {}
+            }
+        }
+        panic!("nothing ended within {LONG:?}; log: {}", self.log());
+    }
+
+    fn wait_for(&mut self, name: &str) -> String {
+        let until = Instant::now() + LONG;
+        loop {
+            match fs::read_to_string(self.path(name)) {
+                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                _ => assert!(Instant::now() < until, "no `{name}`; log: {}", self.log()),
+            }
+            self.executor.next(Duration::from_millis(5));
+        }
+    }
+}
+
+fn failure(finished: &Finished) -> &Failure {
+    finished.result.as_ref().expect_err("should have failed")
+}
+
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+fn dies_soon(pid: &str) -> bool {
+    let until = Instant::now() + Duration::from_secs(5);
+    while is_alive(pid) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    !is_alive(pid)
+}
+
+// Threads.
+
+#[test]
+fn a_thread_does_a_task_and_keeps_its_log() {
+    let mut space = Space::new();
+    let work = space.task("test/here", "well");
+    assert_eq!(space.run(work).result, Ok(Ended::done()));
+    assert_eq!(space.log(), "at work\n");
+}
+
+#[test]
+fn a_panic_is_a_failure_of_ours_with_its_place() {
+    let mut space = Space::new();
+    let work = space.task("test/here", "panic");
+    let finished = space.run(work);
+    let failure = failure(&finished);
+    assert_eq!(failure.blame, Blame::Internal);
+    assert_eq!(failure.message, "`test/here` panicked: the number was 7");
+    assert!(failure.place.as_deref().is_some_and(|place| place.contains("tests.rs")));
+}
+
+#[test]
+fn a_thread_that_listens_stops_and_one_that_does_not_is_left_behind() {
+    for (what, message) in [("wait", "stopped before it was done"), ("ignore", "stopped before it was done")] {
+        let mut space = Space::new();
+        let job = space.job(space.task("test/here", what));
+        space.executor.start(job);
+        space.executor.cancel(ID);
+        let (finished, _) = space.wait();
+        assert!(finished.cancelled);
+        assert_eq!(failure(&finished).message, message);
+        assert!(finished.usage.wall < Duration::from_secs(2), "{:?}", finished.usage);
+    }
+}
+
+#[test]
+fn news_is_thinned_out() {
+    let mut space = Space::new();
+    let job = space.job(space.task("test/here", "count"));
+    space.executor.start(job);
+    let (finished, news) = space.wait();
+    assert!(finished.result.is_ok());
+    assert!((1..=6).contains(&news), "{news} pieces of news in 0.2 s");
+}
+
+#[test]
+fn a_waker_ends_a_wait() {
+    let mut space = Space::new();
+    let waker = space.executor.waker();
+    let started = Instant::now();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        waker.wake();
+    });
+    assert!(space.executor.next(LONG).is_none());
+    assert!(started.elapsed() < LONG / 4);
+}
+
+// Commands.
+
+#[test]
+fn a_command_sees_exactly_its_environment() {
+    let mut space = Space::new();
+    let table = space.file("store/1", "a,b\n");
+    let finished = {
+        let work = space.command("env | grep -v ^PWD= | sort > \"$OUT_X\"", |task| {
+            task.inputs.insert("table".into(), Placed::One { name: "table.csv".into(), content: table });
+            task.params.insert("rate-max".into(), Value::Float(0.5));
+            task.params.insert("list".into(), Value::List(vec![Value::Int(1), Value::Text("b".into())]));
+            task.at = [("sid", "s01")].into_iter().collect();
+            task.seed = Some(12);
+            task.threads = 2;
+            Arc::make_mut(&mut task.command).env.insert("LEVEL".into(), "3".into());
+        });
+        space.run(work)
+    };
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+    assert!(finished.usage.peak_rss > 100_000 && finished.usage.wall > Duration::ZERO);
+    let work = space.path("work");
+    let work = work.display();
+    let expected = [
+        "EACH_SID=s01".to_owned(),
+        format!("HOME={work}/home"),
+        "IN_TABLE=table.csv".into(),
+        "LANG=C.UTF-8".into(),
+        "LC_ALL=C.UTF-8".into(),
+        "LEVEL=3".into(),
+        "OUT_X=../out/x.txt".into(),
+        "PARAM_LIST=1".into(),
+        "PARAM_RATE_MAX=0.5".into(),
+        format!("PATH={}", worker::SYSTEM_PATH),
+        "SEED=12".into(),
+        "THREADS=2".into(),
+        format!("TMPDIR={work}/tmp"),
+        "TZ=UTC".into(),
+        "b".into(),
+    ];
+    let found = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_command_has_no_terminal_its_own_group_a_fixed_umask_and_default_signals() {
+    let mut space = Space::new();
+    let body = "test ! -t 0; read x && exit 1; umask > $OUT_X
+        set -- $(cat /proc/self/stat); test \"$5\" != \"$(ps -o pgid= -p $PPID | tr -d ' ')\"
+        grep SigIgn /proc/self/status >> $OUT_X; ls /proc/self/fd | wc -l >> $OUT_X";
+    let work = space.command(body, |_| {});
+    let finished = space.run(work);
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+    let text = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
+    // 0, 1, 2 and the one `ls` reads the folder with.
+    assert_eq!(text, "0022\nSigIgn:\t0000000000000000\n4\n");
+}
+
+#[test]
+fn only_declared_files_are_there_and_the_log_names_the_line_to_add() {
+    let mut space = Space::new();
+    space.file("project/scripts/fit.py", "print(1)\n");
+    let data = space.file("project/data/x.csv", "1\n");
+    let work = space.command("cat data/x.csv > $OUT_X\ncat scripts/fit.py", |task| {
+        task.inputs.insert("data".into(), Placed::One { name: "data/x.csv".into(), content: data });
+    });
+    let finished = space.run(work);
+    let failure = failure(&finished);
+    assert_eq!(failure.blame, Blame::Stage);
+    assert!(failure.message.starts_with("the command ended with exit code 1; its log ends with"), "{failure}");
+    let hint = failure.hint.as_deref().expect("a hint");
+    assert!(hint.ends_with("add to its `in:` `fit: scripts/fit.py`"), "{hint}");
+    assert!(space.log().contains("No such file"));
+}
+
+#[test]
+fn a_gather_is_a_folder_with_a_list() {
+    let mut space = Space::new();
+    let content = space.file("store/1", "one\n");
+    let cell = |rater: &str, artifact| PlacedCell {
+        at: [("rater", rater), ("sid", "s01")].into_iter().collect(),
+        name: format!("rater={rater},sid=s01.csv"),
+        artifact,
+    };
+    let cells = vec![cell("A1", Presence::Present(content)), cell("A2", Presence::Absent("not-found".into()))];
+    let work = space.command("cat $IN_DRAWN*.csv $IN_DRAWN_LIST $IN_DRAWN_ABSENT > $OUT_X", |task| {
+        task.inputs.insert("drawn".into(), Placed::Many { name: "drawn".into(), cells });
+    });
+    let finished = space.run(work);
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+    let text = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
+    let present = "rater=A1, sid=s01\tdrawn/rater=A1,sid=s01.csv\n";
+    assert_eq!(text, format!("one\n{present}rater=A2, sid=s01\tnot-found\n"));
+}
+
+#[test]
+fn an_input_folder_ends_in_a_slash_and_may_hold_another_input() {
+    let mut space = Space::new();
+    let inner = space.file("project/data/a/x.csv", "1\n");
+    let outer = space.path("project/data");
+    let work = space.command("find $IN_ALL -name '*.csv' > $OUT_X; cat $IN_ONE >> $OUT_X", |task| {
+        task.inputs.insert("all".into(), Placed::One { name: "data".into(), content: outer });
+        task.inputs.insert("one".into(), Placed::One { name: "data/a/x.csv".into(), content: inner });
+    });
+    let finished = space.run(work);
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+    let text = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
+    assert_eq!(text, "data/a/x.csv\n1\n");
+    let work = space.command("true", |task| {
+        let one = |n: &str| Placed::One { name: "same".into(), content: n.into() };
+        task.inputs = BTreeMap::from([("a".into(), one("/a")), ("b".into(), one("/b"))]);
+    });
+    let refused = space.run(work);
+    assert_eq!(failure(&refused).message, "inputs `a` and `b` both want to be `same` in the working folder");
+}
+
+#[test]
+fn outputs_are_checked_in_words() {
+    let mut space = Space::new();
+    let cases = [
+        ("true", "output `x` was declared as `x.txt` and is not there", "the body must write to `$OUT_X`"),
+        (
+            "echo 1 > x.txt",
+            "output `x` was declared as `x.txt` and is not there",
+            "the body wrote `x.txt` in its working folder, which is not kept; write to `$OUT_X`",
+        ),
+        (": > $OUT_X", "output `x` was declared as `x.txt` and is empty", ""),
+        (
+            "mkdir $OUT_X",
+            "output `x` was declared as `x.txt` and is a folder",
+            "with a `/` at its end it is declared as a folder",
+        ),
+        (
+            "ln -s /etc/passwd $OUT_X",
+            "output `x` was declared as `x.txt` and is a symbolic link",
+            "copy the content to `$OUT_X`",
+        ),
+    ];
+    for (body, message, hint) in cases {
+        let work = space.command(body, |_| {});
+        let finished = space.run(work);
+        assert_eq!(failure(&finished).message, message);
+        assert_eq!(failure(&finished).hint.as_deref().unwrap_or_default(), hint);
+    }
+    let folder = |task: &mut CommandTask| {
+        Arc::make_mut(&mut task.command).out = BTreeMap::from([("maps".into(), "all/maps/".into())]);
+    };
+    let work = space.command("mkdir $OUT_MAPS/deep", folder);
+    let finished = space.run(work);
+    assert_eq!(failure(&finished).message, "output `maps` was declared as `all/maps/` and holds no file");
+    let work = space.command("echo 1 > $OUT_MAPS/a; echo 2 > ../out/b", folder);
+    let notes = vec!["`b` was written beside the declared outputs and is not kept".to_owned()];
+    assert_eq!(space.run(work).result, Ok(Ended::Done { ran_on: None, notes }));
+}
+
+#[test]
+fn a_command_writes_only_below_its_own_folder() {
+    if !writes_are_confined() {
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    let mut space = Space::new();
+    let store = space.file("store/1", "precious\n");
+    let work = space.command("cp $IN_A $OUT_X; echo spoilt > $IN_A", |task| {
+        task.inputs.insert("a".into(), Placed::One { name: "a".into(), content: store.clone() });
+    });
+    let finished = space.run(work);
+    let hint = failure(&finished).hint.clone().unwrap_or_default();
+    assert!(hint.starts_with("a stage may write only to its"), "{hint}");
+    assert_eq!(fs::read_to_string(store).expect("is there"), "precious\n");
+    let body =
+        "echo 1 > /dev/null; echo 2 > $TMPDIR/t; mv $TMPDIR/t $HOME/t; mv $HOME/t $OUT_X; echo 3 >&2; echo 4 > y";
+    let work = space.command(body, |_| {});
+    let finished = space.run(work);
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+}
+
+#[test]
+fn a_time_out_kills_the_whole_group() {
+    let mut space = Space::new();
+    let mut job = space.job(space.command("sleep 1000 & echo $! > pid; wait", |_| {}));
+    job.timeout = Some(Duration::from_millis(200));
+    space.executor.start(job);
+    let pid = space.wait_for("work/files/pid");
+    let (finished, _) = space.wait();
+    assert_eq!(failure(&finished).message, "took longer than its `timeout` of 0.2 s and was killed");
+    assert!(!finished.cancelled && failure(&finished).transient);
+    assert!(dies_soon(&pid));
+}
+
+#[test]
+fn a_cancelled_command_gets_its_grace() {
+    let mut space = Space::new();
+    let polite = "trap 'echo bye > bye; exit 3' TERM; echo 1 > up; while :; do sleep 0.01; done";
+    let stubborn = "trap '' TERM; echo 1 > up; while :; do sleep 0.01; done";
+    for (body, says_bye) in [(polite, true), (stubborn, false)] {
+        let job = space.job(space.command(body, |_| {}));
+        space.executor.start(job);
+        space.wait_for("work/files/up");
+        space.executor.cancel(ID);
+        let (finished, _) = space.wait();
+        assert!(finished.cancelled);
+        assert_eq!(space.path("work/files/bye").exists(), says_bye);
+    }
+}
+
+#[test]
+fn what_a_body_leaves_in_the_background_goes_with_it() {
+    let mut space = Space::new();
+    let body = "sleep 1000 & echo $! > $OUT_X; setsid sleep 1000 & sleep 0.05; pgrep -n -x sleep >> $OUT_X || true";
+    let work = space.command(body, |_| {});
+    let finished = space.run(work);
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+    assert!(finished.usage.wall < LONG / 2);
+    let pids = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
+    for pid in pids.lines() {
+        assert!(dies_soon(pid), "{pid} of {pids}");
+    }
+}
+
+#[test]
+fn the_end_of_the_executor_is_the_end_of_its_processes() {
+    let mut space = Space::new();
+    let body = "sleep 1000 & echo $! > in; setsid sh -c 'echo $$ > out; exec sleep 1000' & wait";
+    let job = space.job(space.command(body, |_| {}));
+    space.executor.start(job);
+    let pids = [space.wait_for("work/files/in"), space.wait_for("work/files/out")];
+    let Space { folder, executor } = space;
+    executor.shutdown();
+    for pid in pids {
+        assert!(!is_alive(&pid), "{pid}");
+    }
+    drop(folder);
+}
+
+#[test]
+fn a_second_stop_kills_at_once() {
+    let mut space = Space::with(|settings| settings.grace = LONG);
+    let job = space.job(space.command("trap '' TERM; echo 1 > up; while :; do sleep 0.01; done", |_| {}));
+    space.executor.start(job);
+    space.wait_for("work/files/up");
+    space.executor.cancel(ID);
+    space.executor.kill_all();
+    let (finished, _) = space.wait();
+    assert!(finished.cancelled && finished.usage.wall < LONG / 2);
+}
+
+#[test]
+fn a_missing_program_and_a_signal_have_words() {
+    let mut space = Space::new();
+    let work = space.command("no-such-program", |_| {});
+    let finished = space.run(work);
+    assert!(failure(&finished).hint.as_deref().is_some_and(|hint| hint.contains("`tools:`")));
+    let work = space.command("kill -SEGV $$", |_| {});
+    let finished = space.run(work);
+    assert!(failure(&finished).message.contains("SIGSEGV (invalid memory access)"), "{finished:?}");
+}
+
+#[test]
+fn two_names_that_become_one_variable_are_refused() {
+    let mut space = Space::new();
+    let work = space.command("true", |task| {
+        task.params = BTreeMap::from([("a-b".into(), Value::Int(1)), ("a_b".into(), Value::Int(2))]);
+    });
+    let finished = space.run(work);
+    let expected = "parameter `a-b` and parameter `a_b` both become the variable `PARAM_A_B`";
+    assert_eq!(failure(&finished).message, expected);
+}
+
+// Workers.
+
+/// Speaks the protocol in Python; `do` says how.
+const WORKER: &str = r#"#!/usr/bin/env python3
+import json, os, signal, socket, sys, time
+channel = socket.socket(fileno=int(os.environ["PIPE_WORKER_CHANNEL"]))
+def say(message):
+    channel.sendall((json.dumps(message) + "\n").encode())
+build = "stale" if os.path.exists(os.path.join(os.path.dirname(sys.argv[0]), "stale")) else "b1"
+say({"say": "hello", "protocol": 1, "build": build, "kinds": [["test/fresh", 3], ["test/kept", 3]]})
+count = 0
+for line in channel.makefile():
+    message = json.loads(line)
+    if message["say"] == "quit":
+        sys.exit(0)
+    if message["say"] == "cancel":
+        continue
+    task, count = message["task"], count + 1
+    what = task["params"]["do"]
+    print("task", count, "threads", os.environ["OMP_NUM_THREADS"], flush=True)
+    if what == "die":
+        print("about to die", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if what == "exit":
+        sys.exit(9)
+    if what == "nonsense":
+        channel.sendall(b"hello there\n")
+        time.sleep(1000)
+    if what == "hang":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open(os.path.join(task["scratch"], "up"), "w").write("%d\n" % os.getpid())
+        time.sleep(1000)
+    if what == "listen":
+        open(os.path.join(task["scratch"], "up"), "w").write("%d\n" % os.getpid())
+        assert json.loads(channel.makefile().readline())["say"] == "cancel"
+        failure = {"blame": "stage", "message": "stopped", "transient": False}
+        say({"say": "ended", "result": {"Err": failure}})
+        continue
+    say({"say": "progress", "progress": {"done": 1, "total": 2, "unit": "steps"}})
+    note = "%d %d %s" % (os.getpid(), count, sorted(os.environ))
+    say({"say": "ended", "result": {"Ok": {"done": {"notes": [note]}}}})
+"#;
+
+fn note(finished: &Finished) -> Vec<String> {
+    match &finished.result {
+        Ok(Ended::Done { notes, .. }) => notes[0].splitn(3, ' ').map(str::to_owned).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_fresh_worker_does_one_task_in_a_small_environment() {
+    let mut space = Space::new();
+    let work = space.task("test/fresh", "well");
+    let first = space.run(work);
+    assert_eq!(space.log(), "task 1 threads 2\n");
+    assert!(first.usage.peak_rss > 1_000_000 && first.usage.cpu > Duration::ZERO, "{:?}", first.usage);
+    let work = space.task("test/fresh", "well");
+    let second = space.run(work);
+    assert_ne!(note(&first)[0], note(&second)[0]);
+    for name in ["USER", "LC_CTYPE_", "CARGO", "PIPE_GUARD"] {
+        assert!(!note(&first)[2].contains(name), "{first:?}");
+    }
+}
+
+#[test]
+fn a_kept_worker_does_several_tasks_and_is_replaced_in_time() {
+    let mut space = Space::new();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let _ = fs::remove_file(space.path("log"));
+        let work = space.task("test/kept", "well");
+        let finished = space.run(work);
+        seen.push(note(&finished));
+        assert_eq!(space.log(), format!("task {} threads 2\n", seen.last().expect("one")[1]));
+    }
+    let counts: Vec<&str> = seen.iter().map(|note| note[1].as_str()).collect();
+    assert_eq!(counts, ["1", "2", "3", "1"]);
+    assert_eq!(seen[0][0], seen[2][0]);
+    assert_ne!(seen[2][0], seen[3][0]);
+}
+
+#[test]
+fn a_worker_that_dies_is_told_with_its_signal_and_its_last_words() {
+    let mut space = Space::new();
+    for kind in ["test/fresh", "test/kept"] {
+        let work = space.task(kind, "die");
+        let finished = space.run(work);
+        let message = &failure(&finished).message;
+        assert!(message.starts_with("the worker died in the middle of the task, with signal SIGSEGV"), "{message}");
+        assert!(message.ends_with("about to die"), "{message}");
+        let work = space.task(kind, "exit");
+        let finished = space.run(work);
+        assert!(failure(&finished).message.contains("with exit code 9"), "{finished:?}");
+    }
+    let work = space.task("test/kept", "well");
+    assert!(space.run(work).result.is_ok());
+}
+
+#[test]
+fn a_stale_or_a_missing_worker_is_one_clear_error() {
+    let mut space = Space::new();
+    space.file("stale", "");
+    let work = space.task("test/fresh", "well");
+    let finished = space.run(work);
+    let message = &failure(&finished).message;
+    assert!(message.ends_with("it was built as `stale`, expected `b1`"), "{message}");
+    let mut space = Space::with(|settings| settings.worker.program = "/no/pipe-torch".into());
+    let work = space.task("test/fresh", "well");
+    let finished = space.run(work);
+    assert_eq!(
+        failure(&finished).message,
+        "the kind `test/fresh` runs in the worker `pipe-torch`, and there is no `/no/pipe-torch`"
+    );
+}
+
+#[test]
+fn a_worker_that_breaks_the_protocol_is_killed() {
+    let mut space = Space::new();
+    let work = space.task("test/kept", "nonsense");
+    let finished = space.run(work);
+    assert_eq!(failure(&finished).blame, Blame::Internal);
+    assert!(failure(&finished).message.starts_with("the worker said `hello there`"), "{finished:?}");
+}
+
+#[test]
+fn a_cancelled_worker_is_asked_then_told_then_killed() {
+    let mut space = Space::new();
+    for what in ["listen", "hang"] {
+        let _ = fs::remove_file(space.path("up"));
+        let job = space.job(space.task("test/kept", what));
+        space.executor.start(job);
+        let pid = space.wait_for("up");
+        space.executor.cancel(ID);
+        let (finished, _) = space.wait();
+        assert!(finished.cancelled, "{finished:?}");
+        assert!(finished.usage.wall < Duration::from_secs(5));
+        space.executor.next(Duration::from_millis(1));
+        assert!(dies_soon(&pid));
+    }
+}
+
+#[test]
+fn two_jobs_run_side_by_side() {
+    let mut space = Space::new();
+    let (a, b) = (space.path("a"), space.path("b"));
+    let started = Instant::now();
+    for (id, folder) in [(1, a), (2, b)] {
+        fs::create_dir(&folder).expect("a folder");
+        let mut job = space.job(space.command("sleep 0.4; echo 1 > $OUT_X", |task| task.work = folder));
+        job.id = InstanceId(id);
+        space.executor.start(job);
+    }
+    assert_eq!(space.executor.running(), 2);
+    assert!(space.wait().0.result.is_ok() && space.wait().0.result.is_ok());
+    assert!(started.elapsed() < Duration::from_millis(750), "{:?}", started.elapsed());
+}
+
+// Facts.
+
+/// Remembers, and counts what it did not know.
+#[derive(Default)]
+struct Notebook {
+    pages: BTreeMap<String, String>,
+    found: usize,
+}
+
+impl Memo for Notebook {
+    fn recall(&self, key: &str) -> Option<String> {
+        self.pages.get(key).cloned()
+    }
+
+    fn remember(&mut self, key: &str, fact: &str) {
+        self.found += 1;
+        self.pages.insert(key.into(), fact.into());
+    }
+}
+
+fn with_tools(body: &str, tools: &[(&str, Tool)]) -> Command {
+    Command {
+        body: body.into(),
+        out: BTreeMap::new(),
+        env: BTreeMap::new(),
+        tools: tools.iter().map(|(name, tool)| ((*name).to_owned(), tool.clone())).collect(),
+        net: false,
+        random: false,
+    }
+}
+
+fn script(folder: &Path, text: &str) {
+    fs::create_dir_all(folder).expect("a folder");
+    fs::write(folder.join("fit"), text).expect("writes");
+    fs::set_permissions(folder.join("fit"), fs::Permissions::from_mode(0o755)).expect("sets the mode");
+}
+
+#[test]
+fn facts_are_remembered_by_the_identity_of_the_executable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bin = folder.path().join("bin");
+    script(&bin, "#!/bin/sh\necho fit 1.2\necho more\n");
+    let mut memo = Notebook::default();
+    let command = with_tools("fit x", &[("fit", Tool::Version("fit --version".into()))]);
+    let facts = facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
+    assert_eq!(facts.key, BTreeMap::from([("tool:fit".into(), "fit 1.2".into())]));
+    assert!(facts.path.to_string_lossy().starts_with(&*bin.to_string_lossy()));
+    facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
+    assert_eq!(memo.found, 1);
+    script(&bin, "#!/bin/sh\necho fit 1.3\necho more\n");
+    let facts = facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
+    assert_eq!(facts.key["tool:fit"], "fit 1.3");
+    let missing = with_tools("x", &[("x", Tool::Version("no-such-tool -V".into()))]);
+    let error = facts_of(&missing, folder.path(), bin.as_os_str(), &mut memo).expect_err("is not there");
+    assert_eq!(error.message, "tool `x` is asked for its version by `no-such-tool -V`, and there is no `no-such-tool`");
+}
+
+#[test]
+fn without_tools_the_fact_is_the_digest_of_the_first_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bin = folder.path().join("bin");
+    script(&bin, "#!/bin/sh\n");
+    let names = |body: &str| -> Vec<String> {
+        let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut Forgetful).expect("facts");
+        facts.key.into_keys().collect()
+    };
+    assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
+    for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", "", "\"fit\""] {
+        assert_eq!(names(body), ["executable:sh"], "{body}");
+    }
+}
+
+#[test]
+fn an_environment_is_known_by_what_is_installed_wherever_it_lies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let make = |name: &str, version: &str| {
+        let dist = folder.path().join(name).join("lib/python3.12/site-packages/a-1.dist-info");
+        fs::create_dir_all(&dist).expect("a folder");
+        let record = format!("a.py,sha256={version},3\n../../../bin/a,sha256={name},9\na-1.dist-info/RECORD,,\n");
+        fs::write(dist.join("RECORD"), record).expect("writes");
+        let config = format!("home = /{name}\nversion = 3.12.1\n");
+        fs::write(folder.path().join(name).join("pyvenv.cfg"), config).expect("writes");
+        let command = with_tools("python x", &[("python", Tool::Venv(name.into()))]);
+        let facts = facts_of(&command, folder.path(), "/usr/bin".as_ref(), &mut Forgetful).expect("facts");
+        assert!(facts.path.to_string_lossy().contains(&format!("{name}/bin:")));
+        facts.key["tool:python"].clone()
+    };
+    assert_eq!(make("one", "x"), make("two", "x"));
+    assert_ne!(make("one", "x"), make("three", "y"));
+    let command = with_tools("python x", &[("python", Tool::Venv("none".into()))]);
+    let error = facts_of(&command, folder.path(), "/usr/bin".as_ref(), &mut Forgetful).expect_err("is not there");
+    assert!(error.message.contains("there is no virtual environment at"));
+}

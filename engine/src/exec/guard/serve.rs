@@ -44,14 +44,9 @@ impl Server {
             libc::umask(0o022);
             libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
             libc::prctl(libc::PR_SET_NAME, c"pipe-guard".as_ptr());
-            // Ignored signals are inherited through `exec`; Rust ignores SIGPIPE, `nohup` SIGHUP. `yes | head` counts on
-            // the default.
-            for signal in 1..=64 {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            let mut none = MaybeUninit::<libc::sigset_t>::uninit();
-            libc::sigemptyset(none.as_mut_ptr());
-            libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+            // Descriptors that somebody above left open are nobody's business here.
+            libc::close_range(3, libc::c_uint::MAX, 0);
+            default_signals();
             // Low numbers stay free for the processes' own.
             let socket = check(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 10))?;
             let null = check(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC))?;
@@ -182,6 +177,23 @@ impl Server {
             }
         }
         self.socket.flush()
+    }
+}
+
+/// Nothing is ignored and nothing is blocked: both are inherited through `exec`. Rust ignores SIGPIPE, on whose default
+/// `yes | head` counts; `nohup` ignores SIGHUP. Asks the kernel, because the C library keeps signals 32 and 33 to itself.
+fn default_signals() {
+    /// `SIG_DFL`, no flags, no restorer, an empty mask, as the kernel lays them out on 64-bit machines.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_BYTES: usize = 8;
+    let nothing: *const libc::c_void = std::ptr::null();
+    for signal in 1..=64 {
+        // SAFETY: reads 32 bytes of `DEFAULT`, writes nothing. Fails for SIGKILL and SIGSTOP, which are never ignored.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), nothing, MASK_BYTES) };
+    }
+    // SAFETY: reads the first 8 bytes of `DEFAULT`, an empty set of signals.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, DEFAULT.as_ptr(), nothing, MASK_BYTES);
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Source {
     pub shown: String,
     /// Its content.
     pub text: String,
+    /// Where its lines begin, so that a position costs the same anywhere in a long file.
+    lines: Vec<usize>,
 }
 
 /// Every text that a pipeline is read from, in the order of reading. Cheap to clone.
@@ -65,7 +67,8 @@ pub struct Position {
 impl Sources {
     /// Adds a text; the returned number goes into [`Span::file`].
     pub fn add(&mut self, path: PathBuf, shown: String, text: String) -> u32 {
-        self.0.push(Arc::new(Source { path, shown, text }));
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        self.0.push(Arc::new(Source { path, shown, text, lines }));
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -96,14 +99,11 @@ impl Sources {
 
     /// Line and column of a span's start.
     pub fn position(&self, span: Span) -> Position {
-        let text = &self.get(span.file).text;
-        let (start, _) = clipped(text, span);
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Position {
-            line: count(before.bytes().filter(|byte| *byte == b'\n').count() + 1),
-            column: count(before[line_start..].chars().count() + 1),
-        }
+        let source = self.get(span.file);
+        let (start, _) = clipped(&source.text, span);
+        let line = source.lines.partition_point(|begin| *begin <= start);
+        let begin = source.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        Position { line: count(line), column: count(source.text[begin..start].chars().count() + 1) }
     }
 }
 

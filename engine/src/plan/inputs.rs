@@ -182,7 +182,8 @@ fn item(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &
     }
 }
 
-/// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may.
+/// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may, or one whose own mistakes
+/// are told already.
 fn rule(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, reference: &Reference, input: Option<&Input>) -> Result<Option<Rule>, Diagnostic> {
     let draft = &drafts[reader];
     let (stage, port) = match env.target(reference, &draft.entry.scope, drafts)? {
@@ -197,6 +198,9 @@ fn rule(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, referen
     };
     let target = &drafts[stage];
     check_port(draft, target, name, port, reference, input)?;
+    if target.broken {
+        return Ok(None);
+    }
     let rule = settle(env, reader, stage, port, reference, drafts)?;
     rule.check_match(draft, target)?;
     Ok(Some(rule))
@@ -260,7 +264,6 @@ pub(super) fn settle(env: &Env<'_>, reader: usize, stage: usize, port: &str, ref
                 Use::Match { axis: own, table }
             }
             (None, None) if bare => Use::Gathered,
-            (None, None) if target.broken => Use::Gathered,
             (None, None) => return Err(three_ways(draft, target, &axis.name, port, reference)),
         });
     }
@@ -274,7 +277,7 @@ fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Dia
             return Err(Diagnostic::new(Class::Axes, selector.span, format!("`{name}` stands twice in this selector")));
         }
         let Some(axis) = &selector.axis else { continue };
-        if !target.broken && !target.axes.iter().any(|known| &known.name == axis) {
+        if !target.axes.iter().any(|known| &known.name == axis) {
             let message = format!("stage `{}` has no axis `{axis}`", target.name());
             return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known("its axes", axis, target.axis_names()));
         }
@@ -305,9 +308,6 @@ fn three_ways(draft: &Draft<'_>, target: &Draft<'_>, axis: &str, port: &str, ref
 impl Rule {
     /// Every value of a matched axis that the reader has must exist in the stage that is read.
     fn check_match(&self, draft: &Draft<'_>, target: &Draft<'_>) -> Result<(), Diagnostic> {
-        if target.broken {
-            return Ok(());
-        }
         for settled in &self.uses {
             let Use::Match { axis, table } = settled else { continue };
             let own = &draft.axes[*axis];

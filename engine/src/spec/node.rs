@@ -271,9 +271,12 @@ impl Builder<'_> {
     fn node(&self, raw: Spanned<Raw>, near: Span) -> Node {
         let span = self.span(raw.defined).unwrap_or(near);
         let tree = match raw.value {
-            Raw::Text(text) if self.is_quoted(span) => Tree::Scalar { text, quoted: true },
-            // The parser spells some plain texts anew (`1e999`).
-            Raw::Text(text) => Tree::Scalar { text: self.plain(span).map_or(text, str::to_owned), quoted: false },
+            // What the parser gives as text is text, whether it was quoted or not; only a number that is too large
+            // comes spelled anew.
+            Raw::Text(text) if matches!(text.as_str(), ".inf" | "-.inf" | ".nan") => {
+                Tree::Scalar { text: self.plain(span).map_or(text, str::to_owned), quoted: true }
+            }
+            Raw::Text(text) => Tree::Scalar { text, quoted: true },
             Raw::Typed(shown) => self.typed(span, shown),
             Raw::Null => Tree::Scalar { text: String::new(), quoted: false },
             Raw::List(items) => Tree::List(items.into_iter().map(|item| self.node(item, span)).collect()),
@@ -304,11 +307,6 @@ impl Builder<'_> {
         let written = self.text.get(span.start as usize..span.end as usize)?.trim();
         let special = written.is_empty() || written.starts_with(['"', '\'', '|', '>', '!', '&', '*']) || written.contains('\n');
         (!special).then_some(written)
-    }
-
-    fn is_quoted(&self, span: Span) -> bool {
-        let rest = self.text.get(span.start as usize..).unwrap_or_default();
-        rest.starts_with(['"', '\'', '|', '>'])
     }
 
     fn span(&self, location: Location) -> Option<Span> {

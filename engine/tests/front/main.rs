@@ -1,0 +1,9 @@
+//! From pipeline files to plans and messages, as users meet them.
+
+mod broken;
+mod mutation;
+mod registry;
+mod rules;
+mod shipped;
+mod schema;
+mod speed;

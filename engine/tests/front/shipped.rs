@@ -1,0 +1,113 @@
+//! The pipelines that ship, under every profile.
+
+use std::path::{Path, PathBuf};
+
+use pipe_engine::graph;
+use pipe_engine::ids::InstanceId;
+use pipe_engine::plan::{Amounts, Options, Plan, Source, plan, plan_all_profiles};
+
+use crate::registry::registry;
+
+/// The pipeline of the paper.
+pub fn benson2025() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/benson2025.yaml")
+}
+
+/// A machine like the one the demo is made for.
+pub fn options(profile: &str) -> Options {
+    let machine = Amounts { cpu: 2, gpu: 0, mem: 8 << 30, net: 8 };
+    Options { profile: Some(profile.to_owned()), machine, ..Options::default() }
+}
+
+fn planned(profile: &str) -> Plan {
+    plan(&benson2025(), &options(profile), &registry()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn of<'a>(plan: &'a Plan, stage: &str) -> Vec<InstanceId> {
+    let stage = plan.stages.iter().find(|known| known.name == stage).unwrap_or_else(|| panic!("no stage `{stage}`"));
+    stage.instances.clone().map(InstanceId).collect()
+}
+
+#[test]
+fn every_profile_plans() {
+    for (profile, plan) in plan_all_profiles(&benson2025(), &options("demo"), &registry()).unwrap_or_else(|error| panic!("{error}")) {
+        let plan = plan.unwrap_or_else(|error| panic!("{profile:?}: {error}"));
+        for id in plan.ids() {
+            assert!(plan.reads(id).iter().all(|read| read < &id), "{} reads what comes later", plan.label(id));
+            assert!(plan.stage_of(id).instances.contains(&id.0));
+        }
+    }
+}
+
+#[test]
+fn the_default_profile_is_the_demo_and_its_edges_are_pinned() {
+    let plan = plan(&benson2025(), &Options { profile: None, ..options("demo") }, &registry()).expect("plans");
+    assert_eq!(plan.profile.as_deref(), Some("demo"));
+    assert!(plan.simulated);
+    insta::assert_snapshot!("demo.dot", graph::dot(&plan, false));
+}
+
+#[test]
+fn the_other_profiles_are_pinned_too() {
+    for profile in ["hcp", "tiny", "swapped"] {
+        insta::assert_snapshot!(format!("{profile}.dot"), graph::dot(&planned(profile), false));
+    }
+}
+
+#[test]
+fn the_demo_trains_ten_networks_on_48_drawings_within_3000_sample_steps() {
+    let plan = planned("demo");
+    let train = of(&plan, "train");
+    assert_eq!(train.len(), 10, "8 for areas, 2 for rings");
+    let Source::Many(targets) = &plan.instance(train[0]).inputs["targets"] else { panic!("a gather") };
+    assert_eq!(targets.len(), 80);
+    assert!(targets.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, distinct");
+    let steps = 10 * 3 * 2 * 12 * 4;
+    assert!(steps <= 3000, "{steps}");
+    assert_eq!(plan.stage_of(train[0]).amounts, Amounts { cpu: 1, gpu: 0, mem: 3 << 30, net: 0 });
+    let score = plan.instance(of(&plan, "score")[0]);
+    assert!(!score.inputs.contains_key("inferred"), "reads a removed stage through an optional port");
+}
+
+#[test]
+fn hcp_has_some_5000_instances_and_shares_its_gathers() {
+    let plan = planned("hcp");
+    assert_eq!(plan.instances.len(), 5243);
+    let train = of(&plan, "train");
+    assert_eq!(train.len(), 160);
+    let targets = |id: InstanceId| match &plan.instance(id).inputs["targets"] {
+        Source::Many(cells) => cells.clone(),
+        Source::One(_) => panic!("a gather"),
+    };
+    assert_eq!(targets(train[0]).len(), 652);
+    assert!(std::sync::Arc::ptr_eq(&targets(train[0]), &targets(train[159])));
+    assert_ne!(plan.instance(train[0]).seed, plan.instance(train[1]).seed);
+}
+
+#[test]
+fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
+    let plan = planned("hcp");
+    let sources: Vec<&str> = plan.restricted_sources().keys().map(|stage| plan.stages[stage.index()].name.as_str()).collect();
+    assert_eq!(sources, ["subject", "family"]);
+    let summary = plan.instance(of(&plan, "summary")[0]);
+    assert_eq!(summary.restricted.iter().collect::<Vec<_>>(), ["hcp-open-access", "hcp-restricted"]);
+    assert!(plan.instance(of(&plan, "template")[0]).restricted.is_empty());
+    let refused = plan.refused_results();
+    assert!(refused.iter().all(|refused| refused.result.path.starts_with("contours") || refused.result.path.starts_with("flatmaps")));
+    assert!(refused.iter().any(|refused| refused.chain.first().is_some_and(|stage| stage == "subject")), "{refused:?}");
+    assert!(planned("demo").refused_results().is_empty());
+}
+
+#[test]
+fn seeds_depend_on_coordinates_not_on_names_or_order() {
+    let text = std::fs::read_to_string(benson2025()).expect("readable");
+    let folder = std::env::temp_dir().join(format!("pipe-seeds-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let renamed = folder.join("renamed.yaml");
+    std::fs::write(&renamed, text.replace("  train:\n", "  learn:\n").replace("$train(", "$learn(")).expect("written");
+    std::fs::write(folder.join("hcp_subjects.txt"), "115017\n").expect("written");
+    let other = plan(&renamed, &options("demo"), &registry()).unwrap_or_else(|error| panic!("{error}"));
+    let seeds = |plan: &Plan, stage: &str| of(plan, stage).iter().map(|id| plan.instance(*id).seed).collect::<Vec<_>>();
+    assert_eq!(seeds(&planned("demo"), "train"), seeds(&other, "learn"));
+    std::fs::remove_dir_all(&folder).expect("removed");
+}

@@ -2,7 +2,7 @@
 //! made. It only remembers: a key that is not in it is looked up in the store, and whatever it says is believed only
 //! if the blobs are there.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::Result;
@@ -38,12 +38,16 @@ impl Index {
         self.table.put(key.as_bytes(), &encode(made))
     }
 
-    /// Forgets keys that `used` does not name, when they are most of the file.
+    /// Forgets keys that `used` does not name, when the file has grown large.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn tidy(&mut self, used: &std::collections::BTreeSet<Digest<Action>>) -> Result<()> {
-        if self.table.rows() <= 4 * used.len() + 4096 {
+    pub fn tidy(&mut self, used: impl FnOnce() -> BTreeSet<Digest<Action>>) -> Result<()> {
+        if self.table.rows() <= crate::table::SMALL {
+            return Ok(());
+        }
+        let used = used();
+        if self.table.rows() <= 3 * used.len() {
             return Ok(());
         }
         self.table.compact(|key| <[u8; 32]>::try_from(key).is_ok_and(|bytes| used.contains(&Digest::from_bytes(bytes))))
@@ -60,8 +64,8 @@ fn encode(made: &Made) -> Vec<u8> {
         Made::Outputs(outputs) => {
             bytes.push(1);
             bytes.extend_from_slice(&(outputs.len() as u32).to_le_bytes());
-            for (port, stored) in outputs {
-                text(&mut bytes, port);
+            for stored in outputs {
+                text(&mut bytes, &stored.port);
                 artifact(&mut bytes, &stored.artifact);
                 bytes.extend_from_slice(&(stored.blobs.len() as u32).to_le_bytes());
                 for blob in &stored.blobs {
@@ -94,12 +98,12 @@ fn decode(bytes: &[u8]) -> Option<Made> {
     match reader.take(1)? {
         [0] => Some(Made::Absent { cause: reader.text()? }),
         [1] => {
-            let mut outputs = BTreeMap::new();
+            let mut outputs = Vec::new();
             for _ in 0..reader.number()? {
                 let port = reader.text()?;
                 let artifact = reader.artifact()?;
                 let blobs = (0..reader.number()?).map(|_| reader.blob()).collect::<Option<Vec<Blob>>>()?;
-                outputs.insert(port, Stored { artifact, blobs });
+                outputs.push(Stored { port, artifact, blobs });
             }
             Some(Made::Outputs(outputs))
         }

@@ -6,7 +6,6 @@
 //!
 //! Absences lie apart, because a cell that is asked for again may turn up: then there is a record, which counts.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,8 +33,8 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Made {
-    /// All outputs.
-    Outputs(BTreeMap<String, Stored>),
+    /// All outputs, sorted by port. (A list, not a map: ten thousand small maps are memory for nothing.)
+    Outputs(Vec<Stored>),
     /// There is nothing to give.
     Absent {
         /// The cause, such as `not-found`.
@@ -46,6 +45,8 @@ pub enum Made {
 /// A stored output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
+    /// The output port.
+    pub port: String,
     /// The artifact.
     pub artifact: Artifact,
     /// For a folder: its listing and all files, so that one look tells whether all is there. Empty for a file.
@@ -61,6 +62,14 @@ impl Stored {
 }
 
 impl Made {
+    /// The output at a port.
+    pub fn output(&self, port: &str) -> Option<&Stored> {
+        match self {
+            Made::Outputs(outputs) => outputs.iter().find(|stored| stored.port == port),
+            Made::Absent { .. } => None,
+        }
+    }
+
     /// The blobs that are missing or damaged.
     ///
     /// # Errors
@@ -68,7 +77,7 @@ impl Made {
     pub fn missing(&self, store: &Store) -> Result<Vec<Blob>> {
         let Made::Outputs(outputs) = self else { return Ok(Vec::new()) };
         let mut missing = Vec::new();
-        for blob in outputs.values().flat_map(Stored::blobs) {
+        for blob in outputs.iter().flat_map(Stored::blobs) {
             if store.find(&blob)? != Found::Good {
                 missing.push(blob);
             }

@@ -16,6 +16,9 @@ const MARKER: [u8; 4] = *b"\xF5row";
 /// Marker, checksum, length of key, length of value.
 const HEAD: usize = 4 + 8 + 4 + 4;
 
+/// Tables with fewer rows than this are read in a few milliseconds and are left as they are.
+pub(crate) const SMALL: usize = 8192;
+
 /// Such a table.
 #[derive(Debug)]
 pub struct Table {
@@ -109,6 +112,18 @@ impl Table {
             (!replaced).then_some((row.key, row.value))
         });
         old.chain(self.fresh.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))
+    }
+
+    /// Drops replaced rows when they are most of a large file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn tidy(&mut self) -> Result<()> {
+        if self.rows() <= SMALL {
+            return Ok(());
+        }
+        let distinct = self.rows.chunk_by(|(a, _), (b, _)| a == b).count() + self.fresh.len();
+        if self.rows() <= 3 * distinct { Ok(()) } else { self.compact(|_| true) }
     }
 
     /// Rewrites the file with only those keys that are to be kept, each once. Rows that another process appends

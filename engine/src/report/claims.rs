@@ -1,6 +1,10 @@
-//! Checks claims against table cells.
+//! Checks claims: one cell of a table against a number.
+
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::plan::{Claim, Link};
 
 /// A claim and what was found.
 #[derive(Clone, Debug, Serialize)]
@@ -15,4 +19,97 @@ pub struct ClaimReport {
     pub within: f64,
     /// Whether it holds.
     pub holds: bool,
+}
+
+/// Checks claims; `find` gives the path of a table, or why there is none.
+pub fn check_claims(claims: &[Claim], mut find: impl FnMut(&Link) -> Result<PathBuf, String>) -> Vec<ClaimReport> {
+    let check = |claim: &Claim| {
+        let found = find(&claim.table).and_then(|path| cell(&table_in(&path), claim));
+        let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within);
+        ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
+    };
+    claims.iter().map(check).collect()
+}
+
+/// Tables are folders with `table.csv`, or CSV files.
+fn table_in(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("table.csv") } else { path.to_owned() }
+}
+
+/// The number in the one row that a claim selects.
+fn cell(path: &Path, claim: &Claim) -> Result<f64, String> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let mut reader = csv::Reader::from_path(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+    let header = reader.headers().map_err(|error| format!("`{name}` has no header: {error}"))?.clone();
+    let position = |column: &str| {
+        let columns = || header.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        header
+            .iter()
+            .position(|name| name == column)
+            .ok_or_else(|| format!("`{name}` has no column `{column}` (it has {})", columns()))
+    };
+    let value = position(&claim.column)?;
+    let filter = claim
+        .filter
+        .iter()
+        .map(|(column, wanted)| Ok((position(column)?, wanted.as_str())))
+        .collect::<Result<Vec<_>, String>>()?;
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        if filter.iter().all(|(column, wanted)| row.get(*column) == Some(wanted)) {
+            rows.push(row);
+        }
+    }
+    let [row] = &rows[..] else {
+        return Err(format!("`where` selects {} rows of `{name}`, not one", rows.len()));
+    };
+    let text = row.get(value).unwrap_or_default();
+    text.trim().parse().map_err(|_| format!("`{}` of `{name}` is `{text}`, not a number", claim.column))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::Place;
+
+    fn claim(filter: &[(&str, &str)], column: &str) -> Claim {
+        Claim {
+            text: "it works".into(),
+            table: Link::File(std::sync::Arc::new(PathBuf::new())),
+            filter: filter
+                .iter()
+                .map(|(column, value)| ((*column).into(), (*value).into()))
+                .collect::<BTreeMap<_, _>>(),
+            column: column.into(),
+            equals: 0.74,
+            within: 0.02,
+            place: Place { file: PathBuf::new(), line: 1, column: 1 },
+        }
+    }
+
+    #[test]
+    fn exactly_one_row_is_claimed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("table.csv"), "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n")
+            .unwrap();
+        let check = |filter: &[(&str, &str)], column: &str| {
+            check_claims(&[claim(filter, column)], |_| Ok(folder.path().to_owned())).remove(0)
+        };
+        let good = check(&[("tag", "anat"), ("label", "mean")], "dice");
+        assert_eq!((good.found, good.holds), (Ok(0.75), true));
+        for (filter, column, says) in [
+            (&[("tag", "anat")][..], "dice", "selects 2 rows"),
+            (&[("tag", "none")], "dice", "selects 0 rows"),
+            (&[("tag", "func")], "dice", "is `x`, not a number"),
+            (&[("label", "V1")], "iou", "no column `iou` (it has `tag`, `label`, `dice`)"),
+            (&[("rater", "A1")], "dice", "no column `rater`"),
+        ] {
+            let bad = check(filter, column);
+            assert!(!bad.holds);
+            assert!(bad.found.clone().unwrap_err().contains(says), "{:?} should say {says}", bad.found);
+        }
+    }
 }

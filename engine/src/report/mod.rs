@@ -1,7 +1,39 @@
-//! What a run leaves for people: results, the lockfile, checked claims, the manifest.
+//! What a run leaves for people: published results, the lockfile, checked claims, the manifest.
 
 mod claims;
+mod lockfile;
+mod manifest;
 mod publish;
 
-pub use claims::ClaimReport;
-pub use publish::Results;
+pub use claims::{ClaimReport, check_claims};
+pub use lockfile::{LOCKFILE_VERSION, Locked, Lockfile, lockfile_path};
+pub use manifest::{Git, InstanceReport, Machine, Manifest, commit_of, work_tree_is_dirty};
+pub use publish::{Piece, Results, pieces_of, project_root, publish, results_folder};
+
+use pipe_cache::Error;
+use pipe_contract::{Blame, Failure};
+
+/// A failure of the cache, with what to do about it.
+pub fn cache_failure(error: &Error) -> Failure {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let failure = Failure::new(blame(error), error.to_string());
+    match (error, error.io_kind()) {
+        (_, Some(StorageFull | QuotaExceeded)) => {
+            failure.hint("the disk is full: free some space and run again; what was finished is kept")
+        }
+        (_, Some(ReadOnlyFilesystem | PermissionDenied)) => failure
+            .hint("the cache or state folder cannot be written: give rights to it, or name another with `--cache`"),
+        (Error::NotACache { .. }, _) => failure.hint("name an empty folder, or one that a cache is in"),
+        (Error::Odd { .. }, _) => failure.hint("write a copy of the file instead, for example with `cp -L`"),
+        (Error::Changed { .. }, _) => failure.hint("run again when nobody writes to it"),
+        (Error::Damaged { .. }, _) => failure.hint("run again: what was damaged is made anew"),
+        _ => failure,
+    }
+}
+
+fn blame(error: &Error) -> Blame {
+    match error {
+        Error::Odd { .. } => Blame::Stage,
+        _ => Blame::Environment,
+    }
+}

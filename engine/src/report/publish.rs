@@ -1,8 +1,20 @@
-//! Copies results to where people look for them.
+//! Copies results to where people look for them: `results/<pipeline>/<profile>/` in the project.
+//!
+//! Files there are copies, never links into the store. A file `.published` beside them lists what was published with
+//! digests, in the form that `b3sum --check` reads; it travels with the folder. A file that is neither what is wanted
+//! nor what was published last was edited by somebody: it is named and left alone. So is a file that was published
+//! once and that no result claims any more.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
+use pipe_cache::{Artifact, Blob, Content, Digest, Form, Sources, Store, is_missing, remove_all};
 use pipe_contract::Failure;
+
+use super::cache_failure;
+use crate::plan::{Plan, Published};
 
 /// What was published under `results/`. Paths are relative to [`Results::folder`].
 #[derive(Clone, Debug, Default)]
@@ -21,4 +33,223 @@ pub struct Results {
     pub missing: Vec<(String, String)>,
     /// The project or its disk was in the way.
     pub failures: Vec<Failure>,
+}
+
+/// One file to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Path below the results folder.
+    pub path: String,
+    /// Its content, in the store.
+    pub blob: Blob,
+}
+
+/// The folder that a project's `results/` is in: the parent of `pipelines/` if the file lies in such a folder, else the
+/// pipeline file's own folder.
+pub fn project_root(plan: &Plan) -> &Path {
+    match (plan.folder.file_name(), plan.folder.parent()) {
+        (Some(name), Some(parent)) if name == "pipelines" => parent,
+        _ => &plan.folder,
+    }
+}
+
+/// Where the results of a plan go.
+pub fn results_folder(plan: &Plan) -> PathBuf {
+    let folder = project_root(plan).join("results").join(&plan.pipeline);
+    plan.profile.as_ref().map_or(folder.clone(), |profile| folder.join(profile))
+}
+
+/// The files that one line of `results:` publishes from an artifact.
+///
+/// # Errors
+/// The listing is damaged, or a folder has not exactly one entry of the wanted extension: a sentence.
+pub fn pieces_of(store: &Store, published: &Published, artifact: &Artifact) -> Result<Vec<Piece>, String> {
+    let folder = published.path.strip_suffix('/');
+    if let Some(blob) = artifact.blob() {
+        return match folder {
+            None => Ok(vec![Piece { path: published.path.clone(), blob }]),
+            Some(name) => Err(format!("`{name}/` names a folder, but the artifact is a file")),
+        };
+    }
+    let tree = store.tree(&artifact.digest).map_err(|error| error.to_string())?;
+    if let Some(folder) = folder {
+        let piece = |(name, blob): (&str, &Blob)| Piece { path: format!("{folder}/{name}"), blob: *blob };
+        return Ok(tree.files().map(piece).collect());
+    }
+    let extension = |path: &str| Path::new(path).extension().map(|extension| extension.to_string_lossy().into_owned());
+    let wanted = extension(&published.path);
+    let found: Vec<_> = tree.files().filter(|(name, _)| extension(name) == wanted).collect();
+    match found[..] {
+        [(_, blob)] => Ok(vec![Piece { path: published.path.clone(), blob: *blob }]),
+        _ => {
+            let there = tree.files().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let wanted = wanted.map_or("without an extension".into(), |wanted| format!("with `.{wanted}`"));
+            Err(format!("the folder has {} entries {wanted}, not one (there are {there})", found.len()))
+        }
+    }
+}
+
+/// Publishes pieces into `results.folder` and notes in `results` what became of each. `whole` says that the pieces and
+/// `results.missing` are all results of the plan: others that were published earlier are then stale.
+pub fn publish(store: &Store, sources: &mut Sources, pieces: &[Piece], whole: bool, results: &mut Results) {
+    if let Err(failure) = try_publish(store, sources, pieces, whole, results) {
+        results.failures.push(failure);
+    }
+}
+
+fn try_publish(
+    store: &Store,
+    sources: &mut Sources,
+    pieces: &[Piece],
+    whole: bool,
+    results: &mut Results,
+) -> Result<(), Failure> {
+    let folder = results.folder.clone();
+    let list = folder.join(LIST);
+    let before = read_list(&list)?;
+    remove_leftovers(&folder)?;
+    let mut now = before.clone();
+    let mut aside = Aside { folder: folder.clone(), made: None, count: 0 };
+    for piece in pieces {
+        let target = folder.join(&piece.path);
+        match state_of(sources, &target, piece, before.get(&piece.path))? {
+            State::Same => results.unchanged.push(piece.path.clone()),
+            State::Edited => {
+                results.edited.push(piece.path.clone());
+                continue;
+            }
+            State::Outdated => {
+                aside.place(store, &piece.blob, &target)?;
+                results.written.push(piece.path.clone());
+            }
+        }
+        now.insert(piece.path.clone(), piece.blob.digest);
+    }
+    if whole {
+        let claimed = |path: &str| {
+            let named = |name: &str| name == path || name.strip_suffix('/').is_some_and(|it| below(path, it));
+            pieces.iter().any(|piece| piece.path == path) || results.missing.iter().any(|(name, _)| named(name))
+        };
+        let unclaimed: Vec<String> = before.keys().filter(|path| !claimed(path)).cloned().collect();
+        for path in unclaimed {
+            if folder.join(&path).exists() {
+                results.stale.push(path);
+            } else {
+                now.remove(&path);
+            }
+        }
+    }
+    if now != before {
+        aside.write_list(&list, &now)?;
+    }
+    aside.finish()
+}
+
+/// The list of what was published, beside the results.
+const LIST: &str = ".published";
+/// Where copies are written before they are renamed; removed at the end, or by the next run.
+const ASIDE: &str = ".publishing-";
+
+enum State {
+    Same,
+    Edited,
+    Outdated,
+}
+
+fn state_of(
+    sources: &mut Sources,
+    target: &Path,
+    piece: &Piece,
+    published: Option<&Digest<Content>>,
+) -> Result<State, Failure> {
+    match sources.content(target) {
+        Ok(there) if there.form == Form::Folder => Ok(State::Edited),
+        Ok(there) if there.digest == piece.blob.digest => Ok(State::Same),
+        Ok(there) if Some(&there.digest) == published => Ok(State::Outdated),
+        Ok(_) => Ok(State::Edited),
+        Err(error) if is_missing(&error) => Ok(State::Outdated),
+        Err(error) => Err(cache_failure(&error)),
+    }
+}
+
+fn below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Reads lines of `digest  path`.
+fn read_list(path: &Path) -> Result<BTreeMap<String, Digest<Content>>, Failure> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(Failure::io("read", path, &error)),
+    };
+    let entry = |line: &str| {
+        let (digest, path) = line.split_once("  ")?;
+        Some((path.to_owned(), digest.parse().ok()?))
+    };
+    Ok(text.lines().filter_map(entry).collect())
+}
+
+fn remove_leftovers(folder: &Path) -> Result<(), Failure> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(ASIDE)) {
+        remove_all(&entry.path()).map_err(|error| cache_failure(&error))?;
+    }
+    Ok(())
+}
+
+/// A folder beside the results in which copies are made.
+struct Aside {
+    folder: PathBuf,
+    made: Option<PathBuf>,
+    count: usize,
+}
+
+impl Aside {
+    fn path(&mut self) -> Result<PathBuf, Failure> {
+        if self.made.is_none() {
+            fs::create_dir_all(&self.folder).map_err(|error| Failure::io("create the folder", &self.folder, &error))?;
+            let made = self.folder.join(format!("{ASIDE}{}", std::process::id()));
+            fs::create_dir(&made).map_err(|error| Failure::io("create the folder", &made, &error))?;
+            self.made = Some(made);
+        }
+        self.count += 1;
+        Ok(self.made.as_ref().unwrap_or(&self.folder).join(self.count.to_string()))
+    }
+
+    /// Copies a blob to its place.
+    fn place(&mut self, store: &Store, blob: &Blob, target: &Path) -> Result<(), Failure> {
+        let copy = self.path()?;
+        store.copy_out(blob, &copy).map_err(|error| cache_failure(&error))?;
+        let parent = target.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(parent).map_err(|error| Failure::io("create the folder", parent, &error))?;
+        fs::rename(&copy, target).map_err(|error| Failure::io("publish", target, &error))
+    }
+
+    fn write_list(&mut self, list: &Path, entries: &BTreeMap<String, Digest<Content>>) -> Result<(), Failure> {
+        let path = self.path()?;
+        let text: String = entries.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect();
+        self.flush()?;
+        fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
+        fs::rename(&path, list).map_err(|error| Failure::io("write", list, &error))
+    }
+
+    /// The list must not be on disk before the files it speaks of: they would look edited after a power cut.
+    fn flush(&self) -> Result<(), Failure> {
+        let io = |error: io::Error| Failure::io("flush", &self.folder, &error);
+        let folder = File::open(&self.folder).map_err(io)?;
+        rustix::fs::syncfs(&folder).map_err(|errno| io(errno.into()))
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        self.made.as_ref().map_or(Ok(()), |made| remove_all(made).map_err(|error| cache_failure(&error)))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(made) = &self.made {
+            let _ = remove_all(made);
+        }
+    }
 }

@@ -1,7 +1,19 @@
-//! What a run would do, instance by instance, with the reasons.
+//! What a run would do, instance by instance, with the reasons; and where things are. Runs nothing.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use pipe_cache::Session;
+use pipe_contract::Failure;
+
+use super::desk::{Desk, Linked, Look};
+use super::workplace::Workplace;
+use super::{RunOptions, look_up_what_is_only_read, passing, select};
 use crate::ids::InstanceId;
 use crate::key::Reason;
+use crate::plan::{Link, Plan};
+use crate::report::cache_failure;
+use crate::sched::needed_by;
 
 /// What a run would do with every instance, indexed by [`InstanceId`].
 #[derive(Clone, Debug)]
@@ -32,6 +44,104 @@ pub enum Standing {
         /// The instances that would run or depend themselves and that it reads, ascending.
         on: Vec<InstanceId>,
     },
+    /// It would fail before it starts: an input file is missing, a cell is absent that the stage does not accept.
+    Fails {
+        /// Why.
+        failure: Failure,
+    },
     /// Not part of the selection.
     LeftOut,
+}
+
+/// What a run would do and why, without doing anything.
+///
+/// # Errors
+/// As for [`super::run`], except that restricted sources are no obstacle.
+pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
+    let wanted = select::wanted(plan, &options.selection)?;
+    let passing = passing(plan, options)?;
+    let place = Workplace::open(plan, &options.places)?;
+    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
+    if let Some(wanted) = &wanted {
+        look_up_what_is_only_read(&mut desk, wanted);
+    }
+    let mut standings = Vec::with_capacity(plan.instances.len());
+    let mut seconds = Vec::with_capacity(plan.instances.len());
+    for id in plan.ids() {
+        let last = desk.memory.last_work(&plan.label(id))?;
+        seconds.push(last.map(|last| last.seconds));
+        if wanted.as_ref().is_some_and(|wanted| !wanted[id.index()]) {
+            standings.push(Standing::LeftOut);
+            continue;
+        }
+        standings.push(match desk.look(id, &passing) {
+            Look::Hit => Standing::Hit,
+            Look::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
+            Look::Miss(miss) => Standing::Runs { reasons: desk.reasons(id, &miss)? },
+            Look::Blocked(on) => Standing::Depends { on },
+            Look::Failed(failure) => Standing::Fails { failure },
+        });
+    }
+    Ok(Status { standings, seconds })
+}
+
+/// Looks up an instance and all it reads.
+fn look_up(desk: &mut Desk<'_>, id: InstanceId) {
+    let plan = desk.plan;
+    let needed = needed_by(plan, &BTreeSet::from([id]));
+    for id in plan.ids().filter(|id| needed[id.index()]) {
+        let _ = desk.look(id, &super::Passing::default());
+    }
+}
+
+/// Where an artifact is: an output port of an instance, or `entry` inside a folder. The path is inside the store:
+/// for reading only.
+///
+/// # Errors
+/// The instance has no such port, or is not cached.
+pub fn path_of(
+    plan: &Plan,
+    options: &RunOptions,
+    id: InstanceId,
+    port: &str,
+    entry: Option<&str>,
+) -> Result<PathBuf, Failure> {
+    let place = Workplace::open(plan, &options.places)?;
+    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
+    desk.check_port(id, port)?;
+    look_up(&mut desk, id);
+    let link = |entry: Option<&str>| Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) };
+    let present = |desk: &mut Desk<'_>, link: &Link| match desk.content(link)? {
+        Linked::Present(artifact) => Ok(artifact),
+        Linked::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
+        Linked::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
+            .hint("run it first; `pipe why` says what has changed")),
+    };
+    let whole = present(&mut desk, &link(None))?;
+    if entry.is_some() {
+        present(&mut desk, &link(entry))?;
+    }
+    let path = place.store.path(&whole, None).or_else(|_| {
+        let session = Session::begin(&place.store)?;
+        place.store.path(&whole, Some(&session))
+    });
+    let path = path.map_err(|error| cache_failure(&error))?;
+    Ok(entry.map_or(path.clone(), |entry| path.join(entry)))
+}
+
+/// The kept log of the last work of an instance: of the work that made its outputs, or of the last attempt.
+///
+/// # Errors
+/// It never worked on this machine.
+pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<PathBuf, Failure> {
+    let place = Workplace::open(plan, &options.places)?;
+    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
+    let label = plan.label(id);
+    look_up(&mut desk, id);
+    let keys = [desk.key_of(id), desk.memory.last_begun(&label)?, desk.memory.last_work(&label)?.map(|last| last.key)];
+    let logs = keys.into_iter().flatten().map(|key| place.log(&key));
+    logs.into_iter().find(|log| log.exists()).ok_or_else(|| {
+        Failure::input(format!("there is no log of `{label}`: it never worked on this machine"))
+            .hint("a hit from a shared cache has its log where it was made")
+    })
 }

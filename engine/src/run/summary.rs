@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipe_contract::Failure;
+use pipe_contract::{Blame, Failure};
 use serde::Serialize;
 
 use crate::report::{ClaimReport, Results};
@@ -70,9 +70,46 @@ pub struct Mishap {
 }
 
 impl Summary {
+    /// Nothing has happened yet.
+    pub(super) fn of_run(run: String, stopped: bool) -> Self {
+        Self {
+            run,
+            counts: Counts::default(),
+            failed: Vec::new(),
+            absent: Vec::new(),
+            skipped: Vec::new(),
+            notes: Vec::new(),
+            results: Results::default(),
+            claims: Vec::new(),
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            peak_memory: 0,
+            manifest: PathBuf::new(),
+            lockfile: None,
+            stopped,
+        }
+    }
+
     /// 0 if nothing is wrong; else the code of the worst failure (internal, environment, input, stage); 1 for a claim
     /// that does not hold; 130 if it was stopped.
     pub fn exit_code(&self) -> u8 {
-        unimplemented!()
+        let blames = self.failed.iter().map(|mishap| &mishap.failure).chain(&self.results.failures);
+        if let Some(worst) = blames.map(|failure| failure.blame).max_by_key(|blame| severity(*blame)) {
+            return worst.exit_code();
+        }
+        if self.stopped { STOPPED } else { u8::from(!self.claims.iter().all(|claim| claim.holds)) }
+    }
+}
+
+/// What shells report for a program that SIGINT ended.
+const STOPPED: u8 = 130;
+
+/// The worse failure decides the exit code: our own defects, then what keeps everything from working.
+fn severity(blame: Blame) -> u8 {
+    match blame {
+        Blame::Stage => 0,
+        Blame::Input => 1,
+        Blame::Environment => 2,
+        Blame::Internal => 3,
     }
 }

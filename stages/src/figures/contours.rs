@@ -129,24 +129,49 @@ impl Panel {
         Ok(Self { hemisphere, colours, drawn: line(&first), model: line(&second), labelled, map })
     }
 
-    /// The map's colours in a window of the plane (left, top) to (right, bottom), transparent outside the map.
+    /// The map's colours in a window of the plane, transparent outside the map.
     fn pixels(&self, window: &Window) -> Raster {
-        // The whole map is rastered and the window cut out, so pixels are small enough for the smallest window.
-        let zoom = (self.map.bounds.x[1] - self.map.bounds.x[0]) / window.side;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let side = (560.0 * zoom).clamp(200.0, 2400.0) as usize;
-        let mut pixels = Raster::new(side, side);
-        for (at, address) in self.map.raster(side).painted {
-            let mut rgb = [0.0; 3];
-            for (corner, weight) in address.corners.iter().zip(address.weights) {
-                let colour = self.colours[*corner as usize];
-                let parts = [colour.red, colour.green, colour.blue];
-                rgb.iter_mut().zip(parts).for_each(|(sum, part)| *sum += weight * f64::from(part) / 255.0);
-            }
-            let at = at as usize;
-            pixels.set(at % side, at / side, Colour::fractions(rgb[0], rgb[1], rgb[2]));
+        let mut pixels = Raster::new(PIXELS, PIXELS);
+        let place = |[x, y]: [f64; 2]| window.place([x, y]).map(|share| share * real(PIXELS));
+        for face in &self.map.faces {
+            let corners = face.map(|vertex| place(self.map.coordinates[vertex as usize]));
+            let colours = face.map(|vertex| self.colours[self.map.vertices[vertex as usize] as usize]);
+            paint_triangle(&mut pixels, corners, colours);
         }
         pixels
+    }
+}
+
+/// Pixels of a panel's side: 300 dots per inch or nearly so.
+const PIXELS: usize = 640;
+
+/// Paints the pixels whose centres lie in a triangle, colours blended between its corners.
+fn paint_triangle(pixels: &mut Raster, [a, b, c]: [[f64; 2]; 3], colours: [Colour; 3]) {
+    let cross = |p: [f64; 2], q: [f64; 2], r: [f64; 2]| (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]);
+    let area = cross(a, b, c);
+    if area == 0.0 {
+        return;
+    }
+    // Casts saturate, so what lies outside the image becomes its edge.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as it should")]
+    let span = |axis: usize| {
+        let low = a[axis].min(b[axis]).min(c[axis]);
+        let high = a[axis].max(b[axis]).max(c[axis]);
+        ((low - 0.5).ceil() as usize)..((high + 0.5).floor() as usize).min(PIXELS)
+    };
+    for row in span(1) {
+        for column in span(0) {
+            let centre = [real(column) + 0.5, real(row) + 0.5];
+            let weights = [cross(b, c, centre), cross(c, a, centre), cross(a, b, centre)].map(|part| part / area);
+            // A hair of tolerance closes the seams between neighbours.
+            if weights.iter().all(|weight| *weight >= -1e-9) {
+                let blend = |part: fn(Colour) -> u8| {
+                    weights.iter().zip(colours).map(|(weight, colour)| weight * f64::from(part(colour))).sum::<f64>()
+                        / 255.0
+                };
+                pixels.set(column, row, Colour::fractions(blend(|c| c.red), blend(|c| c.green), blend(|c| c.blue)));
+            }
+        }
     }
 }
 
@@ -186,6 +211,11 @@ struct Window {
 }
 
 impl Window {
+    /// Where a point of the plane lies in the window: 0 to 1 from the left and from the top.
+    fn place(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [0.5 + (x - self.centre[0]) / self.side, 0.5 - (y - self.centre[1]) / self.side]
+    }
+
     /// One window per panel, all of one size, so that hemispheres compare.
     fn of(panels: &[Panel], view: View) -> Vec<Self> {
         let bounds: Vec<[[f64; 2]; 2]> = panels
@@ -237,17 +267,12 @@ impl Figure<'_> {
     fn panel(&self, drawing: &mut Drawing, (left, top): (f64, f64), panel: &Panel, window: &Window) {
         let name = if panel.hemisphere == Hemisphere::Left { "left hemisphere" } else { "right hemisphere" };
         drawing.text((left + PANEL / 2.0, top - 7.0), name, Lettering::new(7.5).anchor(Anchor::Middle));
-        let scale = PANEL / window.side;
-        let place = |[x, y]: [f64; 2]| {
-            (left + PANEL / 2.0 + (x - window.centre[0]) * scale, top + PANEL / 2.0 - (y - window.centre[1]) * scale)
+        let place = |point: [f64; 2]| {
+            let [x, y] = window.place(point);
+            (left + x * PANEL, top + y * PANEL)
         };
-        let pixels = panel.pixels(window);
-        // Pixel centres span the bounds, so the image reaches half a pixel further on every side.
-        let half = |axis: [f64; 2]| (axis[1] - axis[0]) / real(pixels.width() - 1) / 2.0;
-        let (x, y) = (panel.map.bounds.x, panel.map.bounds.y);
-        let (from, to) = (place([x[0] - half(x), y[1] + half(y)]), place([x[1] + half(x), y[0] - half(y)]));
         drawing.begin_clip((left, top), PANEL, PANEL);
-        drawing.image(from, to.0 - from.0, to.1 - from.1, &pixels, true);
+        drawing.image((left, top), PANEL, PANEL, &panel.pixels(window), true);
         for (boundary, colour) in [(&panel.drawn, Colour::WHITE), (&panel.model, Colour::BLACK)] {
             let segments: Vec<Vec<(f64, f64)>> =
                 boundary.segments.iter().map(|segment| segment.map(place).to_vec()).collect();

@@ -36,8 +36,8 @@ libtorch:
     @scripts/libtorch
 
 # Recomputes the flatmaps of fsaverage5 with the original Python packages and compares ours with them.
-fidelity *options: build
-    scripts/fidelity {{ options }}
+fidelity *options: _prerequisites
+    tests/fidelity/run.sh {{ options }}
 
 # The fairness lane: the demo with three pipeline seeds and the swapped-anatomy control.
 demo-seeds *options: build

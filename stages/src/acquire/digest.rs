@@ -44,6 +44,7 @@ impl Sha256 {
     }
 
     /// The digest of bytes.
+    #[cfg(test)]
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self(hex(&sha2::Sha256::digest(bytes)))
     }

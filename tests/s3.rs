@@ -1,0 +1,132 @@
+//! People out of a bucket: a server that checks signatures, and each way in which it can go wrong with its own ending.
+
+#[path = "support/s3.rs"]
+mod server;
+
+use std::path::Path;
+
+use pipe_stages::formats::subject::required_files;
+
+use self::server::{Proxy, Server};
+use super::support;
+use super::support::{Shown, Space};
+
+const PIPELINE: &str = "
+pipe: 1
+pipeline: people
+stages:
+  subject:
+    each: { sid: [s01, s02, s03] }
+    uses: hcp/fetch
+    with: { url: s3://hcp-openaccess/HCP_1200 }
+    credential: hcp
+    absent: [not-found]
+results:
+  \"${sid}/\": $subject.files
+";
+
+/// Three people below `HCP_1200/` in a folder; every file has its own bytes, one is large enough to be broken off.
+fn people(folder: &Path, without: Option<&str>) {
+    for sid in ["s01", "s02", "s03"] {
+        for file in required_files(sid) {
+            if without == Some(file.as_str()) {
+                continue;
+            }
+            let path = folder.join("HCP_1200").join(&file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("its folder");
+            let size = if file.ends_with("lh.white") { 20_000 } else { 1 };
+            std::fs::write(path, file.repeat(size)).expect("a file");
+        }
+        // Nobody reads this one, so nobody fetches it.
+        std::fs::write(folder.join(format!("HCP_1200/{sid}/release.txt")), "notes").expect("a file");
+    }
+}
+
+struct Story {
+    space: Space,
+    server: Server,
+    _bucket: tempfile::TempDir,
+}
+
+impl Story {
+    fn new(without: Option<&str>) -> Self {
+        let bucket = tempfile::tempdir().expect("a folder");
+        people(bucket.path(), without);
+        let server = Server::start("hcp-openaccess", bucket.path());
+        let space = Space::with(PIPELINE);
+        let story = Self { space, server, _bucket: bucket };
+        story.keys(&story.server.secret);
+        story
+    }
+
+    fn keys(&self, secret: &str) {
+        let keys = format!("[hcp]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", self.server.key);
+        self.space.write("keys", keys);
+    }
+
+    fn run(&self, endpoint: &str) -> Shown {
+        let mut command = self.space.command(["run", "pipeline.yaml"]);
+        command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_SHARED_CREDENTIALS_FILE", self.space.path("keys"));
+        let shown = Shown::of(&mut command);
+        for secret in [self.server.secret.as_str(), self.server.key.as_str(), "X-Amz-Signature="] {
+            let everything = format!("{}{}", shown.stdout, shown.stderr);
+            assert!(!everything.contains(secret), "a secret is shown:\n{everything}");
+        }
+        shown
+    }
+
+    fn result(&self, file: &str) -> String {
+        let sid = file.split('/').next().expect("a person");
+        self.space.read(&format!("results/people/default/{sid}/{file}"))
+    }
+}
+
+#[test]
+fn people_come_whole_and_a_second_run_asks_nobody() {
+    let story = Story::new(None);
+    story.run(&story.server.endpoint).exits(0).shows("ran 3");
+    for sid in ["s01", "s02", "s03"] {
+        for file in required_files(sid) {
+            assert!(story.result(&file).starts_with(&file));
+        }
+    }
+    assert!(!story.space.path("results/people/default/s01/s01/release.txt").exists());
+    // Neither keys nor server are needed for what is in the cache.
+    story.space.write("keys", "");
+    story.run("http://127.0.0.1:9").exits(0).shows("hit 3");
+}
+
+#[test]
+fn a_wrong_secret_is_told_from_a_missing_object() {
+    let story = Story::new(None);
+    story.keys("wrong");
+    let hint = "AWS S3 Key Generation";
+    story.run(&story.server.endpoint).exits(3).shows("does not accept the secret of the key").shows(hint);
+}
+
+#[test]
+fn a_person_with_a_missing_object_is_absent_and_the_rest_goes_on() {
+    let missing = required_files("s02").remove(5);
+    let story = Story::new(Some(&missing));
+    story.run(&story.server.endpoint).exits(0).shows("ran 2").shows("absent 1");
+    assert!(story.space.path("results/people/default/s03").is_dir());
+    assert!(!story.space.path("results/people/default/s02").exists());
+}
+
+#[test]
+fn a_body_that_breaks_off_once_is_resumed() {
+    let story = Story::new(None);
+    let proxy = Proxy::start(&story.server, "s02/surf/lh.white", 1, 100_000);
+    story.run(&proxy.endpoint()).exits(0).shows("ran 3");
+    assert_eq!(proxy.cuts(), 1);
+    let file = "s02/T1w/s02/surf/lh.white";
+    assert_eq!(story.result(file), file.repeat(20_000));
+}
+
+#[test]
+fn a_body_that_always_breaks_off_fails_with_its_bytes() {
+    let story = Story::new(None);
+    let proxy = Proxy::start(&story.server, "s02/surf/lh.white", usize::MAX, 0);
+    let shown = story.run(&proxy.endpoint()).exits(3).shows("lh.white` is truncated: it broke off after 0 of");
+    shown.shows("ran 2").shows("failed 1");
+}

@@ -73,4 +73,6 @@ fn check_count(
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod testing;

@@ -52,9 +52,9 @@ impl Stage for TemplateLabels {
 }
 
 /// The template of one hemisphere.
-struct Template {
+pub(super) struct Template {
     /// fsaverage's sphere.
-    sphere: SphereLocator,
+    pub(super) sphere: SphereLocator,
     /// Horizontal and vertical position in the visual field at each vertex, in degrees.
     x: Vec<f32>,
     y: Vec<f32>,
@@ -63,7 +63,7 @@ struct Template {
 }
 
 impl Template {
-    fn read(folder: &Path, hemisphere: Hemisphere) -> Result<Self, Failure> {
+    pub(super) fn read(folder: &Path, hemisphere: Hemisphere) -> Result<Self, Failure> {
         let h = hemisphere.name();
         let file = |name: String| {
             let path = folder.join(&name);
@@ -107,7 +107,7 @@ impl Template {
         Ok(labels?.into_iter().unzip())
     }
 
-    fn label(&self, address: &Address) -> (i32, i32) {
+    pub(super) fn label(&self, address: &Address) -> (i32, i32) {
         let area = address.nearest(&self.area);
         let eccentricity = if area == 0 { 0.0 } else { address.linear(&self.x).hypot(address.linear(&self.y)) };
         area_and_ring(area, eccentricity)

@@ -148,7 +148,7 @@ pub fn data(below: &str) -> Option<PathBuf> {
     }
     #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     {
-        eprintln!("skipped: no real data at {}", folder.display());
+        eprintln!("SKIPPED: no `../shared/data/{below}`");
     }
     None
 }

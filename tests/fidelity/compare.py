@@ -1,0 +1,268 @@
+"""The originals' side of the fidelity check: what neuropythy makes of the same files, and how far our output is from it.
+
+    compare.py OURS
+
+OURS is the folder that the example `fidelity` wrote: a person in HCP's layout, its pRF maps and labels, and what the
+program made of them. Every file is read again here with nibabel, so the program's writers are checked too. Prints one
+line per comparison; exit code 1 if one fails.
+
+What each check is held to: counts of vertices, triangles and painted pixels are equal; 99.9 % of pixels differ by at
+most 1e-4; labels are equal. Resizing is held against Pillow's bilinear filter on floats, which has the same weights as
+torchvision's antialiased one (numbers from libtorch itself are in the unit tests of `stages/src/numeric/resize.rs`).
+
+Traps of the originals that are stepped around (none is a change of what they compute):
+- pixels outside the mesh get face 0, whose lookup fails unless vertex 0 is on the map: such pixels are sorted out
+  before they are looked up;
+- no fsaverage comes with the package, and `predict_retinotopy` asks for one: it gets fsaverage's triangles with the
+  coordinates of a regular subdivided icosahedron, made here and independently of the program;
+- `torch.linspace` in single precision is written out, so that torch (530 MB) is not needed.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+warnings.filterwarnings("ignore")
+
+import nibabel as nib
+import numpy as np
+import neuropythy as ny
+import neuropythy.vision.retinotopy as retinotopy
+from PIL import Image
+
+HEMISPHERES = {"lh": "L", "rh": "R"}
+RADII = {"hcp": np.pi / 2.25, "freesurfer": np.pi / 2}
+PIXELS = 512
+SIZES = (128, 64, 50)
+BANDS = (0, 0.5, 1, 2, 4, 7)
+LIBRARY = Path(ny.__file__).parent / "lib/data/fsaverage/surf"
+
+failed = False
+
+
+def verdict(what, good, text):
+    global failed
+    failed |= not good
+    print(f"{'ok  ' if good else 'FAIL'} {what}: {text}")
+
+
+def equal(what, got, expected):
+    verdict(what, got == expected, f"{got}" if got == expected else f"{got}, the original has {expected}")
+
+
+def same_pixels(what, got, expected, tolerance=1e-4):
+    difference = np.abs(got.astype(float) - expected)
+    share = np.mean(difference <= tolerance)
+    verdict(what, share >= 0.999, f"{100 * share:.3f} % of {got.size} within {tolerance:g}, largest {difference.max():.2g}")
+
+
+def same_labels(what, got, expected):
+    count = int(np.sum(got != expected))
+    tally = np.bincount(got).tolist()
+    verdict(what, count == 0, f"{tally} vertices per label, {count} of {got.size} differ")
+
+
+def read_safetensors(path):
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    about = header.pop("__metadata__", {})
+    kinds = {"F32": "<f4", "I64": "<i8"}
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        tensors[name] = np.frombuffer(data[begin:end], kinds[entry["dtype"]]).reshape(entry["shape"])
+    return tensors, about
+
+
+class Person:
+    """One hemisphere of a person in HCP's layout, read with nibabel."""
+
+    def __init__(self, folder, hemisphere):
+        sid = next(entry.name for entry in folder.iterdir())
+        surf = folder / sid / "T1w" / sid / "surf"
+        letter = HEMISPHERES[hemisphere]
+        _, self.faces = nib.freesurfer.read_geometry(surf / f"{hemisphere}.white")
+        self.sphere, _ = nib.freesurfer.read_geometry(surf / f"{hemisphere}.sphere.reg")
+        native = folder / sid / "T1w" / "Native" / f"{sid}.{letter}.midthickness.native.surf.gii"
+        myelin = folder / sid / "MNINonLinear" / "Native" / f"{sid}.{letter}.MyelinMap_BC.native.func.gii"
+        self.maps = dict(zip("xyz", nib.load(native).darrays[0].data.T))
+        for name, file in dict(curvature="curv", convexity="sulc", thickness="thickness", surface_area="area.mid").items():
+            self.maps[name] = nib.freesurfer.read_morph_data(surf / f"{hemisphere}.{file}")
+        self.maps["myelin"] = nib.load(myelin).darrays[0].data
+        self.hemisphere = hemisphere
+
+    def cortex(self):
+        return cortex(self.hemisphere, self.faces, self.sphere)
+
+
+def cortex(hemisphere, faces, sphere):
+    tess = ny.geometry.Tesselation(np.asarray(faces).T)
+    sphere = np.asarray(sphere, dtype=float).T
+    meshes = {"fsaverage": ny.geometry.Mesh(tess, sphere)}
+    return ny.mri.Cortex(hemisphere, tess, {"white": sphere, "pial": sphere}, meshes)
+
+
+def mgz(path):
+    return np.squeeze(np.asarray(nib.load(path).dataobj))
+
+
+def linspace(start, end, count):
+    """torch.linspace in single precision: from the nearer end."""
+    start, end = np.float32(start), np.float32(end)
+    step = (end - start) / np.float32(count - 1)
+    index = np.arange(count, dtype=np.float32)
+    return np.where(index < count // 2, start + step * index, end - step * (np.float32(count - 1) - index))
+
+
+def addresses(flatmap, pixels):
+    """Painted pixels and their addresses, by the steps of the original's `flatmap_imaddrs`."""
+    (xmin, ymin), (xmax, ymax) = flatmap.coordinates.min(1), flatmap.coordinates.max(1)
+    x, y = np.meshgrid(linspace(xmin, xmax, pixels), linspace(ymax, ymin, pixels))
+    xmiddle, ymiddle = (ymax + ymin) / 2, (xmax + xmin) / 2
+    radius = max(xmax - xmiddle, ymax - ymiddle)
+    disc = np.sqrt(x**2 + y**2) < np.float32(radius)
+    inside = disc.copy()
+    inside[disc] = [face is not None for face in flatmap.container(np.array([x[disc], y[disc]]))]
+    found = dict(flatmap.address(np.array([x[inside], y[inside]])))
+    found["faces"] = flatmap.tess.index(found["faces"])
+    return inside, found
+
+
+def paint(where, values, method):
+    inside, found = where
+    image = np.zeros(inside.shape, dtype=np.float32)
+    image[inside] = ny.util.address_interpolate(found, values, method=method)
+    return np.nan_to_num(image, nan=0.0)
+
+
+def bands(area, eccentricity):
+    in_area = np.isin(area, (1, 2, 3))
+    ring = np.zeros(area.shape, dtype=int)
+    for k in range(1, len(BANDS)):
+        ring[in_area & (eccentricity >= BANDS[k - 1]) & (eccentricity < BANDS[k])] = k
+    return np.where(ring > 0, area, 0), ring
+
+
+def resized(image, rows, columns):
+    return np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BILINEAR))
+
+
+def sample(flatmap, images):
+    """Labels at vertices, by the steps of the original's `inv` and `invlabels`."""
+    (xmin, ymin), (xmax, ymax) = flatmap.coordinates.min(1), flatmap.coordinates.max(1)
+    x, y = flatmap.coordinates
+    column = ((PIXELS - 1) * (x - xmin) / (xmax - xmin)).round().astype(int)
+    row = ((PIXELS - 1) * (y - ymax) / (ymin - ymax)).round().astype(int)
+    large = np.array([resized(image, PIXELS, PIXELS) for image in images])[:, row, column]
+    most = large.max(0)
+    return np.where(most > 1 - large.sum(0), large.argmax(0) + 1, 0)
+
+
+def icosahedral(faces):
+    """The regular sphere under fsaverage's triangles; a vertex's parents are its two neighbours of a coarser level."""
+    counts = [10 * 4**level + 2 for level in range(8)]
+    families = []
+    for old, count in reversed(list(zip(counts, counts[1:]))):
+        edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        edges = edges[(edges.min(1) < old) & (edges.max(1) >= old)]
+        pairs = np.unique(np.stack([edges.max(1), edges.min(1)], 1), axis=0)
+        assert (pairs[:, 0] == np.repeat(np.arange(old, count), 2)).all()
+        parents = pairs[:, 1].reshape(-1, 2)
+        families.append(parents)
+        inner = faces[(faces >= old).all(1)] - old
+        shared = lambda a, b: np.array([np.intersect1d(p, q)[0] for p, q in zip(parents[a], parents[b])])
+        a, b, c = inner.T
+        faces = np.stack([shared(c, a), shared(a, b), shared(b, c)], 1)
+    ring = lambda start, z: [(2 * abs(z) * np.cos(t), 2 * abs(z) * np.sin(t), z) for t in np.radians(start + 72 * np.arange(5))]
+    z = 1 / np.sqrt(5)
+    points = np.array([(0, 0, 1), *ring(-72, z), *ring(-108, -z), (0, 0, -1)])
+    for parents in reversed(families):
+        middle = points[parents].sum(1)
+        points = np.concatenate([points, middle / np.linalg.norm(middle, axis=1, keepdims=True)])
+    return np.round(100 * points, 2)
+
+
+def prior(person):
+    """The original's whole `predict_retinotopy`, with the fsaverage that the package does not have."""
+    h = person.hemisphere
+    _, faces = nib.freesurfer.read_geometry(LIBRARY / f"{h}.benson14_retinotopy.v4_0.sphere.reg")
+    fsaverage = SimpleNamespace(**{h: cortex(h, faces, icosahedral(faces))})
+    retinotopy.nyfs = SimpleNamespace(subject=lambda _: fsaverage)
+    found = retinotopy.predict_retinotopy(person.cortex())
+    return bands(found["varea"], found["eccen"])
+
+
+def check_maps(ours, person, tensors):
+    h = person.hemisphere
+    flatmaps = {}
+    for name, radius in RADII.items():
+        flatmap = ny.map_projection("occipital_pole", h, radius=radius)(person.cortex())
+        mine = {what: tensors[f"{h}.{name}.{what}"] for what in ("vertices", "faces", "coordinates")}
+        equal(f"{h} {name}, vertices", len(mine["vertices"]), flatmap.vertex_count)
+        equal(f"{h} {name}, triangles", len(mine["faces"]), flatmap.tess.faces.shape[1])
+        exact = (mine["vertices"] == flatmap.labels).all() and (mine["faces"] == flatmap.tess.faces.T).all()
+        verdict(f"{h} {name}, mesh", exact, "the same vertices and triangles" if exact else "other vertices or triangles")
+        same_pixels(f"{h} {name}, coordinates", mine["coordinates"], flatmap.coordinates.T, 1e-5)
+        flatmaps[name] = flatmap
+    return flatmaps["hcp"]
+
+
+def originals(ours, person, flatmap):
+    """Painted images of all channels, by name."""
+    h = person.hemisphere
+    where = addresses(flatmap, PIXELS)
+    maps = dict(person.maps)
+    for quantity in ("x", "y", "sigma", "cod"):
+        maps[f"prf_{quantity}"] = mgz(ours / f"prf/{h}.prf_{quantity}.mgz")
+    images = {name: paint(where, values[flatmap.labels], "linear") for name, values in maps.items()}
+    area, ring = (mgz(ours / f"labels/{h}.{name}.mgz")[flatmap.labels] for name in ("area", "ring"))
+    for k in (1, 2, 3):
+        images[f"V{k}"] = paint(where, (area == k).astype(int), "nearest")
+    for k in (1, 2, 3, 4, 5):
+        images[f"E{k - 1}"] = paint(where, (ring == k).astype(int), "nearest")
+    images["dwi_OR"] = images["dwi_VOF"] = np.zeros_like(images["x"])
+    return images, int(where[0].sum())
+
+
+def main():
+    ours = Path(sys.argv[1])
+    tensors, _ = read_safetensors(ours / "maps.safetensors")
+    images, flatmaps, painted = {}, {}, {}
+    for h in HEMISPHERES:
+        person = Person(ours / "subject", h)
+        flatmaps[h] = check_maps(ours, person, tensors)
+        images[h], painted[h] = originals(ours, person, flatmaps[h])
+    both = {name: np.hstack([images["lh"][name], images["rh"][name]]) for name in images["lh"]}
+    for file, tensor in (("images", "images"), ("targets", "targets")):
+        mine, about = read_safetensors(ours / f"{file}_{PIXELS}.safetensors")
+        names = about["channels"].split(",")
+        for name, image in zip(names, mine[tensor]):
+            same_pixels(f"{file}, {name}", image, both[name])
+        if file == "images":
+            # The y coordinate is nowhere exactly 0, so what is not 0 was painted.
+            columns = {"lh": slice(0, PIXELS), "rh": slice(PIXELS, None)}
+            for h in HEMISPHERES:
+                equal(f"{h}, painted pixels", int((mine[tensor][1][:, columns[h]] != 0).sum()), painted[h])
+        else:
+            counts = mine[tensor].sum((1, 2)).astype(int).tolist()
+            equal("targets, pixels per label", counts, [int(both[name].sum()) for name in names])
+        for size in SIZES:
+            small, _ = read_safetensors(ours / f"{file}_{size}.safetensors")
+            expected = np.array([resized(both[name], size, 2 * size) for name in names])
+            same_pixels(f"{file} at {size} x {2 * size}", small[tensor], expected)
+    targets, _ = read_safetensors(ours / "targets_64.safetensors")
+    for h, half in (("lh", targets["targets"][:, :, :64]), ("rh", targets["targets"][:, :, 64:])):
+        for name, part in (("area", half[:3]), ("ring", half[3:])):
+            same_labels(f"{h}, {name} sampled at vertices", tensors[f"{h}.sampled.{name}"], sample(flatmaps[h], part))
+        area, ring = prior(Person(ours / "turned", h))
+        same_labels(f"{h}, prior area", mgz(ours / f"prior/{h}.area.mgz").astype(int), area)
+        same_labels(f"{h}, prior ring", mgz(ours / f"prior/{h}.ring.mgz").astype(int), ring)
+    print("the program and the originals agree" if not failed else "the program and the originals disagree")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -503,6 +503,69 @@ fn the_end_of_the_executor_is_the_end_of_its_processes() {
     drop(folder);
 }
 
+/// Not a test: the engine that [`nothing_survives_a_killed_engine`] kills.
+#[test]
+#[ignore = "started by another test"]
+fn victim() {
+    let folder = PathBuf::from(std::env::var_os("VICTIM").expect("is set by the test that starts this"));
+    let mut space = Space::new();
+    let body = format!(
+        "cd {}; echo $$ > sh; sleep 1000 & echo $! > in; setsid sh -c 'echo $$ > out; exec sleep 1000' & wait",
+        folder.join("pids").display()
+    );
+    // Its own folder stands in for the stage's: the pids must be readable from outside.
+    let work = space.command(&body, |task| task.work = folder);
+    let job = space.job(work);
+    space.executor.start(job);
+    loop {
+        space.executor.next(LONG);
+    }
+}
+
+#[test]
+fn nothing_survives_a_killed_engine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("pids")).expect("a folder");
+    let mut engine = std::process::Command::new("/proc/self/exe")
+        .args(["--exact", "exec::tests::victim", "--ignored"])
+        .env("VICTIM", folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    let until = Instant::now() + LONG;
+    let pids = ["sh", "in", "out"].map(|name| {
+        let path = folder.path().join("pids").join(name);
+        loop {
+            match fs::read_to_string(&path) {
+                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                _ => assert!(Instant::now() < until, "no `{name}`"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    assert!(pids.iter().all(|pid| is_alive(pid)));
+    engine.kill().expect("SIGKILL");
+    engine.wait().expect("is gone");
+    for pid in pids {
+        assert!(dies_soon(&pid), "{pid} is left");
+    }
+}
+
+#[test]
+fn a_killed_guard_takes_its_processes_along_and_the_next_job_gets_another() {
+    let mut space = Space::new();
+    let job = space.job(space.command("echo $PPID > guard; echo $$ > sh; sleep 1000; echo", |_| {}));
+    space.executor.start(job);
+    let (guard, sh) = (space.wait_for("work/files/guard"), space.wait_for("work/files/sh"));
+    std::process::Command::new("kill").args(["-KILL", &guard]).status().expect("kills");
+    let (finished, _) = space.wait();
+    assert_eq!(failure(&finished).blame, Blame::Environment);
+    assert!(failure(&finished).message.starts_with("its process is gone"), "{finished:?}");
+    assert!(dies_soon(&sh));
+    let work = space.command("echo 1 > $OUT_X", |_| {});
+    assert!(space.run(work).result.is_ok());
+}
+
 #[test]
 fn a_second_stop_kills_at_once() {
     let mut space = Space::with(|settings| settings.grace = LONG);

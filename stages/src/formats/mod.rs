@@ -3,6 +3,7 @@
 mod binary;
 pub mod drawing;
 pub mod freesurfer;
+pub mod fs_lr;
 pub mod gifti;
 pub mod hdf5;
 pub mod mgh;

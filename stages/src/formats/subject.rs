@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pipe_contract::Failure;
 
+use super::fs_lr::FsLr;
 use super::{freesurfer, gifti, mgh};
 
 /// A hemisphere of the cortex.
@@ -125,33 +126,6 @@ pub struct Cortex {
     pub optic_radiation: Option<Vec<f32>>,
     /// End points of the vertical occipital fasciculus, if the person has that map; NaN where missing.
     pub vertical_occipital: Option<Vec<f32>>,
-}
-
-/// Number of vertices of the fs_LR meshes on which pRF results come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FsLr {
-    /// 59,292 vertices a hemisphere (1.6 mm).
-    K59,
-    /// 32,492 vertices a hemisphere (2 mm).
-    K32,
-}
-
-impl FsLr {
-    /// Vertices of a hemisphere.
-    pub fn vertices(self) -> usize {
-        match self {
-            FsLr::K59 => 59_292,
-            FsLr::K32 => 32_492,
-        }
-    }
-
-    /// `59k` or `32k`.
-    pub fn name(self) -> &'static str {
-        match self {
-            FsLr::K59 => "59k",
-            FsLr::K32 => "32k",
-        }
-    }
 }
 
 impl Subject {
@@ -350,5 +324,130 @@ impl Subject {
 
     fn place(&self, hemisphere: Hemisphere, file: &str) -> String {
         format!("person `{}`, {}, {}/{file}", self.sid, hemisphere.name(), self.sid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::freesurfer::{Surface, write_morphometry, write_surface};
+
+    /// A person whose hemispheres are octahedra of radius 100.
+    fn person() -> (tempfile::TempDir, Subject) {
+        let folder = tempfile::tempdir().unwrap();
+        let mesh = octahedron(100.0);
+        for file in required_files("s01").into_iter().chain(optional_files("s01")) {
+            let path = folder.path().join(&file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match file.rsplit('.').next().unwrap() {
+                "white" | "reg" => write_surface(&path, &mesh).unwrap(),
+                "gii" if file.ends_with("surf.gii") => gifti::write_surface(&path, &mesh).unwrap(),
+                "gii" => gifti::write_scalars(&path, &[1.0, 1.5, f32::NAN, 1.0, 1.0, 1.0]).unwrap(),
+                "mgz" => mgh::write_f32(&path, &[0.5; 6]).unwrap(),
+                _ => write_morphometry(&path, &[0.25; 6], 8).unwrap(),
+            }
+        }
+        let subject = Subject::open(folder.path()).unwrap();
+        (folder, subject)
+    }
+
+    fn octahedron(radius: f32) -> Surface {
+        Surface {
+            coordinates: vec![
+                [radius, 0.0, 0.0],
+                [-radius, 0.0, 0.0],
+                [0.0, radius, 0.0],
+                [0.0, -radius, 0.0],
+                [0.0, 0.0, radius],
+                [0.0, 0.0, -radius],
+            ],
+            triangles: vec![[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]],
+        }
+    }
+
+    /// The message and place of what goes wrong with the left hemisphere.
+    fn fault(subject: &Subject) -> (String, String) {
+        let failure = subject.cortex(Hemisphere::Left).unwrap_err();
+        assert_eq!(failure.blame, pipe_contract::Blame::Input);
+        (failure.message, failure.place.unwrap())
+    }
+
+    #[test]
+    fn a_whole_person_is_read_and_tracts_may_be_missing() {
+        let (folder, subject) = person();
+        assert_eq!(subject.sid(), "s01");
+        let cortex = subject.cortex(Hemisphere::Left).unwrap();
+        assert_eq!((cortex.registered.triangles.len(), cortex.midthickness.len()), (8, 6));
+        assert!(cortex.myelin[2].is_nan() && cortex.optic_radiation.is_some());
+        assert_eq!(subject.msmall_sphere(Hemisphere::Right, 6).unwrap()[1], [-100.0, 0.0, 0.0]);
+        std::fs::remove_file(folder.path().join("s01/tracts/lh.VOF_normalized.mgz")).unwrap();
+        assert_eq!(subject.cortex(Hemisphere::Left).unwrap().vertical_occipital, None);
+    }
+
+    #[test]
+    fn lists_are_sorted_and_apart() {
+        let (required, optional) = (required_files("100610"), optional_files("100610"));
+        assert_eq!((required.len(), optional.len()), (18, 8));
+        assert!(required.is_sorted() && optional.is_sorted());
+        assert!(required.iter().all(|file| file.starts_with("100610/") && !optional.contains(file)));
+    }
+
+    #[test]
+    fn files_of_another_mesh_are_refused() {
+        let (folder, subject) = person();
+        write_morphometry(&folder.path().join("s01/T1w/s01/surf/lh.curv"), &[0.0; 5], 6).unwrap();
+        let (message, place) = fault(&subject);
+        assert_eq!(message, "the file has values for 5 vertices, expected 6, as the mesh has");
+        assert_eq!(place, "person `s01`, lh, s01/T1w/s01/surf/lh.curv");
+        // The right hemisphere is not concerned.
+        assert!(subject.cortex(Hemisphere::Right).is_ok());
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused_where_geometry_needs_them() {
+        let (folder, subject) = person();
+        let thickness = folder.path().join("s01/T1w/s01/surf/lh.thickness");
+        write_morphometry(&thickness, &[2.0, f32::NAN, 2.0, f32::NAN, 2.0, 2.0], 8).unwrap();
+        assert_eq!(
+            fault(&subject).0,
+            "2 of 6 values are not finite numbers (the first, NaN, at position 1), expected none"
+        );
+        write_morphometry(&thickness, &[2.0; 6], 8).unwrap();
+        let myelin = folder.path().join("s01/MNINonLinear/Native/s01.L.MyelinMap_BC.native.func.gii");
+        gifti::write_scalars(&myelin, &[f32::NAN; 6]).unwrap();
+        assert_eq!(fault(&subject).0, "none of the 6 values is a finite number");
+    }
+
+    #[test]
+    fn what_is_cut_off_missing_or_no_sphere_is_named() {
+        let (folder, subject) = person();
+        let sphere = folder.path().join("s01/T1w/s01/surf/lh.sphere.reg");
+        let whole = std::fs::read(&sphere).unwrap();
+        std::fs::write(&sphere, &whole[..100]).unwrap();
+        let (message, place) = fault(&subject);
+        assert!(message.starts_with("the file is cut off"), "{message}");
+        assert_eq!(place, "person `s01`, lh, s01/T1w/s01/surf/lh.sphere.reg");
+
+        let mut flat = octahedron(100.0);
+        flat.coordinates[3] = [0.0, -2.0, 0.0];
+        write_surface(&sphere, &flat).unwrap();
+        assert_eq!(
+            fault(&subject).0,
+            "vertex 0 lies 100.000 from the origin and the mean is 83.667, expected a sphere"
+        );
+
+        std::fs::remove_file(&sphere).unwrap();
+        assert_eq!(fault(&subject).0, "the file does not exist");
+    }
+
+    #[test]
+    fn a_folder_of_several_people_is_no_person() {
+        let (folder, _) = person();
+        std::fs::create_dir(folder.path().join("s02")).unwrap();
+        let failure = Subject::open(folder.path()).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "the folder of a person has 2 entries [s01, s02], expected one, named as the person"
+        );
     }
 }

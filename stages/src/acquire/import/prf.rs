@@ -9,9 +9,10 @@ use std::path::Path;
 
 use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
 
+use crate::formats::fs_lr::{FsLr, cortex_mask, number_of};
 use crate::formats::hdf5::{self, Pick};
-use crate::formats::subject::{FsLr, HEMISPHERES, Hemisphere, Subject};
-use crate::formats::{gifti, mgh};
+use crate::formats::mgh;
+use crate::formats::subject::{HEMISPHERES, Hemisphere, Subject};
 use crate::numeric::nearest::NearestPoint;
 
 /// The kind.
@@ -86,7 +87,7 @@ impl Fields {
 fn import(results: &Path, subject: &Subject, masks: &Path) -> Result<[Fields; 2], Failure> {
     let file = hdf5::File::open(results)?;
     let (mesh, row) = find(&file, results, subject.sid())?;
-    let both = [mask(masks, Hemisphere::Left, mesh)?, mask(masks, Hemisphere::Right, mesh)?];
+    let both = [cortex_mask(masks, Hemisphere::Left, mesh)?, cortex_mask(masks, Hemisphere::Right, mesh)?];
     let cortex: [usize; 2] = [0, 1].map(|side| both[side].iter().filter(|inside| **inside).count());
     let grayordinates = read_fields(&file, row)?;
     if cortex[0] + cortex[1] > grayordinates.x.len() {
@@ -151,7 +152,7 @@ fn find(file: &hdf5::File, results: &Path, sid: &str) -> Result<(FsLr, u64), Fai
     };
     let wanted = number_of(sid)?;
     let ids = file.whole_numbers("subjectids")?;
-    let rows: Vec<usize> = (0..ids.len()).filter(|row| ids[*row] == wanted).collect();
+    let rows: Vec<usize> = (0..ids.len()).filter(|row| u64::try_from(ids[*row]) == Ok(wanted)).collect();
     match rows[..] {
         [row] if (row as u64) < people => Ok((mesh, row as u64)),
         [row] => Err(Failure::input(format!("person `{sid}` is number {row}, but `allresults` holds {people} people"))
@@ -162,16 +163,6 @@ fn find(file: &hdf5::File, results: &Path, sid: &str) -> Result<(FsLr, u64), Fai
         }
         _ => Err(Failure::input(format!("person `{sid}` is listed {} times in `subjectids`", rows.len())).at(place())),
     }
-}
-
-/// The number under which a person is listed in `subjectids`: the digits of the id. The real ids are digits only;
-/// `s07` of a simulated study is person 7.
-fn number_of(sid: &str) -> Result<i64, Failure> {
-    let digits: String = sid.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().map_err(|_| {
-        Failure::input(format!("person `{sid}` cannot be found in pRF results, which list people by number"))
-            .hint("use an id with digits, such as `s01`")
-    })
 }
 
 /// Visual field coordinates, size and variance explained of one person, per grayordinate.
@@ -196,17 +187,6 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-/// Which vertices of an fs_LR mesh are cortex.
-fn mask(folder: &Path, hemisphere: Hemisphere, mesh: FsLr) -> Result<Vec<bool>, Failure> {
-    let path = folder.join(format!("{}.atlasroi.{}_fs_LR.shape.gii", hemisphere.name(), mesh.name()));
-    let values = gifti::read_scalars(&path)?;
-    if values.len() == mesh.vertices() {
-        return Ok(values.into_iter().map(|value| value > 0.5).collect());
-    }
-    Err(Failure::input(format!("the mask has {} vertices, expected {}", values.len(), mesh.vertices()))
-        .at(path.display().to_string()))
-}
-
 /// The grayordinate of each vertex of a mask, counted from `first`.
 fn entries_of(mask: &[bool], first: usize) -> Vec<Option<u32>> {
     let mut next = u32::try_from(first).unwrap_or(u32::MAX);
@@ -227,13 +207,6 @@ mod tests {
     #[test]
     fn grayordinates_count_only_the_cortex() {
         assert_eq!(entries_of(&[false, true, true, false, true], 10), [None, Some(10), Some(11), None, Some(12)]);
-    }
-
-    #[test]
-    fn people_are_found_by_the_digits_of_their_id() {
-        assert_eq!(number_of("115017"), Ok(115_017));
-        assert_eq!(number_of("s07"), Ok(7));
-        assert!(number_of("anna").is_err());
     }
 
     fn results(length: usize, ids: &[f64]) -> (tempfile::TempDir, std::path::PathBuf) {

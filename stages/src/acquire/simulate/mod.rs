@@ -14,12 +14,10 @@ mod receptive_fields;
 mod tests;
 mod tree;
 
-use std::path::Path;
-
 use pipe_contract::{Context, Ended, Failure, Kind, Registry, Stage, Task, Type, Value};
 
-use crate::formats::gifti;
-use crate::formats::subject::{FsLr, HEMISPHERES, Hemisphere};
+use crate::formats::fs_lr::{FsLr, cortex_mask, number_of};
+use crate::formats::subject::HEMISPHERES;
 use atlas::Atlas;
 use person::{Amplitudes, Head, Side};
 
@@ -105,7 +103,7 @@ impl Stage for SimulatePerson {
                 return Err(Failure::stage("stopped before the person was made"));
             }
             let atlas = Atlas::read(anatomy, template, hemisphere)?;
-            let mask = cortex_mask(masks, hemisphere)?;
+            let mask = cortex_mask(masks, hemisphere, FsLr::K32)?;
             let side = Side::draw(seed, &head, &atlas, &amplitudes);
             let fs_lr = fs_lr::sphere(&mask, atlas.medial_wall());
             tree::write_hemisphere(tree, sid, &atlas, &side, &fs_lr)?;
@@ -118,25 +116,4 @@ impl Stage for SimulatePerson {
         tree::write_results(task.output("prf")?, number, [&results[0], &results[1]])?;
         Ok(Ended::done())
     }
-}
-
-/// The number under which results list a person: the digits of the id.
-fn number_of(sid: &str) -> Result<f64, Failure> {
-    let digits: String = sid.chars().filter(char::is_ascii_digit).collect();
-    // More digits than 15 would not survive as MATLAB's ordinary numbers.
-    digits.parse().ok().filter(|_| digits.len() <= 15).ok_or_else(|| {
-        Failure::input(format!("person `{sid}` needs a number in the id, because pRF results list people by number"))
-            .hint("use ids such as `s01`")
-    })
-}
-
-/// Which vertices of the fs_LR mesh of 32,492 vertices are cortex.
-fn cortex_mask(folder: &Path, hemisphere: Hemisphere) -> Result<Vec<bool>, Failure> {
-    let path = folder.join(format!("{}.atlasroi.32k_fs_LR.shape.gii", hemisphere.name()));
-    let values = gifti::read_scalars(&path)?;
-    if values.len() == FsLr::K32.vertices() {
-        return Ok(values.into_iter().map(|value| value > 0.5).collect());
-    }
-    Err(Failure::input(format!("the mask has {} vertices, expected {}", values.len(), FsLr::K32.vertices()))
-        .at(path.display().to_string()))
 }

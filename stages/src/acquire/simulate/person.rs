@@ -45,8 +45,10 @@ const HEAD_SIZE: f64 = 0.04;
 const HEAD_TURN: f64 = 0.03;
 /// S.d. of the place of the head along each axis, in mm.
 const HEAD_PLACE: f64 = 2.0;
-/// Diffusion sees little: noise of tract end points against that of other channels.
-const TRACT_NOISE: f64 = 4.0;
+/// The myelin map is a ratio of two images: noise against that of other channels.
+const MYELIN_NOISE: f64 = 3.0;
+/// Diffusion sees little of where fibres end: noise of tract end points against that of other channels.
+const TRACT_NOISE: f64 = 8.0;
 
 /// One hemisphere of a person, one entry per vertex.
 pub struct Side {
@@ -160,7 +162,7 @@ impl Side {
             convexity: noisy(&atlas.convexity, 1, 1.0, f64::NEG_INFINITY),
             thickness,
             area: noisy(&atlas.area, 3, 1.0, 0.05),
-            myelin: noisy(&each(myelin), 4, 1.0, 0.0),
+            myelin: noisy(&each(myelin), 4, MYELIN_NOISE, 0.0),
             optic_radiation: noisy(&each(optic_radiation), 5, TRACT_NOISE, 0.0),
             vertical_occipital: noisy(&each(vertical_occipital), 6, TRACT_NOISE, 0.0),
             registered,

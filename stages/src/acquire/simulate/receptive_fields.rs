@@ -54,7 +54,7 @@ fn report(spot: &Spot, hemisphere: Hemisphere, noise: f64, stream: &mut Stream) 
         let inside = 1.0 / (1.0 + libm::exp(1.5 * (eccentricity - STIMULUS)));
         let strongest = if spot.varea <= 3 { 0.7 } else { 0.5 };
         let explained = (strongest * inside + 0.08 * draws[0]).clamp(0.01, 0.95);
-        let spread = noise * (0.3 + 0.1 * eccentricity);
+        let spread = noise * (0.2 + 0.06 * eccentricity);
         let slope = match spot.varea {
             1 => 0.1,
             2 => 0.14,

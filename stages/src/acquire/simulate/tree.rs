@@ -71,7 +71,7 @@ pub fn write_labels(folder: &Path, sid: &str, sides: [&Side; 2], amplitudes: &Am
 }
 
 /// Writes the results of one person as `number`; `sides` are what was measured left and right.
-pub fn write_results(path: &Path, number: f64, sides: [&[Vec<[f32; QUANTITIES]>]; 2]) -> Result<(), Failure> {
+pub fn write_results(path: &Path, number: u64, sides: [&[Vec<[f32; QUANTITIES]>]; 2]) -> Result<(), Failure> {
     let mut values = Vec::with_capacity(SPLITS * QUANTITIES * GRAYORDINATES);
     for split in 0..SPLITS {
         for quantity in 0..QUANTITIES {
@@ -86,7 +86,7 @@ pub fn write_results(path: &Path, number: f64, sides: [&[Vec<[f32; QUANTITIES]>]
     let (splits, quantities, length) = (SPLITS as u64, QUANTITIES as u64, GRAYORDINATES as u64);
     let mut file = Builder::new();
     file.packed_singles("allresults", &[splits, 1, quantities, length], &[1, 1, 1, length], &values);
-    file.doubles("subjectids", &[1, 1], &[number]);
+    file.doubles("subjectids", &[1, 1], &[number as f64]);
     file.write_matlab(path)
 }
 

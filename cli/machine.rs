@@ -8,7 +8,8 @@ use pipe_engine::sched::Capacities;
 
 /// Everything of this machine, with `jobs` in place of its processors if given.
 pub fn capacities(jobs: Option<u32>) -> Capacities {
-    let processors = thread::available_parallelism().map_or(1, |number| u32::try_from(number.get()).unwrap_or(u32::MAX));
+    let processors =
+        thread::available_parallelism().map_or(1, |number| u32::try_from(number.get()).unwrap_or(u32::MAX));
     Capacities { cpu: jobs.unwrap_or(processors), gpus: gpus(), mem: memory(), net: NETWORK_SLOTS }
 }
 

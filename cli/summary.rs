@@ -1,6 +1,8 @@
 //! What people read when a run is over: what went wrong first, then where things are, then what it took.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
 
 use pipe_engine::run::{Counts, Summary};
 
@@ -14,10 +16,14 @@ const LINES: usize = 12;
 pub fn text(summary: &Summary) -> String {
     let mut text = String::new();
     failures(&mut text, summary);
-    listed(&mut text, "absent", summary.absent.iter().map(|(label, cause, recorded)| {
-        let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
-        format!("{label}: {cause}{known}")
-    }));
+    listed(
+        &mut text,
+        "absent",
+        summary.absent.iter().map(|(label, cause, recorded)| {
+            let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
+            format!("{label}: {cause}{known}")
+        }),
+    );
     listed(&mut text, "skipped", summary.skipped.iter().map(|(label, because)| format!("{label}: {because}")));
     listed(&mut text, "note", summary.notes.iter().map(|(label, note)| format!("{label}: {note}")));
     claims(&mut text, summary);
@@ -76,15 +82,26 @@ fn claims(text: &mut String, summary: &Summary) {
             Ok(value) => format!("found {value}"),
             Err(why) => why.clone(),
         };
-        let _ = writeln!(text, "{}: {} ({found}, claimed {} within {})", styled(style, word), claim.text, claim.equals, claim.within);
+        let _ = writeln!(
+            text,
+            "{}: {} ({found}, claimed {} within {})",
+            styled(style, word),
+            claim.text,
+            claim.equals,
+            claim.within
+        );
     }
 }
 
 fn results(text: &mut String, summary: &Summary) {
     let results = &summary.results;
-    listed(text, "edited", results.edited.iter().map(|path| {
-        format!("{path}: changed since it was published, left alone; delete it to get the result back")
-    }));
+    listed(
+        text,
+        "edited",
+        results.edited.iter().map(|path| {
+            format!("{path}: changed since it was published, left alone; delete it to get the result back")
+        }),
+    );
     listed(text, "stale", results.stale.iter().map(|path| format!("{path}: no result claims it any more")));
     listed(text, "unpublished", results.missing.iter().map(|(path, why)| format!("{path}: {why}")));
     for failure in &results.failures {
@@ -101,4 +118,31 @@ fn results(text: &mut String, summary: &Summary) {
         let new = results.written.contains(path);
         let _ = writeln!(text, "  {path}{}", if new { String::new() } else { styled(DIM, " (unchanged)") });
     }
+}
+
+/// How a run ended, from its manifest.
+pub fn of_manifest(manifest: &serde_json::Value, path: &Path) -> String {
+    let number = |name: &str| {
+        manifest["counts"][name].as_u64().map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX))
+    };
+    let counts = Counts {
+        hit: number("hit"),
+        ran: number("ran"),
+        absent: number("absent"),
+        failed: number("failed"),
+        skipped: number("skipped"),
+    };
+    let word = |name: &str| manifest[name].as_str().unwrap_or("?").to_owned();
+    let mut text = format!("run {} began {}\n", word("run"), word("began"));
+    for instance in manifest["instances"].as_array().into_iter().flatten() {
+        let outcome = instance["outcome"]["outcome"].as_str().unwrap_or("?");
+        if !matches!(outcome, "ran" | "hit") {
+            let _ = writeln!(text, "{} {}", styled(CARE, outcome), instance["label"].as_str().unwrap_or("?"));
+        }
+    }
+    let style = if manifest["exit_code"].as_u64() == Some(0) { GOOD } else { BAD };
+    let wall = Duration::from_secs_f64(manifest["wall_seconds"].as_f64().unwrap_or(0.0).max(0.0));
+    let _ = writeln!(text, "{} in {}", styled(style, &tally(&counts)), human::duration(wall));
+    let _ = write!(text, "manifest: {}", path.display());
+    text
 }

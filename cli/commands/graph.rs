@@ -1,7 +1,7 @@
 //! `pipe graph`: the pipeline as text, DOT, Mermaid or SVG.
 
-use pipe_engine::graph;
-use pipe_engine::run;
+use pipe_engine::graph::{self, State, View};
+use pipe_engine::run::{self, Standing};
 
 use super::{Trouble, planned, registry, run_options};
 use crate::args::{self, GraphFormat};
@@ -11,14 +11,27 @@ use crate::printer;
 pub fn graph(args: &args::Graph) -> Result<u8, Trouble> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
-    let options = run_options(&args.pipeline, &args.place, registry)?;
-    let _ = (run::status(&plan, &options)?, args.no_state);
-    let text = match args.format {
-        GraphFormat::Text => graph::text(&plan, args.expand),
-        GraphFormat::Dot => graph::dot(&plan, args.expand),
-        GraphFormat::Mermaid => graph::mermaid(&plan, args.expand),
-        GraphFormat::Svg => graph::svg(&plan, args.expand),
+    let states = if args.no_state {
+        None
+    } else {
+        let status = run::status(&plan, &run_options(&args.pipeline, &args.place, registry)?)?;
+        Some(status.standings.iter().map(state).collect::<Vec<_>>())
     };
-    printer::data(&text);
+    let view = View { expand: args.expand, states: states.as_deref() };
+    printer::data(&match args.format {
+        GraphFormat::Text => graph::text(&plan, view),
+        GraphFormat::Dot => graph::dot(&plan, view),
+        GraphFormat::Mermaid => graph::mermaid(&plan, view),
+        GraphFormat::Svg => graph::svg(&plan, view),
+    });
     Ok(0)
+}
+
+fn state(standing: &Standing) -> State {
+    match standing {
+        Standing::Hit => State::Hit,
+        Standing::Absent { .. } => State::Absent,
+        Standing::Fails { .. } => State::Failed,
+        Standing::Runs { .. } | Standing::Depends { .. } | Standing::LeftOut => State::Waiting,
+    }
 }

@@ -71,7 +71,8 @@ fn single(plan: &Plan, name: &str) -> Result<InstanceId, Failure> {
         1 => Ok(*found.first().expect("it has one")),
         number => {
             let first = found.first().map_or_else(|| name.to_owned(), |id| plan.label(*id));
-            Err(Failure::input(format!("`{name}` is {number} instances")).hint(format!("name one of them, such as `{first}`")))
+            Err(Failure::input(format!("`{name}` is {number} instances"))
+                .hint(format!("name one of them, such as `{first}`")))
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use pipe_contract::{Failure, Registry};
 use pipe_engine::diag::Diagnostics;
 use pipe_engine::exec;
-use pipe_engine::plan::Plan;
+use pipe_engine::plan::{Amounts, Plan};
 use pipe_engine::run::{Places, RunOptions, Selection};
 
 use crate::args;
@@ -51,26 +51,23 @@ pub fn registry() -> Arc<Registry> {
 
 /// The plan of a pipeline under a profile.
 pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, Trouble> {
-    let options = pipe_engine::plan::Options {
-        profile: pipeline.profile.clone(),
-        set: pipeline.set.clone(),
-        capacities: plan_capacities(place),
-    };
-    Ok(pipe_engine::plan::plan(&pipeline.file, &options, registry)?)
+    Ok(pipe_engine::plan::plan(&pipeline.file, &plan_options(pipeline, place), registry)?)
 }
 
-fn plan_capacities(place: &args::Place) -> pipe_engine::plan::Amounts {
+/// What the command line adds to a pipeline file.
+pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::Options {
     let machine = machine::capacities(place.jobs);
-    pipe_engine::plan::Amounts {
-        cpu: machine.cpu,
-        gpu: u32::try_from(machine.gpus.len()).unwrap_or(u32::MAX),
-        mem: machine.mem,
-        net: machine.net,
-    }
+    let gpu = u32::try_from(machine.gpus.len()).unwrap_or(u32::MAX);
+    let machine = Amounts { cpu: machine.cpu, gpu, mem: machine.mem, net: machine.net };
+    pipe_engine::plan::Options { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
 }
 
 /// Options of a run that does everything and forces nothing.
-pub fn run_options(pipeline: &args::Pipeline, place: &args::Place, registry: Arc<Registry>) -> Result<RunOptions, Failure> {
+pub fn run_options(
+    pipeline: &args::Pipeline,
+    place: &args::Place,
+    registry: Arc<Registry>,
+) -> Result<RunOptions, Failure> {
     Ok(RunOptions {
         places: Places::find(place.cache.clone())?,
         exec: exec::Settings {

@@ -8,10 +8,11 @@ use pipe_engine::ids::InstanceId;
 use pipe_engine::plan::Plan;
 use pipe_engine::run::{self, Standing, Status};
 
-use super::{Trouble, planned, registry, run_options, selection};
+use super::{Trouble, plan_options, planned, registry, run_options, selection};
 use crate::args;
 use crate::human;
-use crate::printer::{self, CARE, DIM, GOOD, styled};
+use crate::printer::{self, BAD, CARE, DIM, GOOD, styled};
+use crate::view::plain::failure_lines;
 
 /// Shows what a run would do, stage by stage.
 pub fn plan(args: &args::Plan) -> Result<u8, Trouble> {
@@ -51,28 +52,44 @@ pub fn why(args: &args::Why) -> Result<u8, Trouble> {
     Ok(0)
 }
 
+/// Checks every profile; the exit code is that of the worst.
 fn all_profiles(args: &args::Plan, registry: &pipe_contract::Registry) -> Result<u8, Trouble> {
-    let profiles = pipe_engine::plan::profiles(&args.pipeline.file)?;
-    for profile in profiles {
-        let pipeline = args::Pipeline {
-            file: args.pipeline.file.clone(),
-            profile: profile.clone(),
-            set: args.pipeline.set.clone(),
-        };
-        let plan = planned(&pipeline, &args.place, registry)?;
+    let options = plan_options(&args.pipeline, &args.place);
+    let mut code = 0;
+    for (profile, plan) in pipe_engine::plan::plan_all_profiles(&args.pipeline.file, &options, registry)? {
         let name = profile.as_deref().unwrap_or("(no profile)");
-        let stages = human::count(plan.stages.len(), "stage");
-        printer::data(&format!("{name}: {stages}, {}\n", human::count(plan.instances.len(), "instance")));
-        warn_of_restrictions(&plan);
+        match plan {
+            Ok(plan) => {
+                let stages = human::count(plan.stages.len(), "stage");
+                printer::data(&format!(
+                    "{name}: {stages}, {}\n{}",
+                    human::count(plan.instances.len(), "instance"),
+                    refused(&plan)
+                ));
+            }
+            Err(diagnostics) => {
+                printer::note(&format!("{name}:\n{}", diagnostics.render(printer::colours_wanted()).trim_end()));
+                code = code.max(diagnostics.blame().exit_code());
+            }
+        }
     }
-    Ok(0)
+    Ok(code)
 }
 
-/// Says which results will not leave the restricted store, and why.
-fn warn_of_restrictions(plan: &Plan) {
-    for warning in plan.refused_results() {
-        printer::note(&format!("{} {warning}", styled(CARE, "restricted")));
+/// Says which results will not leave the restricted store, and through which stages they became restricted.
+fn refused(plan: &Plan) -> String {
+    let mut text = String::new();
+    for refused in plan.refused_results() {
+        let names = refused.restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let chain = refused.chain.join(" -> ");
+        let path = &refused.result.path;
+        let _ = writeln!(
+            text,
+            "{} {path} holds {names} ({chain}) and no rule of `release:` lets it out",
+            styled(CARE, "restricted")
+        );
     }
+    text
 }
 
 fn by_stage(plan: &Plan, status: &Status) -> String {
@@ -94,9 +111,7 @@ fn by_stage(plan: &Plan, status: &Status) -> String {
         let _ = writeln!(text, "{:width$}  {counts}{because}{labels}", stage.name);
     }
     text.push_str(&totals(status));
-    for refused in plan.refused_results() {
-        let _ = writeln!(text, "{} {refused}", styled(CARE, "restricted"));
-    }
+    text.push_str(&refused(plan));
     text
 }
 
@@ -138,6 +153,7 @@ fn word(standing: &Standing) -> &'static str {
         Standing::Absent { .. } => "absent",
         Standing::Runs { .. } => "to run",
         Standing::Depends { .. } => "may run",
+        Standing::Fails { .. } => "to fail",
         Standing::LeftOut => "left out",
     }
 }
@@ -150,6 +166,7 @@ fn by_instance(plan: &Plan, status: &Status, ids: &[InstanceId]) -> String {
             Standing::Hit => writeln!(text, "{} {label}", styled(GOOD, "    hit")),
             Standing::Absent { cause } => writeln!(text, "{} {label}: {cause}", styled(CARE, " absent")),
             Standing::LeftOut => writeln!(text, "{} {label}", styled(DIM, "   left")),
+            Standing::Fails { failure } => writeln!(text, "{} {label}: {}", styled(BAD, "to fail"), failure_lines(failure)),
             Standing::Runs { reasons } => {
                 let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n          ");
                 writeln!(text, "{} {label}\n          {reasons}", styled(CARE, " to run"))

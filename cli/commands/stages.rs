@@ -23,20 +23,32 @@ pub fn list(registry: &Registry) -> String {
 /// Everything a kind declares.
 pub fn describe(kind: &Kind) -> String {
     let mut text = format!("{} (version {})\n  {}\n", kind.name, kind.version, kind.about);
-    section(&mut text, "in", kind.inputs.iter().map(|port| {
-        let optional = if port.optional { ", optional" } else { "" };
-        let gathers = if port.arity == Arity::Many { ", gathers" } else { "" };
-        let types = if port.types.is_empty() { "anything".to_owned() } else { port.types.join(" or ") };
-        (port.name, format!("{types}{gathers}{optional}"), port.about)
-    }));
-    section(&mut text, "with", kind.params.iter().map(|param| {
-        let default = param.default.as_ref().map_or("required".to_owned(), |value| format!("default {value}"));
-        (param.name, format!("{}, {default}", type_words(&param.of)), param.about)
-    }));
-    section(&mut text, "out", kind.outputs.iter().map(|port| {
-        let form = if port.form == Form::Folder { "folder" } else { "file" };
-        (port.name, format!("{} ({form})", port.artifact), port.about)
-    }));
+    section(
+        &mut text,
+        "in",
+        kind.inputs.iter().map(|port| {
+            let optional = if port.optional { ", optional" } else { "" };
+            let gathers = if port.arity == Arity::Many { ", gathers" } else { "" };
+            let types = if port.types.is_empty() { "anything".to_owned() } else { port.types.join(" or ") };
+            (port.name, format!("{types}{gathers}{optional}"), port.about)
+        }),
+    );
+    section(
+        &mut text,
+        "with",
+        kind.params.iter().map(|param| {
+            let default = param.default.as_ref().map_or("required".to_owned(), |value| format!("default {value}"));
+            (param.name, format!("{}, {default}", type_words(&param.of)), param.about)
+        }),
+    );
+    section(
+        &mut text,
+        "out",
+        kind.outputs.iter().map(|port| {
+            let form = if port.form == Form::Folder { "folder" } else { "file" };
+            (port.name, format!("{} ({form})", port.artifact), port.about)
+        }),
+    );
     for promise in promises(kind) {
         let _ = writeln!(text, "  {promise}");
     }
@@ -58,7 +70,9 @@ fn section<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (&'a s
 fn type_words(of: &Type) -> String {
     match of {
         Type::Bool => "bool".into(),
-        Type::Int(least, most) => format!("int{}", range(*least as f64, *most as f64, i64::MIN as f64, i64::MAX as f64)),
+        Type::Int(least, most) => {
+            format!("int{}", range(*least as f64, *most as f64, i64::MIN as f64, i64::MAX as f64))
+        }
         Type::Float(least, most) => format!("float{}", range(*least, *most, f64::MIN, f64::MAX)),
         Type::Text => "text".into(),
         Type::Choice(words) => words.join("|"),

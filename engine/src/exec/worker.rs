@@ -78,7 +78,7 @@ impl Worker {
                 task.kind,
                 settings.program.display()
             ))
-            .hint("build it with `./just torch`; everything that needs no libtorch runs without it"));
+            .hint("build it with `./just build`; everything that needs no libtorch runs without it"));
         }
         let failed = |error: io::Error| Failure::environment(format!("could not start a worker: {error}"));
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
@@ -267,7 +267,7 @@ pub(super) fn accept(
             "the worker `{}` does not fit this `pipe`: {what}",
             settings.program.display()
         ))
-        .hint("build both from the same sources with `./just torch`"))
+        .hint("build both from the same sources with `./just build`"))
     };
     let FromWorker::Hello { protocol, build, kinds } = greeting else {
         return stale("it did not greet first".to_owned());

@@ -46,7 +46,7 @@ fn mean(points: &[[f64; 2]]) -> [f64; 2] {
 /// Two crossings of a square's corners are joined such that values above the level stay apart.
 pub(super) fn level_lines(image: &[f32], width: usize, level: f32) -> Vec<Segment> {
     let mut segments = Vec::new();
-    let height = if width == 0 { 0 } else { image.len() / width };
+    let height = image.len().checked_div(width).unwrap_or(0);
     for row in 1..height {
         for column in 1..width {
             let value = |right: usize, down: usize| image[(row - 1 + down) * width + column - 1 + right];

@@ -103,7 +103,7 @@ pub fn labels(folder: &Path, values: &[i32]) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
     for hemisphere in HEMISPHERES {
         for parcellation in ["area", "ring"] {
-            mgh::write_i32(&folder.join(format!("{}.{parcellation}.mgz", hemisphere.name())), &values).unwrap();
+            mgh::write_i32(&folder.join(format!("{}.{parcellation}.mgz", hemisphere.name())), values).unwrap();
         }
     }
     folder.to_path_buf()

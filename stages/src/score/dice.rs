@@ -159,7 +159,7 @@ fn read_labels(file: &Path, vertices: usize, highest: usize) -> Result<Vec<i32>,
 }
 
 /// Every two entries, the first with the smaller key.
-fn pairs<'m, K: Copy, V>(entries: &'m BTreeMap<K, V>) -> impl Iterator<Item = ((K, &'m V), (K, &'m V))> {
+fn pairs<K: Copy, V>(entries: &BTreeMap<K, V>) -> impl Iterator<Item = ((K, &V), (K, &V))> {
     let after = |index| entries.iter().skip(index + 1).map(|(key, value)| (*key, value));
     entries
         .iter()

@@ -170,7 +170,7 @@ pub struct Label {
     /// Where.
     pub span: Span,
     /// The words; empty for carets only.
-    pub text: String,
+    pub text: Box<str>,
 }
 
 /// One mistake.
@@ -179,7 +179,7 @@ pub struct Diagnostic {
     /// What kind of mistake.
     pub class: Class,
     /// What was found and what was expected, names in backticks, no full stop.
-    pub message: String,
+    pub message: Box<str>,
     /// The place of the mistake; `None` only if no file could be read.
     pub primary: Option<Label>,
     /// Other places that explain it.
@@ -187,16 +187,16 @@ pub struct Diagnostic {
     /// Facts that help.
     pub notes: Vec<String>,
     /// What to do.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
 }
 
 impl Diagnostic {
     /// A mistake at a place.
-    pub fn new(class: Class, span: Span, message: impl Into<String>) -> Self {
+    pub fn new(class: Class, span: Span, message: impl Into<Box<str>>) -> Self {
         Self {
             class,
             message: message.into(),
-            primary: Some(Label { span, text: String::new() }),
+            primary: Some(Label { span, text: "".into() }),
             others: Vec::new(),
             notes: Vec::new(),
             hint: None,
@@ -204,13 +204,13 @@ impl Diagnostic {
     }
 
     /// A mistake without a place: no file could be read.
-    pub fn nowhere(class: Class, message: impl Into<String>) -> Self {
+    pub fn nowhere(class: Class, message: impl Into<Box<str>>) -> Self {
         Self { class, message: message.into(), primary: None, others: Vec::new(), notes: Vec::new(), hint: None }
     }
 
     /// Puts words beside the carets.
     #[must_use]
-    pub fn label(mut self, text: impl Into<String>) -> Self {
+    pub fn label(mut self, text: impl Into<Box<str>>) -> Self {
         if let Some(primary) = &mut self.primary {
             primary.text = text.into();
         }
@@ -219,7 +219,7 @@ impl Diagnostic {
 
     /// Points at another place too.
     #[must_use]
-    pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
+    pub fn also(mut self, span: Span, text: impl Into<Box<str>>) -> Self {
         self.others.push(Label { span, text: text.into() });
         self
     }
@@ -233,7 +233,7 @@ impl Diagnostic {
 
     /// Says what to do.
     #[must_use]
-    pub fn hint(mut self, text: impl Into<String>) -> Self {
+    pub fn hint(mut self, text: impl Into<Box<str>>) -> Self {
         self.hint = Some(text.into());
         self
     }
@@ -245,12 +245,13 @@ impl Diagnostic {
         known.sort_unstable();
         known.dedup();
         let listed = list(&known, 12);
-        self.hint = match (nearest(name, known.iter().copied()), known.is_empty()) {
+        let hint = match (nearest(name, known.iter().copied()), known.is_empty()) {
             (Some(near), _) if known.len() == 1 => Some(format!("did you mean `{near}`?")),
             (Some(near), _) => Some(format!("did you mean `{near}`? {what}: {listed}")),
             (None, false) => Some(format!("{what}: {listed}")),
             (None, true) => Some(format!("{what}: none")),
         };
+        self.hint = hint.map(String::into_boxed_str);
         self
     }
 }
@@ -275,7 +276,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             let lower = candidate.to_lowercase();
             let distance = strsim::damerau_levenshtein(&wanted, &lower);
             let longest = wanted.chars().count().max(lower.chars().count());
-            let is_part = wanted.len() >= 3 && (lower.contains(&wanted) || (lower.len() >= 3 && wanted.contains(&lower)));
+            let is_part =
+                wanted.len() >= 3 && (lower.contains(&wanted) || (lower.len() >= 3 && wanted.contains(&lower)));
             (distance <= longest.div_ceil(3) && distance < longest || is_part).then_some((distance, candidate))
         })
         .min()
@@ -342,8 +344,8 @@ impl Diagnostics {
             file: item.primary.as_ref().map(|label| self.sources.get(label.span.file).shown.clone()),
             line: position.map(|position| position.line),
             column: position.map(|position| position.column),
-            message: item.message.clone(),
-            hint: item.hint.clone(),
+            message: item.message.to_string(),
+            hint: item.hint.as_deref().map(str::to_owned),
         }
     }
 
@@ -363,7 +365,7 @@ impl Diagnostics {
     }
 
     fn group<'a>(&'a self, item: &'a Diagnostic) -> Group<'a> {
-        let title = Level::ERROR.primary_title(item.message.as_str());
+        let title = Level::ERROR.primary_title(&*item.message);
         let Some(primary) = &item.primary else { return footers(Group::with_title(title), item) };
         let mut group = title.element(self.snippet(primary.span.file, Some(primary), &item.others));
         let mut elsewhere: Vec<u32> =
@@ -385,7 +387,7 @@ impl Diagnostics {
         let annotate = |kind: AnnotationKind, label: &'a Label| {
             let (start, end) = visible(&source.text, label.span);
             let annotation = kind.span(start..end);
-            if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
+            if label.text.is_empty() { annotation } else { annotation.label(&*label.text) }
         };
         let mut snippet = Snippet::source(source.text.as_str()).path(source.shown.as_str());
         if let Some(primary) = primary {
@@ -404,7 +406,7 @@ fn footers<'a>(mut group: Group<'a>, item: &'a Diagnostic) -> Group<'a> {
         group = group.element(Level::NOTE.message(note.as_str()));
     }
     if let Some(hint) = &item.hint {
-        group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
+        group = group.element(Level::HELP.with_name("hint").message(&**hint));
     }
     group
 }

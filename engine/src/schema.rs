@@ -17,8 +17,12 @@ pub fn json(registry: &Registry) -> String {
 
 /// The schema.
 pub fn schema(registry: &Registry) -> Value {
-    let mut definitions: Map<String, Value> = TABLES.iter().map(|known| (known.name.to_owned(), table(known))).collect();
-    definitions.insert("reference".to_owned(), json!({ "type": "string", "pattern": "\\$", "description": "A reference, or a text with one inside." }));
+    let mut definitions: Map<String, Value> =
+        TABLES.iter().map(|known| (known.name.to_owned(), table(known))).collect();
+    definitions.insert(
+        "reference".to_owned(),
+        json!({ "type": "string", "pattern": "\\$", "description": "A reference, or a text with one inside." }),
+    );
     for kind in registry.kinds() {
         definitions.insert(definition(kind), parameters(kind));
     }
@@ -76,17 +80,22 @@ fn shape(of: &Shape) -> Value {
 /// For each kind: if a stage `uses` it, `with` and `in` are its own.
 fn kinds(registry: &Registry) -> Value {
     let rule = |kind: &Kind| {
-        let inputs: Map<String, Value> = kind.inputs.iter().map(|input| (input.name.to_owned(), input_schema(input.arity, input.about))).collect();
+        let inputs: Map<String, Value> =
+            kind.inputs.iter().map(|input| (input.name.to_owned(), input_schema(input.arity, input.about))).collect();
         let required: Vec<&str> = kind.inputs.iter().filter(|input| !input.optional).map(|input| input.name).collect();
-        let needs: Vec<&str> = kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
+        let needs: Vec<&str> =
+            kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
         let mut then = json!({
             "properties": {
                 "with": { "$ref": format!("#/$defs/{}", definition(kind)) },
                 "in": { "properties": inputs, "required": required, "additionalProperties": false },
             },
         });
-        let must: Vec<&str> =
-            [("with", needs.is_empty()), ("in", required.is_empty())].into_iter().filter(|(_, empty)| !empty).map(|(key, _)| key).collect();
+        let must: Vec<&str> = [("with", needs.is_empty()), ("in", required.is_empty())]
+            .into_iter()
+            .filter(|(_, empty)| !empty)
+            .map(|(key, _)| key)
+            .collect();
         then["required"] = json!(must);
         json!({ "if": { "properties": { "uses": { "const": kind.name } }, "required": ["uses"] }, "then": then })
     };
@@ -110,26 +119,36 @@ fn parameters(kind: &Kind) -> Value {
         .params
         .iter()
         .map(|param| {
-            let mut schema = json!({ "anyOf": [parameter(&param.of), { "$ref": "#/$defs/reference" }], "description": param.about });
+            let mut schema =
+                json!({ "anyOf": [parameter(&param.of), { "$ref": "#/$defs/reference" }], "description": param.about });
             if let Some(default) = &param.default {
                 schema["default"] = value(default);
             }
             (param.name.to_owned(), schema)
         })
         .collect();
-    let required: Vec<&str> = kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
+    let required: Vec<&str> =
+        kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
     json!({ "type": "object", "description": kind.about, "properties": properties, "required": required, "additionalProperties": false })
 }
 
 fn parameter(of: &Type) -> Value {
     match of {
         Type::Bool => json!({ "type": "boolean" }),
-        Type::Int(low, high) => bounded("integer", (*low > i64::MIN).then(|| json!(low)), (*high < i64::MAX).then(|| json!(high))),
-        Type::Float(low, high) => bounded("number", (*low > f64::MIN).then(|| json!(low)), (*high < f64::MAX).then(|| json!(high))),
+        Type::Int(low, high) => {
+            bounded("integer", (*low > i64::MIN).then(|| json!(low)), (*high < i64::MAX).then(|| json!(high)))
+        }
+        Type::Float(low, high) => {
+            bounded("number", (*low > f64::MIN).then(|| json!(low)), (*high < f64::MAX).then(|| json!(high)))
+        }
         Type::Text => json!({ "type": ["string", "number", "boolean"] }),
         Type::Choice(words) => json!({ "enum": words }),
-        Type::List(of) => json!({ "type": "array", "items": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } }),
-        Type::Map(of) => json!({ "type": "object", "additionalProperties": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } }),
+        Type::List(of) => {
+            json!({ "type": "array", "items": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } })
+        }
+        Type::Map(of) => {
+            json!({ "type": "object", "additionalProperties": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } })
+        }
         Type::Any => json!({}),
     }
 }

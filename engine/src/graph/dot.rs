@@ -3,7 +3,10 @@
 use super::picture::{Node, Picture};
 
 pub(super) fn write(picture: &Picture) -> String {
-    let mut text = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fillcolor=white];\n", quoted(&picture.title));
+    let mut text = format!(
+        "digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fillcolor=white];\n",
+        quoted(&picture.title)
+    );
     for node in &picture.nodes {
         text.push_str(&format!("  {} [label={}{}];\n", node.id, quoted(&node.lines().join("\n")), style(node)));
     }

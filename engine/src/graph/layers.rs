@@ -41,7 +41,13 @@ pub(super) fn place(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
     let mut items: Vec<Item> = sizes
         .iter()
         .zip(&columns)
-        .map(|(size, column)| Item { column: *column, height: size.height, left: Vec::new(), right: Vec::new(), y: 0.0 })
+        .map(|(size, column)| Item {
+            column: *column,
+            height: size.height,
+            left: Vec::new(),
+            right: Vec::new(),
+            y: 0.0,
+        })
         .collect();
     let paths: Vec<Vec<usize>> = edges.iter().map(|(from, to)| thread(&mut items, *from, *to)).collect();
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); columns.iter().max().map_or(0, |last| last + 1)];
@@ -66,7 +72,11 @@ fn columns(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     }
     for node in 0..count {
         if incoming[node].is_empty() {
-            columns[node] = outgoing[node].iter().map(|to: &usize| columns[*to]).min().map_or(0, |first: usize| first.saturating_sub(1));
+            columns[node] = outgoing[node]
+                .iter()
+                .map(|to: &usize| columns[*to])
+                .min()
+                .map_or(0, |first: usize| first.saturating_sub(1));
         }
     }
     columns
@@ -96,7 +106,8 @@ fn arrange(items: &mut [Item], rows: &mut [Vec<usize>]) {
         let order: Vec<usize> = if rightward { (0..rows.len()).collect() } else { (0..rows.len()).rev().collect() };
         for column in order {
             let wish = |item: &Item| mean(items, if rightward { &item.left } else { &item.right }).unwrap_or(item.y);
-            let mut wishes: Vec<(f64, usize)> = rows[column].iter().map(|number| (wish(&items[*number]), *number)).collect();
+            let mut wishes: Vec<(f64, usize)> =
+                rows[column].iter().map(|number| (wish(&items[*number]), *number)).collect();
             wishes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             rows[column] = wishes.iter().map(|(_, number)| *number).collect();
             settle(items, &wishes);
@@ -194,7 +205,9 @@ mod tests {
         for (from, to) in edges {
             assert!(layout.centres[from].0 < layout.centres[to].0);
         }
-        assert!(layout.routes.iter().all(|route| route.len() >= 2 && route.windows(2).all(|pair| pair[0].0 <= pair[1].0)));
+        assert!(
+            layout.routes.iter().all(|route| route.len() >= 2 && route.windows(2).all(|pair| pair[0].0 <= pair[1].0))
+        );
         assert!(layout.centres.iter().all(|(x, y)| *x > 0.0 && *y > 0.0 && *x < layout.width && *y < layout.height));
     }
 

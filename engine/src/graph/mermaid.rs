@@ -19,7 +19,8 @@ pub(super) fn write(picture: &Picture) -> String {
     let states: BTreeSet<_> = picture.nodes.iter().filter_map(|node| node.state()).collect();
     for state in states {
         text.push_str(&format!("  classDef {} fill:{},stroke:#333,color:#000\n", state.word(), state.colour()));
-        let ids: Vec<&str> = picture.nodes.iter().filter(|node| node.state() == Some(state)).map(|node| node.id.as_str()).collect();
+        let ids: Vec<&str> =
+            picture.nodes.iter().filter(|node| node.state() == Some(state)).map(|node| node.id.as_str()).collect();
         text.push_str(&format!("  class {} {}\n", ids.join(","), state.word()));
     }
     text

@@ -49,7 +49,8 @@ impl Node {
 
     /// `3 ran, 17 hit`; empty without states.
     pub fn tally(&self) -> String {
-        let parts: Vec<String> = self.states.iter().rev().map(|(state, count)| format!("{count} {}", state.word())).collect();
+        let parts: Vec<String> =
+            self.states.iter().rev().map(|(state, count)| format!("{count} {}", state.word())).collect();
         parts.join(", ")
     }
 
@@ -102,7 +103,8 @@ impl<'a> Builder<'a> {
         if self.expand {
             return self.plan.ids().collect();
         }
-        let mut readers: Vec<InstanceId> = self.plan.stages.iter().map(|stage| InstanceId(stage.instances.start)).collect();
+        let mut readers: Vec<InstanceId> =
+            self.plan.stages.iter().map(|stage| InstanceId(stage.instances.start)).collect();
         readers.sort();
         readers
     }
@@ -183,7 +185,13 @@ impl<'a> Builder<'a> {
                 let many = matches!(source, Source::Many(_)) && !self.expand;
                 for ((from, output), count) in seen {
                     let gathers = many.then_some(count);
-                    self.picture.edges.push(Edge { from, to, output: output.to_owned(), input: input.clone(), gathers });
+                    self.picture.edges.push(Edge {
+                        from,
+                        to,
+                        output: output.to_owned(),
+                        input: input.clone(),
+                        gathers,
+                    });
                 }
             }
         }
@@ -214,7 +222,11 @@ fn work(stage: &Stage) -> String {
 }
 
 fn axes(stage: &Stage) -> String {
-    if stage.axes.is_empty() { String::new() } else { format!("{} = {}", stage.axes.join(" x "), stage.instances.len()) }
+    if stage.axes.is_empty() {
+        String::new()
+    } else {
+        format!("{} = {}", stage.axes.join(" x "), stage.instances.len())
+    }
 }
 
 /// A stage name in letters that DOT and Mermaid take unquoted; distinct names stay distinct.

@@ -46,7 +46,11 @@ fn draw_edges(svg: &mut String, picture: &Picture, edges: &[(usize, usize)], lay
         let labels: Vec<String> = between().map(|edge| edge.label()).collect();
         let width = if between().any(|edge| edge.gathers.is_some()) { 2.0 } else { 1.0 };
         let words = format!("{} to {}: {}", picture.nodes[*from].name, picture.nodes[*to].name, labels.join(", "));
-        svg.push_str(&format!("<path d=\"{}\" stroke-width=\"{width}\"><title>{}</title></path>\n", curve(route), escaped(&words)));
+        svg.push_str(&format!(
+            "<path d=\"{}\" stroke-width=\"{width}\"><title>{}</title></path>\n",
+            curve(route),
+            escaped(&words)
+        ));
         if let Some((x, y)) = route.last() {
             svg.push_str(&format!("<path d=\"M{:.1} {:.1}l-7 -3.5v7z\" fill=\"#777\" stroke=\"none\"/>\n", x, y));
         }
@@ -81,18 +85,26 @@ fn draw_node(svg: &mut String, node: &Node, lines: &[String], (x, y): (f64, f64)
     let mut baseline = top + PADDING / 2.0 + LINE - 4.0;
     for (number, line) in lines.iter().enumerate() {
         let style = if number == 0 { "font-weight=\"bold\"" } else { "fill=\"#555\"" };
-        svg.push_str(&format!("<text x=\"{x:.1}\" y=\"{baseline:.1}\" text-anchor=\"middle\" {style}>{}</text>\n", escaped(line)));
+        svg.push_str(&format!(
+            "<text x=\"{x:.1}\" y=\"{baseline:.1}\" text-anchor=\"middle\" {style}>{}</text>\n",
+            escaped(line)
+        ));
         baseline += LINE;
     }
 }
 
 fn draw_legend(svg: &mut String, picture: &Picture, top: f64) {
     let mut x = 16.0;
-    svg.push_str(&format!("<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"#555\">{}</text>\n", top + 14.0, escaped(&picture.title)));
+    svg.push_str(&format!(
+        "<text x=\"{x:.1}\" y=\"{:.1}\" fill=\"#555\">{}</text>\n",
+        top + 14.0,
+        escaped(&picture.title)
+    ));
     #[expect(clippy::cast_precision_loss, reason = "a number of characters")]
     let title = picture.title.chars().count() as f64;
     x += title * CHARACTER + 24.0;
-    let states: std::collections::BTreeSet<State> = picture.nodes.iter().flat_map(|node| node.states.keys().copied()).collect();
+    let states: std::collections::BTreeSet<State> =
+        picture.nodes.iter().flat_map(|node| node.states.keys().copied()).collect();
     for state in states {
         svg.push_str(&format!(
             "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"12\" height=\"12\" fill=\"{}\" stroke=\"#333\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",

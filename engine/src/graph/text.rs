@@ -5,7 +5,12 @@ use crate::plan::Plan;
 
 pub(super) fn write(plan: &Plan, picture: &Picture) -> String {
     let stages = plan.stages.len();
-    let mut text = format!("{}: {stages} stages, {} instances, {} results\n", picture.title, plan.instances.len(), plan.results.len());
+    let mut text = format!(
+        "{}: {stages} stages, {} instances, {} results\n",
+        picture.title,
+        plan.instances.len(),
+        plan.results.len()
+    );
     for (place, node) in picture.nodes.iter().enumerate().filter(|(_, node)| !node.is_file) {
         let details: Vec<String> = node.lines().into_iter().skip(1).collect();
         text.push_str(&format!("\n{}  [{}]\n", node.name, details.join("; ")));

@@ -50,9 +50,18 @@ impl<'a> Draft<'a> {
     pub fn new(env: &Env<'a>, entry: &'a StageEntry, decl: &'a StageDecl, errors: &mut Vec<Diagnostic>) -> Self {
         let before = errors.len();
         let kind = kind(env, decl, errors);
-        let axes: Vec<Axis> = decl.each.iter().filter_map(|(name, node)| axis(env, entry, name, node, errors)).collect();
-        let mut draft =
-            Draft { entry, decl, kind, axes, cells: Vec::new(), grid: Vec::new(), base: 0, broken: errors.len() > before };
+        let axes: Vec<Axis> =
+            decl.each.iter().filter_map(|(name, node)| axis(env, entry, name, node, errors)).collect();
+        let mut draft = Draft {
+            entry,
+            decl,
+            kind,
+            axes,
+            cells: Vec::new(),
+            grid: Vec::new(),
+            base: 0,
+            broken: errors.len() > before,
+        };
         if !draft.broken {
             draft.check_kind_axes(errors);
             draft.expand(env, errors);
@@ -78,7 +87,8 @@ impl<'a> Draft<'a> {
     fn check_kind_axes(&self, errors: &mut Vec<Diagnostic>) {
         let Some(kind) = self.kind else { return };
         for wanted in kind.axes.iter().filter(|wanted| !self.axes.iter().any(|axis| axis.name == **wanted)) {
-            let message = format!("`{}` reads its `{wanted}`, but stage `{}` has no axis `{wanted}`", kind.name, self.name());
+            let message =
+                format!("`{}` reads its `{wanted}`, but stage `{}` has no axis `{wanted}`", kind.name, self.name());
             errors.push(
                 Diagnostic::new(Class::Axes, self.entry.name.span, message)
                     .hint(format!("expand the stage: `each: {{ {wanted}: ... }}`")),
@@ -87,10 +97,16 @@ impl<'a> Draft<'a> {
     }
 
     fn expand(&mut self, env: &Env<'_>, errors: &mut Vec<Diagnostic>) {
-        let Some(size) = self.axes.iter().try_fold(1_usize, |size, axis| size.checked_mul(axis.values.len())).filter(|size| *size <= MOST_CELLS)
+        let Some(size) = self
+            .axes
+            .iter()
+            .try_fold(1_usize, |size, axis| size.checked_mul(axis.values.len()))
+            .filter(|size| *size <= MOST_CELLS)
         else {
-            let sizes: Vec<String> = self.axes.iter().map(|axis| format!("{} x{}", axis.name, axis.values.len())).collect();
-            let message = format!("stage `{}` would have more than {MOST_CELLS} cells: {}", self.name(), sizes.join(", "));
+            let sizes: Vec<String> =
+                self.axes.iter().map(|axis| format!("{} x{}", axis.name, axis.values.len())).collect();
+            let message =
+                format!("stage `{}` would have more than {MOST_CELLS} cells: {}", self.name(), sizes.join(", "));
             errors.push(Diagnostic::new(Class::Axes, self.entry.name.span, message));
             return;
         };
@@ -138,7 +154,10 @@ impl<'a> Draft<'a> {
         };
         let Tree::List(items) = &list.tree else {
             let message = format!("`{key}` is a list of coordinate maps, found {}", list.described());
-            errors.push(Diagnostic::new(Class::Shape, node.span, message).hint(format!("for example `{key}: [{{ axis: value }}]`")));
+            errors.push(
+                Diagnostic::new(Class::Shape, node.span, message)
+                    .hint(format!("for example `{key}: [{{ axis: value }}]`")),
+            );
             return None;
         };
         Some(items.iter().filter_map(|item| self.rule(item, key, errors)).collect())
@@ -147,14 +166,20 @@ impl<'a> Draft<'a> {
     fn rule(&self, item: &Node, key: &str, errors: &mut Vec<Diagnostic>) -> Option<Rule> {
         let Tree::Map(entries) = &item.tree else {
             let message = format!("an entry of `{key}` is a map from axes to values, found {}", item.described());
-            errors.push(Diagnostic::new(Class::Shape, item.span, message).hint("for example `{ outputs: ring, inputs: t1t2 }`"));
+            errors.push(
+                Diagnostic::new(Class::Shape, item.span, message).hint("for example `{ outputs: ring, inputs: t1t2 }`"),
+            );
             return None;
         };
         let mut wanted = Vec::new();
         for (name, node) in entries {
             let Some(index) = self.axes.iter().position(|axis| axis.name == name.text) else {
                 let message = format!("stage `{}` has no axis `{}` to {key}", self.name(), name.text);
-                errors.push(Diagnostic::new(Class::UnknownName, name.span, message).known("its axes", &name.text, self.axis_names()));
+                errors.push(Diagnostic::new(Class::UnknownName, name.span, message).known(
+                    "its axes",
+                    &name.text,
+                    self.axis_names(),
+                ));
                 return None;
             };
             let axis = &self.axes[index];
@@ -187,7 +212,8 @@ impl<'a> Draft<'a> {
 
     /// The cell at these value indexes, if it was not dropped.
     pub fn cell_at(&self, at: impl Iterator<Item = u32>) -> Option<u32> {
-        let place = self.axes.iter().zip(at).fold(0_usize, |place, (axis, index)| place * axis.values.len() + index as usize);
+        let place =
+            self.axes.iter().zip(at).fold(0_usize, |place, (axis, index)| place * axis.values.len() + index as usize);
         self.grid.get(place).copied().filter(|cell| *cell != u32::MAX)
     }
 
@@ -271,13 +297,17 @@ fn axis(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node, errors: &mu
     };
     if values.is_empty() {
         let message = format!("axis `{}` of stage `{}` has no values", name.text, entry.name.text);
-        errors.push(Diagnostic::new(Class::Axes, node.span, message).hint("give it at least one; a profile removes a stage with `none`"));
+        errors.push(
+            Diagnostic::new(Class::Axes, node.span, message)
+                .hint("give it at least one; a profile removes a stage with `none`"),
+        );
         return None;
     }
     let mut index = BTreeMap::new();
     for (place, value) in values.iter().enumerate() {
         if index.insert(value.text.clone(), u32::try_from(place).unwrap_or(u32::MAX)).is_some() {
-            let message = format!("axis `{}` of stage `{}` has the value `{}` twice", name.text, entry.name.text, value.text);
+            let message =
+                format!("axis `{}` of stage `{}` has the value `{}` twice", name.text, entry.name.text, value.text);
             errors.push(Diagnostic::new(Class::Axes, node.span, message).hint("values of an axis are distinct"));
             return None;
         }
@@ -292,7 +322,8 @@ fn check_axis_name(name: &Name) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let message = format!("`{}` cannot be the name of an axis", spec::shortened(&name.text));
-    Err(Diagnostic::new(Class::Shape, name.span, message).hint("a name begins with a letter and has letters, digits, `_` and `-`"))
+    Err(Diagnostic::new(Class::Shape, name.span, message)
+        .hint("a name begins with a letter and has letters, digits, `_` and `-`"))
 }
 
 type Values = (Vec<AxisValue>, BTreeSet<String>);
@@ -314,13 +345,15 @@ fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result
                 Some(text) if !item.is_null() => Ok(AxisValue { text: text.to_owned(), fields: None }),
                 _ => {
                     let message = format!("a value of axis `{}` is a text, found {}", name.text, item.described());
-                    Err(Diagnostic::new(Class::Axes, item.span, message).hint("values with fields are a map: `{ name: { field: 1 } }`"))
+                    Err(Diagnostic::new(Class::Axes, item.span, message)
+                        .hint("values with fields are a map: `{ name: { field: 1 } }`"))
                 }
             })
             .collect::<Result<_, _>>()?,
         Tree::Scalar { .. } => {
             let message = format!("axis `{}` is a list, a range or a map, found {}", name.text, value.described());
-            return Err(Diagnostic::new(Class::Axes, node.span, message).hint("for example `[a, b]`, `1..10` or `$params.subjects`"));
+            return Err(Diagnostic::new(Class::Axes, node.span, message)
+                .hint("for example `[a, b]`, `1..10` or `$params.subjects`"));
         }
     };
     Ok((values, narrowed))
@@ -338,7 +371,13 @@ fn narrowed(env: &Env<'_>, entry: &StageEntry, node: &Node) -> BTreeSet<String> 
 }
 
 /// `1..N`, both ends included; either end may be a parameter.
-fn range(env: &Env<'_>, entry: &StageEntry, node: &Node, first: &str, last: &str) -> Result<Vec<AxisValue>, Diagnostic> {
+fn range(
+    env: &Env<'_>,
+    entry: &StageEntry,
+    node: &Node,
+    first: &str,
+    last: &str,
+) -> Result<Vec<AxisValue>, Diagnostic> {
     let end = |text: &str| -> Result<i64, Diagnostic> {
         let value = match spec::read_text(env.sources, text.trim(), node.span)? {
             Written::Plain(text) => spec::resolve(&text),
@@ -349,7 +388,8 @@ fn range(env: &Env<'_>, entry: &StageEntry, node: &Node, first: &str, last: &str
             pipe_contract::Value::Int(number) => Ok(number),
             other => {
                 let message = format!("an end of a range is a whole number, found {} `{other}`", other.type_name());
-                Err(Diagnostic::new(Class::Axes, node.span, message).hint("for example `1..10` or `1..$params.restarts`"))
+                Err(Diagnostic::new(Class::Axes, node.span, message)
+                    .hint("for example `1..10` or `1..$params.restarts`"))
             }
         }
     };
@@ -359,7 +399,11 @@ fn range(env: &Env<'_>, entry: &StageEntry, node: &Node, first: &str, last: &str
         return Err(Diagnostic::new(Class::Axes, node.span, message).hint("a range goes upward and includes both ends"));
     }
     if usize::try_from(last.saturating_sub(first)).is_ok_and(|length| length >= MOST_CELLS) {
-        return Err(Diagnostic::new(Class::Axes, node.span, format!("the range {first}..{last} has more than {MOST_CELLS} values")));
+        return Err(Diagnostic::new(
+            Class::Axes,
+            node.span,
+            format!("the range {first}..{last} has more than {MOST_CELLS} values"),
+        ));
     }
     Ok((first..=last).map(|number| AxisValue { text: number.to_string(), fields: None }).collect())
 }

@@ -70,6 +70,16 @@ impl<'a> Env<'a> {
         }
     }
 
+    /// Where the value stands that a node refers to, if it is a reference alone in its place.
+    pub fn origin(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Option<Span> {
+        match spec::read_written(self.sources, node) {
+            Ok(Written::Reference(reference)) => {
+                self.value(&reference, scope, cell).ok().map(|value| value.span).filter(|span| *span != reference.span)
+            }
+            _ => None,
+        }
+    }
+
     /// A text put together from its pieces.
     pub fn text(&self, pieces: &[Piece], scope: &str, cell: Option<Cell<'_>>) -> Result<String, Diagnostic> {
         let mut text = String::new();
@@ -93,15 +103,17 @@ impl<'a> Env<'a> {
 
     /// The value behind `$params...` or `$each...`.
     pub fn value(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
-        if let Some(entry) = &reference.entry {
-            let _ = entry;
+        if reference.entry.is_some() {
             let message = format!("`{}` is a value, so nothing can follow it after `/`", reference.path().join("."));
             let fix = format!("\"${{{}}}/...\"", reference.path().join("."));
-            return Err(Diagnostic::new(Class::Reference, reference.span, message).hint(format!("for a text write {fix}")));
+            return Err(
+                Diagnostic::new(Class::Reference, reference.span, message).hint(format!("for a text write {fix}"))
+            );
         }
         if reference.is_value() && reference.selected {
             let message = format!("`{}` has no axes, so it takes no selector", reference.names.join("."));
-            return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("selectors belong to stages: `$stage(*).port`"));
+            return Err(Diagnostic::new(Class::Reference, reference.span, message)
+                .hint("selectors belong to stages: `$stage(*).port`"));
         }
         match reference.names.split_first() {
             Some((first, rest)) if first == "params" => self.param_value(reference, rest, scope),
@@ -139,9 +151,11 @@ impl<'a> Env<'a> {
 
     fn param_value(&self, reference: &Reference, path: &[String], scope: &str) -> Result<Node, Diagnostic> {
         if path.is_empty() {
-            return Err(Diagnostic::new(Class::Reference, reference.span, "`$params` needs a name").hint("write `$params.name`"));
+            return Err(Diagnostic::new(Class::Reference, reference.span, "`$params` needs a name")
+                .hint("write `$params.name`"));
         }
-        let found = (1..=path.len()).find_map(|used| self.param(&path[..used].join("."), scope).map(|(param, _)| (param, used)));
+        let found = (1..=path.len())
+            .find_map(|used| self.param(&path[..used].join("."), scope).map(|(param, _)| (param, used)));
         let Some((param, used)) = found else {
             let message = format!("unknown parameter `{}`", path[0]);
             return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
@@ -159,7 +173,12 @@ impl<'a> Env<'a> {
     }
 
     /// What a reference in `in:`, `results:` or a claim names.
-    pub fn target<'r>(&self, reference: &'r Reference, scope: &str, drafts: &[Draft<'_>]) -> Result<Target<'r>, Diagnostic> {
+    pub fn target<'r>(
+        &self,
+        reference: &'r Reference,
+        scope: &str,
+        drafts: &[Draft<'_>],
+    ) -> Result<Target<'r>, Diagnostic> {
         let (names, port) = match (reference.selected, reference.after.as_slice(), reference.names.split_last()) {
             (true, [port], _) => (reference.names.as_slice(), Some(port)),
             (false, [], Some((port, names))) if !names.is_empty() => (names, Some(port)),
@@ -186,11 +205,15 @@ impl<'a> Env<'a> {
             }
         }
         let message = format!("unknown stage `{name}`");
-        let error = Diagnostic::new(Class::UnknownName, reference.span, message).known("stages", name, self.index.keys().copied());
+        let error = Diagnostic::new(Class::UnknownName, reference.span, message).known(
+            "stages",
+            name,
+            self.index.keys().copied(),
+        );
         Err(match (self.elsewhere.get(name), self.profile) {
-            (Some(other), Some(profile)) => error
-                .note(format!("only profile `{other}` has a stage `{name}`"))
-                .hint(format!("give profile `{profile}` one too, or write `{name}: none` there if an optional port reads it")),
+            (Some(other), Some(profile)) => error.note(format!("only profile `{other}` has a stage `{name}`")).hint(
+                format!("give profile `{profile}` one too, or write `{name}: none` there if an optional port reads it"),
+            ),
             _ => error,
         })
     }
@@ -200,8 +223,12 @@ fn no_port(reference: &Reference, stage: &str, draft: &Draft<'_>) -> Diagnostic 
     let ports = draft.ports();
     let example = ports.first().copied().unwrap_or("port");
     let brackets = if reference.selected { "(...)" } else { "" };
-    Diagnostic::new(Class::Reference, reference.span, format!("`{}` names stage `{stage}` but none of its ports", reference.text))
-        .hint(format!("write `${stage}{brackets}.{example}`; its ports: {}", crate::diag::list(&ports, 8)))
+    Diagnostic::new(
+        Class::Reference,
+        reference.span,
+        format!("`{}` names stage `{stage}` but none of its ports", reference.text),
+    )
+    .hint(format!("write `${stage}{brackets}.{example}`; its ports: {}", crate::diag::list(&ports, 8)))
 }
 
 /// The name space itself, then the ones around it, out to the pipeline file.
@@ -216,11 +243,13 @@ fn scopes(scope: &str) -> impl Iterator<Item = &str> {
 
 fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
     let Some(cell) = cell else {
-        let message = format!("`{}` cannot be used here: this place is the same for all cells of the stage", reference.text);
+        let message =
+            format!("`{}` cannot be used here: this place is the same for all cells of the stage", reference.text);
         return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("use a parameter: `$params.name`"));
     };
     let Some((name, path)) = path.split_first() else {
-        return Err(Diagnostic::new(Class::Reference, reference.span, "`$each` needs the name of an axis").hint("write `$each.axis`"));
+        return Err(Diagnostic::new(Class::Reference, reference.span, "`$each` needs the name of an axis")
+            .hint("write `$each.axis`"));
     };
     let Some(index) = cell.axes.iter().position(|axis| &axis.name == name) else {
         let message = format!("this stage has no axis `{name}`");
@@ -236,7 +265,8 @@ fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) ->
         (_, Some(fields)) => descend(fields, path, &format!("each.{name}"), reference),
         (_, None) => {
             let message = format!("axis `{name}` is a list, so its values have no fields");
-            Err(Diagnostic::new(Class::Reference, reference.span, message).hint("only an axis that is a map has fields"))
+            Err(Diagnostic::new(Class::Reference, reference.span, message)
+                .hint("only an axis that is a map has fields"))
         }
     }
 }

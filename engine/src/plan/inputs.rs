@@ -71,7 +71,13 @@ impl Port {
 pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: &mut Vec<Diagnostic>) -> Vec<Port> {
     let draft = &drafts[reader];
     let mut ports = Vec::new();
+    let mut cut = false;
     for (name, node) in &draft.decl.inputs {
+        // `$a(sid=s1, rater=A1).t` inside `{ }` comes as an open bracket and a nonsense key after it: told once.
+        if cut && node.is_null() {
+            continue;
+        }
+        cut = node.written().is_some_and(|text| text.contains('(') && !text.contains(')'));
         let input = match input_of(draft, name) {
             Ok(input) => input,
             Err(error) => {
@@ -88,8 +94,10 @@ pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: 
     if let Some(kind) = draft.kind {
         for input in kind.inputs.iter().filter(|input| !input.optional) {
             if !draft.decl.inputs.iter().any(|(name, _)| name.text == input.name) {
-                let message = format!("stage `{}` does not set input `{}` of `{}`", draft.name(), input.name, kind.name);
-                let types = if input.types.is_empty() { String::new() } else { format!(" ({})", input.types.join(" or ")) };
+                let message =
+                    format!("stage `{}` does not set input `{}` of `{}`", draft.name(), input.name, kind.name);
+                let types =
+                    if input.types.is_empty() { String::new() } else { format!(" ({})", input.types.join(" or ")) };
                 errors.push(
                     Diagnostic::new(Class::Missing, draft.entry.name.span, message)
                         .hint(format!("add `in: {{ {}: $stage.port }}`: {}{types}", input.name, input.about)),
@@ -113,16 +121,20 @@ fn input_of<'a>(draft: &Draft<'a>, name: &Name) -> Result<Option<&'a Input>, Dia
     kind.input_named(&name.text).map(Some).ok_or_else(|| {
         let message = format!("unknown input `{}` of stage `{}`", spec::shortened(&name.text), draft.name());
         let error = Diagnostic::new(Class::UnknownName, name.span, message);
-        if name.text.contains(')') {
-            return error.hint("inside `{ }` a comma ends the value: put the reference in quotes, or use block style");
-        }
         let takes = format!("`{}` takes", kind.name);
         error.known(&takes, &name.text, kind.inputs.iter().map(|input| input.name))
     })
 }
 
 /// One port. `Ok(None)` if it stays unset.
-fn port(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &Node, input: Option<&Input>) -> Result<Option<Port>, Vec<Diagnostic>> {
+fn port(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    reader: usize,
+    name: &Name,
+    node: &Node,
+    input: Option<&Input>,
+) -> Result<Option<Port>, Vec<Diagnostic>> {
     let nodes = match &node.tree {
         Tree::List(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
@@ -136,7 +148,10 @@ fn port(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &
         }
     }
     if nodes.is_empty() {
-        errors.push(Diagnostic::new(Class::Shape, node.span, format!("input `{}` is an empty list", name.text)).hint("leave the input out, or give it a reference"));
+        errors.push(
+            Diagnostic::new(Class::Shape, node.span, format!("input `{}` is an empty list", name.text))
+                .hint("leave the input out, or give it a reference"),
+        );
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -145,52 +160,70 @@ fn port(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &
         return Ok(None);
     }
     let listed = matches!(node.tree, Tree::List(_));
-    let gathers = items.iter().any(|item| matches!(item, Item::Stage(rule) if rule.uses.iter().any(|each| matches!(each, Use::Gathered))));
+    let gathers = items
+        .iter()
+        .any(|item| matches!(item, Item::Stage(rule) if rule.uses.iter().any(|each| matches!(each, Use::Gathered))));
     let many = match input {
         Some(input) => input.arity == Arity::Many,
         None => listed || gathers,
     };
     if !many && (gathers || items.len() > 1) {
         let what = if gathers { "a gather of several" } else { "a list of several" };
-        let message = format!("input `{}` of stage `{}` takes one artifact, found {what}", name.text, drafts[reader].name());
+        let message =
+            format!("input `{}` of stage `{}` takes one artifact, found {what}", name.text, drafts[reader].name());
         let hint = "pick one (`axis=value`), or give the reader the axis so that they match";
         return Err(vec![Diagnostic::new(Class::Axes, node.span, message).hint(hint)]);
     }
     Ok(Some(Port { name: name.text.clone(), many, items, made: BTreeMap::new() }))
 }
 
-fn item(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, node: &Node, input: Option<&Input>) -> Result<Option<Item>, Diagnostic> {
+fn item(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    reader: usize,
+    name: &Name,
+    node: &Node,
+    input: Option<&Input>,
+) -> Result<Option<Item>, Diagnostic> {
     let draft = &drafts[reader];
     let file = || Ok(Some(Item::File(node.clone(), draft.entry.folder.clone())));
     let Tree::Scalar { .. } = node.tree else {
-        let message = format!("input `{}` is a reference or a file of the project, found {}", name.text, node.described());
-        return Err(Diagnostic::new(Class::Shape, node.span, message).hint("for example `$stage.port` or `data/table.csv`"));
+        let message =
+            format!("input `{}` is a reference or a file of the project, found {}", name.text, node.described());
+        return Err(
+            Diagnostic::new(Class::Shape, node.span, message).hint("for example `$stage.port` or `data/table.csv`")
+        );
     };
     if node.is_null() {
         let message = format!("input `{}` has no value", name.text);
-        let in_flow = draft.decl.inputs.iter().any(|(_, other)| other.written().is_some_and(|text| text.contains('(') && !text.contains(')')));
-        let hint = if in_flow {
-            "inside `{ }` a comma ends the value: put the reference in quotes, or use block style"
-        } else {
-            "give it a reference (`$stage.port`) or a file, or leave it out"
-        };
+        let hint = "give it a reference (`$stage.port`) or a file, or leave it out";
         return Err(Diagnostic::new(Class::Missing, name.span, message).hint(hint));
     }
     match spec::read_written(env.sources, node)? {
-        Written::Reference(reference) if !reference.is_value() => rule(env, drafts, reader, name, &reference, input).map(|rule| rule.map(Item::Stage)),
+        Written::Reference(reference) if !reference.is_value() => {
+            rule(env, drafts, reader, name, &reference, input).map(|rule| rule.map(Item::Stage))
+        }
         _ => file(),
     }
 }
 
 /// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may, or one whose own mistakes
 /// are told already.
-fn rule(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, reference: &Reference, input: Option<&Input>) -> Result<Option<Rule>, Diagnostic> {
+fn rule(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    reader: usize,
+    name: &Name,
+    reference: &Reference,
+    input: Option<&Input>,
+) -> Result<Option<Rule>, Diagnostic> {
     let draft = &drafts[reader];
     let (stage, port) = match env.target(reference, &draft.entry.scope, drafts)? {
         Target::Port { stage, port } => (stage, port),
         Target::Removed { .. } if input.is_some_and(|input| input.optional) => return Ok(None),
         Target::Removed { at } => {
-            let message = format!("input `{}` of stage `{}` reads a stage that this profile removes", name.text, draft.name());
+            let message =
+                format!("input `{}` of stage `{}` reads a stage that this profile removes", name.text, draft.name());
             return Err(Diagnostic::new(Class::Profile, reference.span, message)
                 .also(at, "removed here")
                 .hint("only an optional input may read a removed stage: replace the reader in this profile too"));
@@ -207,7 +240,14 @@ fn rule(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, name: &Name, referen
 }
 
 /// The port exists, and what comes out of it fits.
-fn check_port(draft: &Draft<'_>, target: &Draft<'_>, name: &Name, port: &str, reference: &Reference, input: Option<&Input>) -> Result<(), Diagnostic> {
+fn check_port(
+    draft: &Draft<'_>,
+    target: &Draft<'_>,
+    name: &Name,
+    port: &str,
+    reference: &Reference,
+    input: Option<&Input>,
+) -> Result<(), Diagnostic> {
     let ports = target.ports();
     if target.broken && ports.is_empty() {
         return Ok(());
@@ -223,9 +263,13 @@ fn check_port(draft: &Draft<'_>, target: &Draft<'_>, name: &Name, port: &str, re
     };
     if reference.entry.is_some() && is_file {
         let message = format!("output `{port}` of stage `{}` is a file, so it has no entries", target.name());
-        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("only a folder has entries after `/`"));
+        return Err(
+            Diagnostic::new(Class::Reference, reference.span, message).hint("only a folder has entries after `/`")
+        );
     }
-    let (Some(input), Some(output)) = (input, target.kind.and_then(|kind| kind.output_named(port))) else { return Ok(()) };
+    let (Some(input), Some(output)) = (input, target.kind.and_then(|kind| kind.output_named(port))) else {
+        return Ok(());
+    };
     if reference.entry.is_some() || input.types.is_empty() || input.types.contains(&output.artifact) {
         return Ok(());
     }
@@ -236,10 +280,17 @@ fn check_port(draft: &Draft<'_>, target: &Draft<'_>, name: &Name, port: &str, re
         input.types.join("` or `"),
         output.artifact
     );
-    let error = Diagnostic::new(Class::PortType, reference.span, message).label(format!("this is `{}`", output.artifact));
+    let error =
+        Diagnostic::new(Class::PortType, reference.span, message).label(format!("this is `{}`", output.artifact));
     let fitting: Vec<&str> = target
         .kind
-        .map(|kind| kind.outputs.iter().filter(|output| input.types.contains(&output.artifact)).map(|output| output.name).collect())
+        .map(|kind| {
+            kind.outputs
+                .iter()
+                .filter(|output| input.types.contains(&output.artifact))
+                .map(|output| output.name)
+                .collect()
+        })
         .unwrap_or_default();
     Err(match fitting.first() {
         Some(other) => error.hint(format!("stage `{}` also has the output `{other}`, which fits", target.name())),
@@ -248,7 +299,14 @@ fn check_port(draft: &Draft<'_>, target: &Draft<'_>, name: &Name, port: &str, re
 }
 
 /// Settles every axis of the stage that is read.
-pub(super) fn settle(env: &Env<'_>, reader: usize, stage: usize, port: &str, reference: &Reference, drafts: &[Draft<'_>]) -> Result<Rule, Diagnostic> {
+pub(super) fn settle(
+    env: &Env<'_>,
+    reader: usize,
+    stage: usize,
+    port: &str,
+    reference: &Reference,
+    drafts: &[Draft<'_>],
+) -> Result<Rule, Diagnostic> {
     let (draft, target) = (&drafts[reader], &drafts[stage]);
     check_selectors(&reference.selectors, target)?;
     let mut uses = Vec::new();
@@ -267,7 +325,14 @@ pub(super) fn settle(env: &Env<'_>, reader: usize, stage: usize, port: &str, ref
             (None, None) => return Err(three_ways(draft, target, &axis.name, port, reference)),
         });
     }
-    Ok(Rule { stage, port: port.into(), entry: reference.entry.clone(), uses, span: reference.span, text: reference.text.clone() })
+    Ok(Rule {
+        stage,
+        port: port.into(),
+        entry: reference.entry.clone(),
+        uses,
+        span: reference.span,
+        text: reference.text.clone(),
+    })
 }
 
 fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Diagnostic> {
@@ -279,13 +344,23 @@ fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Dia
         let Some(axis) = &selector.axis else { continue };
         if !target.axes.iter().any(|known| &known.name == axis) {
             let message = format!("stage `{}` has no axis `{axis}`", target.name());
-            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known("its axes", axis, target.axis_names()));
+            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known(
+                "its axes",
+                axis,
+                target.axis_names(),
+            ));
         }
     }
     Ok(())
 }
 
-fn pick(env: &Env<'_>, draft: &Draft<'_>, axis: &super::draft::Axis, pieces: &[Piece], span: Span) -> Result<Use, Diagnostic> {
+fn pick(
+    env: &Env<'_>,
+    draft: &Draft<'_>,
+    axis: &super::draft::Axis,
+    pieces: &[Piece],
+    span: Span,
+) -> Result<Use, Diagnostic> {
     let is_each = |piece: &Piece| matches!(piece, Piece::Value(reference) if reference.names.first().is_some_and(|name| name == "each"));
     if pieces.iter().any(is_each) {
         return Ok(Use::PickedBy(pieces.to_vec(), span));
@@ -312,9 +387,12 @@ impl Rule {
             let Use::Match { axis, table } = settled else { continue };
             let own = &draft.axes[*axis];
             let used = |value: usize| draft.cells.iter().any(|cell| cell[*axis] as usize == value);
-            let Some(missing) = (0..table.len()).find(|value| table[*value].is_none() && used(*value)) else { continue };
+            let Some(missing) = (0..table.len()).find(|value| table[*value].is_none() && used(*value)) else {
+                continue;
+            };
             let value = &own.values[missing].text;
-            let message = format!("stage `{}` has no cell {}={value}, which `{}` needs", target.name(), own.name, draft.name());
+            let message =
+                format!("stage `{}` has no cell {}={value}, which `{}` needs", target.name(), own.name, draft.name());
             return Err(Diagnostic::new(Class::Axes, self.span, message).hint(format!(
                 "give both stages the same `{}`, or leave the cell out of `{}`: `drop: [{{ {}: {value} }}]`",
                 own.name,
@@ -326,7 +404,13 @@ impl Rule {
     }
 
     /// Value indexes on the axes of the stage that is read; `None` where it gathers.
-    fn fixed(&self, env: &Env<'_>, reader: &Draft<'_>, target: &Draft<'_>, cell: Cell<'_>) -> Result<Vec<Option<u32>>, Diagnostic> {
+    fn fixed(
+        &self,
+        env: &Env<'_>,
+        reader: &Draft<'_>,
+        target: &Draft<'_>,
+        cell: Cell<'_>,
+    ) -> Result<Vec<Option<u32>>, Diagnostic> {
         let settle = |(settled, axis): (&Use, &super::draft::Axis)| match settled {
             Use::Gathered => Ok(None),
             Use::Picked(place) => Ok(Some(*place)),
@@ -340,13 +424,21 @@ impl Rule {
     }
 
     /// The links for one cell of the reader, with the coordinates on gathered and picked axes.
-    fn links(&self, env: &Env<'_>, reader: &Draft<'_>, target: &Draft<'_>, fixed: &[Option<u32>], cell: Cell<'_>) -> Result<Vec<(Coordinates, Link)>, Diagnostic> {
+    fn links(
+        &self,
+        env: &Env<'_>,
+        reader: &Draft<'_>,
+        target: &Draft<'_>,
+        fixed: &[Option<u32>],
+        cell: Cell<'_>,
+    ) -> Result<Vec<(Coordinates, Link)>, Diagnostic> {
         let entry: Option<Arc<str>> = match &self.entry {
             Some(pieces) => Some(self.entry_path(&env.text(pieces, &reader.entry.scope, Some(cell))?)?),
             None => None,
         };
         let told = |number: usize| !matches!(self.uses[number], Use::Match { .. });
-        let link = |cell: u32| Link::Output { instance: target.id(cell), port: self.port.clone(), entry: entry.clone() };
+        let link =
+            |cell: u32| Link::Output { instance: target.id(cell), port: self.port.clone(), entry: entry.clone() };
         if let Some(at) = fixed.iter().copied().collect::<Option<Vec<u32>>>() {
             let cell = target.cell_at(at.iter().copied()).ok_or_else(|| self.no_cell(reader, target, &at))?;
             return Ok(vec![(target.some_coordinates(&at, told), link(cell))]);
@@ -358,7 +450,8 @@ impl Rule {
             .collect();
         if found.is_empty() {
             let message = format!("`{}` gathers nothing for one cell of stage `{}`", self.text, reader.name());
-            return Err(Diagnostic::new(Class::Axes, self.span, message).hint(format!("`drop` that cell in stage `{}` too", reader.name())));
+            return Err(Diagnostic::new(Class::Axes, self.span, message)
+                .hint(format!("`drop` that cell in stage `{}` too", reader.name())));
         }
         Ok(found)
     }
@@ -368,7 +461,8 @@ impl Rule {
             return Ok(path.into());
         }
         let message = format!("`{path}` is not a path inside the folder");
-        Err(Diagnostic::new(Class::Reference, self.span, message).hint("names separated by `/`, without `..` and empty parts"))
+        Err(Diagnostic::new(Class::Reference, self.span, message)
+            .hint("names separated by `/`, without `..` and empty parts"))
     }
 
     fn no_cell(&self, reader: &Draft<'_>, target: &Draft<'_>, at: &[u32]) -> Diagnostic {
@@ -379,7 +473,13 @@ impl Rule {
 }
 
 /// The source of a port for one cell of the reader.
-pub(super) fn source(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, port: &mut Port, number: usize) -> Result<Source, Diagnostic> {
+pub(super) fn source(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    reader: usize,
+    port: &mut Port,
+    number: usize,
+) -> Result<Source, Diagnostic> {
     let draft = &drafts[reader];
     let cell = draft.cell(number);
     let mut fixed = Vec::new();
@@ -405,7 +505,11 @@ pub(super) fn source(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, port: &
     if !port.many {
         return match links.pop() {
             Some((_, link)) => Ok(Source::One(link)),
-            None => Err(Diagnostic::new(Class::Reference, draft.entry.name.span, format!("input `{}` reads nothing", port.name))),
+            None => Err(Diagnostic::new(
+                Class::Reference,
+                draft.entry.name.span,
+                format!("input `{}` reads nothing", port.name),
+            )),
         };
     }
     links.sort();
@@ -420,14 +524,26 @@ pub(super) fn source(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, port: &
 }
 
 fn same_coordinates(port: &Port, draft: &Draft<'_>, at: &Coordinates) -> Diagnostic {
-    let span = draft.decl.inputs.iter().find(|(name, _)| name.text == port.name).map_or(draft.entry.name.span, |(name, _)| name.span);
+    let span = draft
+        .decl
+        .inputs
+        .iter()
+        .find(|(name, _)| name.text == port.name)
+        .map_or(draft.entry.name.span, |(name, _)| name.span);
     let what = if at.is_empty() { "no coordinates".to_owned() } else { format!("the coordinates {at}") };
     let message = format!("input `{}` of stage `{}` gathers two artifacts with {what}", port.name, draft.name());
-    Diagnostic::new(Class::Axes, span, message).hint("coordinates in one gather are distinct: use two inputs, or pick by different values")
+    Diagnostic::new(Class::Axes, span, message)
+        .hint("coordinates in one gather are distinct: use two inputs, or pick by different values")
 }
 
 /// A file or folder of the project.
-fn file(env: &Env<'_>, draft: &Draft<'_>, node: &Node, folder: &std::path::Path, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+fn file(
+    env: &Env<'_>,
+    draft: &Draft<'_>,
+    node: &Node,
+    folder: &std::path::Path,
+    cell: Cell<'_>,
+) -> Result<Link, Diagnostic> {
     let value = env.eval(node, &draft.entry.scope, Some(cell))?;
     let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
         let message = format!("a file of the project is a text, found {}", value.described());
@@ -438,5 +554,9 @@ fn file(env: &Env<'_>, draft: &Draft<'_>, node: &Node, folder: &std::path::Path,
 
 /// The one link of a reference in `results:` or a claim, for a cell of the stage that is read; `None` if it gathers.
 pub(super) fn link_of(target: &Draft<'_>, cell: usize, port: &str, entry: Option<String>) -> Link {
-    Link::Output { instance: target.id(u32::try_from(cell).unwrap_or(u32::MAX)), port: port.into(), entry: entry.map(Into::into) }
+    Link::Output {
+        instance: target.id(u32::try_from(cell).unwrap_or(u32::MAX)),
+        port: port.into(),
+        entry: entry.map(Into::into),
+    }
 }

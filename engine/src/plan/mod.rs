@@ -66,7 +66,8 @@ pub type ProfilePlan = (Option<String>, Result<Plan, Diagnostics>);
 /// If the file itself cannot be read; mistakes of single profiles are beside their names.
 pub fn plan_all_profiles(file: &Path, options: &Options, registry: &Registry) -> Result<Vec<ProfilePlan>, Diagnostics> {
     let spec = spec::load(file)?;
-    let mut profiles: Vec<Option<String>> = spec.profiles.iter().map(|profile| Some(profile.name.text.clone())).collect();
+    let mut profiles: Vec<Option<String>> =
+        spec.profiles.iter().map(|profile| Some(profile.name.text.clone())).collect();
     if profiles.is_empty() {
         profiles.push(None);
     }
@@ -113,7 +114,10 @@ fn build(
         profile: applied.profile.map(|profile| profile.name.text.as_str()),
     };
     if applied.stages.is_empty() {
-        errors.push(Diagnostic::new(Class::Missing, spec.name.span, "this profile has no stages").hint("add at least one stage"));
+        errors.push(
+            Diagnostic::new(Class::Missing, spec.name.span, "this profile has no stages")
+                .hint("add at least one stage"),
+        );
         return None;
     }
     let mut drafts: Vec<Draft<'_>> = Vec::with_capacity(applied.stages.len());
@@ -148,7 +152,11 @@ fn build(
         results: publish::results(&env, &drafts, &applied.results, errors),
         claims: publish::claims(&env, &drafts, &spec.claims, &profiles, errors),
         releases: publish::releases(&env, &drafts, &applied.releases, errors),
-        made_from: sources.iter().filter(|source| source.path.is_absolute()).map(|source| source.path.clone()).collect(),
+        made_from: sources
+            .iter()
+            .filter(|source| source.path.is_absolute())
+            .map(|source| source.path.clone())
+            .collect(),
         stages,
         instances,
     })
@@ -172,7 +180,14 @@ fn number(drafts: &mut [Draft<'_>], order: &[usize], errors: &mut Vec<Diagnostic
     Some(())
 }
 
-fn instances(env: &Env<'_>, seed: u64, drafts: &[Draft<'_>], mut ports: Vec<Vec<Port>>, order: &[usize], errors: &mut Vec<Diagnostic>) -> Vec<Instance> {
+fn instances(
+    env: &Env<'_>,
+    seed: u64,
+    drafts: &[Draft<'_>],
+    mut ports: Vec<Vec<Port>>,
+    order: &[usize],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Instance> {
     let mut instances: Vec<Instance> = Vec::with_capacity(drafts.iter().map(|draft| draft.cells.len()).sum());
     for number in order {
         let draft = &drafts[*number];
@@ -195,7 +210,14 @@ fn instances(env: &Env<'_>, seed: u64, drafts: &[Draft<'_>], mut ports: Vec<Vec<
             let params = params.of_cell(env, draft, cell).map_err(&mut tell).unwrap_or_default();
             let seed = stage::seed(env, draft, seed, cell, &at).map_err(&mut tell).unwrap_or_default();
             let restricted = own.clone();
-            instances.push(Instance { stage: StageId(u32::try_from(*number).unwrap_or(u32::MAX)), at, params, inputs, seed, restricted });
+            instances.push(Instance {
+                stage: StageId(u32::try_from(*number).unwrap_or(u32::MAX)),
+                at,
+                params,
+                inputs,
+                seed,
+                restricted,
+            });
             // One cell is enough to show what is wrong with a stage.
             if errors.len() > before {
                 break;
@@ -238,7 +260,9 @@ fn inherit(instances: &mut [Instance]) {
 
 fn restrictions(instances: &[Instance], link: &Link) -> impl Iterator<Item = String> {
     let found = match link {
-        Link::Output { instance, .. } => instances.get(instance.index()).map(|instance| instance.restricted.iter().cloned()),
+        Link::Output { instance, .. } => {
+            instances.get(instance.index()).map(|instance| instance.restricted.iter().cloned())
+        }
         Link::File(_) => None,
     };
     found.into_iter().flatten()

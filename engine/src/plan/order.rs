@@ -11,7 +11,8 @@ use crate::diag::{Class, Diagnostic, Span};
 
 /// Indexes of the drafts in topological order; among stages that could come next, the first of the file does.
 pub(super) fn order(drafts: &[Draft<'_>], ports: &[Vec<Port>]) -> Result<Vec<usize>, Vec<Diagnostic>> {
-    let reads: Vec<BTreeMap<usize, Span>> = ports.iter().map(|ports| ports.iter().flat_map(Port::stages).collect()).collect();
+    let reads: Vec<BTreeMap<usize, Span>> =
+        ports.iter().map(|ports| ports.iter().flat_map(Port::stages).collect()).collect();
     let mut waits: Vec<usize> = reads.iter().map(BTreeMap::len).collect();
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
     for (reader, stages) in reads.iter().enumerate() {
@@ -42,7 +43,9 @@ fn cycles(drafts: &[Draft<'_>], reads: &[BTreeMap<usize, Span>]) -> Vec<Diagnost
     let mut circles: Vec<BTreeSet<usize>> = tarjan_scc(&graph)
         .into_iter()
         .map(|component| component.into_iter().map(|node| graph[node]).collect())
-        .filter(|stages: &BTreeSet<usize>| stages.len() > 1 || stages.iter().any(|stage| reads[*stage].contains_key(stage)))
+        .filter(|stages: &BTreeSet<usize>| {
+            stages.len() > 1 || stages.iter().any(|stage| reads[*stage].contains_key(stage))
+        })
         .collect();
     circles.sort();
     circles.iter().map(|stages| cycle(drafts, reads, stages)).collect()
@@ -56,10 +59,12 @@ fn cycle(drafts: &[Draft<'_>], reads: &[BTreeMap<usize, Span>], stages: &BTreeSe
     let names: Vec<String> = chain.iter().chain([&first]).map(|stage| name(*stage)).collect();
     let message = format!("stages read each other in a circle: {}", names.join(" reads "));
     let next = |position: usize| chain.get(position + 1).copied().unwrap_or(first);
-    let span = |position: usize| reads[chain[position]].get(&next(position)).copied().unwrap_or(drafts[first].entry.name.span);
-    let mut error = Diagnostic::new(Class::Cycle, span(0), message).label(format!("{} reads {}", name(first), name(next(0))));
-    for position in 1..chain.len() {
-        error = error.also(span(position), format!("{} reads {}", name(chain[position]), name(next(position))));
+    let span =
+        |position: usize| reads[chain[position]].get(&next(position)).copied().unwrap_or(drafts[first].entry.name.span);
+    let mut error =
+        Diagnostic::new(Class::Cycle, span(0), message).label(format!("{} reads {}", name(first), name(next(0))));
+    for (position, stage) in chain.iter().enumerate().skip(1) {
+        error = error.also(span(position), format!("{} reads {}", name(*stage), name(next(position))));
     }
     error.hint("a stage can only read what is made before it: remove one of these references")
 }

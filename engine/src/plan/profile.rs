@@ -9,7 +9,9 @@ use pipe_contract::Value;
 
 use super::Options;
 use crate::diag::{Class, Diagnostic, Sources, Span};
-use crate::spec::{self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Tree, Written};
+use crate::spec::{
+    self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Tree, Written,
+};
 
 /// A parameter with its value.
 pub(super) struct Param {
@@ -31,7 +33,12 @@ pub(super) struct Applied<'a> {
 }
 
 /// Applies the profile that the options name, or the default one.
-pub(super) fn apply<'a>(spec: &'a Spec, options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> Option<Applied<'a>> {
+pub(super) fn apply<'a>(
+    spec: &'a Spec,
+    options: &Options,
+    sources: &mut Sources,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Applied<'a>> {
     let profile = choose(spec, options.profile.as_deref(), errors)?;
     let chain = chain(spec, profile, errors)?;
     let mut removed = BTreeMap::new();
@@ -63,7 +70,11 @@ fn choose<'a>(spec: &'a Spec, wanted: Option<&str>, errors: &mut Vec<Diagnostic>
     if let Some(wanted) = wanted {
         let found = spec.profiles.iter().find(|profile| profile.name.text == wanted);
         if found.is_none() {
-            let error = Diagnostic::new(Class::Profile, top, format!("pipeline `{}` has no profile `{wanted}`", spec.name.text));
+            let error = Diagnostic::new(
+                Class::Profile,
+                top,
+                format!("pipeline `{}` has no profile `{wanted}`", spec.name.text),
+            );
             errors.push(error.known("its profiles", wanted, names()));
         }
         return found.map(Some);
@@ -73,34 +84,63 @@ fn choose<'a>(spec: &'a Spec, wanted: Option<&str>, errors: &mut Vec<Diagnostic>
         ([one], _) => Some(Some(one)),
         ([first, second, ..], _) => {
             let error = Diagnostic::new(Class::Profile, second.name.span, "two profiles say `default: true`");
-            errors.push(error.label("also default").also(first.name.span, "already default").hint("one profile can be the default"));
+            errors.push(
+                error
+                    .label("also default")
+                    .also(first.name.span, "already default")
+                    .hint("one profile can be the default"),
+            );
             None
         }
         ([], []) => Some(None),
         ([], _) => {
             let names: Vec<&str> = names().collect();
-            let error = Diagnostic::new(Class::Profile, top, "this pipeline has profiles, but none is the default and none was named");
-            errors.push(error.hint(format!("name one with `--profile`: {}; or write `default: true` in one", crate::diag::list(&names, 8))));
+            let error = Diagnostic::new(
+                Class::Profile,
+                top,
+                "this pipeline has profiles, but none is the default and none was named",
+            );
+            errors.push(error.hint(format!(
+                "name one with `--profile`: {}; or write `default: true` in one",
+                crate::diag::list(&names, 8)
+            )));
             None
         }
     }
 }
 
 /// The profile and everything it extends, outermost ancestor first.
-fn chain<'a>(spec: &'a Spec, profile: Option<&'a ProfileDecl>, errors: &mut Vec<Diagnostic>) -> Option<Vec<&'a ProfileDecl>> {
+fn chain<'a>(
+    spec: &'a Spec,
+    profile: Option<&'a ProfileDecl>,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Vec<&'a ProfileDecl>> {
     let mut chain: Vec<&ProfileDecl> = Vec::new();
     let mut next = profile;
     while let Some(profile) = next {
         chain.push(profile);
         let Some(parent) = &profile.extends else { break };
         let Some(found) = spec.profiles.iter().find(|candidate| candidate.name.text == parent.text) else {
-            let error = Diagnostic::new(Class::Profile, parent.span, format!("profile `{}` extends `{}`, which does not exist", profile.name.text, parent.text));
-            errors.push(error.known("profiles", &parent.text, spec.profiles.iter().map(|profile| profile.name.text.as_str())));
+            let error = Diagnostic::new(
+                Class::Profile,
+                parent.span,
+                format!("profile `{}` extends `{}`, which does not exist", profile.name.text, parent.text),
+            );
+            errors.push(error.known(
+                "profiles",
+                &parent.text,
+                spec.profiles.iter().map(|profile| profile.name.text.as_str()),
+            ));
             return None;
         };
         if chain.iter().any(|seen| std::ptr::eq(*seen, found)) {
-            let names: Vec<String> = chain.iter().chain([&found]).map(|profile| format!("`{}`", profile.name.text)).collect();
-            let error = Diagnostic::new(Class::Profile, parent.span, format!("profile `{}` extends itself: {}", found.name.text, names.join(" extends ")));
+            let names: Vec<String> =
+                chain.iter().chain([&found]).map(|profile| format!("`{}`", profile.name.text)).collect();
+            let error = Diagnostic::new(
+                Class::Profile,
+                parent.span,
+                format!("profile `{}` extends itself: {}", found.name.text, names.join(" extends ")),
+            );
             errors.push(error.hint("remove one `extends:`"));
             return None;
         }
@@ -128,8 +168,16 @@ fn stages<'a>(
         removed.insert(entry.name.text.clone(), entry.name.span);
         let everywhere = || spec.stages.iter().chain(spec.profiles.iter().flat_map(|profile| &profile.stages));
         if !everywhere().any(|other| other.body.is_some() && other.name.text == entry.name.text) {
-            let error = Diagnostic::new(Class::UnknownName, entry.name.span, format!("`{}: none` removes a stage that nobody declares", entry.name.text));
-            errors.push(error.known("stages", &entry.name.text, everywhere().filter(|other| other.body.is_some()).map(|other| other.name.text.as_str())));
+            let error = Diagnostic::new(
+                Class::UnknownName,
+                entry.name.span,
+                format!("`{}: none` removes a stage that nobody declares", entry.name.text),
+            );
+            errors.push(error.known(
+                "stages",
+                &entry.name.text,
+                everywhere().filter(|other| other.body.is_some()).map(|other| other.name.text.as_str()),
+            ));
         }
     }
     let mut stages: Vec<&StageEntry> = stages.into_values().collect();
@@ -148,13 +196,27 @@ fn results<'a>(spec: &'a Spec, chain: &[&'a ProfileDecl]) -> Vec<&'a ResultDecl>
 }
 
 /// Every parameter with its value.
-fn params(spec: &Spec, chain: &[&ProfileDecl], options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> BTreeMap<String, Param> {
+fn params(
+    spec: &Spec,
+    chain: &[&ProfileDecl],
+    options: &Options,
+    sources: &mut Sources,
+    errors: &mut Vec<Diagnostic>,
+) -> BTreeMap<String, Param> {
     let set = settings(options, sources, errors);
     let declared = |name: &str| spec.params.iter().find(|decl| decl.name.text == name);
     let mut check = |name: &Name| {
         if declared(&name.text).is_none() {
-            let error = Diagnostic::new(Class::UnknownName, name.span, format!("unknown parameter `{}`: only declared ones can be set", name.text));
-            errors.push(error.known("declared parameters", &name.text, spec.params.iter().map(|decl| decl.name.text.as_str())));
+            let error = Diagnostic::new(
+                Class::UnknownName,
+                name.span,
+                format!("unknown parameter `{}`: only declared ones can be set", name.text),
+            );
+            errors.push(error.known(
+                "declared parameters",
+                &name.text,
+                spec.params.iter().map(|decl| decl.name.text.as_str()),
+            ));
         }
     };
     chain.iter().flat_map(|profile| &profile.params).for_each(|(name, _)| check(name));
@@ -162,14 +224,24 @@ fn params(spec: &Spec, chain: &[&ProfileDecl], options: &Options, sources: &mut 
 
     let mut params = BTreeMap::new();
     for decl in &spec.params {
-        let layers = chain.iter().flat_map(|profile| &profile.params).chain(&set).filter(|(name, _)| name.text == decl.name.text);
+        let layers = chain
+            .iter()
+            .flat_map(|profile| &profile.params)
+            .chain(&set)
+            .filter(|(name, _)| name.text == decl.name.text);
         let layers: Vec<&Node> = layers.map(|(_, node)| node).collect();
         if let Some(param) = param(decl, &layers, &params, sources, errors) {
             params.insert(decl.name.text.clone(), param);
         } else if decl.default.is_none() && decl.given.is_none() && layers.is_empty() {
-            let profile = chain.last().map(|profile| format!(" in profile `{}`", profile.name.text)).unwrap_or_default();
-            let error = Diagnostic::new(Class::Missing, decl.name.span, format!("parameter `{}` has no value{profile}", decl.name.text));
-            errors.push(error.hint(format!("set it in the profile's `params:`, or with `--set {}=...`", decl.name.text)));
+            let profile =
+                chain.last().map(|profile| format!(" in profile `{}`", profile.name.text)).unwrap_or_default();
+            let error = Diagnostic::new(
+                Class::Missing,
+                decl.name.span,
+                format!("parameter `{}` has no value{profile}", decl.name.text),
+            );
+            errors
+                .push(error.hint(format!("set it in the profile's `params:`, or with `--set {}=...`", decl.name.text)));
         }
     }
     params
@@ -190,7 +262,13 @@ fn settings(options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnosti
 }
 
 /// One parameter after all layers. `None` if there is no value or a wrong one (which is told).
-fn param(decl: &ParamDecl, layers: &[&Node], before: &BTreeMap<String, Param>, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> Option<Param> {
+fn param(
+    decl: &ParamDecl,
+    layers: &[&Node],
+    before: &BTreeMap<String, Param>,
+    sources: &mut Sources,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Param> {
     let mut param: Option<Param> = None;
     let given = decl.given.as_ref().and_then(|(scope, node)| match outer_value(node, scope, before, sources) {
         Ok(node) => Some(node),
@@ -213,7 +291,12 @@ fn param(decl: &ParamDecl, layers: &[&Node], before: &BTreeMap<String, Param>, s
 }
 
 /// A value that an including file gives may be one of its own parameters.
-fn outer_value(node: &Node, scope: &str, params: &BTreeMap<String, Param>, sources: &Sources) -> Result<Node, Diagnostic> {
+fn outer_value(
+    node: &Node,
+    scope: &str,
+    params: &BTreeMap<String, Param>,
+    sources: &Sources,
+) -> Result<Node, Diagnostic> {
     let Tree::Scalar { .. } = node.tree else { return Ok(node.clone()) };
     let Written::Reference(reference) = spec::read_written(sources, node)? else { return Ok(node.clone()) };
     let path = reference.path();
@@ -222,7 +305,11 @@ fn outer_value(node: &Node, scope: &str, params: &BTreeMap<String, Param>, sourc
         _ => None,
     };
     found.map(|param| Node { span: node.span, tree: param.node.tree.clone() }).ok_or_else(|| {
-        let error = Diagnostic::new(Class::UnknownName, node.span, format!("`{}` is not a parameter of the including file", reference.text));
+        let error = Diagnostic::new(
+            Class::UnknownName,
+            node.span,
+            format!("`{}` is not a parameter of the including file", reference.text),
+        );
         error.known("parameters", path.last().copied().unwrap_or_default(), params.keys().map(String::as_str))
     })
 }
@@ -258,20 +345,39 @@ fn single<'n>(node: &'n Node, key: &str) -> Option<(&'n Name, &'n Node)> {
     }
 }
 
-fn narrow(decl: &ParamDecl, base: Node, key: &Name, names: &Node, narrowed: &mut BTreeSet<String>) -> Result<Node, Diagnostic> {
+fn narrow(
+    decl: &ParamDecl,
+    base: Node,
+    key: &Name,
+    names: &Node,
+    narrowed: &mut BTreeSet<String>,
+) -> Result<Node, Diagnostic> {
     let Tree::List(wanted) = &names.tree else {
-        return Err(Diagnostic::new(Class::Shape, names.span, format!("`keep` is a list of values, found {}", names.described())));
+        return Err(Diagnostic::new(
+            Class::Shape,
+            names.span,
+            format!("`keep` is a list of values, found {}", names.described()),
+        ));
     };
-    let wanted: Vec<(&str, Span)> = wanted.iter().filter_map(|node| node.written().map(|text| (text, node.span))).collect();
+    let wanted: Vec<(&str, Span)> =
+        wanted.iter().filter_map(|node| node.written().map(|text| (text, node.span))).collect();
     let known: Vec<String> = match &base.tree {
         Tree::Map(entries) => entries.iter().map(|(name, _)| name.text.clone()).collect(),
         Tree::List(items) => items.iter().filter_map(|item| item.written().map(str::to_owned)).collect(),
         Tree::Scalar { .. } => {
-            return Err(Diagnostic::new(Class::Shape, key.span, format!("`keep` narrows a list or a map; parameter `{}` is {}", decl.name.text, base.described())));
+            return Err(Diagnostic::new(
+                Class::Shape,
+                key.span,
+                format!("`keep` narrows a list or a map; parameter `{}` is {}", decl.name.text, base.described()),
+            ));
         }
     };
     if let Some((unknown, span)) = wanted.iter().find(|(text, _)| !known.iter().any(|known| known == text)) {
-        let error = Diagnostic::new(Class::UnknownName, *span, format!("parameter `{}` has no value `{unknown}` to keep", decl.name.text));
+        let error = Diagnostic::new(
+            Class::UnknownName,
+            *span,
+            format!("parameter `{}` has no value `{unknown}` to keep", decl.name.text),
+        );
         return Err(error.known("its values", unknown, known.iter().map(String::as_str)));
     }
     let kept = |text: &str| wanted.iter().any(|(wanted, _)| *wanted == text);
@@ -287,12 +393,17 @@ fn narrow(decl: &ParamDecl, base: Node, key: &Name, names: &Node, narrowed: &mut
 /// The lines of a file, without blank ones and those that begin with `#`; each knows its place in that file.
 fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, Diagnostic> {
     let Some(name) = file.written() else {
-        return Err(Diagnostic::new(Class::Shape, file.span, format!("`lines` is the name of a file, found {}", file.described())));
+        return Err(Diagnostic::new(
+            Class::Shape,
+            file.span,
+            format!("`lines` is the name of a file, found {}", file.described()),
+        ));
     };
     let beside = std::path::Path::new(&sources.get(file.span.file).shown).parent().map(|parent| parent.join(name));
     let shown = beside.map_or_else(|| name.to_owned(), |path| path.display().to_string());
-    let number = spec::open(sources, &decl.folder.join(name), &shown)
-        .map_err(|message| Diagnostic::new(Class::File, file.span, message).hint("the file is looked for beside the pipeline file"))?;
+    let number = spec::open(sources, &decl.folder.join(name), &shown).map_err(|message| {
+        Diagnostic::new(Class::File, file.span, message).hint("the file is looked for beside the pipeline file")
+    })?;
     let mut items = Vec::new();
     let mut start = 0;
     for line in sources.get(number).text.split_inclusive('\n') {
@@ -306,7 +417,8 @@ fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, D
         start += line.len();
     }
     if items.is_empty() {
-        return Err(Diagnostic::new(Class::Value, file.span, format!("`{shown}` has no lines")).hint("one value a line; blank lines and lines that begin with `#` do not count"));
+        return Err(Diagnostic::new(Class::Value, file.span, format!("`{shown}` has no lines"))
+            .hint("one value a line; blank lines and lines that begin with `#` do not count"));
     }
     Ok(Node { span: file.span, tree: Tree::List(items) })
 }
@@ -336,7 +448,9 @@ fn of_type(decl: &ParamDecl, node: Node) -> Result<Node, Diagnostic> {
         });
     }
     match (decl.of, node.tree) {
-        (ParamType::Text, Tree::Scalar { text, .. }) => Ok(Node { span: node.span, tree: Tree::Scalar { text, quoted: true } }),
+        (ParamType::Text, Tree::Scalar { text, .. }) => {
+            Ok(Node { span: node.span, tree: Tree::Scalar { text, quoted: true } })
+        }
         (_, tree) => Ok(Node { span: node.span, tree }),
     }
 }

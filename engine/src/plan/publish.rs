@@ -11,12 +11,16 @@ use super::model::{Claim, Link, Published, Release, ReleaseWhy};
 use super::stage::place;
 use crate::diag::{Class, Diagnostic, Span};
 use crate::ids::StageId;
-use crate::spec::{self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, Work, Written};
+use crate::spec::{
+    self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, Work, Written,
+};
 
 /// A relative path without `..`, empty parts and characters that no file name has. A trailing `/` is fine.
 pub(super) fn is_safe(path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
-    !path.is_empty() && !path.contains(['\0', '\\', '\n']) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    !path.is_empty()
+        && !path.contains(['\0', '\\', '\n'])
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// A reference that is read from outside of any stage: which cells it names.
@@ -50,19 +54,28 @@ fn outside<'r>(env: &Env<'_>, drafts: &[Draft<'_>], reference: &'r Reference) ->
     };
     let target = &drafts[stage];
     let ports = target.ports();
-    if !ports.contains(&port) && !(target.broken && ports.is_empty()) {
+    let unknown_kind = target.broken && ports.is_empty();
+    if !unknown_kind && !ports.contains(&port) {
         let message = format!("stage `{}` has no output `{port}`", target.name());
         return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its outputs", port, ports));
     }
     let mut picked = vec![None; target.axes.len()];
     for selector in &reference.selectors {
         let (Some(axis), Pick::One(pieces)) = (&selector.axis, &selector.pick) else {
-            return Err(Diagnostic::new(Class::Axes, selector.span, "a result is one artifact, so nothing can be gathered here")
-                .hint("put `${axis}` into the name to publish every cell, or pick one: `axis=value`"));
+            return Err(Diagnostic::new(
+                Class::Axes,
+                selector.span,
+                "a result is one artifact, so nothing can be gathered here",
+            )
+            .hint("put `${axis}` into the name to publish every cell, or pick one: `axis=value`"));
         };
         let Some(number) = target.axes.iter().position(|known| &known.name == axis) else {
             let message = format!("stage `{}` has no axis `{axis}`", target.name());
-            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known("its axes", axis, target.axis_names()));
+            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known(
+                "its axes",
+                axis,
+                target.axis_names(),
+            ));
         };
         let text = env.text(pieces, "", None)?;
         let place = target.axes[number].index.get(text.trim()).copied();
@@ -71,7 +84,8 @@ fn outside<'r>(env: &Env<'_>, drafts: &[Draft<'_>], reference: &'r Reference) ->
     let entry = reference.entry.as_ref().map(|pieces| env.text(pieces, "", None)).transpose()?;
     if entry.as_deref().is_some_and(|entry| !is_safe(entry)) {
         let message = "this is not a path inside the folder";
-        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("names separated by `/`, without `..` and empty parts"));
+        return Err(Diagnostic::new(Class::Reference, reference.span, message)
+            .hint("names separated by `/`, without `..` and empty parts"));
     }
     Ok(Outside { stage, port, entry, picked })
 }
@@ -92,7 +106,11 @@ impl Paths {
             self.0.insert(bare.to_owned(), span);
             return Ok(());
         };
-        let message = if other == bare { format!("two results would be called `{path}`") } else { format!("results `{other}` and `{path}` lie inside each other") };
+        let message = if other == bare {
+            format!("two results would be called `{path}`")
+        } else {
+            format!("results `{other}` and `{path}` lie inside each other")
+        };
         let error = Diagnostic::new(Class::Collision, span, message);
         Err(if *first == span {
             error.hint("put the axes into the name: `name_${axis}.csv`, or pick one cell: `$stage(axis=value).port`")
@@ -103,7 +121,12 @@ impl Paths {
 }
 
 /// All results.
-pub(super) fn results(env: &Env<'_>, drafts: &[Draft<'_>], decls: &[&ResultDecl], errors: &mut Vec<Diagnostic>) -> Vec<Published> {
+pub(super) fn results(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decls: &[&ResultDecl],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Published> {
     let (mut published, mut paths) = (Vec::new(), Paths::default());
     for decl in decls {
         if let Err(error) = result(env, drafts, decl, &mut paths, &mut published) {
@@ -113,7 +136,13 @@ pub(super) fn results(env: &Env<'_>, drafts: &[Draft<'_>], decls: &[&ResultDecl]
     published
 }
 
-fn result(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ResultDecl, paths: &mut Paths, published: &mut Vec<Published>) -> Result<(), Diagnostic> {
+fn result(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decl: &ResultDecl,
+    paths: &mut Paths,
+    published: &mut Vec<Published>,
+) -> Result<(), Diagnostic> {
     let Some(artifact) = &decl.artifact else { return Ok(()) };
     let reference = reference(env, artifact, "a result")?;
     let outside = outside(env, drafts, &reference)?;
@@ -126,7 +155,8 @@ fn result(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ResultDecl, paths: &mut Pa
         Written::Template(pieces) => pieces,
         Written::Reference(reference) => {
             let message = format!("`{}` cannot be the name of a file", reference.text);
-            return Err(Diagnostic::new(Class::Reference, decl.path.span, message).hint("write \"${axis}\" inside a quoted name"));
+            return Err(Diagnostic::new(Class::Reference, decl.path.span, message)
+                .hint("write \"${axis}\" inside a quoted name"));
         }
     };
     for cell in target.cells_within(&outside.picked) {
@@ -149,12 +179,18 @@ fn file_name(env: &Env<'_>, target: &Draft<'_>, cell: usize, pieces: &[Piece]) -
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => name.push_str(literal),
-            Piece::Value(reference) if reference.is_value() => name.push_str(&env.text(std::slice::from_ref(piece), "", Some(at)).map_err(|error| error_at(error, reference))?),
+            Piece::Value(reference) if reference.is_value() => name.push_str(
+                &env.text(std::slice::from_ref(piece), "", Some(at)).map_err(|error| error_at(error, reference))?,
+            ),
             Piece::Value(reference) => {
                 let wanted = reference.path().join(".");
                 let Some(axis) = target.axes.iter().position(|axis| axis.name == wanted) else {
                     let message = format!("stage `{}` has no axis `{wanted}`", target.name());
-                    return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its axes", &wanted, target.axis_names()));
+                    return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
+                        "its axes",
+                        &wanted,
+                        target.axis_names(),
+                    ));
                 };
                 name.push_str(&target.axes[axis].values[at.at[axis] as usize].text);
             }
@@ -182,34 +218,52 @@ fn braces(name: &str) -> Vec<String> {
 fn check_path(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span) -> Result<(), Diagnostic> {
     if !is_safe(path) || path.contains(['{', '}']) {
         let message = format!("`{}` is not the name of a result", spec::shortened(path));
-        return Err(Diagnostic::new(Class::Value, span, message).hint("a relative path without `..`, such as `tables/dice_${outputs}.csv`; `{a,b}` stands for several"));
+        return Err(Diagnostic::new(Class::Value, span, message)
+            .hint("a relative path without `..`, such as `tables/dice_${outputs}.csv`; `{a,b}` stands for several"));
     }
     let form = match (&target.decl.work, target.kind) {
         _ if outside.entry.is_some() => return Ok(()),
-        (Work::Run(run), _) => run.out.iter().find(|(name, _)| name.text == outside.port).map(|(_, path)| if path.text.ends_with('/') { Form::Folder } else { Form::File }),
+        (Work::Run(run), _) => run
+            .out
+            .iter()
+            .find(|(name, _)| name.text == outside.port)
+            .map(|(_, path)| if path.text.ends_with('/') { Form::Folder } else { Form::File }),
         (Work::Uses(_), kind) => kind.and_then(|kind| kind.output_named(outside.port)).map(|output| output.form),
     };
     let last = path.rsplit('/').next().unwrap_or_default();
     match form {
         Some(Form::File) if path.ends_with('/') => {
-            let message = format!("`{path}` names a folder, but `{}` of stage `{}` is a file", outside.port, target.name());
+            let message =
+                format!("`{path}` names a folder, but `{}` of stage `{}` is a file", outside.port, target.name());
             Err(Diagnostic::new(Class::Value, span, message).hint("remove the last `/`"))
         }
         Some(Form::Folder) if !path.ends_with('/') && !last.contains('.') => {
-            let message = format!("`{}` of stage `{}` is a folder: `{path}` says neither the whole nor which file of it", outside.port, target.name());
-            Err(Diagnostic::new(Class::Value, span, message).hint(format!("`{path}/` publishes the folder, `{path}.csv` its one file with that extension")))
+            let message = format!(
+                "`{}` of stage `{}` is a folder: `{path}` says neither the whole nor which file of it",
+                outside.port,
+                target.name()
+            );
+            Err(Diagnostic::new(Class::Value, span, message)
+                .hint(format!("`{path}/` publishes the folder, `{path}.csv` its one file with that extension")))
         }
         _ => Ok(()),
     }
 }
 
 /// The claims of this profile.
-pub(super) fn claims(env: &Env<'_>, drafts: &[Draft<'_>], decls: &[ClaimDecl], profiles: &[&str], errors: &mut Vec<Diagnostic>) -> Vec<Claim> {
+pub(super) fn claims(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decls: &[ClaimDecl],
+    profiles: &[&str],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Claim> {
     let mut claims = Vec::new();
     for decl in decls {
         if let Some(profile) = &decl.profile {
             if !profiles.contains(&profile.text.as_str()) {
-                let error = Diagnostic::new(Class::Profile, profile.span, format!("unknown profile `{}`", profile.text));
+                let error =
+                    Diagnostic::new(Class::Profile, profile.span, format!("unknown profile `{}`", profile.text));
                 errors.push(error.known("profiles", &profile.text, profiles.iter().copied()));
             }
             if env.profile != Some(profile.text.as_str()) {
@@ -234,7 +288,11 @@ fn claim(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ClaimDecl) -> Result<Option
     let cells = target.cells_within(&outside.picked);
     let [cell] = cells.as_slice() else {
         let message = format!("a claim is about one table, but `{}` names {}", reference.text, cells.len());
-        return Err(Diagnostic::new(Class::Axes, reference.span, message).hint(format!("pick one: `${}(axis=value).{}`", target.name(), outside.port)));
+        return Err(Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
+            "pick one: `${}(axis=value).{}`",
+            target.name(),
+            outside.port
+        )));
     };
     let filter = decl.filter.iter().map(|(column, value)| (column.text.clone(), value.text.clone())).collect();
     let table: Link = inputs::link_of(target, *cell as usize, outside.port, outside.entry);
@@ -250,7 +308,12 @@ fn claim(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ClaimDecl) -> Result<Option
 }
 
 /// The releases of this profile.
-pub(super) fn releases(env: &Env<'_>, drafts: &[Draft<'_>], decls: &[&ReleaseDecl], errors: &mut Vec<Diagnostic>) -> Vec<Release> {
+pub(super) fn releases(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decls: &[&ReleaseDecl],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Release> {
     let mut releases = Vec::new();
     for decl in decls {
         let mut ports = Vec::new();
@@ -262,7 +325,9 @@ pub(super) fn releases(env: &Env<'_>, drafts: &[Draft<'_>], decls: &[&ReleaseDec
         }
         let why = match &decl.why {
             ReleaseWhyDecl::Aggregate(people) => ReleaseWhy::Aggregate(*people),
-            ReleaseWhyDecl::Approved { because, approved } => ReleaseWhy::Approved { because: because.clone(), approved: approved.clone() },
+            ReleaseWhyDecl::Approved { because, approved } => {
+                ReleaseWhy::Approved { because: because.clone(), approved: approved.clone() }
+            }
         };
         releases.push(Release { ports, why });
     }
@@ -276,7 +341,11 @@ fn release_port(env: &Env<'_>, drafts: &[Draft<'_>], port: &Name) -> Result<(Sta
     };
     let Some(index) = env.find(stage, "") else {
         let message = format!("unknown stage `{stage}`");
-        return Err(Diagnostic::new(Class::UnknownName, port.span, message).known("stages", stage, env.index.keys().copied()));
+        return Err(Diagnostic::new(Class::UnknownName, port.span, message).known(
+            "stages",
+            stage,
+            env.index.keys().copied(),
+        ));
     };
     let ports = drafts[index].ports();
     if !ports.contains(&output) && !drafts[index].broken {

@@ -52,7 +52,8 @@ impl Plan {
         let Link::Output { instance, port, .. } = &result.link else { return None };
         let restrictions = self.instance(*instance).restricted.clone();
         let stage = self.instance(*instance).stage;
-        let released = self.releases.iter().any(|release| release.ports.iter().any(|(of, name)| *of == stage && **name == **port));
+        let released =
+            self.releases.iter().any(|release| release.ports.iter().any(|(of, name)| *of == stage && **name == **port));
         if restrictions.is_empty() || released {
             return None;
         }
@@ -64,7 +65,8 @@ impl Plan {
         let mut chain = vec![self.stage_of(id).name.clone()];
         let mut current = id;
         // Every step goes to a smaller id, so this ends.
-        while let Some(next) = self.reads(current).into_iter().find(|read| !self.instance(*read).restricted.is_empty()) {
+        while let Some(next) = self.reads(current).into_iter().find(|read| !self.instance(*read).restricted.is_empty())
+        {
             current = next;
             chain.push(self.stage_of(next).name.clone());
         }

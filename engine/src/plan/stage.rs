@@ -78,10 +78,18 @@ fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Dia
                     vars.insert(name.text.clone(), text.to_owned());
                 }
                 Some(_) => errors.push(
-                    Diagnostic::new(Class::Shape, name.span, format!("`{}` cannot be the name of an environment variable", spec::shortened(&name.text)))
-                        .hint("a name has letters, digits and `_`, and does not begin with a digit"),
+                    Diagnostic::new(
+                        Class::Shape,
+                        name.span,
+                        format!("`{}` cannot be the name of an environment variable", spec::shortened(&name.text)),
+                    )
+                    .hint("a name has letters, digits and `_`, and does not begin with a digit"),
                 ),
-                None => errors.push(Diagnostic::new(Class::Value, node.span, format!("an environment variable is a text, found {}", value.described()))),
+                None => errors.push(Diagnostic::new(
+                    Class::Value,
+                    node.span,
+                    format!("an environment variable is a text, found {}", value.described()),
+                )),
             },
             Err(error) => errors.push(error),
         }
@@ -118,12 +126,17 @@ fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]
     }
     if !publish::is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);
-        return Err(Diagnostic::new(Class::Value, path.span, message).hint("a relative path without `..`; a folder ends with `/`"));
+        return Err(Diagnostic::new(Class::Value, path.span, message)
+            .hint("a relative path without `..`; a folder ends with `/`"));
     }
-    let inside = |a: &str, b: &str| a.trim_end_matches('/') == b.trim_end_matches('/') || a.starts_with(&format!("{}/", b.trim_end_matches('/')));
+    let inside = |a: &str, b: &str| {
+        a.trim_end_matches('/') == b.trim_end_matches('/') || a.starts_with(&format!("{}/", b.trim_end_matches('/')))
+    };
     if let Some((other, _)) = others.iter().find(|(_, other)| inside(text, other) || inside(other, text)) {
         let message = format!("outputs `{}` and `{}` overlap", other.text, port.text);
-        return Err(Diagnostic::new(Class::Collision, path.span, message).also(other.span, "the other one").hint("give each output a path of its own"));
+        return Err(Diagnostic::new(Class::Collision, path.span, message)
+            .also(other.span, "the other one")
+            .hint("give each output a path of its own"));
     }
     Ok(text.to_owned())
 }
@@ -152,13 +165,18 @@ fn absences(draft: &Draft<'_>) -> Result<(), Diagnostic> {
         (Work::Uses(_), None) => Ok(()),
         (Work::Run(_), _) => {
             let message = "a `run:` stage cannot report a missing cell";
-            Err(Diagnostic::new(Class::Shape, cause.span, message).hint("remove `absent:`; a command that fails is a failure"))
+            Err(Diagnostic::new(Class::Shape, cause.span, message)
+                .hint("remove `absent:`; a command that fails is a failure"))
         }
         (Work::Uses(_), Some(kind)) => {
             let unknown = draft.decl.absent.iter().find(|cause| !kind.absences.contains(&cause.text.as_str()));
             unknown.map_or(Ok(()), |cause| {
                 let message = format!("`{}` never reports the absence `{}`", kind.name, cause.text);
-                Err(Diagnostic::new(Class::UnknownName, cause.span, message).known("its causes", &cause.text, kind.absences.iter().copied()))
+                Err(Diagnostic::new(Class::UnknownName, cause.span, message).known(
+                    "its causes",
+                    &cause.text,
+                    kind.absences.iter().copied(),
+                ))
             })
         }
     }
@@ -169,7 +187,11 @@ fn retry(env: &Env<'_>, draft: &Draft<'_>) -> Result<u32, Diagnostic> {
     let value = env.eval(node, &draft.entry.scope, None)?;
     match value.value() {
         Value::Int(number @ 0..=100) => Ok(u32::try_from(number).unwrap_or(0)),
-        _ => Err(Diagnostic::new(Class::Value, node.span, format!("`retry` is a whole number from 0 to 100, found {}", value.described()))),
+        _ => Err(Diagnostic::new(
+            Class::Value,
+            node.span,
+            format!("`retry` is a whole number from 0 to 100, found {}", value.described()),
+        )),
     }
 }
 
@@ -187,7 +209,11 @@ fn credential(env: &Env<'_>, draft: &Draft<'_>) -> Result<Option<String>, Diagno
     let value = env.eval(node, &draft.entry.scope, None)?;
     match value.written() {
         Some(text) if !value.is_null() => Ok(Some(text.to_owned())),
-        _ => Err(Diagnostic::new(Class::Value, node.span, format!("`credential` is the name of a credential, found {}", value.described()))),
+        _ => Err(Diagnostic::new(
+            Class::Value,
+            node.span,
+            format!("`credential` is the name of a credential, found {}", value.described()),
+        )),
     }
 }
 
@@ -195,13 +221,19 @@ fn coverage(env: &Env<'_>, draft: &Draft<'_>) -> Result<BTreeMap<String, f64>, D
     let mut coverage = BTreeMap::new();
     for (port, node) in &draft.decl.coverage {
         let gathers: Vec<&str> = match draft.kind {
-            Some(kind) => kind.inputs.iter().filter(|input| input.arity == Arity::Many).map(|input| input.name).collect(),
+            Some(kind) => {
+                kind.inputs.iter().filter(|input| input.arity == Arity::Many).map(|input| input.name).collect()
+            }
             None => draft.decl.inputs.iter().map(|(name, _)| name.text.as_str()).collect(),
         };
         let unknown_kind = matches!((&draft.decl.work, draft.kind), (Work::Uses(_), None));
         if !unknown_kind && !gathers.contains(&port.text.as_str()) {
             let message = format!("stage `{}` has no gathering input `{}`", draft.name(), port.text);
-            return Err(Diagnostic::new(Class::UnknownName, port.span, message).known("its gathering inputs", &port.text, gathers));
+            return Err(Diagnostic::new(Class::UnknownName, port.span, message).known(
+                "its gathering inputs",
+                &port.text,
+                gathers,
+            ));
         }
         let value = env.eval(node, &draft.entry.scope, None)?;
         let share = value.written().and_then(spec::share).ok_or_else(|| {
@@ -251,7 +283,11 @@ fn too_much(wanted: &Amounts, machine: &Amounts) -> Option<String> {
         return Some(format!("needs gpu {}, this machine has {}", wanted.gpu, machine.gpu));
     }
     if wanted.mem > machine.mem {
-        return Some(format!("needs {} of memory, this machine has {}", spec::show_bytes(wanted.mem), spec::show_bytes(machine.mem)));
+        return Some(format!(
+            "needs {} of memory, this machine has {}",
+            spec::show_bytes(wanted.mem),
+            spec::show_bytes(machine.mem)
+        ));
     }
     (wanted.net > machine.net).then(|| format!("needs net {}, this run offers {}", wanted.net, machine.net))
 }
@@ -302,7 +338,9 @@ impl<'a> Params<'a> {
             } else if uses_each(node) {
                 params.varying.push((name, node));
             } else {
-                match env.eval(node, &draft.entry.scope, None).and_then(|value| params.typed(name, &value)) {
+                let value = env.eval(node, &draft.entry.scope, None);
+                let shown = |error| with_origin(error, env.origin(node, &draft.entry.scope, None));
+                match value.and_then(|value| params.typed(name, &value).map_err(shown)) {
                     Ok(value) => {
                         params.fixed.insert(name.text.clone(), value);
                     }
@@ -316,9 +354,14 @@ impl<'a> Params<'a> {
 
     fn check_name(&self, draft: &Draft<'_>, name: &Name) -> Result<(), Diagnostic> {
         let Some(kind) = self.kind else {
-            let legal = !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            let legal =
+                !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
             let message = format!("`{}` cannot be the name of a parameter", spec::shortened(&name.text));
-            return if legal { Ok(()) } else { Err(Diagnostic::new(Class::Shape, name.span, message).hint("a name has letters, digits, `_` and `-`")) };
+            return if legal {
+                Ok(())
+            } else {
+                Err(Diagnostic::new(Class::Shape, name.span, message).hint("a name has letters, digits, `_` and `-`"))
+            };
         };
         if kind.params.iter().any(|param| param.name == name.text) {
             return Ok(());
@@ -334,13 +377,17 @@ impl<'a> Params<'a> {
 
     fn check_required(&self, draft: &Draft<'_>, errors: &mut Vec<Diagnostic>) {
         let given = |name: &str| draft.decl.with.iter().any(|(given, _)| given.text == name);
-        for param in self.kind.iter().flat_map(|kind| &kind.params).filter(|param| param.default.is_none() && !given(param.name)) {
+        for param in
+            self.kind.iter().flat_map(|kind| &kind.params).filter(|param| param.default.is_none() && !given(param.name))
+        {
             let kind = self.kind.map(|kind| kind.name).unwrap_or_default();
             let message = format!("stage `{}` does not set parameter `{}` of `{kind}`", draft.name(), param.name);
-            errors.push(
-                Diagnostic::new(Class::Missing, draft.entry.name.span, message)
-                    .hint(format!("add `with: {{ {}: ... }}`: {} ({})", param.name, param.about, super::typed::describe(&param.of))),
-            );
+            errors.push(Diagnostic::new(Class::Missing, draft.entry.name.span, message).hint(format!(
+                "add `with: {{ {}: ... }}`: {} ({})",
+                param.name,
+                param.about,
+                super::typed::describe(&param.of)
+            )));
         }
     }
 
@@ -352,21 +399,43 @@ impl<'a> Params<'a> {
     }
 
     /// The parameters of one cell.
-    pub fn of_cell(&self, env: &Env<'_>, draft: &Draft<'_>, cell: usize) -> Result<BTreeMap<String, Value>, Diagnostic> {
+    pub fn of_cell(
+        &self,
+        env: &Env<'_>,
+        draft: &Draft<'_>,
+        cell: usize,
+    ) -> Result<BTreeMap<String, Value>, Diagnostic> {
         let mut params = self.fixed.clone();
         for (name, node) in &self.varying {
             let value = env.eval(node, &draft.entry.scope, Some(draft.cell(cell)))?;
             let typed = self.typed(name, &value);
             // A wrong value of an axis is a mistake of one cell: say which.
-            let typed = typed.map_err(|error| error.note(format!("in the cell {}", draft.coordinates(cell))))?;
+            let typed = typed.map_err(|error| {
+                let error = error.note(format!("in the cell {}", draft.coordinates(cell)));
+                with_origin(error, env.origin(node, &draft.entry.scope, Some(draft.cell(cell))))
+            })?;
             params.insert(name.text.clone(), typed);
         }
         Ok(params)
     }
 }
 
+/// Points also at the place where a referenced value was written.
+fn with_origin(error: Diagnostic, origin: Option<Span>) -> Diagnostic {
+    match origin {
+        Some(span) => error.also(span, "the value stands here"),
+        None => error,
+    }
+}
+
 /// The seed of one cell; only random work has one.
-pub(super) fn seed(env: &Env<'_>, draft: &Draft<'_>, pipeline: u64, cell: usize, at: &Coordinates) -> Result<Option<u64>, Diagnostic> {
+pub(super) fn seed(
+    env: &Env<'_>,
+    draft: &Draft<'_>,
+    pipeline: u64,
+    cell: usize,
+    at: &Coordinates,
+) -> Result<Option<u64>, Diagnostic> {
     let (random, kind) = match (&draft.decl.work, draft.kind) {
         (Work::Run(run), _) => (run.random, "run"),
         (Work::Uses(_), Some(kind)) => (kind.random, kind.name),
@@ -383,7 +452,11 @@ pub(super) fn seed(env: &Env<'_>, draft: &Draft<'_>, pipeline: u64, cell: usize,
             // Axis values are text as written, and `seed: $each.restart` is a fair way to choose seeds.
             match value.written().map(spec::resolve) {
                 Some(Value::Int(seed)) if seed >= 0 => Ok(u64::try_from(seed).ok()),
-                _ => Err(Diagnostic::new(Class::Value, node.span, format!("`seed` is a whole number from 0, found {}", value.described()))),
+                _ => Err(Diagnostic::new(
+                    Class::Value,
+                    node.span,
+                    format!("`seed` is a whole number from 0, found {}", value.described()),
+                )),
             }
         }
         None => Ok(random.then(|| derived_seed(pipeline, kind, at))),

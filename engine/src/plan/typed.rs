@@ -37,7 +37,9 @@ pub(super) fn typed(name: &str, node: &Node, of: &Type) -> Result<Value, Diagnos
             None => Err(wrong()),
         },
         (Type::List(of), _) => match &node.tree {
-            Tree::List(items) => Ok(Value::List(items.iter().map(|item| typed(name, item, of)).collect::<Result<_, _>>()?)),
+            Tree::List(items) => {
+                Ok(Value::List(items.iter().map(|item| typed(name, item, of)).collect::<Result<_, _>>()?))
+            }
             _ => Err(wrong().hint("a list is `[a, b]`")),
         },
         (Type::Map(of), _) => match &node.tree {

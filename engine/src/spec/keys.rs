@@ -79,13 +79,25 @@ pub static PIPELINE: Table = Table {
         must("pipeline", Shape::Text, "The name of the pipeline; names the folder of its results."),
         key("about", Shape::Text, "What it does, in a sentence."),
         key("seed", Shape::Int(0), "The seed from which every random stage gets its own; 0 if not given."),
-        key("include", Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])), "Name space to file: brings the stages of another file."),
-        key("params", Shape::Map(&Shape::Any), "What a profile or `--set` may change: a value, or `{ type, required, default, about }`."),
+        key(
+            "include",
+            Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])),
+            "Name space to file: brings the stages of another file.",
+        ),
+        key(
+            "params",
+            Shape::Map(&Shape::Any),
+            "What a profile or `--set` may change: a value, or `{ type, required, default, about }`.",
+        ),
         key("profiles", Shape::Map(&Shape::Table(&PROFILE)), "Named overrides; one is used in a run."),
         key("stages", STAGES_SHAPE, "The stages."),
         key("results", Shape::Map(&Shape::Text), "File name to artifact: what is published under `results/`."),
         key("claims", Shape::List(&Shape::Table(&CLAIM)), "Numbers that the results should show."),
-        key("release", Shape::List(&Shape::Table(&RELEASE)), "Which ports may be published although their data are restricted."),
+        key(
+            "release",
+            Shape::List(&Shape::Table(&RELEASE)),
+            "Which ports may be published although their data are restricted.",
+        ),
     ],
 };
 
@@ -138,10 +150,18 @@ pub static PROFILE: Table = Table {
         key("default", Shape::Bool, "Used when no profile is named."),
         key("extends", Shape::Text, "The profile it starts from."),
         key("simulated", Shape::Bool, "People and data are simulated: stamped on every figure and table."),
-        key("params", Shape::Map(&Shape::Any), "Values; `{ keep: [...] }` narrows an axis, `{ lines: FILE }` reads a list."),
+        key(
+            "params",
+            Shape::Map(&Shape::Any),
+            "Values; `{ keep: [...] }` narrows an axis, `{ lines: FILE }` reads a list.",
+        ),
         key("stages", STAGES_SHAPE, "Stages to add or replace; `none` removes one."),
         key("results", Shape::Map(&Shape::Text), "Results to add or replace; `none` removes one."),
-        key("release", Shape::List(&Shape::Table(&RELEASE)), "Which ports may be published although their data are restricted."),
+        key(
+            "release",
+            Shape::List(&Shape::Table(&RELEASE)),
+            "Which ports may be published although their data are restricted.",
+        ),
     ],
 };
 
@@ -151,7 +171,11 @@ pub static STAGE: Table = Table {
     name: "stage",
     keys: &[
         key("about", Shape::Text, "What it is for."),
-        key("each", Shape::Map(&Shape::Any), "Axes: a list, a range `1..N`, a map, or a reference to a parameter that is one."),
+        key(
+            "each",
+            Shape::Map(&Shape::Any),
+            "Axes: a list, a range `1..N`, a map, or a reference to a parameter that is one.",
+        ),
         key("drop", Shape::Any, "Coordinate maps of the cells to leave out."),
         key("keep", Shape::Any, "Coordinate maps of the only cells to make."),
         key("uses", Shape::Text, "The stage kind."),
@@ -160,11 +184,19 @@ pub static STAGE: Table = Table {
         key("with", Shape::Map(&Shape::Any), "Parameters."),
         key("out", Shape::Map(&Shape::Text), "For `run:`: output ports and their files or folders (`name/`)."),
         key("env", Shape::Map(&Shape::Text), "For `run:`: environment variables."),
-        key("tools", Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&TOOL)])), "For `run:`: tools whose version enters the key."),
+        key(
+            "tools",
+            Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&TOOL)])),
+            "For `run:`: tools whose version enters the key.",
+        ),
         key("net", Shape::Bool, "For `run:`: may use the network."),
         key("random", Shape::Bool, "For `run:`: has a seed."),
         key("seed", Shape::Any, "The seed of this stage, instead of the one derived from the pipeline's."),
-        key("resources", Shape::Either(&[Shape::Table(&RESOURCES), Shape::List(&Shape::Table(&RESOURCES))]), "What it needs; the first alternative that this machine can satisfy is taken."),
+        key(
+            "resources",
+            Shape::Either(&[Shape::Table(&RESOURCES), Shape::List(&Shape::Table(&RESOURCES))]),
+            "What it needs; the first alternative that this machine can satisfy is taken.",
+        ),
         key("credential", Shape::Text, "The name of the credential it gets; never in a key."),
         key("retry", Shape::Any, "How often a transient failure is tried again."),
         key("timeout", Shape::Any, "After this time the stage is stopped: `30 min`."),
@@ -240,6 +272,5 @@ pub static RULE: Table = Table {
 };
 
 /// All tables, the whole file first.
-pub static TABLES: &[&Table] = &[
-    &PIPELINE, &INCLUDED, &INCLUDE, &PARAM, &PROFILE, &STAGE, &TOOL, &RESOURCES, &CLAIM, &CELL, &RELEASE, &RULE,
-];
+pub static TABLES: &[&Table] =
+    &[&PIPELINE, &INCLUDED, &INCLUDE, &PARAM, &PROFILE, &STAGE, &TOOL, &RESOURCES, &CLAIM, &CELL, &RELEASE, &RULE];

@@ -81,9 +81,9 @@ impl Node {
             Tree::Scalar { text, quoted: true } => Value::Text(text.clone()),
             Tree::Scalar { text, quoted: false } => resolve(text),
             Tree::List(items) => Value::List(items.iter().map(Node::value).collect()),
-            Tree::Map(entries) => {
-                Value::Map(entries.iter().map(|(name, node)| (name.text.clone(), node.value())).collect::<BTreeMap<_, _>>())
-            }
+            Tree::Map(entries) => Value::Map(
+                entries.iter().map(|(name, node)| (name.text.clone(), node.value())).collect::<BTreeMap<_, _>>(),
+            ),
         }
     }
 
@@ -305,7 +305,8 @@ impl Builder<'_> {
     /// The characters of a plain scalar on one line; `None` for anything else.
     fn plain(&self, span: Span) -> Option<&str> {
         let written = self.text.get(span.start as usize..span.end as usize)?.trim();
-        let special = written.is_empty() || written.starts_with(['"', '\'', '|', '>', '!', '&', '*']) || written.contains('\n');
+        let special =
+            written.is_empty() || written.starts_with(['"', '\'', '|', '>', '!', '&', '*']) || written.contains('\n');
         (!special).then_some(written)
     }
 
@@ -331,7 +332,34 @@ fn syntax_error(sources: &Sources, file: u32, error: &Error) -> Diagnostic {
     if let Some(diagnostic) = unquoted_in_flow(text, file, span) {
         return diagnostic;
     }
-    Diagnostic::new(Class::Syntax, span, format!("this is not legal YAML: {}", plain_message(error)))
+    if let Error::MultipleDocuments { .. } = error {
+        return Diagnostic::new(Class::Syntax, span, "a second document begins here, after `---`")
+            .hint("a file holds one pipeline: put the other one into a file of its own, or remove `---`");
+    }
+    let message = plain_message(error);
+    let diagnostic = Diagnostic::new(Class::Syntax, span, format!("this is not legal YAML: {message}"));
+    match remedy(&message) {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
+}
+
+/// What usually is behind a message of the parser.
+fn remedy(message: &str) -> Option<&'static str> {
+    let of = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if of(&["tab"]) {
+        Some("indent with spaces")
+    } else if of(&["quoted"]) {
+        Some("is a quote not closed?")
+    } else if of(&["anchor"]) {
+        Some("an anchor is written `&name` before it is used as `*name`")
+    } else if of(&["flow", "',' or '}'", "',' or ']'"]) {
+        Some("is a bracket not closed, or a comma missing?")
+    } else if of(&["block mapping", "block collection", "mapping values", "indentation", "simple key"]) {
+        Some("check the indentation: the keys of one map begin in the same column, with a colon and a space after each")
+    } else {
+        None
+    }
 }
 
 /// Errors often carry only line and column.
@@ -361,8 +389,8 @@ fn plain_message(error: &Error) -> String {
 fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) -> Diagnostic {
     let written = sources.text(second).trim_matches(['"', '\'']);
     let key = key.unwrap_or(written);
-    let diagnostic =
-        Diagnostic::new(Class::DuplicateKey, second, format!("key `{key}` stands twice in one map")).label("again here");
+    let diagnostic = Diagnostic::new(Class::DuplicateKey, second, format!("key `{key}` stands twice in one map"))
+        .label("again here");
     let diagnostic = diagnostic.hint("keep one of the two, or rename one");
     match first_of(sources, file, second, key) {
         Some(first) => diagnostic.also(first, "first here"),
@@ -373,8 +401,7 @@ fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) 
 /// The nearest earlier key of this name, found by reading the file again with the second one left out.
 fn first_of(sources: &Sources, file: u32, second: Span, key: &str) -> Option<Span> {
     let text = &sources.get(file).text;
-    let tree: Spanned<Raw> =
-        serde_saphyr::from_str_with_options(text, options(DuplicateKeyPolicy::FirstWins)).ok()?;
+    let tree: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options(DuplicateKeyPolicy::FirstWins)).ok()?;
     let mut found = None;
     visit_keys(&Builder { text, file }.node(tree, Span::start_of(file)), &mut |name| {
         if name.text == key && name.span.start < second.start {
@@ -404,12 +431,15 @@ fn unquoted_in_flow(text: &str, file: u32, error: Span) -> Option<Diagnostic> {
     let (start, end) = find_unquoted(text, from, until)?;
     let span = Span { file, start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? };
     let written = &text[start..end];
-    let bracket = if written.contains('[') && !written.contains("${") { "[ ]" } else { "${...}" };
-    Some(
-        Diagnostic::new(Class::Syntax, span, format!("`{bracket}` inside `{{ }}` or `[ ]` is not legal YAML without quotes"))
-            .label("YAML ends the text at this bracket")
-            .hint(format!("put it in quotes: \"{written}\"")),
-    )
+    let diagnostic = |bracket: &str| {
+        let message = format!("`{bracket}` inside `{{ }}` or `[ ]` is not legal YAML without quotes");
+        Diagnostic::new(Class::Syntax, span, message).label("YAML ends the text at this bracket")
+    };
+    if written.contains("${") {
+        return Some(diagnostic("${...}").hint(format!("put it in quotes: \"{written}\"")));
+    }
+    let round = written.replace('[', "(").replace(']', ")");
+    Some(diagnostic("[ ]").hint(format!("selectors stand in round brackets: {round}")))
 }
 
 /// Byte range of the first value in `from..until` that holds `${` or `$name[` in flow style, outside quotes and comments.
@@ -523,11 +553,13 @@ mod tests {
 
     #[test]
     fn unquoted_braces_in_flow_style_show_the_legal_spelling() {
-        for text in ["in: { file: $a.b/${each.sid}.h5 }\n", "in: { file: x.csv, other: ${params.x} }\n", "a: [ ${x} ]\n"] {
+        for text in
+            ["in: { file: $a.b/${each.sid}.h5 }\n", "in: { file: x.csv, other: ${params.x} }\n", "a: [ ${x} ]\n"]
+        {
             let error = tree(text).expect_err(text);
             assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("quotes: \"")), "{text}: {error:?}");
         }
         let error = tree("in: { images: $images[*].pixels }\n").expect_err("brackets");
-        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("\"$images[*].pixels\"")), "{error:?}");
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("$images(*).pixels")), "{error:?}");
     }
 }

@@ -18,7 +18,12 @@ pub fn bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     // 2^53 bytes are 8 PiB, so a float loses nothing that matters; the cast saturates.
-    #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "see above")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "see above"
+    )]
     let bytes = (number * factor as f64).round() as u64;
     Some(bytes)
 }

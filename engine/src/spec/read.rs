@@ -31,7 +31,8 @@ pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u3
     }
     let bytes = std::fs::read(path).map_err(|error| format!("could not read `{shown}`: {}", reason(&error)))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("`{shown}` is not UTF-8 text (line {line})")
     })?;
     Ok(sources.add(absolute, shown.to_owned(), text))
@@ -89,7 +90,10 @@ impl Reader {
         let file = match open(&mut self.sources, path, &shown) {
             Ok(file) => file,
             Err(message) => {
-                self.error(Diagnostic::nowhere(Class::File, message).hint("name a pipeline file, such as `pipelines/benson2025.yaml`"));
+                self.error(
+                    Diagnostic::nowhere(Class::File, message)
+                        .hint("name a pipeline file, such as `pipelines/benson2025.yaml`"),
+                );
                 return None;
             }
         };
@@ -104,7 +108,11 @@ impl Reader {
             self.check_name(name, "a pipeline");
         }
         let content = self.content(&fields, "", &folder, &[]);
-        let profiles = self.map(fields.get("profiles"), "profiles").iter().filter_map(|(name, node)| self.profile(name, node, &folder)).collect();
+        let profiles = self
+            .map(fields.get("profiles"), "profiles")
+            .iter()
+            .filter_map(|(name, node)| self.profile(name, node, &folder))
+            .collect();
         let spec = Spec {
             sources: Sources::default(),
             file: absolute,
@@ -118,8 +126,14 @@ impl Reader {
             claims: self.list(fields.get("claims"), "claims").iter().filter_map(|node| self.claim(node)).collect(),
             releases: self.releases(fields.get("release")),
         };
-        if spec.stages.is_empty() && spec.profiles.iter().all(|profile| profile.stages.is_empty()) && self.errors.is_empty() {
-            self.error(Diagnostic::new(Class::Missing, fields.span, "this pipeline has no stages").hint("add `stages:` with at least one stage"));
+        if spec.stages.is_empty()
+            && spec.profiles.iter().all(|profile| profile.stages.is_empty())
+            && self.errors.is_empty()
+        {
+            self.error(
+                Diagnostic::new(Class::Missing, fields.span, "this pipeline has no stages")
+                    .hint("add `stages:` with at least one stage"),
+            );
         }
         Some(spec)
     }
@@ -150,15 +164,23 @@ impl Reader {
             Some((_, version)) => {
                 let found = version.written().map_or_else(|| version.described(), |text| format!("`{text}`"));
                 self.error(
-                    Diagnostic::new(Class::Version, version.span, format!("version {found} of the pipeline language is not known"))
-                        .hint(format!("this program reads `pipe: {VERSION}`")),
+                    Diagnostic::new(
+                        Class::Version,
+                        version.span,
+                        format!("version {found} of the pipeline language is not known"),
+                    )
+                    .hint(format!("this program reads `pipe: {VERSION}`")),
                 );
                 return None;
             }
             None => {
-                let near = crate::diag::nearest("pipe", entries.iter().take(1).map(|(name, _)| name.text.as_str()).filter(|name| *name != "pipeline"));
+                let near = crate::diag::nearest(
+                    "pipe",
+                    entries.iter().take(1).map(|(name, _)| name.text.as_str()).filter(|name| *name != "pipeline"),
+                );
                 let place = entries.first().map_or(span, |(name, _)| name.span);
-                let error = Diagnostic::new(Class::Version, place, format!("{} begins with `pipe: {VERSION}`", table.what));
+                let error =
+                    Diagnostic::new(Class::Version, place, format!("{} begins with `pipe: {VERSION}`", table.what));
                 self.error(error.hint(match near {
                     Some(near) => format!("is `{near}` meant to be `pipe`?"),
                     None => format!("add the line `pipe: {VERSION}` at the top"),
@@ -169,8 +191,12 @@ impl Reader {
         let first = &entries[0].0;
         if first.text != "pipe" {
             self.error(
-                Diagnostic::new(Class::Version, first.span, format!("the first key must be `pipe: {VERSION}`, found `{}`", first.text))
-                    .hint("move the line `pipe: 1` to the top"),
+                Diagnostic::new(
+                    Class::Version,
+                    first.span,
+                    format!("the first key must be `pipe: {VERSION}`, found `{}`", first.text),
+                )
+                .hint("move the line `pipe: 1` to the top"),
             );
         }
         self.fields(root, table)
@@ -181,19 +207,24 @@ impl Reader {
         let Tree::Map(entries) = &node.tree else {
             let keys: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
             self.error(
-                Diagnostic::new(Class::Shape, node.span, format!("expected {}, which is a map, found {}", table.what, node.described()))
-                    .hint(format!("its keys: {}", crate::diag::list(&keys, 24))),
+                Diagnostic::new(
+                    Class::Shape,
+                    node.span,
+                    format!("expected {}, which is a map, found {}", table.what, node.described()),
+                )
+                .hint(format!("its keys: {}", crate::diag::list(&keys, 24))),
             );
             return None;
         };
         for (name, _) in entries {
             if !table.has(&name.text) {
                 self.error(
-                    Diagnostic::new(Class::UnknownKey, name.span, format!("unknown key `{}` in {}", name.text, table.what)).known(
-                        "known keys",
-                        &name.text,
-                        table.keys.iter().map(|key| key.name),
-                    ),
+                    Diagnostic::new(
+                        Class::UnknownKey,
+                        name.span,
+                        format!("unknown key `{}` in {}", name.text, table.what),
+                    )
+                    .known("known keys", &name.text, table.keys.iter().map(|key| key.name)),
                 );
             }
         }
@@ -205,13 +236,21 @@ impl Reader {
         let declared = self.map(fields.get("params"), "params");
         for (name, node) in declared {
             if let Some(mut param) = self.param(name, node, scope, folder) {
-                param.given = given.iter().find(|(key, ..)| key.text == name.text).map(|(_, node, scope)| (scope.clone(), node.clone()));
+                param.given = given
+                    .iter()
+                    .find(|(key, ..)| key.text == name.text)
+                    .map(|(_, node, scope)| (scope.clone(), node.clone()));
                 content.params.push(param);
             }
         }
         for (key, ..) in given.iter().filter(|(key, ..)| !declared.iter().any(|(name, _)| name.text == key.text)) {
             self.error(
-                Diagnostic::new(Class::UnknownName, key.span, format!("the included file declares no parameter `{}`", key.text)).known(
+                Diagnostic::new(
+                    Class::UnknownName,
+                    key.span,
+                    format!("the included file declares no parameter `{}`", key.text),
+                )
+                .known(
                     "its parameters",
                     &key.text,
                     declared.iter().map(|(name, _)| name.text.as_str()),
@@ -243,16 +282,24 @@ impl Reader {
         let number = match open(&mut self.sources, &path, &shown) {
             Ok(number) => number,
             Err(message) => {
-                self.error(Diagnostic::new(Class::Include, file.span, message).hint("the file is looked for beside the file that includes it"));
+                self.error(
+                    Diagnostic::new(Class::Include, file.span, message)
+                        .hint("the file is looked for beside the file that includes it"),
+                );
                 return;
             }
         };
         let absolute = self.sources.get(number).path.clone();
         if self.open.contains(&absolute) {
-            let chain: Vec<String> = self.open.iter().chain([&absolute]).map(|path| format!("`{}`", file_name(path))).collect();
+            let chain: Vec<String> =
+                self.open.iter().chain([&absolute]).map(|path| format!("`{}`", file_name(path))).collect();
             self.error(
-                Diagnostic::new(Class::Include, file.span, format!("`{}` includes itself: {}", file_name(&absolute), chain.join(" includes ")))
-                    .hint("move what both need into a third file"),
+                Diagnostic::new(
+                    Class::Include,
+                    file.span,
+                    format!("`{}` includes itself: {}", file_name(&absolute), chain.join(" includes ")),
+                )
+                .hint("move what both need into a third file"),
             );
             return;
         }
@@ -278,7 +325,9 @@ impl Reader {
     fn param(&mut self, name: &Name, node: &Node, scope: &str, folder: &Path) -> Option<ParamDecl> {
         self.check_name(name, "a parameter");
         let full = Name { text: format!("{scope}{}", name.text), span: name.span };
-        let decl = |of, default| Some(ParamDecl { name: full.clone(), of, default, given: None, folder: folder.to_path_buf() });
+        let decl = |of, default| {
+            Some(ParamDecl { name: full.clone(), of, default, given: None, folder: folder.to_path_buf() })
+        };
         if !is_declaration(node) {
             let Some(of) = inferred(node) else {
                 self.error(
@@ -305,12 +354,19 @@ impl Reader {
         let default = fields.get("default");
         if required && default.is_some() {
             let key = fields.key("default").map_or(fields.span, |key| key.span);
-            self.error(Diagnostic::new(Class::Shape, key, format!("parameter `{}` is required and has a default", name.text)).hint("keep one of the two"));
+            self.error(
+                Diagnostic::new(Class::Shape, key, format!("parameter `{}` is required and has a default", name.text))
+                    .hint("keep one of the two"),
+            );
         }
         if !required && default.is_none() {
             self.error(
-                Diagnostic::new(Class::Missing, name.span, format!("parameter `{}` has neither a value nor `required: true`", name.text))
-                    .hint("add `default: VALUE` or `required: true`"),
+                Diagnostic::new(
+                    Class::Missing,
+                    name.span,
+                    format!("parameter `{}` has neither a value nor `required: true`", name.text),
+                )
+                .hint("add `default: VALUE` or `required: true`"),
             );
         }
         decl(of, default.cloned())
@@ -336,12 +392,20 @@ impl Reader {
     }
 
     /// Profiles may name stages of includes (`namespace.name`).
-    fn stage_entry(&mut self, name: &Name, node: &Node, scope: &str, folder: &Path, dotted: bool) -> Option<StageEntry> {
+    fn stage_entry(
+        &mut self,
+        name: &Name,
+        node: &Node,
+        scope: &str,
+        folder: &Path,
+        dotted: bool,
+    ) -> Option<StageEntry> {
         for part in if dotted { name.text.split('.').collect::<Vec<_>>() } else { vec![name.text.as_str()] } {
             self.check_name(&Name { text: part.to_owned(), span: name.span }, "a stage");
         }
         let full = Name { text: format!("{scope}{}", name.text), span: name.span };
-        let entry = |body| Some(StageEntry { name: full.clone(), scope: scope.to_owned(), folder: folder.to_path_buf(), body });
+        let entry =
+            |body| Some(StageEntry { name: full.clone(), scope: scope.to_owned(), folder: folder.to_path_buf(), body });
         if node.written() == Some("none") {
             return entry(None);
         }
@@ -363,7 +427,10 @@ impl Reader {
             None => Vec::new(),
             Some(Node { tree: Tree::List(items), span }) => {
                 if items.is_empty() {
-                    self.error(Diagnostic::new(Class::Shape, *span, "`resources` has no alternative").hint("write `{ cpu: 1 }`"));
+                    self.error(
+                        Diagnostic::new(Class::Shape, *span, "`resources` has no alternative")
+                            .hint("write `{ cpu: 1 }`"),
+                    );
                 }
                 items.iter().filter_map(|item| self.resources(item)).collect()
             }
@@ -394,8 +461,12 @@ impl Reader {
                 for key in ["out", "env", "tools", "net", "random"] {
                     if let Some(key) = fields.key(key) {
                         self.error(
-                            Diagnostic::new(Class::UnknownKey, key.span, format!("`{}` belongs to stages with `run:`, this one has `uses:`", key.text))
-                                .hint("a stage kind declares its outputs and what it needs itself"),
+                            Diagnostic::new(
+                                Class::UnknownKey,
+                                key.span,
+                                format!("`{}` belongs to stages with `run:`, this one has `uses:`", key.text),
+                            )
+                            .hint("a stage kind declares its outputs and what it needs itself"),
                         );
                     }
                 }
@@ -406,11 +477,18 @@ impl Reader {
                 let out = self.map(fields.get("out"), "out");
                 if out.is_empty() {
                     self.error(
-                        Diagnostic::new(Class::Missing, name.span, format!("stage `{}` has `run:` but no `out:`", name.text))
-                            .hint("name what it writes: `out: { table: table.csv }`"),
+                        Diagnostic::new(
+                            Class::Missing,
+                            name.span,
+                            format!("stage `{}` has `run:` but no `out:`", name.text),
+                        )
+                        .hint("name what it writes: `out: { table: table.csv }`"),
                     );
                 }
-                let out = out.iter().filter_map(|(port, node)| Some((port.clone(), self.text(node, "an output")?))).collect::<Vec<_>>();
+                let out = out
+                    .iter()
+                    .filter_map(|(port, node)| Some((port.clone(), self.text(node, "an output")?)))
+                    .collect::<Vec<_>>();
                 let tools = self.map(fields.get("tools"), "tools");
                 Some(Work::Run(RunDecl {
                     out,
@@ -423,13 +501,20 @@ impl Reader {
             }
             (Some(_), Some(_)) => {
                 let run = fields.key("run").map_or(fields.span, |key| key.span);
-                self.error(Diagnostic::new(Class::Shape, run, format!("stage `{}` has both `uses:` and `run:`", name.text)).hint("a stage does one thing: keep one of the two"));
+                self.error(
+                    Diagnostic::new(Class::Shape, run, format!("stage `{}` has both `uses:` and `run:`", name.text))
+                        .hint("a stage does one thing: keep one of the two"),
+                );
                 None
             }
             (None, None) => {
                 self.error(
-                    Diagnostic::new(Class::Missing, name.span, format!("stage `{}` has neither `uses:` nor `run:`", name.text))
-                        .hint("`uses: KIND` takes a stage kind (`pipe stages` lists them), `run:` a command"),
+                    Diagnostic::new(
+                        Class::Missing,
+                        name.span,
+                        format!("stage `{}` has neither `uses:` nor `run:`", name.text),
+                    )
+                    .hint("`uses: KIND` takes a stage kind (`pipe stages` lists them), `run:` a command"),
                 );
                 None
             }
@@ -471,7 +556,10 @@ impl Reader {
         };
         let cell = self.required(&fields, "cell").and_then(|node| self.fields(node, &keys::CELL))?;
         let filter = self.map(cell.get("where"), "where");
-        let filter = filter.iter().filter_map(|(column, node)| Some((column.clone(), self.text(node, "a cell of `where`")?))).collect();
+        let filter = filter
+            .iter()
+            .filter_map(|(column, node)| Some((column.clone(), self.text(node, "a cell of `where`")?)))
+            .collect();
         let table = self.required_text(&cell, "table");
         let column = self.required_text(&cell, "column");
         Some(ClaimDecl {
@@ -498,10 +586,16 @@ impl Reader {
             (Some(rule), None, None) => {
                 let rule = self.fields(rule, &keys::RULE)?;
                 let node = self.required(&rule, "aggregate")?;
-                let Some(people) = whole(node).filter(|people| *people >= 2).and_then(|people| u32::try_from(people).ok()) else {
+                let Some(people) =
+                    whole(node).filter(|people| *people >= 2).and_then(|people| u32::try_from(people).ok())
+                else {
                     self.error(
-                        Diagnostic::new(Class::Value, node.span, format!("`aggregate` is a number of people, at least 2, found {}", node.described()))
-                            .hint("a figure with one dot per person is not an aggregate"),
+                        Diagnostic::new(
+                            Class::Value,
+                            node.span,
+                            format!("`aggregate` is a number of people, at least 2, found {}", node.described()),
+                        )
+                        .hint("a figure with one dot per person is not an aggregate"),
                     );
                     return None;
                 };
@@ -513,8 +607,12 @@ impl Reader {
             },
             _ => {
                 self.error(
-                    Diagnostic::new(Class::Shape, fields.span, "a release has either `rule:` or both `because:` and `approved:`")
-                        .hint("`rule: { aggregate: 20 }`, or `because: REASON` with `approved: WHO AND WHEN`"),
+                    Diagnostic::new(
+                        Class::Shape,
+                        fields.span,
+                        "a release has either `rule:` or both `because:` and `approved:`",
+                    )
+                    .hint("`rule: { aggregate: 20 }`, or `because: REASON` with `approved: WHO AND WHEN`"),
                 );
                 return None;
             }
@@ -526,7 +624,14 @@ impl Reader {
         let Some(node) = fields.get("seed") else { return 0 };
         let seed = whole(node).and_then(|seed| u64::try_from(seed).ok());
         if seed.is_none() {
-            self.error(Diagnostic::new(Class::Value, node.span, format!("`seed` is a whole number from 0, found {}", node.described())).hint("for example `seed: 2025`"));
+            self.error(
+                Diagnostic::new(
+                    Class::Value,
+                    node.span,
+                    format!("`seed` is a whole number from 0, found {}", node.described()),
+                )
+                .hint("for example `seed: 2025`"),
+            );
         }
         seed.unwrap_or(0)
     }
@@ -535,7 +640,10 @@ impl Reader {
         let node = fields.get(key);
         if node.is_none() {
             let place = fields.entries.first().map_or(fields.span, |(name, _)| name.span);
-            self.error(Diagnostic::new(Class::Missing, place, format!("{} needs `{key}:`", fields.table.what)).hint(format!("add `{key}:`")));
+            self.error(
+                Diagnostic::new(Class::Missing, place, format!("{} needs `{key}:`", fields.table.what))
+                    .hint(format!("add `{key}:`")),
+            );
         }
         node
     }
@@ -554,7 +662,11 @@ impl Reader {
         match node.written() {
             Some(text) if !node.is_null() => Some(Name { text: text.to_owned(), span: node.span }),
             _ => {
-                self.error(Diagnostic::new(Class::Shape, node.span, format!("{what} is a text, found {}", node.described())));
+                self.error(Diagnostic::new(
+                    Class::Shape,
+                    node.span,
+                    format!("{what} is a text, found {}", node.described()),
+                ));
                 None
             }
         }
@@ -562,7 +674,9 @@ impl Reader {
 
     fn texts(&mut self, node: Option<&Node>, key: &str) -> Vec<Name> {
         match node {
-            Some(Node { tree: Tree::List(items), .. }) => items.iter().filter_map(|item| self.text(item, &format!("an entry of `{key}`"))).collect(),
+            Some(Node { tree: Tree::List(items), .. }) => {
+                items.iter().filter_map(|item| self.text(item, &format!("an entry of `{key}`"))).collect()
+            }
             Some(node) => self.text(node, &format!("`{key}`")).into_iter().collect(),
             None => Vec::new(),
         }
@@ -573,7 +687,14 @@ impl Reader {
         match node.value() {
             pipe_contract::Value::Bool(flag) => flag,
             _ => {
-                self.error(Diagnostic::new(Class::Value, node.span, format!("`{key}` is `true` or `false`, found {}", node.described())).hint("YAML 1.2: `yes` and `no` are texts"));
+                self.error(
+                    Diagnostic::new(
+                        Class::Value,
+                        node.span,
+                        format!("`{key}` is `true` or `false`, found {}", node.described()),
+                    )
+                    .hint("YAML 1.2: `yes` and `no` are texts"),
+                );
                 false
             }
         }
@@ -587,7 +708,11 @@ impl Reader {
             _ => None,
         };
         if number.is_none() {
-            self.error(Diagnostic::new(Class::Value, node.span, format!("`{key}` is a number, found {}", node.described())));
+            self.error(Diagnostic::new(
+                Class::Value,
+                node.span,
+                format!("`{key}` is a number, found {}", node.described()),
+            ));
         }
         number
     }
@@ -601,12 +726,14 @@ impl Reader {
     fn map<'a>(&mut self, node: Option<&'a Node>, key: &str) -> &'a [(Name, Node)] {
         match node {
             None => &[],
-            Some(Node { tree: Tree::Map(entries), .. }) => {
-                entries
-            }
+            Some(Node { tree: Tree::Map(entries), .. }) => entries,
             Some(node) if node.is_null() => &[],
             Some(node) => {
-                self.error(Diagnostic::new(Class::Shape, node.span, format!("`{key}` is a map, found {}", node.described())));
+                self.error(Diagnostic::new(
+                    Class::Shape,
+                    node.span,
+                    format!("`{key}` is a map, found {}", node.described()),
+                ));
                 &[]
             }
         }
@@ -617,7 +744,10 @@ impl Reader {
             None => &[],
             Some(Node { tree: Tree::List(items), .. }) => items,
             Some(node) => {
-                self.error(Diagnostic::new(Class::Shape, node.span, format!("`{key}` is a list, found {}", node.described())).hint("each entry begins with `- `"));
+                self.error(
+                    Diagnostic::new(Class::Shape, node.span, format!("`{key}` is a list, found {}", node.described()))
+                        .hint("each entry begins with `- `"),
+                );
                 &[]
             }
         }
@@ -628,11 +758,19 @@ impl Reader {
         let begins = name.text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         if !legal || !begins {
             self.error(
-                Diagnostic::new(Class::Shape, name.span, format!("`{}` cannot be the name of {what}", super::shortened(&name.text)))
-                    .hint("a name begins with a letter and has letters, digits, `_` and `-`"),
+                Diagnostic::new(
+                    Class::Shape,
+                    name.span,
+                    format!("`{}` cannot be the name of {what}", super::shortened(&name.text)),
+                )
+                .hint("a name begins with a letter and has letters, digits, `_` and `-`"),
             );
         } else if matches!(name.text.as_str(), "params" | "each") {
-            self.error(Diagnostic::new(Class::Shape, name.span, format!("`{}` cannot be the name of {what}: `${}` means something else", name.text, name.text)));
+            self.error(Diagnostic::new(
+                Class::Shape,
+                name.span,
+                format!("`{}` cannot be the name of {what}: `${}` means something else", name.text, name.text),
+            ));
         }
     }
 }
@@ -643,7 +781,9 @@ fn is_declaration(node: &Node) -> bool {
         Tree::Map(entries) => {
             let has_type = entries.iter().any(|(name, value)| name.text == "type" && value.written().is_some());
             has_type && entries.iter().all(|(name, _)| keys::PARAM.has(&name.text))
-                || entries.iter().any(|(name, value)| name.text == "required" && matches!(value.value(), pipe_contract::Value::Bool(_)))
+                || entries.iter().any(|(name, value)| {
+                    name.text == "required" && matches!(value.value(), pipe_contract::Value::Bool(_))
+                })
         }
         _ => false,
     }
@@ -652,7 +792,9 @@ fn is_declaration(node: &Node) -> bool {
 fn inferred(node: &Node) -> Option<ParamType> {
     match &node.tree {
         Tree::List(_) => Some(ParamType::List),
-        Tree::Map(entries) if matches!(entries.as_slice(), [(name, _)] if name.text == "lines") => Some(ParamType::List),
+        Tree::Map(entries) if matches!(entries.as_slice(), [(name, _)] if name.text == "lines") => {
+            Some(ParamType::List)
+        }
         Tree::Map(_) => Some(ParamType::Map),
         Tree::Scalar { .. } => match node.value() {
             pipe_contract::Value::Bool(_) => Some(ParamType::Bool),

@@ -124,7 +124,7 @@ impl Cursor<'_> {
         }
     }
 
-    fn error(&self, from: usize, to: usize, message: impl Into<String>) -> Diagnostic {
+    fn error(&self, from: usize, to: usize, message: impl Into<Box<str>>) -> Diagnostic {
         Diagnostic::new(Class::Reference, self.part(from, to.max(from + 1)), message)
     }
 
@@ -141,7 +141,8 @@ impl Cursor<'_> {
     }
 
     fn name(&mut self) -> Option<String> {
-        let end = self.rest().find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(self.rest().len());
+        let end =
+            self.rest().find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(self.rest().len());
         let name = self.rest()[..end].to_owned();
         self.at += end;
         (end > 0).then_some(name)
@@ -196,7 +197,9 @@ impl Cursor<'_> {
                 return Err(self
                     .error(open, self.at, "the round bracket of this selector is not closed")
                     .label("opened here")
-                    .hint("inside `{ }` or `[ ]` a comma ends the value: put the reference in quotes, or use block style"));
+                    .hint(
+                        "inside `{ }` or `[ ]` a comma ends the value: put the reference in quotes, or use block style",
+                    ));
             }
             selectors.push(self.selector()?);
             self.skip_spaces();
@@ -222,7 +225,8 @@ impl Cursor<'_> {
         if self.eat("*") {
             return Ok(Selector { axis: Some(axis), pick: Pick::All, span: self.part(start, self.at) });
         }
-        let pieces = if self.rest().starts_with('$') && !self.rest().starts_with("$$") && !self.rest().starts_with("${") {
+        let pieces = if self.rest().starts_with('$') && !self.rest().starts_with("$$") && !self.rest().starts_with("${")
+        {
             vec![Piece::Value(self.reference(true)?)]
         } else {
             self.pieces(|c| c == ',' || c == ')')?
@@ -268,8 +272,14 @@ impl Cursor<'_> {
         let start = self.at;
         if !self.eat("${") {
             self.eat("$");
-            let name: String = self.rest().chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-')).collect();
-            let proposal = if name.is_empty() { "$$".to_owned() } else { format!("${{{}}}", name.trim_end_matches('.')) };
+            let name: String =
+                self.rest().chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-')).collect();
+            let proposal = match name.split('.').collect::<Vec<_>>().as_slice() {
+                ["each" | "params", name, ..] if !name.is_empty() => {
+                    format!("${{{}.{name}}}", self.rest().split('.').next().unwrap_or_default())
+                }
+                _ => format!("${{{}}}", if name.is_empty() { "name" } else { name.trim_end_matches('.') }),
+            };
             return Err(self
                 .error(start, self.at + name.len(), "a `$` inside a longer text needs braces")
                 .hint(format!("write `{proposal}` in a quoted text; `$$` is a dollar")));
@@ -283,7 +293,11 @@ impl Cursor<'_> {
 
     fn trailing(&self, reference: &Reference) -> Diagnostic {
         let rest = self.rest();
-        let error = self.error(self.at, self.text.len(), format!("`{}` does not belong to a reference", super::node::shortened(rest)));
+        let error = self.error(
+            self.at,
+            self.text.len(),
+            format!("`{}` does not belong to a reference", super::node::shortened(rest)),
+        );
         if rest.starts_with('[') {
             return error.hint(format!("selectors stand in round brackets: `${}(*).port`", reference.names.join(".")));
         }

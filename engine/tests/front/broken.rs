@@ -55,8 +55,23 @@ fn each_mistake_has_its_message() {
         settings.bind(|| insta::assert_snapshot!(name.as_str(), shown));
     }
     let expected = [
-        "Axes", "Collision", "Cycle", "DuplicateKey", "File", "Include", "Missing", "PortType", "Profile", "Reference", "Resources", "Shape",
-        "Syntax", "UnknownKey", "UnknownName", "Value", "Version",
+        "Axes",
+        "Collision",
+        "Cycle",
+        "DuplicateKey",
+        "File",
+        "Include",
+        "Missing",
+        "PortType",
+        "Profile",
+        "Reference",
+        "Resources",
+        "Shape",
+        "Syntax",
+        "UnknownKey",
+        "UnknownName",
+        "Value",
+        "Version",
     ];
     assert_eq!(classes.iter().map(String::as_str).collect::<Vec<_>>(), expected, "every class is shown");
 }

@@ -4,6 +4,6 @@ mod broken;
 mod mutation;
 mod registry;
 mod rules;
-mod shipped;
 mod schema;
+mod shipped;
 mod speed;

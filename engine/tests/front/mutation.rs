@@ -56,8 +56,12 @@ fn no_mutation_panics_and_every_error_has_a_place() {
                     refused += 1;
                     assert!(!errors.items().is_empty(), "refused without a reason: {mutated}");
                     for reported in errors.reported() {
-                        let named = reported.file.as_deref().is_some_and(|file| file.contains("mutated.yaml") || file.contains("hcp_subjects"));
-                        let placed = reported.line.is_some_and(|line| line > 0) && reported.column.is_some_and(|column| column > 0);
+                        let named = reported
+                            .file
+                            .as_deref()
+                            .is_some_and(|file| file.contains("mutated.yaml") || file.contains("hcp_subjects"));
+                        let placed = reported.line.is_some_and(|line| line > 0)
+                            && reported.column.is_some_and(|column| column > 0);
                         assert!(named && placed, "{:?} {replacement:?}: {reported:?}", &text[token.clone()]);
                     }
                     assert!(!errors.render(false).is_empty());

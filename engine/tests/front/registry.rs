@@ -38,14 +38,22 @@ fn acquire() -> Vec<Kind> {
             .required("package", Type::Text, "name==version")
             .required("files", Type::Text, "pattern"),
         Kind::new("file", 1, "a file").input("file", &[], "the file").file("file", "file", "the file"),
-        project(network(Kind::new("osf/file", 1, "a file of the OSF"), &[]).required("name", Type::Text, "its name")).file("file", "prf-raw", "the file"),
+        project(network(Kind::new("osf/file", 1, "a file of the OSF"), &[]).required("name", Type::Text, "its name"))
+            .file("file", "prf-raw", "the file"),
         on(network(Kind::new("hcp/fetch", 1, "a person's files"), &["not-found"]), &["sid"])
             .port("source", &["hcp-tree"], Arity::One, true, "a local tree")
             .param("url", Type::Text, Value::Text(String::new()), "the bucket")
             .folder("files", "subject", "the files"),
-        Kind::new("labels/import", 1, "a rater's labels").input("file", &[], "HDF5").folder("labels", "labels", "labels"),
-        project(on(network(Kind::new("labels/osf", 1, "a rater's labels"), &["not-found", "excluded"]), &["sid", "rater"])).folder("labels", "labels", "labels"),
-        project(on(network(Kind::new("labels/inferred", 1, "inferred labels"), &["not-found"]), &["sid"])).folder("labels", "labels", "labels"),
+        Kind::new("labels/import", 1, "a rater's labels")
+            .input("file", &[], "HDF5")
+            .folder("labels", "labels", "labels"),
+        project(on(
+            network(Kind::new("labels/osf", 1, "a rater's labels"), &["not-found", "excluded"]),
+            &["sid", "rater"],
+        ))
+        .folder("labels", "labels", "labels"),
+        project(on(network(Kind::new("labels/inferred", 1, "inferred labels"), &["not-found"]), &["sid"]))
+            .folder("labels", "labels", "labels"),
         Kind::new("prf/import", 1, "pRF maps")
             .input("results", &["prf-raw"], "results")
             .input("subject", &["subject"], "the person")
@@ -76,7 +84,10 @@ fn surface() -> Vec<Kind> {
             .gather("subjects", &[], "people")
             .param("held_out", Type::Float(0.0, 1.0), Value::Float(0.2), "share held out")
             .folder("table", "split", "split"),
-        Kind::new("split/twins", 1, "a split").input("families", &["file"], "families").gather("subjects", &[], "people").folder("table", "split", "split"),
+        Kind::new("split/twins", 1, "a split")
+            .input("families", &["file"], "families")
+            .gather("subjects", &[], "people")
+            .folder("table", "split", "split"),
         Kind::new("labels/template", 1, "template labels")
             .input("template", &["files"], "template")
             .input("subject", &["subject"], "the person's files")

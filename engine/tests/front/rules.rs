@@ -14,7 +14,11 @@ struct Files(PathBuf);
 impl Files {
     fn new(files: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let folder = std::env::temp_dir().join(format!("pipe-rules-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let folder = std::env::temp_dir().join(format!(
+            "pipe-rules-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         std::fs::create_dir_all(&folder).expect("a folder");
         for (name, text) in files {
             let path = folder.join(name);
@@ -40,11 +44,15 @@ fn planned(text: &str) -> Plan {
 }
 
 fn with(text: &str, options: &Options) -> Plan {
-    Files::new(&[("p.yaml", &format!("pipe: 1\npipeline: p\n{text}"))]).plan(options).unwrap_or_else(|error| panic!("{error}"))
+    Files::new(&[("p.yaml", &format!("pipe: 1\npipeline: p\n{text}"))])
+        .plan(options)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refused(text: &str) -> String {
-    Files::new(&[("p.yaml", &format!("pipe: 1\npipeline: p\n{text}"))]).plan(&Options::default()).expect_err("a mistake")
+    Files::new(&[("p.yaml", &format!("pipe: 1\npipeline: p\n{text}"))])
+        .plan(&Options::default())
+        .expect_err("a mistake")
 }
 
 fn instances<'a>(plan: &'a Plan, stage: &str) -> Vec<&'a Instance> {
@@ -60,7 +68,11 @@ fn at(pairs: &[(&str, &str)]) -> Coordinates {
 fn reads(plan: &Plan, instance: &Instance, port: &str) -> Vec<String> {
     let shown = |link: &Link| match link {
         Link::Output { instance, port, entry } => {
-            format!("{}.{port}{}", plan.label(*instance), entry.as_ref().map(|entry| format!("/{entry}")).unwrap_or_default())
+            format!(
+                "{}.{port}{}",
+                plan.label(*instance),
+                entry.as_ref().map(|entry| format!("/{entry}")).unwrap_or_default()
+            )
         }
         Link::File(path) => path.strip_prefix(&plan.folder).expect("in the project").display().to_string(),
     };
@@ -81,13 +93,18 @@ fn axes_match_gather_and_pick() {
     let b = instances(&plan, "b")[1];
     assert_eq!(reads(&plan, b, "all"), ["[rater=A1] a(rater=A1, sid=s2).t", "[rater=A2] a(rater=A2, sid=s2).t"]);
     assert_eq!(reads(&plan, b, "one"), ["a(rater=A2, sid=s2).t"]);
-    assert_eq!(reads(&plan, b, "everyone"), ["[rater=A1, sid=s1] a(rater=A1, sid=s1).t", "[rater=A1, sid=s2] a(rater=A1, sid=s2).t"]);
+    assert_eq!(
+        reads(&plan, b, "everyone"),
+        ["[rater=A1, sid=s1] a(rater=A1, sid=s1).t", "[rater=A1, sid=s2] a(rater=A1, sid=s2).t"]
+    );
     assert_eq!(reads(&plan, b, "both"), ["[rater=A1] a(rater=A1, sid=s2).t", "[rater=A2] a(rater=A2, sid=s2).t"]);
 }
 
 #[test]
 fn an_open_axis_lists_the_three_ways() {
-    let error = refused(&format!("stages:\n{SOURCE}  b: {{ each: {{ sid: [s1, s2] }}, run: x, in: {{ t: $a.t }}, out: {{ t: t.txt }} }}\n"));
+    let error = refused(&format!(
+        "stages:\n{SOURCE}  b: {{ each: {{ sid: [s1, s2] }}, run: x, in: {{ t: $a.t }}, out: {{ t: t.txt }} }}\n"
+    ));
     for way in ["$a(rater=A1).t", "$a(*).t", "each: { rater: ... }"] {
         assert!(error.contains(way), "{error}");
     }
@@ -114,7 +131,9 @@ fn entries_of_folders_may_depend_on_the_cell() {
 
 #[test]
 fn plain_text_is_a_file_of_the_project() {
-    let plan = planned("stages:\n  b: { each: { sid: [s1] }, run: x, in: { f: data/x.csv, g: \"data/${each.sid}/\" }, out: { t: t.txt } }\n");
+    let plan = planned(
+        "stages:\n  b: { each: { sid: [s1] }, run: x, in: { f: data/x.csv, g: \"data/${each.sid}/\" }, out: { t: t.txt } }\n",
+    );
     assert_eq!(reads(&plan, instances(&plan, "b")[0], "f"), ["data/x.csv"]);
     assert_eq!(reads(&plan, instances(&plan, "b")[0], "g"), ["data/s1"]);
 }
@@ -181,7 +200,10 @@ fn precedence_is_file_extends_profile_set() {
 #[test]
 fn lines_of_a_file_are_a_list() {
     let files = Files::new(&[
-        ("p.yaml", "pipe: 1\npipeline: p\nparams: { people: { type: list, required: true } }\nprofiles: { x: { default: true, params: { people: { lines: ids.txt } } } }\nstages: { s: { each: { sid: $params.people }, run: x, out: { t: t.txt } } }\n"),
+        (
+            "p.yaml",
+            "pipe: 1\npipeline: p\nparams: { people: { type: list, required: true } }\nprofiles: { x: { default: true, params: { people: { lines: ids.txt } } } }\nstages: { s: { each: { sid: $params.people }, run: x, out: { t: t.txt } } }\n",
+        ),
         ("ids.txt", "# people\n010512\n\n  115017  \n"),
     ]);
     let plan = files.plan(&Options::default()).expect("plans");
@@ -193,8 +215,14 @@ fn lines_of_a_file_are_a_list() {
 #[test]
 fn includes_have_a_name_space_of_their_own_and_see_outward() {
     let files = Files::new(&[
-        ("p.yaml", "pipe: 1\npipeline: p\nparams: { people: [s1] }\ninclude: { prep: { file: sub/prep.yaml, params: { n: 5 } } }\nstages:\n  use: { run: x, in: { t: $prep.clean(*).t }, out: { t: t.txt } }\n"),
-        ("sub/prep.yaml", "pipe: 1\nparams: { n: 1 }\nstages:\n  raw: { run: x, in: { f: data.csv }, out: { t: t.txt } }\n  clean: { each: { sid: $params.people }, run: x, in: { t: $raw.t }, with: { n: $params.n }, out: { t: t.txt } }\n"),
+        (
+            "p.yaml",
+            "pipe: 1\npipeline: p\nparams: { people: [s1] }\ninclude: { prep: { file: sub/prep.yaml, params: { n: 5 } } }\nstages:\n  use: { run: x, in: { t: $prep.clean(*).t }, out: { t: t.txt } }\n",
+        ),
+        (
+            "sub/prep.yaml",
+            "pipe: 1\nparams: { n: 1 }\nstages:\n  raw: { run: x, in: { f: data.csv }, out: { t: t.txt } }\n  clean: { each: { sid: $params.people }, run: x, in: { t: $raw.t }, with: { n: $params.n }, out: { t: t.txt } }\n",
+        ),
     ]);
     let plan = files.plan(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(reads(&plan, instances(&plan, "use")[0], "t"), ["[sid=s1] prep.clean(sid=s1).t"]);
@@ -212,7 +240,9 @@ fn optional_ports_of_removed_stages_stay_unset() {
 
 #[test]
 fn results_expand_axes_and_formats() {
-    let plan = planned(&format!("stages:\n{SOURCE}results:\n  \"t_${{sid}}_${{rater}}.{{csv,tsv}}\": $a.t\n  \"one.txt\": $a(sid=s1, rater=A1).t\n  \"folders/${{rater}}/\": $a(sid=s2).d\n"));
+    let plan = planned(&format!(
+        "stages:\n{SOURCE}results:\n  \"t_${{sid}}_${{rater}}.{{csv,tsv}}\": $a.t\n  \"one.txt\": $a(sid=s1, rater=A1).t\n  \"folders/${{rater}}/\": $a(sid=s2).d\n"
+    ));
     let paths: Vec<&str> = plan.results.iter().map(|result| result.path.as_str()).collect();
     assert_eq!(paths.len(), 4 * 2 + 1 + 2);
     assert!(paths.contains(&"t_s1_A2.tsv") && paths.contains(&"folders/A2/"), "{paths:?}");
@@ -243,7 +273,9 @@ fn run_stages_keep_their_body_untouched() {
 
 #[test]
 fn a_stage_may_choose_its_own_seeds() {
-    let plan = planned("stages:\n  a: { each: { r: 1..3 }, run: x, random: true, seed: $each.r, out: { t: t.txt } }\n  b: { run: x, out: { t: t.txt } }\n");
+    let plan = planned(
+        "stages:\n  a: { each: { r: 1..3 }, run: x, random: true, seed: $each.r, out: { t: t.txt } }\n  b: { run: x, out: { t: t.txt } }\n",
+    );
     let seeds: Vec<Option<u64>> = instances(&plan, "a").iter().map(|instance| instance.seed).collect();
     assert_eq!(seeds, [Some(1), Some(2), Some(3)]);
     assert_eq!(instances(&plan, "b")[0].seed, None);
@@ -251,15 +283,21 @@ fn a_stage_may_choose_its_own_seeds() {
 
 #[test]
 fn keys_of_the_author_are_ignored_and_anchors_work() {
-    let plan = planned("x-common: &c { run: x, out: { t: t.txt } }\nstages:\n  x-note: whatever\n  a: { <<: *c, with: { n: 1 } }\n  b: *c\n");
+    let plan = planned(
+        "x-common: &c { run: x, out: { t: t.txt } }\nstages:\n  x-note: whatever\n  a: { <<: *c, with: { n: 1 } }\n  b: *c\n",
+    );
     assert_eq!(plan.stages.len(), 2);
 }
 
 #[test]
 fn several_mistakes_are_told_together() {
-    let error = refused("stages:\n  a: { run: x, out: { t: t.txt }, resorces: {} }\n  b: { uses: no/kind }\n  c: { run: x, in: { t: $d.t }, out: { t: t.txt } }\n");
+    let error = refused(
+        "stages:\n  a: { run: x, out: { t: t.txt }, resorces: {} }\n  b: { uses: no/kind }\n  c: { run: x, in: { t: $d.t }, out: { t: t.txt } }\n",
+    );
     assert!(error.contains("resorces"), "{error}");
-    let error = refused("stages:\n  b: { uses: no/kind }\n  c: { run: x, in: { t: $d.t }, out: { t: t.txt } }\n  e: { run: x, in: { t: $b.out }, out: { t: t.txt } }\n");
+    let error = refused(
+        "stages:\n  b: { uses: no/kind }\n  c: { run: x, in: { t: $d.t }, out: { t: t.txt } }\n  e: { run: x, in: { t: $b.out }, out: { t: t.txt } }\n",
+    );
     assert!(error.contains("no/kind") && error.contains("unknown stage `d`") && error.contains("2 errors"), "{error}");
 }
 

@@ -11,7 +11,9 @@ use crate::registry::registry;
 
 /// Checks by the few keywords that the schema uses. Panics on others, so that the schema cannot outgrow it.
 fn valid(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
-    let Value::Object(rules) = schema else { return if schema == &Value::Bool(true) { Ok(()) } else { Err("never".into()) } };
+    let Value::Object(rules) = schema else {
+        return if schema == &Value::Bool(true) { Ok(()) } else { Err("never".into()) };
+    };
     for (keyword, rule) in rules {
         let holds = match keyword.as_str() {
             "description" | "default" | "title" | "$schema" | "$defs" | "then" | "patternProperties" => true,
@@ -29,10 +31,16 @@ fn valid(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "pattern" => value.as_str().is_none_or(|text| text.contains('$')),
             "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().expect("a number")),
             "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().expect("a number")),
-            "required" => rule.as_array().expect("a list").iter().all(|key| value.get(key.as_str().expect("text")).is_some()),
-            "items" => value.as_array().into_iter().flatten().try_for_each(|item| valid(root, rule, item)).map(|()| true)?,
+            "required" => {
+                rule.as_array().expect("a list").iter().all(|key| value.get(key.as_str().expect("text")).is_some())
+            }
+            "items" => {
+                value.as_array().into_iter().flatten().try_for_each(|item| valid(root, rule, item)).map(|()| true)?
+            }
             "anyOf" => rule.as_array().expect("a list").iter().any(|rule| valid(root, rule, value).is_ok()),
-            "allOf" => rule.as_array().expect("a list").iter().try_for_each(|rule| valid(root, rule, value)).map(|()| true)?,
+            "allOf" => {
+                rule.as_array().expect("a list").iter().try_for_each(|rule| valid(root, rule, value)).map(|()| true)?
+            }
             "if" => valid(root, rule, value).is_err() || valid(root, &rules["then"], value).map(|()| true)?,
             "properties" => {
                 for (key, rule) in rule.as_object().expect("a map") {
@@ -89,7 +97,9 @@ fn the_shipped_pipeline_is_valid_by_the_schema() {
 #[test]
 fn unknown_keys_and_missing_ports_are_invalid_by_the_schema_too() {
     let schema = schema::schema(&registry());
-    for name in ["unknown-key", "unknown-input", "missing-input", "wrong-type", "out-of-range", "not-a-choice", "yes-is-text"] {
+    for name in
+        ["unknown-key", "unknown-input", "missing-input", "wrong-type", "out-of-range", "not-a-choice", "yes-is-text"]
+    {
         let file: PathBuf = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/broken/{name}.yaml"));
         assert!(valid(&schema, &schema, &json_of(&file)).is_err(), "{name}");
         assert!(plan(&file, &Options::default(), &registry()).is_err());
@@ -100,7 +110,8 @@ fn unknown_keys_and_missing_ports_are_invalid_by_the_schema_too() {
 fn every_key_of_the_tables_is_read_and_in_the_schema() {
     let schema = schema::schema(&registry());
     for table in TABLES {
-        let properties = schema["$defs"][table.name]["properties"].as_object().unwrap_or_else(|| panic!("{}", table.name));
+        let properties =
+            schema["$defs"][table.name]["properties"].as_object().unwrap_or_else(|| panic!("{}", table.name));
         assert_eq!(properties.len(), table.keys.len());
         assert!(table.keys.iter().all(|key| properties.contains_key(key.name) && !key.about.is_empty()));
     }

@@ -23,14 +23,16 @@ fn planned(profile: &str) -> Plan {
     plan(&benson2025(), &options(profile), &registry()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn of<'a>(plan: &'a Plan, stage: &str) -> Vec<InstanceId> {
+fn of(plan: &Plan, stage: &str) -> Vec<InstanceId> {
     let stage = plan.stages.iter().find(|known| known.name == stage).unwrap_or_else(|| panic!("no stage `{stage}`"));
     stage.instances.clone().map(InstanceId).collect()
 }
 
 #[test]
 fn every_profile_plans() {
-    for (profile, plan) in plan_all_profiles(&benson2025(), &options("demo"), &registry()).unwrap_or_else(|error| panic!("{error}")) {
+    for (profile, plan) in
+        plan_all_profiles(&benson2025(), &options("demo"), &registry()).unwrap_or_else(|error| panic!("{error}"))
+    {
         let plan = plan.unwrap_or_else(|error| panic!("{profile:?}: {error}"));
         for id in plan.ids() {
             assert!(plan.reads(id).iter().all(|read| read < &id), "{} reads what comes later", plan.label(id));
@@ -87,13 +89,18 @@ fn hcp_has_some_5000_instances_and_shares_its_gathers() {
 #[test]
 fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
     let plan = planned("hcp");
-    let sources: Vec<&str> = plan.restricted_sources().keys().map(|stage| plan.stages[stage.index()].name.as_str()).collect();
+    let sources: Vec<&str> =
+        plan.restricted_sources().keys().map(|stage| plan.stages[stage.index()].name.as_str()).collect();
     assert_eq!(sources, ["subject", "family"]);
     let summary = plan.instance(of(&plan, "summary")[0]);
     assert_eq!(summary.restricted.iter().collect::<Vec<_>>(), ["hcp-open-access", "hcp-restricted"]);
     assert!(plan.instance(of(&plan, "template")[0]).restricted.is_empty());
     let refused = plan.refused_results();
-    assert!(refused.iter().all(|refused| refused.result.path.starts_with("contours") || refused.result.path.starts_with("flatmaps")));
+    assert!(
+        refused
+            .iter()
+            .all(|refused| refused.result.path.starts_with("contours") || refused.result.path.starts_with("flatmaps"))
+    );
     assert!(refused.iter().any(|refused| refused.chain.first().is_some_and(|stage| stage == "subject")), "{refused:?}");
     assert!(planned("demo").refused_results().is_empty());
 }

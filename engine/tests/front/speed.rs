@@ -1,4 +1,5 @@
 //! Planning is part of every command, so it must not be felt. Bounds are several times what an idle machine needs.
+#![expect(clippy::print_stderr, reason = "the figures themselves, for `--nocapture`")]
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -54,8 +55,17 @@ fn ten_thousand_stages_written_out_plan_in_linear_time() {
     let file = |count: usize| {
         let mut text = String::from("pipe: 1\npipeline: stages\nstages:\n");
         for number in 0..count {
-            let parents: Vec<String> = [1, 7, 31].iter().filter(|back| **back <= number).map(|back| format!("p{back}: $s{}.t", number - back)).collect();
-            writeln!(text, "  s{number}: {{ run: 'cat $IN_P1 > $OUT_T', in: {{ {} }}, out: {{ t: t.txt }} }}", parents.join(", ")).expect("text");
+            let parents: Vec<String> = [1, 7, 31]
+                .iter()
+                .filter(|back| **back <= number)
+                .map(|back| format!("p{back}: $s{}.t", number - back))
+                .collect();
+            writeln!(
+                text,
+                "  s{number}: {{ run: 'cat $IN_P1 > $OUT_T', in: {{ {} }}, out: {{ t: t.txt }} }}",
+                parents.join(", ")
+            )
+            .expect("text");
         }
         let path = std::env::temp_dir().join(format!("pipe-stages-{}-{count}.yaml", std::process::id()));
         std::fs::write(&path, text).expect("written");

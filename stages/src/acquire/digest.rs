@@ -7,7 +7,6 @@ use std::io::Read;
 use std::path::Path;
 
 use pipe_contract::Failure;
-use sha2::Digest as _;
 
 /// A SHA-256 that somebody wrote down: 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Sha256 {
     /// The digest of bytes.
     #[cfg(test)]
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        Self(hex(&sha2::Sha256::digest(bytes)))
+        Self(hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes)))
     }
 
     /// Compares a file with this pin.

@@ -487,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_body_that_breaks_off_is_resumed_from_there() {
-        let server = Server::start(|request: &Request, _: &str| match request.from() {
+        let server = Server::start(|request: &Request, _: &str| match request.first_byte() {
             None => Answer::ok(body()).with("etag", "\"v1\"").cut_after(300_000),
             Some(from) => {
                 assert_eq!(request.header("if-range"), Some("\"v1\""));
@@ -505,7 +505,7 @@ mod tests {
 
     #[test]
     fn a_later_run_goes_on_where_the_first_was_stopped() {
-        let server = Server::start(|request: &Request, _: &str| match request.from() {
+        let server = Server::start(|request: &Request, _: &str| match request.first_byte() {
             None => Answer::ok(body()).with("etag", "\"v1\"").cut_after(5_000),
             Some(_) if request.number <= 6 => Answer::status(503),
             Some(from) => Answer::rest(&body(), from),
@@ -536,7 +536,7 @@ mod tests {
     #[test]
     fn without_a_validator_nothing_is_resumed() {
         let server = Server::start(|request: &Request, _: &str| {
-            assert_eq!(request.from(), None);
+            assert_eq!(request.first_byte(), None);
             Answer::ok(body()).cut_after(if request.number == 1 { 70_000 } else { body().len() })
         });
         let folder = tempfile::tempdir().unwrap();

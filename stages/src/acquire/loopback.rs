@@ -23,7 +23,7 @@ impl Request {
     }
 
     /// The first byte of a `Range`.
-    pub fn from(&self) -> Option<usize> {
+    pub fn first_byte(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }

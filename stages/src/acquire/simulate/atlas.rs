@@ -136,7 +136,7 @@ impl Atlas {
     }
 
     /// The angle in radians between a point of the sphere and the occipital pole.
-    pub fn from_pole(&self, point: Point) -> f64 {
+    pub fn angle_to_pole(&self, point: Point) -> f64 {
         let pole = occipital_pole(self.hemisphere).center;
         libm::acos((dot(pole, point) / (norm(pole) * norm(point))).clamp(-1.0, 1.0))
     }

@@ -179,7 +179,8 @@ struct Spread {
 
 impl Spread {
     fn of(atlas: &Atlas) -> Self {
-        let shown = |vertex: &usize| atlas.is_cortex(*vertex) && atlas.from_pole(atlas.sphere[*vertex]) < HCP_RADIUS;
+        let shown =
+            |vertex: &usize| atlas.is_cortex(*vertex) && atlas.angle_to_pole(atlas.sphere[*vertex]) < HCP_RADIUS;
         Self { vertices: (0..atlas.sphere.len()).filter(shown).collect() }
     }
 

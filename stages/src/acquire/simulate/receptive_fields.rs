@@ -18,10 +18,10 @@ const SLAB: f64 = 1.75;
 const STIMULUS: f64 = 8.0;
 
 /// One vertex' results, in the order of [`QUANTITIES`].
-type Result6 = [f32; QUANTITIES];
+type Report = [f32; QUANTITIES];
 
 /// The results of a hemisphere: for each split one row per quantity, over the vertices of the mask.
-pub fn measure(seed: u64, atlas: &Atlas, side: &Side, fs_lr: &[Point], mask: &[bool], noise: f64) -> Vec<Vec<Result6>> {
+pub fn measure(seed: u64, atlas: &Atlas, side: &Side, fs_lr: &[Point], mask: &[bool], noise: f64) -> Vec<Vec<Report>> {
     let nearest = NearestPoint::new(&side.msmall);
     let cortex: Vec<Point> = fs_lr.iter().zip(mask).filter(|(_, cortex)| **cortex).map(|(point, _)| *point).collect();
     let native: Vec<Option<u32>> = cortex.iter().map(|point| nearest.nearest(*point)).collect();
@@ -34,7 +34,7 @@ pub fn measure(seed: u64, atlas: &Atlas, side: &Side, fs_lr: &[Point], mask: &[b
                 .iter()
                 .zip(&native)
                 .map(|(point, native)| match native {
-                    Some(native) if atlas.from_pole(*point) < SLAB => {
+                    Some(native) if atlas.angle_to_pole(*point) < SLAB => {
                         report(&side.spots[*native as usize], atlas.hemisphere, noise, &mut stream)
                     }
                     _ => [f32::NAN; QUANTITIES],
@@ -46,7 +46,7 @@ pub fn measure(seed: u64, atlas: &Atlas, side: &Side, fs_lr: &[Point], mask: &[b
 
 /// One vertex. Where there is a map, position and size with noise that grows with eccentricity; elsewhere a fit to
 /// nothing, with next to no variance explained.
-fn report(spot: &Spot, hemisphere: Hemisphere, noise: f64, stream: &mut Stream) -> Result6 {
+fn report(spot: &Spot, hemisphere: Hemisphere, noise: f64, stream: &mut Stream) -> Report {
     let eccentricity = spot.eccentricity();
     let draws: [f64; 6] = std::array::from_fn(|_| stream.normal());
     let responds = eccentricity.is_finite() && spot.varea > 0;

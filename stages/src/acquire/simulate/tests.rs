@@ -22,7 +22,10 @@ fn data(test: &str) -> Option<PathBuf> {
     if folder.join("fsaverage5").is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped {test}: there is no `{}`", folder.display());
+    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+    {
+        eprintln!("SKIPPED {test}: there is no `{}`", folder.display());
+    }
     None
 }
 
@@ -210,7 +213,10 @@ fn raters_agree_and_the_template_is_off() {
         }
     }
     let (rely, prior) = (mean(&rely), mean(&prior));
-    println!("inter-rater Dice {rely:.3}, template Dice {prior:.3}, means over V1-V3 of {} people", people());
+    #[expect(clippy::print_stdout, reason = "the figures by which the amplitudes were chosen")]
+    {
+        println!("inter-rater Dice {rely:.3}, template Dice {prior:.3}, means over V1-V3 of {} people", people());
+    }
     assert!((0.74..0.88).contains(&rely), "inter-rater Dice is {rely}");
     assert!((0.38..0.56).contains(&prior), "template Dice is {prior}");
 }

@@ -190,7 +190,8 @@ impl HeldOut {
 
     /// The labels of these scores: numbers ascending, then `mean`.
     pub fn labels(&self) -> Vec<String> {
-        let there: BTreeSet<(u64, &str)> = self.scores.iter().map(|s| (label_rank(&s.label), s.label.as_str())).collect();
+        let there: BTreeSet<(u64, &str)> =
+            self.scores.iter().map(|s| (label_rank(&s.label), s.label.as_str())).collect();
         there.into_iter().map(|(_, label)| label.to_string()).collect()
     }
 
@@ -297,8 +298,10 @@ mod tests {
 
     #[test]
     fn columns_stand_as_in_the_paper_and_labels_by_number() {
-        let tags = [("NYU", "anat"), ("HCP", "rely"), ("HCP", "anat"), ("HCP", "mine"), ("HCP", "prior"), ("NYU", "fnyu")];
-        let scores: Vec<Score> = tags.iter().flat_map(|(d, t)| [MEAN, "10", "2"].map(|l| score("a", d, t, l))).collect();
+        let tags =
+            [("NYU", "anat"), ("HCP", "rely"), ("HCP", "anat"), ("HCP", "mine"), ("HCP", "prior"), ("NYU", "fnyu")];
+        let scores: Vec<Score> =
+            tags.iter().flat_map(|(d, t)| [MEAN, "10", "2"].map(|l| score("a", d, t, l))).collect();
         let held_out = HeldOut { scores, people: BTreeSet::new(), parcellation: "area".into() };
         let names: Vec<String> = held_out.columns().into_iter().map(|(d, t)| format!("{d} {t}")).collect();
         assert_eq!(names, ["HCP prior", "HCP anat", "HCP mine", "HCP rely", "NYU anat", "NYU fnyu"]);

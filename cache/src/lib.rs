@@ -25,6 +25,9 @@ mod store;
 mod table;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub use digest::{Action, Content, Digest, NotADigest};
 pub use error::{Error, Result};
 pub use index::Index;

@@ -14,7 +14,7 @@ use pipe_contract::{Arity, Coordinates, Failure, Kind, Presence, Registry, Value
 
 use super::workplace::Memory;
 use crate::exec;
-use crate::ids::{InstanceId, StageId};
+use crate::ids::InstanceId;
 use crate::key::{self, CellList, CellState, Input, KeyParts, Parts, Reason};
 use crate::plan::{Action as Work, Command, Link, Plan, Source, Stage};
 use crate::report::cache_failure;
@@ -32,7 +32,8 @@ pub(super) struct Desk<'a> {
     gathers: BTreeMap<(usize, usize), Gathered>,
     files: BTreeMap<Arc<PathBuf>, Artifact>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
-    facts: Option<(StageId, exec::Facts)>,
+    /// By declared tools and the opening of the body: ten thousand stages may use the same tool.
+    facts: BTreeMap<(String, String), exec::Facts>,
     buffer: Vec<u8>,
 }
 
@@ -155,7 +156,7 @@ impl<'a> Desk<'a> {
             gathers: BTreeMap::new(),
             files: BTreeMap::new(),
             trees: BTreeMap::new(),
-            facts: None,
+            facts: BTreeMap::new(),
             buffer: Vec::new(),
             plan,
             store,
@@ -528,21 +529,18 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// What is true of the tools of an instance that is a command. Instances of one stage are looked up in a row, so the
-    /// last stage is remembered.
+    /// What is true of the tools of an instance that is a command.
     pub fn command_facts(&mut self, id: InstanceId) -> Result<exec::Facts, Failure> {
-        let stage = self.plan.instance(id).stage;
-        if let Some((of, facts)) = &self.facts
-            && *of == stage
-        {
-            return Ok(facts.clone());
-        }
         let Work::Command(command) = &self.plan.stage_of(id).action else {
             return Err(Failure::internal(format!("`{}` is no command", self.plan.label(id))));
         };
+        let asked = (format!("{:?}", command.tools), opening(&command.body));
+        if let Some(facts) = self.facts.get(&asked) {
+            return Ok(facts.clone());
+        }
         self.memory.recall_facts()?;
         let facts = exec::facts_of(command, &self.plan.folder, &self.search, &mut self.memory)?;
-        self.facts = Some((stage, facts.clone()));
+        self.facts.insert(asked, facts.clone());
         Ok(facts)
     }
 
@@ -605,6 +603,15 @@ pub(super) fn links(plan: &Plan, id: InstanceId) -> impl Iterator<Item = &Link> 
 /// Values at which parameters of a kind stay out of the key.
 fn neutral(kind: &Kind) -> Vec<(&str, &Value)> {
     kind.params.iter().filter_map(|param| Some((param.name, param.neutral.as_ref()?))).collect()
+}
+
+/// The part of a body that decides which executable it begins with: its first command up to the first word that is no
+/// assignment.
+fn opening(body: &str) -> String {
+    let line = body.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let end = line.split_whitespace().find(|word| !word.contains('='));
+    let length = end.map_or(line.len(), |word| word.as_ptr().addr() + word.len() - line.as_ptr().addr());
+    line[..length].to_owned()
 }
 
 /// Everything about a command that it can see, besides its inputs.

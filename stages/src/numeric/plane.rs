@@ -145,7 +145,7 @@ fn contains([a, b, c]: [[f64; 2]; 3], point: [f64; 2]) -> bool {
     }
     let s = (bb * cp - cb * bp) / area;
     let t = (cc * bp - cb * cp) / area;
-    s >= -TOLERANCE && s < 1.0 - TOLERANCE && t >= -TOLERANCE && s + t <= 1.0 + TOLERANCE
+    (-TOLERANCE..1.0 - TOLERANCE).contains(&s) && t >= -TOLERANCE && s + t <= 1.0 + TOLERANCE
 }
 
 /// The weights of the three corners at a point of the plane.

@@ -158,19 +158,17 @@ mod tests {
         let ramp = |rows: usize, columns: usize| -> Vec<f32> {
             (0..rows * columns).map(|i| ((i * 7919) % 101) as f32 / 16.0 - 3.125).collect()
         };
-        let cases: [((usize, usize), (usize, usize), &[f32]); 4] = [
-            ((8, 16), (2, 4), &GOLDEN_FACTOR_4),
-            ((7, 10), (3, 4), &GOLDEN_BROKEN_FACTOR),
-            ((5, 6), (4, 9), &GOLDEN_SMALLER_AND_LARGER),
-            ((3, 4), (8, 8), &GOLDEN_LARGER),
-        ];
-        for (from, to, expected) in cases {
+        let compare = |from: (usize, usize), to: (usize, usize), expected: &[f32]| {
             let got = resize(&ramp(from.0, from.1), 1, from, to);
             assert_eq!(got.len(), expected.len());
             for (got, expected) in got.iter().zip(expected) {
                 assert!((got - expected).abs() < 2e-6, "{from:?} to {to:?}: {got} is not {expected}");
             }
-        }
+        };
+        compare((8, 16), (2, 4), &GOLDEN_FACTOR_4);
+        compare((7, 10), (3, 4), &GOLDEN_BROKEN_FACTOR);
+        compare((5, 6), (4, 9), &GOLDEN_SMALLER_AND_LARGER);
+        compare((3, 4), (8, 8), &GOLDEN_LARGER);
     }
 
     #[rustfmt::skip]

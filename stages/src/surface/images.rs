@@ -8,12 +8,11 @@ use std::path::Path;
 use pipe_contract::{Arity, Context, Ended, Failure, Kind, Stage, Task};
 use rayon::prelude::*;
 
-use super::{Drawing, check_count, place};
+use super::{Drawing, check_count, picture, place};
 use crate::formats::mgh;
 use crate::formats::subject::{Cortex, HEMISPHERES, Hemisphere, Subject};
 use crate::formats::tensors::{self, Tensor, Tensors};
-use crate::numeric::flatmap::{PAINTED_PIXELS, Raster, side_by_side};
-use crate::numeric::resize::resize;
+use crate::numeric::flatmap::{PAINTED_PIXELS, Raster};
 
 /// The channels, in their order.
 const CHANNELS: [&str; 14] = [
@@ -47,7 +46,7 @@ impl Stage for Images {
             .file(
                 "images",
                 "images",
-                "safetensors: `images` f32 [14, pixels, 2 pixels], left hemisphere on the left, top is superior; metadata `channels`, `sid`",
+                "safetensors: `images` f32 [14, pixels, 2 pixels], left hemisphere on the left, top is superior; metadata `channels`, `radius` (degrees), `sid`",
             );
         Drawing::declare(kind)
     }
@@ -60,19 +59,20 @@ impl Stage for Images {
             notes.push(format!("no pRF maps: {} are 0", PRF.join(", ")));
         }
         let [left, right] = HEMISPHERES;
-        let halves = [
-            Half::of(&subject, left, task.maybe("prf"), &drawing, context, &mut notes)?,
-            Half::of(&subject, right, task.maybe("prf"), &drawing, context, &mut notes)?,
-        ];
+        let left = Half::of(&subject, left, task.maybe("prf"), &drawing, context, &mut notes)?;
+        let right = Half::of(&subject, right, task.maybe("prf"), &drawing, context, &mut notes)?;
         if context.cancelled() {
             return Err(Failure::stage("cancelled"));
         }
         let pixels = drawing.pixels;
-        let images: Vec<f32> =
-            (0..CHANNELS.len()).into_par_iter().flat_map_iter(|channel| picture(&halves, channel, pixels)).collect();
+        let images: Vec<f32> = (0..CHANNELS.len())
+            .into_par_iter()
+            .flat_map_iter(|channel| picture(&left.paint(channel), &right.paint(channel), pixels))
+            .collect();
         let tensors = Tensors::new()
             .with("images", Tensor::f32(&[CHANNELS.len(), pixels, 2 * pixels], images))
             .about("channels", CHANNELS.join(","))
+            .about("radius", drawing.radius.to_string())
             .about("sid", subject.sid());
         tensors::write(task.output("images")?, &tensors)?;
         Ok(Ended::Done { ran_on: None, notes })
@@ -159,13 +159,6 @@ fn read_prf(
             Ok(Some(values))
         })
         .collect()
-}
-
-/// One channel of both hemispheres, painted, joined and resized.
-fn picture(halves: &[Half; 2], channel: usize, pixels: usize) -> Vec<f32> {
-    let [left, right] = halves;
-    let painted = side_by_side(&left.paint(channel), &right.paint(channel), PAINTED_PIXELS);
-    resize(&painted, 1, (PAINTED_PIXELS, 2 * PAINTED_PIXELS), (pixels, 2 * pixels))
 }
 
 #[cfg(test)]

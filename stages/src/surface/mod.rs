@@ -10,7 +10,8 @@ mod twins;
 use pipe_contract::{Failure, Kind, Registry, Type, Value};
 
 use crate::formats::subject::{Hemisphere, Registered, Subject};
-use crate::numeric::flatmap::{self, FlatMap};
+use crate::numeric::flatmap::{self, FlatMap, PAINTED_PIXELS};
+use crate::numeric::resize::resize;
 
 /// Adds the kinds of this topic.
 pub fn install(registry: &mut Registry) {
@@ -33,7 +34,7 @@ impl Drawing {
     fn declare(kind: Kind) -> Kind {
         kind.param(
             "pixels",
-            Type::Int(8, flatmap::PAINTED_PIXELS as i64),
+            Type::Int(8, PAINTED_PIXELS as i64),
             Value::Int(128),
             "rows of the picture, and columns per hemisphere; painted with 512 and then resized with antialiasing",
         )
@@ -50,6 +51,12 @@ impl Drawing {
         flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, self.radius.to_radians())
             .map_err(|failure| failure.at(place(subject, hemisphere)))
     }
+}
+
+/// One channel of both hemispheres, as painted, joined and then resized: the blend across the seam is the original's.
+fn picture(left: &[f32], right: &[f32], pixels: usize) -> Vec<f32> {
+    let painted = flatmap::side_by_side(left, right, PAINTED_PIXELS);
+    resize(&painted, 1, (PAINTED_PIXELS, 2 * PAINTED_PIXELS), (pixels, 2 * pixels))
 }
 
 fn place(subject: &Subject, hemisphere: Hemisphere) -> String {

@@ -7,12 +7,11 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
 use rayon::prelude::*;
 
-use super::{Drawing, check_count, place};
+use super::{Drawing, check_count, picture, place};
 use crate::formats::mgh;
 use crate::formats::subject::{HEMISPHERES, Hemisphere, Subject};
 use crate::formats::tensors::{self, Tensor, Tensors};
-use crate::numeric::flatmap::{PAINTED_PIXELS, Raster, side_by_side};
-use crate::numeric::resize::resize;
+use crate::numeric::flatmap::{PAINTED_PIXELS, Raster};
 
 /// The channels: the file that holds the labels, the label, the name.
 const CHANNELS: [(&str, i32, &str); 8] = [
@@ -37,7 +36,7 @@ impl Stage for Targets {
             .file(
                 "images",
                 "targets",
-                "safetensors: `targets` f32 [8, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4), `sid`",
+                "safetensors: `targets` f32 [8, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4), `radius` (degrees), `sid`",
             );
         Drawing::declare(kind)
     }
@@ -47,13 +46,17 @@ impl Stage for Targets {
         let subject = Subject::open(task.one("subject")?)?;
         let [left, right] = HEMISPHERES;
         let folder = task.one("labels")?;
-        let halves = [Half::of(&subject, left, folder, &drawing)?, Half::of(&subject, right, folder, &drawing)?];
+        let left = Half::of(&subject, left, folder, &drawing)?;
+        let right = Half::of(&subject, right, folder, &drawing)?;
         let pixels = drawing.pixels;
-        let images: Vec<f32> =
-            (0..CHANNELS.len()).into_par_iter().flat_map_iter(|channel| picture(&halves, channel, pixels)).collect();
+        let images: Vec<f32> = (0..CHANNELS.len())
+            .into_par_iter()
+            .flat_map_iter(|channel| picture(&left.paint(channel), &right.paint(channel), pixels))
+            .collect();
         let tensors = Tensors::new()
             .with("targets", Tensor::f32(&[CHANNELS.len(), pixels, 2 * pixels], images))
             .about("channels", CHANNELS.map(|(_, _, name)| name).join(","))
+            .about("radius", drawing.radius.to_string())
             .about("sid", subject.sid());
         tensors::write(task.output("images")?, &tensors)?;
         Ok(Ended::done())
@@ -108,13 +111,6 @@ fn read(
         ))
         .at(place(subject, hemisphere))),
     }
-}
-
-/// One channel of both hemispheres, painted, joined and resized.
-fn picture(halves: &[Half; 2], channel: usize, pixels: usize) -> Vec<f32> {
-    let [left, right] = halves;
-    let painted = side_by_side(&left.paint(channel), &right.paint(channel), PAINTED_PIXELS);
-    resize(&painted, 1, (PAINTED_PIXELS, 2 * PAINTED_PIXELS), (pixels, 2 * pixels))
 }
 
 #[cfg(test)]

@@ -1,1 +1,232 @@
+//! What a key depends on, what it does not, and how differences are told.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn content(text: &str) -> Addressed {
+    Addressed { form: Form::File, digest: Digest::of(text.as_bytes()) }
+}
+
+fn at(pairs: &[(&str, &str)]) -> Coordinates {
+    pairs.iter().copied().collect()
+}
+
+/// Parts with everything in them.
+fn parts() -> KeyParts {
+    KeyParts {
+        layout: LAYOUT,
+        kind: "unet/train".into(),
+        kind_version: 2,
+        params: BTreeMap::from([("epochs".into(), Value::Int(3)), ("rate".into(), Value::Float(0.1))]),
+        inputs: BTreeMap::from([
+            ("images".into(), Input::Many(Digest::of(b"list"))),
+            ("split".into(), Input::One(content("split"))),
+        ]),
+        at: BTreeMap::from([("sid".into(), "s01".into())]),
+        seed: Some(7),
+        simulated: Some(true),
+        facts: BTreeMap::from([("tool:x".into(), "x 1.0".into())]),
+    }
+}
+
+/// The key of kept parts, by the way every key is made.
+fn key(parts: &KeyParts) -> Digest<Action> {
+    let inputs: Vec<(&str, Input)> = parts.inputs.iter().map(|(port, input)| (port.as_str(), *input)).collect();
+    let borrowed = Parts {
+        kind: &parts.kind,
+        kind_version: parts.kind_version,
+        params: &parts.params,
+        neutral: &[],
+        inputs: &inputs,
+        at: &Coordinates(parts.at.clone()),
+        axes: None,
+        seed: parts.seed,
+        simulated: parts.simulated,
+        facts: &parts.facts,
+    };
+    assert_eq!(&borrowed.to_owned(), parts, "nothing is lost on the way");
+    borrowed.key(&mut Vec::new())
+}
+
+fn no_cells(_: &Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>> {
+    None
+}
+
+/// A named change of parts.
+type Change = (&'static str, fn(&mut KeyParts));
+
+/// One change for every part.
+const CHANGES: [Change; 16] = [
+    ("`unet/train` has a new version: 2 -> 3", |parts| parts.kind_version = 3),
+    ("kind changed: `unet/train` -> `unet/best`", |parts| parts.kind = "unet/best".into()),
+    ("parameter `epochs` changed: 3 -> 4", |parts| drop(parts.params.insert("epochs".into(), Value::Int(4)))),
+    ("parameter `epochs` changed: 3 -> 3.0", |parts| drop(parts.params.insert("epochs".into(), Value::Float(3.0)))),
+    ("parameter `epochs` changed: 3 -> 3", |parts| drop(parts.params.insert("epochs".into(), Value::Text("3".into())))),
+    ("parameter `epochs` changed: 3 -> not set", |parts| drop(parts.params.remove("epochs"))),
+    ("parameter `new` changed: not set -> null", |parts| drop(parts.params.insert("new".into(), Value::Null))),
+    ("input `split` changed", |parts| drop(parts.inputs.insert("split".into(), Input::One(content("other"))))),
+    ("input `split` changed", |parts| {
+        let folder = Addressed { form: Form::Folder, ..content("split") };
+        parts.inputs.insert("split".into(), Input::One(folder));
+    }),
+    ("input `images` changed", |parts| drop(parts.inputs.insert("images".into(), Input::Many(Digest::of(b"more"))))),
+    ("input `split` was removed", |parts| drop(parts.inputs.remove("split"))),
+    ("input `prior` was added", |parts| drop(parts.inputs.insert("prior".into(), Input::One(content("prior"))))),
+    ("coordinate `sid` changed: s01 -> s02", |parts| drop(parts.at.insert("sid".into(), "s02".into()))),
+    ("seed changed: 7 -> 8", |parts| parts.seed = Some(8)),
+    ("people are no longer simulated", |parts| parts.simulated = Some(false)),
+    ("tool:x changed: `x 1.0` -> `x 1.1`", |parts| drop(parts.facts.insert("tool:x".into(), "x 1.1".into()))),
+];
+
+#[test]
+fn every_part_changes_the_key_and_is_told() {
+    let mut keys = std::collections::BTreeSet::from([key(&parts())]);
+    for (sentence, change) in CHANGES {
+        let mut changed = parts();
+        change(&mut changed);
+        assert!(keys.insert(key(&changed)), "{sentence}: the key is that of another change");
+        let reasons = explain(&parts(), &changed, &mut no_cells);
+        let told: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].starts_with(sentence), "{told:?} should be `{sentence}`");
+    }
+    assert_eq!(explain(&parts(), &parts(), &mut no_cells), []);
+}
+
+#[test]
+fn keys_do_not_change_from_version_to_version() {
+    // A change here reruns everything everywhere: raise `LAYOUT` and say so in the changelog.
+    assert_eq!(key(&parts()).short(16), GOLDEN);
+}
+
+const GOLDEN: &str = "?";
+
+#[test]
+fn neutral_parameters_and_undeclared_axes_stay_out() {
+    let device = |value: &str| BTreeMap::from([("device".to_owned(), Value::Text(value.into()))]);
+    let any = Value::Text("any".into());
+    let key = |params: &BTreeMap<String, Value>, coordinates: &Coordinates, axes: Option<&[&str]>| {
+        let neutral = [("device", &any)];
+        let parts = Parts {
+            kind: "a/b",
+            kind_version: 1,
+            params,
+            neutral: &neutral,
+            inputs: &[],
+            at: coordinates,
+            axes,
+            seed: None,
+            simulated: None,
+            facts: &BTreeMap::new(),
+        };
+        parts.key(&mut Vec::new())
+    };
+    let none = at(&[]);
+    assert_eq!(key(&device("any"), &none, None), key(&BTreeMap::new(), &none, None));
+    assert_ne!(key(&device("cpu"), &none, None), key(&BTreeMap::new(), &none, None));
+    let (here, there) = (at(&[("sid", "s01"), ("rater", "A1")]), at(&[("sid", "s01"), ("rater", "A2")]));
+    assert_eq!(key(&device("any"), &here, Some(&["sid"])), key(&device("any"), &there, Some(&["sid"])));
+    assert_ne!(key(&device("any"), &here, None), key(&device("any"), &there, None));
+}
+
+#[test]
+fn cells_are_told_apart_by_coordinates() {
+    let present = |text: &str| CellState::Present(content(text));
+    let was =
+        [(at(&[("sid", "1")]), present("a")), (at(&[("sid", "2")]), present("b")), (at(&[("sid", "3")]), present("c"))];
+    let now = [
+        (at(&[("sid", "1")]), present("a")),
+        (at(&[("sid", "2")]), CellState::Absent("excluded".into())),
+        (at(&[("sid", "4")]), present("c")),
+    ];
+    let encode = |cells: &[(Coordinates, CellState)]| CellList::encode(cells.iter().map(|(at, state)| (at, state)));
+    let (was, now) = (encode(&was), encode(&now));
+    let with = |list: &CellList| {
+        let inputs = BTreeMap::from([("images".into(), Input::Many(list.digest()))]);
+        KeyParts { inputs, ..parts() }
+    };
+    let mut kept = |digest: &Digest<Content>| {
+        [&was, &now]
+            .into_iter()
+            .find(|list| list.digest() == *digest)
+            .and_then(|list| CellList::decode(list.as_bytes()))
+    };
+    let told: Vec<String> = explain(&with(&was), &with(&now), &mut kept).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "input `images`: sid=3 was removed",
+            "input `images`: sid=2 changed (now absent (excluded))",
+            "input `images`: sid=4 was added",
+        ]
+    );
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        (-1e9..1e9_f64).prop_map(Value::Float),
+        "[a-z]{0,3}".prop_map(Value::Text),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+            prop::collection::btree_map("[a-z]{0,2}", inner, 0..3).prop_map(Value::Map),
+        ]
+    })
+}
+
+fn any_parts() -> impl Strategy<Value = KeyParts> {
+    let texts = || prop::collection::btree_map("[a-z]{0,2}", "[a-z]{0,2}", 0..3);
+    let params = prop::collection::btree_map("[a-z]{0,2}", value(), 0..3);
+    let input = prop_oneof![
+        "[a-c]".prop_map(|text| Input::One(content(&text))),
+        "[a-c]".prop_map(|text| Input::Many(Digest::of(text.as_bytes())))
+    ];
+    let inputs = prop::collection::btree_map("[a-z]{0,2}", input, 0..3);
+    let numbers = (prop::option::of(0..3_u64), prop::option::of(any::<bool>()));
+    ("[a-z]{0,2}", 0..2_u32, params, inputs, texts(), texts(), numbers).prop_map(
+        |(kind, kind_version, params, inputs, at, facts, (seed, simulated))| KeyParts {
+            layout: LAYOUT,
+            kind,
+            kind_version,
+            params,
+            inputs,
+            at,
+            seed,
+            simulated,
+            facts,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn equal_parts_have_equal_keys_and_no_others(a in any_parts(), b in any_parts()) {
+        prop_assert_eq!(key(&a) == key(&b), a == b);
+        prop_assert_eq!(explain(&a, &b, &mut no_cells).is_empty(), a == b);
+    }
+
+    #[test]
+    fn parts_read_back_from_the_record(parts in any_parts()) {
+        let json = serde_json::to_string(&parts).unwrap();
+        let back: KeyParts = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(key(&back), key(&parts));
+    }
+
+    #[test]
+    fn cut_cell_lists_are_none(names in prop::collection::btree_set("[a-z]{1,4}", 0..5)) {
+        let cells: Vec<_> = names.iter().map(|name| (at(&[("sid", name)]), CellState::Present(content(name)))).collect();
+        let list = CellList::encode(cells.iter().map(|(at, state)| (at, state)));
+        prop_assert_eq!(CellList::decode(list.as_bytes()), Some(cells.into_iter().collect()));
+        for cut in 0..list.as_bytes().len() {
+            prop_assert_eq!(CellList::decode(&list.as_bytes()[..cut]), None);
+        }
+    }
+}

@@ -1,1 +1,650 @@
+//! Whole runs: real files, real processes, kinds of our own. What a stage does is told by ledgers it appends to.
 
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, Stage, Task, Type, Value};
+use tempfile::TempDir;
+
+use super::*;
+use crate::exec::{Settings, WorkerSettings};
+use crate::key::Reason;
+use crate::plan;
+use crate::sched::Capacities;
+
+/// A kind that writes its `text` and does what `does` says.
+struct Write;
+
+impl Stage for Write {
+    fn kind(&self) -> Kind {
+        let mut kind = Kind::new("test/write", 1, "writes a text")
+            .port("one", &[], pipe_contract::Arity::One, false, "something")
+            .file("out", "text", "the text");
+        kind.inputs[0].optional = true;
+        kind.axes = Vec::new();
+        kind.absences = vec!["not-found", "excluded"];
+        kind.network = true;
+        kind.param("text", Type::Text, Value::Text("text".into()), "what to write")
+            .param("does", Type::Text, Value::Text(String::new()), "how")
+            .param("ledger", Type::Text, Value::Text(String::new()), "a file that gets a line")
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let text = |name: &str| task.params[name].as_text().unwrap_or_default().to_owned();
+        context.log("at work");
+        let ledger = PathBuf::from(text("ledger"));
+        if ledger.is_absolute() {
+            use std::io::Write;
+            writeln!(File::options().create(true).append(true).open(&ledger).unwrap(), "worked").unwrap();
+        }
+        let attempts = || fs::read_to_string(&ledger).unwrap_or_default().lines().count();
+        match text("does").as_str() {
+            "absent" => return Ok(Ended::Absent { cause: "not-found".into(), detail: "nobody has it".into() }),
+            "appear" if attempts() < 2 => {
+                return Ok(Ended::Absent { cause: "not-found".into(), detail: String::new() });
+            }
+            "stutter" if attempts() < 2 => return Err(Failure::environment("503").transient()),
+            "nothing" => return Ok(Ended::done()),
+            "empty" => fs::write(task.output("out")?, "").unwrap(),
+            "meddle" => {
+                let source = task.maybe("one").unwrap();
+                fs::write(source, "meddled").unwrap();
+            }
+            _ => {}
+        }
+        if text("does") != "empty" {
+            fs::write(task.output("out")?, text("text")).unwrap();
+        }
+        Ok(Ended::done())
+    }
+}
+
+/// A kind that lists what it gets.
+struct List;
+
+impl Stage for List {
+    fn kind(&self) -> Kind {
+        Kind::new("test/list", 1, "lists cells").gather("cells", &[], "anything").file("out", "text", "a line a cell")
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        let line = |cell: &pipe_contract::Cell| match &cell.artifact {
+            Presence::Present(path) => format!("{}: {}\n", cell.at, fs::read_to_string(path).unwrap()),
+            Presence::Absent(cause) => format!("{}: absent ({cause})\n", cell.at),
+        };
+        fs::write(task.output("out")?, task.many("cells").iter().map(line).collect::<String>()).unwrap();
+        Ok(Ended::done())
+    }
+}
+
+/// A kind that needs its input.
+struct Copy;
+
+impl Stage for Copy {
+    fn kind(&self) -> Kind {
+        Kind::new("test/copy", 1, "copies").input("one", &[], "anything").folder("out", "folder", "with `copy.txt`")
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        fs::create_dir(task.output("out")?).unwrap();
+        fs::copy(task.one("one")?, task.output("out")?.join("copy.txt")).unwrap();
+        Ok(Ended::done())
+    }
+}
+
+struct Space {
+    folder: TempDir,
+    registry: Arc<Registry>,
+}
+
+/// A summary and how instances ended that were no hits.
+struct Ran {
+    summary: Summary,
+    whys: BTreeMap<String, String>,
+    events: Vec<Event>,
+}
+
+impl Space {
+    fn with(pipeline: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("project")).unwrap();
+        let mut registry = Registry::new();
+        registry.add(Write);
+        registry.add(List);
+        registry.add(Copy);
+        let space = Self { folder, registry: Arc::new(registry) };
+        space.write("p.yaml", &format!("pipe: 1\npipeline: p\n{pipeline}"));
+        space
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("project").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"))
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "no `{from}` in `{name}`");
+        self.write(name, &text.replace(from, to));
+    }
+
+    fn plan(&self) -> Plan {
+        plan::plan(&self.path("p.yaml"), &plan::Options::default(), &self.registry)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    fn options(&self) -> RunOptions {
+        let worker = WorkerSettings { program: "none".into(), libraries: None, build: "b".into(), recycle_after: 1 };
+        RunOptions {
+            places: Places { cache: self.cache(), state: self.folder.path().join("state") },
+            exec: Settings {
+                registry: Arc::clone(&self.registry),
+                guard: None,
+                worker,
+                grace: Duration::from_millis(300),
+            },
+            capacities: Capacities { cpu: 2, gpus: Vec::new(), mem: u64::MAX, net: 2 },
+            selection: Selection::default(),
+            force: Vec::new(),
+            fail_fast: false,
+            retry_absent: false,
+            lock: true,
+            shuffle: None,
+        }
+    }
+
+    fn run(&self) -> Ran {
+        self.run_with(&self.options())
+    }
+
+    fn run_with(&self, options: &RunOptions) -> Ran {
+        self.try_run(options).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn try_run(&self, options: &RunOptions) -> Result<Ran, Failure> {
+        let (mut whys, mut events) = (BTreeMap::new(), Vec::new());
+        let mut take = |event: Event| {
+            if let Event::Started { label, why, .. } = &event {
+                whys.insert(label.clone(), why.clone());
+            }
+            events.push(event);
+        };
+        let summary = run(&self.plan(), options, &mut take, &Stop::new())?;
+        Ok(Ran { summary, whys, events })
+    }
+
+    /// Where the blob of an output is.
+    fn blob(&self, label: &str, port: &str) -> PathBuf {
+        let plan = self.plan();
+        let id = named(&plan, label).unwrap().into_iter().next().unwrap();
+        path_of(&plan, &self.options(), id, port, None).unwrap()
+    }
+
+    fn ledger(&self, name: &str) -> usize {
+        fs::read_to_string(self.folder.path().join(name)).map_or(0, |text| text.lines().count())
+    }
+}
+
+impl Ran {
+    /// `ran hit absent failed skipped`.
+    #[track_caller]
+    fn counts(&self, expected: [usize; 5]) -> &Self {
+        let Counts { ran, hit, absent, failed, skipped } = self.summary.counts;
+        assert_eq!([ran, hit, absent, failed, skipped], expected, "{:?}", self.summary);
+        let ended = self.events.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
+        assert_eq!(ended, expected.iter().sum::<usize>(), "every instance ends once");
+        self
+    }
+
+    fn failure(&self) -> &Failure {
+        &self.summary.failed[0].failure
+    }
+}
+
+/// Two commands in a row, and one beside them.
+const WORDS: &str = r#"
+stages:
+  upper:
+    run: tr a-z A-Z < "$IN_TEXT" > "$OUT_TEXT"
+    in: { text: text.txt }
+    out: { text: upper.txt }
+  sorted:
+    run: sort "$IN_TEXT" > "$OUT_TEXT"
+    in: { text: $upper.text }
+    out: { text: sorted.txt }
+  alone:
+    run: echo alone > "$OUT_A"
+    out: { a: a.txt }
+results:
+  "sorted.txt": $sorted.text
+  "alone.txt": $alone.a
+"#;
+
+fn words() -> Space {
+    let space = Space::with(WORDS);
+    space.write("text.txt", "b\na\n");
+    space
+}
+
+#[test]
+fn the_second_run_touches_nothing() {
+    let space = words();
+    let first = space.run();
+    first.counts([3, 0, 0, 0, 0]);
+    assert_eq!(space.read("results/p/sorted.txt"), "A\nB\n");
+    assert_eq!(first.whys["upper"], "first time");
+    let modified = || fs::metadata(space.cache().join("work")).unwrap().modified().unwrap();
+    let before = modified();
+    let second = space.run();
+    second.counts([0, 3, 0, 0, 0]);
+    assert_eq!((second.summary.exit_code(), second.summary.results.unchanged.len()), (0, 2));
+    assert_eq!(modified(), before, "no session was begun");
+}
+
+#[test]
+fn an_edit_runs_what_depends_on_it_and_stops_at_equal_bytes() {
+    let space = words();
+    space.run();
+    space.write("text.txt", "b\nA\n");
+    let ran = space.run();
+    ran.counts([1, 2, 0, 0, 0]);
+    assert!(ran.whys["upper"].starts_with("input `text` changed: "), "{:?}", ran.whys);
+    space.edit("p.yaml", "sort \"$IN", "sort -r \"$IN");
+    let ran = space.run();
+    ran.counts([1, 2, 0, 0, 0]);
+    assert!(ran.whys["sorted"].starts_with("body changed: `sort \"$IN_TEXT\""), "{:?}", ran.whys);
+    assert_eq!(space.read("results/p/sorted.txt"), "B\nA\n");
+    space.edit("p.yaml", "sort -r", "sort");
+    space.run().counts([0, 3, 0, 0, 0]);
+    assert_eq!(space.read("results/p/sorted.txt"), "A\nB\n");
+}
+
+#[test]
+fn damaged_and_deleted_blobs_are_noticed_by_a_null_run() {
+    for how in ["deleted", "truncated", "flipped"] {
+        let space = words();
+        space.run();
+        let blob = space.blob("sorted", "text");
+        fs::set_permissions(&blob, Permissions::from_mode(0o644)).unwrap();
+        match how {
+            "deleted" => fs::remove_file(&blob).unwrap(),
+            "truncated" => File::options().write(true).open(&blob).unwrap().set_len(1).unwrap(),
+            _ => fs::write(&blob, "A\nC\n").unwrap(),
+        }
+        let ran = space.run();
+        ran.counts([1, 2, 0, 0, 0]);
+        assert!(
+            ran.whys["sorted"].starts_with("outputs are missing from the cache or damaged: "),
+            "{how}: {:?}",
+            ran.whys
+        );
+        assert_eq!(fs::read_to_string(&blob).unwrap(), "A\nB\n");
+    }
+}
+
+#[test]
+fn state_can_be_lost_and_is_found_again() {
+    let space = words();
+    space.run();
+    fs::remove_dir_all(space.folder.path().join("state")).unwrap();
+    space.run().counts([0, 3, 0, 0, 0]);
+}
+
+#[test]
+fn another_checkout_shares_the_cache() {
+    let (here, there) = (words(), words());
+    here.run();
+    let options = RunOptions { places: here.options().places, ..there.options() };
+    there.run_with(&options).counts([0, 3, 0, 0, 0]);
+    assert_eq!(there.read("results/p/sorted.txt"), "A\nB\n");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_gives_hits_and_one_clear_failure() {
+    let space = words();
+    space.run();
+    // Tests may run as root, whom no permission stops: a file stands where the folder of sessions would be.
+    fs::remove_dir_all(space.cache().join("work")).unwrap();
+    space.run().counts([0, 3, 0, 0, 0]);
+    fs::write(space.cache().join("work"), "in the way").unwrap();
+    space.edit("p.yaml", "echo alone", "echo other");
+    let failure = space.try_run(&space.options()).map(|ran| ran.failure().clone()).unwrap_or_else(|failure| failure);
+    assert_eq!(failure.blame, Blame::Environment);
+    assert!(failure.message.contains("work"), "{failure}");
+}
+
+#[test]
+fn equal_work_is_done_once() {
+    let ledger = tempfile::tempdir().unwrap();
+    let path = ledger.path().join("ledger").display().to_string();
+    let stage =
+        |name: &str| format!("  {name}:\n    uses: test/write\n    with: {{ text: same, ledger: \"{path}\" }}\n");
+    let stages: String = ["a", "b", "c"].into_iter().map(stage).collect();
+    let space = Space::with(&format!("stages:\n{stages}"));
+    let both = std::thread::scope(|scope| {
+        let run = || space.run().summary.counts;
+        let threads = [scope.spawn(run), scope.spawn(run)];
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(both[0].ran + both[1].ran, 1, "{both:?}");
+    assert_eq!(both[0].hit + both[1].hit, 5, "{both:?}");
+    assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_missing_cell_travels() {
+    let space = Space::with(
+        r#"
+params: { sids: [s1, s2] }
+stages:
+  fetch:
+    each: { sid: $params.sids }
+    drop: [{ sid: s2 }]
+    uses: test/write
+    with: { text: here }
+  gone:
+    uses: test/write
+    with: { does: absent, ledger: "LEDGER" }
+    absent: [not-found]
+  needs: { uses: test/copy, in: { one: $gone.out } }
+  after: { uses: test/copy, in: { one: $needs.out } }
+  without: { uses: test/write, in: { one: $gone.out }, with: { text: without } }
+  all:
+    uses: test/list
+    in:
+      cells:
+        - $fetch(*).out
+        - $gone.out
+results: { "all.txt": $all.out, "needs.txt": $needs.out }
+"#,
+    );
+    space.edit("p.yaml", "LEDGER", &space.folder.path().join("ledger").display().to_string());
+    let first = space.run();
+    first.counts([3, 0, 3, 0, 0]);
+    assert_eq!(first.summary.exit_code(), 0);
+    assert!(first.summary.absent.contains(&("after".into(), "not-found".into(), false)), "{:?}", first.summary.absent);
+    assert!(space.read("results/p/all.txt").contains("absent (not-found)"));
+    assert_eq!(first.summary.results.missing, [("needs.txt".to_owned(), "absent (not-found)".to_owned())]);
+    let second = space.run();
+    second.counts([0, 3, 3, 0, 0]);
+    assert!(second.summary.absent.iter().all(|(_, _, recorded)| *recorded));
+    assert_eq!(space.ledger("ledger"), 1, "nobody was asked again");
+
+    let again = space.run_with(&RunOptions { retry_absent: true, ..space.options() });
+    again.counts([0, 3, 3, 0, 0]);
+    assert_eq!(again.whys["gone"], "recorded as absent (not-found), asked again");
+    assert_eq!(space.ledger("ledger"), 2);
+
+    space.edit("p.yaml", "    absent: [not-found]\n", "");
+    let refused = space.run();
+    assert!(refused.failure().hint.as_ref().unwrap().contains("absent: [not-found]"), "{:?}", refused.failure());
+}
+
+#[test]
+fn a_cell_that_turns_up_counts() {
+    let space = Space::with(
+        "stages:\n  gone:\n    uses: test/write\n    with: { does: appear, ledger: \"LEDGER\" }\n    absent: [not-found]\n  needs: { uses: test/copy, in: { one: $gone.out } }\n",
+    );
+    space.edit("p.yaml", "LEDGER", &space.folder.path().join("ledger").display().to_string());
+    space.run().counts([0, 0, 2, 0, 0]);
+    space.run_with(&RunOptions { retry_absent: true, ..space.options() }).counts([2, 0, 0, 0, 0]);
+    space.run().counts([0, 2, 0, 0, 0]);
+}
+
+#[test]
+fn transient_failures_are_tried_again() {
+    let space = Space::with(
+        "stages:\n  s:\n    uses: test/write\n    with: { does: stutter, ledger: \"LEDGER\" }\n    retry: 1\n",
+    );
+    space.edit("p.yaml", "LEDGER", &space.folder.path().join("ledger").display().to_string());
+    let ran = space.run();
+    ran.counts([1, 0, 0, 0, 0]);
+    assert!(ran.events.iter().any(|event| matches!(event, Event::Retrying { .. })));
+    assert_eq!(space.ledger("ledger"), 2);
+}
+
+#[test]
+fn outputs_are_what_the_kind_declares() {
+    for (does, says) in [("nothing", "did not write output `out`"), ("empty", "wrote nothing into output `out`")] {
+        let space = Space::with(&format!("stages:\n  s: {{ uses: test/write, with: {{ does: {does} }} }}\n"));
+        let ran = space.run();
+        ran.counts([0, 0, 0, 1, 0]);
+        assert!(ran.failure().message.contains(says), "{}", ran.failure());
+        assert_eq!(ran.summary.exit_code(), 70);
+    }
+}
+
+#[test]
+fn a_source_that_changes_under_a_stage_is_not_recorded() {
+    let space = Space::with("stages:\n  s: { uses: test/write, in: { one: data.txt }, with: { does: meddle } }\n");
+    space.write("data.txt", "as it was");
+    let ran = space.run();
+    ran.counts([0, 0, 0, 1, 0]);
+    assert!(ran.failure().message.contains("changed while a stage was reading it"), "{}", ran.failure());
+}
+
+#[test]
+fn a_failure_keeps_its_folder_until_it_works() {
+    let space = Space::with(
+        "stages:\n  bad:\n    run: echo partial > \"$OUT_X\"; exit 3\n    out: { x: x.txt }\n  after: { uses: test/copy, in: { one: $bad.x } }\nresults: { \"x.txt\": $bad.x }\n",
+    );
+    let ran = space.run();
+    ran.counts([0, 0, 0, 1, 1]);
+    assert_eq!(ran.summary.skipped, [("after".to_owned(), "bad".to_owned())]);
+    let kept = ran.summary.failed[0].kept.clone().unwrap();
+    assert!(kept.is_dir());
+    assert_eq!(ran.summary.exit_code(), 1);
+    let plan = space.plan();
+    let log = log_of(&plan, &space.options(), named(&plan, "bad").unwrap().into_iter().next().unwrap()).unwrap();
+    assert_eq!(log, ran.summary.failed[0].log);
+    assert_eq!(space.run().whys["bad"], "begun before, but not finished");
+    space.edit("p.yaml", "; exit 3", "");
+    space.run().counts([2, 0, 0, 0, 0]);
+    assert!(!kept.exists());
+}
+
+#[test]
+fn forced_stages_run_and_equal_bytes_stop_there() {
+    let space = words();
+    space.run();
+    let ran = space.run_with(&RunOptions { force: vec!["upper".into()], ..space.options() });
+    ran.counts([1, 2, 0, 0, 0]);
+    assert_eq!(ran.whys["upper"], "forced");
+    let unknown = space.try_run(&RunOptions { force: vec!["uper".into()], ..space.options() }).err().unwrap();
+    assert_eq!(unknown.hint.as_deref(), Some("the nearest name is `upper`"));
+}
+
+#[test]
+fn selections_run_their_part() {
+    let select = |field: fn(&mut Selection) -> &mut Vec<String>, name: &str| {
+        let mut selection = Selection::default();
+        field(&mut selection).push(name.into());
+        selection
+    };
+    let space = words();
+    let options = |selection| RunOptions { selection, ..space.options() };
+    let only = space.run_with(&options(select(|it| &mut it.only, "sorted")));
+    only.counts([0, 0, 0, 1, 0]);
+    assert!(only.failure().message.contains("reads `upper`, which is not cached"), "{}", only.failure());
+    space.run_with(&options(select(|it| &mut it.until, "upper"))).counts([1, 0, 0, 0, 0]);
+    assert!(!space.path("results").exists(), "results of other stages are not touched");
+    space.run_with(&options(select(|it| &mut it.only, "sorted"))).counts([1, 0, 0, 0, 0]);
+    space.run_with(&options(select(|it| &mut it.stages, "sorted"))).counts([0, 2, 0, 0, 0]);
+    space.run_with(&options(select(|it| &mut it.from, "upper"))).counts([0, 2, 0, 0, 0]);
+    assert!(!space.path("results/p/alone.txt").exists());
+    assert!(!space.path("p.lock").exists(), "a part of the results is no lockfile");
+}
+
+#[test]
+fn results_are_copies_that_are_put_back_but_never_overwritten() {
+    let space = words();
+    space.run();
+    let target = space.path("results/p/sorted.txt");
+    fs::remove_file(&target).unwrap();
+    let ran = space.run();
+    assert_eq!((ran.counts([0, 3, 0, 0, 0]).summary.results.written.as_slice()), ["sorted.txt"]);
+
+    fs::write(&target, "mine\n").unwrap();
+    let ran = space.run();
+    assert_eq!(ran.summary.results.edited, ["sorted.txt"]);
+    assert_eq!(space.read("results/p/sorted.txt"), "mine\n");
+    assert_eq!(fs::read_to_string(space.blob("sorted", "text")).unwrap(), "A\nB\n", "the store has its own copy");
+
+    space.edit("p.yaml", "\"alone.txt\"", "\"only.txt\"");
+    let ran = space.run();
+    assert_eq!(ran.summary.results.stale, ["alone.txt"]);
+    assert_eq!(space.read("results/p/only.txt"), "alone\n");
+    fs::remove_file(space.path("results/p/alone.txt")).unwrap();
+    assert!(space.run().summary.results.stale.is_empty());
+}
+
+#[test]
+fn one_entry_of_a_folder_is_published_by_its_extension() {
+    let space = Space::with(
+        "stages:\n  a: { uses: test/write }\n  f: { uses: test/copy, in: { one: $a.out } }\n  e: { uses: test/copy, in: { one: $f.out/copy.txt } }\nresults: { \"one.txt\": $e.out, \"whole/\": $f.out }\n",
+    );
+    let ran = space.run();
+    ran.counts([2, 1, 0, 0, 0]); // `e` copies the same bytes as `f`: one work.
+    assert_eq!(space.read("results/p/one.txt"), "text");
+    assert_eq!(space.read("results/p/whole/copy.txt"), "text");
+    space.edit("p.yaml", "one.txt", "one.csv");
+    let ran = space.run();
+    assert!(ran.summary.results.failures[0].message.contains("0 entries with `.csv`"), "{:?}", ran.summary.results);
+}
+
+#[test]
+fn a_claim_that_fails_is_exit_code_1() {
+    let space = Space::with(
+        "stages:\n  t:\n    run: printf 'tag,dice\\nanat,0.5\\n' > \"$OUT_T\"\n    out: { t: t.csv }\nclaims:\n  - text: it works\n    cell: { table: $t.t, where: { tag: anat }, column: dice }\n    equals: 0.5\n    within: 0.01\n",
+    );
+    assert_eq!(space.run().summary.exit_code(), 0);
+    space.edit("p.yaml", "equals: 0.5", "equals: 0.6");
+    let ran = space.run();
+    assert!(ran.summary.claims[0].found == Ok(0.5) && !ran.summary.claims[0].holds);
+    assert_eq!(ran.summary.exit_code(), 1);
+}
+
+#[test]
+fn restricted_sources_are_refused_in_one_sentence() {
+    let space = words();
+    space.edit("p.yaml", "    in: { text: text.txt }", "    in: { text: text.txt }\n    restricted: hcp");
+    let failure = space.try_run(&space.options()).err().unwrap();
+    assert!(failure.message.contains("`upper` has restricted data (hcp)"), "{failure}");
+    assert!(!space.cache().exists());
+    assert!(status(&space.plan(), &space.options()).is_ok());
+}
+
+#[test]
+fn status_tells_without_doing() {
+    let space = words();
+    let status = || status(&space.plan(), &space.options()).unwrap();
+    let first = status().standings;
+    assert_eq!(first[0], Standing::Runs { reasons: vec![Reason::FirstTime] });
+    let plan = space.plan();
+    let of = |standings: &[Standing], name: &str| {
+        standings[named(&plan, name).unwrap().into_iter().next().unwrap().index()].clone()
+    };
+    let upper = named(&plan, "upper").unwrap().into_iter().collect();
+    assert_eq!(of(&first, "sorted"), Standing::Depends { on: upper });
+    space.run();
+    assert!(status().standings.iter().all(|standing| *standing == Standing::Hit));
+    assert!(status().seconds.iter().all(Option::is_some));
+    fs::remove_file(space.path("text.txt")).unwrap();
+    assert!(matches!(of(&status().standings, "upper"), Standing::Fails { .. }));
+}
+
+#[test]
+fn a_verification_compares_with_the_lockfile() {
+    let space = words();
+    let verify = || verify(&space.plan(), &space.options(), None, &mut |_| {}, &Stop::new());
+    assert!(verify().unwrap_err().message.contains("no lockfile"));
+    space.run();
+    let lockfile = space.read("p.lock");
+    let good = verify().unwrap();
+    assert_eq!((good.exit_code(), good.run.counts.ran), (0, 3));
+    assert!(good.comparisons.iter().all(|comparison| comparison.verdict == Verdict::Same));
+    fs::remove_dir_all(space.path("results")).unwrap();
+    space.write("text.txt", "other\n");
+    let bad = verify().unwrap();
+    assert_eq!(bad.exit_code(), 1);
+    assert!(matches!(&bad.comparisons[1].verdict, Verdict::Different(why) if why.contains("other bytes")));
+    assert!(!space.path("results").exists(), "a verification publishes nothing");
+    assert_eq!(space.read("p.lock"), lockfile);
+}
+
+#[test]
+fn the_order_of_ready_stages_does_not_matter() {
+    let stages = "params: { n: [a, b, c, d, e, f] }\nstages:\n  s:\n    each: { n: $params.n }\n    run: echo \"$EACH_N\" > \"$OUT_X\"\n    out: { x: x.txt }\n  all: { uses: test/list, in: { cells: $s(*).x } }\nresults: { \"all.txt\": $all.out }\n";
+    let run = |shuffle, cpu| {
+        let space = Space::with(stages);
+        let capacities = Capacities { cpu, ..space.options().capacities };
+        space.run_with(&RunOptions { shuffle, capacities, ..space.options() }).counts([7, 0, 0, 0, 0]);
+        space.read("p.lock")
+    };
+    let first = run(None, 1);
+    assert_eq!(run(Some(1), 2), first);
+    assert_eq!(run(Some(2), 1), first);
+}
+
+#[test]
+fn a_stopped_run_skips_the_rest_and_says_so() {
+    let space = words();
+    let stop = Stop::new();
+    stop.ask();
+    let summary = run(&space.plan(), &space.options(), &mut |_| {}, &stop).unwrap();
+    assert!(summary.stopped);
+    assert_eq!((summary.counts.skipped, summary.exit_code()), (3, 130));
+    assert_eq!(summary.skipped[0], ("upper".to_owned(), "stopped".to_owned()));
+}
+
+#[test]
+fn manifests_tell_what_ran_and_null_runs_refer_to_them() {
+    let space = words();
+    let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let first = read(&space.run().summary.manifest);
+    assert_eq!(first["counts"]["ran"], 3);
+    assert_eq!(first["instances"][0]["outcome"], "ran");
+    assert_eq!(first["instances"][0]["reasons"][0], "first time");
+    std::thread::sleep(Duration::from_millis(2));
+    let second = read(&space.run().summary.manifest);
+    assert_eq!((&second["counts"]["hit"], &second["same_as"]), (&3.into(), &first["run"]));
+    assert!(second.get("hits").is_none());
+    std::thread::sleep(Duration::from_millis(2));
+    space.edit("p.yaml", "echo alone", "echo else");
+    let third = read(&space.run().summary.manifest);
+    assert_eq!(third["hits"].as_object().map(serde_json::Map::len), Some(2));
+    assert!(third.get("same_as").is_none());
+    assert_eq!(last_manifest(&space.plan(), &space.options()).unwrap().map(|path| read(&path)), Some(third));
+}
+
+#[test]
+fn no_temporary_file_stays() {
+    let space = words();
+    space.run();
+    let left: Vec<_> =
+        fs::read_dir(space.cache().join("work")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["sweep"]);
+    let names: Vec<String> = walkdir::WalkDir::new(space.folder.path())
+        .min_depth(1)
+        .into_iter()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains("tmp") || name.starts_with(".publishing") || name.starts_with(".lock"))
+        .collect();
+    assert_eq!(names, Vec::<String>::new());
+}

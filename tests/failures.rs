@@ -33,7 +33,7 @@ fn a_failure_skips_what_needs_it_and_the_rest_goes_on() {
 #[test]
 fn a_missing_output_is_a_failure_that_names_it() {
     let space = Space::with("pipe: 1\npipeline: none\nstages:\n  s:\n    run: 'true'\n    out: { x: x.txt }\n");
-    space.pipe(["run", "pipeline.yaml"]).exits(1).shows("x.txt").shows("was not written");
+    space.pipe(["run", "pipeline.yaml"]).exits(1).shows("output `x` was declared as `x.txt` and is not there");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn an_undeclared_project_file_is_not_there_and_the_line_to_add_is_proposed() {
         "pipe: 1\npipeline: hidden\nstages:\n  s:\n    run: cat secret.txt > \"$OUT_X\"\n    out: { x: x.txt }\n",
     );
     space.write("secret.txt", "found\n");
-    space.pipe(["run", "pipeline.yaml"]).exits(1).shows("in: { secret: secret.txt }");
+    space.pipe(["run", "pipeline.yaml"]).exits(1).shows("add to its `in:` `secret: secret.txt`");
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn an_edited_include_is_noticed() {
     );
     space.write(
         "parts.yaml",
-        "pipe: 1\npipeline: parts\nstages:\n  make:\n    run: echo one > \"$OUT_A\"\n    out: { a: a.txt }\n",
+        "pipe: 1\nstages:\n  make:\n    run: echo one > \"$OUT_A\"\n    out: { a: a.txt }\n",
     );
     space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 0");
     space.edit("parts.yaml", "echo one", "echo two");

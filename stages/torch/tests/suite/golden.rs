@@ -140,6 +140,10 @@ fn samples() -> Samples {
     }
 }
 
+/// How far epochs may drift apart. Training amplifies the last digits, so PyTorch on two threads differs from itself on one by up to
+/// 0.5 % in the third epoch and 1.1 % in the sixth; the first epochs show a wrong formula, the later ones a wrong schedule or choice.
+const DRIFT: [f64; 6] = [1e-4, 2e-3, 1e-2, 1e-2, 3e-2, 3e-2];
+
 #[test]
 fn a_whole_training_agrees_with_pytorch() {
     let golden = &golden()["training"];
@@ -157,7 +161,7 @@ fn a_whole_training_agrees_with_pytorch() {
     }
     let history = golden["history"].as_array().unwrap();
     assert_eq!(training.state.rows.len(), history.len());
-    for (row, theirs) in training.state.rows.iter().zip(history) {
+    for ((row, theirs), drift) in training.state.rows.iter().zip(history).zip(DRIFT) {
         let what = format!("round {} epoch {}", row.round, row.epoch);
         close(&format!("{what} rate"), row.rate, number(&theirs["lr"]), row.rate, 1e-12);
         assert_eq!(row.improved, theirs["improved"].as_bool().unwrap(), "{what}");
@@ -165,15 +169,16 @@ fn a_whole_training_agrees_with_pytorch() {
             let Means { bce, dice, loss } = means;
             for (name, ours, index) in [("bce", bce, 0), ("dice", dice, 1), ("loss", loss, 2)] {
                 let theirs = number(&theirs[side][index]);
-                close(&format!("{what} {side} {name}"), ours, theirs, theirs, 2e-3);
+                close(&format!("{what} {side} {name}"), ours, theirs, theirs, drift);
             }
         }
     }
-    close("best dice", training.state.overall.dice, number(&golden["dice"]), 1.0, 2e-3);
+    close("best dice", training.state.overall.dice, number(&golden["dice"]), 1.0, 1e-2);
+
     let best = training.weights.named(training.state.overall.weights.as_ref().unwrap());
     for (name, digest) in golden["weights"].as_object().unwrap() {
         let (_, ours) = best.iter().find(|(own, _)| own == name).unwrap();
-        matches(&format!("{name} at the end"), ours, digest, 2e-3);
+        matches(&format!("{name} at the end"), ours, digest, 1e-2);
     }
 }
 

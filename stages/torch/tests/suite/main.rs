@@ -6,4 +6,5 @@ mod golden;
 mod kinds;
 mod process;
 mod resuming;
+mod speed;
 mod support;

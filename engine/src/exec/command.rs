@@ -4,8 +4,7 @@
 //! WORK/files/   the working folder: declared inputs under their names, nothing else of the project
 //! WORK/out/     OUT_*: the folder of outputs; a declared folder exists already
 //! WORK/lists/   IN_*_LIST and IN_*_ABSENT of gathers
-//! WORK/home/    HOME, empty
-//! WORK/tmp/     TMPDIR, empty
+//! WORK/tmp/     HOME and TMPDIR, empty
 //! ```
 //! - A file or folder of the project stands at its path relative to the pipeline file, so `python scripts/fit.py` works
 //!   in the body as it does in the project, once `scripts/fit.py` is declared. Whatever else stands under the name of
@@ -150,7 +149,6 @@ pub(super) struct Layout {
     pub work: PathBuf,
     out: PathBuf,
     lists: PathBuf,
-    home: PathBuf,
     tmp: PathBuf,
 }
 
@@ -161,7 +159,6 @@ impl Layout {
             files: below("files"),
             out: below("out"),
             lists: below("lists"),
-            home: below("home"),
             tmp: below("tmp"),
             work: work.to_path_buf(),
         }
@@ -174,7 +171,7 @@ impl Layout {
 /// Two inputs want one place, two names become one variable, or the disk is in the way.
 pub(super) fn prepare(task: &CommandTask) -> Result<(Layout, Vec<Variable>), Failure> {
     let layout = Layout::of(&task.work);
-    for folder in [&layout.files, &layout.out, &layout.home, &layout.tmp] {
+    for folder in [&layout.files, &layout.out, &layout.tmp] {
         make_folder(folder)?;
     }
     for declared in task.command.out.values() {
@@ -219,7 +216,7 @@ impl Variables {
         let threads = task.threads.max(1).to_string();
         self.list = [
             ("PATH", task.path.clone()),
-            ("HOME", layout.home.clone().into()),
+            ("HOME", layout.tmp.clone().into()),
             ("TMPDIR", layout.tmp.clone().into()),
             ("LANG", "C.UTF-8".into()),
             ("LC_ALL", "C.UTF-8".into()),
@@ -273,8 +270,9 @@ fn prepare_output(work: &Path, declared: &str) -> Result<(), Failure> {
     }
     match path.parent() {
         _ if declared.ends_with('/') => make_folder(&path),
-        Some(parent) => make_folder(parent),
-        None => Ok(()),
+        // Most outputs lie in the output folder itself, which is there.
+        Some(parent) if declared.contains('/') => make_folder(parent),
+        _ => Ok(()),
     }
 }
 
@@ -289,7 +287,7 @@ fn place(
     match placed {
         Placed::One { name, content } => {
             if !stands_in_another(port, name, content, all)? {
-                link(content, &layout.files.join(name))?;
+                link(content, &layout.files, name)?;
             }
             Ok(value_of(name, content))
         }
@@ -305,7 +303,7 @@ fn place(
                 let at = one_line(&cell.at)?;
                 match &cell.artifact {
                     Presence::Present(content) => {
-                        link(content, &folder.join(&cell.name))?;
+                        link(content, &folder, Path::new(&cell.name))?;
                         let path = value_of(&name.join(&cell.name), content);
                         present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
                     }
@@ -343,11 +341,12 @@ fn value_of(name: &Path, content: &Path) -> OsString {
     value
 }
 
-fn link(content: &Path, name: &Path) -> Result<(), Failure> {
-    if let Some(parent) = name.parent() {
-        make_folder(parent)?;
+fn link(content: &Path, folder: &Path, name: &Path) -> Result<(), Failure> {
+    let place = folder.join(name);
+    if let Some(parent) = name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folder(&folder.join(parent))?;
     }
-    symlink(content, name).map_err(|error| Failure::io("link an input to", name, &error))
+    symlink(content, &place).map_err(|error| Failure::io("link an input to", &place, &error))
 }
 
 /// Whether an input is reached through another that is placed already: the same file under a second port, or a file of

@@ -91,7 +91,7 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
     }
     let denied = ["Permission denied", "Read-only file system", "PermissionError"];
     if denied.iter().any(|words| tail.contains(words)) {
-        return Some("a stage may write only to its `$OUT_...`, its working folder, `$HOME` and `$TMPDIR`".into());
+        return Some("a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`".into());
     }
     if tail.contains("parameter not set") || tail.contains("unbound variable") {
         return Some("the body runs under `sh -eu`: a variable that is not set ends it".into());

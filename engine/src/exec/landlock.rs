@@ -45,35 +45,52 @@ fn version() -> i64 {
     unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, CREATE_RULESET_VERSION) }
 }
 
-/// A rule set that allows changes below `folders`, to the log, and to devices; none where the kernel has no Landlock.
-///
-/// # Errors
-/// A folder does not open, or the kernel refuses.
-pub fn only_writable(folders: &[&CStr], log: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let version = version();
-    if version < 2 {
-        return Ok(None); // Version 1 would forbid every move between folders.
-    }
-    let files = WRITE_FILE | if version >= 3 { TRUNCATE } else { 0 };
-    let make = MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM;
-    let all = files | make | REMOVE_DIR | REMOVE_FILE | REFER;
-    // SAFETY: the attribute is one `u64` of handled rights, as long as said; the result is a new descriptor.
-    let rules = unsafe {
-        let rules = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const all, size_of::<u64>(), 0);
-        if rules < 0 {
-            return Err(io::Error::last_os_error());
+/// What rule sets of one process have in common.
+pub struct Confinement {
+    version: i64,
+    devices: OwnedFd,
+    shared_memory: Option<OwnedFd>,
+}
+
+impl Confinement {
+    /// None where the kernel has no Landlock.
+    ///
+    /// # Errors
+    /// There is no `/dev`.
+    pub fn new() -> io::Result<Option<Self>> {
+        let version = version();
+        if version < 2 {
+            return Ok(None); // Version 1 would forbid every move between folders.
         }
-        OwnedFd::from_raw_fd(rules as c_int)
-    };
-    for folder in folders {
-        allow(&rules, all, &open(folder)?)?;
+        Ok(Some(Self { version, devices: open(c"/dev")?, shared_memory: open(c"/dev/shm").ok() }))
     }
-    allow(&rules, files, log)?; // `/dev/stderr` opens it anew.
-    allow(&rules, files, &open(c"/dev")?)?;
-    if let Ok(shared_memory) = open(c"/dev/shm") {
-        allow(&rules, all, &shared_memory)?;
+
+    /// A rule set that allows changes below `folders`, to the log, and to devices.
+    ///
+    /// # Errors
+    /// A folder does not open, or the kernel refuses.
+    pub fn only_writable(&self, folders: &[&CStr], log: &OwnedFd) -> io::Result<OwnedFd> {
+        let files = WRITE_FILE | if self.version >= 3 { TRUNCATE } else { 0 };
+        let make = MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM;
+        let all = files | make | REMOVE_DIR | REMOVE_FILE | REFER;
+        // SAFETY: the attribute is one `u64` of handled rights, as long as said; the result is a new descriptor.
+        let rules = unsafe {
+            let rules = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const all, size_of::<u64>(), 0);
+            if rules < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(rules as c_int)
+        };
+        for folder in folders {
+            allow(&rules, all, &open(folder)?)?;
+        }
+        allow(&rules, files, log)?; // `/dev/stderr` opens it anew.
+        allow(&rules, files, &self.devices)?;
+        if let Some(shared_memory) = &self.shared_memory {
+            allow(&rules, all, shared_memory)?;
+        }
+        Ok(rules)
     }
-    Ok(Some(rules))
 }
 
 fn open(folder: &CStr) -> io::Result<OwnedFd> {

@@ -293,7 +293,7 @@ fn a_command_sees_exactly_its_environment() {
     let work = work.display();
     let expected = [
         "EACH_SID=s01".to_owned(),
-        format!("HOME={work}/home"),
+        format!("HOME={work}/tmp"),
         "IN_TABLE=table.csv".into(),
         "LANG=C.UTF-8".into(),
         "LC_ALL=C.UTF-8".into(),
@@ -439,8 +439,7 @@ fn a_command_writes_only_below_its_own_folder() {
     let hint = failure(&finished).hint.clone().unwrap_or_default();
     assert!(hint.starts_with("a stage may write only to its"), "{hint}");
     assert_eq!(fs::read_to_string(store).expect("is there"), "precious\n");
-    let body =
-        "echo 1 > /dev/null; echo 2 > $TMPDIR/t; mv $TMPDIR/t $HOME/t; mv $HOME/t $OUT_X; echo 3 >&2; echo 4 > y";
+    let body = "echo 1 > /dev/null; echo 2 > $TMPDIR/t; mv $TMPDIR/t u; mv u $OUT_X; echo 3 >&2; echo 4 > y";
     let work = space.command(body, |_| {});
     let finished = space.run(work);
     assert!(finished.result.is_ok(), "{finished:?} {}", space.log());

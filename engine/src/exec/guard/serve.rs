@@ -54,7 +54,7 @@ impl Server {
             libc::close(null);
             UnixStream::from(OwnedFd::from_raw_fd(socket))
         };
-        Ok(Self { socket, processes: BTreeMap::new(), spawner: Spawner::new() })
+        Ok(Self { socket, processes: BTreeMap::new(), spawner: Spawner::new()? })
     }
 
     /// Serves until the engine closes its end or dies.

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::frames::{CHANNEL_NUMBER, Reader};
-use crate::exec::landlock;
+use crate::exec::landlock::{self, Confinement};
 
 /// A process that runs.
 pub(super) struct Started {
@@ -26,6 +26,7 @@ pub(super) struct Spawner {
     stack: Vec<u128>,
     /// This process, the parent of all.
     parent: libc::pid_t,
+    confinement: Option<Confinement>,
 }
 
 /// What the child needs, laid out before it exists, and where it leaves what went wrong.
@@ -45,9 +46,10 @@ struct Orders {
 const STACK_BYTES: usize = 64 * 1024;
 
 impl Spawner {
-    pub fn new() -> Self {
+    pub fn new() -> io::Result<Self> {
         // 16-byte alignment is what the ABI asks of a stack, hence the element type.
-        Self { stack: vec![0; STACK_BYTES / size_of::<u128>()], parent: std::process::id() as libc::pid_t }
+        let stack = vec![0; STACK_BYTES / size_of::<u128>()];
+        Ok(Self { stack, parent: std::process::id() as libc::pid_t, confinement: Confinement::new()? })
     }
 
     /// Starts what the rest of a request says; the first descriptor is its output, the second its channel.
@@ -59,9 +61,11 @@ impl Spawner {
         let environment = request.texts().ok_or_else(fault)?;
         let writable = request.texts().ok_or_else(fault)?;
         let output = descriptors.first().ok_or_else(fault)?;
-        let rules = match &writable[..] {
-            [] => None,
-            folders => landlock::only_writable(folders, output).map_err(|error| ("make the write rules for", error))?,
+        let rules = match &self.confinement {
+            Some(confinement) if !writable.is_empty() => Some(
+                confinement.only_writable(&writable, output).map_err(|error| ("make the write rules for", error))?,
+            ),
+            _ => None,
         };
         let mut orders = Orders {
             program: program.as_ptr(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pipe_contract::worker::{FromWorker, ToWorker};
 use pipe_contract::{Ended, Failure, Progress, Runs, Task};
 
-use super::guard::{Answer, Exit, Guard, How, ProcessId, Spawn};
+use super::guard::{Answer, Exit, Guard, How, ProcessId, Spawn, kill_inside};
 use super::here::{self, ThreadEnded};
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
@@ -287,6 +287,11 @@ impl Executor {
     /// Without its guard no process of ours is left.
     fn lose_guard(&mut self, error: &std::io::Error) {
         self.guard = None;
+        for job in self.jobs.values() {
+            if let Body::Command(_, task) = &job.body {
+                kill_inside(&task.work);
+            }
+        }
         let processes: Vec<ProcessId> = self.commands.keys().chain(self.workers.keys()).copied().collect();
         for process in processes {
             self.process_failed(process, &format!("its process is gone: {error}"));

@@ -554,14 +554,14 @@ fn nothing_survives_a_killed_engine() {
 #[test]
 fn a_killed_guard_takes_its_processes_along_and_the_next_job_gets_another() {
     let mut space = Space::new();
-    let job = space.job(space.command("echo $PPID > guard; echo $$ > sh; sleep 1000; echo", |_| {}));
+    let job = space.job(space.command("sleep 1000 & echo $! > sleep; echo $$ > sh; echo $PPID > guard; wait", |_| {}));
     space.executor.start(job);
-    let (guard, sh) = (space.wait_for("work/files/guard"), space.wait_for("work/files/sh"));
+    let [guard, sh, sleep] = ["guard", "sh", "sleep"].map(|name| space.wait_for(&format!("work/files/{name}")));
     std::process::Command::new("kill").args(["-KILL", &guard]).status().expect("kills");
     let (finished, _) = space.wait();
     assert_eq!(failure(&finished).blame, Blame::Environment);
     assert!(failure(&finished).message.starts_with("its process is gone"), "{finished:?}");
-    assert!(dies_soon(&sh));
+    assert!(dies_soon(&sh) && dies_soon(&sleep));
     let work = space.command("echo 1 > $OUT_X", |_| {});
     assert!(space.run(work).result.is_ok());
 }

@@ -4,7 +4,7 @@
 //! - *Nothing survives the engine.* If `pipe` is killed with SIGKILL, the guard reads the end of its socket, kills
 //!   every process group it started, then every orphan: it is a subreaper, so what detaches itself from its group or
 //!   session ends up as the guard's child. If the guard itself is killed, the parent-death signal takes the processes
-//!   it started, and the engine reports a broken guard.
+//!   it started, and the engine those that these started ([`kill_inside`]).
 //! - *One thread.* The parent-death signal belongs to the thread that started a process; the guard has one, which
 //!   lives as long as it does.
 //! - *Cheap.* A process costs one message there and one back. The guard is small, starts processes with `vfork`
@@ -19,7 +19,7 @@ mod frames;
 mod serve;
 mod spawn;
 
-pub(super) use client::Guard;
+pub(super) use client::{Guard, kill_inside};
 pub(super) use frames::{Answer, CHANNEL_NUMBER, Exit, How, ProcessId, Spawn};
 pub use serve::serve_if_asked;
 

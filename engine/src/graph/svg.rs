@@ -1,8 +1,10 @@
 //! The graph as an SVG picture.
 
+use std::collections::BTreeMap;
+
 use super::State;
 use super::layers::{Layout, Size, place};
-use super::picture::{Node, Picture};
+use super::picture::{Edge, Node, Picture};
 
 const LINE: f64 = 15.0;
 /// The width of a character at 12 pixels, generously: the viewer chooses the font.
@@ -41,10 +43,12 @@ fn size(lines: &[String]) -> Size {
 
 fn draw_edges(svg: &mut String, picture: &Picture, edges: &[(usize, usize)], layout: &Layout) {
     svg.push_str("<g fill=\"none\" stroke=\"#777\">\n");
+    let mut between: BTreeMap<(usize, usize), Vec<&Edge>> = BTreeMap::new();
+    picture.edges.iter().for_each(|edge| between.entry((edge.from, edge.to)).or_default().push(edge));
     for ((from, to), route) in edges.iter().zip(&layout.routes) {
-        let between = || picture.edges.iter().filter(|edge| (edge.from, edge.to) == (*from, *to));
-        let labels: Vec<String> = between().map(|edge| edge.label()).collect();
-        let width = if between().any(|edge| edge.gathers.is_some()) { 2.0 } else { 1.0 };
+        let parallel = between.get(&(*from, *to)).map(Vec::as_slice).unwrap_or_default();
+        let labels: Vec<String> = parallel.iter().map(|edge| edge.label()).collect();
+        let width = if parallel.iter().any(|edge| edge.gathers.is_some()) { 2.0 } else { 1.0 };
         let words = format!("{} to {}: {}", picture.nodes[*from].name, picture.nodes[*to].name, labels.join(", "));
         svg.push_str(&format!(
             "<path d=\"{}\" stroke-width=\"{width}\"><title>{}</title></path>\n",

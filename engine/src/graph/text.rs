@@ -11,10 +11,11 @@ pub(super) fn write(plan: &Plan, picture: &Picture) -> String {
         plan.instances.len(),
         plan.results.len()
     );
-    for (place, node) in picture.nodes.iter().enumerate().filter(|(_, node)| !node.is_file) {
+    let mut reads: Vec<Vec<&Edge>> = vec![Vec::new(); picture.nodes.len()];
+    picture.edges.iter().for_each(|edge| reads[edge.to].push(edge));
+    for (node, reads) in picture.nodes.iter().zip(reads).filter(|(node, _)| !node.is_file) {
         let details: Vec<String> = node.lines().into_iter().skip(1).collect();
         text.push_str(&format!("\n{}  [{}]\n", node.name, details.join("; ")));
-        let reads: Vec<&Edge> = picture.edges.iter().filter(|edge| edge.to == place).collect();
         let width = reads.iter().map(|edge| edge.input.chars().count()).max().unwrap_or(0);
         for edge in reads {
             text.push_str(&format!("  {:width$} <- {}\n", edge.input, source(&picture.nodes[edge.from], edge)));

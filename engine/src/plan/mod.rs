@@ -8,6 +8,7 @@
 mod draft;
 mod env;
 mod inputs;
+mod kept;
 mod model;
 mod order;
 mod profile;
@@ -27,6 +28,7 @@ use crate::spec::{self, Spec};
 use draft::Draft;
 use env::Env;
 use inputs::Port;
+pub use kept::plan_kept;
 pub use model::*;
 pub use restricted::Refused;
 
@@ -83,6 +85,11 @@ pub fn plan_all_profiles(file: &Path, options: &Options, registry: &Registry) ->
 /// # Errors
 /// As [`plan`].
 pub fn resolve(spec: &Spec, options: &Options, registry: &Registry) -> Result<Plan, Diagnostics> {
+    resolve_with_sources(spec, options, registry).map(|(plan, _)| plan)
+}
+
+/// The plan with every text it was made from, those that parameters brought in (`{ lines: FILE }`) included.
+fn resolve_with_sources(spec: &Spec, options: &Options, registry: &Registry) -> Result<(Plan, Sources), Diagnostics> {
     let mut sources = spec.sources.clone();
     let mut errors = Vec::new();
     let applied = profile::apply(spec, options, &mut sources, &mut errors);
@@ -91,7 +98,7 @@ pub fn resolve(spec: &Spec, options: &Options, registry: &Registry) -> Result<Pl
         errors.is_empty().then(|| build(spec, &applied, options, registry, &sources, &mut errors)).flatten()
     });
     match plan {
-        Some(plan) if errors.is_empty() => Ok(plan),
+        Some(plan) if errors.is_empty() => Ok((plan, sources)),
         _ => Err(Diagnostics::new(sources, errors)),
     }
 }

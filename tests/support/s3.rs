@@ -64,14 +64,15 @@ fn moto() -> PathBuf {
     lock.lock().expect("the lock");
     if !folder.is_dir() {
         let new = tempfile::Builder::new().prefix("new-moto-").tempdir_in(&tools).expect("a folder in `.tools`");
-        let status = Command::new("python3")
+        let output = Command::new("python3")
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
             .arg(new.path().join("it"))
             .arg(MOTO)
             .env("PIP_ROOT_USER_ACTION", "ignore")
-            .status()
+            .output()
             .expect("python3 starts");
-        assert!(status.success(), "pip could not install `{MOTO}`, which the S3 stories need");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pip could not install `{MOTO}`, which the S3 stories need:\n{said}");
         fs::rename(new.path().join("it"), &folder).expect("the new folder gets its name");
     }
     folder

@@ -90,7 +90,8 @@ fn hash_file<D: sha2::Digest>(path: &Path) -> Result<String, Failure> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -82,7 +82,7 @@ pub(super) fn fetch_url(
     }
     let name = http::redact(url);
     let partial = work_folder(task).join("download");
-    let ask = || Ask { url: url.to_owned(), headers: Vec::new() };
+    let ask = || Ok(Ask { url: url.to_owned(), headers: Vec::new() });
     let download = Download {
         name: &name,
         partial: partial.clone(),

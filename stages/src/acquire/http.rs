@@ -1,7 +1,7 @@
 //! Brings one file over HTTP: resumed where it broke off, tried again when that can help, never half and whole-looking.
 //!
 //! Knows ranges, validators, retries and bytes; knows no buckets, pins or stages. What a refusal (403, 404) means is the
-//! caller's to word. Addresses may carry signatures, so no message from here ever shows a query string.
+//! caller's to word. Addresses may carry tokens, so no message from here ever shows a query string.
 //!
 //! A body grows in a `partial` file whose validator (entity tag or date) lies beside it; a later attempt, or a later
 //! run that is given the same file, asks for the rest under the condition that the object is still the same one.
@@ -27,9 +27,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// What is kept of a refusal's body to be shown or parsed.
 const REFUSAL_BYTES: u64 = 16 * 1024;
 
-/// One request: made anew for every attempt, because signatures expire.
+/// One request: made anew for every attempt, because signatures hold the time.
 pub struct Ask {
-    /// The full address, signature included.
+    /// The full address.
     pub url: String,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
@@ -51,7 +51,7 @@ pub struct Download<'a> {
     /// Where it grows; beside it lies `<name>.state`.
     pub partial: PathBuf,
     /// Makes the request of an attempt.
-    pub ask: &'a (dyn Fn() -> Ask + Sync),
+    pub ask: &'a (dyn Fn() -> Result<Ask, Failure> + Sync),
     /// How a resumed request is guarded.
     pub guard: Guard,
     /// Compares the whole file with what the headers promise; a difference discards it and counts as an attempt.
@@ -224,7 +224,7 @@ fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<
         discard(partial)?;
     }
     let extra = resumed.map_or_else(Vec::new, |validator| range_headers(have, validator, download.guard));
-    let response = match send(agent, download.name, &(download.ask)(), &extra) {
+    let response = match send(agent, download.name, &(download.ask)()?, &extra) {
         // The object changed, or the file was already whole when we were stopped: begin again.
         Err(Setback::Final(Trouble::Refused(Refusal { status: 412 | 416, .. }))) if resumed.is_some() => {
             discard(partial)?;
@@ -471,7 +471,7 @@ mod tests {
         verify: &(dyn Fn(&Path, &HeaderMap) -> Result<(), String> + Sync),
     ) -> Result<(), Trouble> {
         let url = format!("{}/file?X-Amz-Signature=abc", server.address());
-        let ask = || Ask { url: url.clone(), headers: Vec::new() };
+        let ask = || Ok(Ask { url: url.clone(), headers: Vec::new() });
         let on_bytes = |_, _| {};
         let partial = partial.to_owned();
         let download = Download { name: "file", partial, ask: &ask, guard, verify, on_bytes: &on_bytes };

@@ -16,6 +16,7 @@ mod loopback;
 mod osf;
 mod package;
 mod s3;
+mod sign;
 pub mod simulate;
 mod store;
 

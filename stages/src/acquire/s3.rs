@@ -1,22 +1,22 @@
 //! A bucket that speaks the S3 protocol, as an [`ObjectStore`].
 //!
-//! Requests are signed with Signature Version 4 in the query string, so a full address is a secret for an hour: it goes
-//! to the HTTP client and nowhere else. What comes is compared with its length, and with its MD5 where the entity tag is
-//! one. Servers differ in their codes for the same refusal, so messages go by status first and by code second.
+//! Requests are signed in a header (`sign`), so an address holds no secret; `rusty-s3` makes the addresses. What comes is
+//! compared with its length, and with its MD5 where the entity tag is one. Servers differ in their codes for the same
+//! refusal, so messages go by status first and by code second.
 
 use std::path::Path;
-use std::time::Duration;
 
+use jiff::Timestamp;
 use pipe_contract::{Context, Failure};
-use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
+use rusty_s3::{Bucket, UrlStyle};
 use ureq::http::HeaderMap;
 
 use super::credentials::{self, Keys, Profiles, Surroundings};
 use super::digest::md5_of_file;
 use super::http::{self, Ask, Download, Guard, Refusal, Trouble};
+use super::sign::Get;
 use super::store::{Brought, ObjectStore};
 
-const SIGNED_FOR: Duration = Duration::from_secs(3600);
 const AT_ONCE: usize = 8;
 const DEFAULT_REGION: &str = "us-east-1";
 
@@ -98,13 +98,18 @@ impl S3 {
         Ok(Self { location, bucket, credential: reach.credential.map(str::to_owned), keys, agent: http::agent()? })
     }
 
-    fn ask(&self, key: &str) -> Ask {
-        let keys = self.keys.as_ref().map(|keys| match &keys.token {
-            Some(token) => Credentials::new_with_token(&*keys.id, &*keys.secret, &**token),
-            None => Credentials::new(&*keys.id, &*keys.secret),
-        });
-        let url = self.bucket.get_object(keys.as_ref(), key).sign(SIGNED_FOR);
-        Ask { url: url.into(), headers: Vec::new() }
+    fn ask(&self, key: &str) -> Result<Ask, Failure> {
+        let url = self.bucket.object_url(key);
+        let headers = match &self.keys {
+            Some(keys) => {
+                let name = url.host_str().unwrap_or_default();
+                let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+                let get = Get { host: &host, path: url.path(), region: self.bucket.region() };
+                get.headers(keys, Timestamp::now())?
+            }
+            None => Vec::new(),
+        };
+        Ok(Ask { url: url.into(), headers })
     }
 
     /// A refusal in words that help.
@@ -285,28 +290,28 @@ mod tests {
     fn requests_are_signed_with_key_region_and_token() {
         let reach = Reach { credential: Some("x"), ..Reach::default() };
         let variables = [KEYS[0], KEYS[1], ("AWS_SESSION_TOKEN", "tok"), ("AWS_REGION", "eu-central-1")];
-        let url = store(&reach, &variables).ask("HCP_1200/a b+c").url;
-        assert!(url.starts_with("https://hcp-openaccess.s3.eu-central-1.amazonaws.com/HCP_1200/a%20b%2Bc?"), "{url}");
-        assert!(
-            url.contains("%2Feu-central-1%2Fs3%2Faws4_request") && url.contains("X-Amz-Security-Token=tok"),
-            "{url}"
-        );
-        assert!(!url.contains("secret"));
+        let ask = store(&reach, &variables).ask("HCP_1200/a b+c").unwrap();
+        assert_eq!(ask.url, "https://hcp-openaccess.s3.eu-central-1.amazonaws.com/HCP_1200/a%20b%2Bc");
+        let header = |name: &str| &ask.headers.iter().find(|(key, _)| *key == name).unwrap().1;
+        assert!(header("authorization").contains("/eu-central-1/s3/aws4_request, SignedHeaders=host;"));
+        assert_eq!(header("x-amz-security-token"), "tok");
+        assert!(!ask.headers.iter().any(|(_, value)| value.contains("secret")));
     }
 
     #[test]
     fn without_a_credential_requests_are_anonymous() {
-        let url = store(&Reach::default(), &KEYS).ask("x").url;
-        assert_eq!(url, "https://hcp-openaccess.s3.us-east-1.amazonaws.com/x");
+        let ask = store(&Reach::default(), &KEYS).ask("x").unwrap();
+        assert_eq!(ask.url, "https://hcp-openaccess.s3.us-east-1.amazonaws.com/x");
+        assert!(ask.headers.is_empty());
     }
 
     #[test]
     fn endpoints_are_taken_in_order_and_use_paths() {
         let variables = [("AWS_ENDPOINT_URL", "http://b:2"), ("AWS_ENDPOINT_URL_S3", "http://a:1")];
-        assert_eq!(store(&Reach::default(), &variables).ask("x").url, "http://a:1/hcp-openaccess/x");
-        assert_eq!(store(&Reach::default(), &variables[..1]).ask("x").url, "http://b:2/hcp-openaccess/x");
+        assert_eq!(store(&Reach::default(), &variables).ask("x").unwrap().url, "http://a:1/hcp-openaccess/x");
+        assert_eq!(store(&Reach::default(), &variables[..1]).ask("x").unwrap().url, "http://b:2/hcp-openaccess/x");
         let reach = Reach { endpoint: "http://c:3", ..Reach::default() };
-        assert_eq!(store(&reach, &variables).ask("x").url, "http://c:3/hcp-openaccess/x");
+        assert_eq!(store(&reach, &variables).ask("x").unwrap().url, "http://c:3/hcp-openaccess/x");
         let reach = Reach { endpoint: "nonsense", ..Reach::default() };
         let failure = S3::new(Location::parse("s3://bucket").unwrap(), &reach, &around(&[])).unwrap_err();
         assert!(failure.message.contains("`nonsense` cannot be used"), "{failure}");

@@ -517,7 +517,8 @@ impl<'a> Drive<'a> {
         self.desk.check_sources(id)?;
         let (made, ran_on, notes) = match ended {
             Ended::Absent { cause, detail } => {
-                self.check_may_be_absent(id, &cause)?;
+                self.check_may_be_absent(id, &cause)
+                    .map_err(|failure| Failure { message: format!("{}: {detail}", failure.message), ..failure })?;
                 (Made::Absent { cause }, None, vec![detail])
             }
             Ended::Done { ran_on, notes } => (Made::Outputs(self.ingest(id, &working.folder)?), ran_on, notes),

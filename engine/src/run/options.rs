@@ -56,15 +56,15 @@ pub struct Places {
 }
 
 impl Places {
-    /// The given cache, else `$XDG_CACHE_HOME/pipe`, else `~/.cache/pipe`; the state is `$XDG_STATE_HOME/pipe`, else
-    /// `~/.local/state/pipe`. (`PIPE_CACHE` is an option of the command line and arrives as `cache`.)
+    /// The given cache, else `$XDG_CACHE_HOME/pipe/store`, else `~/.cache/pipe/store` (libtorch lies beside it); the
+    /// state is `$XDG_STATE_HOME/pipe`, else `~/.local/state/pipe`. (`PIPE_CACHE` is an option of the command line and arrives as `cache`.)
     ///
     /// # Errors
     /// Nothing says where the user's folders are.
     pub fn find(cache: Option<PathBuf>) -> Result<Self, Failure> {
         let cache = match cache {
             Some(folder) => std::path::absolute(&folder).map_err(|error| Failure::io("resolve", &folder, &error))?,
-            None => users_folder("XDG_CACHE_HOME", ".cache")?.join("pipe"),
+            None => users_folder("XDG_CACHE_HOME", ".cache")?.join("pipe/store"),
         };
         Ok(Self { cache, state: users_folder("XDG_STATE_HOME", ".local/state")?.join("pipe") })
     }

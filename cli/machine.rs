@@ -1,6 +1,7 @@
 //! What this machine has: processors, memory, GPUs, and where the worker lies. Looked up once, at the start.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::thread;
 
@@ -22,6 +23,13 @@ pub fn worker() -> PathBuf {
         Some(path) => PathBuf::from(path),
         None => std::env::current_exe().unwrap_or_default().with_file_name("pipe-torch"),
     }
+}
+
+/// Stands for this very binary: what another build kept for itself is not ours.
+pub fn build() -> String {
+    let file = fs::metadata("/proc/self/exe");
+    let identity = file.map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec())).unwrap_or_default();
+    format!("{} {identity:?}", pipe_stages::BUILD_ID)
 }
 
 /// Bytes of memory; no limit if the system does not say.

@@ -1,9 +1,11 @@
 //! What people read when a run is over: what went wrong first, then where things are, then what it took.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use pipe_engine::report::Results;
 use pipe_engine::run::{Counts, Summary};
 
 use crate::human;
@@ -58,7 +60,9 @@ fn failures(text: &mut String, summary: &Summary) {
         if let Some(hint) = &mishap.failure.hint {
             let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
         }
-        let _ = writeln!(text, "  log: {}", mishap.log.display());
+        if !mishap.log.as_os_str().is_empty() {
+            let _ = writeln!(text, "  log: {}", mishap.log.display());
+        }
         if let Some(kept) = &mishap.kept {
             let _ = writeln!(text, "  its folder is kept: {}", kept.display());
         }
@@ -111,13 +115,22 @@ fn results(text: &mut String, summary: &Summary) {
     if there == 0 {
         return;
     }
-    let mut paths: Vec<_> = results.written.iter().chain(&results.unchanged).collect();
-    paths.sort();
     let _ = writeln!(text, "{} in {}", human::count(there, "result"), results.folder.display());
-    for path in paths {
-        let new = results.written.contains(path);
-        let _ = writeln!(text, "  {path}{}", if new { String::new() } else { styled(DIM, " (unchanged)") });
+    for (place, files) in by_place(results) {
+        let new = files.iter().any(|file| results.written.contains(*file));
+        let inside = if place.ends_with('/') { format!(" ({})", human::count(files.len(), "file")) } else { String::new() };
+        let _ = writeln!(text, "  {place}{inside}{}", if new { String::new() } else { styled(DIM, " (unchanged)") });
     }
+}
+
+/// Published files by what is listed: a file at the top by its own name, everything in a folder as that folder.
+fn by_place(results: &Results) -> BTreeMap<&str, Vec<&String>> {
+    let mut places = BTreeMap::<&str, Vec<&String>>::new();
+    for path in results.written.iter().chain(&results.unchanged) {
+        let place = path.rfind('/').map_or(path.as_str(), |slash| &path[..=slash]);
+        places.entry(place).or_default().push(path);
+    }
+    places
 }
 
 /// How a run ended, from its manifest.

@@ -49,9 +49,11 @@ pub fn registry() -> Arc<Registry> {
     Arc::new(registry)
 }
 
-/// The plan of a pipeline under a profile.
+/// The plan of a pipeline under a profile, as it was kept if nothing it was made from has changed.
 pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, Trouble> {
-    Ok(pipe_engine::plan::plan(&pipeline.file, &plan_options(pipeline, place), registry)?)
+    let kept = Places::find(place.cache.clone())?.state.join("plans");
+    let options = plan_options(pipeline, place);
+    Ok(pipe_engine::plan::plan_kept(&pipeline.file, &options, registry, &machine::build(), &kept)?)
 }
 
 /// What the command line adds to a pipeline file.

@@ -76,7 +76,17 @@ impl Failure {
 
     /// An I/O error at a path. Full disks, read-only mounts and missing rights are the environment's.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::environment(format!("could not {doing} `{}`: {error}", path.display()))
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let failure = Self::environment(format!("could not {doing} `{}`: {error}", path.display()));
+        match error.kind() {
+            StorageFull | QuotaExceeded => {
+                failure.hint("the disk is full: free some space and run again; what was finished is kept")
+            }
+            ReadOnlyFilesystem | PermissionDenied => {
+                failure.hint("give this user the right to it, or name another place, then run again")
+            }
+            _ => failure,
+        }
     }
 
     /// Says where.

@@ -85,7 +85,7 @@ impl File {
             Some(pick) => self.selection(dataset, found.shape(), pick)?,
             None => SliceInfo::all(found.ndim()),
         };
-        read_as_f64(&found, &selection).map_err(|why| self.fault(dataset, why))
+        read_as_f64(&found, &selection).map_err(|why| self.fault(dataset, why).hint(INCOMPLETE))
     }
 
     fn selection(&self, dataset: &str, shape: &[u64], pick: &[Pick]) -> Result<SliceInfo, Failure> {
@@ -106,7 +106,9 @@ impl File {
 
     fn dataset(&self, dataset: &str) -> Result<Dataset, Failure> {
         self.file.dataset(dataset).map_err(|error| {
-            Failure::input(format!("dataset `{dataset}` cannot be read: {error}")).at(self.name.clone())
+            Failure::input(format!("dataset `{dataset}` cannot be read: {error}"))
+                .at(self.name.clone())
+                .hint(INCOMPLETE)
         })
     }
 
@@ -114,6 +116,9 @@ impl File {
         Failure::input(format!("dataset `{dataset}` {what}")).at(self.name.clone())
     }
 }
+
+/// What to do about data that are not where the file says.
+const INCOMPLETE: &str = "check that the file is the right one and complete: copy or download it again";
 
 fn whole(value: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]

@@ -296,7 +296,9 @@ impl Subject {
                     values.len(),
                     values[first]
                 );
-                Err(self.fault(hemisphere, file, message))
+                Err(self
+                    .fault(hemisphere, file, message)
+                    .hint("the program that wrote the file has failed for this person: get the file anew, or leave the person out"))
             }
         }
     }

@@ -12,8 +12,12 @@ demo *options: build
     {{ pipe }} run pipelines/benson2025.yaml {{ options }}
 
 # Format, lints, every test of the workspace, the shipped pipelines in every profile.
-test: lint && plans
-    scripts/libtorch cargo test --workspace --locked
+test: lint build plans && slow
+    scripts/libtorch cargo test --workspace --locked -- --skip slow_
+
+# The slow lane, part of `test`: same bytes twice, SIGKILL at any moment. One at a time, because they train.
+slow: build
+    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_ --test-threads=1
 
 # What the server runs.
 ci: test

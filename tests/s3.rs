@@ -25,6 +25,27 @@ results:
   \"${sid}/\": $subject.files
 ";
 
+const SIMULATION: &str = "
+pipe: 1
+pipeline: simulated
+stages:
+  anatomy:
+    uses: package/files
+    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
+  template:
+    uses: package/files
+    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
+  masks:
+    uses: package/files
+    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fs_LR/*.gii }
+  person:
+    each: { sid: [s01, s02, s03] }
+    uses: simulate/person
+    in: { anatomy: $anatomy.files, template: $template.files, masks: $masks.files }
+results:
+  \"${sid}/\": $person.tree
+";
+
 /// Three people below `HCP_1200/` in a folder; every file has its own bytes, one is large enough to be broken off.
 fn people(folder: &Path, without: Option<&str>) {
     for sid in ["s01", "s02", "s03"] {
@@ -45,16 +66,20 @@ fn people(folder: &Path, without: Option<&str>) {
 struct Story {
     space: Space,
     server: Server,
-    _bucket: tempfile::TempDir,
+    bucket: tempfile::TempDir,
 }
 
 impl Story {
     fn new(without: Option<&str>) -> Self {
         let bucket = tempfile::tempdir().expect("a folder");
         people(bucket.path(), without);
+        Self::serving(bucket)
+    }
+
+    fn serving(bucket: tempfile::TempDir) -> Self {
         let server = Server::start("hcp-openaccess", bucket.path());
         let space = Space::with(PIPELINE);
-        let story = Self { space, server, _bucket: bucket };
+        let story = Self { space, server, bucket };
         story.keys(&story.server.secret);
         story
     }
@@ -77,7 +102,7 @@ impl Story {
 
     fn result(&self, file: &str) -> String {
         let sid = file.split('/').next().expect("a person");
-        self.space.read(&format!("results/people/default/{sid}/{file}"))
+        self.space.read(&format!("results/people/{sid}/{file}"))
     }
 }
 
@@ -90,10 +115,32 @@ fn people_come_whole_and_a_second_run_asks_nobody() {
             assert!(story.result(&file).starts_with(&file));
         }
     }
-    assert!(!story.space.path("results/people/default/s01/s01/release.txt").exists());
+    assert!(!story.space.path("results/people/s01/s01/release.txt").exists());
     // Neither keys nor server are needed for what is in the cache.
     story.space.write("keys", "");
-    story.run("http://127.0.0.1:9").exits(0).shows("hit 3");
+    story.run("http://127.0.0.1:9").exits(0).shows("ran 0, hits 3");
+}
+
+/// Simulated people are written in the files of real ones, so they pass through a bucket like real ones.
+#[test]
+fn simulated_people_pass_through_a_bucket() {
+    let home = Space::with(SIMULATION);
+    home.pipe(["run", "pipeline.yaml"]).exits(0);
+    let bucket = tempfile::tempdir().expect("a folder");
+    let people = bucket.path().join("HCP_1200");
+    std::fs::create_dir(&people).expect("a folder");
+    for sid in ["s01", "s02", "s03"] {
+        let made = home.path(format!("results/simulated/{sid}/{sid}"));
+        std::fs::rename(made, people.join(sid)).expect("the person moves into the bucket");
+    }
+    let story = Story::serving(bucket);
+    story.run(&story.server.endpoint).exits(0).shows("ran 3");
+    for sid in ["s01", "s02", "s03"] {
+        for file in required_files(sid) {
+            let fetched = std::fs::read(story.space.path(format!("results/people/{sid}/{file}"))).expect("it is there");
+            assert!(fetched == std::fs::read(story.bucket.path().join("HCP_1200").join(&file)).expect("it was made"));
+        }
+    }
 }
 
 #[test]
@@ -109,8 +156,8 @@ fn a_person_with_a_missing_object_is_absent_and_the_rest_goes_on() {
     let missing = required_files("s02").remove(5);
     let story = Story::new(Some(&missing));
     story.run(&story.server.endpoint).exits(0).shows("ran 2").shows("absent 1");
-    assert!(story.space.path("results/people/default/s03").is_dir());
-    assert!(!story.space.path("results/people/default/s02").exists());
+    assert!(story.space.path("results/people/s03").is_dir());
+    assert!(!story.space.path("results/people/s02").exists());
 }
 
 #[test]

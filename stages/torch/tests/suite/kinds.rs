@@ -155,7 +155,7 @@ fn prediction_draws_labels_on_both_hemispheres() {
         let labels = mgh::read_i32(&out.join("labels/rh.area.mgz")).unwrap();
         assert_eq!(labels.len(), vertices);
         assert!(labels.iter().all(|label| (0..=3).contains(label)));
-        assert!(labels.iter().any(|label| *label == 0));
+        assert!(labels.contains(&0));
     }
     assert_eq!(drawn[0].keys().collect::<Vec<_>>(), ["lh.area.mgz", "rh.area.mgz"]);
     assert!(drawn[0] == drawn[1]);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Presence, Progress, Stage, Task};
+use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Presence, Progress, Task};
 use pipe_stages::formats::table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};
 use pipe_stages::learn::layout::Role;
@@ -209,8 +209,7 @@ impl Context for Listener {
 /// Runs a kind of this binary here.
 pub fn run(task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
     let stages = pipe_torch::stages();
-    let stage: &Box<dyn Stage> = stages.iter().find(|stage| stage.kind().name == task.kind).unwrap();
-    stage.run(task, context)
+    stages.iter().find(|stage| stage.kind().name == task.kind).unwrap().run(task, context)
 }
 
 /// All files of a folder with their bytes.

@@ -27,20 +27,29 @@ impl Locks {
         Self { folder }
     }
 
+    /// Removes the files of locks whose holders died.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn sweep(&self) -> Result<()> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("list", &self.folder)(error)),
+        };
+        for entry in entries.flatten() {
+            // Taken and dropped: the drop removes the file.
+            drop(try_lock(entry.path())?);
+        }
+        Ok(())
+    }
+
     /// The lock of a key, or `None` while somebody else holds it.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn try_lock(&self, key: &Digest<Action>) -> Result<Option<Lock>> {
         try_lock(self.folder.join(sharded(key).replace('/', "")))
-    }
-
-    /// The lock of anything else that has a name without `/`.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn try_lock_name(&self, name: &str) -> Result<Option<Lock>> {
-        try_lock(self.folder.join(name))
     }
 }
 

@@ -324,7 +324,7 @@ pub fn remove_all(path: &Path) -> Result<()> {
 /// The file that is locked while sessions begin and leftovers are removed.
 const SWEEP: &str = "sweep";
 
-fn sweep_lock(work: &Path) -> Result<File> {
+pub(crate) fn sweep_lock(work: &Path) -> Result<File> {
     let path = work.join(SWEEP);
     let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
     file.lock().map_err(Error::io("lock", &path))?;
@@ -346,6 +346,9 @@ fn sweep(work: &Path) -> Result<()> {
     // A kill between removing the two, or a folder whose lock somebody removed.
     for folder in names.iter().filter(|path| path.is_dir() && !path.with_extension("lock").exists()) {
         remove_all(folder)?;
+    }
+    for file in names.iter().filter(|path| path.is_file() && path.extension().is_none() && !path.ends_with(SWEEP)) {
+        fs::remove_file(file).map_err(Error::io("remove", file))?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::session::{Session, sweep_lock};
 use crate::tree::{Artifact, Blob, Entry, Tree};
 use crate::{Content, Digest};
 
@@ -369,7 +369,7 @@ fn check_free(root: &Path) -> Result<()> {
     };
     for entry in entries {
         let name = entry.map_err(Error::io("list", root))?.file_name().to_string_lossy().into_owned();
-        let ours = FOLDERS.contains(&name.as_str()) || name.starts_with(".CACHE") || name == "lost+found";
+        let ours = FOLDERS.contains(&name.as_str()) || name == "lost+found";
         if !ours {
             return Err(Error::NotACache {
                 path: root.to_owned(),
@@ -392,7 +392,10 @@ fn create(root: &Path) -> Result<String> {
     let source = Path::new("/dev/urandom");
     File::open(source).and_then(|mut file| file.read_exact(&mut random)).map_err(Error::io("read", source))?;
     let id = Digest::<Content>::of(&random).short(16);
-    let mut aside = tempfile::Builder::new().prefix(".CACHE").tempfile_in(root).map_err(Error::io("write in", root))?;
+    // Written in `work/` under the lock of sweepers, so that what a kill leaves is swept.
+    let work = root.join("work");
+    let _sweep = sweep_lock(&work)?;
+    let mut aside = tempfile::Builder::new().prefix("id-").tempfile_in(&work).map_err(Error::io("write in", &work))?;
     writeln!(aside, "{VERSION}\n{id}").map_err(Error::io("write", aside.path()))?;
     aside.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(Error::io("write", aside.path()))?;
     match aside.persist_noclobber(root.join("CACHE")) {

@@ -135,11 +135,16 @@ impl Table {
         let mut kept: Vec<_> = self.iter().filter(|(key, _)| keep(key)).collect();
         kept.sort_unstable();
         let bytes: Vec<u8> = kept.iter().flat_map(|(key, value)| encode(key, value)).collect();
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut aside =
-            tempfile::Builder::new().prefix(".compact-").tempfile_in(folder).map_err(Error::io("write in", folder))?;
-        aside.write_all(&bytes).map_err(Error::io("write", aside.path()))?;
-        aside.persist(&self.path).map_err(|error| Error::io("replace", &self.path)(error.error))?;
+        // One fixed name, locked while it is written: what a killed process left is taken over, and of two processes
+        // that compact only one does.
+        let aside = self.path.with_extension("new");
+        let mut file = File::options().create(true).append(true).open(&aside).map_err(Error::io("open", &aside))?;
+        if file.try_lock().is_err() {
+            return Ok(());
+        }
+        file.set_len(0).map_err(Error::io("write", &aside))?;
+        file.write_all(&bytes).map_err(Error::io("write", &aside))?;
+        fs::rename(&aside, &self.path).map_err(Error::io("replace", &self.path))?;
         *self = Self::open(&self.path)?;
         Ok(())
     }

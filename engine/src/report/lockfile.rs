@@ -79,16 +79,15 @@ impl Lockfile {
     /// # Errors
     /// The folder cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        // One fixed name, so that what a killed run left is removed or replaced by the next.
+        let aside = path.with_extension("lock.new");
         if Self::read(path).is_ok_and(|there| there.as_ref() == Some(self)) {
+            let _ = fs::remove_file(aside);
             return Ok(());
         }
-        let folder = path.parent().unwrap_or(Path::new("."));
         let io = |error: io::Error| Failure::io("write", path, &error);
-        let aside = tempfile::Builder::new().prefix(".lock-").tempfile_in(folder).map_err(io)?;
-        fs::write(aside.path(), self.text()).map_err(io)?;
-        use std::os::unix::fs::PermissionsExt;
-        aside.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(io)?;
-        aside.persist(path).map_err(|error| io(error.error)).map(drop)
+        fs::write(&aside, self.text()).map_err(io)?;
+        fs::rename(&aside, path).map_err(io)
     }
 
     /// As text: one result a line, so that a review shows what moved.

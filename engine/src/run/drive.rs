@@ -15,23 +15,24 @@
 //! ```
 //! A record is published before the end is told, so whatever people saw end is never done twice.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pipe_cache::{Action, Digest, Lock, Made, Record, Session, Stored, remove_all};
-use pipe_contract::{Cell, Device, Ended, Failure, Form, Given, Kind, Presence, RanOn, Task};
+use pipe_cache::{Action, Digest, Lock, Session, remove_all};
+use pipe_contract::{Failure, RanOn};
 
-use super::desk::{Desk, Known, Linked, Look, Miss, Passing, links};
+use super::desk::{Desk, Known, Look, Miss, Passing};
+use super::keep::{Kept, kept_name};
 use super::options::RunOptions;
 use super::stop::Stop;
-use super::workplace::{LastWork, Workplace, file_name, make_folder};
+use super::workplace::Workplace;
 use crate::event::{Event, Outcome};
-use crate::exec::{CommandTask, Executor, Finished, Job, Message, Usage, Work, layout_inputs, output_path};
+use crate::exec::{Executor, Finished, Job, Message, Usage};
 use crate::ids::InstanceId;
 use crate::key::Reason;
-use crate::plan::{Action as Planned, Link, Plan, Source};
+use crate::plan::Plan;
 use crate::report::cache_failure;
 use crate::sched::{Because, Core, Ending, Grant, Need, Options};
 
@@ -46,16 +47,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A run going on.
 pub(super) struct Drive<'a> {
     pub desk: Desk<'a>,
-    place: &'a Workplace,
+    pub(super) place: &'a Workplace,
     options: &'a RunOptions,
     passing: Passing,
-    events: &'a mut dyn FnMut(Event),
+    pub(super) events: &'a mut dyn FnMut(Event),
     stop: &'a Stop,
     /// Begun by the first instance that must work; a run of hits writes nothing to the cache.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     executor: Option<Executor>,
     /// What is to be done, by instance, from its look-up to its end.
-    due: BTreeMap<InstanceId, Due>,
+    pub(super) due: BTreeMap<InstanceId, Due>,
     working: BTreeMap<InstanceId, Working>,
     /// Instances whose key is locked by somebody else.
     locked: Vec<InstanceId>,
@@ -65,6 +66,8 @@ pub(super) struct Drive<'a> {
     pub ended: BTreeMap<InstanceId, Report>,
     pub hits: usize,
     pub used: Used,
+    /// The cache cannot be written.
+    in_the_way: Cell<bool>,
 }
 
 /// What jobs used in all.
@@ -89,18 +92,18 @@ pub(super) struct Report {
 }
 
 /// Work that was found to be due.
-struct Due {
-    miss: Miss,
-    reasons: Vec<Reason>,
-    attempts: u32,
+pub(super) struct Due {
+    pub miss: Miss,
+    pub reasons: Vec<Reason>,
+    pub attempts: u32,
 }
 
 /// Work that is going on.
-struct Working {
+pub(super) struct Working {
     /// Held for its `Drop`.
     _lock: Lock,
-    folder: PathBuf,
-    log: PathBuf,
+    pub folder: PathBuf,
+    pub log: PathBuf,
 }
 
 impl<'a> Drive<'a> {
@@ -128,10 +131,11 @@ impl<'a> Drive<'a> {
             ended: BTreeMap::new(),
             hits: 0,
             used: Used::default(),
+            in_the_way: Cell::new(false),
         }
     }
 
-    fn plan(&self) -> &'a Plan {
+    pub(super) fn plan(&self) -> &'a Plan {
         self.desk.plan
     }
 
@@ -156,16 +160,12 @@ impl<'a> Drive<'a> {
     /// Runs what must run, until every wanted instance has ended.
     pub fn work(&mut self, wanted: Option<Vec<bool>>) -> Result<(), Failure> {
         let mut core = self.core(wanted)?;
+        self.place.locks.sweep().map_err(|error| cache_failure(&error))?;
         let mut stops = 0;
         loop {
             stops = self.obey_stops(&mut core, stops);
-            while let Some(id) = core.next_check() {
-                self.check(&mut core, id);
-            }
             self.bring_back(&mut core);
-            while let Some((id, grant)) = core.next_start() {
-                self.start(&mut core, id, &grant);
-            }
+            self.decide(&mut core);
             self.report_settled(&mut core);
             if core.is_done() && self.working.is_empty() {
                 break;
@@ -173,8 +173,10 @@ impl<'a> Drive<'a> {
             if let Some(defect) = core.defect() {
                 return Err(Failure::internal(format!("the scheduler refused a step: {defect}")));
             }
-            // Something may be checked at once: an end that `start` or `report_settled` gave.
-            let wait = if self.is_idle(&core) { Duration::ZERO } else { self.until_due() };
+            if self.working.is_empty() && self.locked.is_empty() && self.paused.is_empty() {
+                return Err(Failure::internal(format!("nothing can go on: {:?}", core.counts())));
+            }
+            let wait = self.until_due();
             match self.executor.as_mut() {
                 Some(executor) => {
                     let message = executor.next(wait);
@@ -231,12 +233,25 @@ impl<'a> Drive<'a> {
         self.paused.clear();
     }
 
-    fn is_idle(&self, core: &Core) -> bool {
-        let counts = core.counts();
-        self.working.is_empty()
-            && self.locked.is_empty()
-            && self.paused.is_empty()
-            && counts.checking + counts.queued > 0
+    /// Looks up and starts whatever can be. An end that a start gives (a hit after all, a failure) may free more.
+    fn decide(&mut self, core: &mut Core) {
+        loop {
+            let mut moved = false;
+            loop {
+                // Told first: a gather that is looked up next must know of the cells that the scheduler found absent.
+                self.report_settled(core);
+                let Some(id) = core.next_check() else { break };
+                self.check(core, id);
+                moved = true;
+            }
+            while let Some((id, grant)) = core.next_start() {
+                self.start(core, id, &grant);
+                moved = true;
+            }
+            if !moved {
+                break;
+            }
+        }
     }
 
     /// How long nothing is due besides what the executor tells.
@@ -298,11 +313,7 @@ impl<'a> Drive<'a> {
                 core.end(id, Ending::Hit);
                 self.report_hit(id);
             }
-            Err(failure) => {
-                // The cache or the state is in the way, and will be for everything else.
-                self.fail(core, id, failure, None);
-                self.halt(core);
-            }
+            Err(failure) => self.fail(core, id, failure, None),
         }
     }
 
@@ -311,15 +322,16 @@ impl<'a> Drive<'a> {
             return Err(Failure::internal(format!("`{}` was started without being due", self.plan().label(id))));
         };
         let (key, first, may_adopt) = (due.miss.key, due.attempts == 0, !due.miss.ignores_records());
-        let cache = |error| cache_failure(&error);
-        let Some(lock) = self.place.locks.try_lock(&key).map_err(cache)? else { return Ok(Start::Locked) };
+        let Some(lock) = self.place.locks.try_lock(&key).map_err(|error| self.cache_failure(&error))? else {
+            return Ok(Start::Locked);
+        };
         if may_adopt && self.desk.published_meanwhile(id, &key)? {
             return Ok(Start::Hit);
         }
         if self.session.is_none() {
-            self.session = Some(Session::begin(&self.place.store).map_err(cache)?);
+            self.session = Some(Session::begin(&self.place.store).map_err(|error| self.cache_failure(&error))?);
         }
-        let folder = self.session()?.new_folder().map_err(cache)?;
+        let folder = self.session()?.new_folder().map_err(|error| self.cache_failure(&error))?;
         let log = if first { self.place.new_log(&key)? } else { self.place.log(&key) };
         let label = self.plan().label(id);
         self.desk.memory.note_begun(&label, &key)?;
@@ -340,122 +352,8 @@ impl<'a> Drive<'a> {
         Ok(Start::Working)
     }
 
-    fn session(&self) -> Result<&Session, Failure> {
+    pub(super) fn session(&self) -> Result<&Session, Failure> {
         self.session.as_ref().ok_or_else(|| Failure::internal("no session in the cache was begun"))
-    }
-
-    /// The work of an instance, self-contained.
-    fn work_of(&mut self, id: InstanceId, grant: &Grant, key: &Digest<Action>, folder: &Path) -> Result<Work, Failure> {
-        let plan = self.plan();
-        let stage = plan.stage_of(id);
-        let mut paths = BTreeMap::new();
-        for link in links(plan, id) {
-            let presence = self.presence(link)?;
-            paths.insert(link, presence);
-        }
-        let find = |link: &Link| paths.get(link).cloned().unwrap_or(Presence::Absent("unknown".into()));
-        match &stage.action {
-            Planned::Command(command) => {
-                let instance = plan.instance(id);
-                Ok(Work::Command(Box::new(CommandTask {
-                    command: command.clone(),
-                    work: folder.to_owned(),
-                    project: plan.folder.clone(),
-                    inputs: layout_inputs(plan, id, find),
-                    params: instance.params.clone(),
-                    at: instance.at.clone(),
-                    seed: instance.seed,
-                    threads: grant.cpu,
-                    path: self.desk.command_facts(id)?.path,
-                })))
-            }
-            Planned::Kind(_) => {
-                let kind = self.desk.kind(id).ok_or_else(|| Failure::internal("a kind vanished from the registry"))?;
-                self.task(id, kind, grant, key, folder, find).map(|task| Work::Kind(Box::new(task)))
-            }
-        }
-    }
-
-    /// Where an artifact can be read.
-    fn presence(&mut self, link: &Link) -> Result<Presence, Failure> {
-        if let Link::File(path) = link {
-            return Ok(Presence::Present(path.to_path_buf()));
-        }
-        let cache = |error| cache_failure(&error);
-        let entry = match link {
-            Link::Output { instance, port, entry: Some(entry) } => {
-                let whole = Link::Output { instance: *instance, port: port.clone(), entry: None };
-                Some((self.desk.content(&whole)?, entry))
-            }
-            _ => None,
-        };
-        let store = &self.place.store;
-        match (self.desk.content(link)?, entry) {
-            (Linked::Absent { cause, .. }, _) => Ok(Presence::Absent(cause.to_string())),
-            (Linked::Open(id), _) => Err(Failure::internal(format!(
-                "an input of a started stage, `{}`, is not known",
-                self.plan().label(id)
-            ))),
-            (Linked::Present(_), Some((Linked::Present(folder), entry))) => {
-                let path = store.path(&folder, self.session.as_ref()).map_err(cache)?;
-                Ok(Presence::Present(path.join(entry.trim_end_matches('/'))))
-            }
-            (Linked::Present(artifact), _) => {
-                store.path(&artifact, self.session.as_ref()).map(Presence::Present).map_err(cache)
-            }
-        }
-    }
-
-    fn task(
-        &self,
-        id: InstanceId,
-        kind: &Kind,
-        grant: &Grant,
-        key: &Digest<Action>,
-        folder: &Path,
-        find: impl Fn(&Link) -> Presence,
-    ) -> Result<Task, Failure> {
-        let plan = self.plan();
-        let (stage, instance) = (plan.stage_of(id), plan.instance(id));
-        let (out, scratch) = (folder.join("out"), folder.join("scratch"));
-        make_folder(&out)?;
-        make_folder(&scratch)?;
-        let checkpoint = kind.checkpoint.then(|| self.place.checkpoint(key));
-        if let Some(folder) = &checkpoint {
-            make_folder(folder)?;
-        }
-        let given = |source: &Source| match source {
-            Source::One(link) => match find(link) {
-                Presence::Present(path) => Some(Given::One(path)),
-                Presence::Absent(_) => None,
-            },
-            Source::Many(cells) => {
-                let cell = |(at, link): &(_, Link)| Cell { at: Clone::clone(at), artifact: find(link) };
-                Some(Given::Many(cells.iter().map(cell).collect()))
-            }
-        };
-        Ok(Task {
-            kind: kind.name.to_owned(),
-            version: kind.version,
-            params: instance.params.clone(),
-            at: instance
-                .at
-                .iter()
-                .filter(|(axis, _)| kind.axes.contains(&axis.as_str()))
-                .map(|(a, c)| (a, c))
-                .collect(),
-            inputs: instance.inputs.iter().filter_map(|(port, source)| Some((port.clone(), given(source)?))).collect(),
-            outputs: kind.outputs.iter().map(|output| (output.name.to_owned(), out.join(output.name))).collect(),
-            seed: instance.seed,
-            simulated: kind.stamped && plan.simulated,
-            device: grant.gpus.first().map_or(Device::Cpu, |index| Device::Cuda(*index)),
-            threads: grant.cpu,
-            credential: stage.credential.clone(),
-            accepts_absent: stage.accepts_absent.clone(),
-            coverage: stage.coverage.clone(),
-            checkpoint,
-            scratch,
-        })
     }
 
     /// Takes in what the executor tells.
@@ -510,85 +408,6 @@ impl<'a> Drive<'a> {
         self.paused.push((Instant::now() + pause, id));
     }
 
-    /// Checks and stores what an attempt left, and publishes the record.
-    fn store(&mut self, id: InstanceId, ended: Ended, usage: Usage, working: &Working) -> Result<Kept, Failure> {
-        let key = self.desk.key_of(id).ok_or_else(|| Failure::internal("an instance worked without a key"))?;
-        let cache = |error| cache_failure(&error);
-        self.desk.check_sources(id)?;
-        let (made, ran_on, notes) = match ended {
-            Ended::Absent { cause, detail } => {
-                self.check_may_be_absent(id, &cause)
-                    .map_err(|failure| Failure { message: format!("{}: {detail}", failure.message), ..failure })?;
-                (Made::Absent { cause }, None, vec![detail])
-            }
-            Ended::Done { ran_on, notes } => (Made::Outputs(self.ingest(id, &working.folder)?), ran_on, notes),
-        };
-        let session = self.session.as_ref().ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
-        for list in self.desk.cell_lists(id)? {
-            session.put(&self.place.store, list.as_bytes()).map_err(cache)?;
-        }
-        let parts = serde_json::to_value(self.desk.parts(id)?)
-            .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
-        let provenance = super::manifest::provenance(&self.plan().label(id), usage, ran_on.as_ref(), &notes);
-        let forced = self.due.get(&id).is_some_and(|due| due.miss.ignores_records());
-        let record = Record { made, parts, provenance };
-        let record = self.place.store.publish(session, &key, record, forced).map_err(cache)?;
-        self.desk.memory.index.put(&key, &record.made).map_err(cache)?;
-        let last = LastWork { key, seconds: usage.wall.as_secs_f64() };
-        self.desk.memory.note_done(&self.plan().label(id), last)?;
-        session.forget_kept(&kept_name(self.plan(), id)).map_err(cache)?;
-        remove_all(&working.folder).map_err(cache)?;
-        remove_all(&self.place.checkpoint(&key)).map_err(cache)?;
-        Ok(match record.made {
-            Made::Absent { cause } => {
-                let known: Rc<str> = cause.as_str().into();
-                self.desk.set_known(id, Known::Absent { cause: known, origin: id });
-                Kept::Absent { cause }
-            }
-            Made::Outputs(outputs) => {
-                self.desk.set_known(id, Known::Outputs(outputs.into()));
-                let notes = notes.into_iter().chain(self.desk.coverage_notes(id)).collect();
-                Kept::Outputs { ran_on, notes }
-            }
-        })
-    }
-
-    /// A kind may report only the causes it declares, and the stage must accept them.
-    fn check_may_be_absent(&self, id: InstanceId, cause: &str) -> Result<(), Failure> {
-        match self.desk.kind(id) {
-            Some(kind) if !kind.absences.contains(&cause) => {
-                Err(Failure::internal(format!("`{}` reports an absence it does not declare: `{cause}`", kind.name)))
-            }
-            _ => self.desk.check_accepted(id, cause),
-        }
-    }
-
-    /// Moves the outputs of an attempt into the store.
-    fn ingest(&self, id: InstanceId, folder: &Path) -> Result<Vec<Stored>, Failure> {
-        let plan = self.plan();
-        let mut paths: Vec<(String, PathBuf)> = match &plan.stage_of(id).action {
-            Planned::Command(command) => {
-                command.out.iter().map(|(port, path)| (port.clone(), output_path(folder, path))).collect()
-            }
-            Planned::Kind(_) => {
-                let kind = self.desk.kind(id).ok_or_else(|| Failure::internal("a kind vanished from the registry"))?;
-                check_outputs(kind, &folder.join("out"))?
-            }
-        };
-        paths.sort();
-        let session = self.session()?;
-        let mut outputs = Vec::with_capacity(paths.len());
-        for (port, path) in paths {
-            let (artifact, blobs) = session.ingest(&self.place.store, &path).map_err(|error| {
-                let failure = cache_failure(&error);
-                failure.at(format!("output `{port}`"))
-            })?;
-            let blobs = if artifact.blob().is_some() { Vec::new() } else { blobs };
-            outputs.push(Stored { port, artifact, blobs });
-        }
-        Ok(outputs)
-    }
-
     /// An instance failed; `working` is there if it was an attempt that did.
     fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, working: Option<(Working, Usage)>) {
         let (log, kept, usage) = match working {
@@ -604,80 +423,24 @@ impl<'a> Drive<'a> {
         };
         core.end(id, Ending::Failed);
         self.report(id, Outcome::Failed { failure, kept }, usage, None, Vec::new(), log);
-    }
-
-    /// Tells of ends that the scheduler decided.
-    fn report_settled(&mut self, core: &mut Core) {
-        for (id, ending) in core.settled() {
-            match ending {
-                Ending::Skipped(because) => self.report_skipped(id, because, None),
-                Ending::Absent { origin } => {
-                    let (cause, recorded) = match (self.desk.known(origin).clone(), self.ended.get(&origin)) {
-                        (Known::Absent { cause, .. }, Some(report)) => {
-                            (cause, matches!(report.outcome, Outcome::Absent { recorded: true, .. }))
-                        }
-                        (Known::Absent { cause, .. }, None) => (cause, true),
-                        _ => ("absent".into(), false),
-                    };
-                    self.desk.set_known(id, Known::Absent { cause: Rc::clone(&cause), origin });
-                    self.report_absent(id, &cause, recorded, None);
-                }
-                Ending::Hit | Ending::Ran | Ending::Failed | Ending::LeftOut => {}
-            }
+        if self.in_the_way.get() {
+            self.halt(core);
         }
     }
 
-    fn report_hit(&mut self, id: InstanceId) {
-        self.hits += 1;
-        let label = self.plan().label(id);
-        (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
-    }
-
-    fn report_ran(&mut self, id: InstanceId, usage: Usage, ran_on: Option<RanOn>, notes: Vec<String>, log: PathBuf) {
-        self.report(id, Outcome::Ran, usage, ran_on, notes, Some(log));
-    }
-
-    fn report_absent(&mut self, id: InstanceId, cause: &str, recorded: bool, work: Option<(PathBuf, Usage)>) {
-        let (log, usage) = work.map_or((None, Usage::default()), |(log, usage)| (Some(log), usage));
-        self.report(id, Outcome::Absent { cause: cause.to_owned(), recorded }, usage, None, Vec::new(), log);
-    }
-
-    fn report_skipped(&mut self, id: InstanceId, because: Because, work: Option<(&Path, Usage)>) {
-        let because = match because {
-            Because::Failed(root) | Because::FailFast(root) => self.plan().label(root),
-            Because::Stopped => "stopped".to_owned(),
-        };
-        let (log, usage) = work.map_or((None, Usage::default()), |(log, usage)| (Some(log.to_owned()), usage));
-        self.report(id, Outcome::Skipped { because }, usage, None, Vec::new(), log);
-    }
-
-    fn report(
-        &mut self,
-        id: InstanceId,
-        outcome: Outcome,
-        usage: Usage,
-        ran_on: Option<RanOn>,
-        notes: Vec<String>,
-        log: Option<PathBuf>,
-    ) {
-        let due = self.due.remove(&id);
-        let label = self.plan().label(id);
-        (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
-        let (reasons, attempts) = due.map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
-        let key = self.desk.key_of(id);
-        self.ended.insert(id, Report { outcome, reasons, key, attempts, usage, ran_on, notes, log });
+    /// A failure of the cache. If it cannot be written at all, nothing else is started: it would only fail as well.
+    pub(super) fn cache_failure(&self, error: &pipe_cache::Error) -> Failure {
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        if let Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied) = error.io_kind() {
+            self.in_the_way.set(true);
+        }
+        cache_failure(error)
     }
 
     /// The keys of all instances that were looked up.
     pub fn keys(&self) -> BTreeSet<Digest<Action>> {
         self.plan().ids().filter_map(|id| self.desk.key_of(id)).collect()
     }
-}
-
-/// What became of an attempt that did not fail.
-enum Kept {
-    Outputs { ran_on: Option<RanOn>, notes: Vec<String> },
-    Absent { cause: String },
 }
 
 /// What became of a start.
@@ -687,45 +450,4 @@ enum Start {
     Locked,
     /// Somebody else finished the same key meanwhile.
     Hit,
-}
-
-/// The name under which the folder of a failed instance is kept.
-fn kept_name(plan: &Plan, id: InstanceId) -> String {
-    let profile = plan.profile.as_ref().map(|profile| format!("@{profile}")).unwrap_or_default();
-    file_name(&format!("{}{profile},{}", plan.pipeline, plan.label(id)))
-}
-
-/// The outputs of a kind, with the form it declares.
-fn check_outputs(kind: &Kind, out: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let mut paths = Vec::with_capacity(kind.outputs.len());
-    for output in &kind.outputs {
-        let path = out.join(output.name);
-        let wrong = |what: &str| {
-            let form = match output.form {
-                Form::File => "a file that is not empty",
-                Form::Folder => "a folder with at least one file",
-            };
-            Failure::internal(format!("`{}` {what} output `{}`, which is to be {form}", kind.name, output.name))
-        };
-        let found = std::fs::symlink_metadata(&path).map_err(|_| wrong("did not write"))?;
-        match output.form {
-            Form::File if !found.is_file() => return Err(wrong("wrote something else as")),
-            Form::File if found.len() == 0 => return Err(wrong("wrote nothing into")),
-            Form::Folder if !found.is_dir() => return Err(wrong("wrote something else as")),
-            Form::Folder if !has_file(&path) => return Err(wrong("wrote nothing into")),
-            _ => paths.push((output.name.to_owned(), path)),
-        }
-    }
-    let declared = |name: &str| kind.outputs.iter().any(|output| output.name == name);
-    let there = std::fs::read_dir(out).map_err(|error| Failure::io("list", out, &error))?;
-    let extra =
-        there.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).find(|name| !declared(name));
-    match extra {
-        Some(extra) => Err(Failure::internal(format!("`{}` wrote `{extra}`, which it does not declare", kind.name))),
-        None => Ok(paths),
-    }
-}
-
-fn has_file(folder: &Path) -> bool {
-    walkdir::WalkDir::new(folder).into_iter().any(|entry| entry.is_ok_and(|entry| entry.file_type().is_file()))
 }

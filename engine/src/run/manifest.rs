@@ -58,8 +58,9 @@ pub(super) fn write(
     let plan = drive.desk.plan;
     let earlier = place.run_folders()?;
     let state = state_of(drive);
-    let same_as =
-        if drive.ended.is_empty() { earlier.last().and_then(|folder| same_state(folder, state)) } else { None };
+    // Nothing worked, nothing went wrong: whatever there is to tell was told.
+    let quiet = summary.counts.ran + summary.counts.failed + summary.counts.skipped == 0;
+    let same_as = if quiet { earlier.last().and_then(|folder| same_state(folder, state)) } else { None };
     let hits = if same_as.is_some() { BTreeMap::new() } else { hits_of(drive) };
     let project = project_root(plan);
     let manifest = Manifest {
@@ -88,7 +89,7 @@ pub(super) fn write(
         git: commit_of(project).map(|commit| Git {
             commit,
             // Asking starts a process, which a run of hits does not.
-            dirty: if drive.ended.is_empty() { None } else { work_tree_is_dirty(project) },
+            dirty: if quiet { None } else { work_tree_is_dirty(project) },
         }),
         instances: drive.ended.iter().map(|(id, report)| instance(drive, plan, *id, report)).collect(),
         hits,

@@ -5,12 +5,15 @@
 
 mod desk;
 mod drive;
+mod keep;
 mod manifest;
 mod options;
 mod select;
 mod status;
 mod stop;
 mod summary;
+mod task;
+mod tell;
 mod verify;
 mod workplace;
 

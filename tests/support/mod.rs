@@ -1,5 +1,8 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
+pub mod paper;
+pub mod processes;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +11,6 @@ use std::process::{Command, Stdio};
 /// The folder of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Real data beside the checkout, or `None` with a line on stderr that says what was skipped.
-pub fn shared_data(what: &str) -> Option<PathBuf> {
-    let folder = workspace().parent()?.join("shared/data");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED {what}: no `../shared/data`");
-    None
 }
 
 /// A project in a folder of its own, with its own cache, home and state; all go when it is dropped.
@@ -38,6 +31,11 @@ impl Space {
         let space = Self::new();
         space.write("pipeline.yaml", pipeline);
         space
+    }
+
+    /// The folder that holds all of it; nothing is written elsewhere.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The project folder.

@@ -1,47 +1,43 @@
-//! One worker per key on one machine: a lock that dies with its holder.
+//! One worker per key on one machine: locks that die with their holder.
+//!
+//! A lock is one of [`BUCKETS`] files that stay where they are, chosen by the first digits of the key. A file for every
+//! key would have to be removed again, which takes care (somebody may just be opening it) and is dear: ext4 steps over
+//! recently deleted inodes when it makes new ones. Inside a process keys of one bucket are told apart; two processes
+//! with different keys in one bucket wait for each other now and then, which costs time and nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::store::sharded;
 use crate::{Action, Digest};
+
+/// How many lock files there are at most: three hexadecimal digits.
+pub const BUCKETS: usize = 4096;
 
 /// A folder of locks.
 #[derive(Debug)]
 pub struct Locks {
     folder: PathBuf,
+    held: Arc<Mutex<Held>>,
 }
+
+/// Buckets that this process holds, with the keys it holds them for.
+type Held = BTreeMap<String, (File, BTreeSet<Digest<Action>>)>;
 
 /// A held lock; dropping it, or dying, gives it back.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
-    path: PathBuf,
+    bucket: String,
+    key: Digest<Action>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl Locks {
-    /// Locks as files below this folder, which belongs to one machine.
+    /// Locks as files in this folder, which belongs to one machine.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
-    }
-
-    /// Removes the files of locks whose holders died.
-    ///
-    /// # Errors
-    /// The folder cannot be listed.
-    pub fn sweep(&self) -> Result<()> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io("list", &self.folder)(error)),
-        };
-        for entry in entries.flatten() {
-            // Taken and dropped: the drop removes the file.
-            drop(try_lock(entry.path())?);
-        }
-        Ok(())
+        Self { folder, held: Arc::default() }
     }
 
     /// The lock of a key, or `None` while somebody else holds it.
@@ -49,23 +45,24 @@ impl Locks {
     /// # Errors
     /// The folder cannot be written.
     pub fn try_lock(&self, key: &Digest<Action>) -> Result<Option<Lock>> {
-        try_lock(self.folder.join(sharded(key).replace('/', "")))
+        let bucket = key.short(3);
+        let mut held = lock(&self.held);
+        if !held.contains_key(&bucket) {
+            let path = self.folder.join(&bucket);
+            let file = open(&path)?;
+            match file.try_lock() {
+                Ok(()) => held.insert(bucket.clone(), (file, BTreeSet::new())),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+            };
+        }
+        let ours = held.get_mut(&bucket).is_some_and(|(_, keys)| keys.insert(*key));
+        Ok(ours.then(|| Lock { bucket, key: *key, held: Arc::clone(&self.held) }))
     }
 }
 
-fn try_lock(path: PathBuf) -> Result<Option<Lock>> {
-    loop {
-        let file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
-        }
-        // Its holder removes the file: what was locked may be no longer the file of that name.
-        if is_at(&file, &path) {
-            return Ok(Some(Lock { file, path }));
-        }
-    }
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -80,17 +77,15 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
-}
-
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while it is held, so that nobody can hold the file of this name meanwhile.
-        let _ = fs::remove_file(&self.path);
-        let _ = self.file.unlock();
+        let mut held = lock(&self.held);
+        if let Some((_, keys)) = held.get_mut(&self.bucket) {
+            keys.remove(&self.key);
+            if keys.is_empty() {
+                // Closing the file gives the lock back.
+                held.remove(&self.bucket);
+            }
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! where, when and how it was made. The first record of a key wins; who comes second takes over the outputs of the
 //! first. A record whose blobs are not all there is no record: it is replaced.
 //!
-//! Absences lie apart, because a cell that is asked for again may turn up: then there is a record, which counts.
+//! Absences lie apart, because a cell that is asked for again may turn up: then there is a record, which counts. The
+//! other way round, an absence that is published over outputs that are damaged, or by force, takes their record away.
 
 use std::fs;
 use std::io;
@@ -103,6 +104,14 @@ impl Store {
         Ok(None)
     }
 
+    /// What was made under a key; recorded absences are passed over. See [`Store::record`].
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub fn outputs(&self, key: &Digest<Action>) -> Result<Option<Record>> {
+        self.read_record(&self.record_path("records", key))
+    }
+
     fn record_path(&self, folder: &str, key: &Digest<Action>) -> PathBuf {
         self.root().join(folder).join(sharded(key))
     }
@@ -131,6 +140,11 @@ impl Store {
             Made::Absent { .. } => "absences",
         };
         let path = self.record_path(folder, key);
+        if folder == "absences" && !replace {
+            if let Some(theirs) = self.whole_outputs(key)? {
+                return Ok(theirs);
+            }
+        }
         let aside = session.write_aside(&encode(&record))?;
         // An absence tells when it was asked last: a later one replaces it.
         let replace = replace || folder == "absences";
@@ -148,6 +162,10 @@ impl Store {
             // Linked: the first name goes. (Renamed, where there are no links: it is gone.)
             let _ = fs::remove_file(&aside);
         }
+        if folder == "absences" {
+            // Outputs count before an absence; these lost their blobs or are to be replaced.
+            remove_if_there(&self.record_path("records", key))?;
+        }
         session.stored();
         Ok(record)
     }
@@ -158,13 +176,24 @@ impl Store {
     /// It cannot be removed.
     pub fn forget(&self, key: &Digest<Action>) -> Result<()> {
         for folder in ["records", "absences"] {
-            let path = self.record_path(folder, key);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(error)),
-                _ => {}
-            }
+            remove_if_there(&self.record_path(folder, key))?;
         }
         Ok(())
+    }
+
+    /// The record of outputs under a key, if all its blobs are there.
+    fn whole_outputs(&self, key: &Digest<Action>) -> Result<Option<Record>> {
+        match self.read_record(&self.record_path("records", key))? {
+            Some(record) if record.made.missing(self)?.is_empty() => Ok(Some(record)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -9,6 +9,8 @@
 //! session waits for the rest. What was visible but not yet on disk at a power cut has a wrong size or digest
 //! afterwards and counts as missing.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -34,6 +36,10 @@ pub struct Session {
     _lock: File,
     lock_path: PathBuf,
     counter: AtomicU64,
+    /// Folders that were used and are as good as new.
+    spare: Mutex<Vec<PathBuf>>,
+    /// Names in `kept/` when the session began, and those it kept itself.
+    kept: Mutex<BTreeSet<OsString>>,
     flusher: Flusher,
 }
 
@@ -58,7 +64,16 @@ impl Session {
         let folder = lock_path.with_extension("");
         fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
         let flusher = Flusher::new(store.root())?;
-        Ok(Self { root: store.root().to_owned(), folder, _lock: lock, lock_path, counter: AtomicU64::new(0), flusher })
+        Ok(Self {
+            root: store.root().to_owned(),
+            folder,
+            _lock: lock,
+            lock_path,
+            counter: AtomicU64::new(0),
+            spare: Mutex::default(),
+            kept: Mutex::new(names_in(&store.root().join("kept"))),
+            flusher,
+        })
     }
 
     /// Removes what dead sessions left, if there is anything; cheap if there is not, and silent on a read-only cache.
@@ -82,14 +97,30 @@ impl Session {
         }
     }
 
-    /// A new empty folder of this session.
+    /// A folder of this session in which there is nothing, or only empty folders.
     ///
     /// # Errors
     /// The cache cannot be written.
     pub fn new_folder(&self) -> Result<PathBuf> {
+        if let Some(spare) = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(spare);
+        }
         let folder = self.fresh_path();
         fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
         Ok(folder)
+    }
+
+    /// Gives back a folder that is no longer needed: it is emptied and given out again, because making and deleting four
+    /// folders for every stage is dear (ext4 steps over recently deleted inodes when it makes new ones).
+    ///
+    /// # Errors
+    /// It cannot be emptied; then it is not given out again.
+    pub fn give_back(&self, folder: &Path) -> Result<()> {
+        if empty(folder)? {
+            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(folder.to_owned());
+            return Ok(());
+        }
+        remove_all(folder)
     }
 
     fn fresh_path(&self) -> PathBuf {
@@ -103,6 +134,7 @@ impl Session {
     pub fn keep(&self, folder: &Path, name: &str) -> Result<PathBuf> {
         let kept = kept_path(&self.root, name);
         self.forget_kept(name)?;
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
         fs::rename(folder, &kept).map_err(Error::io("move a failed stage's folder to", &kept))?;
         Ok(kept)
     }
@@ -112,6 +144,9 @@ impl Session {
     /// # Errors
     /// It cannot be removed.
     pub fn forget_kept(&self, name: &str) -> Result<()> {
+        if !self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(OsStr::new(name)) {
+            return Ok(());
+        }
         let kept = kept_path(&self.root, name);
         // Moved first, so that a kill in between leaves nothing half under the name.
         let away = self.fresh_path();
@@ -258,6 +293,37 @@ impl Drop for Session {
             tracing::warn!(%error, "the work folder of this run stays until the next run");
         }
     }
+}
+
+/// Removes everything in the folders of a folder, and what else lies beside these. `false` if one of them has other
+/// permissions than such folders are made with.
+fn empty(folder: &Path) -> Result<bool> {
+    let list = |folder: &Path| {
+        let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+        entries.collect::<io::Result<Vec<_>>>().map_err(Error::io("list", folder))
+    };
+    let remove = |entry: &fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => remove_all(&entry.path()),
+        _ => fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path())),
+    };
+    let mode = |path: &Path| fs::symlink_metadata(path).map(|found| found.mode()).map_err(Error::io("look at", path));
+    let expected = mode(folder)?;
+    for entry in list(folder)? {
+        let path = entry.path();
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry)?;
+        } else if mode(&path)? != expected {
+            return Ok(false);
+        } else {
+            list(&path)?.iter().try_for_each(remove)?;
+        }
+    }
+    Ok(true)
+}
+
+fn names_in(folder: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect()
 }
 
 /// Where the folder of a failed stage is kept.

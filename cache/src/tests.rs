@@ -319,13 +319,52 @@ fn only_a_cache_or_an_empty_folder_becomes_one() {
 #[test]
 fn one_lock_a_key() {
     let space = Space::new();
-    let locks = Locks::new(space.path("locks"));
-    let lock = locks.try_lock(&key("a")).unwrap().unwrap();
-    assert!(locks.try_lock(&key("a")).unwrap().is_none());
-    assert!(locks.try_lock(&key("b")).unwrap().is_some());
+    let (ours, theirs) = (Locks::new(space.path("locks")), Locks::new(space.path("locks")));
+    let lock = ours.try_lock(&key("a")).unwrap().unwrap();
+    assert!(ours.try_lock(&key("a")).unwrap().is_none());
+    assert!(theirs.try_lock(&key("a")).unwrap().is_none());
+    assert!(theirs.try_lock(&key("b")).unwrap().is_some());
     drop(lock);
-    assert!(locks.try_lock(&key("a")).unwrap().is_some());
-    assert_eq!(fs::read_dir(space.path("locks")).unwrap().count(), 0, "no lock file stays");
+    assert!(theirs.try_lock(&key("a")).unwrap().is_some());
+    assert!(ours.try_lock(&key("a")).unwrap().is_some());
+}
+
+#[test]
+fn keys_of_one_bucket_do_not_wait_for_each_other_inside_a_process() {
+    let space = Space::new();
+    let (ours, theirs) = (Locks::new(space.path("locks")), Locks::new(space.path("locks")));
+    let in_bucket = |n: u8| {
+        let mut bytes = [7; 32];
+        bytes[31] = n;
+        Digest::from_bytes(bytes)
+    };
+    let first = ours.try_lock(&in_bucket(1)).unwrap().unwrap();
+    let second = ours.try_lock(&in_bucket(2)).unwrap().unwrap();
+    assert!(ours.try_lock(&in_bucket(1)).unwrap().is_none());
+    drop(first);
+    assert!(theirs.try_lock(&in_bucket(3)).unwrap().is_none(), "the bucket is held for the second");
+    drop(second);
+    assert!(theirs.try_lock(&in_bucket(3)).unwrap().is_some());
+}
+
+#[test]
+fn used_folders_are_given_out_again_only_when_nothing_is_in_them() {
+    let space = Space::new();
+    let session = space.session();
+    let folder = session.new_folder().unwrap();
+    fs::create_dir_all(folder.join("out/deep")).unwrap();
+    fs::write(folder.join("out/deep/rest"), "rest").unwrap();
+    symlink("nowhere", folder.join("out/link")).unwrap();
+    fs::write(folder.join("rest"), "rest").unwrap();
+    session.give_back(&folder).unwrap();
+    assert_eq!(session.new_folder().unwrap(), folder);
+    let there: Vec<_> =
+        walkdir::WalkDir::new(&folder).min_depth(1).into_iter().map(|entry| entry.unwrap().into_path()).collect();
+    assert_eq!(there, [folder.join("out")], "an empty folder may stay");
+    fs::set_permissions(folder.join("out"), Permissions::from_mode(0o500)).unwrap();
+    session.give_back(&folder).unwrap();
+    assert_ne!(session.new_folder().unwrap(), folder, "somebody changed its permissions");
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl<'a> Desk<'a> {
     /// What another process published under a key since it was looked up, if it is whole.
     pub fn published_meanwhile(&mut self, id: InstanceId, key: &Digest<Action>) -> Result<bool, Failure> {
         let failure = |error| cache_failure(&error);
-        let Some(record) = self.store.record(key).map_err(failure)? else { return Ok(false) };
+        let Some(record) = self.store.outputs(key).map_err(failure)? else { return Ok(false) };
         if !record.made.missing(self.store).map_err(failure)?.is_empty() {
             return Ok(false);
         }

@@ -139,10 +139,14 @@ impl<'a> Drive<'a> {
         self.desk.plan
     }
 
-    /// Looks up instances in order of the plan until one must run. `true` if none must: then all have ended.
+    /// Looks up instances in order of the plan until one must run or somebody asks to stop. `true` if none must: then
+    /// all have ended.
     pub fn all_known(&mut self, wanted: Option<&[bool]>) -> bool {
         let wanted = |id: InstanceId| wanted.is_none_or(|wanted| wanted[id.index()]);
         for id in self.plan().ids().filter(|id| wanted(*id)) {
+            if self.stop.asked() > 0 {
+                return false;
+            }
             match self.desk.look(id, &self.passing) {
                 Look::Hit | Look::Absent { .. } => {}
                 Look::Miss(_) | Look::Blocked(_) | Look::Failed(_) => return false,
@@ -160,13 +164,15 @@ impl<'a> Drive<'a> {
     /// Runs what must run, until every wanted instance has ended.
     pub fn work(&mut self, wanted: Option<Vec<bool>>) -> Result<(), Failure> {
         let mut core = self.core(wanted)?;
-        self.place.locks.sweep().map_err(|error| cache_failure(&error))?;
         let mut stops = 0;
         loop {
             stops = self.obey_stops(&mut core, stops);
             self.bring_back(&mut core);
-            self.decide(&mut core);
+            self.decide(&mut core, stops);
             self.report_settled(&mut core);
+            if self.stop.asked() > stops {
+                continue;
+            }
             if core.is_done() && self.working.is_empty() {
                 break;
             }
@@ -234,17 +240,23 @@ impl<'a> Drive<'a> {
     }
 
     /// Looks up and starts whatever can be. An end that a start gives (a hit after all, a failure) may free more.
-    fn decide(&mut self, core: &mut Core) {
+    /// Breaks off when somebody asks to stop more often than was obeyed.
+    fn decide(&mut self, core: &mut Core, obeyed: u8) {
         loop {
             let mut moved = false;
             loop {
+                if self.stop.asked() > obeyed {
+                    return;
+                }
                 // Told first: a gather that is looked up next must know of the cells that the scheduler found absent.
                 self.report_settled(core);
                 let Some(id) = core.next_check() else { break };
                 self.check(core, id);
                 moved = true;
             }
-            while let Some((id, grant)) = core.next_start() {
+            while self.stop.asked() <= obeyed
+                && let Some((id, grant)) = core.next_start()
+            {
                 self.start(core, id, &grant);
                 moved = true;
             }
@@ -388,7 +400,7 @@ impl<'a> Drive<'a> {
                 core.end(id, Ending::Absent { origin: id });
                 self.report_absent(id, &cause, false, Some((working.log, usage)));
             }
-            Err(failure) if self.may_retry(id, &failure) => self.retry(core, id, failure, &working),
+            Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => self.retry(core, id, failure, &working),
             Err(failure) => self.fail(core, id, failure, Some((working, usage))),
         }
     }

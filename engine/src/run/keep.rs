@@ -71,11 +71,17 @@ impl Drive<'_> {
         })
     }
 
-    /// Removes what a finished instance no longer needs. It is finished whether or not that succeeds.
+    /// Clears away what a finished instance no longer needs. It is finished whether or not that succeeds.
     fn clear_away(&self, id: InstanceId, key: &Digest<Action>, folder: &Path) {
-        let kept = self.session.as_ref().map_or(Ok(()), |session| session.forget_kept(&kept_name(self.plan(), id)));
-        for removed in [kept, remove_all(folder), remove_all(&self.place.checkpoint(key))] {
-            if let Err(error) = removed {
+        let session = self.session.as_ref();
+        let kept = session.map_or(Ok(()), |session| session.forget_kept(&kept_name(self.plan(), id)));
+        let used = session.map_or(Ok(()), |session| session.give_back(folder));
+        let checkpoint = match self.desk.kind(id) {
+            Some(kind) if kind.checkpoint => remove_all(&self.place.checkpoint(key)),
+            _ => Ok(()),
+        };
+        for cleared in [kept, used, checkpoint] {
+            if let Err(error) = cleared {
                 tracing::warn!(%error, "something stays in the cache that is not needed");
             }
         }

@@ -39,12 +39,18 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "wall_seconds": usage.wall.as_secs_f64(),
         "cpu_seconds": usage.cpu.as_secs_f64(),
         "peak_memory_bytes": usage.peak_rss,
-        "host": Machine::this(0, 0).host,
+        "host": host(),
         "architecture": std::env::consts::ARCH,
         "pipe_version": env!("CARGO_PKG_VERSION"),
         "ran_on": ran_on,
         "notes": notes,
     })
+}
+
+/// The machine's name, asked once.
+fn host() -> &'static str {
+    static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    HOST.get_or_init(|| Machine::this(0, 0).host)
 }
 
 /// Writes the manifest and removes the oldest ones; returns its path.

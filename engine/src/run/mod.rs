@@ -91,7 +91,7 @@ fn run_in(
     let mut summary = summarize(&drive, run, stop);
     let whole = wanted.is_none();
     finish_results(&mut drive, &place, &mut summary, outlet, wanted.as_deref());
-    let locked = if whole { locked_results(&mut drive, &place)? } else { BTreeMap::new() };
+    let locked = if whole { locked_results(&mut drive, &place) } else { BTreeMap::new() };
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
         match Lockfile::new(plan, locked.clone()).write(&path) {
@@ -100,7 +100,10 @@ fn run_in(
         }
     }
     let keys = drive.keys();
-    drive.desk.memory.tidy(|| keys)?;
+    if let Err(failure) = drive.desk.memory.tidy(|| keys) {
+        // It grows until the next time; what this run did counts.
+        tracing::warn!(%failure, "the memory of this pipeline could not be tidied");
+    }
     summary.wall = clock.elapsed();
     summary.cpu = own_cpu() + drive.used.cpu;
     summary.peak_memory = own_peak_memory().max(drive.used.peak_rss);
@@ -235,16 +238,17 @@ fn path_of_link(desk: &mut Desk<'_>, place: &Workplace, link: &Link) -> Result<P
     made.map_err(|error| error.to_string())
 }
 
-/// Digests of everything the plan publishes.
-fn locked_results(drive: &mut Drive<'_>, place: &Workplace) -> Result<BTreeMap<String, Locked>, Failure> {
+/// Digests of everything the plan publishes. What cannot be published is left out: it is among the failures of
+/// [`finish_results`], and then no lockfile is written.
+fn locked_results(drive: &mut Drive<'_>, place: &Workplace) -> BTreeMap<String, Locked> {
     let mut locked = BTreeMap::new();
     for published in &drive.desk.plan.results {
-        let Linked::Present(artifact) = drive.desk.content(&published.link)? else { continue };
+        let Ok(Linked::Present(artifact)) = drive.desk.content(&published.link) else { continue };
         let Ok(pieces) = pieces_of(&place.store, published, &artifact) else { continue };
         let entry = |Piece { path, blob }| (path, Locked { digest: blob.digest, bytes: blob.bytes });
         locked.extend(pieces.into_iter().map(entry));
     }
-    Ok(locked)
+    locked
 }
 
 /// Processor time of this process, stages on threads included.

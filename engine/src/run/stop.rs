@@ -37,8 +37,15 @@ impl Stop {
         self.shared.asked.load(Ordering::SeqCst)
     }
 
-    /// From now on asking also ends a wait of the executor.
+    /// From now on asking also ends a wait of the executor. If somebody asked before, its next wait ends at once.
     pub(crate) fn wakes(&self, waker: Option<Waker>) {
-        *self.shared.waker.lock().unwrap_or_else(PoisonError::into_inner) = waker;
+        let mut registered = self.shared.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        *registered = waker;
+        // Read under the lock: whoever asks after this sees the waker, whoever asked before is seen here.
+        if self.asked() > 0
+            && let Some(waker) = &*registered
+        {
+            waker.wake();
+        }
     }
 }

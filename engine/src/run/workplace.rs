@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state>/<cache id>/
-//!   locks/                                  one per key in work; gone when nobody works
+//!   locks/                                  whoever works on a key holds one
 //!   logs/ab/<key>.log                       what the last work under a key printed
 //!   checkpoints/<key>/                      of kinds that keep some; gone after success
 //!   pipelines/<pipeline>[@<profile>]/       shared by all checkouts of a pipeline
@@ -14,7 +14,9 @@
 //! ```
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
-use std::fs;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table};
@@ -33,6 +35,8 @@ pub(super) struct Workplace {
     state: PathBuf,
     scope: PathBuf,
     runs: PathBuf,
+    /// Folders of logs that are known to be there.
+    log_folders: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// This machine's memory of a pipeline. Journal and facts are read only when somebody asks for them: a run in which
@@ -65,6 +69,7 @@ impl Workplace {
             locks: Locks::new(state.join("locks")),
             scope: state.join("pipelines").join(&name),
             runs: state.join("projects").join(project).join(&name).join("runs"),
+            log_folders: RefCell::default(),
             state,
             store,
         })
@@ -87,12 +92,18 @@ impl Workplace {
         self.state.join("logs").join(&key[..2]).join(format!("{}.log", &key[2..]))
     }
 
-    /// An empty log for a key that is worked on now.
+    /// The log for a key that is worked on now: what stood in it is gone, its folder is there.
     pub fn new_log(&self, key: &Digest<Action>) -> Result<PathBuf, Failure> {
         let path = self.log(key);
-        make_folder(path.parent().unwrap_or(&self.state))?;
-        fs::write(&path, "").map_err(|error| Failure::io("write", &path, &error))?;
-        Ok(path)
+        let shard = path.parent().unwrap_or(&self.state);
+        if !self.log_folders.borrow().contains(shard) {
+            make_folder(shard)?;
+            self.log_folders.borrow_mut().insert(shard.to_owned());
+        }
+        match File::options().write(true).truncate(true).open(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("write", &path, &error)),
+            _ => Ok(path),
+        }
     }
 
     /// The checkpoint folder of a key.
@@ -148,7 +159,7 @@ impl Memory {
     }
 
     /// Keeps the tables from growing without end.
-    pub fn tidy(&mut self, keys: impl FnOnce() -> std::collections::BTreeSet<Digest<Action>>) -> Result<(), Failure> {
+    pub fn tidy(&mut self, keys: impl FnOnce() -> BTreeSet<Digest<Action>>) -> Result<(), Failure> {
         let failure = |error| cache_failure(&error);
         self.index.tidy(keys).map_err(failure)?;
         self.sources.tidy().map_err(failure)?;

@@ -1,8 +1,10 @@
 //! The one owner of the terminal: data to stdout, people to stderr, colour only where it is wanted.
 //!
-//! A closed pipe (`pipe plan ... | head`) ends the program quietly instead of in a panic.
+//! When the reader of a stream goes away (`pipe run ... | head`), that stream falls silent and the program goes on to
+//! its own end and exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 
@@ -17,14 +19,17 @@ pub const HINT: Style = AnsiColor::Cyan.on_default().bold();
 /// Dim: context.
 pub const DIM: Style = Style::new().dimmed();
 
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// Writes data to stdout.
 pub fn data(text: &str) {
-    write_or_exit(&mut anstream::stdout().lock(), text);
+    write(&mut anstream::stdout().lock(), text, &STDOUT_CLOSED);
 }
 
 /// Writes a line for people to stderr.
 pub fn note(line: &str) {
-    write_or_exit(&mut anstream::stderr().lock(), &format!("{line}\n"));
+    write(&mut anstream::stderr().lock(), &format!("{line}\n"), &STDERR_CLOSED);
 }
 
 /// Text in a style; the stream takes the style out again where colour is not wanted.
@@ -42,9 +47,15 @@ pub fn colours_wanted() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
-fn write_or_exit(stream: &mut impl Write, text: &str) {
-    if let Err(error) = stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
-        // The reader went away: nobody is left to tell. Anything else (a full disk behind `>`) must not look like success.
-        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 3 });
+fn write(stream: &mut impl Write, text: &str, closed: &AtomicBool) {
+    if closed.load(Ordering::Relaxed) {
+        return;
+    }
+    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+        Ok(()) => {}
+        // The reader went away: nobody is left to tell, but what the program does is not only for the reader.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => closed.store(true, Ordering::Relaxed),
+        // A full disk behind `>` must not look like success.
+        Err(_) => std::process::exit(3),
     }
 }

@@ -110,6 +110,9 @@ fn results(text: &mut String, summary: &Summary) {
     listed(text, "unpublished", results.missing.iter().map(|(path, why)| format!("{path}: {why}")));
     for failure in &results.failures {
         let _ = writeln!(text, "{} {failure}", styled(BAD, "failed"));
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
+        }
     }
     let there = results.written.len() + results.unchanged.len();
     if there == 0 {
@@ -118,7 +121,8 @@ fn results(text: &mut String, summary: &Summary) {
     let _ = writeln!(text, "{} in {}", human::count(there, "result"), results.folder.display());
     for (place, files) in by_place(results) {
         let new = files.iter().any(|file| results.written.contains(*file));
-        let inside = if place.ends_with('/') { format!(" ({})", human::count(files.len(), "file")) } else { String::new() };
+        let inside =
+            if place.ends_with('/') { format!(" ({})", human::count(files.len(), "file")) } else { String::new() };
         let _ = writeln!(text, "  {place}{inside}{}", if new { String::new() } else { styled(DIM, " (unchanged)") });
     }
 }

@@ -166,7 +166,9 @@ fn by_instance(plan: &Plan, status: &Status, ids: &[InstanceId]) -> String {
             Standing::Hit => writeln!(text, "{} {label}", styled(GOOD, "    hit")),
             Standing::Absent { cause } => writeln!(text, "{} {label}: {cause}", styled(CARE, " absent")),
             Standing::LeftOut => writeln!(text, "{} {label}", styled(DIM, "   left")),
-            Standing::Fails { failure } => writeln!(text, "{} {label}: {}", styled(BAD, "to fail"), failure_lines(failure)),
+            Standing::Fails { failure } => {
+                writeln!(text, "{} {label}: {}", styled(BAD, "to fail"), failure_lines(failure))
+            }
             Standing::Runs { reasons } => {
                 let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n          ");
                 writeln!(text, "{} {label}\n          {reasons}", styled(CARE, " to run"))

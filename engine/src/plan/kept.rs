@@ -86,6 +86,32 @@ fn keep(path: &Path, plan: &Plan, sources: &Sources, asked: Hash) -> std::io::Re
     file.write_all(blake3::hash(&writer.bytes).as_bytes())?;
     file.write_all(&writer.bytes)?;
     file.persist(path)?;
+    tidy(folder)
+}
+
+/// So many plans stay; of more, the oldest go.
+const PLANS: usize = 64;
+/// What a killed process left is not written to any more after this long.
+const LEFT_ALONE: Duration = Duration::from_secs(3600);
+
+/// Removes what killed processes left half written, and the oldest of too many plans.
+fn tidy(folder: &Path) -> std::io::Result<()> {
+    let mut plans = Vec::new();
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let (Ok(found), path) = (entry.metadata(), entry.path()) else { continue };
+        let Ok(changed) = found.modified() else { continue };
+        if path.extension().is_some_and(|extension| extension == "plan") {
+            plans.push((changed, path));
+        } else if entry.file_name().as_encoded_bytes().starts_with(b".tmp")
+            && changed.elapsed().is_ok_and(|age| age > LEFT_ALONE)
+        {
+            std::fs::remove_file(path)?;
+        }
+    }
+    plans.sort();
+    let many = plans.len().saturating_sub(PLANS);
+    // Somebody else may have removed it first.
+    plans.into_iter().take(many).for_each(|(_, path)| drop(std::fs::remove_file(path)));
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::spec::{
 pub(super) fn is_safe(path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     !path.is_empty()
-        && !path.contains(['\0', '\\', '\n'])
+        && !path.contains(['\0', '\\', '\n', '\r'])
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
@@ -163,11 +163,22 @@ fn result(
         let cell = cell as usize;
         let name = file_name(env, target, cell, &pieces)?;
         for path in braces(&name) {
+            check_reserved(&path, decl.path.span)?;
             check_path(target, &outside, &path, decl.path.span)?;
             paths.take(&path, decl.path.span)?;
             let link = inputs::link_of(target, cell, outside.port, outside.entry.clone());
             published.push(Published { path, link, place: place(env, decl.path.span) });
         }
+    }
+    Ok(())
+}
+
+/// Names that publishing itself uses at the top of the results folder.
+fn check_reserved(path: &str, span: Span) -> Result<(), Diagnostic> {
+    let first = path.split('/').next().unwrap_or_default();
+    if first == ".published" || first.starts_with(".publishing") {
+        let message = format!("`{first}` is a name that pipe itself uses in the results folder");
+        return Err(Diagnostic::new(Class::Collision, span, message).hint("give the result another name"));
     }
     Ok(())
 }

@@ -25,11 +25,14 @@ pub struct ClaimReport {
 pub fn check_claims(claims: &[Claim], mut find: impl FnMut(&Link) -> Result<PathBuf, String>) -> Vec<ClaimReport> {
     let check = |claim: &Claim| {
         let found = find(&claim.table).and_then(|path| cell(&table_in(&path), claim));
-        let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within);
+        let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within + ROUNDING);
         ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
     };
     claims.iter().map(check).collect()
 }
+
+/// Decimal numbers have no exact binary form: 0.76 is to lie within 0.02 of 0.74.
+const ROUNDING: f64 = 1e-9;
 
 /// Tables are folders with `table.csv`, or CSV files.
 fn table_in(path: &Path) -> PathBuf {

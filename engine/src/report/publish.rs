@@ -5,9 +5,9 @@
 //! nor what was published last was edited by somebody: it is named and left alone. So is a file that was published
 //! once and that no result claims any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Artifact, Blob, Content, Digest, Form, Sources, Store, is_missing, remove_all};
@@ -91,11 +91,18 @@ pub fn pieces_of(store: &Store, published: &Published, artifact: &Artifact) -> R
 
 /// Publishes pieces into `results.folder` and notes in `results` what became of each. `whole` says that the pieces and
 /// `results.missing` are all results of the plan: others that were published earlier are then stale.
+///
+/// One process at a time: the folder is locked from the reading of the list to its writing. What goes wrong with one
+/// piece is among `results.failures`, and the others are published all the same.
 pub fn publish(store: &Store, sources: &mut Sources, pieces: &[Piece], whole: bool, results: &mut Results) {
     if let Err(failure) = try_publish(store, sources, pieces, whole, results) {
         results.failures.push(failure);
     }
 }
+
+/// What may stand at a path without having been edited, by path. More than one digest only while a run is between
+/// announcing a file and placing it, or was killed there.
+type Listed = BTreeMap<String, BTreeSet<Digest<Content>>>;
 
 fn try_publish(
     store: &Store,
@@ -105,25 +112,36 @@ fn try_publish(
     results: &mut Results,
 ) -> Result<(), Failure> {
     let folder = results.folder.clone();
+    if pieces.is_empty() && !folder.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder).map_err(|error| Failure::io("create the folder", &folder, &error))?;
+    let _lock = lock(&folder)?;
+    remove_leftovers(&folder)?;
     let list = folder.join(LIST);
     let before = read_list(&list)?;
-    remove_leftovers(&folder)?;
-    let mut now = before.clone();
     let mut aside = Aside { folder: folder.clone(), made: None, count: 0 };
-    for piece in pieces {
-        let target = folder.join(&piece.path);
-        match state_of(sources, &target, piece, before.get(&piece.path))? {
-            State::Same => results.unchanged.push(piece.path.clone()),
-            State::Edited => {
-                results.edited.push(piece.path.clone());
-                continue;
-            }
-            State::Outdated => {
-                aside.place(store, &piece.blob, &target)?;
-                results.written.push(piece.path.clone());
-            }
+    let outdated = compare(sources, pieces, &before, results);
+
+    // Announced before any is placed: a run that is killed in between leaves nothing that looks edited.
+    let mut announced = before.clone();
+    for piece in &outdated {
+        announced.entry(piece.path.clone()).or_default().insert(piece.blob.digest);
+    }
+    if announced != before {
+        aside.write_list(&list, &announced)?;
+    }
+    for piece in outdated {
+        match aside.place(store, &piece.blob, &folder.join(&piece.path)) {
+            Ok(()) => results.written.push(piece.path.clone()),
+            Err(failure) => results.failures.push(failure.at(format!("result `{}`", piece.path))),
         }
-        now.insert(piece.path.clone(), piece.blob.digest);
+    }
+
+    let mut now = announced.clone();
+    let there: BTreeSet<&String> = results.written.iter().chain(&results.unchanged).collect();
+    for piece in pieces.iter().filter(|piece| there.contains(&piece.path)) {
+        now.insert(piece.path.clone(), BTreeSet::from([piece.blob.digest]));
     }
     if whole {
         let claimed = |path: &str| {
@@ -139,10 +157,35 @@ fn try_publish(
             }
         }
     }
-    if now != before {
+    if now != announced {
+        // The list must not be on disk before the files it speaks of: they would look edited after a power cut.
+        aside.flush()?;
         aside.write_list(&list, &now)?;
     }
     aside.finish()
+}
+
+/// The pieces that are missing or out of date; notes the others in `results`.
+fn compare<'p>(sources: &mut Sources, pieces: &'p [Piece], before: &Listed, results: &mut Results) -> Vec<&'p Piece> {
+    let mut outdated = Vec::new();
+    for piece in pieces {
+        match state_of(sources, &results.folder.join(&piece.path), piece, before.get(&piece.path)) {
+            Ok(State::Same) => results.unchanged.push(piece.path.clone()),
+            Ok(State::Edited) => results.edited.push(piece.path.clone()),
+            Ok(State::Outdated) => outdated.push(piece),
+            Err(failure) => results.failures.push(failure.at(format!("result `{}`", piece.path))),
+        }
+    }
+    outdated
+}
+
+/// Waits until no other process publishes into a folder. The lock is the folder's own, so it leaves no file there.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let file = File::open(folder).map_err(|error| Failure::io("open", folder, &error))?;
+    file.lock().map_err(|error| {
+        Failure::io("lock", folder, &error).hint("the project must lie on a file system that can lock folders (flock)")
+    })?;
+    Ok(file)
 }
 
 /// The list of what was published, beside the results.
@@ -160,12 +203,12 @@ fn state_of(
     sources: &mut Sources,
     target: &Path,
     piece: &Piece,
-    published: Option<&Digest<Content>>,
+    published: Option<&BTreeSet<Digest<Content>>>,
 ) -> Result<State, Failure> {
     match sources.content(target) {
         Ok(there) if there.form == Form::Folder => Ok(State::Edited),
         Ok(there) if there.digest == piece.blob.digest => Ok(State::Same),
-        Ok(there) if Some(&there.digest) == published => Ok(State::Outdated),
+        Ok(there) if published.is_some_and(|listed| listed.contains(&there.digest)) => Ok(State::Outdated),
         Ok(_) => Ok(State::Edited),
         Err(error) if is_missing(&error) => Ok(State::Outdated),
         Err(error) => Err(cache_failure(&error)),
@@ -176,20 +219,25 @@ fn below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Reads lines of `digest  path`.
-fn read_list(path: &Path) -> Result<BTreeMap<String, Digest<Content>>, Failure> {
+/// Reads lines of `digest  path`; a path may have several.
+fn read_list(path: &Path) -> Result<Listed, Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::new()),
         Err(error) => return Err(Failure::io("read", path, &error)),
     };
     let entry = |line: &str| {
         let (digest, path) = line.split_once("  ")?;
         Some((path.to_owned(), digest.parse().ok()?))
     };
-    Ok(text.lines().filter_map(entry).collect())
+    let mut listed = Listed::new();
+    for (path, digest) in text.lines().filter_map(entry) {
+        listed.entry(path).or_default().insert(digest);
+    }
+    Ok(listed)
 }
 
+/// Removes what killed runs left. Called under the lock, so nobody is writing there.
 fn remove_leftovers(folder: &Path) -> Result<(), Failure> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(ASIDE)) {
@@ -208,7 +256,6 @@ struct Aside {
 impl Aside {
     fn path(&mut self) -> Result<PathBuf, Failure> {
         if self.made.is_none() {
-            fs::create_dir_all(&self.folder).map_err(|error| Failure::io("create the folder", &self.folder, &error))?;
             let made = self.folder.join(format!("{ASIDE}{}", std::process::id()));
             fs::create_dir(&made).map_err(|error| Failure::io("create the folder", &made, &error))?;
             self.made = Some(made);
@@ -226,15 +273,19 @@ impl Aside {
         fs::rename(&copy, target).map_err(|error| Failure::io("publish", target, &error))
     }
 
-    fn write_list(&mut self, list: &Path, entries: &BTreeMap<String, Digest<Content>>) -> Result<(), Failure> {
+    /// Replaces the list; it is on disk afterwards.
+    fn write_list(&mut self, list: &Path, listed: &Listed) -> Result<(), Failure> {
         let path = self.path()?;
-        let text: String = entries.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect();
-        self.flush()?;
-        fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
-        fs::rename(&path, list).map_err(|error| Failure::io("write", list, &error))
+        let lines = listed.iter().flat_map(|(path, digests)| digests.iter().map(move |digest| (digest, path)));
+        let text: String = lines.map(|(digest, path)| format!("{digest}  {path}\n")).collect();
+        let io = |error: io::Error| Failure::io("write", list, &error);
+        let mut file = File::create_new(&path).map_err(io)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+        fs::rename(&path, list).map_err(io)?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io)
     }
 
-    /// The list must not be on disk before the files it speaks of: they would look edited after a power cut.
+    /// Waits until all that was placed is on disk.
     fn flush(&self) -> Result<(), Failure> {
         let io = |error: io::Error| Failure::io("flush", &self.folder, &error);
         let folder = File::open(&self.folder).map_err(io)?;

@@ -274,6 +274,11 @@ impl Core {
         self.counts
     }
 
+    /// Whether nothing is started any more: somebody stopped it, or something failed that ends the run.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Whether every instance has ended.
     pub fn is_done(&self) -> bool {
         let Counts { waiting, checking, queued, running, .. } = self.counts;

@@ -77,6 +77,7 @@ fn run_in(
     let passing = passing(plan, options)?;
     let place = Workplace::open(plan, &options.places)?;
     Session::sweep_leftovers(&place.store).map_err(|error| cache_failure(&error))?;
+    place.sweep_checkpoints()?;
     let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
     if let Some(wanted) = &wanted {
         look_up_what_is_only_read(&mut desk, wanted);

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table};
+use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
 use pipe_contract::Failure;
 
 use super::Places;
@@ -109,6 +109,21 @@ impl Workplace {
     /// The checkpoint folder of a key.
     pub fn checkpoint(&self, key: &Digest<Action>) -> PathBuf {
         self.state.join("checkpoints").join(key.to_string())
+    }
+
+    /// Removes checkpoints of work that is done: what a kill between publishing and clearing up has left.
+    pub fn sweep_checkpoints(&self) -> Result<(), Failure> {
+        let Ok(entries) = fs::read_dir(self.state.join("checkpoints")) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let Ok(key) = entry.file_name().to_string_lossy().parse::<Digest<Action>>() else { continue };
+            let done = self.store.record(&key).map_err(|error| cache_failure(&error))?.is_some();
+            // Whoever holds the lock clears up by itself.
+            let free = done.then(|| self.locks.try_lock(&key)).transpose().map_err(|error| cache_failure(&error))?;
+            if free.flatten().is_some() {
+                remove_all(&entry.path()).map_err(|error| cache_failure(&error))?;
+            }
+        }
+        Ok(())
     }
 
     /// The folder of a run.

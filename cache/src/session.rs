@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::Digest;
 use crate::error::{Error, Result};
-use crate::store::{Store, hash, seal};
+use crate::store::{Store, hash, is_whole, seal};
 use crate::tree::{Artifact, Blob, Entry, Tree};
 
 /// What was stored in one round is flushed together.
@@ -237,7 +237,9 @@ impl Session {
 
     /// Makes the view of a folder, or makes it anew.
     pub(crate) fn make_view(&self, store: &Store, tree: &Tree, view: &Path) -> Result<()> {
-        let aside = self.new_folder()?;
+        // Not one that was used before: it may hold empty folders, which would be part of the view.
+        let aside = self.fresh_path();
+        fs::create_dir(&aside).map_err(Error::io("create the folder", &aside))?;
         for (name, entry) in tree.entries() {
             let target = aside.join(name);
             let folder = match entry {
@@ -251,13 +253,17 @@ impl Session {
         }
         let open = Permissions::from_mode(0o755);
         fs::set_permissions(&aside, open).map_err(Error::io("set the permissions of", &aside))?;
+        if is_whole(view, tree) {
+            // Another process made it meanwhile, and its stages may be reading it.
+            return remove_all(&aside);
+        }
         if view.exists() {
             let away = self.fresh_path();
             fs::rename(view, &away).map_err(Error::io("replace", view))?;
             remove_all(&away)?;
         }
         match into_shard(&aside, view) {
-            Err(_) if view.is_dir() => remove_all(&aside),
+            Err(_) if is_whole(view, tree) => remove_all(&aside),
             placed => placed,
         }
     }
@@ -405,18 +411,26 @@ fn sweep(work: &Path) -> Result<()> {
         let Ok(lock) = File::open(lock_path) else { continue };
         if lock.try_lock().is_ok() {
             tracing::debug!(lock = %lock_path.display(), "removing what a dead run left");
-            remove_all(&lock_path.with_extension(""))?;
-            fs::remove_file(lock_path).map_err(Error::io("remove", lock_path))?;
+            let folder = remove_all(&lock_path.with_extension(""));
+            or_next_time(folder.and_then(|()| fs::remove_file(lock_path).map_err(Error::io("remove", lock_path))));
         }
     }
     // A kill between removing the two, or a folder whose lock somebody removed.
     for folder in names.iter().filter(|path| path.is_dir() && !path.with_extension("lock").exists()) {
-        remove_all(folder)?;
+        or_next_time(remove_all(folder));
     }
     for file in names.iter().filter(|path| path.is_file() && path.extension().is_none() && !path.ends_with(SWEEP)) {
-        fs::remove_file(file).map_err(Error::io("remove", file))?;
+        or_next_time(fs::remove_file(file).map_err(Error::io("remove", file)));
     }
     Ok(())
+}
+
+/// What cannot be removed (an NFS file that a dying process still has open, a folder of another user) costs space, but is
+/// no reason not to run.
+fn or_next_time(removed: Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!(%error, "what a dead run left stays until the next run");
+    }
 }
 
 fn is_read_only(error: &Error) -> bool {
@@ -438,6 +452,8 @@ struct Flushing {
 #[derive(Default)]
 struct FlushState {
     dirty: bool,
+    /// Somebody is flushing.
+    busy: bool,
     ending: bool,
 }
 
@@ -483,16 +499,27 @@ impl Flushing {
             let waited = self.changed.wait_timeout_while(state, ROUND, |state| !state.ending);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
             if let Err(error) = self.flush() {
-                tracing::warn!(%error, "flushing the cache failed; it is tried again at the end");
-                self.lock().dirty = true;
+                tracing::warn!(%error, "flushing the cache failed; it is tried again");
             }
             state = self.lock();
         }
     }
 
+    /// Flushes what was stored so far; waits for a flush that is going on, and does it again if that one failed.
     fn flush(&self) -> rustix::io::Result<()> {
-        let dirty = std::mem::take(&mut self.lock().dirty);
-        if dirty { rustix::fs::syncfs(&self.root) } else { Ok(()) }
+        let idle = self.changed.wait_while(self.lock(), |state| state.busy);
+        let mut state = idle.unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::take(&mut state.dirty) {
+            return Ok(());
+        }
+        state.busy = true;
+        drop(state);
+        let flushed = rustix::fs::syncfs(&self.root);
+        let mut state = self.lock();
+        state.busy = false;
+        state.dirty |= flushed.is_err();
+        self.changed.notify_all();
+        flushed
     }
 }
 

@@ -328,7 +328,7 @@ pub(crate) fn seal(file: &File, executable: bool) -> io::Result<()> {
 }
 
 /// Whether every file of a folder is in its view, with its size and seal, and nothing else is.
-fn is_whole(view: &Path, tree: &Tree) -> bool {
+pub(crate) fn is_whole(view: &Path, tree: &Tree) -> bool {
     let whole = |path: &str, entry: &Entry| match (fs::symlink_metadata(view.join(path)), entry) {
         (Ok(found), Entry::File(blob)) => {
             found.is_file() && found.len() == blob.bytes && found.mtime() == SEALED && found.mtime_nsec() == 0

@@ -250,6 +250,25 @@ fn an_absence_gives_way_to_outputs() {
 }
 
 #[test]
+fn an_absence_takes_the_place_of_outputs_that_are_not_whole_or_to_be_replaced() {
+    let space = Space::new();
+    let session = space.session();
+    let absent = || Record { made: Made::Absent { cause: "not-found".into() }, ..record(vec![]) };
+    let blob = session.put(&space.store, b"content").unwrap();
+    let outputs = || record(vec![stored("out", (blob.into(), vec![]))]);
+    for key in [key("forced"), key("damaged"), key("whole")] {
+        space.store.publish(&session, &key, outputs(), false).unwrap();
+    }
+    assert_eq!(space.store.publish(&session, &key("whole"), absent(), false).unwrap(), outputs());
+    space.store.publish(&session, &key("forced"), absent(), true).unwrap();
+    fs::remove_file(space.store.blob_path(&blob)).unwrap();
+    space.store.publish(&session, &key("damaged"), absent(), false).unwrap();
+    assert_eq!(space.store.record(&key("whole")).unwrap(), Some(outputs()));
+    assert_eq!(space.store.record(&key("forced")).unwrap(), Some(absent()));
+    assert_eq!(space.store.record(&key("damaged")).unwrap(), Some(absent()));
+}
+
+#[test]
 fn many_publish_one_key_and_all_agree() {
     let space = Space::new();
     let publish = |text: String| {

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
 
 use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
 use serde::Deserialize;
@@ -21,6 +22,12 @@ const API: &str = "https://api.osf.io/v2";
 const API_VARIABLE: &str = "PIPE_OSF_API";
 /// A listing of more pages than this is a loop of the server's.
 const MOST_PAGES: usize = 1000;
+
+/// How often an instance that waits for another one's answer looks whether the run ends.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// One project's exclusions, once somebody has read them.
+type ExclusionsSlot = Mutex<Option<Arc<Vec<Exclusion>>>>;
 
 /// `osf/file`: one file of a project.
 pub struct OsfFile;
@@ -265,13 +272,31 @@ impl Project {
 
     /// `normalized/logs/exclusions.json`: rater, person and hemisphere of drawings that are not to be used.
     fn exclusions(&self, task: &Task, context: &dyn Context) -> Result<Arc<Vec<Exclusion>>, Failure> {
-        static KEPT: OnceLock<Mutex<BTreeMap<String, Arc<Vec<Exclusion>>>>> = OnceLock::new();
-        // Held while fetching: the other instances wait for this one answer instead of asking again.
-        let mut kept = KEPT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        static KEPT: OnceLock<Mutex<BTreeMap<String, Arc<ExclusionsSlot>>>> = OnceLock::new();
         let key = format!("{}/{}", self.api, self.id);
-        if let Some(exclusions) = kept.get(&key) {
+        let slot = {
+            let mut kept = KEPT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(kept.entry(key).or_default())
+        };
+        // Held while fetching: the other instances wait for this project's one answer instead of asking again, unless the
+        // run ends meanwhile.
+        let mut known = loop {
+            match slot.try_lock() {
+                Ok(known) => break known,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if context.cancelled() => return Err(Failure::stage("cancelled")),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(WAIT),
+            }
+        };
+        if let Some(exclusions) = &*known {
             return Ok(Arc::clone(exclusions));
         }
+        let exclusions = self.read_exclusions(task, context)?;
+        *known = Some(Arc::clone(&exclusions));
+        Ok(exclusions)
+    }
+
+    fn read_exclusions(&self, task: &Task, context: &dyn Context) -> Result<Arc<Vec<Exclusion>>, Failure> {
         let path = "normalized/logs/exclusions.json";
         let entry = self.find(path, context)?.ok_or_else(|| {
             Failure::input(format!(
@@ -283,14 +308,12 @@ impl Project {
         let file = task.scratch.join("exclusions.json");
         entry.download(task, &file, context)?;
         let bytes = std::fs::read(&file).map_err(|error| Failure::io("read", &file, &error))?;
-        let exclusions: Arc<Vec<Exclusion>> = Arc::new(serde_json::from_slice(&bytes).map_err(|error| {
+        serde_json::from_slice(&bytes).map(Arc::new).map_err(|error| {
             Failure::input(format!(
                 "`{path}` of project `{}` is no list of [rater, person, hemisphere]: {error}",
                 self.id
             ))
-        })?);
-        kept.insert(key, Arc::clone(&exclusions));
-        Ok(exclusions)
+        })
     }
 }
 

@@ -1,9 +1,12 @@
 //! `figure/accuracy`: the Dice score of every model, figures 3 and 4 of the paper.
 //!
-//! One panel per label. Decides nothing about numbers: columns, colours, sizes, rules and intervals are those of the
-//! published figure (5 by 1.5 inches a panel, left hemisphere cyan at -0.1 and right hemisphere red at +0.1 of its column,
-//! one faint dot per score, mean and interval in black). Columns without scores are left out; others than the paper's
-//! are appended by name. A dot stands for one person and rater: `points: false` draws means and intervals only.
+//! One panel per label. The order of columns, colours, sizes, rules and intervals are those of the published figure (5 by
+//! 1.5 inches a panel, left hemisphere cyan at -0.1 and right hemisphere red at +0.1 of its column, one faint dot per
+//! score, mean and interval in black). It differs on purpose in two ways. Columns without scores are left out, where the
+//! original keeps their place, and columns that the paper does not have are appended by name. And where a column has
+//! fewer scores than the paper's 132, its dots are more opaque, or a small study's would not be seen.
+//!
+//! A dot stands for one person and rater: `points: false` draws means and intervals only.
 
 use pipe_contract::{Context, Ended, Failure, Kind, Presence, Stage, Task, Type, Value};
 use polars::prelude::DataFrame;

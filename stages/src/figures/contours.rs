@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, Param, Stage, Task, Type, Value};
 use serde::Deserialize;
 
 use super::outline::{Boundary, boundary};
@@ -17,7 +17,6 @@ use crate::formats::mgh;
 use crate::formats::scores::label_names;
 use crate::formats::subject::{HEMISPHERES, Hemisphere, Subject};
 use crate::numeric::flatmap::{self, FlatMap};
-use crate::numeric::projection::HCP_RADIUS;
 
 /// The kind.
 pub(super) struct Contours;
@@ -28,6 +27,7 @@ struct Parameters {
     model_name: String,
     view: View,
     dot: f64,
+    radius: f64,
 }
 
 /// How much of the map is shown.
@@ -42,7 +42,7 @@ enum View {
 
 impl Stage for Contours {
     fn kind(&self) -> Kind {
-        let kind = Kind::new(
+        let mut kind = Kind::new(
             "figure/contours",
             1,
             "Boundaries of two labellings of one person on the flat maps of both hemispheres",
@@ -63,9 +63,16 @@ impl Stage for Contours {
         .param(
             "dot",
             Type::Float(0.1, 5.0),
-            Value::Float(1.0),
-            "diameter of the dots in points; 0.5, as in the paper, suits meshes of 100,000 vertices and more",
+            Value::Float(0.5),
+            "diameter of the dots in points; the paper's suits meshes of 100,000 vertices and more, 1.0 coarser ones",
         );
+        kind.params.push(Param {
+            name: "radius",
+            of: Type::Float(1.0, 90.0),
+            default: Some(Value::Float(80.0)),
+            neutral: Some(Value::Float(80.0)),
+            about: "how far the map reaches from the occipital pole, in degrees: as in `flatmap/images`",
+        });
         Kind { axes: vec!["outputs"], stamped: true, ..kind }
     }
 
@@ -76,7 +83,7 @@ impl Stage for Contours {
         let subject = Subject::open(task.one("subject")?)?;
         let mut panels = Vec::new();
         for hemisphere in HEMISPHERES {
-            let panel = Panel::read(task, &subject, hemisphere, parcellation)?;
+            let panel = Panel::read(task, &subject, hemisphere, parcellation, parameters.radius)?;
             let [first, second] = [&panel.drawn, &panel.model].map(|boundary| boundary.midpoints.len());
             context.log(&format!("{}: boundaries cross {first} edges (white) and {second} (black)", hemisphere.name()));
             panels.push(panel);
@@ -100,12 +107,18 @@ struct Panel {
 }
 
 impl Panel {
-    fn read(task: &Task, subject: &Subject, hemisphere: Hemisphere, parcellation: &str) -> Result<Self, Failure> {
+    fn read(
+        task: &Task,
+        subject: &Subject,
+        hemisphere: Hemisphere,
+        parcellation: &str,
+        radius: f64,
+    ) -> Result<Self, Failure> {
         let name = hemisphere.name();
         let cortex = subject.cortex(hemisphere)?;
         let mesh = &cortex.registered;
         let vertices = mesh.sphere.len();
-        let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, HCP_RADIUS)
+        let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, radius.to_radians())
             .map_err(|failure| failure.at(format!("{}, {name}", subject.sid())))?;
         let labels = |port: &str| -> Result<Vec<i32>, Failure> {
             let file = task.one(port)?.join(format!("{name}.{parcellation}.mgz"));
@@ -188,8 +201,8 @@ fn check(found: usize, vertices: usize, file: &Path) -> Result<(), Failure> {
 fn vertex_colour(parcellation: &str, [x, y, explained]: [f64; 3], curvature: f32) -> Colour {
     if (0.1..=1.0).contains(&explained) && x.is_finite() && y.is_finite() {
         return match parcellation {
-            "area" => colour::polar_angle(x.atan2(y).to_degrees()),
-            _ => colour::eccentricity(x.hypot(y)),
+            "area" => colour::polar_angle(libm::atan2(x, y).to_degrees()),
+            _ => colour::eccentricity(libm::hypot(x, y)),
         };
     }
     colour::grey(if curvature > 0.0 { 0.45 } else { 0.2 })
@@ -312,8 +325,8 @@ fn angle_key(drawing: &mut Drawing, centre: (f64, f64)) {
         for column in 0..PIXELS {
             let from_middle = |pixel: usize| (real(pixel) + 0.5) / (real(PIXELS) / 2.0) - 1.0;
             let (x, y) = (from_middle(column), -from_middle(row));
-            if x.hypot(y) <= 1.0 {
-                pixels.set(column, row, colour::polar_angle(x.atan2(y).to_degrees()));
+            if libm::hypot(x, y) <= 1.0 {
+                pixels.set(column, row, colour::polar_angle(libm::atan2(x, y).to_degrees()));
             }
         }
     }

@@ -177,7 +177,7 @@ impl Person {
         let cortex = (0..size).map(|pixel| channels.values().any(|values| values[pixel] != 0.0)).collect();
         if let (Some(x), Some(y)) = (channels.get("prf_x"), channels.get("prf_y")) {
             let both = |of: fn(f32, f32) -> f32| x.iter().zip(y).map(|(x, y)| of(*x, *y)).collect::<Vec<f32>>();
-            let (angle, eccentricity) = (both(|x, y| x.atan2(y).to_degrees()), both(f32::hypot));
+            let (angle, eccentricity) = (both(|x, y| libm::atan2f(x, y).to_degrees()), both(libm::hypotf));
             channels.insert("prf_angle".into(), angle);
             channels.insert("prf_eccentricity".into(), eccentricity);
         }

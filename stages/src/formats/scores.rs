@@ -152,19 +152,23 @@ impl HeldOut {
         tables: impl IntoIterator<Item = &'a Path>,
         split: &BTreeMap<String, Partition>,
     ) -> Result<Self, Failure> {
-        let (mut scores, mut parcellations) = (Vec::new(), BTreeSet::new());
+        let (mut scores, mut parcellations, mut unknown) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for folder in tables {
             for score in read(folder)? {
-                let side = split.get(&score.sid).ok_or_else(|| {
-                    Failure::input(format!("`{}` is scored but not in the split", score.sid))
-                        .at(folder.display().to_string())
-                        .hint("make split and scores from the same list of people")
-                })?;
-                if *side == Partition::Val && !score.tag.is_empty() {
-                    parcellations.insert(score.parcellation.clone());
-                    scores.push(score);
+                match split.get(&score.sid) {
+                    None => drop(unknown.insert(score.sid)),
+                    Some(Partition::Val) if !score.tag.is_empty() => {
+                        parcellations.insert(score.parcellation.clone());
+                        scores.push(score);
+                    }
+                    Some(_) => {}
                 }
             }
+        }
+        // Counted, not named: who is on which side of a split by families tells who is whose relative.
+        if !unknown.is_empty() {
+            return Err(Failure::input(format!("people who are scored but not in the split: {}", unknown.len()))
+                .hint("make split and scores from the same list of people"));
         }
         let people: BTreeSet<String> = scores.iter().map(|score| score.sid.clone()).collect();
         let mut parcellations = parcellations.into_iter();
@@ -293,7 +297,8 @@ mod tests {
         let failure = HeldOut::read([b.path()], &sides).unwrap_err();
         assert!(failure.message.starts_with("no held-out person"), "{failure}");
         let failure = HeldOut::read([b.path()], &split(&[])).unwrap_err();
-        assert_eq!(failure.message, "`b` is scored but not in the split");
+        assert_eq!(failure.message, "people who are scored but not in the split: 1");
+        assert!(failure.place.is_none(), "a path may hold the id");
     }
 
     #[test]

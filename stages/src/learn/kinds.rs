@@ -65,7 +65,7 @@ pub fn train() -> Kind {
 pub fn predict() -> Kind {
     let mut kind = Kind::new("unet/predict", 1, "draws labels on a person's cortex with a trained U-Net")
         .input("model", &["model"], "the network")
-        .input("images", &["images"], "the person's images")
+        .input("images", &["images"], "the person's images, as many pixels high as those of the training; they say how far the map reaches")
         .input("subject", &["subject"], "the person's surfaces, for the place of each vertex in the image")
         .folder("labels", "labels", "`{lh,rh}.{area,ring}.mgz`, one label a native vertex, 0 outside the map")
         .param(
@@ -73,12 +73,6 @@ pub fn predict() -> Kind {
             Type::Choice(&["batch", "running"]),
             Value::Text("batch".into()),
             "what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones",
-        )
-        .param(
-            "radius",
-            Type::Float(1.0, 90.0),
-            Value::Float(80.0),
-            "how far from the occipital pole the map reaches, in degrees: as in `flatmap/images`",
         );
     kind = on_device(kind);
     kind.runs = Runs::ProcessReusable;

@@ -2,7 +2,8 @@
 //!
 //! Such a file is a zip archive: `data.pkl` describes the tensors, `data/<key>` holds their numbers. A pickle is a program that
 //! could call anything; this reader knows the few operations that a state dict needs and four names (an ordered dictionary, a
-//! parameter, a tensor, a storage), and refuses the rest.
+//! parameter, a tensor, a storage), and refuses the rest. A file from elsewhere may also try to exhaust memory: what an entry
+//! unpacks to, how deep the items of the description are nested and how many of them it copies are bounded.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,23 +30,34 @@ pub fn read(path: &Path) -> Result<Tensors, Failure> {
 
 type Problem = String;
 
+/// Greatest length of `data.pkl`; that of a network with thousands of tensors has some hundred kilobytes.
+const MOST_CODE: u64 = 16 << 20;
+/// Greatest length of a storage: more than any network here has in all.
+const MOST_STORAGE: u64 = 4 << 30;
+/// Greatest number of operations in `data.pkl`, each of which makes one item at most; some forty a tensor are usual.
+const MOST_STEPS: usize = 1 << 20;
+/// Greatest depth of items within items; a state dict has four levels.
+const MOST_DEPTH: usize = 32;
+/// Greatest number of items that are copied because the description refers to them again.
+const MOST_COPIES: usize = 1 << 20;
+
 fn read_archive(file: File) -> Result<Tensors, Problem> {
     let mut archive = ZipArchive::new(file)
         .map_err(|error| format!("not a file of `torch.save` since PyTorch 1.6 (a zip archive): {error}"))?;
     let root = root(&archive)?;
-    if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder"))
+    if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder"), 64)
         && order != b"little"
     {
         return Err("the numbers in the file are big-endian, which is not read".into());
     }
-    let pickle = entry(&mut archive, &format!("{root}/data.pkl"))?;
+    let pickle = entry(&mut archive, &format!("{root}/data.pkl"), MOST_CODE)?;
     let tensors = state_dict(Machine::run(&pickle)?)?;
     let mut storages = BTreeMap::new();
     let mut read = Tensors::new();
     for (name, tensor) in tensors {
         let key = &tensor.storage.key;
         if !storages.contains_key(key) {
-            storages.insert(key.clone(), entry(&mut archive, &format!("{root}/data/{key}"))?);
+            storages.insert(key.clone(), entry(&mut archive, &format!("{root}/data/{key}"), MOST_STORAGE)?);
         }
         let values = tensor.gather(&storages[key]).map_err(|problem| format!("tensor `{name}`: {problem}"))?;
         read.tensors.insert(name, formats::Tensor { shape: tensor.shape, values });
@@ -61,10 +73,16 @@ fn root(archive: &ZipArchive<File>) -> Result<String, Problem> {
         .ok_or_else(|| "the archive has no `data.pkl`".into())
 }
 
-fn entry(archive: &mut ZipArchive<File>, name: &str) -> Result<Vec<u8>, Problem> {
-    let mut file = archive.by_name(name).map_err(|error| format!("the archive has no `{name}`: {error}"))?;
+/// The bytes of an entry, of which there are at most `most`, whatever its header says.
+fn entry(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, Problem> {
+    let file = archive.by_name(name).map_err(|error| format!("the archive has no `{name}`: {error}"))?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| format!("`{name}` in the archive cannot be read: {error}"))?;
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("`{name}` in the archive cannot be read: {error}"))?;
+    if bytes.len() as u64 > most {
+        return Err(format!("`{name}` in the archive unpacks to more than {most} bytes, the most that is read"));
+    }
     Ok(bytes)
 }
 
@@ -80,6 +98,32 @@ enum Item {
     Dict(Vec<(Item, Item)>),
     Storage(Storage),
     Tensor(Tensor),
+}
+
+impl Item {
+    fn parts(&self) -> Box<dyn Iterator<Item = &Item> + '_> {
+        match self {
+            Item::Tuple(items) | Item::List(items) => Box::new(items.iter()),
+            Item::Dict(pairs) => Box::new(pairs.iter().flat_map(|(key, value)| [key, value])),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Items of which this one consists, itself included; a text counts by its length.
+    fn weight(&self) -> usize {
+        let own = match self {
+            Item::Text(text) | Item::Global(text) => text.len() / 64,
+            Item::Storage(storage) => storage.key.len() / 64,
+            Item::Tensor(tensor) => tensor.storage.key.len() / 64 + tensor.shape.len() + tensor.strides.len(),
+            _ => 0,
+        };
+        1 + own + self.parts().map(Item::weight).sum::<usize>()
+    }
+
+    /// Whether items are nested at most this deep.
+    fn is_within(&self, depth: usize) -> bool {
+        depth > 0 && self.parts().all(|part| part.is_within(depth - 1))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -201,18 +245,21 @@ struct Machine<'a> {
     stack: Vec<Item>,
     marks: Vec<usize>,
     memo: BTreeMap<u32, Item>,
+    /// Items copied so far.
+    copies: usize,
 }
 
 impl<'a> Machine<'a> {
     fn run(code: &'a [u8]) -> Result<Item, Problem> {
-        let mut machine = Self { code, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new() };
-        loop {
+        let mut machine = Self { code, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new(), copies: 0 };
+        for _ in 0..MOST_STEPS {
             let operation = machine.byte()?;
             if operation == b'.' {
                 return machine.pop();
             }
             machine.step(operation)?;
         }
+        Err(format!("`data.pkl` has more than {MOST_STEPS} operations, the most that are read"))
     }
 
     fn step(&mut self, operation: u8) -> Result<(), Problem> {
@@ -247,11 +294,11 @@ impl<'a> Machine<'a> {
             b')' => self.stack.push(Item::Tuple(Vec::new())),
             b't' => {
                 let items = self.since_mark()?;
-                self.stack.push(Item::Tuple(items));
+                self.tuple(items)?;
             }
             0x85..=0x87 => {
                 let items = self.last(usize::from(operation - 0x84))?;
-                self.stack.push(Item::Tuple(items));
+                self.tuple(items)?;
             }
             b's' => {
                 let items = self.last(2)?;
@@ -353,7 +400,14 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark))
     }
 
+    fn tuple(&mut self, items: Vec<Item>) -> Result<(), Problem> {
+        check_depth(&items)?;
+        self.stack.push(Item::Tuple(items));
+        Ok(())
+    }
+
     fn set(&mut self, items: Vec<Item>) -> Result<(), Problem> {
+        check_depth(&items)?;
         let Some(Item::Dict(pairs)) = self.stack.last_mut() else {
             return Err("`data.pkl` sets an entry of something that is no dictionary".into());
         };
@@ -365,6 +419,7 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: Vec<Item>) -> Result<(), Problem> {
+        check_depth(&items)?;
         let Some(Item::List(list)) = self.stack.last_mut() else {
             return Err("`data.pkl` appends to something that is no list".into());
         };
@@ -375,11 +430,12 @@ impl<'a> Machine<'a> {
     fn remember(&mut self, at: u32) -> Result<(), Problem> {
         // Lists and dictionaries are filled after they are remembered, so a copy made here would stay empty: they are left out,
         // and one that is recalled (a state dict never does that) is an error below.
-        match self.stack.last() {
+        let remembered = match self.stack.last() {
             None => return Err("`data.pkl` takes more than it gives".into()),
-            Some(Item::List(_) | Item::Dict(_)) => drop(self.memo.insert(at, Item::None)),
-            Some(item) => drop(self.memo.insert(at, item.clone())),
-        }
+            Some(Item::List(_) | Item::Dict(_)) => Item::None,
+            Some(item) => copied(item, &mut self.copies)?,
+        };
+        self.memo.insert(at, remembered);
         Ok(())
     }
 
@@ -387,7 +443,7 @@ impl<'a> Machine<'a> {
         match self.memo.get(&at) {
             None | Some(Item::None) => Err("`data.pkl` refers to a list or dictionary twice".into()),
             Some(item) => {
-                self.stack.push(item.clone());
+                self.stack.push(copied(item, &mut self.copies)?);
                 Ok(())
             }
         }
@@ -444,6 +500,23 @@ impl<'a> Machine<'a> {
     }
 }
 
+/// Refuses items that would be nested too deep within another.
+fn check_depth(items: &[Item]) -> Result<(), Problem> {
+    match items.iter().all(|item| item.is_within(MOST_DEPTH)) {
+        true => Ok(()),
+        false => Err(format!("`data.pkl` nests more than {MOST_DEPTH} items, the most that is read")),
+    }
+}
+
+/// A copy, unless all copies together would be too many: references to references grow without end.
+fn copied(item: &Item, copies: &mut usize) -> Result<Item, Problem> {
+    *copies = copies.saturating_add(item.weight());
+    match *copies > MOST_COPIES {
+        true => Err(format!("`data.pkl` refers to more than {MOST_COPIES} items again, the most that is read")),
+        false => Ok(item.clone()),
+    }
+}
+
 fn size(item: &Item) -> Result<usize, Problem> {
     match item {
         Item::Int(value) => usize::try_from(*value).map_err(|_| format!("a tensor has a size of {value}")),
@@ -491,10 +564,24 @@ mod tests {
     }
 
     #[test]
+    fn what_would_exhaust_memory_is_refused() {
+        let deep = [b")".to_vec(), b"\x85".repeat(100_000), b".".to_vec()].concat();
+        assert!(Machine::run(&deep).unwrap_err().contains("nests more than 32"));
+        // Each line pairs what the line before made with itself.
+        let doubling: Vec<u8> = (0..30).flat_map(|_| *b"q\x00h\x00\x86").collect();
+        let problem = Machine::run(&[b")".to_vec(), doubling, b".".to_vec()].concat()).unwrap_err();
+        assert!(problem.contains("refers to more than"), "{problem}");
+        assert!(Machine::run(&b"N".repeat(MOST_STEPS)).unwrap_err().contains("operations"));
+        let mut archive = ZipArchive::new(File::open(golden("small.pt")).unwrap()).unwrap();
+        let problem = entry(&mut archive, "small/data.pkl", 10).unwrap_err();
+        assert!(problem.contains("unpacks to more than 10 bytes"), "{problem}");
+    }
+
+    #[test]
     fn no_truncation_or_flipped_byte_panics() {
         let file = std::fs::read(golden("small.pt")).unwrap();
         let mut archive = ZipArchive::new(File::open(golden("small.pt")).unwrap()).unwrap();
-        let code = entry(&mut archive, "small/data.pkl").unwrap();
+        let code = entry(&mut archive, "small/data.pkl", MOST_CODE).unwrap();
         for at in 0..code.len() {
             assert!(Machine::run(&code[..at]).is_err());
             for value in [0_u8, 0xff, b'R', b'u', b'('] {

@@ -55,7 +55,7 @@ pub fn project(sphere: &[Point], faces: &[[u32; 3]], hemisphere: Hemisphere, rad
     let rotation = Rotation::facing(&occipital_pole(hemisphere));
     let turned: Vec<Point> = sphere.iter().map(|&point| rotation.apply(point)).collect();
     let near: Vec<bool> =
-        turned.iter().map(|point| (point[2] / sphere_radius).clamp(-1.0, 1.0).acos() < radius).collect();
+        turned.iter().map(|point| libm::acos((point[2] / sphere_radius).clamp(-1.0, 1.0)) < radius).collect();
     let kept: Vec<[u32; 3]> =
         faces.iter().copied().filter(|face| face.iter().all(|&vertex| near[vertex as usize])).collect();
     let mut vertices: Vec<u32> = kept.iter().flatten().copied().collect();

@@ -23,7 +23,7 @@ pub fn corners() -> [Point; 12] {
     let height = 1.0 / 5f64.sqrt();
     let ring = 2.0 * height;
     let at = |degrees: f64, z: f64| {
-        let (sin, cos) = (degrees * PI / 180.0).sin_cos();
+        let (sin, cos) = libm::sincos(degrees * PI / 180.0);
         [ring * cos, ring * sin, z]
     };
     let upper = |k: usize| at(-72.0 + 72.0 * k as f64, height);

@@ -40,7 +40,7 @@ impl Rotation {
     pub fn facing(pole: &Pole) -> Self {
         let up = bring_to_z(pole.center);
         let right = up.apply(pole.right);
-        let angle = -right[1].atan2(right[0]);
+        let angle = -libm::atan2(right[1], right[0]);
         around_z(angle).after(&up)
     }
 
@@ -59,7 +59,7 @@ impl Rotation {
 /// The smallest rotation that brings a direction to +z.
 fn bring_to_z(direction: Point) -> Rotation {
     const Z: Point = [0.0, 0.0, 1.0];
-    let angle = (dot(direction, Z) / norm(direction)).clamp(-1.0, 1.0).acos();
+    let angle = libm::acos((dot(direction, Z) / norm(direction)).clamp(-1.0, 1.0));
     // A direction along z has no axis of its own: nothing to turn, or half a turn around x.
     let axis = unit(cross(direction, Z)).unwrap_or([1.0, 0.0, 0.0]);
     around(axis, angle)
@@ -67,7 +67,7 @@ fn bring_to_z(direction: Point) -> Rotation {
 
 /// The rotation by `angle` (radians, right-handed) around a unit axis, by Rodrigues' formula.
 fn around(axis: Point, angle: f64) -> Rotation {
-    let (sin, cos) = angle.sin_cos();
+    let (sin, cos) = libm::sincos(angle);
     let [x, y, z] = axis;
     let row = |outer: Point, skew: Point, one: Point| {
         let (a, b, c) = (scale(outer, 1.0 - cos), scale(skew, sin), scale(one, cos));

@@ -76,7 +76,7 @@ pub fn normal_quantile(p: f64) -> f64 {
     }
     let tail = p.min(1.0 - p);
     let size = if tail > 0.0 {
-        let r = (-tail.ln()).sqrt();
+        let r = (-libm::log(tail)).sqrt();
         if r <= 5.0 {
             polynomial(&NEAR_OVER, r - 1.6) / polynomial(&NEAR_UNDER, r - 1.6)
         } else {

@@ -7,14 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Param, Stage, Task, Type, Value};
 use serde::Deserialize;
 
 use crate::formats::scores::{self, MEAN, RELIABILITY, Score};
 use crate::formats::subject::{HEMISPHERES, Subject};
 use crate::formats::{mgh, table};
 use crate::numeric::flatmap;
-use crate::numeric::projection::HCP_RADIUS;
 
 /// The kind.
 pub(super) struct DiceScores;
@@ -22,11 +21,12 @@ pub(super) struct DiceScores;
 #[derive(Deserialize)]
 struct Parameters {
     dataset: String,
+    radius: f64,
 }
 
 impl Stage for DiceScores {
     fn kind(&self) -> Kind {
-        let kind = Kind::new(
+        let mut kind = Kind::new(
             "score/dice",
             1,
             "Dice scores of every two methods (models, raters, prior, inferred) for one person",
@@ -46,17 +46,19 @@ impl Stage for DiceScores {
             "columns dataset, sid, hemisphere, parcellation, method1, method2, tag, label, score; \
                  sorted by hemisphere, method1, method2, label",
         )
-        .param(
-            "dataset",
-            Type::Text,
-            Value::Text("HCP".into()),
-            "what the column `dataset` says, such as HCP or NYU",
-        );
+        .param("dataset", Type::Text, Value::Text("HCP".into()), "what the column `dataset` says, such as HCP or NYU");
+        kind.params.push(Param {
+            name: "radius",
+            of: Type::Float(1.0, 90.0),
+            default: Some(Value::Float(80.0)),
+            neutral: Some(Value::Float(80.0)),
+            about: "how far the map reaches from the occipital pole, in degrees: as in `flatmap/images`",
+        });
         Kind { axes: vec!["outputs", "sid"], stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let Parameters { dataset } = task.parameters()?;
+        let Parameters { dataset, radius } = task.parameters()?;
         let (sid, parcellation) = (task.coordinate("sid")?, task.coordinate("outputs")?);
         let highest = scores::label_names(parcellation)?.len();
         let methods = methods(task)?;
@@ -66,12 +68,17 @@ impl Stage for DiceScores {
         notes.extend(super::absences(task, "raters"));
         for hemisphere in HEMISPHERES {
             let mesh = subject.registered(hemisphere)?;
-            let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, HCP_RADIUS)
+            let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, radius.to_radians())
                 .map_err(|failure| failure.at(format!("{sid}, {}", hemisphere.name())))?;
             let name = hemisphere.name();
             let mut labels = BTreeMap::new();
             for (method, source) in &methods {
                 let file = source.labels.join(format!("{name}.{parcellation}.mgz"));
+                // A rater may have drawn areas and no sectors; whatever else is compared must have what was asked for.
+                if source.role == Role::Rater && !file.exists() {
+                    notes.push(format!("{name}: `{method}` is left out, which has no `{parcellation}` there"));
+                    continue;
+                }
                 let whole = read_labels(&file, mesh.sphere.len(), highest)
                     .map_err(|failure| failure.at(format!("{sid}, {name}, `{method}`: {}", file.display())))?;
                 labels.insert(method.as_str(), map.pick(&whole));
@@ -325,6 +332,22 @@ mod tests {
         assert!(csv.lines().nth(1).unwrap().starts_with("HCP,s01,lh,area,A1,A2,rely,1,"), "{csv}");
         // A pair of two models has an empty tag, which is written as such.
         assert!(csv.contains("anat,func,\"\",1,"), "{csv}");
+    }
+
+    #[test]
+    fn a_rater_without_this_parcellation_is_left_out_and_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut task, _) = scored(folder.path());
+        for name in ["A1/lh.area.mgz", "A1/rh.area.mgz"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        task.outputs.insert("table".into(), folder.path().join("without"));
+        let notes = testing::run(&DiceScores, &task).unwrap();
+        assert!(notes.contains(&"lh: `A1` is left out, which has no `area` there".to_string()), "{notes:?}");
+        let rows = scores::read(task.output("table").unwrap()).unwrap();
+        assert!(rows.iter().all(|row| row.method1 != "A1") && rows.iter().any(|row| row.method1 == "A2"));
+        std::fs::remove_file(folder.path().join("anat/lh.area.mgz")).unwrap();
+        assert!(testing::run(&DiceScores, &task).is_err(), "a model must have what it is scored for");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `flatmap/labels`: what a network shall draw, as one picture per label.
 //!
 //! Painted with the nearest vertex's label and then resized like the input, so that targets are fractional at borders.
+//! A rater may have drawn areas and no sectors: then there are channels for the areas only, which the metadata says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
@@ -25,6 +27,9 @@ const CHANNELS: [(&str, i32, &str); 8] = [
     ("ring", 5, "E4"),
 ];
 
+/// The files of labels, without the hemisphere.
+const FILES: [&str; 2] = ["area", "ring"];
+
 /// The kind.
 pub struct Targets;
 
@@ -32,11 +37,11 @@ impl Stage for Targets {
     fn kind(&self) -> Kind {
         let kind = Kind::new("flatmap/labels", 1, "paints a person's labels onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces of the person, as in HCP_1200")
-            .input("labels", &["labels"], "visual areas and rings of eccentricity on the native mesh")
+            .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh")
             .file(
                 "images",
                 "targets",
-                "safetensors: `targets` f32 [8, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4), `radius` (degrees), `sid`",
+                "safetensors: `targets` f32 [channels, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4, as far as drawn), `radius` (degrees), `sid`",
             );
         Drawing::declare(kind)
     }
@@ -46,62 +51,75 @@ impl Stage for Targets {
         let subject = Subject::open(task.one("subject")?)?;
         let [left, right] = HEMISPHERES;
         let folder = task.one("labels")?;
-        let left = Half::of(&subject, left, folder, &drawing)?;
-        let right = Half::of(&subject, right, folder, &drawing)?;
+        let there = |file: &str| HEMISPHERES.iter().all(|hemisphere| folder.join(name(*hemisphere, file)).exists());
+        let (drawn, lacking): (Vec<&str>, Vec<&str>) = FILES.into_iter().partition(|file| there(file));
+        if drawn.is_empty() {
+            return Err(Failure::input("the labels have neither areas nor rings of both hemispheres")
+                .at(folder.display().to_string())
+                .hint("`{lh,rh}.area.mgz`, `{lh,rh}.ring.mgz` or all four are expected"));
+        }
+        let left = Half::of(&subject, left, folder, &drawn, &drawing)?;
+        let right = Half::of(&subject, right, folder, &drawn, &drawing)?;
+        let channels: Vec<_> = CHANNELS.into_iter().filter(|(file, ..)| drawn.contains(file)).collect();
         let pixels = drawing.pixels;
-        let images: Vec<f32> = (0..CHANNELS.len())
-            .into_par_iter()
-            .flat_map_iter(|channel| picture(&left.paint(channel), &right.paint(channel), pixels))
+        let images: Vec<f32> = channels
+            .par_iter()
+            .flat_map_iter(|(file, label, _)| picture(&left.paint(file, *label), &right.paint(file, *label), pixels))
             .collect();
+        let names: Vec<&str> = channels.iter().map(|(_, _, name)| *name).collect();
         let tensors = Tensors::new()
-            .with("targets", Tensor::f32(&[CHANNELS.len(), pixels, 2 * pixels], images))
-            .about("channels", CHANNELS.map(|(_, _, name)| name).join(","))
+            .with("targets", Tensor::f32(&[channels.len(), pixels, 2 * pixels], images))
+            .about("channels", names.join(","))
             .about("radius", drawing.radius.to_string())
             .about("sid", subject.sid());
         tensors::write(task.output("images")?, &tensors)?;
-        Ok(Ended::done())
+        let notes = lacking.iter().map(|file| format!("no `{file}` labels of both hemispheres: no channels for them"));
+        Ok(Ended::Done { ran_on: None, notes: notes.collect() })
     }
+}
+
+/// What a file of labels is called.
+fn name(hemisphere: Hemisphere, file: &str) -> String {
+    format!("{}.{file}.mgz", hemisphere.name())
 }
 
 /// What is painted of one hemisphere.
 struct Half {
     raster: Raster,
-    area: Vec<i32>,
-    ring: Vec<i32>,
+    /// Labels per vertex, by file.
+    labels: BTreeMap<&'static str, Vec<i32>>,
 }
 
 impl Half {
-    fn of(subject: &Subject, hemisphere: Hemisphere, folder: &Path, drawing: &Drawing) -> Result<Self, Failure> {
+    fn of(
+        subject: &Subject,
+        hemisphere: Hemisphere,
+        folder: &Path,
+        drawn: &[&'static str],
+        drawing: &Drawing,
+    ) -> Result<Self, Failure> {
         let mesh = subject.registered(hemisphere)?;
         let vertices = mesh.sphere.len();
-        let labels = |what: &str, most: i32| read(folder, what, most, subject, hemisphere, vertices);
-        let (area, ring) = (labels("area", 3)?, labels("ring", 5)?);
-        Ok(Self { raster: drawing.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), area, ring })
+        let read = |file: &&'static str| Ok((*file, read(folder, file, subject, hemisphere, vertices)?));
+        let labels = drawn.iter().map(read).collect::<Result<_, Failure>>()?;
+        Ok(Self { raster: drawing.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), labels })
     }
 
-    fn paint(&self, channel: usize) -> Vec<f32> {
-        let (file, label, _) = CHANNELS[channel];
-        let values = if file == "area" { &self.area } else { &self.ring };
-        self.raster.nearest(values, |value| f32::from(u8::from(value == label)))
+    fn paint(&self, file: &str, label: i32) -> Vec<f32> {
+        self.raster.nearest(&self.labels[file], |value| f32::from(u8::from(value == label)))
     }
 }
 
 fn read(
     folder: &Path,
-    what: &str,
-    most: i32,
+    file: &str,
     subject: &Subject,
     hemisphere: Hemisphere,
     vertices: usize,
 ) -> Result<Vec<i32>, Failure> {
-    let name = format!("{}.{what}.mgz", hemisphere.name());
-    let path = folder.join(&name);
-    if !path.exists() {
-        return Err(Failure::input(format!("the labels have no `{name}`, and targets need areas and rings"))
-            .at(place(subject, hemisphere))
-            .hint("drawn labels have both; predictions have only what the network draws"));
-    }
-    let labels = mgh::read_i32(&path).map_err(|failure| failure.at(place(subject, hemisphere)))?;
+    let name = name(hemisphere, file);
+    let most = CHANNELS.iter().filter(|(of, ..)| *of == file).map(|(_, label, _)| *label).max().unwrap_or(0);
+    let labels = mgh::read_i32(&folder.join(&name)).map_err(|failure| failure.at(place(subject, hemisphere)))?;
     check_count(&name, labels.len(), subject, hemisphere, vertices)?;
     match labels.iter().position(|label| !(0..=most).contains(label)) {
         None => Ok(labels),
@@ -151,6 +169,27 @@ mod tests {
         mgh::write_i32(&drawn.join("lh.ring.mgz"), &wrong[..9]).unwrap();
         assert!(run().message.contains("has 9 values, but the hemisphere has 642 vertices"));
         std::fs::remove_file(drawn.join("lh.ring.mgz")).unwrap();
-        assert!(run().message.starts_with("the labels have no `lh.ring.mgz`"));
+        std::fs::remove_file(drawn.join("rh.area.mgz")).unwrap();
+        assert!(run().message.starts_with("the labels have neither areas nor rings"));
+    }
+
+    #[test]
+    fn labels_without_rings_give_areas_only_and_a_note() {
+        let folder = tempfile::tempdir().unwrap();
+        let subject = person(folder.path(), "s01");
+        let drawn = labels(folder.path());
+        let run = || {
+            let inputs: [(&str, &Path); 2] = [("subject", &subject), ("labels", &drawn)];
+            let ran = Ran::of(&Targets, &inputs, &[("pixels", 16), ("radius", 80)]);
+            (tensors::read(&ran.output("images")).unwrap(), ran.notes().to_vec())
+        };
+        let (both, _) = run();
+        std::fs::remove_file(drawn.join("rh.ring.mgz")).unwrap();
+        let (areas, notes) = run();
+        assert_eq!(notes, ["no `ring` labels of both hemispheres: no channels for them"]);
+        assert_eq!(areas.text("channels").unwrap(), "V1,V2,V3");
+        let (shape, values) = areas.floats("targets").unwrap();
+        assert_eq!(shape, [3, 16, 32]);
+        assert_eq!(values, &both.floats("targets").unwrap().1[..3 * 16 * 32]);
     }
 }

@@ -109,14 +109,14 @@ impl Template {
 
     pub(super) fn label(&self, address: &Address) -> (i32, i32) {
         let area = address.nearest(&self.area);
-        let eccentricity = if area == 0 { 0.0 } else { address.linear(&self.x).hypot(address.linear(&self.y)) };
+        let eccentricity = if area == 0 { 0.0 } else { libm::hypot(address.linear(&self.x), address.linear(&self.y)) };
         area_and_ring(area, eccentricity)
     }
 }
 
 /// The position in the visual field at an angle (degrees, clockwise from the upper vertical meridian) and an eccentricity.
 fn position(angle: f32, eccentricity: f32) -> (f32, f32) {
-    let (sin, cos) = (90.0 - f64::from(angle)).to_radians().sin_cos();
+    let (sin, cos) = libm::sincos((90.0 - f64::from(angle)).to_radians());
     let eccentricity = f64::from(eccentricity);
     ((eccentricity * cos) as f32, (eccentricity * sin) as f32)
 }

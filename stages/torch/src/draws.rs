@@ -28,8 +28,8 @@ pub fn normal(generator: &mut ChaCha8Rng, count: usize, deviation: f64) -> Vec<f
     let mut numbers = Vec::with_capacity(count + 1);
     while numbers.len() < count {
         let bits = generator.next_u64();
-        let radius = deviation * (-2.0 * unit((bits >> 32) as u32).ln()).sqrt();
-        let (sine, cosine) = (std::f64::consts::TAU * unit(bits as u32)).sin_cos();
+        let radius = deviation * (-2.0 * libm::log(unit((bits >> 32) as u32))).sqrt();
+        let (sine, cosine) = libm::sincos(std::f64::consts::TAU * unit(bits as u32));
         numbers.push((radius * cosine) as f32);
         numbers.push((radius * sine) as f32);
     }

@@ -23,7 +23,6 @@ pub struct Predict;
 #[derive(Deserialize)]
 struct Params {
     bn: String,
-    radius: f64,
     #[serde(flatten)]
     place: Place,
 }
@@ -41,16 +40,29 @@ impl Stage for Predict {
         let network = network(folder, &options, backend.device)?;
         let mut images = Planes::new("images", &options.channels);
         images.add(task.one("images")?)?;
+        check_pixels(images.pixels(), &options)?;
+        let radius = images.radius()?.to_radians();
         let mode = if params.bn == "running" { Mode::Running } else { Mode::Batch };
         let probabilities = probabilities(&network, &images.tensor(backend.device), mode);
         let output = task.output("labels")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         let subject = Subject::open(task.one("subject")?)?;
         for hemisphere in HEMISPHERES {
-            let labels = probabilities.labels(&subject, hemisphere, params.radius.to_radians())?;
+            let labels = probabilities.labels(&subject, hemisphere, radius)?;
             mgh::write_i32(&output.join(format!("{}.{}.mgz", hemisphere.name(), options.prediction)), &labels)?;
         }
         Ok(Ended::Done { ran_on: Some(backend.ran_on), notes: Vec::new() })
+    }
+}
+
+/// A network is trained for pictures of one scale. Imported weights do not say which.
+fn check_pixels(pixels: usize, options: &Options) -> Result<(), Failure> {
+    match options.pixels {
+        Some(trained) if trained as usize != pixels => Err(Failure::input(format!(
+            "images are {pixels} pixels high, but the network was trained on images of {trained}"
+        ))
+        .hint("give the `flatmap/images` of training and prediction the same `pixels`")),
+        _ => Ok(()),
     }
 }
 

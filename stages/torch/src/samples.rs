@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipe_contract::{Coordinates, Failure, Task};
 use pipe_stages::formats::table::{self, Partition};
-use pipe_stages::formats::tensors;
+use pipe_stages::formats::tensors::{self, Tensors};
 use pipe_stages::learn::model::Options;
 use tch::{Device, Tensor};
 
@@ -73,26 +73,35 @@ impl Samples {
         }
         notes.extend(count(no_images, "left out for want of the person's images"));
         notes.extend(count(no_side, "left out because the split does not list the person"));
-        Self::stack(&people, &drawings, options, device).map(|samples| (samples, notes))
+        let (samples, incomplete) = Self::stack(&people, &drawings, options, device)?;
+        let wanted = format!("left out because {} were not all drawn", options.feature_names.join(", "));
+        notes.extend(count(incomplete, &wanted));
+        Ok((samples, notes))
     }
 
+    /// Samples of the drawings that have all labels, and how many have not.
     fn stack(
         people: &BTreeMap<&str, &Path>,
         drawings: &[(&str, Partition, &Path)],
         options: &Options,
         device: Device,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, usize), Failure> {
+        let mut targets = Planes::new("targets", &options.feature_names);
+        let mut usable = Vec::new();
+        for (sid, side, path) in drawings {
+            if targets.add_if_complete(path)? {
+                usable.push((*sid, *side));
+            }
+        }
         for side in [Partition::Trn, Partition::Val] {
-            if !drawings.iter().any(|(_, found, _)| *found == side) {
-                return Err(nobody(side, drawings.len()));
+            if !usable.iter().any(|(_, found)| *found == side) {
+                return Err(nobody(side, usable.len()));
             }
         }
         let mut images = Planes::new("images", &options.channels);
-        let mut targets = Planes::new("targets", &options.feature_names);
         let mut index = BTreeMap::new();
         let (mut train, mut validation) = (Vec::new(), Vec::new());
-        for (target, (sid, side, path)) in drawings.iter().enumerate() {
-            targets.add(path)?;
+        for (target, (sid, side)) in usable.iter().enumerate() {
             let person = match index.get(sid) {
                 Some(person) => *person,
                 None => {
@@ -108,7 +117,13 @@ impl Samples {
             return Err(Failure::input(format!("images are {:?} pixels, targets {:?}", images.size, targets.size))
                 .hint("give `flatmap/images` and `flatmap/labels` the same `pixels`"));
         }
-        Ok(Self { images: images.tensor(device), targets: targets.tensor(device), train, validation })
+        let (seen, drawn) = (images.radius()?, targets.radius()?);
+        if seen != drawn {
+            return Err(Failure::input(format!("images reach {seen} degrees from the pole, targets {drawn}"))
+                .hint("give `flatmap/images` and `flatmap/labels` the same `radius`"));
+        }
+        let samples = Self { images: images.tensor(device), targets: targets.tensor(device), train, validation };
+        Ok((samples, drawings.len() - usable.len()))
     }
 }
 
@@ -118,28 +133,42 @@ pub struct Planes<'a> {
     tensor: &'static str,
     channels: &'a [String],
     size: Option<(usize, usize)>,
+    /// Degrees from the pole.
+    radius: Option<f64>,
     values: Vec<f32>,
 }
 
 impl<'a> Planes<'a> {
     /// None yet; `tensor` is the name within the files.
     pub fn new(tensor: &'static str, channels: &'a [String]) -> Self {
-        Self { tensor, channels, size: None, values: Vec::new() }
+        Self { tensor, channels, size: None, radius: None, values: Vec::new() }
     }
 
     /// Adds the chosen channels of a file.
     ///
     /// # Errors
-    /// Input: a broken file, a channel that is not there, another size than before, values that are not finite.
+    /// Input: a broken file, a channel that is not there, another size or radius than before, values that are not finite.
     pub fn add(&mut self, path: &Path) -> Result<(), Failure> {
-        self.add_file(path).map_err(|failure| match failure.place {
-            None => failure.at(path.display().to_string()),
-            Some(_) => failure,
-        })
+        tensors::read(path).and_then(|file| self.add_file(&file)).map_err(|failure| placed(failure, path))
     }
 
-    fn add_file(&mut self, path: &Path) -> Result<(), Failure> {
-        let file = tensors::read(path)?;
+    /// Adds the chosen channels of a file if it has all of them, and says whether it had.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), but a channel that is not there is none.
+    pub fn add_if_complete(&mut self, path: &Path) -> Result<bool, Failure> {
+        let add = |file: Tensors| {
+            let names = file.names("channels")?;
+            let complete = self.channels.iter().all(|wanted| names.contains(&wanted.as_str()));
+            if complete {
+                self.add_file(&file)?;
+            }
+            Ok(complete)
+        };
+        tensors::read(path).and_then(add).map_err(|failure| placed(failure, path))
+    }
+
+    fn add_file(&mut self, file: &Tensors) -> Result<(), Failure> {
         let (shape, values) = file.floats(self.tensor)?;
         let names = file.names("channels")?;
         let [channels, height, width] = shape else {
@@ -149,6 +178,7 @@ impl<'a> Planes<'a> {
             )));
         };
         self.check_size(*height, *width)?;
+        self.check_radius(file.text("radius")?)?;
         if names.len() != *channels {
             return Err(Failure::input(format!("{} channels are named, {channels} are there", names.len())));
         }
@@ -188,12 +218,41 @@ impl<'a> Planes<'a> {
         )))
     }
 
+    fn check_radius(&mut self, text: &str) -> Result<(), Failure> {
+        let radius =
+            text.parse::<f64>().ok().filter(|degrees| *degrees > 0.0 && *degrees <= 90.0).ok_or_else(|| {
+                Failure::input(format!("the metadata gives the radius `{text}`, expected degrees above 0, at most 90"))
+            })?;
+        let first = *self.radius.get_or_insert(radius);
+        if first == radius {
+            return Ok(());
+        }
+        Err(Failure::input(format!("images reach {radius} degrees from the pole, the ones before {first}")))
+    }
+
+    /// How far the maps reach from the occipital pole, in degrees, as their metadata says.
+    ///
+    /// # Errors
+    /// Internal: nothing was added.
+    pub fn radius(&self) -> Result<f64, Failure> {
+        self.radius.ok_or_else(|| Failure::internal(format!("no `{}` were read", self.tensor)))
+    }
+
+    /// Height in pixels; 0 while nothing was added.
+    pub fn pixels(&self) -> usize {
+        self.size.map_or(0, |(height, _)| height)
+    }
+
     /// [files, channels, height, width].
     pub fn tensor(&self, device: Device) -> Tensor {
         let (height, width) = self.size.unwrap_or((0, 0));
         let size = [-1, self.channels.len() as i64, height as i64, width as i64];
         Tensor::from_slice(&self.values).view(size).to_device(device)
     }
+}
+
+fn placed(failure: Failure, path: &Path) -> Failure {
+    if failure.place.is_some() { failure } else { failure.at(path.display().to_string()) }
 }
 
 fn people(task: &Task) -> Result<BTreeMap<&str, &Path>, Failure> {

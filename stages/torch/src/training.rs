@@ -76,7 +76,8 @@ pub struct Best {
     pub loss: f64,
     /// Lowest validation Dice loss of the round, of any epoch.
     pub dice: f64,
-    /// The weights of the epoch with the lowest loss; none while no loss was finite.
+    /// The weights of the epoch with the lowest loss. While no loss was finite, a round's are those it began with, and of
+    /// all rounds there are none.
     pub weights: Option<Snapshot>,
 }
 
@@ -161,7 +162,7 @@ impl<'a> Training<'a> {
     fn begin_round(&mut self) {
         let parameters = self.weights.trained().into_iter().map(|(_, tensor)| tensor).collect();
         self.state.adam = Some(Adam::new(parameters));
-        self.state.in_round = Best::none();
+        self.state.in_round = Best { weights: Some(self.weights.snapshot()), ..Best::none() };
         if self.state.round > 0 {
             self.context.log("");
         }
@@ -247,9 +248,9 @@ impl<'a> Training<'a> {
         self.context.log(&format!("Best val loss: {:.6}", found.loss));
         if let Some(weights) = &found.weights {
             self.weights.restore(weights);
-            if found.dice < self.state.overall.dice {
-                self.state.overall = found;
-            }
+        }
+        if found.loss.is_finite() && found.dice < self.state.overall.dice {
+            self.state.overall = found;
         }
         self.state.adam = None;
         self.state.round += 1;

@@ -79,7 +79,8 @@ pub fn from_inferred<P: AsRef<Path>>(path: impl Fn(Hemisphere, &str) -> P, outpu
     let mut maps: Vec<(Hemisphere, Vec<i32>, Vec<i32>)> = Vec::new();
     for hemisphere in HEMISPHERES {
         let (varea_file, eccen_file) = (path(hemisphere, "varea"), path(hemisphere, "eccen"));
-        let varea = mgh::read_i32(varea_file.as_ref())?;
+        // Areas are whole numbers, which some programs write as floats, with NaN where they have nothing.
+        let varea = mgh::read_f32(varea_file.as_ref())?;
         let eccen = mgh::read_f32(eccen_file.as_ref())?;
         if varea.len() != eccen.len() {
             return Err(Failure::input(format!(
@@ -90,7 +91,9 @@ pub fn from_inferred<P: AsRef<Path>>(path: impl Fn(Hemisphere, &str) -> P, outpu
             ))
             .at(eccen_file.as_ref().display().to_string()));
         }
-        let labels = varea.iter().zip(&eccen).map(|(area, eccen)| area_and_ring(*area, f64::from(*eccen)));
+        let areas = whole(&varea).map_err(|failure| failure.at(varea_file.as_ref().display().to_string()))?;
+        // An eccentricity that is no number is in no band, so it gives no label either.
+        let labels = areas.into_iter().zip(&eccen).map(|(area, eccen)| area_and_ring(area, f64::from(*eccen)));
         let (area, ring) = labels.unzip();
         maps.push((hemisphere, area, ring));
     }
@@ -99,6 +102,17 @@ pub fn from_inferred<P: AsRef<Path>>(path: impl Fn(Hemisphere, &str) -> P, outpu
         write(output, hemisphere, &area, Some(&ring))?;
     }
     Ok(())
+}
+
+/// Numbers of areas; 0 where there is none.
+fn whole(values: &[f32]) -> Result<Vec<i32>, Failure> {
+    let number = |(vertex, value): (usize, &f32)| match *value {
+        value if !value.is_finite() => Ok(0),
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+        value if value.fract() == 0.0 && value.abs() < 1000.0 => Ok(value as i32),
+        value => Err(Failure::input(format!("the area is {value} at vertex {vertex}, expected a whole number"))),
+    };
+    values.iter().enumerate().map(number).collect()
 }
 
 /// Area and ring of each vertex from a sector map: the band of a sector gives the ring, and a vertex of V1 to V3
@@ -240,5 +254,13 @@ mod tests {
         from_inferred(path, &output).unwrap();
         assert_eq!(mgh::read_i32(&output.join("lh.area.mgz")).unwrap(), [1, 0, 0]);
         assert_eq!(mgh::read_i32(&output.join("rh.ring.mgz")).unwrap(), [2, 0, 0]);
+
+        mgh::write_f32(&path(Hemisphere::Left, "varea"), &[2.0, f32::NAN, 1.0]).unwrap();
+        mgh::write_f32(&path(Hemisphere::Left, "eccen"), &[0.7, 1.0, f32::NAN]).unwrap();
+        from_inferred(path, &output).unwrap();
+        assert_eq!(mgh::read_i32(&output.join("lh.area.mgz")).unwrap(), [2, 0, 0]);
+        mgh::write_f32(&path(Hemisphere::Left, "varea"), &[2.5, 0.0, 1.0]).unwrap();
+        let error = from_inferred(path, &output).unwrap_err();
+        assert_eq!(error.message, "the area is 2.5 at vertex 0, expected a whole number");
     }
 }

@@ -44,7 +44,7 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> (Vec<f64>, f64) {
 
 #[expect(clippy::cast_possible_truncation, reason = "an exponent of ten")]
 fn decade(value: f64) -> i32 {
-    value.log10().floor() as i32
+    libm::log10(value).floor() as i32
 }
 
 /// A number as a tick label: as many decimals as the distance between ticks needs, with a true minus sign.

@@ -42,7 +42,7 @@ impl Colour {
     /// From OKLCH: lightness 0 to 1, chroma from 0 (grey) to about 0.3, hue in degrees (about 29 red, 110 yellow, 142 green, 264 blue).
     /// A colour that a screen cannot show gets the largest chroma that it can.
     pub fn oklch(lightness: f64, chroma: f64, hue: f64) -> Self {
-        let (sin, cos) = hue.to_radians().sin_cos();
+        let (sin, cos) = libm::sincos(hue.to_radians());
         let at = |chroma: f64| linear_srgb(lightness, chroma * cos, chroma * sin);
         let shown = |rgb: [f64; 3]| rgb.iter().all(|part| (-1e-6..=1.0 + 1e-6).contains(part));
         let (mut low, mut high) = (0.0, chroma);
@@ -92,7 +92,7 @@ fn linear_srgb(lightness: f64, a: f64, b: f64) -> [f64; 3] {
 
 /// The transfer curve of sRGB.
 fn gamma(linear: f64) -> f64 {
-    if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
+    if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * libm::pow(linear, 1.0 / 2.4) - 0.055 }
 }
 
 /// The colour of a polar angle in degrees from the upper vertical meridian, the same on both sides:

@@ -114,6 +114,46 @@ fn bad_input_is_told_with_its_place() {
     assert!(run(&task, &Silent).unwrap_err().place.unwrap().ends_with("s01.images"));
 }
 
+#[test]
+fn drawings_without_the_labels_asked_for_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = People::new(folder.path(), 4, 1);
+    let path = people.targets("s01", "A2");
+    let mut file = tensors::read(&path).unwrap();
+    let areas = file.tensors.get_mut("targets").unwrap();
+    areas.shape[0] = 3;
+    if let tensors::Values::F32(values) = &mut areas.values {
+        values.truncate(3 * 32 * 64);
+    }
+    file.metadata.insert("channels".into(), "V1,V2,V3".into());
+    tensors::write(&path, &file).unwrap();
+    let params = |outputs: &str| [("epochs", 1.into()), ("rounds", 1.into()), ("outputs", outputs.into())];
+    let notes = |outputs: &str| match run(&people.training(&folder.path().join(outputs), &params(outputs)), &Silent) {
+        Ok(Ended::Done { notes, .. }) => notes,
+        other => panic!("{other:?}"),
+    };
+    assert!(notes("area").is_empty());
+    assert_eq!(notes("ring"), ["1 drawings left out because E0, E1, E2, E3, E4 were not all drawn"]);
+}
+
+#[test]
+fn images_and_targets_of_another_radius_or_size_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = People::new(folder.path(), 3, 1);
+    let task = people.training(&folder.path().join("out"), &[]);
+    for sid in ["s00", "s01", "s02"] {
+        let mut file = tensors::read(&people.images(sid)).unwrap();
+        file.metadata.insert("radius".into(), "90".into());
+        tensors::write(&people.images(sid), &file).unwrap();
+        if sid == "s00" {
+            let failure = run(&task, &Silent).unwrap_err();
+            assert_eq!(failure.message, "images reach 80 degrees from the pole, the ones before 90");
+        }
+    }
+    let failure = run(&task, &Silent).unwrap_err();
+    assert_eq!(failure.message, "images reach 90 degrees from the pole, targets 80");
+}
+
 fn change(task: &mut Task, port: &str, how: impl Fn(&mut Vec<Cell>)) {
     match task.inputs.get_mut(port) {
         Some(Given::Many(cells)) => how(cells),
@@ -159,6 +199,17 @@ fn prediction_draws_labels_on_both_hemispheres() {
     }
     assert_eq!(drawn[0].keys().collect::<Vec<_>>(), ["lh.area.mgz", "rh.area.mgz"]);
     assert!(drawn[0] == drawn[1]);
+
+    let path = folder.path().join("trained/model").join(OPTIONS);
+    let mut options: Options = model::read_json(&path).unwrap();
+    options.pixels = Some(64);
+    model::write_json(&path, &options).unwrap();
+    let mut predict = task(&pipe_stages::learn::kinds::predict(), &folder.path().join("other"), &[]);
+    for (port, path) in [("model", "trained/model"), ("images", "s00.images"), ("subject", "subject")] {
+        predict.inputs.insert(port.into(), Given::One(folder.path().join(path)));
+    }
+    let failure = run(&predict, &Silent).unwrap_err();
+    assert_eq!(failure.message, "images are 32 pixels high, but the network was trained on images of 64");
 }
 
 #[test]

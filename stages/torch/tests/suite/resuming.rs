@@ -59,6 +59,28 @@ fn from_every_epoch_on_the_rest_is_the_same() {
 }
 
 #[test]
+fn a_round_that_diverges_keeps_the_weights_it_began_with() {
+    let samples = samples();
+    let mut plan = plan();
+    // Above the greatest single-precision number: the first step makes every weight infinite.
+    plan[1].lr = 1e39;
+    let mut training = fresh(&samples, &plan, 3);
+    training.advance().unwrap();
+    training.advance().unwrap();
+    let good = training.weights.snapshot();
+    training.advance().unwrap();
+    training.advance().unwrap();
+    assert!(training.is_done() && training.state.rows[2..].iter().all(|row| !row.validation.loss.is_finite()));
+    let now = training.weights.snapshot();
+    let kept = training.state.overall.weights.as_ref().unwrap();
+    let named = [&good, &now, kept].map(|snapshot| training.weights.named(snapshot));
+    for (((name, good), (_, now)), (_, kept)) in named[0].iter().zip(&named[1]).zip(&named[2]) {
+        assert!(now.equal(good), "{name} is not what the round began with");
+        assert!(kept.equal(good), "{name} of the model is not the first round's");
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let (samples, plan) = (samples(), plan());

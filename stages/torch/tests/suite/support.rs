@@ -114,7 +114,8 @@ impl People {
         self.folder.join(format!("{sid}.images"))
     }
 
-    fn targets(&self, sid: &str, rater: &str) -> PathBuf {
+    /// A rater's drawing of a person.
+    pub fn targets(&self, sid: &str, rater: &str) -> PathBuf {
         self.folder.join(format!("{sid}.{rater}.targets"))
     }
 
@@ -134,12 +135,14 @@ impl People {
                 labels.map(|(k, p)| f32::from(u8::from(k < 5 && images[k * plane + p] > edge))).collect();
             let file = Tensors::new()
                 .with("targets", Plain::f32(&[8, PIXELS, 2 * PIXELS], drawn))
-                .about("channels", "V1,V2,V3,E0,E1,E2,E3,E4");
+                .about("channels", "V1,V2,V3,E0,E1,E2,E3,E4")
+                .about("radius", "80");
             tensors::write(&self.targets(sid, rater), &file).unwrap();
         }
         let file = Tensors::new()
             .with("images", Plain::f32(&[names.len(), PIXELS, 2 * PIXELS], images))
             .about("channels", names.join(","))
+            .about("radius", "80")
             .about("sid", sid);
         tensors::write(&self.images(sid), &file).unwrap();
     }

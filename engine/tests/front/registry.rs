@@ -136,12 +136,15 @@ fn score() -> Vec<Kind> {
             .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples")
             .folder("table", "table/partition", "parts")
             .folder("figure", "figure", "parts"),
-        scores(Kind::new("figure/accuracy", 1, "accuracy")).folder("figure", "figure", "figure"),
+        scores(Kind::new("figure/accuracy", 1, "accuracy"))
+            .param("points", Type::Bool, Value::Bool(true), "dots")
+            .folder("figure", "figure", "figure"),
         on(Kind::new("figure/contours", 1, "contours"), &["outputs"])
             .input("drawn", &["labels"], "drawn")
             .input("model", &["labels"], "predicted")
             .input("subject", &["subject"], "the person's files")
             .input("prf", &["prf"], "maps")
+            .param("dot", Type::Float(0.1, 5.0), Value::Float(0.5), "diameter of dots")
             .folder("figure", "figure", "figure"),
         Kind::new("figure/flatmaps", 1, "contact sheet")
             .gather("images", &["images"], "images")

@@ -57,14 +57,14 @@ fn the_other_profiles_are_pinned_too() {
 }
 
 #[test]
-fn the_demo_trains_ten_networks_on_48_drawings_within_3000_sample_steps() {
+fn the_demo_trains_ten_networks_on_96_drawings_within_3000_sample_steps() {
     let plan = planned("demo");
     let train = of(&plan, "train");
     assert_eq!(train.len(), 10, "8 for areas, 2 for rings");
     let Source::Many(targets) = &plan.instance(train[0]).inputs["targets"] else { panic!("a gather") };
-    assert_eq!(targets.len(), 80);
+    assert_eq!(targets.len(), 128);
     assert!(targets.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, distinct");
-    let steps = 10 * 3 * 2 * 12 * 4;
+    let steps = 10 * 3 * 24 * 4;
     assert!(steps <= 3000, "{steps}");
     assert_eq!(plan.stage_of(train[0]).amounts, Amounts { cpu: 1, gpu: 0, mem: 3 << 30, net: 0 });
     let score = plan.instance(of(&plan, "score")[0]);
@@ -72,9 +72,9 @@ fn the_demo_trains_ten_networks_on_48_drawings_within_3000_sample_steps() {
 }
 
 #[test]
-fn hcp_has_some_5000_instances_and_shares_its_gathers() {
+fn hcp_has_some_6000_instances_and_shares_its_gathers() {
     let plan = planned("hcp");
-    assert_eq!(plan.instances.len(), 5243);
+    assert_eq!(plan.instances.len(), 6223);
     let train = of(&plan, "train");
     assert_eq!(train.len(), 160);
     let targets = |id: InstanceId| match &plan.instance(id).inputs["targets"] {

@@ -70,7 +70,11 @@ fn a_broken_file_is_shown_with_its_line_and_changes_nothing() {
 #[test]
 fn fail_fast_starts_nothing_after_the_first_failure() {
     let space = Space::with(PIPELINE);
-    space.edit("pipeline.yaml", "run: echo fine > \"$OUT_Z\"", "run: sleep 1; echo fine > \"$OUT_Z\"\n    in: { w: $wait.w }");
+    space.edit(
+        "pipeline.yaml",
+        "run: echo fine > \"$OUT_Z\"",
+        "run: sleep 1; echo fine > \"$OUT_Z\"\n    in: { w: $wait.w }",
+    );
     let waiting = format!(
         "{}  wait:\n    run: sleep 1; echo w > \"$OUT_W\"\n    out: {{ w: w.txt }}\n",
         space.read("pipeline.yaml")

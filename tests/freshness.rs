@@ -133,10 +133,7 @@ fn an_edited_include_is_noticed() {
     let space = Space::with(
         "pipe: 1\npipeline: outer\ninclude: { parts: parts.yaml }\nstages:\n  copy:\n    run: cp \"$IN_A\" \"$OUT_B\"\n    in: { a: $parts.make.a }\n    out: { b: b.txt }\nresults:\n  \"b.txt\": $copy.b\n",
     );
-    space.write(
-        "parts.yaml",
-        "pipe: 1\nstages:\n  make:\n    run: echo one > \"$OUT_A\"\n    out: { a: a.txt }\n",
-    );
+    space.write("parts.yaml", "pipe: 1\nstages:\n  make:\n    run: echo one > \"$OUT_A\"\n    out: { a: a.txt }\n");
     space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 0");
     space.edit("parts.yaml", "echo one", "echo two");
     space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 0");

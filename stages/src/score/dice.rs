@@ -46,7 +46,12 @@ impl Stage for DiceScores {
             "columns dataset, sid, hemisphere, parcellation, method1, method2, tag, label, score; \
                  sorted by hemisphere, method1, method2, label",
         )
-        .param("dataset", Type::Text, Value::Text("HCP".into()), "what the column `dataset` says, such as HCP or NYU");
+        .param(
+            "dataset",
+            Type::Text,
+            Value::Text("HCP".into()),
+            "what the column `dataset` says, such as HCP or NYU",
+        );
         kind.params.push(Param {
             name: "radius",
             of: Type::Float(1.0, 90.0),

@@ -140,20 +140,21 @@ impl Store {
             Made::Absent { .. } => "absences",
         };
         let path = self.record_path(folder, key);
-        if folder == "absences" && !replace {
-            if let Some(theirs) = self.whole_outputs(key)? {
-                return Ok(theirs);
-            }
+        if folder == "absences"
+            && !replace
+            && let Some(theirs) = self.whole_outputs(key)?
+        {
+            return Ok(theirs);
         }
         let aside = session.write_aside(&encode(&record))?;
         // An absence tells when it was asked last: a later one replaces it.
         let replace = replace || folder == "absences";
         if !replace && !link_into_shard(&aside, &path)? {
-            if let Some(theirs) = self.read_record(&path)? {
-                if theirs.made.missing(self)?.is_empty() {
-                    fs::remove_file(&aside).map_err(Error::io("remove", &aside))?;
-                    return Ok(theirs);
-                }
+            if let Some(theirs) = self.read_record(&path)?
+                && theirs.made.missing(self)?.is_empty()
+            {
+                fs::remove_file(&aside).map_err(Error::io("remove", &aside))?;
+                return Ok(theirs);
             }
             into_shard(&aside, &path)?;
         } else if replace {

@@ -122,10 +122,11 @@ impl Sources {
         let identity = Identity::of(found);
         let name = path.as_os_str().as_encoded_bytes();
         let blob = |digest, identity: &Identity| Blob { digest, bytes: identity.size, executable: identity.executable };
-        if let Some((known, digest)) = self.table.get(name).and_then(|value| value.split_at_checked(49)) {
-            if let (true, Ok(digest)) = (*known == identity.encode(), digest.try_into()) {
-                return Ok(blob(Digest::from_bytes(digest), &identity));
-            }
+        if let Some((known, digest)) = self.table.get(name).and_then(|value| value.split_at_checked(49))
+            && *known == identity.encode()
+            && let Ok(digest) = digest.try_into()
+        {
+            return Ok(blob(Digest::from_bytes(digest), &identity));
         }
         let (digest, identity, settled) = read(path)?;
         if settled {

@@ -390,7 +390,7 @@ fn used_folders_are_given_out_again_only_when_nothing_is_in_them() {
 fn sources_notice_what_stat_notices() {
     let space = Space::new();
     let (table, file) = (space.path("sources"), space.path("data.csv"));
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
     let content = || Sources::open(&table).unwrap().content(&file).unwrap();
     fs::write(&file, "abc").unwrap();
     let first = content();

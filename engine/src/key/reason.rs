@@ -137,13 +137,12 @@ pub enum Reason {
     },
 }
 
+/// Reads the list of a gather by its digest, if it is still kept.
+pub type FindCells<'f> = dyn FnMut(&Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>> + 'f;
+
 /// The differences between two sets of parts, most telling first; empty if they are equal. `cells` reads the list
 /// of a gather, if it is still kept.
-pub fn explain(
-    was: &KeyParts,
-    now: &KeyParts,
-    cells: &mut dyn FnMut(&Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>>,
-) -> Vec<Reason> {
+pub fn explain(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if was.layout != now.layout {
         reasons.push(Reason::Layout { was: was.layout, now: now.layout });
@@ -194,12 +193,7 @@ fn compare<V: PartialEq>(
 }
 
 /// The cells in which two gathers differ; a general sentence if one of the lists is gone.
-fn gather(
-    port: &str,
-    was: &Digest<Content>,
-    now: &Digest<Content>,
-    cells: &mut dyn FnMut(&Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>>,
-) -> Vec<Reason> {
+fn gather(port: &str, was: &Digest<Content>, now: &Digest<Content>, cells: &mut FindCells<'_>) -> Vec<Reason> {
     let (Some(before), Some(after)) = (cells(was), cells(now)) else {
         return vec![Reason::InputChanged { port: port.into(), was: *was, now: *now }];
     };

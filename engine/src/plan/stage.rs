@@ -150,8 +150,9 @@ fn network_only(draft: &Draft<'_>) -> Result<(), Diagnostic> {
     };
     if let (Work::Run(_), Some(node)) = (&draft.decl.work, &draft.decl.credential) {
         let message = format!("stage `{}` has a `run:` body, and bodies are given no credentials", draft.name());
-        return Err(Diagnostic::new(Class::Shape, node.span, message)
-            .hint("a stage of a kind that uses the network takes `credential`; give its output to this stage as input"));
+        return Err(Diagnostic::new(Class::Shape, node.span, message).hint(
+            "a stage of a kind that uses the network takes `credential`; give its output to this stage as input",
+        ));
     }
     let given = [("credential", &draft.decl.credential), ("retry", &draft.decl.retry)];
     match given.into_iter().find_map(|(key, node)| node.as_ref().map(|node| (key, node))) {

@@ -173,5 +173,5 @@ pub fn work_tree_is_dirty(folder: &Path) -> Option<bool> {
         .stderr(Stdio::null())
         .output()
         .ok()?;
-    output.status.success().then(|| !output.stdout.is_empty())
+    output.status.success().then_some(!output.stdout.is_empty())
 }

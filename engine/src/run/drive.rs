@@ -400,7 +400,9 @@ impl<'a> Drive<'a> {
                 core.end(id, Ending::Absent { origin: id });
                 self.report_absent(id, &cause, false, Some((working.log, usage)));
             }
-            Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => self.retry(core, id, failure, &working),
+            Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => {
+                self.retry(core, id, failure, &working)
+            }
             Err(failure) => self.fail(core, id, failure, Some((working, usage))),
         }
     }

@@ -272,6 +272,6 @@ fn own_peak_memory() -> u64 {
 /// The state folder cannot be read.
 pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf>, Failure> {
     let place = Workplace::open(plan, &options.places)?;
-    let manifests = place.run_folders()?.into_iter().map(|folder| folder.join("manifest.json"));
-    Ok(manifests.filter(|path| path.exists()).last())
+    let mut manifests = place.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
+    Ok(manifests.find(|path| path.exists()))
 }

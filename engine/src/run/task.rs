@@ -116,12 +116,7 @@ impl Drive<'_> {
             kind: kind.name.to_owned(),
             version: kind.version,
             params: instance.params.clone(),
-            at: instance
-                .at
-                .iter()
-                .filter(|(axis, _)| kind.axes.contains(&axis.as_str()))
-                .map(|(a, c)| (a, c))
-                .collect(),
+            at: instance.at.iter().filter(|(axis, _)| kind.axes.contains(&axis.as_str())).collect(),
             inputs: instance.inputs.iter().filter_map(|(port, source)| Some((port.clone(), given(source)?))).collect(),
             outputs: kind.outputs.iter().map(|output| (output.name.to_owned(), out.join(output.name))).collect(),
             seed: instance.seed,

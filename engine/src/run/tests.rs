@@ -515,6 +515,22 @@ fn results_are_copies_that_are_put_back_but_never_overwritten() {
 }
 
 #[test]
+fn what_a_run_announced_before_it_was_killed_does_not_look_edited() {
+    let space = words();
+    space.run();
+    let first = space.read("results/p/.published");
+    space.edit("p.yaml", "echo alone", "echo second");
+    space.run();
+    let list = format!("{first}{}", space.read("results/p/.published"));
+    fs::write(space.path("results/p/.published"), list).unwrap();
+    space.edit("p.yaml", "echo second", "echo third");
+    let results = space.run().summary.results;
+    assert_eq!((results.written.as_slice(), results.edited.len()), (&["alone.txt".to_owned()][..], 0));
+    let lines = space.read("results/p/.published").lines().count();
+    assert_eq!(lines, results.written.len() + results.unchanged.len(), "one line a result again");
+}
+
+#[test]
 fn one_entry_of_a_folder_is_published_by_its_extension() {
     let space = Space::with(
         "stages:\n  a: { uses: test/write }\n  f: { uses: test/copy, in: { one: $a.out } }\n  e: { uses: test/copy, in: { one: $f.out/copy.txt } }\nresults: { \"one.txt\": $e.out, \"whole/\": $f.out }\n",

@@ -143,7 +143,19 @@ fn another_subject_runs_that_subject_and_what_gathers_it(paper: &Paper) {
     let open = paper.plan("tiny", &[]).into_iter().filter(|(_, standing)| standing != "hit");
     let stages: BTreeSet<String> =
         open.map(|(label, _)| label.split('(').next().unwrap_or(&label).to_owned()).collect();
-    let expected = ["accuracy", "best", "contours", "flatmaps", "predict", "score", "summary", "train"];
+    let expected = [
+        "accuracy",
+        "best",
+        "contours",
+        "flatmaps",
+        "predict",
+        "predict_running",
+        "score",
+        "score_running",
+        "summary",
+        "summary_running",
+        "train",
+    ];
     assert_eq!(stages.into_iter().collect::<Vec<_>>(), expected);
     paper.space.write(FILE, shipped);
 }

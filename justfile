@@ -15,9 +15,13 @@ demo *options: build
 test: lint build plans && slow
     scripts/libtorch cargo test --workspace --locked -- --skip slow_
 
-# The slow lane, part of `test`: same bytes twice, SIGKILL at any moment. One at a time, because they train.
+# The slow lane, part of `test`: same bytes for everybody. One at a time, because it trains.
 slow: build
-    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_ --test-threads=1
+    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_reproduction --test-threads=1
+
+# SIGKILL at 50 moments of a real run. Not part of `test` until a whole campaign has been seen to pass.
+kills: build
+    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_kills --test-threads=1 --nocapture
 
 # What the server runs.
 ci: test

@@ -163,7 +163,8 @@ fn check_outputs(kind: &Kind, out: &Path) -> Result<Vec<(String, PathBuf)>, Fail
 /// Adds to a log, which is not there yet if the stage had nothing to say.
 fn append(log: &Path, text: &str) -> Result<(), Failure> {
     use std::io::Write;
-    let written = File::options().create(true).append(true).open(log).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written =
+        File::options().create(true).append(true).open(log).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Failure::io("write to the log", log, &error))
 }
 

@@ -12,8 +12,20 @@ demo *options: build
     {{ pipe }} run pipelines/benson2025.yaml {{ options }}
 
 # Format, lints, every test of the workspace, the shipped pipelines in every profile.
-test: lint build plans && slow
+test: lint build plans && data slow
     scripts/libtorch cargo test --workspace --locked -- --skip slow_
+
+# The tests on real data that is no part of the project; part of `test`, which counts them as ignored without it.
+data: _prerequisites
+    #!/bin/sh
+    set -eu
+    data=${PIPE_TEST_DATA:-../shared/data}
+    if [ ! -d "$data" ]; then
+        echo "skipped: the tests marked ignored need a folder of real data, and there is no $data"
+        exit
+    fi
+    export PIPE_TEST_DATA="$(cd "$data" && pwd)"
+    scripts/libtorch cargo test --locked -p pipe-stages --lib -- --ignored
 
 # The slow lane, part of `test`: same bytes for everybody. One at a time, because it trains.
 slow: build

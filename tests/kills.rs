@@ -305,10 +305,7 @@ fn leftovers(paper: &Paper) -> Vec<String> {
     let temporary = |name: &&String| {
         let last = name.rsplit('/').next().unwrap_or(name);
         let inside = |folder: &str| name.contains(&format!("/{folder}/"));
-        // Locks stay by design: at most 4,096 empty files, one for each bucket of keys.
-        let lock_with_content = inside("locks") && fs::metadata(name).is_ok_and(|file| file.len() > 0 || file.is_dir());
-        lock_with_content
-            || inside("checkpoints")
+        inside("checkpoints")
             || last.starts_with('.')
             || [".new", ".tmp", ".part"].iter().any(|end| last.ends_with(end))
     };

@@ -31,7 +31,7 @@ mod tests;
 pub use digest::{Action, Content, Digest, NotADigest};
 pub use error::{Error, Result};
 pub use index::Index;
-pub use locks::{BUCKETS, Lock, Locks};
+pub use locks::{Lock, Locks};
 pub use record::{Made, Record, Stored};
 pub use session::{Session, remove_all};
 pub use sources::{Identity, Sources, is_missing};

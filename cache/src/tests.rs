@@ -349,21 +349,23 @@ fn one_lock_a_key() {
 }
 
 #[test]
-fn keys_of_one_bucket_do_not_wait_for_each_other_inside_a_process() {
+fn keys_that_begin_alike_are_told_apart() {
     let space = Space::new();
     let (ours, theirs) = (Locks::new(space.path("locks")), Locks::new(space.path("locks")));
-    let in_bucket = |n: u8| {
-        let mut bytes = [7; 32];
-        bytes[31] = n;
+    let numbered = |n: u8| {
+        let mut bytes = [0xff; 32];
+        bytes[7] = n;
         Digest::from_bytes(bytes)
     };
-    let first = ours.try_lock(&in_bucket(1)).unwrap().unwrap();
-    let second = ours.try_lock(&in_bucket(2)).unwrap().unwrap();
-    assert!(ours.try_lock(&in_bucket(1)).unwrap().is_none());
+    let first = ours.try_lock(&numbered(1)).unwrap().unwrap();
+    let second = ours.try_lock(&numbered(2)).unwrap().unwrap();
+    let third = theirs.try_lock(&numbered(3)).unwrap().unwrap();
     drop(first);
-    assert!(theirs.try_lock(&in_bucket(3)).unwrap().is_none(), "the bucket is held for the second");
-    drop(second);
-    assert!(theirs.try_lock(&in_bucket(3)).unwrap().is_some());
+    assert!(theirs.try_lock(&numbered(1)).unwrap().is_some());
+    assert!(theirs.try_lock(&numbered(2)).unwrap().is_none());
+    assert!(ours.try_lock(&numbered(3)).unwrap().is_none());
+    drop((second, third));
+    assert_eq!(fs::metadata(space.path("locks")).unwrap().len(), 0);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Workplace {
         };
         let project = Digest::<Content>::of(project_root(plan).as_os_str().as_encoded_bytes()).short(16);
         Ok(Self {
-            locks: Locks::new(state.join("locks")),
+            locks: Locks::new(state.join("keys.lock")),
             scope: state.join("pipelines").join(&name),
             runs: state.join("projects").join(project).join(&name).join("runs"),
             log_folders: RefCell::default(),

@@ -108,3 +108,12 @@ pub fn labels(folder: &Path, values: &[i32]) -> PathBuf {
     }
     folder.to_path_buf()
 }
+
+/// A folder of the real data for tests: below `PIPE_TEST_DATA`, else below `../shared/data` beside the project. Tests
+/// that use it are ignored by default, so that a run without the data counts them; `just data` runs them.
+pub fn data(below: &str) -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("PIPE_TEST_DATA").map_or_else(beside, PathBuf::from).join(below);
+    assert!(folder.is_dir(), "the real data is not there: no folder `{}`", folder.display());
+    folder
+}

@@ -1,14 +1,14 @@
 //! Agreement with the original program on real anatomy: what neuropythy 0.13.0 gives on fsaverage5 with the Benson 2014
-//! template, kept beside the project in `shared/data/golden`. Skipped where that folder is missing; `just fidelity`
-//! recomputes the same from the original packages.
+//! template, kept beside the project in `shared/data/golden` (`just data` runs these tests); `just fidelity` recomputes the same
+//! from the original packages.
 
 use std::path::Path;
 
 use serde_json::Value as Json;
 
 use super::template::Template;
-use super::testing::data;
 use crate::formats::subject::{HEMISPHERES, Hemisphere};
+use crate::formats::testing::data;
 use crate::formats::{gifti, mgh};
 use crate::numeric::bands::area_and_ring;
 use crate::numeric::flatmap::{FlatMap, Raster, project};
@@ -81,15 +81,16 @@ fn tally(labels: &[i32], most: i32) -> Vec<usize> {
     (0..=most).map(|label| labels.iter().filter(|&&found| found == label).count()).collect()
 }
 
-fn goldens() -> Option<(std::path::PathBuf, Json)> {
-    let data = data("")?;
+fn goldens() -> (std::path::PathBuf, Json) {
+    let data = data("");
     let text = std::fs::read(data.join("golden/fsaverage5_occipital_pole.json")).unwrap();
-    Some((data, serde_json::from_slice(&text).unwrap()))
+    (data, serde_json::from_slice(&text).unwrap())
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn the_map_is_that_of_the_original() {
-    let Some((data, goldens)) = goldens() else { return };
+    let (data, goldens) = goldens();
     for hemisphere in HEMISPHERES {
         let anatomy = Anatomy::read(&data, hemisphere);
         for (name, radius) in [("pi/2.25", HCP_RADIUS), ("pi/2", FREESURFER_RADIUS)] {
@@ -121,8 +122,9 @@ fn the_map_is_that_of_the_original() {
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn the_prior_is_that_of_the_original() {
-    let Some((data, goldens)) = goldens() else { return };
+    let (data, goldens) = goldens();
     for hemisphere in HEMISPHERES {
         let golden = &goldens[format!("{}:pi/2.25", hemisphere.name())];
         let anatomy = Anatomy::read(&data, hemisphere);
@@ -140,8 +142,9 @@ fn the_prior_is_that_of_the_original() {
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn the_pictures_are_those_of_the_original() {
-    let Some((data, goldens)) = goldens() else { return };
+    let (data, goldens) = goldens();
     for hemisphere in HEMISPHERES {
         let anatomy = Anatomy::read(&data, hemisphere);
         let map = project(&anatomy.sphere, &anatomy.triangles, hemisphere, HCP_RADIUS).unwrap();
@@ -168,8 +171,9 @@ fn compare(anatomy: &Anatomy, map: &FlatMap, pixels: usize, golden: &Json) {
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn every_pixel_is_that_of_the_original() {
-    let Some((data, _)) = goldens() else { return };
+    let (data, _) = goldens();
     let anatomy = Anatomy::read(&data, Hemisphere::Left);
     let raster = project(&anatomy.sphere, &anatomy.triangles, Hemisphere::Left, HCP_RADIUS).unwrap().raster(64);
     let bytes = std::fs::read(data.join("golden/lh.fsaverage5.flatmap64.npy")).unwrap();

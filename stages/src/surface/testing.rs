@@ -138,17 +138,3 @@ pub fn template_on(folder: &Path, level: u32) -> PathBuf {
     }
     artifact
 }
-
-/// A folder of the real data for tests (`PIPE_TEST_DATA`, else `../shared/data` beside the project); says so if it is not there.
-pub fn data(below: &str) -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("PIPE_TEST_DATA").map_or_else(beside, PathBuf::from).join(below);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
-    {
-        eprintln!("SKIPPED: no `../shared/data/{below}`");
-    }
-    None
-}

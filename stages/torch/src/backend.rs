@@ -225,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_too_small_for_a_whole_mantissa_are_zero() {
+        // On a thread of its own, as a task is: the setting belongs to the thread.
+        let smallest = std::thread::spawn(|| {
+            settle(1).unwrap();
+            (Tensor::from_slice(&[1e-30_f32, 1.0]) * 1e-10).double_value(&[0])
+        });
+        assert_eq!(smallest.join().unwrap(), 0.0);
+    }
+
+    #[test]
     fn the_loaded_library_is_the_one_the_bindings_are_made_for() {
         assert_eq!(library(), "libtorch 2.11.0");
         assert!(["DEFAULT", "AVX2", "AVX512"].contains(&instructions().as_str()), "{}", instructions());

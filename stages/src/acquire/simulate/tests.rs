@@ -1,5 +1,5 @@
-//! Simulated people through the ordinary imports, on the real anatomy and template kept beside the project. Skipped
-//! where that folder is missing.
+//! Simulated people through the ordinary imports, on the real anatomy and template kept beside the project
+//! (`just data`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,10 @@ use super::atlas::Atlas;
 use crate::acquire::import;
 use crate::formats::mgh;
 use crate::formats::subject::{HEMISPHERES, Hemisphere, Subject, optional_files, required_files};
+use crate::formats::testing::data;
 use crate::numeric::flatmap::project;
 use crate::numeric::projection::HCP_RADIUS;
 use crate::numeric::vector::{cross, dot, subtract};
-
-/// The folder with the anatomy, the template and the masks; says so if it is not there.
-fn data(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("PIPE_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
-    if folder.join("fsaverage5").is_dir() {
-        return Some(folder);
-    }
-    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
-    {
-        eprintln!("SKIPPED {test}: there is no `{}`", folder.display());
-    }
-    None
-}
 
 /// A task of a kind with its defaults.
 fn task(stage: &dyn Stage, at: &[(&str, &str)], inputs: &[(&str, &Path)], output: &Path, seed: Option<u64>) -> Task {
@@ -97,8 +84,9 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn a_person_passes_through_the_ordinary_imports() {
-    let Some(data) = data("simulated person") else { return };
+    let data = data("");
     let folder = tempfile::tempdir().unwrap();
     let output = make(&data, folder.path(), "s07", 7);
     let tree = output.join("tree");
@@ -138,8 +126,9 @@ fn a_person_passes_through_the_ordinary_imports() {
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
-    let Some(data) = data("simulated person, twice") else { return };
+    let data = data("");
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let [one, two] = [0, 1].map(|index: usize| {
         let output = make(&data, folders[index].path(), "s01", 5);
@@ -153,8 +142,9 @@ fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
 }
 
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn warped_spheres_do_not_fold() {
-    let Some(data) = data("warped spheres") else { return };
+    let data = data("");
     let folder = tempfile::tempdir().unwrap();
     let tree = make(&data, folder.path(), "s02", 11).join("tree");
     let subject = Subject::open(&tree).unwrap();
@@ -172,8 +162,9 @@ fn warped_spheres_do_not_fold() {
 /// What people look like to the scores before anything is learned: the template lies well off, raters agree.
 /// Run with `--nocapture` to see the figures that the default amplitudes were chosen by.
 #[test]
+#[ignore = "needs the real data: `just data`"]
 fn raters_agree_and_the_template_is_off() {
-    let Some(data) = data("raters and template") else { return };
+    let data = data("");
     let (mut rely, mut prior) = (Vec::new(), Vec::new());
     let atlases = HEMISPHERES.map(|hemisphere| {
         Atlas::read(&data.join("fsaverage5"), &data.join("neuropythy/fsaverage"), hemisphere).unwrap()

@@ -4,8 +4,10 @@
 //! its own end and exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 
 /// Bold green: it went well.
@@ -24,12 +26,13 @@ static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Writes data to stdout.
 pub fn data(text: &str) {
-    write(&mut anstream::stdout().lock(), text, &STDOUT_CLOSED);
+    static COLOURS: LazyLock<bool> = LazyLock::new(|| shows_colours(&io::stdout()));
+    write(&mut io::stdout().lock(), text, *COLOURS, &STDOUT_CLOSED);
 }
 
 /// Writes a line for people to stderr.
 pub fn note(line: &str) {
-    write(&mut anstream::stderr().lock(), &format!("{line}\n"), &STDERR_CLOSED);
+    write(&mut io::stderr().lock(), &format!("{line}\n"), colours_wanted(), &STDERR_CLOSED);
 }
 
 /// Text in a style; the stream takes the style out again where colour is not wanted.
@@ -44,14 +47,21 @@ pub fn can_redraw() -> bool {
 
 /// Whether diagnostics on stderr are to be coloured.
 pub fn colours_wanted() -> bool {
-    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+    static COLOURS: LazyLock<bool> = LazyLock::new(|| shows_colours(&io::stderr()));
+    *COLOURS
 }
 
-fn write(stream: &mut impl Write, text: &str, closed: &AtomicBool) {
+fn shows_colours(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
+/// Writes all of a text at once: lines of other processes on the same terminal do not get between its words.
+fn write(stream: &mut impl Write, text: &str, colours: bool, closed: &AtomicBool) {
     if closed.load(Ordering::Relaxed) {
         return;
     }
-    match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+    let plain = if colours { text.to_owned() } else { strip_str(text).to_string() };
+    match stream.write_all(plain.as_bytes()).and_then(|()| stream.flush()) {
         Ok(()) => {}
         // The reader went away: nobody is left to tell, but what the program does is not only for the reader.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => closed.store(true, Ordering::Relaxed),

@@ -6,8 +6,10 @@ Every stage writes its own name to one file, so nearly all the work is the tools
 - `single`: stages written out one by one, in layers of 100; each reads 3 random stages of the layer above;
 - `each`: 10 stages over an axis (a tenth of the size each); each instance reads the same coordinate of the one above.
 
-The tools run in turn, round after round, each in a folder of its own: a cold run (nothing there: no outputs, no cache,
-no database), then null runs (nothing to do). Reported are medians of wall time, processor time (user and system, with
+The tools run in turn, round after round, each time in a new folder: a cold run (nothing there: no outputs, no cache,
+no database), then null runs (nothing to do). No folder is emptied for the next round, and what was written is flushed
+before the next cold run: for half a minute after files were deleted, ext4 makes new ones many times more slowly, which
+would be charged to whoever comes next and makes most files. Reported are medians of wall time, processor time (user and system, with
 all waited-for children: `os.wait4`) and the largest resident set of one process, and what the project promises:
 
     null run  1,000 stages: at most 5 x ninja, at least 5 x faster than doit
@@ -97,23 +99,14 @@ class Tool:
         stages = single(size) if form == "single" else each(size)
         if name == "pipe":
             write_pipe(folder, form, size)
-            self.made = ["results", ".pipe", "cache", "state", "home"]
             self.command = [program, "run", "pipeline.yaml", "--plain", "-j", str(jobs), "--cache", "cache"]
         elif name == "ninja":
             write_ninja(folder, stages)
-            self.made = ["out", ".ninja_log", ".ninja_deps"]
             self.command = [program, "--quiet", "-j", str(jobs)]
         else:
             write_doit(folder, stages)
-            self.made = ["out", ".doit.db", ".doit.db.db", ".doit.db.dat", ".doit.db.dir", ".doit.db.bak"]
+            (folder / "out").mkdir()
             self.command = [*program, "-n", str(jobs)]
-
-    def clean(self):
-        for name in self.made:
-            path = self.folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        if self.name == "doit":
-            (self.folder / "out").mkdir()
 
     def run(self):
         """Wall seconds, processor seconds, largest resident set in MiB."""
@@ -131,12 +124,13 @@ class Tool:
         return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def measure(tools, rounds, nulls):
-    """Figures by (tool, `cold` or `null`)."""
+def measure(make, rounds, nulls):
+    """Figures by (tool, `cold` or `null`); `make` gives the tools of a round."""
     figures = {}
-    for _ in range(rounds):
+    for number in range(rounds):
+        tools = make(number)
         for tool in tools:
-            tool.clean()
+            os.sync()
             figures.setdefault((tool.name, "cold"), []).append(tool.run())
         for _ in range(nulls):
             for tool in tools:
@@ -169,10 +163,14 @@ def main():
                 programs = {"ninja": ninja, "pipe": pipe}
                 if not options.no_doit and size <= 2000:
                     programs["doit"] = [sys.executable, "-m", "doit"]
-                tools = [Tool(name, program, base / f"{name}-{form}-{size}", form, size, options.jobs)
-                         for name, program in programs.items()]
+
+                def make(number, form=form, size=size, programs=programs):
+                    folder = base / f"{form}-{size}-{number}"
+                    return [Tool(name, program, folder / name, form, size, options.jobs)
+                            for name, program in programs.items()]
+
                 rounds = options.rounds if size <= 2000 else 1
-                figures[form, size] = measure(tools, rounds, options.nulls)
+                figures[form, size] = measure(make, rounds, options.nulls)
                 show(form, size, figures[form, size])
     finally:
         shutil.rmtree(base, ignore_errors=True)

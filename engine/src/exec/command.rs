@@ -25,12 +25,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
 use super::CommandTask;
+use super::links::Links;
 use crate::ids::InstanceId;
 use crate::plan::{Action, Link, Plan, Source};
 
@@ -169,10 +169,16 @@ impl Layout {
 ///
 /// # Errors
 /// Two inputs want one place, two names become one variable, or the disk is in the way.
-pub(super) fn prepare(task: &CommandTask) -> Result<(Layout, Vec<Variable>), Failure> {
+pub(super) fn prepare(task: &CommandTask, links: &mut Links) -> Result<(Layout, Vec<Variable>), Failure> {
     let layout = Layout::of(&task.work);
     for folder in [&layout.files, &layout.out, &layout.tmp] {
-        make_folder(folder)?;
+        match fs::create_dir(folder) {
+            // A working folder that another stage was done with: its parts are there, and empty.
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(Failure::io("make the folder", folder, &error));
+            }
+            _ => {}
+        }
     }
     for declared in task.command.out.values() {
         prepare_output(&task.work, declared)?;
@@ -183,7 +189,7 @@ pub(super) fn prepare(task: &CommandTask) -> Result<(Layout, Vec<Variable>), Fai
         variables.add(format!("variable `{name}` of `env:`"), name.clone(), value.into())?;
     }
     for (port, placed) in &task.inputs {
-        let value = place(&layout, port, placed, &task.inputs, &mut variables)?;
+        let value = place(&layout, port, placed, &task.inputs, &mut variables, links)?;
         variables.add(format!("input `{port}`"), format!("IN_{}", shouted(port)), value)?;
     }
     for (port, declared) in &task.command.out {
@@ -283,11 +289,12 @@ fn place(
     placed: &Placed,
     all: &BTreeMap<String, Placed>,
     variables: &mut Variables,
+    links: &mut Links,
 ) -> Result<OsString, Failure> {
     match placed {
         Placed::One { name, content } => {
             if !stands_in_another(port, name, content, all)? {
-                link(content, &layout.files, name)?;
+                link(links, content, layout, name)?;
             }
             Ok(value_of(name, content))
         }
@@ -303,7 +310,7 @@ fn place(
                 let at = one_line(&cell.at)?;
                 match &cell.artifact {
                     Presence::Present(content) => {
-                        link(content, &folder, Path::new(&cell.name))?;
+                        link(links, content, layout, &name.join(&cell.name))?;
                         let path = value_of(&name.join(&cell.name), content);
                         present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
                     }
@@ -341,12 +348,16 @@ fn value_of(name: &Path, content: &Path) -> OsString {
     value
 }
 
-fn link(content: &Path, folder: &Path, name: &Path) -> Result<(), Failure> {
-    let place = folder.join(name);
-    if let Some(parent) = name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        make_folder(&folder.join(parent))?;
-    }
-    symlink(content, &place).map_err(|error| Failure::io("link an input to", &place, &error))
+fn link(links: &mut Links, content: &Path, layout: &Layout, name: &Path) -> Result<(), Failure> {
+    let place = layout.files.join(name);
+    let linked = match links.make(content, &layout.work, &place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            make_folder(place.parent().unwrap_or(&layout.files))?;
+            links.make(content, &layout.work, &place)
+        }
+        linked => linked,
+    };
+    linked.map_err(|error| Failure::io("link an input to", &place, &error))
 }
 
 /// Whether an input is reached through another that is placed already: the same file under a second port, or a file of

@@ -14,6 +14,7 @@ use pipe_contract::{Ended, Failure, Progress, Runs, Task};
 
 use super::guard::{Answer, Exit, Guard, How, ProcessId, Spawn, kill_inside};
 use super::here::{self, ThreadEnded};
+use super::links::Links;
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
 use super::{CommandTask, Finished, Job, Message, Settings, Usage, Work, command, hints};
@@ -30,6 +31,7 @@ pub struct Executor {
     commands: BTreeMap<ProcessId, InstanceId>,
     workers: BTreeMap<ProcessId, Worker>,
     outbox: VecDeque<Message>,
+    links: Links,
     waker: Waker,
     threads: mpsc::Receiver<ThreadEnded>,
     thread_ended: mpsc::Sender<ThreadEnded>,
@@ -90,6 +92,7 @@ impl Executor {
             commands: BTreeMap::new(),
             workers: BTreeMap::new(),
             outbox: VecDeque::new(),
+            links: Links::default(),
             waker,
             threads,
             thread_ended,
@@ -150,7 +153,7 @@ impl Executor {
         task: Box<CommandTask>,
         log: &std::path::Path,
     ) -> Result<Body, Failure> {
-        let (layout, environment) = command::prepare(&task)?;
+        let (layout, environment) = command::prepare(&task, &mut self.links)?;
         let output = worker::open_log(log)?;
         let guard = start_guard(&mut self.guard, &self.settings)?;
         let spawn = Spawn {

@@ -18,6 +18,7 @@ mod guard;
 mod here;
 mod hints;
 mod landlock;
+mod links;
 mod wake;
 mod worker;
 

@@ -81,7 +81,7 @@ impl Stage for SimulatePerson {
                 .param(
                     "correlation",
                     Type::Float(5.0, 100.0),
-                    Value::Float(25.0),
+                    Value::Float(40.0),
                     "correlation length of warps, in sphere units",
                 );
         kind.axes = vec!["sid"];

@@ -10,5 +10,6 @@ mod layers;
 mod readme;
 mod reproduction;
 mod s3;
+mod side_by_side;
 mod stopping;
 mod support;

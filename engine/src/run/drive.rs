@@ -9,14 +9,14 @@
 //!               │ ours (and nobody published meanwhile)
 //!               ▼
 //!            working ──transient──► pause, queued again
-//!               │ done: the next one starts
+//!               │ done
 //!               ▼
 //!            outputs checked, stored, record published ──► ended
 //! ```
 //! A record is published before the end is told, so whatever people saw end is never done twice.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -58,8 +58,6 @@ pub(super) struct Drive<'a> {
     /// What is to be done, by instance, from its look-up to its end.
     pub(super) due: BTreeMap<InstanceId, Due>,
     working: BTreeMap<InstanceId, Working>,
-    /// Attempts that are over and not looked into yet.
-    over: VecDeque<Finished>,
     /// Instances whose key is locked by somebody else.
     locked: Vec<InstanceId>,
     /// Instances that are tried again at a time.
@@ -128,7 +126,6 @@ impl<'a> Drive<'a> {
             executor: None,
             due: BTreeMap::new(),
             working: BTreeMap::new(),
-            over: VecDeque::new(),
             locked: Vec::new(),
             paused: Vec::new(),
             ended: BTreeMap::new(),
@@ -174,11 +171,6 @@ impl<'a> Drive<'a> {
             self.decide(&mut core, stops);
             self.report_settled(&mut core);
             if self.stop.asked() > stops {
-                continue;
-            }
-            // Only now: while this is stored, what was started in its place works.
-            if let Some(finished) = self.over.pop_front() {
-                self.finish(&mut core, finished);
                 continue;
             }
             if core.is_done() && self.working.is_empty() {
@@ -381,13 +373,7 @@ impl<'a> Drive<'a> {
         match message {
             None => {}
             Some(Message::Progress { id, progress }) => (self.events)(Event::Progressed { id, progress }),
-            Some(Message::Ended(finished)) => {
-                // What went wrong may end the run: nothing is started before that is known.
-                if finished.result.is_ok() {
-                    core.worked(finished.id);
-                }
-                self.over.push_back(*finished);
-            }
+            Some(Message::Ended(finished)) => self.finish(core, *finished),
         }
     }
 

@@ -1,13 +1,11 @@
 //! The states of a run's instances and the one door through which they change.
 //!
 //! ```text
-//! Waiting ──► Checking ──► Queued ──► Running ──► Storing ──► Ended
-//!    │           │  ▲         │          │          │          ▲
-//!    │           │  └─────────┼──────────┴──────────┤          │   set_aside: before a retry
-//!    └───────────┴────────────┴──────────┴──────────┴──────────┘   hit, absent, skipped
+//! Waiting ──► Checking ──► Queued ──► Running ──► Ended
+//!    │           │  ▲         │          │          ▲
+//!    │           │  └─────────┼──────────┤          │   set_aside: before a retry
+//!    └───────────┴────────────┴──────────┴──────────┘   hit, absent, skipped
 //! ```
-//! Amounts are held while an instance runs; one whose work is over leaves them to the next while its outputs are stored.
-//!
 //! Nothing is decided about an instance before *all* its inputs have ended. That costs a little earliness (a skip is
 //! told late) and buys that the way a run ends, with its reasons, does not depend on the order in which things ran.
 
@@ -41,8 +39,6 @@ pub enum State {
     Queued,
     /// It holds its amounts.
     Running,
-    /// Its work is over and its amounts are free, but what came of it is not stored yet.
-    Storing,
     /// It has ended, for good.
     Ended(Ending),
 }
@@ -102,8 +98,6 @@ pub struct Counts {
     pub queued: usize,
     /// [`State::Running`].
     pub running: usize,
-    /// [`State::Storing`].
-    pub storing: usize,
     /// [`Ending::Hit`].
     pub hit: usize,
     /// [`Ending::Ran`].
@@ -237,11 +231,6 @@ impl Core {
         Some((id, grant))
     }
 
-    /// The work of a running instance is over: its amounts are free, and its end follows when its outputs are stored.
-    pub fn worked(&mut self, id: InstanceId) {
-        self.set(id, State::Storing);
-    }
-
     /// A running instance gives its amounts back and is to be tried again; [`Core::must_run`] queues it when its
     /// pause is over. After a stop it is skipped instead.
     pub fn set_aside(&mut self, id: InstanceId) {
@@ -253,7 +242,7 @@ impl Core {
         }
     }
 
-    /// A checked, running or storing instance ended. For one that a stop has skipped meanwhile this is ignored.
+    /// A checked or running instance ended. For one that a stop has skipped meanwhile this is ignored.
     pub fn end(&mut self, id: InstanceId, ending: Ending) {
         if self.is_skipped(id) {
             return;
@@ -292,8 +281,8 @@ impl Core {
 
     /// Whether every instance has ended.
     pub fn is_done(&self) -> bool {
-        let Counts { waiting, checking, queued, running, storing, .. } = self.counts;
-        waiting + checking + queued + running + storing == 0
+        let Counts { waiting, checking, queued, running, .. } = self.counts;
+        waiting + checking + queued + running == 0
     }
 
     /// The longest chain of durations from the start of this instance to the end of the run, in seconds.
@@ -437,15 +426,14 @@ impl Core {
 
 /// Which changes there are.
 fn may_follow(before: State, next: State) -> bool {
-    use State::{Checking, Ended, Queued, Running, Storing, Waiting};
+    use State::{Checking, Ended, Queued, Running, Waiting};
     matches!(
         (before, next),
         (Waiting, Checking | Ended(Ending::Skipped(_) | Ending::Absent { .. } | Ending::LeftOut))
             | (Checking, Queued | Ended(Ending::Hit | Ending::Absent { .. } | Ending::Failed | Ending::Skipped(_)))
             | (Queued, Running | Ended(Ending::Skipped(_)))
-            | (Running, Storing)
-            | (Running | Storing, Checking | Ended(Ending::Hit | Ending::Ran | Ending::Absent { .. }))
-            | (Running | Storing, Ended(Ending::Failed | Ending::Skipped(_)))
+            | (Running, Checking | Ended(Ending::Hit | Ending::Ran | Ending::Absent { .. }))
+            | (Running, Ended(Ending::Failed | Ending::Skipped(_)))
     )
 }
 
@@ -456,7 +444,6 @@ impl Counts {
             State::Checking => &mut self.checking,
             State::Queued => &mut self.queued,
             State::Running => &mut self.running,
-            State::Storing => &mut self.storing,
             State::Ended(Ending::Hit) => &mut self.hit,
             State::Ended(Ending::Ran) => &mut self.ran,
             State::Ended(Ending::Absent { .. }) => &mut self.absent,

@@ -237,25 +237,6 @@ fn a_retry_gives_its_amounts_back_meanwhile() {
 }
 
 #[test]
-fn work_that_is_over_leaves_its_amounts_to_the_next_before_it_ends() {
-    let two = [chain(1), chain(1)].concat();
-    let mut core = core(&two, &[], machine(1), Options::default());
-    while let Some(id) = core.next_check() {
-        core.must_run(id);
-    }
-    assert_eq!(core.next_start().map(|(id, _)| id), Some(A));
-    assert!(core.next_start().is_none(), "one CPU");
-    core.worked(A);
-    assert_eq!(core.next_start().map(|(id, _)| id), Some(B));
-    core.check().expect("consistent");
-    assert!(!core.is_done());
-    core.end(A, Ending::Ran);
-    core.end(B, Ending::Ran);
-    assert!(core.is_done());
-    core.check().expect("consistent");
-}
-
-#[test]
 fn what_is_left_out_is_taken_as_recorded() {
     let specs = chain(4);
     let wanted = Some(vec![false, false, true, false]);
@@ -385,12 +366,6 @@ fn play(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> 
             continue;
         }
         let id = running.swap_remove(draw(running.len()));
-        // Half of what ends gives its amounts back first, and others start in its place.
-        if core.state(id) == State::Running && draw(2) == 0 {
-            core.worked(id);
-            running.push(id);
-            continue;
-        }
         ends += 1;
         match case.fates[id.index()] {
             Fate::Hit | Fate::Run => core.end(id, Ending::Ran),

@@ -27,13 +27,9 @@ data: _prerequisites
     export PIPE_TEST_DATA="$(cd "$data" && pwd)"
     scripts/libtorch cargo test --locked -p pipe-stages --lib -- --ignored
 
-# The slow lane, part of `test`: same bytes for everybody. One at a time, because it trains.
+# The slow lane, part of `test`: same bytes for everybody, and SIGKILL at 50 moments of a real run. One at a time.
 slow: build
-    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_reproduction --test-threads=1
-
-# SIGKILL at 50 moments of a real run. Not part of `test` until a whole campaign has been seen to pass.
-kills: build
-    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_kills --test-threads=1 --nocapture
+    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_ --test-threads=1 --nocapture
 
 # What the server runs.
 ci: test

@@ -17,6 +17,8 @@ use rustix::fs::{AtFlags, CWD, linkat};
 pub(super) struct Links {
     /// By the folder they are in and the content they point to.
     made: BTreeMap<(PathBuf, PathBuf), PathBuf>,
+    /// How many names were given.
+    count: u64,
 }
 
 impl Links {
@@ -34,7 +36,8 @@ impl Links {
         // The first one, or there are as many names as a file can have, or the file system has no second names.
         symlink(content, place)?;
         let (folder, _) = &asked;
-        let link = folder.join(self.made.len().to_string());
+        self.count += 1;
+        let link = folder.join(self.count.to_string());
         let kept = linkat(CWD, place, CWD, &link, AtFlags::empty()).is_ok()
             || (fs::create_dir(folder).is_ok() && linkat(CWD, place, CWD, &link, AtFlags::empty()).is_ok());
         if kept {

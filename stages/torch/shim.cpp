@@ -109,4 +109,11 @@ int pipe_adam(at::Tensor *const *parameters, at::Tensor *const *gradients, at::T
     return 1;
   }
 }
+
+// Takes the gradients off tensors, so that the next ones are put there and not added to zeros.
+void pipe_forget_gradients(at::Tensor *const *tensors, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    tensors[i]->mutable_grad().reset();
+  }
+}
 }

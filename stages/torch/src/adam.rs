@@ -6,7 +6,7 @@
 use pipe_contract::Failure;
 use tch::{Device, Kind, Tensor};
 
-use crate::backend::{AdamStep, adam_step};
+use crate::backend::{AdamStep, adam_step, forget_gradients};
 
 /// The optimiser of one round.
 #[derive(Debug)]
@@ -27,10 +27,8 @@ impl Adam {
     }
 
     /// Forgets the gradients.
-    pub fn zero_gradients(&mut self) {
-        for parameter in &mut self.parameters {
-            parameter.zero_grad();
-        }
+    pub fn forget_gradients(&self) {
+        forget_gradients(&self.parameters);
     }
 
     /// One step with the gradients that are there.

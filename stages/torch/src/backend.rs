@@ -30,6 +30,7 @@ mod shim {
             text: *mut c_char,
             size: usize,
         ) -> c_int;
+        pub fn pipe_forget_gradients(tensors: *const *const std::ffi::c_void, count: usize);
     }
 }
 
@@ -183,6 +184,13 @@ pub(crate) fn adam_step(
         0 => Ok(()),
         _ => Err(Failure::internal(format!("libtorch could not do a step of Adam: {}", text.words()))),
     }
+}
+
+/// Takes the gradients off tensors.
+pub(crate) fn forget_gradients(tensors: &[Tensor]) {
+    let pointers: Vec<*const std::ffi::c_void> = tensors.iter().map(|tensor| tensor.as_ptr().cast()).collect();
+    // SAFETY: a list of `count` living tensors.
+    unsafe { shim::pipe_forget_gradients(pointers.as_ptr(), pointers.len()) }
 }
 
 /// Room for a text that C++ writes.

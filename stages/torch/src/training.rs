@@ -186,7 +186,7 @@ impl<'a> Training<'a> {
             let (images, gold) = self.samples.batch(&batch);
             let found = losses(&self.network.forward(&images, Mode::Train), &gold, round.bce_weight);
             let adam = self.state.adam.as_mut().ok_or_else(|| Failure::internal("a round has no optimiser"))?;
-            adam.zero_gradients();
+            adam.forget_gradients();
             found.total.backward();
             adam.step(rate)?;
             sums.add(&found, batch.len());

@@ -30,7 +30,7 @@ fn seconds_per_sample_step() {
         let mut best = [f64::INFINITY; 3];
         for _ in 0..5 {
             let begun = core_seconds();
-            adam.zero_gradients();
+            adam.forget_gradients();
             losses(&network.forward(&image, Mode::Train), &gold, 0.5).total.backward();
             let learned = core_seconds() - begun;
             adam.step(1e-4).unwrap();

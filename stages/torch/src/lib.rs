@@ -22,5 +22,5 @@ pub mod worker;
 
 /// The code of every kind this binary runs.
 pub fn stages() -> Vec<Box<dyn pipe_contract::Stage>> {
-    vec![Box::new(train::Train), Box::new(predict::Predict)]
+    vec![Box::new(train::Train), Box::<predict::Predict>::default()]
 }

@@ -1,7 +1,9 @@
 //! `unet/predict`: a person's images through a network to labels on their cortex.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
 use pipe_stages::formats::mgh;
@@ -17,8 +19,16 @@ use crate::network::{Mode, UNet};
 use crate::samples::Planes;
 use crate::weights::{Shape, Weights};
 
-/// The kind.
-pub struct Predict;
+/// The kind. It remembers the network it used last: a worker gets one person after another for the same one, and reading
+/// 70 MB takes as long as using them.
+#[derive(Default)]
+pub struct Predict {
+    last: Mutex<Option<(Identity, UNet)>>,
+}
+
+/// Tells networks apart: where the weights lie, on which file system and inode, how large they are, and the device they were put on.
+#[derive(PartialEq)]
+struct Identity(PathBuf, [u64; 3], Device);
 
 #[derive(Deserialize)]
 struct Params {
@@ -37,13 +47,14 @@ impl Stage for Predict {
         let backend = backend::prepare(&params.place, task)?;
         let folder = task.one("model")?;
         let options: Options = model::read_json(&folder.join(OPTIONS))?;
-        let network = network(folder, &options, backend.device)?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = network(&mut last, folder, &options, backend.device)?;
         let mut images = Planes::new("images", &options.channels);
         images.add(task.one("images")?)?;
         check_pixels(images.pixels(), &options)?;
         let radius = images.radius()?.to_radians();
         let mode = if params.bn == "running" { Mode::Running } else { Mode::Batch };
-        let probabilities = probabilities(&network, &images.tensor(backend.device), mode);
+        let probabilities = probabilities(network, &images.tensor(backend.device), mode);
         let output = task.output("labels")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         let subject = Subject::open(task.one("subject")?)?;
@@ -66,9 +77,22 @@ fn check_pixels(pixels: usize, options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn network(folder: &Path, options: &Options, device: Device) -> Result<UNet, Failure> {
-    let shape = Shape::new(&options.base_model, options.channels.len(), options.feature_names.len())?;
-    Ok(UNet::new(&Weights::read(&folder.join(WEIGHTS), shape, device)?))
+fn network<'a>(
+    last: &'a mut Option<(Identity, UNet)>,
+    folder: &Path,
+    options: &Options,
+    device: Device,
+) -> Result<&'a UNet, Failure> {
+    let path = folder.join(WEIGHTS);
+    let found = fs::metadata(&path).map_err(|error| Failure::io("look at", &path, &error))?;
+    let identity = Identity(path, [found.dev(), found.ino(), found.len()], device);
+    if last.as_ref().is_none_or(|(known, _)| *known != identity) {
+        let shape = Shape::new(&options.base_model, options.channels.len(), options.feature_names.len())?;
+        let network = UNet::new(&Weights::read(&identity.0, shape, device)?);
+        *last = Some((identity, network));
+    }
+    let network = last.as_ref().map(|(_, network)| network);
+    network.ok_or_else(|| Failure::internal("a network was read and is not there"))
 }
 
 /// Probabilities of both hemispheres side by side.

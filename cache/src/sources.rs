@@ -1,13 +1,13 @@
 //! Digests of files outside the store (sources, published results), remembered by what `stat` says of them.
 //!
 //! A file is hashed unless its size, modification time, change time and inode are those it had when it was hashed.
-//! As in git, a file that was changed less than [`SETTLED`] before it was hashed is not remembered: another change in
-//! the same tick of the file system's clock could not be seen. It is hashed again next time, when it has settled.
+//! As in git, a file that was changed just before it was hashed is not remembered: another change in the same tick of
+//! the file system's clock could not be seen. It is hashed again next time, when it has settled.
 
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
@@ -18,6 +18,9 @@ use crate::{Digest, Table};
 
 /// Longer than the tick of any file system's clock (FAT has 2 s).
 const SETTLED: Duration = Duration::from_secs(2);
+/// Longer than the tick of the kernel's clock (10 ms at most), which is what stamps have that show more than milliseconds.
+const SETTLED_FINE: Duration = Duration::from_millis(100);
+const MILLISECOND: i64 = 1_000_000;
 
 /// Remembered digests of files.
 #[derive(Debug)]
@@ -69,7 +72,8 @@ impl Identity {
         let (seconds, nanoseconds) = self.modified.max(self.changed);
         let Ok(seconds) = u64::try_from(seconds) else { return true };
         let last = UNIX_EPOCH + Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
-        now.duration_since(last).is_ok_and(|rested| rested >= SETTLED)
+        let rest = if nanoseconds % MILLISECOND == 0 { SETTLED } else { SETTLED_FINE };
+        now.duration_since(last).is_ok_and(|rested| rested >= rest)
     }
 }
 
@@ -92,6 +96,16 @@ impl Sources {
             return self.tree(path).map(|tree| tree.artifact());
         }
         Ok(self.file(path, &found)?.into())
+    }
+
+    /// Waits until files that were just written have settled, and remembers them, so that nobody has to read them again.
+    /// Where the file system's clock is coarse it does not wait that long, and they are read next time.
+    ///
+    /// # Errors
+    /// As for [`Sources::content`].
+    pub fn remember(&mut self, written: &[PathBuf]) -> Result<()> {
+        std::thread::sleep(SETTLED_FINE);
+        written.iter().try_for_each(|path| self.content(path).map(drop))
     }
 
     /// The listing of a folder.

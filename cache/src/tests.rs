@@ -420,6 +420,16 @@ fn only_settled_files_are_remembered() {
 }
 
 #[test]
+fn what_was_just_written_can_be_waited_for() {
+    let space = Space::new();
+    let (table, file) = (space.path("sources"), space.path("model"));
+    fs::write(&file, "abc").unwrap();
+    Sources::open(&table).unwrap().remember(std::slice::from_ref(&file)).unwrap();
+    let has_fine_clock = fs::metadata(&file).unwrap().ctime_nsec() % 1_000_000 != 0;
+    assert_eq!(Table::open(&table).unwrap().rows(), usize::from(has_fine_clock));
+}
+
+#[test]
 fn source_folders_are_listings_and_follow_links() {
     let space = Space::new();
     fs::create_dir_all(space.path("data/inner")).unwrap();

@@ -16,6 +16,10 @@ use pipe_contract::Failure;
 use super::cache_failure;
 use crate::plan::{Plan, Published};
 
+/// Results of this size are remembered when they are written, though that takes a tenth of a second; smaller ones are
+/// read by the next run, which is quicker.
+const LARGE: u64 = 16 << 20;
+
 /// What was published under `results/`. Paths are relative to [`Results::folder`].
 #[derive(Clone, Debug, Default)]
 pub struct Results {
@@ -131,6 +135,7 @@ fn try_publish(
     if announced != before {
         aside.write_list(&list, &announced)?;
     }
+    let large = outdated.iter().any(|piece| piece.blob.bytes >= LARGE);
     for piece in outdated {
         match aside.place(store, &piece.blob, &folder.join(&piece.path)) {
             Ok(()) => results.written.push(piece.path.clone()),
@@ -162,7 +167,15 @@ fn try_publish(
         aside.flush()?;
         aside.write_list(&list, &now)?;
     }
-    aside.finish()
+    aside.finish()?;
+    if large {
+        let written: Vec<PathBuf> = results.written.iter().map(|path| folder.join(path)).collect();
+        // Found again only if it is what was written; if not, the next run tells.
+        if let Err(error) = sources.remember(&written) {
+            tracing::warn!(%error, "results are read again by the next run");
+        }
+    }
+    Ok(())
 }
 
 /// The pieces that are missing or out of date; notes the others in `results`.

@@ -3,6 +3,7 @@
 //! When the reader of a stream goes away (`pipe run ... | head`), that stream falls silent and the program goes on to
 //! its own end and exit code.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,8 +61,8 @@ fn write(stream: &mut impl Write, text: &str, colours: bool, closed: &AtomicBool
     if closed.load(Ordering::Relaxed) {
         return;
     }
-    let plain = if colours { text.to_owned() } else { strip_str(text).to_string() };
-    match stream.write_all(plain.as_bytes()).and_then(|()| stream.flush()) {
+    let shown = if colours { Cow::Borrowed(text) } else { Cow::Owned(strip_str(text).to_string()) };
+    match stream.write_all(shown.as_bytes()).and_then(|()| stream.flush()) {
         Ok(()) => {}
         // The reader went away: nobody is left to tell, but what the program does is not only for the reader.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => closed.store(true, Ordering::Relaxed),

@@ -1,8 +1,11 @@
 //! What reruns after what: the promise people feel most.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use crate::support::Space;
+use crate::support::paper::files_below;
 
 /// Source file -> words -> count, and a stage beside them that reads nothing.
 const PIPELINE: &str = r#"pipe: 1
@@ -126,6 +129,24 @@ fn a_deleted_blob_is_made_again() {
     fs::remove_file(path.trim()).expect("the blob can be deleted");
     space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 1, hits 2");
     assert_eq!(fs::read_to_string(path.trim()).expect("the blob is back"), "APPLE\nPEAR\n");
+}
+
+#[test]
+fn large_results_are_known_to_the_next_run_without_reading_them() {
+    let space = Space::with(
+        "pipe: 1\npipeline: large\nstages:\n  s:\n    run: head -c 17000000 /dev/zero > \"$OUT_X\"\n    out: { x: x.bin }\nresults: { x.bin: $s.x }\n",
+    );
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    let result = space.path("results/large/x.bin");
+    if fs::metadata(&result).expect("the result").ctime_nsec() % 1_000_000 == 0 {
+        return eprintln!("SKIPPED: the file system's clock is too coarse to remember what was just written");
+    }
+    let remembered = files_below(&space.root().join("state")).into_iter().filter(|file| file.ends_with("sources"));
+    let name = result.to_str().expect("UTF-8").as_bytes();
+    let knows = |file: &PathBuf| fs::read(file).expect("it can be read").windows(name.len()).any(|part| part == name);
+    assert_eq!(remembered.filter(knows).count(), 1, "the result is not among what is remembered");
+    space.write("results/large/x.bin", vec![1; 17_000_000]);
+    space.pipe(["run", "pipeline.yaml"]).shows("x.bin").shows("edited");
 }
 
 #[test]

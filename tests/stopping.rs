@@ -53,7 +53,8 @@ fn ctrl_c_ends_with_a_summary_and_no_process_is_left() {
 
 #[test]
 fn a_run_that_was_killed_is_continued() {
-    let space = Space::with(&slow_pipeline(12));
+    // Twelve pauses of 0.15 s on average fall within it.
+    let space = Space::with(&slow_pipeline(60));
     let mut random = Lcg(2026);
     let mut finished = BTreeMap::<String, usize>::new();
     let mut kills = 0;
@@ -72,7 +73,7 @@ fn a_run_that_was_killed_is_continued() {
     assert!(kills >= 6, "only {kills} of 12 kills met a running pipe");
     count_finished(&space.pipe(RUN).exits(0).stdout, &mut finished);
 
-    let undisturbed = Space::with(&slow_pipeline(12));
+    let undisturbed = Space::with(&slow_pipeline(60));
     undisturbed.pipe(RUN).exits(0);
     assert_eq!(space.read("results/slow/sum.txt"), undisturbed.read("results/slow/sum.txt"));
     assert_eq!(leftovers(&space.cache()), Vec::<String>::new(), "temporary files are left in the cache");

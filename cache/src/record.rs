@@ -1,4 +1,4 @@
-//! What was made, or found missing, under a key; published once, by an atomic link to its final name.
+//! What was made, or found missing, under a key; published once, by an atomic move to its final name.
 //!
 //! A record is a line with the digest of the rest, then JSON: outputs with all their blobs, the parts of the key, and
 //! where, when and how it was made. The first record of a key wins; who comes second takes over the outputs of the
@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, RenameFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -149,7 +150,7 @@ impl Store {
         let aside = session.write_aside(&encode(&record))?;
         // An absence tells when it was asked last: a later one replaces it.
         let replace = replace || folder == "absences";
-        if !replace && !link_into_shard(&aside, &path)? {
+        if !replace && !into_shard_first(&aside, &path)? {
             if let Some(theirs) = self.read_record(&path)?
                 && theirs.made.missing(self)?.is_empty()
             {
@@ -159,9 +160,6 @@ impl Store {
             into_shard(&aside, &path)?;
         } else if replace {
             into_shard(&aside, &path)?;
-        } else {
-            // Linked: the first name goes. (Renamed, where there are no links: it is gone.)
-            let _ = fs::remove_file(&aside);
         }
         if folder == "absences" {
             // Outputs count before an absence; these lost their blobs or are to be replaced.
@@ -198,28 +196,27 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// Links a file to its final name; `false` if the name is taken. Where there are no hard links, renames without
-/// replacing.
-fn link_into_shard(from: &Path, to: &Path) -> Result<bool> {
-    let shard = to.parent().unwrap_or(Path::new("."));
-    let linked = match fs::hard_link(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(shard).map_err(Error::io("create the folder", shard))?;
-            fs::hard_link(from, to)
-        }
-        linked => linked,
+/// Moves a file to its final name in a sharded folder; `false` if the name is taken. Where the file system cannot rename
+/// without replacing (NFS), links it there.
+fn into_shard_first(from: &Path, to: &Path) -> Result<bool> {
+    use rustix::io::Errno;
+    let place = || match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())
+            .and_then(|()| rustix::fs::unlinkat(CWD, from, AtFlags::empty())),
+        placed => placed,
     };
-    match linked {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(_) => {
-            let here = rustix::fs::CWD;
-            match rustix::fs::renameat_with(here, from, here, to, rustix::fs::RenameFlags::NOREPLACE) {
-                Ok(()) => Ok(true),
-                Err(rustix::io::Errno::EXIST) => Ok(false),
-                Err(errno) => Err(Error::sys("store", to)(errno)),
-            }
+    let placed = match place() {
+        Err(Errno::NOENT) => {
+            let shard = to.parent().unwrap_or(Path::new("."));
+            fs::create_dir_all(shard).map_err(Error::io("create the folder", shard))?;
+            place()
         }
+        placed => placed,
+    };
+    match placed {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(errno) => Err(Error::sys("store", to)(errno)),
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! CACHE                   version and id
-//! blobs/ab/cdef…[x]       files, read-only; `x`: with the permission to execute
-//! views/ab/cdef…/…        folders as they look, made of hard links to blobs, so that stages can read paths
-//! records/ab/cdef…        what was made under a key; see `record`
-//! absences/ab/cdef…       what was found missing under a key
+//! blobs/a/bcdef…[x]       files, read-only; `x`: with the permission to execute
+//! views/a/bcdef…/…        folders as they look, made of hard links to blobs, so that stages can read paths
+//! records/a/bcdef…        what was made under a key; see `record`
+//! absences/a/bcdef…       what was found missing under a key
 //! work/                   sessions of running processes; see `session`
 //! kept/                   folders of failed stages
 //! quarantine/             damaged files
@@ -284,10 +284,11 @@ impl Store {
     }
 }
 
-/// `ab/cdef…` of a digest.
+/// `a/bcdef…` of a digest. Sixteen folders, because a folder costs more than a file: 256 of them would be a fifth of what
+/// a cache of a thousand small files makes. A million files are 60,000 in a folder, which every file system bears.
 pub(crate) fn sharded<Of>(digest: &Digest<Of>) -> String {
     let mut name = digest.to_string();
-    name.insert(2, '/');
+    name.insert(1, '/');
     name
 }
 
@@ -299,10 +300,11 @@ fn blob_name(blob: &Blob) -> String {
     name
 }
 
-/// The digest and length of what is left to read, which is copied to `copy` on the way.
-pub(crate) fn hash(from: &mut impl Read, mut copy: Option<&mut File>) -> io::Result<(Digest<Content>, u64)> {
+/// The digest and length of what is left to read of a file, which is copied to `copy` on the way.
+pub(crate) fn hash(from: &mut File, mut copy: Option<&mut File>) -> io::Result<(Digest<Content>, u64)> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 17];
+    // Small for small files, which most are: zeros for 128 KiB would take longer than all else.
+    let mut buffer = vec![0; from.metadata()?.len().clamp(1 << 12, 1 << 17) as usize];
     let mut length = 0;
     loop {
         let read = match from.read(&mut buffer) {

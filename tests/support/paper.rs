@@ -205,7 +205,7 @@ pub fn blobs(cache: &Path) -> BTreeSet<String> {
     files_below(&cache.join("blobs")).iter().map(|path| unsharded(path).trim_end_matches('x').to_owned()).collect()
 }
 
-/// `ab/cdef` -> `abcdef`.
+/// `a/bcdef` -> `abcdef`.
 fn unsharded(path: &Path) -> String {
     let name =
         |part: Option<&std::ffi::OsStr>| part.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -1,14 +1,15 @@
 //! `run:` stages: what a body finds when it starts, and what must be there when it ends.
 //!
 //! ```text
-//! WORK/files/   the working folder: declared inputs under their names, nothing else of the project
+//! WORK/files/   the working folder: declared files of the project at their places, nothing else of it
+//! WORK/in/      all other inputs; a stage cannot write here
 //! WORK/out/     OUT_*: the folder of outputs; a declared folder exists already
 //! WORK/lists/   IN_*_LIST and IN_*_ABSENT of gathers
 //! WORK/tmp/     HOME and TMPDIR, empty
 //! ```
 //! - A file or folder of the project stands at its path relative to the pipeline file, so `python scripts/fit.py` works
-//!   in the body as it does in the project, once `scripts/fit.py` is declared. Whatever else stands under the name of
-//!   its port, with the extension it was made with.
+//!   in the body as it does in the project, once `scripts/fit.py` is declared. Whatever else stands in `../in/` under
+//!   the name of its port, with the extension it was made with.
 //! - `IN_*` and `OUT_*` are relative to the working folder: a body that prints them (`wc -l "$IN_X"`) gives the same bytes
 //!   in every run. The value of a folder ends in `/`, so that `find "$IN_X"` looks into it and not at the link.
 //! - A gather is a folder with one entry a cell, named by its coordinates (`rater=A1,sid=s01.csv`). `IN_NAME_LIST`
@@ -19,18 +20,21 @@
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
 //!
-//! Inputs are symbolic links: nothing is copied, and the rule that a stage writes only below its own folder
-//! ([`super::landlock`]) keeps what they point to as it is.
+//! Nothing is copied: a file of the cache gets one more name in `in/`, anything else is a symbolic link. The rule that a
+//! stage writes only to `files`, `out` and `tmp` ([`super::landlock`]) keeps both as they are. (Symbolic links for all
+//! would do, but making and deleting one costs several times as much as a second name, and was the largest part of what
+//! the engine spends on a small stage.) Where nothing keeps a stage from writing to the cache, because it runs as root and
+//! the kernel has no such rule, it gets copies.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
-use super::CommandTask;
-use super::links::Links;
+use super::{CommandTask, landlock};
 use crate::ids::InstanceId;
 use crate::plan::{Action, Link, Plan, Source};
 
@@ -39,14 +43,14 @@ use crate::plan::{Action, Link, Plan, Source};
 pub enum Placed {
     /// One artifact.
     One {
-        /// Path below the working folder.
+        /// Path, relative to the working folder.
         name: PathBuf,
         /// Where its content is, absolute.
         content: PathBuf,
     },
     /// A gather: a folder with an entry for each present cell.
     Many {
-        /// The folder's path below the working folder.
+        /// The folder's path, relative to the working folder.
         name: PathBuf,
         /// The cells, sorted by coordinates.
         cells: Vec<PlacedCell>,
@@ -64,6 +68,9 @@ pub struct PlacedCell {
     pub artifact: Presence,
 }
 
+/// The folder of inputs that are not at their place in the project, relative to the working folder.
+const IN: &str = "../in";
+
 /// Names the inputs of a `run:` instance; `find` gives the content of a link. A single input that is absent is left out.
 pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
     let mut placed = BTreeMap::new();
@@ -79,7 +86,7 @@ pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) ->
                     name: with_extension(&entry_name(at), extension_of(plan, link)),
                     artifact: find(link),
                 };
-                Placed::Many { name: PathBuf::from(port), cells: cells.iter().map(cell).collect() }
+                Placed::Many { name: Path::new(IN).join(port), cells: cells.iter().map(cell).collect() }
             }
         };
         placed.insert(port.clone(), input);
@@ -101,7 +108,7 @@ fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
     {
         return inside.to_path_buf();
     }
-    PathBuf::from(with_extension(port, extension_of(plan, link)))
+    Path::new(IN).join(with_extension(port, extension_of(plan, link)))
 }
 
 /// The extension of what is behind a link, as far as somebody wrote one: programs choose their reader by it.
@@ -143,25 +150,35 @@ fn entry_name(at: &Coordinates) -> String {
 /// A variable of the environment.
 pub(super) type Variable = (String, OsString);
 
+/// How a command gets at what is in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// By more names for the same files, or links to them: it cannot write there.
+    Names,
+    /// By files of its own.
+    Copies,
+}
+
+impl Sharing {
+    /// What is safe here: files of the cache are read-only, which only root ignores, and only a rule stops root.
+    pub fn safe() -> Self {
+        if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
+    }
+}
+
 /// The folders of one command.
 pub(super) struct Layout {
     pub files: PathBuf,
-    pub work: PathBuf,
-    out: PathBuf,
+    pub out: PathBuf,
+    pub tmp: PathBuf,
+    inputs: PathBuf,
     lists: PathBuf,
-    tmp: PathBuf,
 }
 
 impl Layout {
     pub fn of(work: &Path) -> Self {
         let below = |name| work.join(name);
-        Self {
-            files: below("files"),
-            out: below("out"),
-            lists: below("lists"),
-            tmp: below("tmp"),
-            work: work.to_path_buf(),
-        }
+        Self { files: below("files"), out: below("out"), tmp: below("tmp"), inputs: below("in"), lists: below("lists") }
     }
 }
 
@@ -169,9 +186,9 @@ impl Layout {
 ///
 /// # Errors
 /// Two inputs want one place, two names become one variable, or the disk is in the way.
-pub(super) fn prepare(task: &CommandTask, links: &mut Links) -> Result<(Layout, Vec<Variable>), Failure> {
+pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<(Layout, Vec<Variable>), Failure> {
     let layout = Layout::of(&task.work);
-    for folder in [&layout.files, &layout.out, &layout.tmp] {
+    for folder in [&layout.files, &layout.out, &layout.tmp, &layout.inputs] {
         match fs::create_dir(folder) {
             // A working folder that another stage was done with: its parts are there, and empty.
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -189,7 +206,7 @@ pub(super) fn prepare(task: &CommandTask, links: &mut Links) -> Result<(Layout, 
         variables.add(format!("variable `{name}` of `env:`"), name.clone(), value.into())?;
     }
     for (port, placed) in &task.inputs {
-        let value = place(&layout, port, placed, &task.inputs, &mut variables, links)?;
+        let value = place(task, sharing, &layout, port, placed, &mut variables)?;
         variables.add(format!("input `{port}`"), format!("IN_{}", shouted(port)), value)?;
     }
     for (port, declared) in &task.command.out {
@@ -284,23 +301,23 @@ fn prepare_output(work: &Path, declared: &str) -> Result<(), Failure> {
 
 /// Puts an input in its place and returns the value of its variable.
 fn place(
+    task: &CommandTask,
+    sharing: Sharing,
     layout: &Layout,
     port: &str,
     placed: &Placed,
-    all: &BTreeMap<String, Placed>,
     variables: &mut Variables,
-    links: &mut Links,
 ) -> Result<OsString, Failure> {
     match placed {
         Placed::One { name, content } => {
-            if !stands_in_another(port, name, content, all)? {
-                link(links, content, layout, name)?;
+            if !stands_in_another(port, name, content, &task.inputs)? {
+                provide(task, sharing, content, layout, name)?;
             }
             Ok(value_of(name, content))
         }
         Placed::Many { name, cells } => {
             let folder = layout.files.join(name);
-            if let Some(other) = place_taken(port, name, all) {
+            if let Some(other) = place_taken(port, name, &task.inputs) {
                 return Err(conflict(port, &other, name));
             }
             make_folder(&folder)?;
@@ -310,7 +327,7 @@ fn place(
                 let at = one_line(&cell.at)?;
                 match &cell.artifact {
                     Presence::Present(content) => {
-                        link(links, content, layout, &name.join(&cell.name))?;
+                        provide(task, sharing, content, layout, &name.join(&cell.name))?;
                         let path = value_of(&name.join(&cell.name), content);
                         present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
                     }
@@ -348,16 +365,41 @@ fn value_of(name: &Path, content: &Path) -> OsString {
     value
 }
 
-fn link(links: &mut Links, content: &Path, layout: &Layout, name: &Path) -> Result<(), Failure> {
+/// Makes a content readable under a name that does not exist.
+fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout, name: &Path) -> Result<(), Failure> {
     let place = layout.files.join(name);
-    let linked = match links.make(content, &layout.work, &place) {
+    if name.starts_with(IN) && content.starts_with(&task.cache) {
+        match sharing {
+            Sharing::Copies => return copy(content, &place),
+            // Not for folders; not where the file system knows no second names, or the file has as many as it can have.
+            Sharing::Names if fs::hard_link(content, &place).is_ok() => return Ok(()),
+            Sharing::Names => {}
+        }
+    }
+    let linked = match symlink(content, &place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             make_folder(place.parent().unwrap_or(&layout.files))?;
-            links.make(content, &layout.work, &place)
+            symlink(content, &place)
         }
         linked => linked,
     };
     linked.map_err(|error| Failure::io("link an input to", &place, &error))
+}
+
+fn copy(content: &Path, place: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::io("copy an input to", place, &error);
+    for entry in walkdir::WalkDir::new(content) {
+        let entry = entry.map_err(|error| failed(error.into()))?;
+        let below = entry.path().strip_prefix(content).unwrap_or(Path::new(""));
+        let target = if below.as_os_str().is_empty() { place.to_owned() } else { place.join(below) };
+        let copied = if entry.file_type().is_dir() {
+            fs::create_dir(&target)
+        } else {
+            fs::copy(entry.path(), &target).map(drop)
+        };
+        copied.map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Whether an input is reached through another that is placed already: the same file under a second port, or a file of

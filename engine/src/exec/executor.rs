@@ -14,7 +14,6 @@ use pipe_contract::{Ended, Failure, Progress, Runs, Task};
 
 use super::guard::{Answer, Exit, Guard, How, ProcessId, Spawn, kill_inside};
 use super::here::{self, ThreadEnded};
-use super::links::Links;
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
 use super::{CommandTask, Finished, Job, Message, Settings, Usage, Work, command, hints};
@@ -31,7 +30,7 @@ pub struct Executor {
     commands: BTreeMap<ProcessId, InstanceId>,
     workers: BTreeMap<ProcessId, Worker>,
     outbox: VecDeque<Message>,
-    links: Links,
+    sharing: command::Sharing,
     waker: Waker,
     threads: mpsc::Receiver<ThreadEnded>,
     thread_ended: mpsc::Sender<ThreadEnded>,
@@ -92,7 +91,7 @@ impl Executor {
             commands: BTreeMap::new(),
             workers: BTreeMap::new(),
             outbox: VecDeque::new(),
-            links: Links::default(),
+            sharing: command::Sharing::safe(),
             waker,
             threads,
             thread_ended,
@@ -153,7 +152,7 @@ impl Executor {
         task: Box<CommandTask>,
         log: &std::path::Path,
     ) -> Result<Body, Failure> {
-        let (layout, environment) = command::prepare(&task, &mut self.links)?;
+        let (layout, environment) = command::prepare(&task, self.sharing)?;
         let output = worker::open_log(log)?;
         let guard = start_guard(&mut self.guard, &self.settings)?;
         let spawn = Spawn {
@@ -161,7 +160,7 @@ impl Executor {
             arguments: &["sh", "-eu", "-c", &task.command.body].map(AsRef::as_ref),
             environment: &environment,
             folder: &layout.files,
-            writable: &[&layout.work],
+            writable: &[&layout.files, &layout.out, &layout.tmp],
         };
         let process = guard
             .spawn(spawn, output.as_fd(), None)

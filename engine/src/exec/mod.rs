@@ -18,7 +18,6 @@ mod guard;
 mod here;
 mod hints;
 mod landlock;
-mod links;
 mod wake;
 mod worker;
 
@@ -99,6 +98,8 @@ pub struct CommandTask {
     pub command: Arc<Command>,
     /// An existing empty folder of its own; the executor lays out its parts. Outputs are found at [`output_path`].
     pub work: PathBuf,
+    /// The folder of the cache, to which `work` belongs too.
+    pub cache: PathBuf,
     /// The folder of the pipeline file, for hints about undeclared files.
     pub project: PathBuf,
     /// Inputs by port, see [`layout_inputs`].

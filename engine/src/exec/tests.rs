@@ -143,6 +143,7 @@ impl Space {
         let mut task = CommandTask {
             command: Arc::new(command),
             work,
+            cache: self.path("store"),
             project: self.path("project"),
             inputs: BTreeMap::new(),
             params: BTreeMap::new(),
@@ -277,7 +278,7 @@ fn a_command_sees_exactly_its_environment() {
     let table = space.file("store/1", "a,b\n");
     let finished = {
         let work = space.command("env | grep -v ^PWD= | sort > \"$OUT_X\"", |task| {
-            task.inputs.insert("table".into(), Placed::One { name: "table.csv".into(), content: table });
+            task.inputs.insert("table".into(), Placed::One { name: "../in/table.csv".into(), content: table });
             task.params.insert("rate-max".into(), Value::Float(0.5));
             task.params.insert("list".into(), Value::List(vec![Value::Int(1), Value::Text("b".into())]));
             task.at = [("sid", "s01")].into_iter().collect();
@@ -294,7 +295,7 @@ fn a_command_sees_exactly_its_environment() {
     let expected = [
         "EACH_SID=s01".to_owned(),
         format!("HOME={work}/tmp"),
-        "IN_TABLE=table.csv".into(),
+        "IN_TABLE=../in/table.csv".into(),
         "LANG=C.UTF-8".into(),
         "LC_ALL=C.UTF-8".into(),
         "LEVEL=3".into(),
@@ -354,12 +355,12 @@ fn a_gather_is_a_folder_with_a_list() {
     };
     let cells = vec![cell("A1", Presence::Present(content)), cell("A2", Presence::Absent("not-found".into()))];
     let work = space.command("cat $IN_DRAWN*.csv $IN_DRAWN_LIST $IN_DRAWN_ABSENT > $OUT_X", |task| {
-        task.inputs.insert("drawn".into(), Placed::Many { name: "drawn".into(), cells });
+        task.inputs.insert("drawn".into(), Placed::Many { name: "../in/drawn".into(), cells });
     });
     let finished = space.run(work);
     assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
     let text = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
-    let present = "rater=A1, sid=s01\tdrawn/rater=A1,sid=s01.csv\n";
+    let present = "rater=A1, sid=s01\t../in/drawn/rater=A1,sid=s01.csv\n";
     assert_eq!(text, format!("one\n{present}rater=A2, sid=s01\tnot-found\n"));
 }
 
@@ -432,17 +433,47 @@ fn a_command_writes_only_below_its_own_folder() {
     }
     let mut space = Space::new();
     let store = space.file("store/1", "precious\n");
-    let work = space.command("cp $IN_A $OUT_X; echo spoilt > $IN_A", |task| {
-        task.inputs.insert("a".into(), Placed::One { name: "a".into(), content: store.clone() });
-    });
+    let reads = |task: &mut CommandTask| {
+        task.inputs.insert("a".into(), Placed::One { name: "../in/a".into(), content: store.clone() });
+    };
+    for body in ["cp $IN_A $OUT_X; echo spoilt > $IN_A", "rm $IN_A", "mv $IN_A $OUT_X", "ln $IN_A $OUT_X"] {
+        let finished = {
+            let work = space.command(body, reads);
+            space.run(work)
+        };
+        let hint = failure(&finished).hint.clone().unwrap_or_default();
+        assert!(hint.starts_with("a stage may write only to its") || body.starts_with("ln"), "{body}: {finished:?}");
+        assert_eq!(fs::read_to_string(&store).expect("is there"), "precious\n");
+    }
+    let work = space.command("stat -c %h $IN_A > $OUT_X; cat $IN_A >> $OUT_X", reads);
     let finished = space.run(work);
-    let hint = failure(&finished).hint.clone().unwrap_or_default();
-    assert!(hint.starts_with("a stage may write only to its"), "{hint}");
-    assert_eq!(fs::read_to_string(store).expect("is there"), "precious\n");
+    assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+    let text = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
+    assert_eq!(text, "2\nprecious\n", "nothing was copied");
     let body = "echo 1 > /dev/null; echo 2 > $TMPDIR/t; mv $TMPDIR/t u; mv u $OUT_X; echo 3 >&2; echo 4 > y";
     let work = space.command(body, |_| {});
     let finished = space.run(work);
     assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
+}
+
+#[test]
+fn where_nothing_protects_the_cache_a_command_gets_copies() {
+    let space = Space::new();
+    space.file("store/view/deep/2", "two\n");
+    let contents = [("a", space.file("store/1", "precious\n")), ("b", space.path("store/view"))];
+    let Work::Command(task) = space.command("true", |task| {
+        for (port, content) in contents {
+            task.inputs.insert(port.into(), Placed::One { name: Path::new("../in").join(port), content });
+        }
+    }) else {
+        panic!("a command");
+    };
+    command::prepare(&task, command::Sharing::Copies).expect("is laid out");
+    for (copy, original, text) in [("a", "1", "precious\n"), ("b/deep/2", "view/deep/2", "two\n")] {
+        let copy = space.path("work/in").join(copy);
+        fs::write(&copy, "spoilt\n").expect("it is the command's own");
+        assert_eq!(fs::read_to_string(space.path("store").join(original)).expect("is there"), text);
+    }
 }
 
 #[test]
@@ -511,7 +542,7 @@ fn victim() {
     let mut space = Space::new();
     let body = format!(
         "cd {}; echo $$ > sh; sleep 1000 & echo $! > in; setsid sh -c 'echo $$ > out; exec sleep 1000' & wait",
-        folder.join("pids").display()
+        folder.join("out/pids").display()
     );
     // Its own folder stands in for the stage's: the pids must be readable from outside.
     let work = space.command(&body, |task| task.work = folder);
@@ -522,19 +553,31 @@ fn victim() {
     }
 }
 
+/// An engine that is killed at the end, whatever that is.
+struct Victim(std::process::Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.0.kill().expect("SIGKILL");
+        self.0.wait().expect("is gone");
+    }
+}
+
 #[test]
 fn nothing_survives_a_killed_engine() {
     let folder = tempfile::tempdir().expect("a folder");
-    fs::create_dir(folder.path().join("pids")).expect("a folder");
-    let mut engine = std::process::Command::new("/proc/self/exe")
+    let pids = folder.path().join("out/pids");
+    fs::create_dir_all(&pids).expect("a folder");
+    let engine = std::process::Command::new("/proc/self/exe")
         .args(["--exact", "exec::tests::victim", "--ignored"])
         .env("VICTIM", folder.path())
         .stdout(std::process::Stdio::null())
         .spawn()
         .expect("starts");
+    let engine = Victim(engine);
     let until = Instant::now() + LONG;
     let pids = ["sh", "in", "out"].map(|name| {
-        let path = folder.path().join("pids").join(name);
+        let path = pids.join(name);
         loop {
             match fs::read_to_string(&path) {
                 Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
@@ -544,8 +587,7 @@ fn nothing_survives_a_killed_engine() {
         }
     });
     assert!(pids.iter().all(|pid| is_alive(pid)));
-    engine.kill().expect("SIGKILL");
-    engine.wait().expect("is gone");
+    drop(engine);
     for pid in pids {
         assert!(dies_soon(&pid), "{pid} is left");
     }

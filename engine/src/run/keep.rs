@@ -160,7 +160,7 @@ fn check_outputs(kind: &Kind, out: &Path) -> Result<Vec<(String, PathBuf)>, Fail
     }
 }
 
-/// Adds to a log, which is not there yet if the stage had nothing to say.
+/// Adds to a log.
 fn append(log: &Path, text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let written =

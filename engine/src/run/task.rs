@@ -37,6 +37,7 @@ impl Drive<'_> {
                 Ok(Work::Command(Box::new(CommandTask {
                     command: command.clone(),
                     work: folder.to_owned(),
+                    cache: self.place.store.root().to_owned(),
                     project: plan.folder.clone(),
                     inputs: layout_inputs(plan, id, find),
                     params: instance.params.clone(),

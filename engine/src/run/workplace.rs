@@ -3,7 +3,7 @@
 //! ```text
 //! <state>/<cache id>/
 //!   locks/                                  whoever works on a key holds one
-//!   logs/ab/<key>.log                       what the last work under a key printed
+//!   logs/<key>.log                          what the last work under a key printed
 //!   checkpoints/<key>/                      of kinds that keep some; gone after success
 //!   pipelines/<pipeline>[@<profile>]/       shared by all checkouts of a pipeline
 //!     index                                 key -> what was made
@@ -14,7 +14,6 @@
 //! ```
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -35,8 +34,6 @@ pub(super) struct Workplace {
     state: PathBuf,
     scope: PathBuf,
     runs: PathBuf,
-    /// Folders of logs that are known to be there.
-    log_folders: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// This machine's memory of a pipeline. Journal and facts are read only when somebody asks for them: a run in which
@@ -69,7 +66,6 @@ impl Workplace {
             locks: Locks::new(state.join("keys.lock")),
             scope: state.join("pipelines").join(&name),
             runs: state.join("projects").join(project).join(&name).join("runs"),
-            log_folders: RefCell::default(),
             state,
             store,
         })
@@ -88,22 +84,20 @@ impl Workplace {
 
     /// The log of the last work under a key.
     pub fn log(&self, key: &Digest<Action>) -> PathBuf {
-        let key = key.to_string();
-        self.state.join("logs").join(&key[..2]).join(format!("{}.log", &key[2..]))
+        self.state.join("logs").join(format!("{key}.log"))
     }
 
-    /// The log for a key that is worked on now: what stood in it is gone, its folder is there.
+    /// The log for a key that is worked on now: it is there, and empty.
     pub fn new_log(&self, key: &Digest<Action>) -> Result<PathBuf, Failure> {
         let path = self.log(key);
-        let shard = path.parent().unwrap_or(&self.state);
-        if !self.log_folders.borrow().contains(shard) {
-            make_folder(shard)?;
-            self.log_folders.borrow_mut().insert(shard.to_owned());
-        }
-        match File::options().write(true).truncate(true).open(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("write", &path, &error)),
-            _ => Ok(path),
-        }
+        let made = match File::create(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                make_folder(&self.state.join("logs"))?;
+                File::create(&path)
+            }
+            made => made,
+        };
+        made.map(|_| path.clone()).map_err(|error| Failure::io("write", &path, &error))
     }
 
     /// The checkpoint folder of a key.

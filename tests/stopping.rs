@@ -52,6 +52,29 @@ fn ctrl_c_ends_with_a_summary_and_no_process_is_left() {
 }
 
 #[test]
+fn a_second_ctrl_c_does_not_wait_for_a_stage_that_will_not_stop() {
+    let space = Space::with(
+        "pipe: 1\npipeline: stubborn\nstages:\n  s:\n    run: trap '' TERM; while :; do sleep 0.1; done\n    out: { x: x.txt }\n",
+    );
+    let mut command = space.command(["run", "pipeline.yaml"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("pipe starts");
+    wait_until("the stage loops", || processes_below(child.id()).len() >= 3);
+    let below = processes_below(child.id());
+    kill_process(Pid::from_child(&child), Signal::INT).expect("SIGINT is sent");
+    thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().expect("its state").is_none(), "the first one leaves the stage time to end");
+    let asked = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).expect("SIGINT is sent");
+    let mut stderr = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("its stderr");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{stderr}");
+    assert!(asked.elapsed() < Duration::from_secs(5), "it waited {:?}", asked.elapsed());
+    assert!(stderr.contains("skipped 1"), "{stderr}");
+    wait_until("its processes are gone", || below.iter().all(|pid| !is_alive(*pid)));
+    assert_eq!(leftovers(&space.cache()), Vec::<String>::new());
+}
+
+#[test]
 fn a_run_that_was_killed_is_continued() {
     // Twelve pauses of 0.15 s on average fall within it.
     let space = Space::with(&slow_pipeline(60));

@@ -38,6 +38,8 @@ pub struct Session {
     counter: AtomicU64,
     /// Folders that were used and are as good as new.
     spare: Mutex<Vec<PathBuf>>,
+    /// Empty files, likewise.
+    spare_files: Mutex<Vec<PathBuf>>,
     /// Names in `kept/` when the session began, and those it kept itself.
     kept: Mutex<BTreeSet<OsString>>,
     flusher: Flusher,
@@ -71,6 +73,7 @@ impl Session {
             lock_path,
             counter: AtomicU64::new(0),
             spare: Mutex::default(),
+            spare_files: Mutex::default(),
             kept: Mutex::new(names_in(&store.root().join("kept"))),
             flusher,
         })
@@ -121,6 +124,39 @@ impl Session {
             return Ok(());
         }
         remove_all(folder)
+    }
+
+    /// Makes an empty file at a path, or puts one there that was taken back. What stood there is gone.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new_file(&self, path: &Path) -> Result<()> {
+        if let Some(spare) = self.spare_files.lock().unwrap_or_else(PoisonError::into_inner).pop()
+            && fs::rename(&spare, path).is_ok()
+        {
+            return Ok(());
+        }
+        let made = match File::create(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+                File::create(path)
+            }
+            made => made,
+        };
+        made.map(drop).map_err(Error::io("create", path))
+    }
+
+    /// Takes a file back if it is empty, for the same reason as folders; `false` if it stays where it is: it is not
+    /// empty, or not in the file system of the cache.
+    pub fn take_back(&self, file: &Path) -> bool {
+        let own = self.fresh_path();
+        let taken = fs::symlink_metadata(file).is_ok_and(|found| found.is_file() && found.len() == 0)
+            && fs::rename(file, &own).is_ok();
+        if taken {
+            self.spare_files.lock().unwrap_or_else(PoisonError::into_inner).push(own);
+        }
+        taken
     }
 
     fn fresh_path(&self) -> PathBuf {

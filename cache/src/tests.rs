@@ -569,3 +569,22 @@ fn an_index_forgets_only_when_it_is_large() {
     File::options().append(true).open(&path).unwrap().write_all(b"rubbish").unwrap();
     assert!(Index::open(&path).unwrap().get(&key("7")).is_some());
 }
+
+#[test]
+fn an_empty_file_is_taken_back_and_given_out_again() {
+    let space = Space::new();
+    let session = space.session();
+    let [first, second] = ["state/logs/a", "state/logs/b"].map(|name| space.path(name));
+    session.new_file(&first).unwrap();
+    let inode = fs::metadata(&first).unwrap().ino();
+    assert!(session.take_back(&first) && !first.exists());
+    fs::write(&second, "old").unwrap();
+    session.new_file(&second).unwrap();
+    let found = fs::metadata(&second).unwrap();
+    assert_eq!((found.ino(), found.len()), (inode, 0));
+    fs::write(&second, "said").unwrap();
+    assert!(!session.take_back(&second));
+    assert_eq!(fs::read_to_string(&second).unwrap(), "said");
+    session.new_file(&second).unwrap();
+    assert_eq!(fs::read_to_string(&second).unwrap(), "", "without one to give out");
+}

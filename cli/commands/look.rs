@@ -36,9 +36,13 @@ pub fn log(args: &args::Log) -> Result<u8, Trouble> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let options = run_options(&args.pipeline, &args.place, registry)?;
-    let path = run::log_of(&plan, &options, single(&plan, &args.stage)?)?;
-    let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
-    printer::data(&String::from_utf8_lossy(&bytes));
+    match run::log_of(&plan, &options, single(&plan, &args.stage)?)? {
+        Some(path) => {
+            let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
+            printer::data(&String::from_utf8_lossy(&bytes));
+        }
+        None => printer::note(&format!("`{}` said nothing, or worked on another machine", args.stage)),
+    }
     Ok(0)
 }
 

@@ -145,8 +145,7 @@ pub fn begun(events: &[Value]) -> Vec<String> {
     started
         .map(|event| {
             let log = PathBuf::from(text(&event["log"]));
-            let shard = log.parent().and_then(Path::file_name).expect("a log lies in a shard").to_string_lossy();
-            format!("{shard}{}", log.file_stem().expect("a log has a name").to_string_lossy())
+            log.file_stem().expect("a log has a name").to_string_lossy().into_owned()
         })
         .collect()
 }

@@ -344,7 +344,10 @@ impl<'a> Drive<'a> {
             self.session = Some(Session::begin(&self.place.store).map_err(|error| self.cache_failure(&error))?);
         }
         let folder = self.session()?.new_folder().map_err(|error| self.cache_failure(&error))?;
-        let log = if first { self.place.new_log(&key)? } else { self.place.log(&key) };
+        let log = self.place.log(&key);
+        if first {
+            self.session()?.new_file(&log).map_err(|error| self.cache_failure(&error))?;
+        }
         let label = self.plan().label(id);
         self.desk.memory.note_begun(&label, &key)?;
         let work = self.work_of(id, grant, &key, &folder)?;
@@ -394,7 +397,8 @@ impl<'a> Drive<'a> {
         match ended {
             Ok(Kept::Outputs { ran_on, notes }) => {
                 core.end(id, Ending::Ran);
-                self.report_ran(id, usage, ran_on, notes, working.log);
+                let silent = self.session.as_ref().is_some_and(|session| session.take_back(&working.log));
+                self.report_ran(id, usage, ran_on, notes, (!silent).then_some(working.log));
             }
             Ok(Kept::Absent { cause }) => {
                 core.end(id, Ending::Absent { origin: id });

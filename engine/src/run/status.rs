@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use pipe_cache::Session;
 use pipe_contract::Failure;
 
-use super::desk::{Desk, Linked, Look};
+use super::desk::{Desk, Known, Linked, Look};
 use super::workplace::Workplace;
 use super::{RunOptions, look_up_what_is_only_read, passing, select};
 use crate::ids::InstanceId;
@@ -129,19 +129,20 @@ pub fn path_of(
     Ok(entry.map_or(path.clone(), |entry| path.join(entry)))
 }
 
-/// The kept log of the last work of an instance: of the work that made its outputs, or of the last attempt.
+/// The kept log of an instance: of the work that gave what it has now, or, where it has nothing, of the last attempt. None
+/// if that said nothing, or was done on another machine.
 ///
 /// # Errors
-/// It never worked on this machine.
-pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<PathBuf, Failure> {
+/// It never worked.
+pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Option<PathBuf>, Failure> {
     let place = Workplace::open(plan, &options.places)?;
     let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
     let label = plan.label(id);
     look_up(&mut desk, id);
-    let keys = [desk.key_of(id), desk.memory.last_begun(&label)?, desk.memory.last_work(&label)?.map(|last| last.key)];
-    let logs = keys.into_iter().flatten().map(|key| place.log(&key));
-    logs.into_iter().find(|log| log.exists()).ok_or_else(|| {
-        Failure::input(format!("there is no log of `{label}`: it never worked on this machine"))
-            .hint("a hit from a shared cache has its log where it was made")
-    })
+    let key = match desk.known(id) {
+        Known::Outputs(_) | Known::Absent { .. } => desk.key_of(id),
+        Known::Open => desk.memory.last_begun(&label)?,
+    };
+    let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
+    Ok(Some(place.log(&key)).filter(|log| log.exists()))
 }

@@ -47,9 +47,9 @@ impl Drive<'_> {
         usage: Usage,
         ran_on: Option<RanOn>,
         notes: Vec<String>,
-        log: PathBuf,
+        log: Option<PathBuf>,
     ) {
-        self.report(id, Outcome::Ran, usage, ran_on, notes, Some(log));
+        self.report(id, Outcome::Ran, usage, ran_on, notes, log);
     }
 
     pub(super) fn report_absent(

@@ -452,11 +452,33 @@ fn a_failure_keeps_its_folder_until_it_works() {
     assert_eq!(ran.summary.exit_code(), 1);
     let plan = space.plan();
     let log = log_of(&plan, &space.options(), named(&plan, "bad").unwrap().into_iter().next().unwrap()).unwrap();
-    assert_eq!(log, ran.summary.failed[0].log);
+    assert_eq!(log.as_ref(), Some(&ran.summary.failed[0].log));
     assert_eq!(space.run().whys["bad"], "begun before, but not finished");
     space.edit("p.yaml", "; exit 3", "");
     space.run().counts([2, 0, 0, 0, 0]);
     assert!(!kept.exists());
+}
+
+#[test]
+fn logs_are_kept_where_something_was_said() {
+    let space = Space::with(
+        "stages:\n  loud:\n    run: echo heard; echo 1 > \"$OUT_X\"\n    out: { x: x.txt }\n  silent:\n    run: cp \"$IN_A\" \"$OUT_X\"\n    in: { a: $loud.x }\n    out: { x: x.txt }\n  last:\n    run: cp \"$IN_A\" \"$OUT_X\"; echo too\n    in: { a: $silent.x }\n    out: { x: x.txt }\n",
+    );
+    let log = |stage: &str| {
+        let plan = space.plan();
+        let id = *named(&plan, stage).unwrap().first().unwrap();
+        log_of(&plan, &space.options(), id).map(|log| log.map(|log| fs::read_to_string(log).unwrap()))
+    };
+    assert_eq!(log("loud").unwrap_err().message, "there is no log of `loud`: it never worked here");
+    space.run().counts([3, 0, 0, 0, 0]);
+    // The log that stayed empty was the next stage's.
+    assert_eq!(log("loud"), Ok(Some("heard\n".into())));
+    assert_eq!(log("silent"), Ok(None));
+    assert_eq!(log("last"), Ok(Some("too\n".into())));
+    space.edit("p.yaml", "echo heard", "true");
+    let ran = space.run_with(&RunOptions { force: vec!["loud".into()], ..space.options() });
+    ran.counts([1, 2, 0, 0, 0]);
+    assert_eq!(log("loud"), Ok(None), "what stood there is gone");
 }
 
 #[test]

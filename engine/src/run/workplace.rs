@@ -3,7 +3,7 @@
 //! ```text
 //! <state>/<cache id>/
 //!   locks/                                  whoever works on a key holds one
-//!   logs/<key>.log                          what the last work under a key printed
+//!   logs/<key>.log                          what the last work under a key printed, if anything
 //!   checkpoints/<key>/                      of kinds that keep some; gone after success
 //!   pipelines/<pipeline>[@<profile>]/       shared by all checkouts of a pipeline
 //!     index                                 key -> what was made
@@ -15,7 +15,7 @@
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
@@ -82,22 +82,9 @@ impl Workplace {
         })
     }
 
-    /// The log of the last work under a key.
+    /// The log of the last work under a key. One in which nothing stands goes when the work is done.
     pub fn log(&self, key: &Digest<Action>) -> PathBuf {
         self.state.join("logs").join(format!("{key}.log"))
-    }
-
-    /// The log for a key that is worked on now: it is there, and empty.
-    pub fn new_log(&self, key: &Digest<Action>) -> Result<PathBuf, Failure> {
-        let path = self.log(key);
-        let made = match File::create(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                make_folder(&self.state.join("logs"))?;
-                File::create(&path)
-            }
-            made => made,
-        };
-        made.map(|_| path.clone()).map_err(|error| Failure::io("write", &path, &error))
     }
 
     /// The checkpoint folder of a key.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, Task};
+use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, Stage, Task};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::tensors;
@@ -210,6 +210,39 @@ fn prediction_draws_labels_on_both_hemispheres() {
     }
     let failure = run(&predict, &Silent).unwrap_err();
     assert_eq!(failure.message, "images are 32 pixels high, but the network was trained on images of 64");
+}
+
+/// A worker keeps the network it used last; another model, or other weights in its place, are another network.
+#[test]
+fn a_worker_predicts_with_the_model_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = People::new(folder.path(), 3, 1);
+    for (name, rate) in [("one", 0.001), ("two", 0.01)] {
+        let params = [("epochs", 1.into()), ("rounds", 1.into()), ("learning_rate", rate.into())];
+        run(&people.training(&folder.path().join(name), &params), &Silent).unwrap();
+    }
+    subject(&folder.path().join("subject"));
+    let stages = pipe_torch::stages();
+    let kept = stages.iter().find(|stage| stage.kind().name == "unet/predict").unwrap();
+    let predicted = |name: &str, model: &str, kept: Option<&dyn Stage>| {
+        let out = folder.path().join(name);
+        fs::create_dir_all(&out).unwrap();
+        let mut predict = task(&pipe_stages::learn::kinds::predict(), &out, &[]);
+        for (port, path) in [("model", model), ("images", "s00.images"), ("subject", "subject")] {
+            predict.inputs.insert(port.into(), Given::One(folder.path().join(path)));
+        }
+        kept.map_or_else(|| run(&predict, &Silent), |kept| kept.run(&predict, &Silent)).unwrap();
+        bytes(&out.join("labels"))
+    };
+    let [one, two] = ["one", "two"].map(|name| predicted(&format!("{name}-alone"), &format!("{name}/model"), None));
+    assert!(one != two, "the two networks draw the same");
+    for (round, (name, alone)) in [("one", &one), ("two", &two), ("two", &two), ("one", &one)].into_iter().enumerate() {
+        let labels = predicted(&round.to_string(), &format!("{name}/model"), Some(&**kept));
+        assert!(labels == *alone, "round {round} does not use `{name}`");
+    }
+    fs::rename(folder.path().join("two/model"), folder.path().join("aside")).unwrap();
+    fs::rename(folder.path().join("one/model"), folder.path().join("two/model")).unwrap();
+    assert!(predicted("swapped", "two/model", Some(&**kept)) == one, "the weights at this place are others now");
 }
 
 #[test]

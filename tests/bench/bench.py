@@ -10,8 +10,9 @@ The tools run in turn, round after round, each time in a new folder: a cold run 
 no database), then null runs (nothing to do). No folder is emptied for the next round, and what was written is flushed
 before the next cold run: for minutes after many files were deleted, an ext4 may make new ones several times more slowly,
 which would be charged to whoever comes next and makes most files. The same holds for what was deleted before the
-benchmark began (tests, builds): wait, or give `--folder` on another disk or in memory, to see the tools' own cost. Reported are medians of wall time, processor time (user and system, with
-all waited-for children: `os.wait4`) and the largest resident set of one process, and what the project promises:
+benchmark began (tests, builds, the last benchmark): wait, or give `--folder` on another disk or in memory, to see the
+tools' own cost. Reported are medians of wall time, processor time (user and system, with all waited-for children:
+`os.wait4`) and the largest resident set of one process, and what the project promises:
 
     null run  1,000 stages: at most 5 x ninja, at least 5 x faster than doit
     null run 10,000 stages: at most 0.25 s and 60 MiB

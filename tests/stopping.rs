@@ -68,7 +68,8 @@ fn a_second_ctrl_c_does_not_wait_for_a_stage_that_will_not_stop() {
     let mut stderr = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("its stderr");
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{stderr}");
-    assert!(asked.elapsed() < Duration::from_secs(5), "it waited {:?}", asked.elapsed());
+    // Well before the three seconds that the first one leaves are over.
+    assert!(asked.elapsed() < Duration::from_secs(2), "it waited {:?}", asked.elapsed());
     assert!(stderr.contains("skipped 1"), "{stderr}");
     wait_until("its processes are gone", || below.iter().all(|pid| !is_alive(*pid)));
     assert_eq!(leftovers(&space.cache()), Vec::<String>::new());

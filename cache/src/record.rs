@@ -201,8 +201,11 @@ fn remove_if_there(path: &Path) -> Result<()> {
 fn into_shard_first(from: &Path, to: &Path) -> Result<bool> {
     use rustix::io::Errno;
     let place = || match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty())
-            .and_then(|()| rustix::fs::unlinkat(CWD, from, AtFlags::empty())),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let linked = rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty());
+            // A second name that stays behind goes with the session.
+            linked.inspect(|()| drop(fs::remove_file(from)))
+        }
         placed => placed,
     };
     let placed = match place() {

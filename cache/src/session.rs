@@ -113,7 +113,7 @@ impl Session {
         Ok(folder)
     }
 
-    /// Gives back a folder that is no longer needed: it is emptied and given out again, because making and deleting four
+    /// Gives back a folder that is no longer needed: it is emptied and given out again, because making and deleting some
     /// folders for every stage is dear (ext4 steps over recently deleted inodes when it makes new ones).
     ///
     /// # Errors
@@ -147,12 +147,14 @@ impl Session {
         made.map(drop).map_err(Error::io("create", path))
     }
 
-    /// Takes a file back if it is empty, for the same reason as folders; `false` if it stays where it is: it is not
-    /// empty, or not in the file system of the cache.
+    /// Takes a file back if it is as good as new, for the same reason as folders; `false` if it stays where it is, because
+    /// something stands in it, or it is not in the file system of the cache.
     pub fn take_back(&self, file: &Path) -> bool {
         let own = self.fresh_path();
-        let taken = fs::symlink_metadata(file).is_ok_and(|found| found.is_file() && found.len() == 0)
-            && fs::rename(file, &own).is_ok();
+        let as_new = |found: fs::Metadata| {
+            found.is_file() && found.len() == 0 && found.nlink() == 1 && found.mode() & 0o600 == 0o600
+        };
+        let taken = fs::symlink_metadata(file).is_ok_and(as_new) && fs::rename(file, &own).is_ok();
         if taken {
             self.spare_files.lock().unwrap_or_else(PoisonError::into_inner).push(own);
         }

@@ -13,10 +13,11 @@
 //!
 //! A blob is known to be good when it has its size and the modification time [`SEALED`], which every blob gets when it
 //! is stored: whoever writes to a blob, by accident or as root, sets another. So one `stat` tells, and only a blob
-//! whose seal is broken is hashed again: it is sealed anew or goes into quarantine.
+//! whose seal is broken is hashed again: it is sealed anew or goes into quarantine. Whoever only changes its permissions
+//! does not break the seal; they are put right.
 //!
 //! Nothing outside this folder shares an inode with a blob: results are copies, and outputs with several links are
-//! copied in. Views share inodes with blobs, which is why they lie inside.
+//! copied in. Views and the inputs of running stages share inodes with blobs, which is why they lie inside.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -38,7 +39,7 @@ use crate::{Content, Digest};
 pub const SEALED: i64 = 1;
 
 /// The first line of the file `CACHE`.
-const VERSION: &str = "pipe cache 1";
+const VERSION: &str = "pipe cache 2";
 
 /// The shared part of a cache.
 pub struct Store {
@@ -116,6 +117,10 @@ impl Store {
         };
         let sealed = stat.st_mtime as i64 == SEALED && stat.st_mtime_nsec as i64 == 0;
         if sealed && stat.st_size as u64 == blob.bytes {
+            if stat.st_mode & 0o777 != mode(blob.executable) {
+                // A stage can change those of its inputs. On a read-only cache they stay as they are.
+                let _ = fs::set_permissions(self.blob_path(blob), Permissions::from_mode(mode(blob.executable)));
+            }
             return Ok(Found::Good);
         }
         self.rehash(blob)
@@ -322,9 +327,14 @@ pub(crate) fn hash(from: &mut File, mut copy: Option<&mut File>) -> io::Result<(
     Ok((Digest::from_bytes(*hasher.finalize().as_bytes()), length))
 }
 
+/// The permissions of a blob.
+fn mode(executable: bool) -> u32 {
+    if executable { 0o555 } else { 0o444 }
+}
+
 /// Makes a file read-only for everybody and gives it the time of blobs.
 pub(crate) fn seal(file: &File, executable: bool) -> io::Result<()> {
-    file.set_permissions(Permissions::from_mode(if executable { 0o555 } else { 0o444 }))?;
+    file.set_permissions(Permissions::from_mode(mode(executable)))?;
     let time = Timespec { tv_sec: SEALED, tv_nsec: 0 };
     Ok(rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time })?)
 }

@@ -588,3 +588,16 @@ fn an_empty_file_is_taken_back_and_given_out_again() {
     session.new_file(&second).unwrap();
     assert_eq!(fs::read_to_string(&second).unwrap(), "", "without one to give out");
 }
+
+#[test]
+fn permissions_of_a_blob_are_put_right() {
+    let space = Space::new();
+    let session = space.session();
+    let blob = session.put(&space.store, b"precious").unwrap();
+    let path = space.store.blob_path(&blob);
+    for mode in [0o000, 0o644, 0o777] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(space.store.find(&blob).unwrap(), Found::Good);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o444, "after {mode:o}");
+    }
+}

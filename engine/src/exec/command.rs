@@ -20,11 +20,12 @@
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
 //!
-//! Nothing is copied: a file of the cache gets one more name in `in/`, anything else is a symbolic link. The rule that a
-//! stage writes only to `files`, `out` and `tmp` ([`super::landlock`]) keeps both as they are. (Symbolic links for all
-//! would do, but making and deleting one costs several times as much as a second name, and was the largest part of what
-//! the engine spends on a small stage.) Where nothing keeps a stage from writing to the cache, because it runs as root and
-//! the kernel has no such rule, it gets copies.
+//! Nothing is copied: a file of the cache gets one more name in `in/`, and folders and files of the project are symbolic
+//! links. The rule that a stage writes only to `files`, `out` and `tmp` ([`super::landlock`]) keeps what they stand for as
+//! it is. (Symbolic links for all would do, but making and deleting one costs several times as much as a second name, and
+//! was the largest part of what the engine spends on a small stage.) Copies, which look the same, are made where a file
+//! cannot have another name, and where nothing keeps a stage from writing to the cache, because it runs as root and the
+//! kernel has no such rule.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -38,19 +39,19 @@ use super::{CommandTask, landlock};
 use crate::ids::InstanceId;
 use crate::plan::{Action, Link, Plan, Source};
 
-/// Where an input appears in the working folder of a command.
+/// Where an input appears to a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Placed {
     /// One artifact.
     One {
-        /// Path, relative to the working folder.
+        /// Path relative to the working folder.
         name: PathBuf,
         /// Where its content is, absolute.
         content: PathBuf,
     },
     /// A gather: a folder with an entry for each present cell.
     Many {
-        /// The folder's path, relative to the working folder.
+        /// The folder's path relative to the working folder.
         name: PathBuf,
         /// The cells, sorted by coordinates.
         cells: Vec<PlacedCell>,
@@ -99,7 +100,7 @@ pub fn output_path(work: &Path, declared: &str) -> PathBuf {
     work.join("out").join(declared.trim_end_matches('/'))
 }
 
-/// The name of a single input in the working folder.
+/// The name of a single input, relative to the working folder.
 fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
     if let Link::File(path) = link
         && let Ok(inside) = path.strip_prefix(&plan.folder)
@@ -160,9 +161,9 @@ pub(super) enum Sharing {
 }
 
 impl Sharing {
-    /// What is safe here: files of the cache are read-only, which only root ignores, and only a rule stops root.
+    /// What is safe here: files of the cache are read-only, which only root ignores, and only rules stop root.
     pub fn safe() -> Self {
-        if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
+        if landlock::is_complete() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
     }
 }
 
@@ -179,6 +180,11 @@ impl Layout {
     pub fn of(work: &Path) -> Self {
         let below = |name| work.join(name);
         Self { files: below("files"), out: below("out"), tmp: below("tmp"), inputs: below("in"), lists: below("lists") }
+    }
+
+    /// Where a name is that is relative to the working folder.
+    fn place(&self, name: &Path) -> PathBuf {
+        name.strip_prefix(IN).map_or_else(|_| self.files.join(name), |name| self.inputs.join(name))
     }
 }
 
@@ -316,11 +322,7 @@ fn place(
             Ok(value_of(name, content))
         }
         Placed::Many { name, cells } => {
-            let folder = layout.files.join(name);
-            if let Some(other) = place_taken(port, name, &task.inputs) {
-                return Err(conflict(port, &other, name));
-            }
-            make_folder(&folder)?;
+            make_folder(&layout.place(name))?;
             make_folder(&layout.lists)?;
             let (mut present, mut absent) = (String::new(), String::new());
             for cell in cells {
@@ -367,23 +369,40 @@ fn value_of(name: &Path, content: &Path) -> OsString {
 
 /// Makes a content readable under a name that does not exist.
 fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout, name: &Path) -> Result<(), Failure> {
-    let place = layout.files.join(name);
-    if name.starts_with(IN) && content.starts_with(&task.cache) {
-        match sharing {
-            Sharing::Copies => return copy(content, &place),
-            // Not for folders; not where the file system knows no second names, or the file has as many as it can have.
-            Sharing::Names if fs::hard_link(content, &place).is_ok() => return Ok(()),
-            Sharing::Names => {}
-        }
+    let place = layout.place(name);
+    if !is_shared(task, name, content) {
+        return link(content, &place);
     }
-    let linked = match symlink(content, &place) {
+    if sharing == Sharing::Names && fs::hard_link(content, &place).is_ok() {
+        return Ok(());
+    }
+    match (sharing, content.is_dir()) {
+        (Sharing::Names, true) => link(content, &place),
+        (Sharing::Copies, true) => {
+            let own = task.work.join("copies").join(name.strip_prefix(IN).unwrap_or(name));
+            make_folder(own.parent().unwrap_or(&task.work))?;
+            copy(content, &own)?;
+            link(&own, &place)
+        }
+        // The file system knows no second names, or not for somebody else's files, or it has as many as it can have.
+        (_, false) => copy(content, &place),
+    }
+}
+
+/// Whether an input may be one more name of a file of the cache.
+fn is_shared(task: &CommandTask, name: &Path, content: &Path) -> bool {
+    name.starts_with(IN) && content.starts_with(&task.cache)
+}
+
+fn link(content: &Path, place: &Path) -> Result<(), Failure> {
+    let linked = match symlink(content, place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            make_folder(place.parent().unwrap_or(&layout.files))?;
-            symlink(content, &place)
+            make_folder(place.parent().unwrap_or(place))?;
+            symlink(content, place)
         }
         linked => linked,
     };
-    linked.map_err(|error| Failure::io("link an input to", &place, &error))
+    linked.map_err(|error| Failure::io("link an input to", place, &error))
 }
 
 fn copy(content: &Path, place: &Path) -> Result<(), Failure> {
@@ -400,6 +419,28 @@ fn copy(content: &Path, place: &Path) -> Result<(), Failure> {
         copied.map_err(failed)?;
     }
     Ok(())
+}
+
+/// Replaces further names of files of the cache by symbolic links: what a command that failed leaves is looked into and
+/// tried out by people, who would not see that a file there is the cache's own.
+pub(super) fn let_go(task: &CommandTask) {
+    let layout = Layout::of(&task.work);
+    let replace = |name: &Path, content: &Path| {
+        let place = layout.place(name);
+        if is_shared(task, name, content) && content.is_file() && fs::remove_file(&place).is_ok() {
+            let _ = symlink(content, &place);
+        }
+    };
+    for placed in task.inputs.values() {
+        match placed {
+            Placed::One { name, content } => replace(name, content),
+            Placed::Many { name, cells } => cells.iter().for_each(|cell| {
+                if let Presence::Present(content) = &cell.artifact {
+                    replace(&name.join(&cell.name), content);
+                }
+            }),
+        }
+    }
 }
 
 /// Whether an input is reached through another that is placed already: the same file under a second port, or a file of
@@ -421,13 +462,6 @@ fn stands_in_another(port: &str, name: &Path, content: &Path, all: &BTreeMap<Str
         }
     }
     Ok(false)
-}
-
-fn place_taken(port: &str, name: &Path, all: &BTreeMap<String, Placed>) -> Option<String> {
-    all.iter()
-        .filter(|(other, _)| *other != port)
-        .find(|(_, Placed::One { name: place, .. } | Placed::Many { name: place, .. })| name == place)
-        .map(|(other, _)| other.clone())
 }
 
 fn conflict(port: &str, other: &str, name: &Path) -> Failure {

@@ -113,7 +113,7 @@ impl Executor {
             }
             Err(failure) => {
                 let usage = Usage { wall: started.elapsed(), ..Usage::default() };
-                let ended = Finished { id, result: Err(failure), cancelled: false, usage };
+                let ended = Finished { id, result: Err(failure), cancelled: false, usage, strays: false };
                 self.outbox.push_back(Message::Ended(Box::new(ended)));
             }
         }
@@ -249,7 +249,7 @@ impl Executor {
                 Body::Command(..) | Body::Worker(_) => false,
             });
             if is_this {
-                self.finish(ended.id, ended.result, ended.cpu, 0);
+                self.finish(ended.id, ended.result, ended.cpu, 0, false);
             }
         }
         for job in self.jobs.values_mut() {
@@ -307,7 +307,7 @@ impl Executor {
             (None, worker) => worker.and_then(|worker| worker.job()),
         };
         if let Some(id) = id {
-            self.finish(id, Err(Failure::environment(what)), Duration::ZERO, 0);
+            self.finish(id, Err(Failure::environment(what)), Duration::ZERO, 0, true);
         }
     }
 
@@ -325,7 +325,7 @@ impl Executor {
             _ if stop.is_some() => Err(Failure::stage(format!("the command ended with {}", hints::describe(exit)))),
             _ => Err(hints::command_failure(task, exit, log)),
         };
-        self.finish(id, result, exit.cpu, exit.peak_rss);
+        self.finish(id, result, exit.cpu, exit.peak_rss, exit.strays);
     }
 
     // Workers.
@@ -395,7 +395,7 @@ impl Executor {
             worker.stage = worker::Stage::Leaving(None);
             worker.dismiss();
         }
-        self.finish(id, result, cpu, peak_rss);
+        self.finish(id, result, cpu, peak_rss, false);
     }
 
     /// Kills a worker that broke the protocol; its job fails with this when it is gone.
@@ -421,20 +421,23 @@ impl Executor {
             (worker::Stage::Leaving(Some((_, result))), None) => result,
             (_, None) => Err(died(exit, &log)),
         };
-        self.finish(id, result, cpu, exit.peak_rss);
+        self.finish(id, result, cpu, exit.peak_rss, exit.strays);
     }
 
     // Ends and stops.
 
-    fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, cpu: Duration, peak_rss: u64) {
+    fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, cpu: Duration, peak_rss: u64, strays: bool) {
         let Some(job) = self.jobs.remove(&id) else { return };
+        if let (Body::Command(_, task), Err(_)) = (&job.body, &result) {
+            command::let_go(task);
+        }
         let usage = Usage { wall: job.started.elapsed(), cpu, peak_rss };
         let (result, cancelled) = match (job.stop.map(|stop| stop.why), result) {
             (Some(Why::Cancelled), Err(_)) => (Err(Failure::stage("stopped before it was done")), true),
             (Some(Why::TimedOut), Err(_)) => (Err(timed_out(job.timeout.unwrap_or_default())), false),
             (_, result) => (result, false),
         };
-        self.outbox.push_back(Message::Ended(Box::new(Finished { id, result, cancelled, usage })));
+        self.outbox.push_back(Message::Ended(Box::new(Finished { id, result, cancelled, usage, strays })));
     }
 
     fn stop(&mut self, id: InstanceId, why: Why) {
@@ -478,7 +481,7 @@ impl Executor {
             (Push::Kill, Some(process)) => self.signal(process, libc::SIGKILL),
             (Push::Abandon, _) | (_, None) => {
                 let failure = Failure::stage("did not stop when it was asked to; its thread was left behind");
-                self.finish(id, Err(failure), Duration::ZERO, 0);
+                self.finish(id, Err(failure), Duration::ZERO, 0, false);
             }
         }
     }

@@ -39,6 +39,11 @@ pub fn is_enforced() -> bool {
     version() >= 2
 }
 
+/// Whether these rules keep every change of a file off, also that of its length by name.
+pub fn is_complete() -> bool {
+    version() >= 3
+}
+
 /// The version of the kernel's interface, below 1 where there is none.
 fn version() -> i64 {
     // SAFETY: with this flag the call reads nothing and returns a number.

@@ -141,6 +141,8 @@ pub struct Finished {
     pub cancelled: bool,
     /// What it used.
     pub usage: Usage,
+    /// Processes that it or a job beside it started may still be at work in its folder.
+    pub strays: bool,
 }
 
 /// What a job used.

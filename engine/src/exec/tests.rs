@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -474,6 +474,78 @@ fn where_nothing_protects_the_cache_a_command_gets_copies() {
         fs::write(&copy, "spoilt\n").expect("it is the command's own");
         assert_eq!(fs::read_to_string(space.path("store").join(original)).expect("is there"), text);
     }
+}
+
+#[test]
+fn a_file_that_cannot_have_another_name_is_copied() {
+    let elsewhere = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let content = elsewhere.path().join("1");
+    fs::write(&content, "precious\n").expect("writes");
+    let space = Space::new();
+    let Work::Command(task) = space.command("true", |task| {
+        task.cache = elsewhere.path().to_owned();
+        task.inputs.insert("a".into(), Placed::One { name: "../in/a".into(), content });
+    }) else {
+        panic!("a command");
+    };
+    command::prepare(&task, command::Sharing::Names).expect("is laid out");
+    let found = fs::symlink_metadata(space.path("work/in/a")).expect("is there");
+    assert!(found.is_file() && found.nlink() == 1, "no link: a body that looks for files finds it");
+}
+
+#[test]
+fn what_a_failed_command_leaves_shares_no_file_with_the_cache() {
+    let mut space = Space::new();
+    let content = space.file("store/1", "precious\n");
+    let cell = PlacedCell {
+        at: [("sid", "s01")].into_iter().collect(),
+        name: "sid=s01.csv".into(),
+        artifact: Presence::Present(content.clone()),
+    };
+    let work = space.command("test -f $IN_A && test ! -h $IN_A && exit 4", |task| {
+        task.inputs.insert("a".into(), Placed::One { name: "../in/a.csv".into(), content: content.clone() });
+        task.inputs.insert("b".into(), Placed::Many { name: "../in/b".into(), cells: vec![cell] });
+    });
+    let finished = space.run(work);
+    assert!(failure(&finished).message.contains("exit code 4"), "{finished:?}");
+    assert_eq!(fs::metadata(&content).expect("is there").nlink(), 1);
+    for name in ["a.csv", "b/sid=s01.csv"] {
+        assert_eq!(fs::read_link(space.path("work/in").join(name)).expect("a link"), content);
+    }
+}
+
+#[test]
+fn what_left_its_group_is_gone_or_told() {
+    let mut space = Space::new();
+    let body =
+        "setsid sh -c 'echo $$ > stray; exec sleep 1000' & while ! test -s stray; do sleep 0.01; done; echo 1 > $OUT_X";
+    let work = space.command(body, |_| {});
+    let finished = space.run(work);
+    let stray = fs::read_to_string(space.path("work/files/stray")).expect("a number").trim().to_owned();
+    assert!(finished.result.is_ok() && !finished.strays && !is_alive(&stray), "alone: {finished:?}");
+
+    // Beside another that goes on, nobody knows whose it is.
+    let beside = Job {
+        id: InstanceId(1),
+        log: space.path("beside.log"),
+        timeout: None,
+        work: match space.command("while ! test -e ../out/end; do sleep 0.01; done; echo 1 > $OUT_X", |_| {}) {
+            Work::Command(task) => {
+                let own = space.path("beside");
+                fs::create_dir(&own).expect("a folder");
+                Work::Command(Box::new(CommandTask { work: own, ..*task }))
+            }
+            kind => kind,
+        },
+    };
+    space.executor.start(beside);
+    let work = space.command(body, |_| {});
+    let finished = space.run(work);
+    let stray = fs::read_to_string(space.path("work/files/stray")).expect("a number").trim().to_owned();
+    assert!(finished.result.is_ok() && finished.strays && is_alive(&stray), "{finished:?}");
+    fs::write(space.path("beside/out/end"), "").expect("writes");
+    let (finished, _) = space.wait();
+    assert!(finished.result.is_ok() && !finished.strays && !is_alive(&stray), "the last one: {finished:?}");
 }
 
 #[test]

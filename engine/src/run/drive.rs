@@ -382,7 +382,7 @@ impl<'a> Drive<'a> {
 
     /// An attempt is over.
     fn finish(&mut self, core: &mut Core, finished: Finished) {
-        let Finished { id, result, cancelled, usage } = finished;
+        let Finished { id, result, cancelled, usage, strays } = finished;
         let Some(working) = self.working.remove(&id) else { return };
         if usage.peak_rss > 0 {
             self.used.cpu += usage.cpu;
@@ -393,11 +393,11 @@ impl<'a> Drive<'a> {
             core.end(id, Ending::Skipped(Because::Stopped));
             return self.report_skipped(id, Because::Stopped, Some((&working.log, usage)));
         }
-        let ended = result.and_then(|ended| self.store(id, ended, usage, &working));
+        let ended = result.and_then(|ended| self.store(id, ended, usage, strays, &working));
         match ended {
             Ok(Kept::Outputs { ran_on, notes }) => {
                 core.end(id, Ending::Ran);
-                let silent = self.session.as_ref().is_some_and(|session| session.take_back(&working.log));
+                let silent = !strays && self.session.as_ref().is_some_and(|session| session.take_back(&working.log));
                 self.report_ran(id, usage, ran_on, notes, (!silent).then_some(working.log));
             }
             Ok(Kept::Absent { cause }) => {

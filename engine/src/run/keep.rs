@@ -29,6 +29,7 @@ impl Drive<'_> {
         id: InstanceId,
         ended: Ended,
         usage: Usage,
+        strays: bool,
         working: &Working,
     ) -> Result<Kept, Failure> {
         let key = self.desk.key_of(id).ok_or_else(|| Failure::internal("an instance worked without a key"))?;
@@ -56,7 +57,7 @@ impl Drive<'_> {
         self.desk.memory.index.put(&key, &record.made).map_err(|error| cache_failure(&error))?;
         let last = LastWork { key, seconds: usage.wall.as_secs_f64() };
         self.desk.memory.note_done(&self.plan().label(id), last)?;
-        self.clear_away(id, &key, &working.folder);
+        self.clear_away(id, &key, strays, &working.folder);
         Ok(match record.made {
             Made::Absent { cause } => {
                 let known: Rc<str> = cause.as_str().into();
@@ -71,11 +72,15 @@ impl Drive<'_> {
         })
     }
 
-    /// Clears away what a finished instance no longer needs. It is finished whether or not that succeeds.
-    fn clear_away(&self, id: InstanceId, key: &Digest<Action>, folder: &Path) {
+    /// Clears away what a finished instance no longer needs. It is finished whether or not that succeeds. A folder in which
+    /// somebody may still be at work is not given to another.
+    fn clear_away(&self, id: InstanceId, key: &Digest<Action>, strays: bool, folder: &Path) {
         let session = self.session.as_ref();
         let kept = session.map_or(Ok(()), |session| session.forget_kept(&kept_name(self.plan(), id)));
-        let used = session.map_or(Ok(()), |session| session.give_back(folder));
+        let used = match session {
+            Some(session) if !strays => session.give_back(folder),
+            _ => remove_all(folder),
+        };
         let checkpoint = match self.desk.kind(id) {
             Some(kind) if kind.checkpoint => remove_all(&self.place.checkpoint(key)),
             _ => Ok(()),

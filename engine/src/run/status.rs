@@ -1,6 +1,7 @@
 //! What a run would do, instance by instance, with the reasons; and where things are. Runs nothing.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 
 use pipe_cache::Session;
@@ -144,5 +145,6 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
         Known::Open => desk.memory.last_begun(&label)?,
     };
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
-    Ok(Some(place.log(&key)).filter(|log| log.exists()))
+    let said_something = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
+    Ok(Some(place.log(&key)).filter(said_something))
 }

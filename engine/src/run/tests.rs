@@ -442,7 +442,7 @@ fn a_source_that_changes_under_a_stage_is_not_recorded() {
 #[test]
 fn a_failure_keeps_its_folder_until_it_works() {
     let space = Space::with(
-        "stages:\n  bad:\n    run: echo partial > \"$OUT_X\"; exit 3\n    out: { x: x.txt }\n  after: { uses: test/copy, in: { one: $bad.x } }\nresults: { \"x.txt\": $bad.x }\n",
+        "stages:\n  bad:\n    run: echo trouble; echo partial > \"$OUT_X\"; exit 3\n    out: { x: x.txt }\n  after: { uses: test/copy, in: { one: $bad.x } }\nresults: { \"x.txt\": $bad.x }\n",
     );
     let ran = space.run();
     ran.counts([0, 0, 0, 1, 1]);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state>/<cache id>/
-//!   locks/                                  whoever works on a key holds one
+//!   keys.lock                               whoever works on a key holds a byte of it
 //!   logs/<key>.log                          what the last work under a key printed, if anything
 //!   checkpoints/<key>/                      of kinds that keep some; gone after success
 //!   pipelines/<pipeline>[@<profile>]/       shared by all checkouts of a pipeline

@@ -62,6 +62,8 @@ pub struct Exit {
     pub cpu: Duration,
     /// The largest resident set of it or one of its waited-for children, bytes.
     pub peak_rss: u64,
+    /// Processes are left that have no parent but the guard: its own, or those of another that still runs.
+    pub strays: bool,
 }
 
 /// How a process ended.
@@ -134,6 +136,7 @@ impl Answer {
                 frame.number(number as u64);
                 frame.number(exit.cpu.as_micros() as u64);
                 frame.number(exit.peak_rss);
+                frame.byte(u8::from(exit.strays));
             }
         }
         frame.finish()
@@ -155,7 +158,7 @@ impl Answer {
                 let number = body.number()? as i32;
                 let how = if signalled { How::Signal(number) } else { How::Code(number) };
                 let cpu = Duration::from_micros(body.number()?);
-                Answer::Exited(id, Exit { how, cpu, peak_rss: body.number()? })
+                Answer::Exited(id, Exit { how, cpu, peak_rss: body.number()?, strays: body.byte()? == 1 })
             }
             _ => return None,
         })

@@ -91,14 +91,18 @@ impl Server {
                 // The leader is not taken in yet, so its number still names its group and nobody else's.
                 Some((id, _)) => {
                     kill_group(pid, libc::SIGKILL);
-                    let exit = take_in(pid);
+                    let mut exit = take_in(pid);
+                    // What left its group while its stage ran must not outlive it. Whose a stray is cannot be told while
+                    // other stages run.
+                    if self.processes.is_empty() {
+                        sweep();
+                    } else {
+                        exit.strays = children().iter().any(|child| !self.processes.contains_key(child));
+                    }
                     self.tell(&Answer::Exited(id, exit))?;
                 }
                 None => drop(take_in(pid)),
             }
-        }
-        if self.processes.is_empty() {
-            sweep(); // What left its group while its stage ran must not outlive it.
         }
         Ok(())
     }
@@ -247,7 +251,8 @@ fn take_in(pid: libc::pid_t) -> Exit {
     } else {
         How::Code(libc::WEXITSTATUS(status))
     };
-    Exit { how, cpu: time(used.ru_utime) + time(used.ru_stime), peak_rss: used.ru_maxrss.max(0) as u64 * 1024 }
+    let cpu = time(used.ru_utime) + time(used.ru_stime);
+    Exit { how, cpu, peak_rss: used.ru_maxrss.max(0) as u64 * 1024, strays: false }
 }
 
 fn kill_group(leader: libc::pid_t, signal: i32) {
@@ -282,9 +287,13 @@ fn sweep() {
     }
 }
 
-/// The processes whose parent this is. (`/proc/self/task/*/children` is not in every kernel.)
+/// The processes whose parent this is.
 fn children() -> Vec<libc::pid_t> {
     let me = std::process::id().to_string();
+    // The guard has one thread, so these are all. Not every kernel has this file.
+    if let Ok(text) = std::fs::read_to_string(format!("/proc/self/task/{me}/children")) {
+        return text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    }
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<libc::pid_t>().ok());
     numbers.filter(|pid| parent_of(*pid).as_deref() == Some(OsStr::new(&me))).collect()

@@ -30,7 +30,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
@@ -427,7 +427,8 @@ pub(super) fn let_go(task: &CommandTask) {
     let layout = Layout::of(&task.work);
     let replace = |name: &Path, content: &Path| {
         let place = layout.place(name);
-        if is_shared(task, name, content) && content.is_file() && fs::remove_file(&place).is_ok() {
+        let shared = fs::symlink_metadata(&place).is_ok_and(|found| found.is_file() && found.nlink() > 1);
+        if shared && is_shared(task, name, content) && fs::remove_file(&place).is_ok() {
             let _ = symlink(content, &place);
         }
     };

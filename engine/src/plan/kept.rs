@@ -20,7 +20,8 @@ use pipe_contract::{Coordinates, Registry, Value};
 
 use super::Options;
 use super::model::{
-    Action, Amounts, Claim, Command, Instance, Link, Place, Plan, Published, Release, ReleaseWhy, Source, Stage, Tool,
+    Action, Amounts, Claim, Command, GatherId, Instance, Link, Place, Plan, Published, Release, ReleaseWhy, Source,
+    Stage, Tool,
 };
 use crate::diag::{Diagnostics, Sources};
 use crate::ids::{InstanceId, StageId};
@@ -138,7 +139,7 @@ struct Writer {
     bytes: Vec<u8>,
     texts: BTreeMap<Arc<str>, u32>,
     /// Gathers by the address of their first cell: what is shared is the same allocation.
-    gathers: BTreeMap<usize, u32>,
+    gathers: BTreeMap<GatherId, u32>,
 }
 
 struct Reader<'a> {
@@ -521,7 +522,7 @@ impl Kept for Source {
         };
         1_u8.write(writer);
         let next = length(writer.gathers.len());
-        let number = *writer.gathers.entry(cells.as_ptr() as usize).or_insert(next);
+        let number = *writer.gathers.entry(GatherId::of(cells)).or_insert(next);
         number.write(writer);
         if number == next {
             length(cells.len()).write(writer);

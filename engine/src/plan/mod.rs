@@ -247,7 +247,7 @@ fn inherit(instances: &mut [Instance]) {
         return;
     }
     // Many instances share a gather: what it brings along is worked out once.
-    let mut gathers: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    let mut gathers: BTreeMap<GatherId, BTreeSet<String>> = BTreeMap::new();
     for number in 0..instances.len() {
         let (before, rest) = instances.split_at_mut(number);
         let Some(instance) = rest.first_mut() else { return };
@@ -256,7 +256,7 @@ fn inherit(instances: &mut [Instance]) {
                 Source::One(link) => instance.restricted.extend(restrictions(before, link)),
                 Source::Many(cells) => {
                     let brought = gathers
-                        .entry(cells.as_ptr() as usize)
+                        .entry(GatherId::of(cells))
                         .or_insert_with(|| cells.iter().flat_map(|(_, link)| restrictions(before, link)).collect());
                     instance.restricted.extend(brought.iter().cloned());
                 }

@@ -156,6 +156,18 @@ pub enum Source {
     Many(Arc<[(Coordinates, Link)]>),
 }
 
+/// Tells the gathers of one plan apart, as long as it lives: those who read the same cells share them, so what is found out
+/// about a gather is found out once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GatherId(usize, usize);
+
+impl GatherId {
+    /// The one that has these cells.
+    pub fn of(cells: &[(Coordinates, Link)]) -> Self {
+        Self(cells.as_ptr().addr(), cells.len())
+    }
+}
+
 /// One artifact, before it exists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Link {

@@ -16,7 +16,7 @@ use super::workplace::Memory;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, CellState, Input, KeyParts, Parts, Reason};
-use crate::plan::{Action as Work, Command, Link, Plan, Source, Stage};
+use crate::plan::{Action as Work, Command, GatherId, Link, Plan, Source, Stage};
 use crate::report::cache_failure;
 
 /// Looks up the instances of one plan.
@@ -29,7 +29,7 @@ pub(super) struct Desk<'a> {
     stages: Vec<Declared<'a>>,
     known: Vec<Known>,
     keys: Vec<Option<Digest<Action>>>,
-    gathers: BTreeMap<(usize, usize), Gathered>,
+    gathers: BTreeMap<GatherId, Gathered>,
     files: BTreeMap<Arc<PathBuf>, Artifact>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By declared tools and the opening of the body: ten thousand stages may use the same tool.
@@ -414,8 +414,8 @@ impl<'a> Desk<'a> {
 
     /// The digest of a gather, or the instances that are not known.
     fn gathered(&mut self, cells: &Arc<[(Coordinates, Link)]>) -> Result<Result<Gathered, Vec<InstanceId>>, Failure> {
-        let address = (cells.as_ptr().addr(), cells.len());
-        if let Some(gathered) = self.gathers.get(&address) {
+        let gather = GatherId::of(cells);
+        if let Some(gathered) = self.gathers.get(&gather) {
             return Ok(Ok(*gathered));
         }
         let (states, open) = self.cell_states(cells)?;
@@ -425,7 +425,7 @@ impl<'a> Desk<'a> {
         let list = CellList::encode(cells.iter().map(|(at, _)| at).zip(&states));
         let present = states.iter().filter(|state| matches!(state, CellState::Present(_))).count();
         let gathered = Gathered { digest: list.digest(), present, cells: cells.len() };
-        self.gathers.insert(address, gathered);
+        self.gathers.insert(gather, gathered);
         Ok(Ok(gathered))
     }
 
@@ -461,7 +461,7 @@ impl<'a> Desk<'a> {
             Source::One(_) => None,
         });
         let note = |(port, cells): (&String, &Arc<[(Coordinates, Link)]>)| {
-            let gathered = self.gathers.get(&(cells.as_ptr().addr(), cells.len()))?;
+            let gathered = self.gathers.get(&GatherId::of(cells))?;
             let Gathered { present, cells, .. } = gathered;
             (present < cells).then(|| format!("`{port}` has {present} of {cells} cells"))
         };

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use pipe_contract::Failure;
 
 use crate::ids::InstanceId;
-use crate::plan::{Link, Plan, Source};
+use crate::plan::{GatherId, Link, Plan, Source};
 use crate::sched::network::{Network, Node};
 use crate::sched::resources::{Capacities, Grant, Resources};
 
@@ -535,7 +535,7 @@ pub fn needed_by(plan: &Plan, targets: &BTreeSet<InstanceId>) -> Vec<bool> {
             match source {
                 Source::One(link) => mark(&mut needed, link),
                 Source::Many(cells) => {
-                    if gathers.insert((cells.as_ptr().addr(), cells.len())) {
+                    if gathers.insert(GatherId::of(cells)) {
                         cells.iter().for_each(|(_, link)| mark(&mut needed, link));
                     }
                 }

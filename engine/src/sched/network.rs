@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::InstanceId;
-use crate::plan::{Link, Plan, Source};
+use crate::plan::{GatherId, Link, Plan, Source};
 use crate::sched::core::Need;
 
 /// An instance or a junction; instances come first and keep their number.
@@ -56,7 +56,7 @@ impl Network {
     /// The graph of `plan`.
     pub fn new(plan: &Plan, mut need: impl FnMut(InstanceId, &str) -> Need) -> Self {
         let mut edges = Edges { list: Vec::new(), nodes: plan.instances.len() as u32 };
-        let mut junctions: BTreeMap<(usize, usize), Option<Node>> = BTreeMap::new();
+        let mut junctions: BTreeMap<GatherId, Option<Node>> = BTreeMap::new();
         for id in plan.ids() {
             let reader = Node(id.0);
             for (port, source) in &plan.instance(id).inputs {
@@ -65,7 +65,7 @@ impl Network {
                     Source::One(Link::File(_)) => {}
                     Source::Many(cells) => {
                         let junction = *junctions
-                            .entry((cells.as_ptr().addr(), cells.len()))
+                            .entry(GatherId::of(cells))
                             .or_insert_with(|| edges.junction(cells.iter().map(|(_, link)| link)));
                         if let Some(junction) = junction {
                             edges.add(junction, reader, Need::Optional);

@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 
 use pipe_contract::Registry;
 use pipe_contract::worker::{FromWorker, PROTOCOL};
@@ -55,13 +56,22 @@ const INSTANCES: usize = 9;
 ///
 /// They come from a cache in the target folder, which lives as long as that: simulating is not what is tested here.
 fn people() -> Space {
+    static MADE: Once = Once::new();
     let paper = Paper::new();
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("people");
     let asked = |verb: &str, more: &[&str]| {
         let mut command = paper.command(verb, "tiny", more);
-        Shown::of(command.env("PIPE_CACHE", &cache)).exits(0).stdout
+        Shown::of(command.env("PIPE_CACHE", &cache))
     };
-    asked("run", &["person(sid=s01)", "person(sid=s02)"]);
+    MADE.call_once(|| {
+        let both = ["person(sid=s01)", "person(sid=s02)"];
+        if asked("run", &both).code != 0 {
+            // Perhaps the cache is an earlier version's.
+            let _ = fs::remove_dir_all(&cache);
+            asked("run", &both).exits(0);
+        }
+    });
+    let asked = |verb: &str, more: &[&str]| asked(verb, more).exits(0).stdout;
     let space = Space::with(PEOPLE);
     for sid in ["s01", "s02"] {
         let tree = asked("path", &[&format!("person(sid={sid}).tree")]);

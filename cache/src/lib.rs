@@ -35,6 +35,6 @@ pub use locks::{Lock, Locks};
 pub use record::{Made, Record, Stored};
 pub use session::{Session, remove_all};
 pub use sources::{Identity, Sources, is_missing};
-pub use store::{Found, Inspection, SEALED, Store};
+pub use store::{DEFAULT_NAME, Found, Inspection, SEALED, Store};
 pub use table::Table;
 pub use tree::{Artifact, Blob, Entry, Form, Tree};

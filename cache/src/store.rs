@@ -41,6 +41,10 @@ pub const SEALED: i64 = 1;
 /// The first line of the file `CACHE`.
 const VERSION: &str = "pipe cache 2";
 
+/// The name of a cache folder where nobody gave one. It changes with the layout, so that an earlier version's cache stays
+/// as it is.
+pub const DEFAULT_NAME: &str = "store-2";
+
 /// The shared part of a cache.
 pub struct Store {
     root: PathBuf,

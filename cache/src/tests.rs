@@ -601,3 +601,11 @@ fn permissions_of_a_blob_are_put_right() {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o444, "after {mode:o}");
     }
 }
+
+#[test]
+fn a_new_layout_has_a_new_place() {
+    let space = Space::new();
+    let text = fs::read_to_string(space.path("cache/CACHE")).unwrap();
+    let number = text.lines().next().unwrap().rsplit(' ').next().unwrap();
+    assert_eq!(DEFAULT_NAME, format!("store-{number}"));
+}

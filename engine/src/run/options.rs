@@ -3,6 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
+use pipe_cache::DEFAULT_NAME;
 use pipe_contract::Failure;
 
 use crate::exec;
@@ -56,7 +57,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// The given cache, else `$XDG_CACHE_HOME/pipe/store`, else `~/.cache/pipe/store` (libtorch lies beside it); the
+    /// The given cache, else the folder [`DEFAULT_NAME`] in `$XDG_CACHE_HOME/pipe`, else in `~/.cache/pipe` (libtorch lies beside it); the
     /// state is `$XDG_STATE_HOME/pipe`, else `~/.local/state/pipe`. (`PIPE_CACHE` is an option of the command line and arrives as `cache`.)
     ///
     /// # Errors
@@ -64,7 +65,7 @@ impl Places {
     pub fn find(cache: Option<PathBuf>) -> Result<Self, Failure> {
         let cache = match cache {
             Some(folder) => std::path::absolute(&folder).map_err(|error| Failure::io("resolve", &folder, &error))?,
-            None => users_folder("XDG_CACHE_HOME", ".cache")?.join("pipe/store"),
+            None => users_folder("XDG_CACHE_HOME", ".cache")?.join("pipe").join(DEFAULT_NAME),
         };
         Ok(Self { cache, state: users_folder("XDG_STATE_HOME", ".local/state")?.join("pipe") })
     }

@@ -62,7 +62,7 @@ pub struct Pipeline {
 /// Where things are kept and how much of the machine may be used.
 #[derive(Debug, Args)]
 pub struct Place {
-    /// The cache folder
+    /// The cache folder (one in `~/.cache/pipe` if not given)
     #[arg(long, value_name = "FOLDER", env = "PIPE_CACHE")]
     pub cache: Option<PathBuf>,
     /// How many processor slots stages may take together (all by default)

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,20 +32,35 @@ results:
     )
 }
 
+/// A run of `pipeline.yaml` with at least so many processes below it, and these.
+fn started(space: &Space, at_least: usize) -> (Child, Vec<u32>) {
+    let mut command = space.command(["run", "pipeline.yaml"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("pipe starts");
+    wait_until("the stage is at work", || processes_below(child.id()).len() >= at_least);
+    let below = processes_below(child.id());
+    (child, below)
+}
+
+fn press_ctrl_c(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).expect("SIGINT is sent");
+}
+
+/// Waits for the end and returns what was told on stderr.
+fn interrupted(child: Child) -> String {
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "as shells report a program that SIGINT ended: {stderr}");
+    stderr
+}
+
 #[test]
 fn ctrl_c_ends_with_a_summary_and_no_process_is_left() {
     let space = Space::with(
         "pipe: 1\npipeline: wait\nstages:\n  s:\n    run: sleep 1017 & sleep 1017; wait\n    out: { x: x.txt }\n",
     );
-    let mut command = space.command(["run", "pipeline.yaml"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("pipe starts");
-    wait_until("the stage sleeps", || processes_below(child.id()).len() >= 2);
-    let below = processes_below(child.id());
-    kill_process(Pid::from_child(&child), Signal::INT).expect("SIGINT is sent");
-    let mut stderr = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("its stderr");
-    let status = child.wait().expect("it ends");
-    assert_eq!(status.code(), Some(130), "as shells report a program that SIGINT ended: {stderr}");
+    let (child, below) = started(&space, 2);
+    press_ctrl_c(&child);
+    let stderr = interrupted(child);
     assert!(stderr.contains("skipped 1") && !stderr.contains("failed 1"), "{stderr}");
     wait_until("its processes are gone", || below.iter().all(|pid| !is_alive(*pid)));
 }
@@ -56,18 +70,13 @@ fn a_second_ctrl_c_does_not_wait_for_a_stage_that_will_not_stop() {
     let space = Space::with(
         "pipe: 1\npipeline: stubborn\nstages:\n  s:\n    run: trap '' TERM; while :; do sleep 0.1; done\n    out: { x: x.txt }\n",
     );
-    let mut command = space.command(["run", "pipeline.yaml"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("pipe starts");
-    wait_until("the stage loops", || processes_below(child.id()).len() >= 3);
-    let below = processes_below(child.id());
-    kill_process(Pid::from_child(&child), Signal::INT).expect("SIGINT is sent");
+    let (mut child, below) = started(&space, 3);
+    press_ctrl_c(&child);
     thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().expect("its state").is_none(), "the first one leaves the stage time to end");
     let asked = Instant::now();
-    kill_process(Pid::from_child(&child), Signal::INT).expect("SIGINT is sent");
-    let mut stderr = String::new();
-    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("its stderr");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{stderr}");
+    press_ctrl_c(&child);
+    let stderr = interrupted(child);
     // Well before the three seconds that the first one leaves are over.
     assert!(asked.elapsed() < Duration::from_secs(2), "it waited {:?}", asked.elapsed());
     assert!(stderr.contains("skipped 1"), "{stderr}");

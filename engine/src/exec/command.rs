@@ -163,7 +163,7 @@ pub(super) enum Sharing {
 impl Sharing {
     /// What is safe here: files of the cache are read-only, which only root ignores, and only rules stop root.
     pub fn safe() -> Self {
-        if landlock::is_complete() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
+        if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
     }
 }
 

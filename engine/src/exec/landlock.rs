@@ -1,8 +1,8 @@
 //! Where a `run:` stage may write: a Landlock rule set that forbids writing, making and removing anything outside a
 //! few folders. Root is held to it too, which is why it and not file modes keeps stages off the store and the project.
 //!
-//! Reading and executing stay free for now; what a stage may read is a later rule. On a kernel without Landlock there
-//! is no rule, and [`is_enforced`] says so.
+//! Reading and executing stay free for now, and so do permissions and times; what a stage may read is a later rule. On a
+//! kernel without Landlock there is no rule, on an old one an incomplete one, and [`is_enforced`] says so.
 
 use std::ffi::{CStr, c_int};
 use std::io;
@@ -34,13 +34,8 @@ struct PathBeneath {
 const RULE_PATH_BENEATH: c_int = 1;
 const CREATE_RULESET_VERSION: c_int = 1;
 
-/// Whether this kernel holds processes to write rules.
+/// Whether this kernel keeps all writing off that the rules forbid. (Version 2 lets root cut a file short by its name.)
 pub fn is_enforced() -> bool {
-    version() >= 2
-}
-
-/// Whether these rules keep every change of a file off, also that of its length by name.
-pub fn is_complete() -> bool {
     version() >= 3
 }
 

@@ -1,7 +1,7 @@
 # The one door to building, running and checking. `./just` runs this file even where `just` is not installed.
 
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
-pipe := target / "debug/pipe"
+pipe := target / "release/pipe"
 
 # Lists the recipes.
 _default:
@@ -13,7 +13,7 @@ demo *options: build
 
 # Format, lints, every test of the workspace, the shipped pipelines in every profile.
 test: lint build plans && data slow
-    scripts/libtorch cargo test --workspace --locked -- --skip slow_
+    scripts/libtorch cargo test --release --workspace --locked -- --skip slow_
 
 # The tests on real data that is no part of the project; part of `test`, which counts them as ignored without it.
 data: _prerequisites
@@ -25,23 +25,23 @@ data: _prerequisites
         exit
     fi
     export PIPE_TEST_DATA="$(cd "$data" && pwd)"
-    scripts/libtorch cargo test --locked -p pipe-stages --lib -- --ignored
+    scripts/libtorch cargo test --release --workspace --locked --lib -- --ignored
 
 # The slow lane, part of `test`: same bytes for everybody, and SIGKILL at 50 moments of a real run. One at a time.
 slow: build
-    scripts/libtorch cargo test --locked -p pipe --test stories -- slow_ --test-threads=1 --nocapture
+    scripts/libtorch cargo test --release --workspace --locked --test stories -- slow_ --test-threads=1 --nocapture
 
 # What the server runs.
 ci: test
 
 # Builds `pipe` and its worker `pipe-torch`.
 build: _prerequisites
-    scripts/libtorch cargo build --locked -p pipe -p pipe-torch
+    scripts/libtorch cargo build --release --locked -p pipe -p pipe-torch
 
 # Format and lints, warnings denied.
 lint: _prerequisites
     cargo fmt --all --check
-    scripts/libtorch cargo clippy --workspace --all-targets --locked -- -D warnings
+    scripts/libtorch cargo clippy --release --workspace --all-targets --locked -- -D warnings
 
 # Checks the shipped pipelines in every profile, without running them.
 plans: build
@@ -65,7 +65,7 @@ bench *options: build
 
 # The tests that need a CUDA device.
 gpu: _prerequisites
-    PIPE_TEST_DEVICE=cuda:0 scripts/libtorch cargo test --locked -p pipe-torch
+    PIPE_TEST_DEVICE=cuda:0 scripts/libtorch cargo test --release --workspace --locked --test suite
 
 _prerequisites:
     @scripts/prerequisites

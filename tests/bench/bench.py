@@ -142,7 +142,7 @@ def measure(make, rounds, nulls):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--pipe", default="target/debug/pipe", help="the binary to measure")
+    options.add_argument("--pipe", default="target/release/pipe", help="the binary to measure")
     options.add_argument("--ninja", default="ninja", help="the ninja to compare with")
     options.add_argument("--sizes", type=int, nargs="+", default=[1000, 10000])
     options.add_argument("--forms", nargs="+", default=["single", "each"], choices=["single", "each"])

@@ -24,6 +24,6 @@ pub use context::{Context, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure};
 pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};
-pub use registry::{Implementation, Registry, Stage};
+pub use registry::{Implementation, Registry, StageKind};
 pub use task::{Cell, Device, Ended, Given, Presence, RanOn, Task};
 pub use value::Value;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{Context, Ended, Failure, Kind, Runs, Task};
 
 /// Code behind a kind.
-pub trait Stage: Send + Sync {
+pub trait StageKind: Send + Sync {
     /// The declaration.
     fn kind(&self) -> Kind;
 
@@ -19,7 +19,7 @@ pub trait Stage: Send + Sync {
 /// What this binary has behind a kind.
 pub enum Implementation {
     /// Code that runs here.
-    Here(Box<dyn Stage>),
+    Here(Box<dyn StageKind>),
     /// Declared here, run by the worker binary.
     Worker,
 }
@@ -40,7 +40,7 @@ impl Registry {
     ///
     /// # Panics
     /// If the name is taken: two kinds of one name are a defect of this binary.
-    pub fn add(&mut self, stage: impl Stage + 'static) {
+    pub fn add(&mut self, stage: impl StageKind + 'static) {
         let kind = stage.kind();
         self.insert(kind, Implementation::Here(Box::new(stage)));
     }
@@ -66,7 +66,7 @@ impl Registry {
     }
 
     /// The code of a kind, if it runs here.
-    pub fn stage(&self, name: &str) -> Option<&dyn Stage> {
+    pub fn stage(&self, name: &str) -> Option<&dyn StageKind> {
         match self.kinds.get(name) {
             Some((_, Implementation::Here(stage))) => Some(stage.as_ref()),
             _ => None,

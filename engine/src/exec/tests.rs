@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pipe_contract::{
-    Blame, Context, Coordinates, Device, Ended, Failure, Kind, Presence, Progress, Registry, Runs, Stage, Task, Value,
+    Blame, Context, Coordinates, Device, Ended, Failure, Kind, Presence, Progress, Registry, Runs, StageKind, Task, Value,
 };
 use tempfile::TempDir;
 
@@ -32,7 +32,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// A kind that does what its parameter says.
 struct Here;
 
-impl Stage for Here {
+impl StageKind for Here {
     fn kind(&self) -> Kind {
         Kind::new("test/here", 1, "does what `do` says")
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, Stage, Task, Type, Value};
+use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, StageKind, Task, Type, Value};
 use tempfile::TempDir;
 
 use super::*;
@@ -19,7 +19,7 @@ use crate::sched::Capacities;
 /// A kind that writes its `text` and does what `does` says.
 struct Write;
 
-impl Stage for Write {
+impl StageKind for Write {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("test/write", 1, "writes a text")
             .port("one", &[], pipe_contract::Arity::One, false, "something")
@@ -66,7 +66,7 @@ impl Stage for Write {
 /// A kind that lists what it gets.
 struct List;
 
-impl Stage for List {
+impl StageKind for List {
     fn kind(&self) -> Kind {
         Kind::new("test/list", 1, "lists cells").gather("cells", &[], "anything").file("out", "text", "a line a cell")
     }
@@ -84,7 +84,7 @@ impl Stage for List {
 /// A kind that needs its input.
 struct Copy;
 
-impl Stage for Copy {
+impl StageKind for Copy {
     fn kind(&self) -> Kind {
         Kind::new("test/copy", 1, "copies").input("one", &[], "anything").folder("out", "folder", "with `copy.txt`")
     }

@@ -1,12 +1,12 @@
 //! Declarations with the names, ports, types and parameters of the kinds that ship, without any code behind them:
 //! the front of the engine is tested without building the stages. `tests/` at the root plans with the real ones.
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Registry, Runs, Stage, Task, Type, Value};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Registry, Runs, StageKind, Task, Type, Value};
 
 /// A declaration that nobody runs.
 struct Declared(Kind);
 
-impl Stage for Declared {
+impl StageKind for Declared {
     fn kind(&self) -> Kind {
         self.0.clone()
     }

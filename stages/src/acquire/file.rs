@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pipe_contract::{Context, Ended, Failure, Kind, Progress, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, Progress, StageKind, Task, Type, Value};
 use serde::Deserialize;
 use ureq::http::HeaderMap;
 
@@ -13,7 +13,7 @@ use super::http::{self, Ask, Download, Guard};
 /// `file`: a file of the project as an artifact, so that several stages can read it under one name.
 pub struct ProjectFile;
 
-impl Stage for ProjectFile {
+impl StageKind for ProjectFile {
     fn kind(&self) -> Kind {
         Kind::new("file", 1, "A file of the project as an artifact.").input("file", &[], "The file.").file(
             "file",
@@ -42,7 +42,7 @@ struct UrlParameters {
     sha256: String,
 }
 
-impl Stage for UrlFile {
+impl StageKind for UrlFile {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("file/url", 1, "A file fetched over HTTP or HTTPS.")
             .file("file", "file", "The bytes that the address gave.")

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use super::credentials::Surroundings;
@@ -24,7 +24,7 @@ struct Parameters {
     region: String,
 }
 
-impl Stage for HcpFetch {
+impl StageKind for HcpFetch {
     fn kind(&self) -> Kind {
         let text = || Value::Text(String::new());
         let mut kind = Kind::new("hcp/fetch", 1, "The files of one person that the pipeline reads, from an HCP_1200 tree or bucket.")

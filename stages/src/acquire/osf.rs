@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use super::digest::Sha256;
@@ -39,7 +39,7 @@ struct FileParameters {
     sha256: String,
 }
 
-impl Stage for OsfFile {
+impl StageKind for OsfFile {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("osf/file", 1, "One file of a project on the Open Science Framework.")
             .file("file", "prf-raw", "The bytes of the file.")
@@ -81,7 +81,7 @@ struct ProjectParameters {
     project: String,
 }
 
-impl Stage for LabelsOsf {
+impl StageKind for LabelsOsf {
     fn kind(&self) -> Kind {
         let mut kind =
             Kind::new("labels/osf", 1, "A rater's hand-drawn labels of a person, from the Open Science Framework.")
@@ -121,7 +121,7 @@ impl Stage for LabelsOsf {
 /// `labels/inferred`: Bayesian inferred maps of a person as labels.
 pub struct LabelsInferred;
 
-impl Stage for LabelsInferred {
+impl StageKind for LabelsInferred {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new(
             "labels/inferred",

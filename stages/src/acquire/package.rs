@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use self::archive::Archive;
@@ -30,7 +30,7 @@ struct Parameters {
     pins: BTreeMap<String, String>,
 }
 
-impl Stage for PackageFiles {
+impl StageKind for PackageFiles {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("package/files", 1, "Data files out of a pinned Python package, through pip.")
             .folder(

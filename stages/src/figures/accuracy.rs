@@ -8,7 +8,7 @@
 //!
 //! A dot stands for one person and rater: `points: false` draws means and intervals only.
 
-use pipe_contract::{Context, Ended, Failure, Kind, Presence, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, Presence, StageKind, Task, Type, Value};
 use polars::prelude::DataFrame;
 use serde::Deserialize;
 
@@ -29,7 +29,7 @@ struct Parameters {
     opacity: f64,
 }
 
-impl Stage for Accuracy {
+impl StageKind for Accuracy {
     fn kind(&self) -> Kind {
         let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out people per model, one panel per label")
             .gather("scores", &["table/scores"], "score tables of people")

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Param, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use super::outline::{Boundary, boundary};
@@ -40,7 +40,7 @@ enum View {
     Labels,
 }
 
-impl Stage for Contours {
+impl StageKind for Contours {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new(
             "figure/contours",

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use super::outline::{Segment, level_lines};
@@ -76,7 +76,7 @@ const fn channel(name: &'static str, title: &'static str, unit: &'static str, ma
     Channel { name, title, unit, map }
 }
 
-impl Stage for Flatmaps {
+impl StageKind for Flatmaps {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "figure/flatmaps",

@@ -153,15 +153,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn maps_come_back_as_written_and_another_reader_agrees() {
+    fn maps_come_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let numbers = [0.5_f32, -3.25, 1.0e9];
         for name in ["map.mgz", "map.mgh"] {
             let path = folder.path().join(name);
             write_f32(&path, &numbers).unwrap();
             assert_eq!(read_f32(&path).unwrap(), numbers);
-            let theirs = neuroformats::read_mgh(&path).unwrap();
-            assert_eq!(theirs.data.mri_float.unwrap().into_raw_vec_and_offset().0, numbers);
         }
         let path = folder.path().join("area.mgz");
         write_i32(&path, &[0, 3, -1]).unwrap();
@@ -174,6 +172,18 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
         assert_eq!(read_f32(&folder.join("values.mgz")).unwrap(), [0.25, -1.5, 0.0, 3.0e7]);
         assert_eq!(read(&folder.join("area.mgz")).unwrap(), Values::Int32(vec![0, 1, 2, 3]));
+    }
+
+    /// Dimensions and type (bytes 0 to 24) and the values (from byte 284) are those that nibabel writes; the fields
+    /// between describe an orientation in space, which a map of vertices does not have.
+    #[test]
+    fn dimensions_and_values_are_written_as_nibabel_writes_them() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats/values.mgz");
+        let theirs = binary::gunzip(&std::fs::read(path).unwrap()).unwrap();
+        let values = [0.25_f32, -1.5, 0.0, 3.0e7];
+        let ours = format(FLOAT32, 4, values.into_iter().flat_map(f32::to_be_bytes));
+        assert_eq!(ours[..24], theirs[..24]);
+        assert_eq!(ours[284..300], theirs[284..300]);
     }
 
     #[test]

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pipe_contract::{Cell, Coordinates, Device, Ended, Failure, Given, Presence, Silent, Stage, Task, Value};
+use pipe_contract::{Cell, Coordinates, Device, Ended, Failure, Given, Presence, Silent, StageKind, Task, Value};
 
 use super::subject::HEMISPHERES;
 use super::{freesurfer, gifti, mgh};
 use crate::numeric::icosahedron::subdivided;
 
 /// A task for a kind, with default parameters and no inputs; outputs lie below `folder`.
-pub fn task(stage: &dyn Stage, folder: &Path) -> Task {
+pub fn task(stage: &dyn StageKind, folder: &Path) -> Task {
     let kind = stage.kind();
     let params = kind.params.iter().filter_map(|param| Some((param.name.to_owned(), param.default.clone()?)));
     Task {
@@ -56,7 +56,7 @@ pub fn set(task: &mut Task, name: &str, value: Value) {
 ///
 /// # Errors
 /// Those of the kind.
-pub fn run(stage: &dyn Stage, task: &Task) -> Result<Vec<String>, Failure> {
+pub fn run(stage: &dyn StageKind, task: &Task) -> Result<Vec<String>, Failure> {
     match stage.run(task, &Silent)? {
         Ended::Done { notes, .. } => Ok(notes),
         Ended::Absent { cause, detail } => panic!("absent: {cause}, {detail}"),

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task};
 
 use super::model::{EPOCHS, OPTIONS, Outcome, PLAN, RESTARTS, TRAINING, WEIGHTS};
 
 /// The kind.
 pub struct Best;
 
-impl Stage for Best {
+impl StageKind for Best {
     fn kind(&self) -> Kind {
         Kind::new("unet/best", 1, "keeps the restart with the smallest validation Dice loss")
             .gather("trained", &["model"], "the restarts of one network (axis `restart`)")

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type};
 use serde::Deserialize;
 
 use super::channels::{INPUTS, OUTPUTS};
@@ -25,7 +25,7 @@ struct Params {
     outputs: String,
 }
 
-impl Stage for Import {
+impl StageKind for Import {
     fn kind(&self) -> Kind {
         Kind::new(
             "unet/import",

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use crate::formats::table;
@@ -29,7 +29,7 @@ struct Params {
     shift: usize,
 }
 
-impl Stage for Swap {
+impl StageKind for Swap {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("control/swap", 1, "gives each person the images of another one, as a control")
             .gather("images", &["images"], "images of every person (axis `sid`)")

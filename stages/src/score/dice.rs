@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Param, Stage, Task, Type, Value};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use crate::formats::scores::{self, MEAN, RELIABILITY, Score};
@@ -24,7 +24,7 @@ struct Parameters {
     radius: f64,
 }
 
-impl Stage for DiceScores {
+impl StageKind for DiceScores {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new(
             "score/dice",

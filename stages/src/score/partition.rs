@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipe_contract::{Context, Ended, Failure, Kind, Progress, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, Progress, StageKind, Task, Type, Value};
 use polars::prelude::DataFrame;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -34,7 +34,7 @@ struct Parameters {
     interval: f64,
 }
 
-impl Stage for VariancePartition {
+impl StageKind for VariancePartition {
     fn kind(&self) -> Kind {
         let kind =
             Kind::new("score/partition", 1, "Unique and shared parts of a score's gain from several sources of information")

@@ -4,7 +4,7 @@
 //! the published figures and over both. Intervals are those figures': mean plus and minus the standard error times a
 //! multiplier that corrects for the number of intervals drawn.
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use polars::prelude::DataFrame;
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ struct Parameters {
     comparisons: u32,
 }
 
-impl Stage for Summary {
+impl StageKind for Summary {
     fn kind(&self) -> Kind {
         let kind = Kind::new("score/summary", 1, "Mean scores of held-out people per tag and label, with intervals")
             .gather("scores", &["table/scores"], "score tables of people")

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
 use super::{Drawing, check_count, picture, place};
@@ -38,7 +38,7 @@ const PRF: [&str; 4] = ["prf_x", "prf_y", "prf_sigma", "prf_cod"];
 /// The kind.
 pub struct Images;
 
-impl Stage for Images {
+impl StageKind for Images {
     fn kind(&self) -> Kind {
         let kind = Kind::new("flatmap/images", 1, "paints a person's maps onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces and structural maps of one person, as in HCP_1200")

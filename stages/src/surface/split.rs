@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use sha2::{Digest, Sha256};
 
 use crate::formats::table::{self, Partition};
@@ -18,7 +18,7 @@ struct Parameters {
     held_out: f64,
 }
 
-impl Stage for Random {
+impl StageKind for Random {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("split/random", 1, "holds out a share of the people, drawn at random")
             .gather("subjects", &[], "one artifact per person, on the axis `sid`; people who are absent are left out")

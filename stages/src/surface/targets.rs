@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
 use super::{Drawing, check_count, picture, place};
@@ -33,7 +33,7 @@ const FILES: [&str; 2] = ["area", "ring"];
 /// The kind.
 pub struct Targets;
 
-impl Stage for Targets {
+impl StageKind for Targets {
     fn kind(&self) -> Kind {
         let kind = Kind::new("flatmap/labels", 1, "paints a person's labels onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces of the person, as in HCP_1200")

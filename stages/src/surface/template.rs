@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
 use super::place;
@@ -22,7 +22,7 @@ use crate::numeric::sphere::SphereLocator;
 /// The kind.
 pub struct TemplateLabels;
 
-impl Stage for TemplateLabels {
+impl StageKind for TemplateLabels {
     fn kind(&self) -> Kind {
         Kind::new("labels/template", 1, "labels V1 to V3 and their rings from anatomy alone, by the Benson 2014 template")
             .input(

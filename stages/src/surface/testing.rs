@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pipe_contract::{Coordinates, Device, Ended, Failure, Given, Silent, Stage, Task, Value};
+use pipe_contract::{Coordinates, Device, Ended, Failure, Given, Silent, StageKind, Task, Value};
 
 use crate::formats::subject::HEMISPHERES;
 use crate::formats::{freesurfer, gifti, mgh};
@@ -21,12 +21,12 @@ pub struct Ran {
 
 impl Ran {
     /// Runs a kind; whole numbers become parameters.
-    pub fn of(stage: &dyn Stage, inputs: &[(&str, &Path)], params: &[(&str, i64)]) -> Self {
+    pub fn of(stage: &dyn StageKind, inputs: &[(&str, &Path)], params: &[(&str, i64)]) -> Self {
         Self::try_of(stage, inputs, params).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// As [`of`](Self::of), for runs that shall fail.
-    pub fn try_of(stage: &dyn Stage, inputs: &[(&str, &Path)], params: &[(&str, i64)]) -> Result<Self, Failure> {
+    pub fn try_of(stage: &dyn StageKind, inputs: &[(&str, &Path)], params: &[(&str, i64)]) -> Result<Self, Failure> {
         let outputs = tempfile::tempdir().unwrap();
         let kind = stage.kind();
         let task = Task {

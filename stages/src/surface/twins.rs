@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
 use super::split::present;
 use crate::formats::table::{self, Partition};
@@ -31,7 +31,7 @@ const EXCLUDED: [&str; 18] = [
 /// The kind.
 pub struct Twins;
 
-impl Stage for Twins {
+impl StageKind for Twins {
     fn kind(&self) -> Kind {
         Kind::new("split/twins", 1, "the study's split of the 163 people, with relatives on the same side")
             .input(

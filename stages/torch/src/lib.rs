@@ -21,6 +21,6 @@ pub mod weights;
 pub mod worker;
 
 /// The code of every kind this binary runs.
-pub fn stages() -> Vec<Box<dyn pipe_contract::Stage>> {
+pub fn stages() -> Vec<Box<dyn pipe_contract::StageKind>> {
     vec![Box::new(train::Train), Box::<predict::Predict>::default()]
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::subject::{HEMISPHERES, Hemisphere, Subject};
 use pipe_stages::learn::kinds;
@@ -37,7 +37,7 @@ struct Params {
     place: Place,
 }
 
-impl Stage for Predict {
+impl StageKind for Predict {
     fn kind(&self) -> Kind {
         kinds::predict()
     }

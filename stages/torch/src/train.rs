@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use pipe_stages::learn::model::{self, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS};
 use pipe_stages::learn::{kinds, plan};
 use serde::Deserialize;
@@ -34,7 +34,7 @@ struct Params {
     place: Place,
 }
 
-impl Stage for Train {
+impl StageKind for Train {
     fn kind(&self) -> Kind {
         kinds::train()
     }

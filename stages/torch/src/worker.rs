@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pipe_contract::worker::{CHANNEL, FromWorker, PROTOCOL, ToWorker};
-use pipe_contract::{Context, Ended, Failure, Progress, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Progress, StageKind, Task};
 
 /// The socket to the engine.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Channel {
 ///
 /// # Errors
 /// Internal: the engine speaks another language. Environment: the channel breaks.
-pub fn serve(channel: Channel, stages: &[Box<dyn Stage>]) -> Result<(), Failure> {
+pub fn serve(channel: Channel, stages: &[Box<dyn StageKind>]) -> Result<(), Failure> {
     let listening =
         channel.0.try_clone().map_err(|error| Failure::environment(format!("the channel breaks: {error}")))?;
     let speaker = Speaker { socket: Mutex::new(channel.0), cancelled: Arc::new(AtomicBool::new(false)) };
@@ -71,7 +71,7 @@ pub fn serve(channel: Channel, stages: &[Box<dyn Stage>]) -> Result<(), Failure>
     Ok(())
 }
 
-fn hello(stages: &[Box<dyn Stage>]) -> FromWorker {
+fn hello(stages: &[Box<dyn StageKind>]) -> FromWorker {
     let kinds = stages.iter().map(|stage| stage.kind()).map(|kind| (kind.name.to_string(), kind.version)).collect();
     FromWorker::Hello { protocol: PROTOCOL, build: pipe_stages::BUILD_ID.into(), kinds }
 }
@@ -123,7 +123,7 @@ fn send(sender: &Sender<Result<Heard, Failure>>, heard: Result<Heard, Failure>) 
     let _ = sender.send(heard);
 }
 
-fn perform(task: &Task, stages: &[Box<dyn Stage>], speaker: &Speaker) -> Result<Ended, Failure> {
+fn perform(task: &Task, stages: &[Box<dyn StageKind>], speaker: &Speaker) -> Result<Ended, Failure> {
     let stage = stages.iter().find(|stage| stage.kind().name == task.kind).ok_or_else(|| {
         Failure::internal(format!("the worker has no kind `{}`", task.kind))
             .hint("build `pipe` and `pipe-torch` from the same sources")

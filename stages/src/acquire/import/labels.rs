@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
 use crate::formats::hdf5;
 use crate::formats::mgh;
@@ -14,7 +14,7 @@ use crate::numeric::bands::area_and_ring;
 /// `labels/import`: one rater's labels of one person from a file of the project.
 pub struct LabelsImport;
 
-impl Stage for LabelsImport {
+impl StageKind for LabelsImport {
     fn kind(&self) -> Kind {
         Kind::new("labels/import", 1, "Reads a rater's visual areas and sectors from an HDF5 file")
             .input("file", &[], "HDF5 with {lh,rh}/{visual_area,visual_sector}, whole numbers per native vertex")

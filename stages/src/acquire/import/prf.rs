@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Stage, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
 use crate::formats::fs_lr::{FsLr, cortex_mask, number_of};
 use crate::formats::hdf5::{self, Pick};
@@ -26,7 +26,7 @@ const ECCENTRICITY: u64 = 1;
 const VARIANCE_EXPLAINED: u64 = 4;
 const SIZE: u64 = 5;
 
-impl Stage for PrfImport {
+impl StageKind for PrfImport {
     fn kind(&self) -> Kind {
         Kind::new("prf/import", 1, "Brings pRF results from fs_LR grayordinates to a person's native vertices")
             .input(

@@ -14,7 +14,7 @@ mod receptive_fields;
 mod tests;
 mod tree;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Registry, Stage, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, Registry, StageKind, Task, Type, Value};
 
 use crate::formats::fs_lr::{FsLr, cortex_mask, number_of};
 use crate::formats::subject::HEMISPHERES;
@@ -29,7 +29,7 @@ pub fn install(registry: &mut Registry) {
 /// `simulate/person`.
 struct SimulatePerson;
 
-impl Stage for SimulatePerson {
+impl StageKind for SimulatePerson {
     fn kind(&self) -> Kind {
         let length = || Type::Float(0.0, 15.0);
         let mut kind =

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pipe_contract::{Coordinates, Device, Given, Registry, Silent, Stage, Task};
+use pipe_contract::{Coordinates, Device, Given, Registry, Silent, StageKind, Task};
 
 use super::SimulatePerson;
 use super::atlas::Atlas;
@@ -17,7 +17,7 @@ use crate::numeric::projection::HCP_RADIUS;
 use crate::numeric::vector::{cross, dot, subtract};
 
 /// A task of a kind with its defaults.
-fn task(stage: &dyn Stage, at: &[(&str, &str)], inputs: &[(&str, &Path)], output: &Path, seed: Option<u64>) -> Task {
+fn task(stage: &dyn StageKind, at: &[(&str, &str)], inputs: &[(&str, &Path)], output: &Path, seed: Option<u64>) -> Task {
     let kind = stage.kind();
     let outputs = kind.outputs.iter().map(|port| (port.name.to_owned(), output.join(port.name))).collect();
     let params = kind.params.iter().filter_map(|param| Some((param.name.to_owned(), param.default.clone()?)));

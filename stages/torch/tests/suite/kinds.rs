@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, Stage, Task};
+use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, StageKind, Task};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::tensors;
@@ -224,7 +224,7 @@ fn a_worker_predicts_with_the_model_it_is_given() {
     subject(&folder.path().join("subject"));
     let stages = pipe_torch::stages();
     let kept = stages.iter().find(|stage| stage.kind().name == "unet/predict").unwrap();
-    let predicted = |name: &str, model: &str, kept: Option<&dyn Stage>| {
+    let predicted = |name: &str, model: &str, kept: Option<&dyn StageKind>| {
         let out = folder.path().join(name);
         fs::create_dir_all(&out).unwrap();
         let mut predict = task(&pipe_stages::learn::kinds::predict(), &out, &[]);

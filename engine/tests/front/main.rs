@@ -1,9 +1,9 @@
 //! From pipeline files to plans and messages, as users meet them.
 
 mod broken;
+mod json_schema;
 mod mutation;
-mod registry;
+mod plan_speed;
 mod rules;
-mod schema;
 mod shipped;
-mod speed;
+mod test_registry;

@@ -15,7 +15,7 @@ use super::plane::PlaneLocator;
 use super::projection::{Rotation, occipital_pole};
 use super::resize::resize;
 use super::vector::Point;
-use crate::formats::subject::Hemisphere;
+use crate::hemisphere::Hemisphere;
 
 /// Rows, and columns per hemisphere, of the images that the original paints and keeps before any resizing.
 pub const PAINTED_PIXELS: usize = 512;

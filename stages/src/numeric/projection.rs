@@ -11,7 +11,7 @@ use crate::hemisphere::Hemisphere;
 /// The radius of the map in the published analysis of the Human Connectome Project, in radians (80 degrees).
 pub const HCP_RADIUS: f64 = PI / 2.25;
 
-/// The radius of the map for other people's FreeSurfer subjects in the published analysis, in radians.
+/// The radius of the map for the other FreeSurfer subjects in the published analysis, in radians.
 pub const FREESURFER_RADIUS: f64 = PI / 2.0;
 
 /// What a map is centred on, as points on the fsaverage sphere (mm, FreeSurfer's axes: right, anterior, superior).

@@ -8,9 +8,9 @@ use pipe_cache::{Action, Digest, Made, Record, Stored, remove_all};
 use pipe_contract::{Ended, Failure, Form, Kind, RanOn};
 
 use super::lookup::Known;
+use super::provenance::provenance;
 use super::run_loop::{RunLoop, Working};
 use super::state_dir::{LastWork, file_name};
-use super::write_manifest::provenance;
 use crate::exec::{Usage, output_path};
 use crate::ids::InstanceId;
 use crate::plan::{Plan, Work};

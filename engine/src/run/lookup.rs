@@ -12,6 +12,8 @@ use std::sync::Arc;
 use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Made, Store, Stored, Tree, is_missing};
 use pipe_contract::{Arity, Coordinates, Failure, Kind, Presence, Registry, Value};
 
+use super::options::RunOptions;
+use super::select::{named, only_read};
 use super::state_dir::LocalState;
 use crate::exec;
 use crate::ids::InstanceId;
@@ -106,6 +108,17 @@ pub(super) struct LookupOptions {
     pub absences: bool,
 }
 
+impl LookupOptions {
+    /// As the options of a run have it.
+    pub fn of(plan: &Plan, options: &RunOptions) -> Result<Self, Failure> {
+        let forced = options.force.iter().try_fold(BTreeSet::new(), |mut all, name| {
+            all.extend(named(plan, name)?);
+            Ok::<_, Failure>(all)
+        })?;
+        Ok(Self { forced, absences: options.retry_absent })
+    }
+}
+
 /// A stage with what its kind declares.
 struct Declared<'a> {
     work: Declaration<'a>,
@@ -198,6 +211,15 @@ impl<'a> Lookup<'a> {
     /// Looks up an instance and saves what is found.
     pub fn look_up(&mut self, id: InstanceId, lookup_options: &LookupOptions) -> LookupOutcome {
         self.try_look_up(id, lookup_options).unwrap_or_else(LookupOutcome::Failed)
+    }
+
+    /// Looks up the instances that a selection leaves out but reads; they are never run.
+    pub fn look_up_only_read(&mut self, wanted: &[bool]) {
+        let plan = self.plan;
+        let needed = only_read(plan, wanted);
+        for id in plan.ids().filter(|id| needed[id.index()]) {
+            let _ = self.look_up(id, &LookupOptions::default());
+        }
     }
 
     /// Whether a stage has an output port.

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use pipe_cache::Session;
 use pipe_contract::Failure;
 
-use super::lookup::{Known, Linked, Lookup, LookupOutcome};
+use super::lookup::{Known, Linked, Lookup, LookupOptions, LookupOutcome};
+use super::options::RunOptions;
+use super::select;
 use super::state_dir::StateDir;
-use super::{RunOptions, look_up_what_is_only_read, lookup_options, select};
 use crate::ids::InstanceId;
 use crate::key::Reason;
 use crate::plan::{Link, Plan};
@@ -60,11 +61,11 @@ pub enum Standing {
 /// As for [`super::run`], except that restricted sources are allowed.
 pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
-    let lookup_options = lookup_options(plan, options)?;
+    let lookup_options = LookupOptions::of(plan, options)?;
     let state_dir = StateDir::open(plan, &options.places)?;
     let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
     if let Some(wanted) = &wanted {
-        look_up_what_is_only_read(&mut lookup, wanted);
+        lookup.look_up_only_read(wanted);
     }
     let mut standings = Vec::with_capacity(plan.instances.len());
     let mut seconds = Vec::with_capacity(plan.instances.len());
@@ -91,7 +92,7 @@ fn look_up_with_inputs(lookup: &mut Lookup<'_>, id: InstanceId) {
     let plan = lookup.plan;
     let needed = needed_by(plan, &BTreeSet::from([id]));
     for id in plan.ids().filter(|id| needed[id.index()]) {
-        let _ = lookup.look_up(id, &super::LookupOptions::default());
+        let _ = lookup.look_up(id, &LookupOptions::default());
     }
 }
 
@@ -147,4 +148,14 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
     let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
     Ok(Some(state_dir.log(&key)).filter(has_text))
+}
+
+/// The manifest (JSON) of the last run of this pipeline and profile from this project, if there is one.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf>, Failure> {
+    let state_dir = StateDir::open(plan, &options.places)?;
+    let mut manifests = state_dir.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
+    Ok(manifests.find(|path| path.exists()))
 }

@@ -1,16 +1,16 @@
-//! Writes the manifest of a run, and the provenance that records carry.
+//! Writes the manifest of a run.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Content, Digest};
-use pipe_contract::{Failure, RanOn};
+use pipe_contract::Failure;
 
+use super::options::RunOptions;
 use super::run_loop::{Report, RunLoop};
+use super::run_summary::Summary;
 use super::state_dir::{StateDir, make_folder};
-use super::{RunOptions, Summary};
-use crate::exec::Usage;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::{Git, InstanceReport, Machine, Manifest, commit_of, project_root, work_tree_is_dirty};
@@ -19,39 +19,6 @@ use crate::report::{Git, InstanceReport, Machine, Manifest, commit_of, project_r
 const VERSION: u32 = 1;
 /// How many manifests of a pipeline are saved.
 const SAVED: usize = 100;
-
-/// The current time, UTC. The one place of the engine that reads the clock.
-pub(super) fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-/// The name of a run: its time, in an order that sorts, and what keeps two runs of one moment apart.
-pub(super) fn run_id(began: jiff::Timestamp) -> String {
-    let process = std::process::id();
-    format!("{}-{process}", began.strftime("%Y-%m-%dT%H-%M-%S-%3f"))
-}
-
-/// Where, when and how an instance worked, for its record.
-pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, notes: &[String]) -> serde_json::Value {
-    serde_json::json!({
-        "instance": label,
-        "ended": now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "wall_seconds": usage.wall.as_secs_f64(),
-        "cpu_seconds": usage.cpu.as_secs_f64(),
-        "peak_memory_bytes": usage.peak_rss,
-        "host": host(),
-        "architecture": std::env::consts::ARCH,
-        "pipe_version": env!("CARGO_PKG_VERSION"),
-        "ran_on": ran_on,
-        "notes": notes,
-    })
-}
-
-/// The machine's name, read once.
-fn host() -> &'static str {
-    static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    HOST.get_or_init(|| Machine::this(0, 0).host)
-}
 
 /// Writes the manifest and removes the oldest ones; returns its path.
 pub(super) fn write(

@@ -7,6 +7,7 @@ use pipe_cache::Session;
 use pipe_contract::Failure;
 
 use super::clock;
+use super::ended::EndedTable;
 use super::lookup::{Lookup, LookupOptions};
 use super::options::RunOptions;
 use super::publish_results::{finish_results, locked_results};
@@ -66,7 +67,7 @@ pub(super) fn run_in(
     if !run_loop.all_known(wanted.as_deref()) {
         run_loop.work(wanted.clone())?;
     }
-    let mut summary = summarize(&run_loop, run, stop);
+    let mut summary = summarize(plan, &run_loop.ended, run, stop);
     let whole = wanted.is_none();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, outlet == Outlet::Project, wanted.as_deref());
     let locked = if whole { locked_results(&mut run_loop.lookup, &state_dir) } else { BTreeMap::new() };
@@ -85,7 +86,7 @@ pub(super) fn run_in(
     summary.wall = clock.elapsed();
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
-    summary.manifest = write_manifest::write(&run_loop, &state_dir, options, &summary, began)?;
+    summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
     Ok((summary, locked))
 }
 
@@ -104,12 +105,11 @@ pub(super) fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Everything that happened to instances.
-fn summarize(run_loop: &RunLoop<'_>, run: String, stop: &Stop) -> Summary {
-    let plan = run_loop.lookup.plan;
+fn summarize(plan: &Plan, ended: &EndedTable, run: String, stop: &Stop) -> Summary {
     let mut summary = Summary::of_run(run, stop.requests() > 0);
-    summary.counts.hit = run_loop.hits;
-    for (id, report) in &run_loop.ended {
-        let label = plan.label(*id);
+    summary.counts.hit = ended.hits();
+    for (id, report) in ended.reports() {
+        let label = plan.label(id);
         summary.notes.extend(report.notes.iter().map(|note| (label.clone(), note.clone())));
         match &report.outcome {
             Outcome::Hit => summary.counts.hit += 1,

@@ -3,12 +3,14 @@
 //!
 //! The caller makes the output from [`Event`]s while the run goes on and from the [`Summary`] at the end.
 
+mod attempt;
 mod clock;
 mod commit;
+mod ended;
 mod execute;
+mod inputs;
 mod lookup;
 mod options;
-mod outcomes;
 mod prepare_task;
 mod provenance;
 mod publish_results;
@@ -18,6 +20,7 @@ mod select;
 mod state_dir;
 mod status;
 mod stop;
+mod storage;
 mod verification;
 mod write_manifest;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use pipe_cache::Session;
 use pipe_contract::Failure;
 
-use super::lookup::{Linked, Lookup};
+use super::inputs::Linked;
+use super::lookup::Lookup;
 use super::run_summary::Summary;
 use super::state_dir::StateDir;
 use crate::plan::Link;
@@ -28,7 +28,7 @@ pub(super) fn finish_results(
             continue;
         }
         match lookup.content(&published.link) {
-            Ok(Linked::Present(artifact)) => match pieces_of(&state_dir.store, published, &artifact) {
+            Ok(Linked::Present(located)) => match pieces_of(&state_dir.store, published, &located.artifact) {
                 Ok(some) => pieces.extend(some),
                 Err(why) => {
                     results.failures.push(Failure::stage(format!("`{}` cannot be published: {why}", published.path)));
@@ -63,19 +63,11 @@ fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
 
 /// Where an artifact can be read, or why not.
 fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
-    if let Link::File(path) = link {
-        return Ok(path.to_path_buf());
+    match lookup.content(link).map_err(|failure| failure.to_string())? {
+        Linked::Present(located) => located.path(&state_dir.store, None).map_err(|error| error.to_string()),
+        Linked::Absent { cause, .. } => Err(format!("absent ({cause})")),
+        Linked::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
     }
-    let artifact = match lookup.content(link).map_err(|failure| failure.to_string())? {
-        Linked::Present(artifact) => artifact,
-        Linked::Absent { cause, .. } => return Err(format!("absent ({cause})")),
-        Linked::Open(id) => return Err(format!("`{}` did not end well", lookup.plan.label(id))),
-    };
-    let made = state_dir.store.path(&artifact, None).or_else(|_| {
-        let session = Session::begin(&state_dir.store)?;
-        state_dir.store.path(&artifact, Some(&session))
-    });
-    made.map_err(|error| error.to_string())
 }
 
 /// Digests of everything the plan publishes. What cannot be published is left out: it is among the failures of
@@ -83,8 +75,8 @@ fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> R
 pub(super) fn locked_results(lookup: &mut Lookup<'_>, state_dir: &StateDir) -> BTreeMap<String, Locked> {
     let mut locked = BTreeMap::new();
     for published in &lookup.plan.results {
-        let Ok(Linked::Present(artifact)) = lookup.content(&published.link) else { continue };
-        let Ok(pieces) = pieces_of(&state_dir.store, published, &artifact) else { continue };
+        let Ok(Linked::Present(located)) = lookup.content(&published.link) else { continue };
+        let Ok(pieces) = pieces_of(&state_dir.store, published, &located.artifact) else { continue };
         let entry = |Piece { path, blob }| (path, Locked { digest: blob.digest, bytes: blob.bytes });
         locked.extend(pieces.into_iter().map(entry));
     }

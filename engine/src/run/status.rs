@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use pipe_cache::Session;
 use pipe_contract::Failure;
 
-use super::lookup::{Known, Linked, Lookup, LookupOptions, LookupOutcome};
+use super::inputs::Linked;
+use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::select;
 use super::state_dir::StateDir;
@@ -112,23 +112,12 @@ pub fn path_of(
     let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
-    let link = |entry: Option<&str>| Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) };
-    let present = |lookup: &mut Lookup<'_>, link: &Link| match lookup.content(link)? {
-        Linked::Present(artifact) => Ok(artifact),
+    match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
+        Linked::Present(located) => located.path(&state_dir.store, None).map_err(|error| cache_failure(&error)),
         Linked::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
         Linked::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
             .hint("run it first; `pipe why` explains what has changed")),
-    };
-    let whole = present(&mut lookup, &link(None))?;
-    if entry.is_some() {
-        present(&mut lookup, &link(entry))?;
     }
-    let path = state_dir.store.path(&whole, None).or_else(|_| {
-        let session = Session::begin(&state_dir.store)?;
-        state_dir.store.path(&whole, Some(&session))
-    });
-    let path = path.map_err(|error| cache_failure(&error))?;
-    Ok(entry.map_or(path.clone(), |entry| path.join(entry)))
 }
 
 /// The saved log of an instance: of the work that gave what it has now, or, where it has nothing, of the last attempt. None

@@ -7,6 +7,7 @@
 
 mod draft;
 mod env;
+mod fits;
 mod input_names;
 mod inputs;
 mod order;

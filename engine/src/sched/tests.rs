@@ -202,7 +202,7 @@ fn what_can_never_fit_is_refused_with_both_numbers_and_cpu_is_clipped() {
     assert_eq!(core.next_start().expect("starts").1.cpu, 2);
     let large = plan_of(&spec(Amounts { mem: 9, ..Amounts::default() }), &[]);
     let refusal = Core::new(&large, machine(2), Options::default()).err().expect("9 > 8");
-    assert_eq!(refusal.message, "stage `s0` asks for `mem: 9` bytes, this run has 8 bytes");
+    assert_eq!(refusal.message, "stage `s0` needs 9 B of memory, this machine has 8 B");
 }
 
 #[test]

@@ -38,10 +38,14 @@ ci: test
 build: _prerequisites
     scripts/libtorch cargo build --release --locked -p pipe -p pipe-torch
 
-# Format and lints, warnings denied.
+# Format, spelling, dependencies, lints and the documentation of the code, warnings denied.
 lint: _prerequisites
     cargo fmt --all --check
+    scripts/tools typos
+    scripts/tools cargo-shear --locked
+    scripts/deny
     scripts/libtorch cargo clippy --release --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="--deny warnings" scripts/libtorch cargo doc --release --workspace --locked --no-deps --document-private-items
 
 # Checks the shipped pipelines in every profile, without running them.
 plans: build

@@ -6,4 +6,3 @@ mod registry;
 mod rules;
 mod schema;
 mod shipped;
-mod speed;

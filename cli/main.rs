@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod human;
+mod libtorch;
 mod machine;
 mod printer;
 mod signals;
@@ -45,6 +46,7 @@ fn dispatch(command: &Command) -> Result<u8, Trouble> {
         Command::Log(args) => commands::look::log(args),
         Command::Path(args) => commands::look::path(args),
         Command::Verify(args) => commands::verify::verify(args),
+        Command::Init(args) => commands::init::init(args),
         Command::Stages(args) => catalogue(args.kind.as_deref()),
         Command::Schema => {
             printer::data(&pipe_engine::schema::json(&commands::registry()));

@@ -5,6 +5,7 @@
 mod bad_input;
 mod failures;
 mod freshness;
+mod init;
 mod kills;
 mod layers;
 mod readme;

@@ -1,6 +1,7 @@
 //! The commands: each takes its options, asks the engine, and hands text to the printer.
 
 pub mod graph;
+pub mod init;
 pub mod look;
 pub mod plan;
 pub mod run;
@@ -17,6 +18,7 @@ use pipe_engine::plan::{Amounts, Plan};
 use pipe_engine::run::{Places, RunOptions, Selection};
 
 use crate::args;
+use crate::libtorch;
 use crate::machine;
 
 /// Running stages get this long between being asked to stop and being killed.
@@ -70,6 +72,7 @@ pub fn run_options(
     place: &args::Place,
     registry: Arc<Registry>,
 ) -> Result<RunOptions, Failure> {
+    let libtorch = libtorch::find();
     Ok(RunOptions {
         places: Places::find(place.cache.clone())?,
         exec: exec::Settings {
@@ -77,7 +80,8 @@ pub fn run_options(
             guard: None,
             worker: exec::WorkerSettings {
                 program: machine::worker(),
-                libraries: None,
+                libraries: libtorch.path,
+                libraries_hint: libtorch.remedy,
                 build: pipe_stages::BUILD_ID.to_owned(),
                 recycle_after: 200,
             },

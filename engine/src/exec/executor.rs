@@ -419,6 +419,9 @@ impl Executor {
         let result = match (worker.stage, worker.fault) {
             (_, Some(fault)) => Err(fault),
             (worker::Stage::Leaving(Some((_, result))), None) => result,
+            (worker::Stage::Greeting(..), None) => {
+                Err(worker::load_failure(&self.settings.worker, exit, &log).unwrap_or_else(|| died(exit, &log)))
+            }
             (_, None) => Err(died(exit, &log)),
         };
         self.finish(id, result, cpu, exit.peak_rss, exit.strays);

@@ -23,19 +23,19 @@ fn main() {
     divan::main();
 }
 
-/// A kind that writes one number.
+/// A kind that writes a number.
 struct Number;
 
 impl StageKind for Number {
     fn kind(&self) -> Kind {
         Kind::new("bench/number", 1, "writes a number")
-            .param("n", Type::Int(0, i64::MAX), Value::Int(0), "the number")
+            .param("n", Type::Text, Value::Text(String::new()), "the number")
             .file("out", "text", "the number")
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let path = task.output("out")?;
-        fs::write(path, format!("{:?}", task.params["n"])).map_err(|error| Failure::io("write", path, &error))?;
+        fs::write(path, task.params["n"].as_text().unwrap_or_default()).map_err(|error| Failure::io("write", path, &error))?;
         Ok(Ended::done())
     }
 }

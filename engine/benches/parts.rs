@@ -35,7 +35,8 @@ impl StageKind for Number {
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let path = task.output("out")?;
-        fs::write(path, task.params["n"].as_text().unwrap_or_default()).map_err(|error| Failure::io("write", path, &error))?;
+        fs::write(path, task.params["n"].as_text().unwrap_or_default())
+            .map_err(|error| Failure::io("write", path, &error))?;
         Ok(Ended::done())
     }
 }

@@ -1,4 +1,4 @@
-# The one door to building, running and checking. `./just` runs this file even where `just` is not installed.
+# Builds, runs and checks the project. `./just` runs this file even where `just` is not installed.
 
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 pipe := target / "release/pipe"
@@ -7,7 +7,7 @@ pipe := target / "release/pipe"
 _default:
     @{{ just_executable() }} --justfile {{ justfile() }} --list --unsorted
 
-# Runs the paper's analysis on simulated people: from nothing to figures.
+# Runs the paper's analysis on simulated subjects: from nothing to figures.
 demo *options: build
     {{ pipe }} run pipelines/benson2025.yaml {{ options }}
 
@@ -15,7 +15,7 @@ demo *options: build
 test: lint build plans && data slow
     scripts/libtorch cargo test --release --workspace --locked -- --skip slow_
 
-# The tests on real data that is no part of the project; part of `test`, which counts them as ignored without it.
+# The tests on real data that is not part of the project; part of `test`, which counts them as ignored without it.
 data: _prerequisites
     #!/bin/sh
     set -eu
@@ -27,7 +27,7 @@ data: _prerequisites
     export PIPE_TEST_DATA="$(cd "$data" && pwd)"
     scripts/libtorch cargo test --release --workspace --locked --lib -- --ignored
 
-# The slow lane, part of `test`: same bytes for everybody, and SIGKILL at 50 moments of a real run. One at a time.
+# The slow tests, part of `test`: same bytes for every user, and SIGKILL at 50 moments of a real run. One at a time.
 slow: build
     scripts/libtorch cargo test --release --workspace --locked --test stories -- slow_ --test-threads=1 --nocapture
 
@@ -60,7 +60,7 @@ libtorch:
 fidelity *options: _prerequisites
     tests/fidelity/run.sh {{ options }}
 
-# The fairness lane: the demo with three pipeline seeds and the swapped-anatomy control.
+# Checks what the demo learns: the demo with three pipeline seeds and the swapped-anatomy control.
 demo-seeds *options: build
     scripts/demo-seeds {{ options }}
 

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "pipe", version, about, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 all is well, 1 a stage or claim failed, 2 the pipeline or an input is wrong, \
-                        3 the environment is in the way (disk, network, credentials, missing program), 70 a defect of pipe.")]
+                        3 the environment failed (disk, network, credentials, missing program), 70 a defect of pipe.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -20,25 +20,25 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a pipeline: whatever is not cached, in parallel, then publish its results
-    Run(Run),
+    Run(RunArgs),
     /// Show what a run would do and why, without doing it
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Draw the pipeline
-    Graph(Graph),
+    Graph(GraphArgs),
     /// Explain why stages would run: which part of the key changed, from what to what
-    Why(Why),
+    Why(WhyArgs),
     /// Show how the last run ended
-    Status(Status),
-    /// Print the kept log of a stage's last work
-    Log(Log),
+    Status(StatusArgs),
+    /// Print the saved log of a stage's last work
+    Log(LogArgs),
     /// Print where an artifact is: `pipe path FILE 'score(outputs=area, sid=s03).table'`
-    Path(PathOf),
+    Path(PathArgs),
     /// Rerun in a scratch cache and compare every result with the lockfile
-    Verify(Verify),
+    Verify(VerifyArgs),
     /// Write a pipeline that ships with `pipe` into this folder, or list them
-    Init(Init),
+    Init(InitArgs),
     /// List the stage kinds, or describe one
-    Stages(Stages),
+    Stages(StagesArgs),
     /// Print the JSON Schema of pipeline files
     Schema,
     /// Print a completion script for a shell
@@ -62,7 +62,7 @@ pub struct Pipeline {
     pub set: Vec<(String, String)>,
 }
 
-/// Where things are kept and how much of the machine may be used.
+/// Where things are stored and how much of the machine may be used.
 #[derive(Debug, Args)]
 pub struct Place {
     /// The cache folder (one in `~/.cache/pipe` if not given)
@@ -92,7 +92,7 @@ pub struct Selection {
 
 /// `pipe run`
 #[derive(Debug, Args)]
-pub struct Run {
+pub struct RunArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
@@ -121,7 +121,7 @@ pub struct Run {
 
 /// `pipe plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
@@ -155,7 +155,7 @@ pub enum GraphFormat {
 
 /// `pipe graph`
 #[derive(Debug, Args)]
-pub struct Graph {
+pub struct GraphArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     /// The format
@@ -173,7 +173,7 @@ pub struct Graph {
 
 /// `pipe why`
 #[derive(Debug, Args)]
-pub struct Why {
+pub struct WhyArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     /// The stages: `train`, `train(inputs=anat)`; all that would run if none is given
@@ -185,7 +185,7 @@ pub struct Why {
 
 /// `pipe status`
 #[derive(Debug, Args)]
-pub struct Status {
+pub struct StatusArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
@@ -197,7 +197,7 @@ pub struct Status {
 
 /// `pipe log`
 #[derive(Debug, Args)]
-pub struct Log {
+pub struct LogArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     /// The stage: `train(inputs=anat, outputs=area, restart=1)`
@@ -209,7 +209,7 @@ pub struct Log {
 
 /// `pipe path`
 #[derive(Debug, Args)]
-pub struct PathOf {
+pub struct PathArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     /// Stage, coordinates and port: `score(outputs=area, sid=s03).table`
@@ -221,7 +221,7 @@ pub struct PathOf {
 
 /// `pipe verify`
 #[derive(Debug, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
@@ -233,7 +233,7 @@ pub struct Verify {
 
 /// `pipe stages`
 #[derive(Debug, Args)]
-pub struct Stages {
+pub struct StagesArgs {
     /// Describe this kind: `unet/train`
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
@@ -241,7 +241,7 @@ pub struct Stages {
 
 /// `pipe init`
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// The pipeline; none lists them
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(crate::commands::init::names()))]
     pub name: Option<String>,

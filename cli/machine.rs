@@ -25,14 +25,14 @@ pub fn worker() -> PathBuf {
     }
 }
 
-/// Stands for this very binary: what another build kept for itself is not ours.
+/// Identifies this binary: what another build has cached for itself is not used.
 pub fn build() -> String {
     let file = fs::metadata("/proc/self/exe");
     let identity = file.map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec())).unwrap_or_default();
     format!("{} {identity:?}", pipe_stages::BUILD_ID)
 }
 
-/// Bytes of memory; no limit if the system does not say.
+/// Bytes of memory; no limit if the system does not report it.
 fn memory() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));

@@ -2,12 +2,12 @@
 
 mod args;
 mod commands;
-mod human;
+mod final_report;
 mod libtorch;
 mod machine;
 mod printer;
+mod quantities;
 mod signals;
-mod summary;
 mod view;
 
 use std::process::ExitCode;
@@ -16,35 +16,35 @@ use clap::{CommandFactory, Parser};
 use pipe_contract::{Blame, Failure};
 
 use args::{Cli, Command};
-use commands::Trouble;
+use commands::CommandError;
 use printer::{BAD, HINT, styled};
 
 fn main() -> ExitCode {
-    // This binary also serves as the guard of a run's processes; as such it never comes back from here.
+    // This binary also serves as the guard of a run's processes; as such it does not return from this call.
     pipe_engine::exec::serve_if_asked();
     trace_if_asked();
     match dispatch(&Cli::parse().command) {
         Ok(code) => ExitCode::from(code),
-        Err(Trouble::File(diagnostics)) => {
+        Err(CommandError::File(diagnostics)) => {
             printer::note(diagnostics.render(printer::colours_wanted()).trim_end());
             ExitCode::from(diagnostics.blame().exit_code())
         }
-        Err(Trouble::Failure(failure)) => {
+        Err(CommandError::Failure(failure)) => {
             printer::note(&explained(&failure));
             ExitCode::from(failure.blame.exit_code())
         }
     }
 }
 
-fn dispatch(command: &Command) -> Result<u8, Trouble> {
+fn dispatch(command: &Command) -> Result<u8, CommandError> {
     match command {
         Command::Run(args) => commands::run::run(args),
         Command::Plan(args) => commands::plan::plan(args),
         Command::Why(args) => commands::plan::why(args),
         Command::Graph(args) => commands::graph::graph(args),
-        Command::Status(args) => commands::look::status(args),
-        Command::Log(args) => commands::look::log(args),
-        Command::Path(args) => commands::look::path(args),
+        Command::Status(args) => commands::inspect::status(args),
+        Command::Log(args) => commands::inspect::log(args),
+        Command::Path(args) => commands::inspect::path(args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Init(args) => commands::init::init(args),
         Command::Stages(args) => catalogue(args.kind.as_deref()),
@@ -59,7 +59,7 @@ fn dispatch(command: &Command) -> Result<u8, Trouble> {
     }
 }
 
-fn catalogue(name: Option<&str>) -> Result<u8, Trouble> {
+fn catalogue(name: Option<&str>) -> Result<u8, CommandError> {
     let registry = commands::registry();
     match name {
         None => printer::data(&commands::stages::list(&registry)),
@@ -67,7 +67,7 @@ fn catalogue(name: Option<&str>) -> Result<u8, Trouble> {
             let Some(kind) = registry.kind(name) else {
                 let hint = pipe_engine::diag::nearest(name, registry.kinds().map(|kind| kind.name));
                 let failure = Failure::input(format!("there is no stage kind `{name}`"));
-                return Err(Trouble::Failure(match hint {
+                return Err(CommandError::Failure(match hint {
                     Some(near) => failure.hint(format!("did you mean `{near}`?")),
                     None => failure.hint("`pipe stages` lists them"),
                 }));
@@ -78,7 +78,7 @@ fn catalogue(name: Option<&str>) -> Result<u8, Trouble> {
     Ok(0)
 }
 
-/// A failure as people read it: what, where, what to do.
+/// A failure as text for the user: what, where, what to do.
 fn explained(failure: &Failure) -> String {
     let mut text = format!("{} {failure}", styled(BAD, "error:"));
     if let Some(hint) = &failure.hint {
@@ -90,7 +90,7 @@ fn explained(failure: &Failure) -> String {
     text
 }
 
-/// `PIPE_LOG=debug` shows what the engine thinks, on stderr.
+/// `PIPE_LOG=debug` shows the engine's trace on stderr.
 fn trace_if_asked() {
     if let Ok(filter) = std::env::var("PIPE_LOG") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -1,7 +1,7 @@
-//! The one owner of the terminal: data to stdout, people to stderr, colour only where it is wanted.
+//! The only code that writes to the terminal: data to stdout, messages to stderr, colour where it is wanted.
 //!
-//! When the reader of a stream goes away (`pipe run ... | head`), that stream falls silent and the program goes on to
-//! its own end and exit code.
+//! When the reader of a stream goes away (`pipe run ... | head`), nothing more is written to it, and the program runs on
+//! to its own end and exit code.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -15,7 +15,7 @@ use anstyle::{AnsiColor, Style};
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// Bold red: it went wrong.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Yellow: somebody should look.
+/// Yellow: needs attention.
 pub const CARE: Style = AnsiColor::Yellow.on_default().bold();
 /// Cyan: a remedy.
 pub const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -31,7 +31,7 @@ pub fn data(text: &str) {
     write(&mut io::stdout().lock(), text, *COLOURS, &STDOUT_CLOSED);
 }
 
-/// Writes a line for people to stderr.
+/// Writes a message for the user to stderr.
 pub fn note(line: &str) {
     write(&mut io::stderr().lock(), &format!("{line}\n"), colours_wanted(), &STDERR_CLOSED);
 }
@@ -41,7 +41,7 @@ pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Whether stderr is a terminal on which lines may be drawn over.
+/// Whether stderr is a terminal whose lines can be redrawn.
 pub fn can_redraw() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
@@ -64,7 +64,7 @@ fn write(stream: &mut impl Write, text: &str, colours: bool, closed: &AtomicBool
     let shown = if colours { Cow::Borrowed(text) } else { Cow::Owned(strip_str(text).to_string()) };
     match stream.write_all(shown.as_bytes()).and_then(|()| stream.flush()) {
         Ok(()) => {}
-        // The reader went away: nobody is left to tell, but what the program does is not only for the reader.
+        // The reader went away; the results of the program are still wanted.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => closed.store(true, Ordering::Relaxed),
         // A full disk behind `>` must not look like success.
         Err(_) => std::process::exit(3),

@@ -1,7 +1,7 @@
-//! Bad input and a world in the way: every error names what, where, found and expected, and what to do; nothing is lost,
-//! so that a repaired input continues from where it stood.
+//! Bad input and a failing environment: every error names what, where, found and expected, and what to do; nothing is
+//! lost, so that a run with the repaired input continues from what was finished.
 //!
-//! People are simulated by the real kinds and copied out of the store, so that their files can be damaged. Disks that
+//! Subjects are simulated by the real kinds and copied out of the store, so that their files can be damaged. Disks that
 //! fill and caches that cannot be written are mounts in a namespace of their own, which needs root or user namespaces.
 
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use pipe_stages::formats::freesurfer::{Surface, write_surface};
 use crate::support::paper::{FILE, Paper, copy_out, events, worked};
 use crate::support::{Shown, Space};
 
-/// People from a folder of the project to a figure, all in kinds that ship.
-const PEOPLE: &str = r#"pipe: 1
+/// Subjects from a folder of the project to a figure, all in kinds that ship.
+const SUBJECTS: &str = r#"pipe: 1
 pipeline: mine
 params:
   subjects: [s01, s02]
@@ -29,7 +29,7 @@ stages:
     each: { sid: $params.subjects }
     uses: hcp/fetch
     in: { source: hcp/ }
-  drawn:
+  manual:
     each: { sid: $params.subjects }
     uses: labels/import
     in: { file: "labels/${each.sid}.labels.hdf5" }
@@ -41,7 +41,7 @@ stages:
   targets:
     each: { sid: $params.subjects }
     uses: flatmap/labels
-    in: { subject: $subject.files, labels: $drawn.labels }
+    in: { subject: $subject.files, labels: $manual.labels }
     with: { pixels: 32 }
   sheet:
     uses: figure/flatmaps
@@ -49,34 +49,34 @@ stages:
 results:
   "sheet.{svg,png}": $sheet.figure
 "#;
-/// Instances of [`PEOPLE`].
+/// Instances of [`SUBJECTS`].
 const INSTANCES: usize = 9;
 
-/// A project with [`PEOPLE`] in `pipeline.yaml` and two simulated people in `hcp/` and `labels/`.
+/// A project with [`SUBJECTS`] in `pipeline.yaml` and two simulated subjects in `hcp/` and `labels/`.
 ///
 /// They come from a cache in the target folder, which lives as long as that: simulating is not what is tested here.
-fn people() -> Space {
+fn simulated_subjects() -> Space {
     static MADE: Once = Once::new();
     let paper = Paper::new();
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("people");
-    let asked = |verb: &str, more: &[&str]| {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("subjects");
+    let invoke = |verb: &str, more: &[&str]| {
         let mut command = paper.command(verb, "tiny", more);
         Shown::of(command.env("PIPE_CACHE", &cache))
     };
     MADE.call_once(|| {
-        let both = ["person(sid=s01)", "person(sid=s02)"];
-        if asked("run", &both).code != 0 {
+        let both = ["simulation(sid=s01)", "simulation(sid=s02)"];
+        if invoke("run", &both).code != 0 {
             // Perhaps the cache is an earlier version's.
             let _ = fs::remove_dir_all(&cache);
-            asked("run", &both).exits(0);
+            invoke("run", &both).exits(0);
         }
     });
-    let asked = |verb: &str, more: &[&str]| asked(verb, more).exits(0).stdout;
-    let space = Space::with(PEOPLE);
+    let invoke = |verb: &str, more: &[&str]| invoke(verb, more).exits(0).stdout;
+    let space = Space::with(SUBJECTS);
     for sid in ["s01", "s02"] {
-        let tree = asked("path", &[&format!("person(sid={sid}).tree")]);
+        let tree = invoke("path", &[&format!("simulation(sid={sid}).tree")]);
         copy_out(Path::new(tree.trim()), &space.path("hcp"));
-        let labels = asked("path", &[&format!("person(sid={sid}).labels")]);
+        let labels = invoke("path", &[&format!("simulation(sid={sid}).labels")]);
         copy_out(&Path::new(labels.trim()).join("A1"), &space.path("labels"));
     }
     space
@@ -88,7 +88,7 @@ fn run(space: &Space) -> (Shown, BTreeMap<String, String>) {
     (shown, worked)
 }
 
-/// Damages a file, runs, puts it back. What the run showed to people, with its exit code.
+/// Damages a file, runs, puts it back. What the run printed, with its exit code.
 fn with_damage(space: &Space, file: &str, damage: impl Fn(&mut Vec<u8>)) -> Shown {
     let path = space.path(file);
     let whole = fs::read(&path).unwrap_or_else(|error| panic!("`{file}`: {error}"));
@@ -106,10 +106,10 @@ fn surf(sid: &str, file: &str) -> String {
 
 #[test]
 fn a_damaged_surface_is_named_and_a_repaired_one_continues_from_hits() {
-    let space = people();
+    let space = simulated_subjects();
     let shown = with_damage(&space, &surf("s01", "lh.white"), |bytes| bytes.truncate(bytes.len() / 2));
     let shown = shown.exits(2).shows("failed 2").shows("skipped 1").shows("images(sid=s01)").shows("targets(sid=s01)");
-    shown.shows("person `s01`, lh, s01/T1w/s01/surf/lh.white").shows("cut off").shows("hint:");
+    shown.shows("subject `s01`, lh, s01/T1w/s01/surf/lh.white").shows("cut off").shows("hint:");
     assert!(!space.path("results/mine").join("sheet.svg").exists());
 
     // `s02` was finished meanwhile; of `s01` all is made that read the damaged file.
@@ -157,7 +157,7 @@ fn a_damaged_surface_is_named_and_a_repaired_one_continues_from_hits() {
         let (sid, name) = (&file[4..7], file.rsplit('/').next().expect("a name"));
         let hemisphere = if name.starts_with("lh") { "lh" } else { "rh" };
         let shown = with_damage(&space, &file, damage).exits(2);
-        shown.shows(expected).shows(&format!("person `{sid}`, {hemisphere}, {}", &file[4..])).shows("hint:");
+        shown.shows(expected).shows(&format!("subject `{sid}`, {hemisphere}, {}", &file[4..])).shows("hint:");
     }
     let (shown, ran) = run(&space);
     shown.exits(0);
@@ -165,8 +165,8 @@ fn a_damaged_surface_is_named_and_a_repaired_one_continues_from_hits() {
 }
 
 #[test]
-fn files_of_another_mesh_are_told_apart_by_their_numbers() {
-    let space = people();
+fn files_of_another_mesh_are_recognised_by_their_counts() {
+    let space = simulated_subjects();
     let icosahedron = icosahedron();
     let whole: Vec<Vec<u8>> =
         ["lh.white", "lh.sphere.reg"].map(|name| fs::read(space.path(surf("s01", name))).expect("a surface")).to_vec();
@@ -174,15 +174,15 @@ fn files_of_another_mesh_are_told_apart_by_their_numbers() {
     let shown = space.pipe(["run", "pipeline.yaml"]).exits(2);
     shown
         .shows("the file has values for 12 vertices, expected 10242")
-        .shows("person `s01`, lh, s01/T1w/s01/surf/lh.sphere.reg")
-        .shows("hint: the files of this person come from different meshes");
+        .shows("subject `s01`, lh, s01/T1w/s01/surf/lh.sphere.reg")
+        .shows("hint: the files of this subject come from different meshes");
 
-    // Both surfaces agree now; what was drawn on the old mesh does not fit them.
+    // Both surfaces agree now; the labels of the old mesh do not fit them.
     write_surface(&space.path(surf("s01", "lh.white")), &icosahedron).expect("a surface can be written");
     let shown = space.pipe(["run", "pipeline.yaml"]).exits(2);
     shown
         .shows("`lh.area.mgz` has 10242 values, but the hemisphere has 12 vertices")
-        .shows("person `s01`, lh")
+        .shows("subject `s01`, lh")
         .shows("the file has values for 10242 vertices, expected 12")
         .shows("hint:");
     for (name, bytes) in ["lh.white", "lh.sphere.reg"].iter().zip(whole) {
@@ -190,7 +190,7 @@ fn files_of_another_mesh_are_told_apart_by_their_numbers() {
     }
     let (shown, ran) = run(&space);
     shown.exits(0);
-    assert!(!ran.contains_key("images(sid=s02)") && !ran.contains_key("drawn(sid=s01)"), "{ran:?}");
+    assert!(!ran.contains_key("images(sid=s02)") && !ran.contains_key("manual(sid=s01)"), "{ran:?}");
 }
 
 /// The smallest sphere that is a mesh of triangles.
@@ -222,12 +222,12 @@ fn icosahedron() -> Surface {
 }
 
 #[test]
-fn labels_and_people_that_are_not_there_are_named() {
-    let space = people();
+fn missing_labels_and_subjects_are_named() {
+    let space = simulated_subjects();
     let shown = with_damage(&space, "labels/s01.labels.hdf5", |bytes| bytes.truncate(bytes.len() / 2)).exits(2);
-    shown.shows("drawn(sid=s01)").shows("is damaged").shows("s01.labels.hdf5").shows("hint: check that");
+    shown.shows("manual(sid=s01)").shows("is damaged").shows("s01.labels.hdf5").shows("hint: check that");
     let shown = with_damage(&space, "labels/s01.labels.hdf5", |bytes| *bytes = b"sid,label\n".to_vec()).exits(2);
-    shown.shows("drawn(sid=s01)").shows("read as HDF5").shows("s01.labels.hdf5").shows("hint: check that");
+    shown.shows("manual(sid=s01)").shows("read as HDF5").shows("s01.labels.hdf5").shows("hint: check that");
 
     let labels = space.path("labels/s02.labels.hdf5");
     let aside = space.path("aside.hdf5");
@@ -236,11 +236,11 @@ fn labels_and_people_that_are_not_there_are_named() {
     shown.shows("labels/s02.labels.hdf5` does not exist").shows("hint:");
     fs::rename(&aside, &labels).expect("a file can be moved");
 
-    // A file that a person must have and has not is a missing cell, which this pipeline does not accept.
+    // A subject without a required file is a missing cell, which this pipeline does not accept.
     let file = space.path(surf("s02", "rh.sulc"));
     fs::rename(&file, &aside).expect("a file can be moved");
     let shown = space.pipe(["run", "pipeline.yaml"]).exits(1);
-    shown.shows("subject(sid=s02)").shows("person `s02` lacks a required file").shows("rh.sulc").shows("hint:");
+    shown.shows("subject(sid=s02)").shows("subject `s02` lacks a required file").shows("rh.sulc").shows("hint:");
     space.edit("pipeline.yaml", "in: { source: hcp/ }", "in: { source: hcp/ }\n    absent: [not-found]");
     let shown = space.pipe(["run", "pipeline.yaml"]).exits(0);
     shown.shows("absent 3").shows("subject(sid=s02): not-found").shows("`images` has 1 of 2 cells");
@@ -251,7 +251,7 @@ fn labels_and_people_that_are_not_there_are_named() {
 
 #[test]
 fn an_empty_list_of_subjects_is_refused_before_anything_runs() {
-    let space = Space::with(PEOPLE);
+    let space = Space::with(SUBJECTS);
     let shown = space.pipe(["run", "pipeline.yaml", "--set", "subjects=[]"]).exits(2);
     shown.shows("axis `sid` of stage `subject` has no values").shows("hint: give it at least one");
     space.edit("pipeline.yaml", "subjects: [s01, s02]", "subjects: []");
@@ -300,8 +300,8 @@ fn in_namespace(space: &Space, what: &str, script: &str) -> Option<BTreeMap<Stri
 }
 
 #[test]
-fn a_disk_that_fills_is_told_and_a_larger_one_continues() {
-    let space = people();
+fn a_full_disk_is_reported_and_a_larger_one_continues() {
+    let space = simulated_subjects();
     let script = r#"
 mount -t tmpfs -o size=6m none "$PIPE_CACHE"
 step full "$PIPE" run pipeline.yaml -j1
@@ -320,8 +320,8 @@ step left find "$PIPE_CACHE/work" "$PIPE_CACHE/kept" -mindepth 1 -not -name swee
 }
 
 #[test]
-fn a_read_only_cache_serves_hits_and_says_why_it_cannot_do_more() {
-    let space = people();
+fn a_read_only_cache_serves_hits_and_explains_why_it_cannot_do_more() {
+    let space = simulated_subjects();
     let script = r#"
 "$PIPE" run pipeline.yaml 2>/dev/null
 mount --bind "$PIPE_CACHE" "$PIPE_CACHE"
@@ -346,7 +346,7 @@ step again "$PIPE" run pipeline.yaml
 #[test]
 fn without_a_network_a_package_is_an_error_of_the_environment() {
     let paper = Paper::new();
-    // Bound and closed again: nobody listens there.
+    // Bound and closed again: nothing listens there.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let mut command = paper.space.command(["run", FILE, "--profile", "tiny", "masks", "template"]);
     command
@@ -359,7 +359,7 @@ fn without_a_network_a_package_is_an_error_of_the_environment() {
     paper.pipe("run", "tiny", &["masks", "template"]).exits(0).shows("ran 2, hits 0");
 }
 
-/// One network, three people.
+/// One network, three subjects.
 const ONE_NETWORK: &str = "    extends: tiny
     params: { subjects: [s01, s02, s03], example: s03, raters: [A1], inputs: { keep: [anat] }, outputs: { keep: [area] } }
 ";
@@ -387,12 +387,12 @@ fn a_worker_that_dies_fails_its_stage_and_nothing_else() {
         let shown = shown.shows("ran 0,").shows("failed 1").shows("train(inputs=anat").shows(expected).shows("log: ");
         assert!(!shown.stderr.contains("report"), "no defect of pipe's own:\n{}", shown.stderr);
     }
-    let (shown, told) = paper.run("one", &["--until", "train"]);
+    let (shown, events) = paper.run("one", &["--until", "train"]);
     shown.exits(0);
-    assert_eq!(worked(&told).into_keys().collect::<Vec<_>>(), ["train(inputs=anat, outputs=area, restart=1)"]);
+    assert_eq!(worked(&events).into_keys().collect::<Vec<_>>(), ["train(inputs=anat, outputs=area, restart=1)"]);
 }
 
-/// A worker that greets as the real one does, waits for its task, and then does something else with it. With an empty
+/// A worker that greets as the real one does, waits for its task, and then does something else. With an empty
 /// `build` it does not greet.
 fn worker_that(space: &Space, name: &str, build: &str, script: &str) -> PathBuf {
     let mut registry = Registry::new();

@@ -1,4 +1,4 @@
-//! When something goes wrong: what is told, what still runs, what is kept.
+//! After a failure: what is reported, what still runs, what is retained.
 
 use crate::support::Space;
 

@@ -1,4 +1,4 @@
-//! What reruns after what: the promise people feel most.
+//! What reruns after which change: the promise that users notice most.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -143,8 +143,9 @@ fn large_results_are_known_to_the_next_run_without_reading_them() {
     }
     let remembered = files_below(&space.root().join("state")).into_iter().filter(|file| file.ends_with("sources"));
     let name = result.to_str().expect("UTF-8").as_bytes();
-    let knows = |file: &PathBuf| fs::read(file).expect("it can be read").windows(name.len()).any(|part| part == name);
-    assert_eq!(remembered.filter(knows).count(), 1, "the result is not among what is remembered");
+    let contains =
+        |file: &PathBuf| fs::read(file).expect("it can be read").windows(name.len()).any(|part| part == name);
+    assert_eq!(remembered.filter(contains).count(), 1, "the result is not among what is remembered");
     space.write("results/large/x.bin", vec![1; 17_000_000]);
     space.pipe(["run", "pipeline.yaml"]).shows("x.bin").shows("edited");
 }
@@ -165,18 +166,18 @@ fn an_edited_include_is_noticed() {
 fn adding_a_subject_runs_its_stages_and_what_gathers_them() {
     let space = Space::with(
         r#"pipe: 1
-pipeline: people
+pipeline: subjects
 params:
   subjects: [s01, s02]
 stages:
-  person:
+  subject:
     each: { sid: $params.subjects }
     run: echo "$EACH_SID" > "$OUT_NAME"
     out: { name: name.txt }
   longer:
     each: { sid: $params.subjects }
     run: cat "$IN_NAME" "$IN_NAME" > "$OUT_NAME"
-    in: { name: $person.name }
+    in: { name: $subject.name }
     out: { name: name.txt }
   all:
     run: cut -f2 "$IN_NAMES_LIST" | xargs cat > "$OUT_ALL"
@@ -190,5 +191,5 @@ results:
     space.edit("pipeline.yaml", "[s01, s02]", "[s01, s02, s03]");
     space.pipe(["why", "pipeline.yaml", "all"]).exits(0).shows("s03");
     space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 3, hits 4");
-    assert_eq!(space.read("results/people/all.txt"), "s01\ns01\ns02\ns02\ns03\ns03\n");
+    assert_eq!(space.read("results/subjects/all.txt"), "s01\ns01\ns02\ns02\ns03\ns03\n");
 }

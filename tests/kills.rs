@@ -1,10 +1,10 @@
 //! The real pipeline, killed with SIGKILL again and again: the next run continues, ends with the same bytes, does
 //! nothing twice and leaves nothing behind.
 //!
-//! Moments are drawn uniformly over the time of an undisturbed run. A run that was killed is run again, until one ends
-//! by itself before its moment: that one is compared with the undisturbed run, and a fresh cache is begun. What a kill
-//! has met is found out afterwards, from the process table and from what lies in the cache. Where uniform draws have met
-//! storing too seldom, kills are aimed: at the moment when so many blobs are in the store.
+//! Moments are sampled uniformly over the time of an undisturbed run. A run that was killed is run again, until one
+//! ends by itself before its moment: that one is compared with the undisturbed run, and a fresh cache is begun. What a
+//! kill has met is found out afterwards, from the process table and from what lies in the cache. Where uniform samples
+//! have met storing too seldom, kills are aimed: at the moment when so many blobs are in the store.
 //!
 //! `PIPE_TEST_SEED` plays a campaign again, `PIPE_TEST_KILLS` sets its length.
 
@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::support::paper::{FILE, Paper, Records, begun, blobs, contents, events, files_below, worked};
 use crate::support::processes::{self, Process};
 
-/// One network, three people: all stages of the paper in a few seconds.
+/// One network, three subjects: all stages of the paper in a few seconds.
 const PROFILE: &str = "    extends: tiny
     params: { subjects: [s01, s02, s03], example: s03, raters: [A1, A2], inputs: { keep: [anat] }, outputs: { keep: [area] } }
 ";
@@ -119,7 +119,7 @@ struct Met {
     /// Runs that came to their end before their moment.
     finished: u64,
     /// The longest time that processes of a killed run lived on, milliseconds.
-    longest_farewell: u128,
+    longest_shutdown: u128,
 }
 
 struct Campaign<'a> {
@@ -134,26 +134,26 @@ impl Campaign<'_> {
     /// One run that is killed at its moment, or comes to its end before.
     fn run(&mut self, aim: &Aim) {
         let paper = self.current.take().unwrap_or_else(paper);
-        let told = paper.space.root().join("events");
+        let event_file = paper.space.root().join("events");
         let before = Seen::of(&paper);
-        let child = start(&paper, &told);
+        let child = start(&paper, &event_file);
         let there = blobs(&paper.space.cache()).len() as u64;
         let missing = self.reference.blobs.saturating_sub(there);
         let enough = match aim {
             Aim::Blobs(share) => there + 1 + (missing as f64 * share) as u64,
             _ => 0,
         };
-        let Some(at_death) = kill(child, aim, enough, &paper, &told) else {
-            self.check_a_finished_run(&paper, &read_events(&told), &before);
+        let Some(at_death) = kill(child, aim, enough, &paper, &event_file) else {
+            self.check_a_finished_run(&paper, &read_events(&event_file), &before);
             return;
         };
         self.met.kills += 1;
-        let told = read_events(&told);
-        check_nothing_is_done_twice(&told, &before);
+        let events = read_events(&event_file);
+        check_nothing_is_done_twice(&events, &before);
         self.wait_for_its_processes(&paper);
-        let training = is_training(&told) && at_death.iter().any(|process| process.name == "pipe-torch");
+        let training = is_training(&events) && at_death.iter().any(|process| process.name == "pipe-torch");
         self.met.training += u64::from(training);
-        self.met.storing += u64::from(was_storing(&paper, &told, &before));
+        self.met.storing += u64::from(was_storing(&paper, &events, &before));
         self.current = Some(paper);
     }
 
@@ -174,13 +174,13 @@ impl Campaign<'_> {
             assert!(start.elapsed() < PROCESSES_END, "processes live on after the kill: {left:?}");
             thread::sleep(Duration::from_millis(5));
         }
-        self.met.longest_farewell = self.met.longest_farewell.max(start.elapsed().as_millis());
+        self.met.longest_shutdown = self.met.longest_shutdown.max(start.elapsed().as_millis());
     }
 
-    fn check_a_finished_run(&mut self, paper: &Paper, told: &[Value], before: &Seen) {
+    fn check_a_finished_run(&mut self, paper: &Paper, events: &[Value], before: &Seen) {
         self.met.finished += 1;
-        check_nothing_is_done_twice(told, before);
-        let failed: Vec<_> = worked(told).into_iter().filter(|(_, outcome)| outcome != "ran").collect();
+        check_nothing_is_done_twice(events, before);
+        let failed: Vec<_> = worked(events).into_iter().filter(|(_, outcome)| outcome != "ran").collect();
         assert!(failed.is_empty(), "{failed:?}");
         let made = Records::of(&paper.space.cache()).artifacts;
         assert_eq!(made.len(), self.reference.artifacts.len());
@@ -197,7 +197,7 @@ impl Campaign<'_> {
     }
 }
 
-/// What the training said; a resumed one says after how many epochs it went on.
+/// The log of the training; a resumed one has a line with the number of epochs before it.
 fn log_of_training(paper: &Paper) -> String {
     paper.pipe("log", "killed", &["train(inputs=anat, outputs=area, restart=1)"]).stdout
 }
@@ -217,15 +217,15 @@ impl Seen {
     }
 }
 
-fn start(paper: &Paper, told: &Path) -> Child {
+fn start(paper: &Paper, event_file: &Path) -> Child {
     let mut command = paper.command("run", "killed", &["-j2", "--json"]);
     command.env("TMPDIR", paper.space.root().join("tmp"));
-    let told = File::create(told).expect("a file for events");
-    command.stdout(told).stderr(Stdio::null()).spawn().expect("pipe starts")
+    let event_file = File::create(event_file).expect("a file for events");
+    command.stdout(event_file).stderr(Stdio::null()).spawn().expect("pipe starts")
 }
 
 /// Waits for the moment and kills. The processes below it at its death; `None` if it came to its end before.
-fn kill(mut child: Child, aim: &Aim, enough: u64, paper: &Paper, told: &Path) -> Option<Vec<Process>> {
+fn kill(mut child: Child, aim: &Aim, enough: u64, paper: &Paper, event_file: &Path) -> Option<Vec<Process>> {
     let start = Instant::now();
     let mut since = None;
     loop {
@@ -237,7 +237,7 @@ fn kill(mut child: Child, aim: &Aim, enough: u64, paper: &Paper, told: &Path) ->
             Aim::At(moment) => start.elapsed() >= *moment,
             Aim::Blobs(_) => files_below(&paper.space.cache().join("blobs")).len() as u64 >= enough,
             Aim::Training(after) => {
-                since = since.or_else(|| is_training(&read_events(told)).then(Instant::now));
+                since = since.or_else(|| is_training(&read_events(event_file)).then(Instant::now));
                 since.is_some_and(|since| since.elapsed() >= *after)
             }
         };
@@ -260,31 +260,31 @@ fn read_events(path: &Path) -> Vec<Value> {
 }
 
 /// A training has begun and not ended.
-fn is_training(told: &[Value]) -> bool {
+fn is_training(events: &[Value]) -> bool {
     let of_trainings = |event: &&Value| event["label"].as_str().is_some_and(|label| label.starts_with("train("));
-    let last = told.iter().rev().filter(of_trainings).find(|event| event["event"] != "progressed");
+    let last = events.iter().rev().filter(of_trainings).find(|event| event["event"] != "progressed");
     last.is_some_and(|event| event["event"] == "started")
 }
 
 /// The kill has split the storing of an output (a blob is there that no record needs yet, or a record whose end was not
-/// told) or the publishing of results.
-fn was_storing(paper: &Paper, told: &[Value], before: &Seen) -> bool {
+/// reported) or the publishing of results.
+fn was_storing(paper: &Paper, events: &[Value], before: &Seen) -> bool {
     let after = Seen::of(paper);
     let half_stored = after.orphans.difference(&before.orphans).next().is_some();
-    let untold = after.keys.len() - before.keys.len() > worked(told).len();
+    let unreported = after.keys.len() - before.keys.len() > worked(events).len();
     let results = files_and_folders(&paper.space.path("results"));
-    half_stored || untold || results.iter().any(|name| name.contains(".publishing-"))
+    half_stored || unreported || results.iter().any(|name| name.contains(".publishing-"))
 }
 
 /// A key that had a record is not worked on again, and none twice in one run.
-fn check_nothing_is_done_twice(told: &[Value], before: &Seen) {
-    let begun = begun(told);
+fn check_nothing_is_done_twice(events: &[Value], before: &Seen) {
+    let begun = begun(events);
     let twice: Vec<_> = begun.iter().filter(|key| before.keys.contains(*key)).collect();
     assert!(twice.is_empty(), "finished before, and begun again: {twice:?}");
     assert_eq!(begun.iter().collect::<BTreeSet<_>>().len(), begun.len(), "begun twice in one run");
 }
 
-/// Files of the project, apart from what pipe keeps elsewhere.
+/// Files of the project, apart from what pipe stores elsewhere.
 fn project(paper: &Paper) -> BTreeSet<String> {
     let project = paper.space.project();
     let below = |path: &Path| path.strip_prefix(&project).expect("it lies below").display().to_string();
@@ -335,7 +335,7 @@ fn number_of(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("`{variable}` is `{text}`, expected a number")))
 }
 
-/// SplitMix64: draws that a printed seed gives again.
+/// SplitMix64: random numbers that a printed seed repeats.
 struct Draws(u64);
 
 impl Draws {

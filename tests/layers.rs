@@ -24,8 +24,11 @@ const OWN: [(&str, &str); 3] =
 const LADDER: [&str; 12] =
     ["diag", "ids", "event", "spec", "plan", "graph", "schema", "key", "sched", "exec", "report", "run"];
 
-/// Topics of the stages, which share data only as artifacts.
-const TOPICS: [&str; 5] = ["acquire", "surface", "learn", "score", "figures"];
+/// The leaves of the stages, a ladder: each may use only those before it.
+const LEAVES: [&str; 4] = ["hemisphere", "numeric", "formats", "transfer"];
+
+/// Folders of the stages that hold no kinds and that only tests use.
+const TESTS_OF_STAGES: [&str; 1] = ["test_support"];
 
 #[test]
 fn crates_import_downwards() {
@@ -42,40 +45,62 @@ fn crates_import_downwards() {
 
 #[test]
 fn engine_modules_form_a_ladder() {
-    let root = workspace().join("engine/src");
-    for (rung, module) in LADDER.iter().enumerate() {
-        let files = if root.join(module).is_dir() {
-            sources(&root.join(module))
-        } else {
-            let file = root.join(format!("{module}.rs"));
-            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
-            vec![(file, text)]
-        };
-        for (file, text) in files {
-            for above in &LADDER[rung + 1..] {
-                assert!(!modules(&text).contains(*above), "`{}` is below `{above}` and may not use it", file.display());
+    check_ladder(&workspace().join("engine/src"), &LADDER);
+}
+
+#[test]
+fn leaves_of_the_stages_form_a_ladder_below_the_kinds() {
+    let root = workspace().join("stages/src");
+    check_ladder(&root, &LEAVES);
+    for leaf in LEAVES {
+        for (file, text) in module(&root, leaf) {
+            for kinds in kind_folders(&root) {
+                assert!(!modules(&text).contains(&kinds), "leaf `{}` may not use `{kinds}`", file.display());
             }
         }
     }
 }
 
 #[test]
-fn topics_do_not_import_each_other() {
+fn folders_of_kinds_do_not_import_each_other() {
     let root = workspace().join("stages/src");
-    for topic in TOPICS {
-        for (file, text) in sources(&root.join(topic)) {
-            for other in TOPICS.iter().filter(|other| **other != topic) {
-                assert!(!modules(&text).contains(*other), "`{}` may not use topic `{other}`", file.display());
+    let folders = kind_folders(&root);
+    assert!(folders.contains("labels"), "{folders:?}");
+    for folder in &folders {
+        for (file, text) in sources(&root.join(folder)) {
+            for other in folders.iter().filter(|other| *other != folder) {
+                assert!(!modules(&text).contains(other), "`{}` may not use `{other}`", file.display());
             }
         }
     }
-    for leaf in ["formats", "numeric"] {
-        for (file, text) in sources(&root.join(leaf)) {
-            for topic in TOPICS {
-                assert!(!modules(&text).contains(topic), "leaf `{}` may not use topic `{topic}`", file.display());
+}
+
+/// The folders of the stages that are named for the prefix of their kinds.
+fn kind_folders(root: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(root).unwrap_or_else(|error| panic!("`{}`: {error}", root.display()));
+    let folders = entries.map(|entry| entry.expect("a folder entry").path()).filter(|path| path.is_dir());
+    let names = folders.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    names.filter(|name| !LEAVES.contains(&name.as_str()) && !TESTS_OF_STAGES.contains(&name.as_str())).collect()
+}
+
+fn check_ladder(root: &Path, ladder: &[&str]) {
+    for (rung, name) in ladder.iter().enumerate() {
+        for (file, text) in module(root, name) {
+            for above in &ladder[rung + 1..] {
+                assert!(!modules(&text).contains(*above), "`{}` is below `{above}` and may not use it", file.display());
             }
         }
     }
+}
+
+/// The files of a module, which is one file or a folder.
+fn module(root: &Path, name: &str) -> Vec<(PathBuf, String)> {
+    if root.join(name).is_dir() {
+        return sources(&root.join(name));
+    }
+    let file = root.join(format!("{name}.rs"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
+    vec![(file, text)]
 }
 
 #[test]

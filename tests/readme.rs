@@ -93,7 +93,7 @@ fn every_command_and_option_in_the_readme_exists() {
     assert!(options.contains("--profile"), "{options:?}");
 }
 
-/// Files that the README links to or tells people to run are in the checkout.
+/// Files that the README links to, and those that it gives commands for, are in the checkout.
 #[test]
 fn every_file_in_the_readme_exists() {
     let readme = readme();
@@ -102,7 +102,7 @@ fn every_file_in_the_readme_exists() {
     let missing: Vec<&str> = links.filter(|link| !workspace().join(link).exists()).collect();
     assert_eq!(missing, Vec::<&str>::new(), "links that lead nowhere");
     for file in ["just", "pipelines/benson2025.yaml", "Dockerfile"] {
-        assert!(workspace().join(file).is_file(), "the README speaks of `{file}`");
+        assert!(workspace().join(file).is_file(), "the README mentions `{file}`");
     }
     let recipes = fs::read_to_string(workspace().join("justfile")).expect("the justfile can be read");
     for recipe in readme
@@ -111,6 +111,6 @@ fn every_file_in_the_readme_exists() {
         .filter_map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next())
     {
         let there = recipes.lines().any(|line| line.split([' ', ':']).next() == Some(recipe));
-        assert!(there, "the README says `./just {recipe}`, and the justfile has no such recipe");
+        assert!(there, "the README names `./just {recipe}`, and the justfile has no such recipe");
     }
 }

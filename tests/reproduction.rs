@@ -1,4 +1,4 @@
-//! The real pipeline, as small as it goes: the same bytes whoever runs it, and no more work than an edit asks for.
+//! The real pipeline, as small as it goes: the same bytes for every user, and no more work than an edit requires.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,17 +9,17 @@ use std::process::Command;
 use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
 use crate::support::{Shown, Space};
 
-/// Who runs the pipeline if it is not root: `nobody` of most systems; nothing depends on its name.
+/// The user of the second run where the tests run as root: an id without rights on most systems.
 const OTHER_USER: u32 = 65534;
 
 #[test]
-fn slow_reproduction_gives_the_same_bytes_and_runs_no_more_than_an_edit_asks_for() {
+fn slow_reproduction_gives_the_same_bytes_and_runs_no_more_than_an_edit_requires() {
     let paper = Paper::new();
-    let (shown, told) = paper.run("tiny", &["-j2"]);
+    let (shown, events) = paper.run("tiny", &["-j2"]);
     shown.exits(0);
     let made = Records::of(&paper.space.cache()).artifacts;
     assert!(made.keys().any(|place| place.starts_with("train(")), "{made:?}");
-    assert_eq!(worked(&told).len(), labels(&made).len(), "every instance ran once");
+    assert_eq!(worked(&events).len(), labels(&made).len(), "every instance ran once");
 
     a_run_without_changes_starts_no_worker(&paper);
     what_was_deleted_comes_back(&paper);
@@ -27,7 +27,7 @@ fn slow_reproduction_gives_the_same_bytes_and_runs_no_more_than_an_edit_asks_for
     a_figures_parameter_reruns_one_stage(&paper);
     another_subject_runs_that_subject_and_what_gathers_it(&paper);
 
-    let other = somebody_elses_run();
+    let other = run_as_another_user();
     let theirs = Records::of(&other.cache()).artifacts;
     assert_eq!(theirs.len(), made.len());
     let different: Vec<_> = made.iter().filter(|(place, digest)| theirs.get(*place) != Some(digest)).collect();
@@ -39,7 +39,7 @@ fn labels(made: &std::collections::BTreeMap<String, String>) -> BTreeSet<&str> {
     made.keys().filter_map(|place| place.rsplit_once('.')).map(|(label, _)| label).collect()
 }
 
-/// A worker that leaves a mark stands in for the real one: nobody may start it. That the mark would tell is shown last.
+/// A worker that leaves a mark replaces the real one: it must not be started. The last lines check that the mark works.
 fn a_run_without_changes_starts_no_worker(paper: &Paper) {
     let mark = paper.space.root().join("worker-was-started");
     let worker = paper.space.root().join("marking-worker");
@@ -55,7 +55,7 @@ fn a_run_without_changes_starts_no_worker(paper: &Paper) {
 
     let predict = "predict(inputs=anat, outputs=area, sid=s01)";
     run(&["--only", predict, "--force", predict]).exits(1);
-    assert!(mark.exists(), "the worker of this test is never asked");
+    assert!(mark.exists(), "the worker of this test is never started");
 }
 
 fn what_was_deleted_comes_back(paper: &Paper) {
@@ -68,9 +68,9 @@ fn what_was_deleted_comes_back(paper: &Paper) {
     let table = paper.pipe("path", "tiny", &["summary(outputs=area).table/table.csv"]).exits(0).stdout;
     let blob = blob_behind(&paper.space.cache(), Path::new(table.trim()));
     fs::remove_file(blob).expect("a blob can be deleted");
-    let (shown, told) = paper.run("tiny", &[]);
+    let (shown, events) = paper.run("tiny", &[]);
     shown.exits(0);
-    assert_eq!(worked(&told).into_keys().collect::<Vec<_>>(), ["summary(outputs=area)"]);
+    assert_eq!(worked(&events).into_keys().collect::<Vec<_>>(), ["summary(outputs=area)"]);
     assert_eq!(contents(&results), before);
 }
 
@@ -89,8 +89,8 @@ fn one_changed_byte_of_a_source_is_noticed(paper: &Paper) {
     paper.space.edit(
         FILE,
         "\n  swapped:\n",
-        "\n  mine:\n    extends: tiny\n    stages:\n      person:\n        each: { sid: $params.subjects }\n        \
-         uses: simulate/person\n        in: { anatomy: anatomy/, template: $template.files, masks: $masks.files }\n\n  \
+        "\n  mine:\n    extends: tiny\n    stages:\n      simulation:\n        each: { sid: $params.subjects }\n        \
+         uses: simulate/subject\n        in: { anatomy: anatomy/, template: $template.files, masks: $masks.files }\n\n  \
          swapped:\n",
     );
     let open = |standing: &str| matches!(standing, "to run" | "may run");
@@ -106,38 +106,38 @@ fn one_changed_byte_of_a_source_is_noticed(paper: &Paper) {
     bytes[middle] ^= 1;
     fs::write(&file, &bytes).expect("it can be written");
     fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(modified)).expect("the old time");
-    let plan = paper.plan("mine", &["--only", "person"]);
-    let people: Vec<&String> =
+    let plan = paper.plan("mine", &["--only", "simulation"]);
+    let to_run: Vec<&String> =
         plan.iter().filter(|(_, standing)| *standing == "to run").map(|(label, _)| label).collect();
-    assert_eq!(people, ["person(sid=s01)", "person(sid=s02)", "person(sid=s03)", "person(sid=s04)"]);
+    assert_eq!(to_run, ["simulation(sid=s01)", "simulation(sid=s02)", "simulation(sid=s03)", "simulation(sid=s04)"]);
     paper.space.write(FILE, shipped);
 }
 
 fn a_figures_parameter_reruns_one_stage(paper: &Paper) {
     let shipped = paper.space.read(FILE);
     paper.space.edit(FILE, "    uses: figure/flatmaps\n", "    uses: figure/flatmaps\n    with: { people: 2 }\n");
-    let (shown, told) = paper.run("tiny", &[]);
+    let (shown, events) = paper.run("tiny", &[]);
     shown.exits(0);
-    assert_eq!(worked(&told).into_keys().collect::<Vec<_>>(), ["flatmaps"]);
+    assert_eq!(worked(&events).into_keys().collect::<Vec<_>>(), ["flatmaps"]);
     paper.space.write(FILE, shipped);
-    let (shown, told) = paper.run("tiny", &[]);
+    let (shown, events) = paper.run("tiny", &[]);
     shown.exits(0);
-    assert_eq!(worked(&told).len(), 0, "going back is a hit");
+    assert_eq!(worked(&events).len(), 0, "going back is a hit");
 }
 
-/// Everything up to the split really runs; what trains and scores is asked of the plan.
+/// Everything up to the split really runs; what trains and scores is read from the plan.
 fn another_subject_runs_that_subject_and_what_gathers_it(paper: &Paper) {
     let shipped = paper.space.read(FILE);
     paper.space.edit(FILE, "subjects: [s01, s02, s03, s04], example", "subjects: [s01, s02, s03, s04, s05], example");
     let upstream = ["--until", "targets", "--until", "images", "--until", "prior", "--until", "split"];
-    let (shown, told) = paper.run("tiny", &upstream);
+    let (shown, events) = paper.run("tiny", &upstream);
     shown.exits(0);
-    let ran = worked(&told);
+    let ran = worked(&events);
     assert!(ran.values().all(|outcome| outcome == "ran"), "{ran:?}");
     let of_others = |label: &&String| !label.contains("sid=s05") && *label != "split";
     assert_eq!(ran.keys().filter(of_others).collect::<Vec<_>>(), Vec::<&String>::new());
     let stages: BTreeSet<&str> = ran.keys().map(|label| label.split('(').next().unwrap_or(label)).collect();
-    let expected = ["drawn", "images", "person", "prf", "prior", "split", "subject", "targets"];
+    let expected = ["images", "manual", "prf", "prior", "simulation", "split", "subject", "targets"];
     assert_eq!(stages.into_iter().collect::<Vec<_>>(), expected);
 
     let open = paper.plan("tiny", &[]).into_iter().filter(|(_, standing)| standing != "hit");
@@ -162,7 +162,7 @@ fn another_subject_runs_that_subject_and_what_gathers_it(paper: &Paper) {
 
 /// The same pipeline under everything that must not matter at once: another user, project folder, home, time zone,
 /// language, umask and number of jobs, and ready stages in another order.
-fn somebody_elses_run() -> Space {
+fn run_as_another_user() -> Space {
     let paper = Paper::new();
     let elsewhere = paper.space.root().join("Ünlü proje klasörü");
     fs::rename(paper.space.project(), &elsewhere).expect("a project can be moved");

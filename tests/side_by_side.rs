@@ -1,4 +1,4 @@
-//! What other programs and other people meet: a lockfile that no longer holds, two runs at once, a reader that goes away.
+//! Other programs and other users: a lockfile that no longer holds, two runs at once, a reader that goes away.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

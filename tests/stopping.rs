@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGKILL: what a run leaves behind, and that the next one simply continues.
+//! Ctrl-C and SIGKILL: what a run leaves behind, and that the next one continues.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +45,7 @@ fn press_ctrl_c(child: &Child) {
     kill_process(Pid::from_child(child), Signal::INT).expect("SIGINT is sent");
 }
 
-/// Waits for the end and returns what was told on stderr.
+/// Waits for the end and returns its stderr.
 fn interrupted(child: Child) -> String {
     let output = child.wait_with_output().expect("it ends");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -113,7 +113,7 @@ fn a_run_that_was_killed_is_continued() {
 
 const RUN: [&str; 4] = ["run", "pipeline.yaml", "-j2", "--json"];
 
-/// Counts by label the stages that were told to have ended with work done; the last line may be cut by the kill.
+/// Counts by label the stages whose end, with work done, was reported; the last line may be cut by the kill.
 fn count_finished(events: &str, finished: &mut BTreeMap<String, usize>) {
     for event in events.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
         if event["event"] == "ended" && event["outcome"]["outcome"] == "ran" {
@@ -141,7 +141,7 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 fn is_alive(pid: u32) -> bool {
-    // A zombie has ended; whoever adopts it will collect it.
+    // A zombie has ended; its new parent will collect it.
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
 }

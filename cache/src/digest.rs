@@ -37,7 +37,7 @@ impl<Of> Digest<Of> {
         &self.bytes
     }
 
-    /// The first `digits` hexadecimal digits, for people.
+    /// The first `digits` hexadecimal digits, for messages.
     pub fn short(&self, digits: usize) -> String {
         let mut text = self.to_string();
         text.truncate(digits);

@@ -1,4 +1,4 @@
-//! What can go wrong in a cache. Variants carry fields; whose move it is, the engine decides.
+//! What can go wrong in a cache. Variants carry fields; the engine decides who has to act.
 
 use std::fmt;
 use std::io;
@@ -35,7 +35,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A stored file is not what its name says; it was put into quarantine if the cache can be written.
+    /// The content of a stored file does not match its name; it was put into quarantine if the cache can be written.
     Damaged {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ impl Error {
         move |errno| Error::Io { doing, path: path.to_owned(), error: errno.into() }
     }
 
-    /// What the operating system said, if it was the operating system.
+    /// The kind of an error of the operating system.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Error::Io { error, .. } => Some(error.kind()),

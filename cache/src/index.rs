@@ -1,13 +1,12 @@
-//! What this machine knows about keys, so that ten thousand look-ups are one read: a [`Table`] from keys to what was
-//! made. It only remembers: a key that is not in it is looked up in the store, and whatever it says is believed only
-//! if the blobs are there.
+//! Records of keys on this machine, so that ten thousand lookups are one read: a [`Table`] from keys to what was made.
+//! It is only a copy: a key that is not in it is looked up in the store, and a row is used only if the blobs are there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::Result;
 use crate::record::{Made, Stored};
-use crate::tree::{Artifact, Blob, Form};
+use crate::tree::{Artifact, Blob, ContentForm};
 use crate::{Action, Content, Digest, Table};
 
 /// Such an index.
@@ -25,7 +24,7 @@ impl Index {
         Ok(Self { table: Table::open(path)? })
     }
 
-    /// What was made under a key, as far as this machine remembers.
+    /// What was made under a key, as far as it is in the index.
     pub fn get(&self, key: &Digest<Action>) -> Option<Made> {
         decode(self.table.get(key.as_bytes())?)
     }
@@ -84,9 +83,9 @@ fn text(bytes: &mut Vec<u8>, text: &str) {
 
 fn artifact(bytes: &mut Vec<u8>, artifact: &Artifact) {
     bytes.push(match artifact.form {
-        Form::File => 0,
-        Form::Executable => 1,
-        Form::Folder => 2,
+        ContentForm::File => 0,
+        ContentForm::Executable => 1,
+        ContentForm::Folder => 2,
     });
     bytes.extend_from_slice(artifact.digest.as_bytes());
     bytes.extend_from_slice(&artifact.bytes.to_le_bytes());
@@ -133,9 +132,9 @@ impl<'b> Reader<'b> {
 
     fn artifact(&mut self) -> Option<Artifact> {
         let form = match self.take(1)? {
-            [0] => Form::File,
-            [1] => Form::Executable,
-            [2] => Form::Folder,
+            [0] => ContentForm::File,
+            [1] => ContentForm::Executable,
+            [2] => ContentForm::Folder,
             _ => return None,
         };
         let digest: Digest<Content> = Digest::from_bytes(self.take(32)?.try_into().ok()?);

@@ -1,8 +1,8 @@
-//! The content-hashed cache: blobs, folders as trees, records of work done, and the per-machine memory beside them.
+//! The content-hashed cache: blobs, folders as trees, records of work done, and the per-machine state beside them.
 //!
 //! | question | home |
 //! |---|---|
-//! | what stands for a folder? | [`Tree`] |
+//! | how is a folder represented? | [`Tree`] |
 //! | is this blob there and whole? where can it be read? | [`Store`] |
 //! | how does something get into the store, and what if we are killed meanwhile? | [`Session`] |
 //! | what was made under a key? | [`Record`], remembered in an [`Index`] |
@@ -10,7 +10,7 @@
 //! | does another process work on the same key? | [`Locks`] |
 //!
 //! The store is immutable files only and may be shared between machines. Index, sources, locks and other [`Table`]s
-//! belong to one machine; they only remember what can be found out again.
+//! belong to one machine; they hold only what can be determined again.
 //!
 //! Knows nothing about pipelines, kinds or what a key means; see "Keys, records, blobs" in `engine/DESIGN.md`.
 
@@ -37,4 +37,4 @@ pub use session::{Session, remove_all};
 pub use sources::{Identity, Sources, is_missing};
 pub use store::{DEFAULT_NAME, Found, Inspection, SEALED, Store};
 pub use table::Table;
-pub use tree::{Artifact, Blob, Entry, Form, Tree};
+pub use tree::{Artifact, Blob, ContentForm, Entry, Tree};

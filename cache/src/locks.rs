@@ -1,8 +1,8 @@
 //! One worker per key on one machine: locks that die with their holder.
 //!
 //! All keys share one empty file. A key's lock is on the byte at a place that its first digits choose, beyond the end
-//! of the file where nothing is. A file for every key would have to be removed again, which takes care (somebody may
-//! just be opening it) and is dear: making and deleting a file costs more than all else about a lock.
+//! of the file where nothing is. A file for every key would have to be removed again, which takes care (another
+//! process may just be opening it) and is slow: making and deleting a file costs more than all else about a lock.
 //!
 //! The locks are the kind that belongs to the open file (`F_OFD_SETLK`), not to the process: closing another descriptor
 //! of the same file does not give them back.
@@ -45,7 +45,7 @@ impl Locks {
         Self { path, shared: Arc::default() }
     }
 
-    /// The lock of a key, or `None` while somebody else holds it.
+    /// The lock of a key, or `None` while it is held elsewhere.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -82,7 +82,7 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-/// Locks or unlocks the place of a key; `false` while somebody else holds it.
+/// Locks or unlocks the place of a key; `false` while it is held elsewhere.
 fn set(file: &File, key: &Digest<Action>, kind: libc::c_int) -> io::Result<bool> {
     let [a, b, c, d, e, f, g, h, ..] = *key.as_bytes();
     // The last byte that can be locked is the largest positive number.

@@ -1,10 +1,10 @@
 //! What was made, or found missing, under a key; published once, by an atomic move to its final name.
 //!
 //! A record is a line with the digest of the rest, then JSON: outputs with all their blobs, the parts of the key, and
-//! where, when and how it was made. The first record of a key wins; who comes second takes over the outputs of the
-//! first. A record whose blobs are not all there is no record: it is replaced.
+//! where, when and how it was made. The first record of a key wins; a second process takes over the outputs of the
+//! first. A record whose blobs are not all there does not count: it is replaced.
 //!
-//! Absences lie apart, because a cell that is asked for again may turn up: then there is a record, which counts. The
+//! Absences lie apart, because a missing cell may be found by a later run: then there is a record, which counts. The
 //! other way round, an absence that is published over outputs that are damaged, or by force, takes their record away.
 
 use std::fs;
@@ -25,9 +25,9 @@ use crate::{Action, Digest};
 pub struct Record {
     /// What came out.
     pub made: Made,
-    /// The parts of the key; their meaning is the engine's.
+    /// The parts of the key; the engine defines their meaning.
     pub parts: serde_json::Value,
-    /// Where, when and how; its meaning is the engine's.
+    /// Where, when and how; the engine defines its meaning.
     pub provenance: serde_json::Value,
 }
 
@@ -51,7 +51,7 @@ pub struct Stored {
     pub port: String,
     /// The artifact.
     pub artifact: Artifact,
-    /// For a folder: its listing and all files, so that one look tells whether all is there. Empty for a file.
+    /// For a folder: its listing and all files, so that a check need not read the listing. Empty for a file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<Blob>,
 }
@@ -91,8 +91,8 @@ impl Made {
 const MAGIC: &str = "pipe record 1";
 
 impl Store {
-    /// The record of a key, or the recorded absence. A damaged one goes into quarantine and is none. Its blobs are not
-    /// looked at.
+    /// The record of a key, or the recorded absence. A damaged one goes into quarantine and does not count. Its blobs
+    /// are not checked.
     ///
     /// # Errors
     /// The file system fails.
@@ -105,7 +105,7 @@ impl Store {
         Ok(None)
     }
 
-    /// What was made under a key; recorded absences are passed over. See [`Store::record`].
+    /// What was made under a key; recorded absences are ignored. See [`Store::record`].
     ///
     /// # Errors
     /// The file system fails.
@@ -130,8 +130,8 @@ impl Store {
         Ok(record)
     }
 
-    /// Publishes what was made under a key. If somebody else published before, theirs is given back and counts, unless
-    /// `replace` says that ours is to (a forced run), or theirs has lost its blobs.
+    /// Publishes what was made under a key. If another process published before, its record is returned and counts,
+    /// unless `replace` is set (a forced run), or its blobs are missing.
     ///
     /// # Errors
     /// The cache cannot be written; then nothing is half published.
@@ -148,7 +148,7 @@ impl Store {
             return Ok(theirs);
         }
         let aside = session.write_aside(&encode(&record))?;
-        // An absence tells when it was asked last: a later one replaces it.
+        // An absence records when it was checked last: a later one replaces it.
         let replace = replace || folder == "absences";
         if !replace && !into_shard_first(&aside, &path)? {
             if let Some(theirs) = self.read_record(&path)?

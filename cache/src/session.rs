@@ -40,8 +40,8 @@ pub struct Session {
     spare: Mutex<Vec<PathBuf>>,
     /// Empty files, likewise.
     spare_files: Mutex<Vec<PathBuf>>,
-    /// Names in `kept/` when the session began, and those it kept itself.
-    kept: Mutex<BTreeSet<OsString>>,
+    /// Names in `kept/` when the session began, and those it added.
+    retained: Mutex<BTreeSet<OsString>>,
     flusher: Flusher,
 }
 
@@ -53,7 +53,7 @@ impl Session {
     pub fn begin(store: &Store) -> Result<Self> {
         let work = store.root().join("work");
         fs::create_dir_all(&work).map_err(Error::io("create the folder", &work))?;
-        // While this is held nobody sweeps, so that the lock below cannot be swept before it is locked.
+        // While this is held no process sweeps, so that the lock below cannot be swept before it is locked.
         let _sweep = sweep_lock(&work)?;
         sweep(&work)?;
         let aside = tempfile::Builder::new()
@@ -74,7 +74,7 @@ impl Session {
             counter: AtomicU64::new(0),
             spare: Mutex::default(),
             spare_files: Mutex::default(),
-            kept: Mutex::new(names_in(&store.root().join("kept"))),
+            retained: Mutex::new(names_in(&store.root().join(RETAINED))),
             flusher,
         })
     }
@@ -113,8 +113,8 @@ impl Session {
         Ok(folder)
     }
 
-    /// Gives back a folder that is no longer needed: it is emptied and given out again, because making and deleting some
-    /// folders for every stage is dear (ext4 steps over recently deleted inodes when it makes new ones).
+    /// Gives back a folder that is not needed any more: it is emptied and given out again, because making and deleting some
+    /// folders for every stage is slow (ext4 skips recently deleted inodes when it makes new ones).
     ///
     /// # Errors
     /// It cannot be emptied; then it is not given out again.
@@ -126,7 +126,7 @@ impl Session {
         remove_all(folder)
     }
 
-    /// Makes an empty file at a path, or puts one there that was taken back. What stood there is gone.
+    /// Makes an empty file at a path, or moves one there that was taken back. What was there is gone.
     ///
     /// # Errors
     /// It cannot be made.
@@ -148,7 +148,7 @@ impl Session {
     }
 
     /// Takes a file back if it is as good as new, for the same reason as folders; `false` if it stays where it is, because
-    /// something stands in it, or it is not in the file system of the cache.
+    /// it is not empty, or it is not in the file system of the cache.
     pub fn take_back(&self, file: &Path) -> bool {
         let own = self.fresh_path();
         let as_new = |found: fs::Metadata| {
@@ -165,37 +165,37 @@ impl Session {
         self.folder.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
-    /// Moves a folder of this session to `kept/NAME`, replacing an earlier one.
+    /// Moves the folder of a failed stage from this session to `kept/NAME`, replacing an earlier one.
     ///
     /// # Errors
     /// It cannot be moved.
-    pub fn keep(&self, folder: &Path, name: &str) -> Result<PathBuf> {
-        let kept = kept_path(&self.root, name);
-        self.forget_kept(name)?;
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
-        fs::rename(folder, &kept).map_err(Error::io("move a failed stage's folder to", &kept))?;
-        Ok(kept)
+    pub fn retain(&self, folder: &Path, name: &str) -> Result<PathBuf> {
+        let retained = retained_path(&self.root, name);
+        self.remove_retained(name)?;
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+        fs::rename(folder, &retained).map_err(Error::io("move a failed stage's folder to", &retained))?;
+        Ok(retained)
     }
 
     /// Removes `kept/NAME`, if it is there.
     ///
     /// # Errors
     /// It cannot be removed.
-    pub fn forget_kept(&self, name: &str) -> Result<()> {
-        if !self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(OsStr::new(name)) {
+    pub fn remove_retained(&self, name: &str) -> Result<()> {
+        if !self.retained.lock().unwrap_or_else(PoisonError::into_inner).remove(OsStr::new(name)) {
             return Ok(());
         }
-        let kept = kept_path(&self.root, name);
+        let retained = retained_path(&self.root, name);
         // Moved first, so that a kill in between leaves nothing half under the name.
         let away = self.fresh_path();
-        match fs::rename(&kept, &away) {
+        match fs::rename(&retained, &away) {
             Ok(()) => remove_all(&away),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::io("remove", &kept)(error)),
+            Err(error) => Err(Error::io("remove", &retained)(error)),
         }
     }
 
-    /// Stores a file or folder that this session wrote: moves its files into the store. What stood at `path` is gone
+    /// Stores a file or folder that this session wrote: moves its files into the store. What was at `path` is gone
     /// afterwards.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl Session {
         let found = file.metadata().map_err(Error::io("look at", path))?;
         let executable = found.mode() & 0o100 != 0;
         if found.nlink() > 1 {
-            // Somebody else holds a name of this inode: the store gets one of its own.
+            // Another name of this inode exists: the store gets an inode of its own.
             let own = self.fresh_path();
             let mut copy = File::create_new(&own).map_err(Error::io("create", &own))?;
             let (digest, bytes) = hash(&mut file, Some(&mut copy)).map_err(Error::io("copy", path))?;
@@ -370,9 +370,12 @@ fn names_in(folder: &Path) -> BTreeSet<OsString> {
     entries.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect()
 }
 
-/// Where the folder of a failed stage is kept.
-pub(crate) fn kept_path(root: &Path, name: &str) -> PathBuf {
-    root.join("kept").join(name)
+/// The folder of retained folders of failed stages, below the root of the cache.
+pub(crate) const RETAINED: &str = "kept";
+
+/// Where the folder of a failed stage is retained.
+pub(crate) fn retained_path(root: &Path, name: &str) -> PathBuf {
+    root.join(RETAINED).join(name)
 }
 
 /// Renames into a sharded folder, which is made if it is not there.
@@ -441,7 +444,7 @@ pub(crate) fn sweep_lock(work: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Removes the folders whose lock nobody holds. Called under the sweep lock.
+/// Removes the folders whose lock is free. Called under the sweep lock.
 fn sweep(work: &Path) -> Result<()> {
     let entries = fs::read_dir(work).map_err(Error::io("list", work))?;
     let names: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
@@ -453,7 +456,7 @@ fn sweep(work: &Path) -> Result<()> {
             or_next_time(folder.and_then(|()| fs::remove_file(lock_path).map_err(Error::io("remove", lock_path))));
         }
     }
-    // A kill between removing the two, or a folder whose lock somebody removed.
+    // A kill between removing the two, or a folder whose lock was removed by hand.
     for folder in names.iter().filter(|path| path.is_dir() && !path.with_extension("lock").exists()) {
         or_next_time(remove_all(folder));
     }
@@ -463,8 +466,8 @@ fn sweep(work: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What cannot be removed (an NFS file that a dying process still has open, a folder of another user) costs space, but is
-/// no reason not to run.
+/// What cannot be removed (an NFS file that a dying process still has open, a folder of another user) costs space, but
+/// does not stop a run.
 fn or_next_time(removed: Result<()>) {
     if let Err(error) = removed {
         tracing::warn!(%error, "what a dead run left stays until the next run");
@@ -490,7 +493,7 @@ struct Flushing {
 #[derive(Default)]
 struct FlushState {
     dirty: bool,
-    /// Somebody is flushing.
+    /// A flush is going on.
     busy: bool,
     ending: bool,
 }

@@ -1,4 +1,4 @@
-//! Digests of files outside the store (sources, published results), remembered by what `stat` says of them.
+//! Digests of files outside the store (sources, published results), remembered by what `stat` returns for them.
 //!
 //! A file is hashed unless its size, modification time, change time and inode are those it had when it was hashed.
 //! As in git, a file that was changed just before it was hashed is not remembered: another change in the same tick of
@@ -29,7 +29,7 @@ pub struct Sources {
     seen: usize,
 }
 
-/// What `stat` says of a file when it was not changed.
+/// What `stat` returns for a file that was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     size: u64,
@@ -98,7 +98,7 @@ impl Sources {
         Ok(self.file(path, &found)?.into())
     }
 
-    /// Waits until files that were just written have settled, and remembers them, so that nobody has to read them again.
+    /// Waits until files that were just written have settled, and remembers them, so that they need not be read again.
     /// Where the file system's clock is coarse it does not wait that long, and they are read next time.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Sources {
         Ok(tree)
     }
 
-    /// The content of a file of which `stat` said `found`.
+    /// The content of a file for which `stat` returned `found`.
     fn file(&mut self, path: &Path, found: &Metadata) -> Result<Blob> {
         if !found.is_file() {
             return Err(Error::Odd { path: path.to_owned(), what: "neither a file nor a folder" });
@@ -149,7 +149,7 @@ impl Sources {
         Ok(blob(digest, &identity))
     }
 
-    /// Forgets files that were not asked for in this run, when they are most of what is remembered.
+    /// Forgets files that were not read in this run, when they are most of what is remembered.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -164,7 +164,7 @@ impl Sources {
     }
 }
 
-/// Hashes a file; its identity is the same before and after. Tries again a few times while somebody writes to it.
+/// Hashes a file; its identity is the same before and after. Tries again a few times while it is being written.
 fn read(path: &Path) -> Result<(Digest<crate::Content>, Identity, bool)> {
     for _ in 0..3 {
         #[expect(clippy::disallowed_methods, reason = "the racy-timestamp rule compares the file's time with now")]
@@ -180,7 +180,7 @@ fn read(path: &Path) -> Result<(Digest<crate::Content>, Identity, bool)> {
     Err(Error::Changed { path: path.to_owned() })
 }
 
-/// Whether an error says that nothing is there.
+/// Whether an error means that nothing is there.
 pub fn is_missing(error: &Error) -> bool {
     matches!(error.io_kind(), Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }

@@ -7,14 +7,14 @@
 //! records/a/bcdef…        what was made under a key; see `record`
 //! absences/a/bcdef…       what was found missing under a key
 //! work/                   sessions of running processes; see `session`
-//! kept/                   folders of failed stages
+//! kept/                   retained folders of failed stages
 //! quarantine/             damaged files
 //! ```
 //!
 //! A blob is known to be good when it has its size and the modification time [`SEALED`], which every blob gets when it
-//! is stored: whoever writes to a blob, by accident or as root, sets another. So one `stat` tells, and only a blob
-//! whose seal is broken is hashed again: it is sealed anew or goes into quarantine. Whoever only changes its permissions
-//! does not break the seal; they are put right.
+//! is stored: a write to a blob, by accident or as root, sets another. So one `stat` suffices, and only a blob
+//! whose seal is broken is hashed again: it is sealed anew or goes into quarantine. A change of its permissions alone
+//! does not break the seal; they are restored.
 //!
 //! Nothing outside this folder shares an inode with a blob: results are copies, and outputs with several links are
 //! copied in. Views and the inputs of running stages share inodes with blobs, which is why they lie inside.
@@ -31,7 +31,7 @@ use std::collections::BTreeSet;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use crate::error::{Error, Result};
-use crate::session::{Session, sweep_lock};
+use crate::session::{RETAINED, Session, sweep_lock};
 use crate::tree::{Artifact, Blob, Entry, Tree};
 use crate::{Content, Digest};
 
@@ -41,7 +41,7 @@ pub const SEALED: i64 = 1;
 /// The first line of the file `CACHE`.
 const VERSION: &str = "pipe cache 2";
 
-/// The name of a cache folder where nobody gave one. It changes with the layout, so that an earlier version's cache stays
+/// The default name of a cache folder. It changes with the layout, so that an earlier version's cache stays
 /// as it is.
 pub const DEFAULT_NAME: &str = "store-2";
 
@@ -49,7 +49,7 @@ pub const DEFAULT_NAME: &str = "store-2";
 pub struct Store {
     root: PathBuf,
     id: String,
-    /// `blobs/`, so that a look at a blob needs no long path.
+    /// `blobs/`, so that `stat` of a blob needs no long path.
     blobs: OwnedFd,
     /// Folders whose view was found whole by this process.
     whole_views: Mutex<BTreeSet<Digest<Content>>>,
@@ -66,14 +66,14 @@ pub enum Found {
     Damaged,
 }
 
-/// What a look at every blob gave.
+/// The result of [`Store::inspect`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// Blobs with the right digest.
     pub good: usize,
     /// Bytes of these.
     pub bytes: u64,
-    /// Files that were not what their name says; now in quarantine if the cache can be written.
+    /// Files whose content does not match their name; now in quarantine if the cache can be written.
     pub damaged: Vec<PathBuf>,
 }
 
@@ -98,7 +98,7 @@ impl Store {
         &self.root
     }
 
-    /// A random name of this cache, which the per-machine state goes by.
+    /// A random name of this cache, which identifies it in the per-machine state.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -108,10 +108,10 @@ impl Store {
         self.root.join("blobs").join(blob_name(blob))
     }
 
-    /// Looks at a blob: one `stat` if its seal is whole.
+    /// Checks a blob: one `stat` if its seal is whole.
     ///
     /// # Errors
-    /// The file system fails; a missing blob is no error.
+    /// The file system fails; a missing blob is not an error.
     pub fn find(&self, blob: &Blob) -> Result<Found> {
         let name = blob_name(blob);
         let stat = match rustix::fs::statat(&self.blobs, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
@@ -144,7 +144,7 @@ impl Store {
         Ok(Found::Damaged)
     }
 
-    /// Moves a damaged file out of the way. On a read-only cache it stays; whoever finds it takes it for missing.
+    /// Moves a damaged file out of the way. On a read-only cache it stays and counts as missing.
     pub(crate) fn quarantine(&self, path: &Path) {
         let folder = self.root.join("quarantine");
         let name = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('/', "-");
@@ -198,7 +198,7 @@ impl Store {
         Ok(blobs)
     }
 
-    /// Where an artifact can be read as a file or folder. For a folder its view is made or mended if need be, which
+    /// Where an artifact can be read as a file or folder. For a folder its view is made or repaired if necessary, which
     /// takes a `session`; without one (a read-only cache) it must be there.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl Store {
         Ok(self.path(folder, session)?.join(entry))
     }
 
-    /// Hashes every blob, mends seals, and puts damaged ones into quarantine.
+    /// Hashes every blob, restores seals, and puts damaged ones into quarantine.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -265,7 +265,7 @@ impl Store {
         let source = self.blob_path(blob);
         let mode = Permissions::from_mode(if blob.executable { 0o755 } else { 0o644 });
         if reflink_copy::reflink(&source, target).is_ok() {
-            // Shares no inode, and on such file systems no bytes are read: the seal speaks for them.
+            // Shares no inode, and on such file systems no bytes are read: the seal is checked instead.
             let sealed = matches!(self.find(blob)?, Found::Good);
             let copy = File::open(target).map_err(Error::io("open", target))?;
             copy.set_permissions(mode).map_err(Error::io("set the permissions of", target))?;
@@ -294,7 +294,7 @@ impl Store {
 }
 
 /// `a/bcdef…` of a digest. Sixteen folders, because a folder costs more than a file: 256 of them would be a fifth of what
-/// a cache of a thousand small files makes. A million files are 60,000 in a folder, which every file system bears.
+/// a cache of a thousand small files makes. A million files are 60,000 in a folder, which every file system supports.
 pub(crate) fn sharded<Of>(digest: &Digest<Of>) -> String {
     let mut name = digest.to_string();
     name.insert(1, '/');
@@ -336,7 +336,7 @@ fn mode(executable: bool) -> u32 {
     if executable { 0o555 } else { 0o444 }
 }
 
-/// Makes a file read-only for everybody and gives it the time of blobs.
+/// Makes a file read-only for all users and gives it the time of blobs.
 pub(crate) fn seal(file: &File, executable: bool) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode(executable)))?;
     let time = Timespec { tv_sec: SEALED, tv_nsec: 0 };
@@ -396,7 +396,7 @@ fn check_free(root: &Path) -> Result<()> {
     Ok(())
 }
 
-const FOLDERS: [&str; 6] = ["blobs", "views", "records", "absences", "work", "kept"];
+const FOLDERS: [&str; 6] = ["blobs", "views", "records", "absences", "work", RETAINED];
 
 /// Makes a cache. Of two processes that try, one gives the id and both use it.
 fn create(root: &Path) -> Result<String> {

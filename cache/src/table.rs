@@ -1,9 +1,9 @@
 //! A table from bytes to bytes in one append-only file: the last row of a key counts.
 //!
 //! Read as a whole (ten thousand rows are one read of a few megabytes), appended to by a single write per row, so
-//! that several processes may append. Every row has a marker and a checksum: a row torn by a kill or a crash is passed
-//! over and costs only itself. Whatever is kept in such a table must be a memory of something that can be found out
-//! again; a lost row costs time, never truth.
+//! that several processes may append. Every row has a marker and a checksum: a row torn by a kill or a crash is
+//! skipped, and only that row is lost. Such a table may hold only what can be determined again; a lost row costs time,
+//! never correctness.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -126,8 +126,8 @@ impl Table {
         if self.rows() <= 3 * distinct { Ok(()) } else { self.compact(|_| true) }
     }
 
-    /// Rewrites the file with only those keys that are to be kept, each once. Rows that another process appends
-    /// meanwhile may get lost, which is what such a table is allowed to do.
+    /// Rewrites the file with only those keys that `keep` accepts, each once. Rows that another process appends
+    /// meanwhile may get lost, which is allowed.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -181,7 +181,7 @@ fn is_whole(row: &[u8]) -> bool {
     row[4..12] == checksum(&row[12..])
 }
 
-/// The row that begins here, if its lengths fit; [`is_whole`] is asked once, when the table is opened.
+/// The row that begins here, if its lengths fit; [`is_whole`] is called once, when the table is opened.
 fn row_at(bytes: &[u8], place: usize) -> Option<Row<'_>> {
     let head = bytes.get(place..place + HEAD)?;
     if head[..4] != MARKER {
@@ -201,7 +201,7 @@ fn next_marker(bytes: &[u8], from: usize) -> usize {
     rest.windows(MARKER.len()).position(|window| window == MARKER).map_or(bytes.len(), |found| from + found)
 }
 
-/// FNV-1a: quick and the same everywhere; equal hashes are told apart by their keys.
+/// FNV-1a: quick and the same everywhere; equal hashes are distinguished by their keys.
 fn hash(key: &[u8]) -> u64 {
     key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,4 +1,4 @@
-//! What the cache promises, and what it makes of kills, damage and company.
+//! What the cache promises, also after kills and damage and with several processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
@@ -65,7 +65,7 @@ fn a_folder_goes_in_and_is_read_as_it_was() {
     fs::create_dir(out.join("empty")).unwrap();
     fs::set_permissions(out.join("a.txt"), Permissions::from_mode(0o700)).unwrap();
     let (artifact, blobs) = session.ingest(&space.store, &out).unwrap();
-    assert_eq!((artifact.form, artifact.bytes, blobs.len()), (Form::Folder, 9, 4));
+    assert_eq!((artifact.form, artifact.bytes, blobs.len()), (ContentForm::Folder, 9, 4));
     assert!(!out.exists());
 
     let view = space.store.path(&artifact, Some(&session)).unwrap();
@@ -78,7 +78,7 @@ fn a_folder_goes_in_and_is_read_as_it_was() {
     let tree = space.store.tree(&artifact.digest).unwrap();
     assert_eq!(tree.entry("deep/b.txt").unwrap().digest, Digest::of(b"two"));
     let deep = tree.entry("deep").unwrap();
-    assert_eq!((deep.form, deep.bytes), (Form::Folder, 6));
+    assert_eq!((deep.form, deep.bytes), (ContentForm::Folder, 6));
     assert_eq!(tree.entry("deeper"), None);
 }
 
@@ -100,7 +100,7 @@ fn equal_folders_are_equal_whatever_the_order_owner_time_or_umask() {
 }
 
 #[test]
-fn links_and_pipes_are_no_artifacts() {
+fn links_and_pipes_are_not_artifacts() {
     let space = Space::new();
     let session = space.session();
     let out = space.output(&session, &[("a", "1")]);
@@ -144,7 +144,7 @@ fn damage(path: &Path, how: &str) {
 }
 
 #[test]
-fn a_record_with_a_missing_or_damaged_blob_is_none() {
+fn a_record_with_a_missing_or_damaged_blob_does_not_count() {
     for how in ["deleted", "truncated", "emptied", "flipped"] {
         let space = Space::new();
         let session = space.session();
@@ -194,7 +194,7 @@ fn inspection_finds_what_stat_cannot() {
     damage(&path, "flipped");
     let sealed = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(SEALED as u64);
     File::options().write(true).open(&path).unwrap().set_modified(sealed).unwrap();
-    assert_eq!(space.store.find(&bad).unwrap(), Found::Good, "a forged seal is believed");
+    assert_eq!(space.store.find(&bad).unwrap(), Found::Good, "a forged seal is accepted");
     let inspection = space.store.inspect().unwrap();
     assert_eq!((inspection.good, inspection.damaged), (1, vec![path]));
     assert_eq!(space.store.find(&bad).unwrap(), Found::Missing);
@@ -220,7 +220,7 @@ fn the_first_record_wins_unless_it_is_replaced_or_has_lost_its_blobs() {
 }
 
 #[test]
-fn a_torn_record_is_none_and_is_replaced() {
+fn a_torn_record_does_not_count_and_is_replaced() {
     let space = Space::new();
     let session = space.session();
     let whole = record(vec![]);
@@ -306,17 +306,17 @@ fn what_a_dead_session_left_is_removed_and_a_living_one_keeps_its_folder() {
 }
 
 #[test]
-fn kept_folders_are_replaced_and_forgotten() {
+fn retained_folders_are_replaced_and_removed() {
     let space = Space::new();
     let session = space.session();
     for text in ["first", "second"] {
         let folder = session.new_folder().unwrap();
         fs::write(folder.join("x"), text).unwrap();
-        let kept = session.keep(&folder, "stage").unwrap();
-        assert_eq!(fs::read_to_string(kept.join("x")).unwrap(), text);
+        let retained = session.retain(&folder, "stage").unwrap();
+        assert_eq!(fs::read_to_string(retained.join("x")).unwrap(), text);
     }
-    session.forget_kept("stage").unwrap();
-    session.forget_kept("stage").unwrap();
+    session.remove_retained("stage").unwrap();
+    session.remove_retained("stage").unwrap();
     assert_eq!(fs::read_dir(space.path("cache/kept")).unwrap().count(), 0);
 }
 
@@ -349,7 +349,7 @@ fn one_lock_a_key() {
 }
 
 #[test]
-fn keys_that_begin_alike_are_told_apart() {
+fn keys_with_the_same_first_digits_have_different_locks() {
     let space = Space::new();
     let (ours, theirs) = (Locks::new(space.path("locks")), Locks::new(space.path("locks")));
     let numbered = |n: u8| {
@@ -384,7 +384,7 @@ fn used_folders_are_given_out_again_only_when_nothing_is_in_them() {
     assert_eq!(there, [folder.join("out")], "an empty folder may stay");
     fs::set_permissions(folder.join("out"), Permissions::from_mode(0o500)).unwrap();
     session.give_back(&folder).unwrap();
-    assert_ne!(session.new_folder().unwrap(), folder, "somebody changed its permissions");
+    assert_ne!(session.new_folder().unwrap(), folder, "its permissions were changed");
     assert!(!folder.exists());
 }
 
@@ -396,13 +396,13 @@ fn sources_notice_what_stat_notices() {
     let content = || Sources::open(&table).unwrap().content(&file).unwrap();
     fs::write(&file, "abc").unwrap();
     let first = content();
-    assert_eq!(first, Artifact { form: Form::File, digest: Digest::of(b"abc"), bytes: 3 });
-    // Same size, same modification time; the change time tells.
+    assert_eq!(first, Artifact { form: ContentForm::File, digest: Digest::of(b"abc"), bytes: 3 });
+    // Same size, same modification time; the change time differs.
     fs::write(&file, "abd").unwrap();
     File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
     assert_eq!(content().digest, Digest::of(b"abd"));
     fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(content().form, Form::Executable);
+    assert_eq!(content().form, ContentForm::Executable);
     fs::remove_file(&file).unwrap();
     assert!(is_missing(&Sources::open(&table).unwrap().content(&file).unwrap_err()));
 }
@@ -537,7 +537,7 @@ proptest! {
     #[test]
     fn an_index_remembers_what_was_made(ports in vec(("[a-z]{1,8}", any::<u64>(), vec(any::<u64>(), 0..3)), 0..4), cause in "[a-z-]{1,9}") {
         let outputs = ports.into_iter().map(|(port, bytes, blobs)| Stored {
-            artifact: Artifact { form: if blobs.is_empty() { Form::File } else { Form::Folder }, digest: Digest::of(port.as_bytes()), bytes },
+            artifact: Artifact { form: if blobs.is_empty() { ContentForm::File } else { ContentForm::Folder }, digest: Digest::of(port.as_bytes()), bytes },
             blobs: blobs.into_iter().map(|bytes| Blob { digest: Digest::of(&bytes.to_le_bytes()), bytes, executable: bytes % 2 == 0 }).collect(),
             port,
         });
@@ -582,9 +582,9 @@ fn an_empty_file_is_taken_back_and_given_out_again() {
     session.new_file(&second).unwrap();
     let found = fs::metadata(&second).unwrap();
     assert_eq!((found.ino(), found.len()), (inode, 0));
-    fs::write(&second, "said").unwrap();
+    fs::write(&second, "new").unwrap();
     assert!(!session.take_back(&second));
-    assert_eq!(fs::read_to_string(&second).unwrap(), "said");
+    assert_eq!(fs::read_to_string(&second).unwrap(), "new");
     session.new_file(&second).unwrap();
     assert_eq!(fs::read_to_string(&second).unwrap(), "", "without one to give out");
 }

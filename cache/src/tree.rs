@@ -14,7 +14,7 @@ use crate::{Content, Digest};
 /// What an artifact is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Form {
+pub enum ContentForm {
     /// A file.
     File,
     /// A file that its owner may execute.
@@ -27,7 +27,7 @@ pub enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Artifact {
     /// File, executable or folder.
-    pub form: Form,
+    pub form: ContentForm,
     /// Of the bytes, or of the listing.
     pub digest: Digest<Content>,
     /// Size of the file, or of all files together.
@@ -41,7 +41,7 @@ pub struct Blob {
     pub digest: Digest<Content>,
     /// Its size.
     pub bytes: u64,
-    /// Kept with the permission to execute. The same bytes with and without are two blobs.
+    /// Stored with the permission to execute. The same bytes with and without are two blobs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub executable: bool,
 }
@@ -52,7 +52,7 @@ pub struct Tree {
     entries: BTreeMap<String, Entry>,
 }
 
-/// What stands at a path of a folder.
+/// What is at a path of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A file.
@@ -64,12 +64,12 @@ pub enum Entry {
 const MAGIC: &[u8] = b"pipe tree 1\n";
 
 impl Tree {
-    /// Adds what stands at a `/`-separated relative path.
+    /// Adds an entry at a `/`-separated relative path.
     pub fn insert(&mut self, path: String, entry: Entry) {
         self.entries.insert(path, entry);
     }
 
-    /// Paths and what stands there, sorted by path bytes.
+    /// Paths and their entries, sorted by path bytes.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
@@ -99,7 +99,7 @@ impl Tree {
         bytes
     }
 
-    /// Reads a stored listing; `None` if the bytes are none.
+    /// Reads a stored listing; `None` if the bytes are not a listing.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = std::str::from_utf8(bytes.strip_prefix(MAGIC)?).ok()?;
         let mut tree = Self::default();
@@ -127,13 +127,13 @@ impl Tree {
     /// The folder as an artifact.
     pub fn artifact(&self) -> Artifact {
         Artifact {
-            form: Form::Folder,
+            form: ContentForm::Folder,
             digest: Digest::of(&self.encode()),
             bytes: self.files().map(|(_, blob)| blob.bytes).sum(),
         }
     }
 
-    /// What stands at a path inside: a file, or a folder with its own listing. `None` if nothing does.
+    /// The artifact at a path inside: a file, or a folder with its own listing. `None` if nothing does.
     pub fn entry(&self, path: &str) -> Option<Artifact> {
         let path = path.trim_end_matches('/');
         match self.entries.get(path) {
@@ -152,7 +152,7 @@ impl Tree {
 
 impl From<Blob> for Artifact {
     fn from(blob: Blob) -> Self {
-        let form = if blob.executable { Form::Executable } else { Form::File };
+        let form = if blob.executable { ContentForm::Executable } else { ContentForm::File };
         Self { form, digest: blob.digest, bytes: blob.bytes }
     }
 }
@@ -162,9 +162,9 @@ impl Artifact {
     pub fn blob(&self) -> Option<Blob> {
         let blob = |executable| Blob { digest: self.digest, bytes: self.bytes, executable };
         match self.form {
-            Form::File => Some(blob(false)),
-            Form::Executable => Some(blob(true)),
-            Form::Folder => None,
+            ContentForm::File => Some(blob(false)),
+            ContentForm::Executable => Some(blob(true)),
+            ContentForm::Folder => None,
         }
     }
 }

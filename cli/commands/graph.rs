@@ -3,12 +3,12 @@
 use pipe_engine::graph::{self, State, View};
 use pipe_engine::run::{self, Standing};
 
-use super::{Trouble, planned, registry, run_options};
+use super::{CommandError, planned, registry, run_options};
 use crate::args::{self, GraphFormat};
 use crate::printer;
 
 /// Draws the pipeline.
-pub fn graph(args: &args::Graph) -> Result<u8, Trouble> {
+pub fn graph(args: &args::GraphArgs) -> Result<u8, CommandError> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let states = if args.no_state {

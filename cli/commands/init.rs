@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::builder::PossibleValue;
 use pipe_contract::Failure;
 
-use super::Trouble;
+use super::CommandError;
 use crate::args;
 use crate::printer;
 
@@ -50,7 +50,7 @@ pub fn names() -> impl Iterator<Item = PossibleValue> {
 }
 
 /// Lists what ships, or writes one pipeline into the working folder.
-pub fn init(args: &args::Init) -> Result<u8, Trouble> {
+pub fn init(args: &args::InitArgs) -> Result<u8, CommandError> {
     match &args.name {
         None => printer::data(&list()),
         Some(name) => {

@@ -1,8 +1,8 @@
-//! The commands: each takes its options, asks the engine, and hands text to the printer.
+//! The commands: each calls the engine with its options and prints the text of the result.
 
 pub mod graph;
 pub mod init;
-pub mod look;
+pub mod inspect;
 pub mod plan;
 pub mod run;
 pub mod stages;
@@ -21,26 +21,26 @@ use crate::args;
 use crate::libtorch;
 use crate::machine;
 
-/// Running stages get this long between being asked to stop and being killed.
+/// Time between the request to stop and the kill of running stages.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Why a command could not do its work.
-pub enum Trouble {
+pub enum CommandError {
     /// The pipeline file is wrong: every error with its place.
     File(Box<Diagnostics>),
     /// Anything else.
     Failure(Failure),
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
-        Trouble::Failure(failure)
+        CommandError::Failure(failure)
     }
 }
 
-impl From<Diagnostics> for Trouble {
+impl From<Diagnostics> for CommandError {
     fn from(diagnostics: Diagnostics) -> Self {
-        Trouble::File(Box::new(diagnostics))
+        CommandError::File(Box::new(diagnostics))
     }
 }
 
@@ -51,11 +51,11 @@ pub fn registry() -> Arc<Registry> {
     Arc::new(registry)
 }
 
-/// The plan of a pipeline under a profile, as it was kept if nothing it was made from has changed.
-pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, Trouble> {
-    let kept = Places::find(place.cache.clone())?.state.join("plans");
+/// The plan of a pipeline under a profile, from the plan cache if nothing it was made from has changed.
+pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, CommandError> {
+    let plans = Places::find(place.cache.clone())?.state.join("plans");
     let options = plan_options(pipeline, place);
-    Ok(pipe_engine::plan::plan_kept(&pipeline.file, &options, registry, &machine::build(), &kept)?)
+    Ok(pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?)
 }
 
 /// What the command line adds to a pipeline file.

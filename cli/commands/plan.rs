@@ -8,14 +8,14 @@ use pipe_engine::ids::InstanceId;
 use pipe_engine::plan::Plan;
 use pipe_engine::run::{self, Standing, Status};
 
-use super::{Trouble, plan_options, planned, registry, run_options, selection};
+use super::{CommandError, plan_options, planned, registry, run_options, selection};
 use crate::args;
-use crate::human;
 use crate::printer::{self, BAD, CARE, DIM, GOOD, styled};
+use crate::quantities;
 use crate::view::plain::failure_lines;
 
 /// Shows what a run would do, stage by stage.
-pub fn plan(args: &args::Plan) -> Result<u8, Trouble> {
+pub fn plan(args: &args::PlanArgs) -> Result<u8, CommandError> {
     let registry = registry();
     if args.all_profiles {
         return all_profiles(args, &registry);
@@ -33,37 +33,37 @@ pub fn plan(args: &args::Plan) -> Result<u8, Trouble> {
 }
 
 /// Explains why stages would run.
-pub fn why(args: &args::Why) -> Result<u8, Trouble> {
+pub fn why(args: &args::WhyArgs) -> Result<u8, CommandError> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let options = run_options(&args.pipeline, &args.place, registry)?;
     let status = run::status(&plan, &options)?;
-    let mut asked = Vec::new();
+    let mut selected = Vec::new();
     for name in &args.stages {
-        asked.extend(run::named(&plan, name)?);
+        selected.extend(run::named(&plan, name)?);
     }
     if args.stages.is_empty() {
-        asked.extend(plan.ids().filter(|id| matches!(status.standings[id.index()], Standing::Runs { .. })));
-        if asked.is_empty() {
+        selected.extend(plan.ids().filter(|id| matches!(status.standings[id.index()], Standing::Runs { .. })));
+        if selected.is_empty() {
             printer::data("nothing would run: every output is cached\n");
         }
     }
-    printer::data(&by_instance(&plan, &status, &asked));
+    printer::data(&by_instance(&plan, &status, &selected));
     Ok(0)
 }
 
 /// Checks every profile; the exit code is that of the worst.
-fn all_profiles(args: &args::Plan, registry: &pipe_contract::Registry) -> Result<u8, Trouble> {
+fn all_profiles(args: &args::PlanArgs, registry: &pipe_contract::Registry) -> Result<u8, CommandError> {
     let options = plan_options(&args.pipeline, &args.place);
     let mut code = 0;
     for (profile, plan) in pipe_engine::plan::plan_all_profiles(&args.pipeline.file, &options, registry)? {
         let name = profile.as_deref().unwrap_or("(no profile)");
         match plan {
             Ok(plan) => {
-                let stages = human::count(plan.stages.len(), "stage");
+                let stages = quantities::count(plan.stages.len(), "stage");
                 printer::data(&format!(
                     "{name}: {stages}, {}\n{}",
-                    human::count(plan.instances.len(), "instance"),
+                    quantities::count(plan.instances.len(), "instance"),
                     refused(&plan)
                 ));
             }
@@ -76,7 +76,7 @@ fn all_profiles(args: &args::Plan, registry: &pipe_contract::Registry) -> Result
     Ok(code)
 }
 
-/// Says which results will not leave the restricted store, and through which stages they became restricted.
+/// Lists the results that will not leave the restricted store, and the stages through which they became restricted.
 fn refused(plan: &Plan) -> String {
     let mut text = String::new();
     for refused in plan.refused_results() {
@@ -85,7 +85,7 @@ fn refused(plan: &Plan) -> String {
         let path = &refused.result.path;
         let _ = writeln!(
             text,
-            "{} {path} holds {names} ({chain}) and no rule of `release:` lets it out",
+            "{} {path} holds {names} ({chain}) and no rule of `release:` permits it",
             styled(CARE, "restricted")
         );
     }
@@ -141,7 +141,7 @@ fn totals(status: &Status) -> String {
     }
     let mut text = format!("would run {}, may run {}, hits {}\n", number("to run"), number("may run"), number("hit"));
     if known > 0 {
-        let time = human::duration(Duration::from_secs_f64(seconds));
+        let time = quantities::duration(Duration::from_secs_f64(seconds));
         let _ = writeln!(text, "about {time} of work, as recorded for {known} of those {open}");
     }
     text

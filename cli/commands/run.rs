@@ -5,16 +5,16 @@ use std::time::Instant;
 use pipe_engine::event::Event;
 use pipe_engine::run::{self, Stop};
 
-use super::{Trouble, planned, registry, run_options, selection};
+use super::{CommandError, planned, registry, run_options, selection};
 use crate::args;
+use crate::final_report;
 use crate::printer;
 use crate::signals;
-use crate::summary;
 use crate::view::live::Live;
 use crate::view::plain::Plain;
 
 /// Runs a pipeline; the exit code is the summary's.
-pub fn run(args: &args::Run) -> Result<u8, Trouble> {
+pub fn run(args: &args::RunArgs) -> Result<u8, CommandError> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let mut options = run_options(&args.pipeline, &args.place, registry)?;
@@ -25,14 +25,14 @@ pub fn run(args: &args::Run) -> Result<u8, Trouble> {
     options.shuffle = args.shuffle_ready;
 
     let stop = Stop::new();
-    signals::ask_on_signals(&stop)?;
+    signals::stop_on_signals(&stop)?;
     let mut view = View::choose(args.json, args.plain);
     let summary = run::run(&plan, &options, &mut |event| view.take(&event), &stop)?;
     view.close();
     if args.json {
         printer::data(&format!("{}\n", summary_json(&summary)));
     } else {
-        printer::note(&summary::text(&summary));
+        printer::note(&final_report::text(&summary));
     }
     Ok(summary.exit_code())
 }
@@ -48,7 +48,7 @@ pub enum View {
 }
 
 impl View {
-    /// Bars only on a terminal that can be drawn over.
+    /// Bars only on a terminal whose lines can be redrawn.
     pub fn choose(json: bool, plain: bool) -> Self {
         match (json, plain || !printer::can_redraw()) {
             (true, _) => View::Json,
@@ -73,7 +73,7 @@ impl View {
         }
     }
 
-    /// Makes room for the summary.
+    /// Clears the bars before the report.
     pub fn close(self) {
         if let View::Live(live) = self {
             live.close();

@@ -96,7 +96,7 @@ fn promises(kind: &Kind) -> Vec<String> {
     all.push(match kind.runs {
         Runs::Thread => "runs on a thread of pipe".to_owned(),
         Runs::ProcessFresh => "runs in a worker process of its own".to_owned(),
-        Runs::ProcessReusable => "runs in a worker process that is kept for the next task".to_owned(),
+        Runs::ProcessReusable => "runs in a worker process that is reused for the next task".to_owned(),
     });
     all.push(match kind.repro {
         Repro::Exact => "gives the same bytes everywhere".to_owned(),
@@ -109,6 +109,9 @@ fn promises(kind: &Kind) -> Vec<String> {
     }
     if kind.random {
         all.push("is random: has a seed".to_owned());
+    }
+    if let Some(former) = kind.formerly {
+        all.push(format!("was called `{former}`, under which its keys and seeds are still made"));
     }
     if kind.network {
         all.push("uses the network: may have `credential:` and `retry:`".to_owned());

@@ -3,26 +3,26 @@
 use pipe_engine::run::{self, Comparison, Stop, Verdict};
 
 use super::run::View;
-use super::{Trouble, planned, registry, run_options};
+use super::{CommandError, planned, registry, run_options};
 use crate::args;
+use crate::final_report;
 use crate::printer::{self, BAD, GOOD, styled};
 use crate::signals;
-use crate::summary;
 
 /// Reruns in a scratch cache and compares with the lockfile.
-pub fn verify(args: &args::Verify) -> Result<u8, Trouble> {
+pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let options = run_options(&args.pipeline, &args.place, registry)?;
     let stop = Stop::new();
-    signals::ask_on_signals(&stop)?;
+    signals::stop_on_signals(&stop)?;
     let mut view = View::choose(false, false);
     let found = run::verify(&plan, &options, args.scratch.as_deref(), &mut |event| view.take(&event), &stop)?;
     view.close();
     for comparison in &found.comparisons {
         printer::note(&line(comparison));
     }
-    printer::note(&summary::text(&found.run));
+    printer::note(&final_report::text(&found.run));
     Ok(found.exit_code())
 }
 

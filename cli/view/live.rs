@@ -7,8 +7,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pipe_engine::event::Event;
 use pipe_engine::ids::InstanceId;
 
-use super::board::{Board, progress_text, share};
 use super::plain;
+use super::run_state::{RunState, progress_text, share};
 
 /// At most this many running stages get a line; a terminal has few rows.
 const LINES: usize = 12;
@@ -17,7 +17,7 @@ const STEPS: u64 = 1000;
 
 /// Draws events on stderr.
 pub struct Live {
-    board: Board,
+    state: RunState,
     all: MultiProgress,
     overall: ProgressBar,
     bars: BTreeMap<InstanceId, ProgressBar>,
@@ -30,12 +30,12 @@ impl Live {
         let overall = all.add(ProgressBar::new(0));
         overall.set_style(style("{elapsed:>6} [{bar:30}] {pos}/{len} {msg}"));
         overall.enable_steady_tick(Duration::from_millis(500));
-        Self { board: Board::default(), all, overall, bars: BTreeMap::new() }
+        Self { state: RunState::default(), all, overall, bars: BTreeMap::new() }
     }
 
     /// Takes in one event and redraws what it changed.
     pub fn take(&mut self, event: &Event) {
-        self.board.take(event);
+        self.state.take(event);
         if let Some(line) = plain::ending(event) {
             // A failed write to the terminal is not worth ending a run for.
             let _ = self.all.println(line);
@@ -56,14 +56,14 @@ impl Live {
                 if let Some(bar) = self.bars.remove(id) {
                     bar.finish_and_clear();
                 }
-                self.overall.set_position(self.board.counts.ended() as u64);
+                self.overall.set_position(self.state.counts.ended() as u64);
                 self.overall.set_message(self.message());
             }
             _ => {}
         }
     }
 
-    /// Clears all bars, so that the summary stands alone.
+    /// Clears all bars, so that only the report remains.
     pub fn close(self) {
         for bar in self.bars.values() {
             bar.finish_and_clear();
@@ -80,9 +80,9 @@ impl Live {
     }
 
     fn message(&self) -> String {
-        let hidden = self.board.running.len().saturating_sub(self.bars.len());
+        let hidden = self.state.running.len().saturating_sub(self.bars.len());
         let more = if hidden > 0 { format!(", {hidden} more running") } else { String::new() };
-        format!("{}{more}", self.board.tally())
+        format!("{}{more}", self.state.tally())
     }
 }
 

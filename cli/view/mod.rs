@@ -1,8 +1,8 @@
 //! Views of a running pipeline: functions from events to lines. They know no terminal and no clock of their own.
 //!
-//! [`board::Board`] keeps what is known of the run; [`plain`] gives one line for an event worth telling,
-//! [`live`] draws bars over the board, `--json` prints the events themselves.
+//! [`run_state::RunState`] holds the state of the run; [`plain`] gives one line for an event worth showing,
+//! [`live`] draws bars from the state, `--json` prints the events themselves.
 
-pub mod board;
 pub mod live;
 pub mod plain;
+pub mod run_state;

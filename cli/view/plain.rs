@@ -1,4 +1,4 @@
-//! One line for each event worth telling, for logs and pipes. Hits are silent; a long stage speaks when its remark changes.
+//! One line for each event worth showing, for logs and pipes; none for hits. Progress of a long stage comes seldom.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,43 +7,43 @@ use pipe_contract::Failure;
 use pipe_engine::event::{Event, Outcome};
 use pipe_engine::ids::InstanceId;
 
-use super::board::{Board, progress_text};
-use crate::human;
+use super::run_state::{RunState, progress_text};
 use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
+use crate::quantities;
 
-/// News of one running stage come at most this often.
+/// Progress of one running stage is printed at most this often.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Turns events into lines.
 #[derive(Default)]
 pub struct Plain {
-    board: Board,
-    /// When news of an instance were last printed.
-    told: BTreeMap<InstanceId, Instant>,
+    state: RunState,
+    /// When progress of an instance was last printed.
+    last_printed: BTreeMap<InstanceId, Instant>,
 }
 
 impl Plain {
     /// The line for an event that arrived at `now`, if it is worth one.
     pub fn line(&mut self, event: &Event, now: Instant) -> Option<String> {
-        self.board.take(event);
+        self.state.take(event);
         match event {
             Event::Started { id, label, why, attempt, .. } => {
-                self.told.insert(*id, now);
+                self.last_printed.insert(*id, now);
                 let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 Some(format!("{} {label}{again} {}", styled(DIM, " start"), styled(DIM, &format!("({why})"))))
             }
             Event::Progressed { id, progress } => {
-                let told = self.told.get_mut(id)?;
-                if now.duration_since(*told) < PAUSE {
+                let last = self.last_printed.get_mut(id)?;
+                if now.duration_since(*last) < PAUSE {
                     return None;
                 }
-                *told = now;
-                let label = &self.board.running.get(id)?.label;
+                *last = now;
+                let label = &self.state.running.get(id)?.label;
                 Some(format!("{} {label}: {}", styled(DIM, "   ...").as_str(), progress_text(progress)))
             }
             _ => ending(event).map(|line| match event {
                 Event::Ended { .. } => {
-                    let share = format!("[{}/{}]", self.board.counts.ended(), self.board.total);
+                    let share = format!("[{}/{}]", self.state.counts.ended(), self.state.total);
                     format!("{line} {}", styled(DIM, &share))
                 }
                 _ => line,
@@ -56,14 +56,14 @@ impl Plain {
 pub fn ending(event: &Event) -> Option<String> {
     match event {
         Event::Retrying { label, failure, pause, .. } => {
-            Some(format!("{} {label} in {}: {failure}", styled(CARE, " again"), human::duration(*pause)))
+            Some(format!("{} {label} in {}: {failure}", styled(CARE, " again"), quantities::duration(*pause)))
         }
         Event::Stopping => {
             Some(format!("{} running stages get a moment; press Ctrl-C again to end at once", styled(CARE, "  stop")))
         }
         Event::Ended { label, outcome, wall, .. } => match outcome {
             Outcome::Hit | Outcome::Skipped { .. } => None,
-            Outcome::Ran => Some(format!("{} {label} {}", styled(GOOD, "   ran"), human::duration(*wall))),
+            Outcome::Ran => Some(format!("{} {label} {}", styled(GOOD, "   ran"), quantities::duration(*wall))),
             Outcome::Absent { recorded: true, .. } => None,
             Outcome::Absent { cause, .. } => Some(format!("{} {label}: {cause}", styled(CARE, "absent"))),
             Outcome::Failed { failure, .. } => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pipe_cache::{Content, Digest, Form};
+use pipe_cache::{Content, ContentForm, Digest};
 use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, Registry, StageKind, Task, Type, Value};
 use pipe_engine::exec::{Settings, WorkerSettings};
 use pipe_engine::key::{Addressed, Input, Parts};
@@ -96,7 +96,7 @@ fn plan_of(bencher: Bencher, count: usize, stages: &str) {
 #[divan::bench]
 fn key_of_an_instance(bencher: Bencher) {
     let params: BTreeMap<String, Value> = (0..20).map(|n| (format!("parameter_{n}"), Value::Int(n))).collect();
-    let content = |text: &[u8]| Addressed { form: Form::File, digest: Digest::<Content>::of(text) };
+    let content = |text: &[u8]| Addressed { form: ContentForm::File, digest: Digest::<Content>::of(text) };
     let inputs = [("images", Input::Many(Digest::of(b"images"))), ("split", Input::One(content(b"split")))];
     let at: Coordinates = [("inputs", "anat"), ("outputs", "area"), ("restart", "1")].into_iter().collect();
     let facts = BTreeMap::new();

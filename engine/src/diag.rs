@@ -1,7 +1,7 @@
 //! What is wrong with a pipeline file, where exactly, and what to do about it.
 //!
-//! A diagnostic is data: a class, a sentence, labelled places and a remedy. Rendering (rustc's look, through
-//! `annotate-snippets`) is one function over it, so that machines and tests read fields and people read text.
+//! A diagnostic is data: a class, a sentence, labelled places and a remedy. Rendering (in the layout of rustc, through
+//! `annotate-snippets`) is one function over it, so that programs and tests read fields and users read text.
 //! Knows nothing about pipelines: only files, byte ranges and names.
 
 use std::fmt;
@@ -43,7 +43,7 @@ impl Span {
 pub struct Source {
     /// The file, absolute; for text from the command line the option's name.
     pub path: PathBuf,
-    /// How people named it.
+    /// Its name as the user gave it.
     pub shown: String,
     /// Its content.
     pub text: String,
@@ -111,7 +111,7 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Byte bounds that lie inside the text and on character boundaries, whatever the span says.
+/// Byte bounds that lie inside the text and on character boundaries, whatever the span is.
 fn clipped(text: &str, span: Span) -> (usize, usize) {
     let boundary = |offset: u32| {
         let mut offset = (offset as usize).min(text.len());
@@ -124,7 +124,7 @@ fn clipped(text: &str, span: Span) -> (usize, usize) {
     (start, boundary(span.end).max(start))
 }
 
-/// The kind of mistake, for machines and for grouping tests.
+/// The kind of mistake, for programs and for grouping tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
@@ -150,7 +150,7 @@ pub enum Class {
     Axes,
     /// Artifact types of ports do not fit.
     PortType,
-    /// Stages read each other in a circle.
+    /// Stages form a cycle.
     Cycle,
     /// Includes that cannot be followed.
     Include,
@@ -160,11 +160,11 @@ pub enum Class {
     Collision,
     /// Another version of the language.
     Version,
-    /// More than this machine can ever give.
+    /// More than this machine can ever provide.
     Resources,
 }
 
-/// A place with a few words beside it.
+/// A place with a short text beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// Where.
@@ -208,7 +208,7 @@ impl Diagnostic {
         Self { class, message: message.into(), primary: None, others: Vec::new(), notes: Vec::new(), hint: None }
     }
 
-    /// Puts words beside the carets.
+    /// Adds a text beside the carets.
     #[must_use]
     pub fn label(mut self, text: impl Into<Box<str>>) -> Self {
         if let Some(primary) = &mut self.primary {
@@ -231,7 +231,7 @@ impl Diagnostic {
         self
     }
 
-    /// Says what to do.
+    /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, text: impl Into<Box<str>>) -> Self {
         self.hint = Some(text.into());
@@ -266,7 +266,7 @@ pub fn list<'a>(names: impl IntoIterator<Item = &'a &'a str>, limit: usize) -> S
     text
 }
 
-/// The known name that a person most likely meant, if any is near.
+/// The known name that the author most likely meant, if any is near.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     known
@@ -291,12 +291,12 @@ pub struct Diagnostics {
     items: Vec<Diagnostic>,
 }
 
-/// A diagnostic as machines read it.
+/// A diagnostic for programs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reported {
     /// The kind of mistake.
     pub class: Class,
-    /// The file as people named it.
+    /// The file as the user named it.
     pub file: Option<String>,
     /// Line, from 1.
     pub line: Option<u32>,
@@ -309,7 +309,7 @@ pub struct Reported {
 }
 
 impl Diagnostics {
-    /// Mistakes in these sources; the same mistake at the same place is told once.
+    /// Mistakes in these sources; the same mistake at the same place is reported once.
     pub fn new(sources: Sources, mut items: Vec<Diagnostic>) -> Self {
         let place = |item: &Diagnostic| item.primary.as_ref().map(|label| (label.span.file, label.span.start));
         items.sort_by_key(place);
@@ -327,12 +327,12 @@ impl Diagnostics {
         &self.items
     }
 
-    /// Whose move it is: always the author of the file.
+    /// Who has to act: always the author of the file.
     pub fn blame(&self) -> Blame {
         Blame::Input
     }
 
-    /// The mistakes as machines read them.
+    /// The mistakes for programs.
     pub fn reported(&self) -> Vec<Reported> {
         self.items.iter().map(|item| self.report(item)).collect()
     }
@@ -349,7 +349,7 @@ impl Diagnostics {
         }
     }
 
-    /// For people: the line itself, carets, labels, hints, and how many errors there are.
+    /// Text for the terminal: the line itself, carets, labels, hints, and the number of errors.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
@@ -411,7 +411,7 @@ fn footers<'a>(mut group: Group<'a>, item: &'a Diagnostic) -> Group<'a> {
     group
 }
 
-/// The part of a span that is on its first line: a caret line under ten lines of YAML says nothing.
+/// The part of a span that is on its first line: a caret line under ten lines of YAML is of no use.
 fn visible(text: &str, span: Span) -> (usize, usize) {
     let (start, end) = clipped(text, span);
     let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);

@@ -1,4 +1,4 @@
-//! What a run tells, in the order it happens. The engine is silent; `cli` makes lines, bars and JSON from these.
+//! The events of a run, in the order they happen. The engine prints nothing; `cli` makes lines, bars and JSON from these.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,11 +32,11 @@ pub enum Event {
         /// Where its log is written.
         log: PathBuf,
     },
-    /// News of a running instance.
+    /// Progress of a running instance.
     Progressed {
         /// Which.
         id: InstanceId,
-        /// The news.
+        /// The progress.
         progress: Progress,
     },
     /// An attempt failed and will be made again.
@@ -63,7 +63,7 @@ pub enum Event {
         /// Sentences of the stage for the summary.
         notes: Vec<String>,
     },
-    /// The run is asked to stop; running stages get a moment.
+    /// A stop was requested; running stages get a moment to end.
     Stopping,
 }
 
@@ -79,15 +79,16 @@ pub enum Outcome {
     Absent {
         /// The cause, such as `not-found`.
         cause: String,
-        /// Known from an earlier run, without asking again.
+        /// Recorded by an earlier run; the stage did not work again.
         recorded: bool,
     },
     /// It went wrong.
     Failed {
         /// How.
         failure: Failure,
-        /// The folder it worked in, kept.
-        kept: Option<PathBuf>,
+        /// The folder it worked in, if it was retained.
+        #[serde(rename = "kept")]
+        retained: Option<PathBuf>,
     },
     /// Something it needs failed, or the run was stopped.
     Skipped {

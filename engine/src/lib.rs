@@ -3,8 +3,8 @@
 //! ```text
 //! diag → ids → event → spec → plan → key → sched → exec → report → run
 //! ```
-//! Each module may use only those before it. The engine knows stage kinds only by their declarations
-//! ([`pipe_contract::Kind`]); it is silent: what people see is made by `cli` from [`event::Event`]s.
+//! Each module may use only those before it. The engine sees stage kinds only through their declarations
+//! ([`pipe_contract::Kind`]). It prints nothing: `cli` makes the output from [`event::Event`]s.
 
 pub mod diag;
 pub mod event;

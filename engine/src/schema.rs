@@ -1,7 +1,7 @@
 //! The JSON Schema of pipeline files, made from the tables of keys that the reader itself uses and from the
-//! declarations of stage kinds: what the schema takes, the reader takes.
+//! declarations of stage kinds: what the schema accepts, the reader accepts.
 //!
-//! A schema cannot know what a reference stands for, so every parameter may also be a text that holds a `$`.
+//! A schema cannot resolve a reference, so every parameter may also be a text that holds a `$`.
 
 use pipe_contract::{Arity, Kind, Registry, Type, Value as Parameter};
 use serde_json::{Map, Value, json};

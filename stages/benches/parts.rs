@@ -3,7 +3,7 @@
 //! `./just bench-parts` runs it. The mesh is a subdivided icosahedron of 163,842 vertices, as fsaverage has.
 
 use divan::Bencher;
-use pipe_stages::formats::subject::Hemisphere;
+use pipe_stages::hemisphere::Hemisphere;
 use pipe_stages::numeric::flatmap::{FlatMap, project};
 use pipe_stages::numeric::icosahedron::subdivided;
 

@@ -1,24 +1,45 @@
-//! The stage kinds that ship: everything `pipe` knows about cortex, networks, statistics and where data come from.
+//! The stage kinds that ship: everything about cortex, networks, statistics and sources of data.
 //!
-//! Topics (`acquire`, `surface`, `learn`, `score`, `figures`) never import each other: they share data as artifacts
-//! through ports, and code through the leaves `formats` (readers, writers) and `numeric` (geometry, arithmetic).
+//! A kind's prefix is its folder: `labels/template` is in `labels/`. These folders never import each other: they share data as
+//! artifacts through ports, and code through the leaves, each of which may use only those before it: `hemisphere`, `numeric`
+//! (geometry, arithmetic), `formats` (readers, writers), `transfer` (everything that touches the network).
 
-pub mod acquire;
-pub mod figures;
+pub mod control;
+pub mod figure;
+pub mod file;
+pub mod flatmap;
 pub mod formats;
-pub mod learn;
+pub mod hcp;
+pub mod hemisphere;
+pub mod labels;
 pub mod numeric;
+pub mod osf;
+pub mod package;
+pub mod prf;
 pub mod score;
-pub mod surface;
+pub mod simulate;
+pub mod split;
+#[cfg(test)]
+mod test_support;
+mod transfer;
+pub mod unet;
 
 /// Digest of the sources that `pipe` and its worker share: both must be built from the same ones.
 pub const BUILD_ID: &str = env!("PIPE_BUILD_ID");
 
 /// Adds every kind that ships to a registry.
 pub fn install(registry: &mut pipe_contract::Registry) {
-    acquire::install(registry);
-    surface::install(registry);
-    learn::install(registry);
+    file::install(registry);
+    package::install(registry);
+    osf::install(registry);
+    hcp::install(registry);
+    labels::install(registry);
+    prf::install(registry);
+    simulate::install(registry);
+    flatmap::install(registry);
+    split::install(registry);
+    unet::install(registry);
+    control::install(registry);
     score::install(registry);
-    figures::install(registry);
+    figure::install(registry);
 }

@@ -12,7 +12,7 @@ fn main() {
     println!("cargo:rerun-if-changed=shim.cpp");
     let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
         fail(
-            "pipe-torch needs libtorch, and LIBTORCH does not say where it is: build it with `scripts/libtorch cargo build -p pipe-torch`",
+            "pipe-torch needs libtorch, and LIBTORCH is not set: build it with `scripts/libtorch cargo build -p pipe-torch`",
         );
     };
     let lib = libtorch.join("lib");

@@ -16,7 +16,7 @@
 
 namespace {
 
-void say(char *text, size_t size, const std::string &words) { std::snprintf(text, size, "%s", words.c_str()); }
+void copy_text(char *text, size_t size, const std::string &words) { std::snprintf(text, size, "%s", words.c_str()); }
 
 std::vector<at::Tensor> list(at::Tensor *const *tensors, size_t count) {
   std::vector<at::Tensor> all;
@@ -34,7 +34,7 @@ extern "C" {
 const char *pipe_libtorch_version() { return TORCH_VERSION; }
 
 // The instruction set that libtorch's own kernels use here: `DEFAULT`, `AVX2`, `AVX512`.
-void pipe_instructions(char *text, size_t size) { say(text, size, at::get_cpu_capability()); }
+void pipe_instructions(char *text, size_t size) { copy_text(text, size, at::get_cpu_capability()); }
 
 // The same task gives the same bytes: deterministic algorithms, no search for the fastest one by timing, no reduced precision.
 int pipe_settle(char *text, size_t size) {
@@ -51,7 +51,7 @@ int pipe_settle(char *text, size_t size) {
     context.setFlushDenormal(true);
     return 0;
   } catch (const std::exception &error) {
-    say(text, size, error.what());
+    copy_text(text, size, error.what());
     return 1;
   }
 }
@@ -75,7 +75,7 @@ int pipe_load_cuda(char *text, size_t size) {
   if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
     return 0;
   }
-  say(text, size, words);
+  copy_text(text, size, words);
   return 1;
 }
 
@@ -105,7 +105,7 @@ int pipe_adam(at::Tensor *const *parameters, at::Tensor *const *gradients, at::T
                      rate, beta1, beta2, 0.0, epsilon, false, false);
     return 0;
   } catch (const std::exception &error) {
-    say(text, size, error.what());
+    copy_text(text, size, error.what());
     return 1;
   }
 }

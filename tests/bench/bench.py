@@ -9,7 +9,7 @@ Every stage writes its own name to one file, so nearly all the work is the tools
 The tools run in turn, round after round, each time in a new folder: a cold run (nothing there: no outputs, no cache,
 no database), then null runs (nothing to do). No folder is emptied for the next round, and what was written is flushed
 before the next cold run: for minutes after many files were deleted, an ext4 may make new ones several times more slowly,
-which would be charged to whoever comes next and makes most files. The same holds for what was deleted before the
+which would be charged to the tool that runs next and makes most files. The same holds for what was deleted before the
 benchmark began (tests, builds, the last benchmark): wait, or give `--folder` on another disk or in memory, to see the
 tools' own cost. Reported are medians of wall time, processor time (user and system, with all waited-for children:
 `os.wait4`) and the largest resident set of one process, and what the project promises:
@@ -112,12 +112,12 @@ class Tool:
 
     def run(self):
         """Wall seconds, processor seconds, largest resident set in MiB."""
-        log = self.folder / "said"
+        log = self.folder / "output"
         environment = dict(os.environ, HOME=str(self.folder / "home"), XDG_STATE_HOME=str(self.folder / "state"))
-        with open(log, "wb") as said:
+        with open(log, "wb") as output:
             started = time.perf_counter()
-            process = subprocess.Popen(self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said,
-                                       stderr=said, env=environment)
+            process = subprocess.Popen(self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=output, env=environment)
             _, status, used = os.wait4(process.pid, 0)
             wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

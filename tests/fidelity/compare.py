@@ -2,7 +2,7 @@
 
     compare.py OURS
 
-OURS is the folder that the example `fidelity` wrote: a person in HCP's layout, its pRF maps and labels, and what the
+OURS is the folder that the example `fidelity` wrote: a subject in HCP's layout, its pRF maps and labels, and what the
 program made of them. Every file is read again here with nibabel, so the program's writers are checked too. Prints one
 line per comparison; exit code 1 if one fails.
 
@@ -77,8 +77,8 @@ def read_safetensors(path):
     return tensors, about
 
 
-class Person:
-    """One hemisphere of a person in HCP's layout, read with nibabel."""
+class Subject:
+    """One hemisphere of a subject in HCP's layout, read with nibabel."""
 
     def __init__(self, folder, hemisphere):
         sid = next(entry.name for entry in folder.iterdir())
@@ -185,21 +185,21 @@ def icosahedral(faces):
     return np.round(100 * points, 2)
 
 
-def prior(person):
+def prior(subject):
     """The original's whole `predict_retinotopy`, with the fsaverage that the package does not have."""
-    h = person.hemisphere
+    h = subject.hemisphere
     _, faces = nib.freesurfer.read_geometry(LIBRARY / f"{h}.benson14_retinotopy.v4_0.sphere.reg")
     fsaverage = SimpleNamespace(**{h: cortex(h, faces, icosahedral(faces))})
     retinotopy.nyfs = SimpleNamespace(subject=lambda _: fsaverage)
-    found = retinotopy.predict_retinotopy(person.cortex())
+    found = retinotopy.predict_retinotopy(subject.cortex())
     return bands(found["varea"], found["eccen"])
 
 
-def check_maps(ours, person, tensors):
-    h = person.hemisphere
+def check_maps(ours, subject, tensors):
+    h = subject.hemisphere
     flatmaps = {}
     for name, radius in RADII.items():
-        flatmap = ny.map_projection("occipital_pole", h, radius=radius)(person.cortex())
+        flatmap = ny.map_projection("occipital_pole", h, radius=radius)(subject.cortex())
         mine = {what: tensors[f"{h}.{name}.{what}"] for what in ("vertices", "faces", "coordinates")}
         equal(f"{h} {name}, vertices", len(mine["vertices"]), flatmap.vertex_count)
         equal(f"{h} {name}, triangles", len(mine["faces"]), flatmap.tess.faces.shape[1])
@@ -210,11 +210,11 @@ def check_maps(ours, person, tensors):
     return flatmaps["hcp"]
 
 
-def originals(ours, person, flatmap):
+def originals(ours, subject, flatmap):
     """Painted images of all channels, by name."""
-    h = person.hemisphere
+    h = subject.hemisphere
     where = addresses(flatmap, PIXELS)
-    maps = dict(person.maps)
+    maps = dict(subject.maps)
     for quantity in ("x", "y", "sigma", "cod"):
         maps[f"prf_{quantity}"] = mgz(ours / f"prf/{h}.prf_{quantity}.mgz")
     images = {name: paint(where, values[flatmap.labels], "linear") for name, values in maps.items()}
@@ -232,9 +232,9 @@ def main():
     tensors, _ = read_safetensors(ours / "maps.safetensors")
     images, flatmaps, painted = {}, {}, {}
     for h in HEMISPHERES:
-        person = Person(ours / "subject", h)
-        flatmaps[h] = check_maps(ours, person, tensors)
-        images[h], painted[h] = originals(ours, person, flatmaps[h])
+        subject = Subject(ours / "subject", h)
+        flatmaps[h] = check_maps(ours, subject, tensors)
+        images[h], painted[h] = originals(ours, subject, flatmaps[h])
     both = {name: np.hstack([images["lh"][name], images["rh"][name]]) for name in images["lh"]}
     for file, tensor in (("images", "images"), ("targets", "targets")):
         mine, about = read_safetensors(ours / f"{file}_{PIXELS}.safetensors")
@@ -257,7 +257,7 @@ def main():
     for h, half in (("lh", targets["targets"][:, :, :64]), ("rh", targets["targets"][:, :, 64:])):
         for name, part in (("area", half[:3]), ("ring", half[3:])):
             same_labels(f"{h}, {name} sampled at vertices", tensors[f"{h}.sampled.{name}"], sample(flatmaps[h], part))
-        area, ring = prior(Person(ours / "turned", h))
+        area, ring = prior(Subject(ours / "turned", h))
         same_labels(f"{h}, prior area", mgz(ours / f"prior/{h}.area.mgz").astype(int), area)
         same_labels(f"{h}, prior ring", mgz(ours / f"prior/{h}.ring.mgz").astype(int), ring)
     print("the program and the originals agree" if not failed else "the program and the originals disagree")

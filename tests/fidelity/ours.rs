@@ -1,4 +1,4 @@
-//! The program's side of the fidelity check: makes a person of fsaverage5 and the Benson 2014 template, runs the
+//! The program's side of the fidelity check: makes a subject from fsaverage5 and the Benson 2014 template, runs the
 //! surface kinds on it and writes what they give where `compare.py` looks for it.
 //!
 //! `cargo run -p pipe-stages --example fidelity -- FSAVERAGE5 FSAVERAGE OUT`, the first two being folders inside the
@@ -10,17 +10,18 @@ use std::process::ExitCode;
 
 use pipe_contract::{Coordinates, Device, Failure, Given, Registry, Silent, Task, Value};
 use pipe_stages::formats::freesurfer::{self, Surface};
-use pipe_stages::formats::subject::{HEMISPHERES, Hemisphere, Subject};
+use pipe_stages::formats::subject_folder::Subject;
 use pipe_stages::formats::tensors::{self, Tensor, Tensors};
 use pipe_stages::formats::{gifti, mgh};
+use pipe_stages::hemisphere::{HEMISPHERES, Hemisphere};
 use pipe_stages::numeric::bands::area_and_ring;
 use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
 use pipe_stages::numeric::projection::{FREESURFER_RADIUS, HCP_RADIUS};
 
-/// The person made of fsaverage5.
+/// The subject made from fsaverage5.
 const SID: &str = "fsaverage5";
 
-/// Sizes of pictures: as painted, the study's, the demo's, and one that is no divisor of 512.
+/// Sizes of pictures: as painted, the study's, the demo's, and one that is not a divisor of 512.
 const SIZES: [i64; 4] = [512, 128, 64, 50];
 
 fn main() -> ExitCode {
@@ -67,7 +68,7 @@ fn write_all(anatomy: &Path, template: &Path, out: &Path) -> Result<(), Failure>
     tensors::write(&out.join("maps.safetensors"), &all)
 }
 
-/// One hemisphere of the person, with the template's maps as its function.
+/// One hemisphere of the subject, with the template's maps as its function.
 struct Cortex {
     white: Surface,
     sphere: Surface,
@@ -184,7 +185,7 @@ fn turn(sphere: &Surface) -> Surface {
 /// Runs a kind with one output, written to `output`.
 fn run(name: &str, inputs: &[(&str, &PathBuf)], params: &[(&str, Value)], output: &Path) -> Result<(), Failure> {
     let mut registry = Registry::new();
-    pipe_stages::surface::install(&mut registry);
+    pipe_stages::install(&mut registry);
     let stage = registry.stage(name).ok_or_else(|| Failure::internal(format!("there is no kind `{name}`")))?;
     let kind = stage.kind();
     let task = Task {

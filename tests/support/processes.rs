@@ -15,7 +15,7 @@ pub struct Process {
     pub name: String,
 }
 
-/// All processes that have not ended. A zombie has: whoever adopts it will collect it.
+/// All processes that have not ended. A zombie has: its new parent will collect it.
 pub fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").expect("/proc can be listed").flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
@@ -45,7 +45,7 @@ pub fn below(root: u32) -> Vec<Process> {
     found
 }
 
-/// Processes of this user that stand in a folder or hold one of its files open.
+/// Processes of this user that work in a folder or hold one of its files open.
 pub fn touching(folder: &Path) -> Vec<Process> {
     let inside = |link: &Path| fs::read_link(link).is_ok_and(|target| target.starts_with(folder));
     let touches = |process: &Process| {

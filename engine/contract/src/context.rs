@@ -1,4 +1,4 @@
-//! What a running stage may say and ask: progress, log lines, and whether to stop.
+//! What a running stage may report and query: progress, log lines, and whether to stop.
 
 /// How far a task has come.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -16,17 +16,17 @@ pub struct Progress {
 
 /// The engine's side of a running stage.
 pub trait Context: Sync {
-    /// Tells how far the task has come. Cheap; the receiver thins it out.
+    /// Reports how far the task has come. Cheap; the receiver thins it out.
     fn progress(&self, progress: Progress);
 
-    /// Adds a line to the stage's kept log.
+    /// Adds a line to the stage's saved log.
     fn log(&self, line: &str);
 
-    /// Whether the run wants this task to stop; long loops ask now and then and end with a failure.
+    /// Whether the task is to stop; long loops check this now and then and end with a failure.
     fn cancelled(&self) -> bool;
 }
 
-/// Hears nothing and never cancels; for tests.
+/// Discards all reports and never cancels; for tests.
 pub struct Silent;
 
 impl Context for Silent {

@@ -1,4 +1,4 @@
-//! Where an instance of a stage stands on its axes: `sid=s01, rater=A1`.
+//! The coordinates of an instance of a stage on its axes: `sid=s01, rater=A1`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,10 +1,10 @@
-//! How things go wrong, and whose move it is.
+//! How things go wrong, and who has to act.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Whose move it is after an error; decides the exit code.
+/// Who has to act after an error; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
@@ -30,10 +30,10 @@ impl Blame {
     }
 }
 
-/// Why a stage could not do its work. Says what was found, what was expected and where; the remedy is a field of its own.
+/// Why a stage could not do its work: what was found, what was expected and where; the remedy is a field of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Whose move it is.
+    /// Who has to act.
     pub blame: Blame,
     /// What was found and what was expected, names in backticks, without a final full stop.
     pub message: String,
@@ -64,7 +64,7 @@ impl Failure {
         Self::new(Blame::Stage, message)
     }
 
-    /// The machine or the network is in the way.
+    /// The machine or the network prevents it.
     pub fn environment(message: impl Into<String>) -> Self {
         Self::new(Blame::Environment, message)
     }
@@ -74,7 +74,7 @@ impl Failure {
         Self::new(Blame::Internal, message)
     }
 
-    /// An I/O error at a path. Full disks, read-only mounts and missing rights are the environment's.
+    /// An I/O error at a path. Full disks, read-only mounts and missing rights count as environment.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let failure = Self::environment(format!("could not {doing} `{}`: {error}", path.display()));
@@ -89,14 +89,14 @@ impl Failure {
         }
     }
 
-    /// Says where.
+    /// Adds where.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
         self
     }
 
-    /// Says what to do.
+    /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -1,7 +1,7 @@
 //! What a stage kind declares: name, version, ports, parameters and promises.
 //!
-//! Declarations are data, so that every pipeline can be planned, checked, drawn and documented on a machine
-//! that cannot run it. They say nothing about how a kind works.
+//! Declarations are data, so that every pipeline can be planned, checked, rendered and documented on a machine
+//! that cannot run it. They do not contain how a kind works.
 
 use crate::Value;
 
@@ -10,6 +10,9 @@ use crate::Value;
 pub struct Kind {
     /// `topic/verb` or `topic/noun`, as written after `uses:`.
     pub name: &'static str,
+    /// The name this kind had when its keys and seeds were first made, if it was renamed since. Keys and seeds of the
+    /// renamed kind use it ([`Kind::key_name`]), so a rename reruns nothing and changes no bytes.
+    pub formerly: Option<&'static str>,
     /// Raised when the same task may give other bytes; enters the action key.
     pub version: u32,
     /// One sentence for `pipe stages` and the reference.
@@ -30,7 +33,7 @@ pub struct Kind {
     pub stamped: bool,
     /// Uses the network; only such a kind may have `credential:` or `retry:`, and it takes one `net`.
     pub network: bool,
-    /// Keeps a checkpoint folder that survives kills ([`crate::Task::checkpoint`]).
+    /// Has a checkpoint folder that survives kills ([`crate::Task::checkpoint`]).
     pub checkpoint: bool,
     /// Causes of a missing cell that it can report ([`crate::Ended::Absent`]), such as `not-found`.
     pub absences: Vec<&'static str>,
@@ -45,7 +48,7 @@ pub enum Runs {
     Thread,
     /// In a worker process of its own for every task (training).
     ProcessFresh,
-    /// In a worker process that is kept for the next task (prediction).
+    /// In a reusable worker process, which does several tasks in turn (prediction).
     ProcessReusable,
 }
 
@@ -145,6 +148,7 @@ impl Kind {
     pub fn new(name: &'static str, version: u32, about: &'static str) -> Self {
         Self {
             name,
+            formerly: None,
             version,
             about,
             inputs: Vec::new(),
@@ -159,6 +163,18 @@ impl Kind {
             absences: Vec::new(),
             repro: Repro::Exact,
         }
+    }
+
+    /// Records the name this kind had before it was renamed; see [`Kind::formerly`].
+    #[must_use]
+    pub fn formerly(mut self, name: &'static str) -> Self {
+        self.formerly = Some(name);
+        self
+    }
+
+    /// The name under which keys and seeds of this kind are made: the former name of a renamed kind.
+    pub fn key_name(&self) -> &'static str {
+        self.formerly.unwrap_or(self.name)
     }
 
     /// Adds a required input of one artifact.

@@ -1,13 +1,13 @@
 //! The contract between the engine and the stages: what a stage kind declares, what a task carries,
-//! how a stage reports, and how a worker process speaks.
+//! how a stage reports, and the messages of a worker process.
 //!
-//! Engine and stages are strangers who meet only here. The engine knows from it what a kind takes, gives
-//! and promises; a stage gets input paths and output paths and never learns about caches, schedulers or
+//! Engine and stages share nothing else. The engine reads from it what a kind takes, gives
+//! and promises; a stage gets input paths and output paths and has no access to caches, schedulers or
 //! terminals. Small enough to be read in one sitting; it changes rarely, because a change rebuilds everything.
 //!
 //! What an implementer promises:
 //! - it writes only at the paths in [`Task::outputs`] (and in [`Task::checkpoint`] if it has one);
-//! - it reads only [`Task::inputs`], and uses the network only if its [`Kind`] says so;
+//! - it reads only [`Task::inputs`], and uses the network only if its [`Kind`] declares it;
 //! - the same task gives the same bytes, or differs within the tolerance its kind states ([`Repro`]);
 //! - bad input ends in a [`Failure`], never in a panic and never in half an output that looks whole.
 

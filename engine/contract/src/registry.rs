@@ -12,14 +12,14 @@ pub trait StageKind: Send + Sync {
     /// Does the work of one task; see the crate's promises.
     ///
     /// # Errors
-    /// Whatever went wrong, with whose move it is.
+    /// Whatever went wrong, with who has to act.
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure>;
 }
 
 /// What this binary has behind a kind.
 pub enum Implementation {
-    /// Code that runs here.
-    Here(Box<dyn StageKind>),
+    /// Code in this binary.
+    Local(Box<dyn StageKind>),
     /// Declared here, run by the worker binary.
     Worker,
 }
@@ -39,16 +39,16 @@ impl Registry {
     /// Adds a kind with its code.
     ///
     /// # Panics
-    /// If the name is taken: two kinds of one name are a defect of this binary.
+    /// If the name, or the name for keys ([`Kind::key_name`]), is taken: that is a defect of this binary.
     pub fn add(&mut self, stage: impl StageKind + 'static) {
         let kind = stage.kind();
-        self.insert(kind, Implementation::Here(Box::new(stage)));
+        self.insert(kind, Implementation::Local(Box::new(stage)));
     }
 
     /// Declares a kind that the worker runs.
     ///
     /// # Panics
-    /// If the name is taken, or the kind says that it runs on a thread.
+    /// If one of its names is taken (as for [`Self::add`]), or the kind is declared to run on a thread.
     pub fn declare(&mut self, kind: Kind) {
         assert!(kind.runs != Runs::Thread, "`{}` is declared for the worker but runs on a thread", kind.name);
         self.insert(kind, Implementation::Worker);
@@ -56,6 +56,9 @@ impl Registry {
 
     fn insert(&mut self, kind: Kind, implementation: Implementation) {
         let name = kind.name;
+        let key_name = kind.key_name();
+        let other = self.kinds().find(|other| other.name != name && other.key_name() == key_name);
+        assert!(other.is_none(), "`{name}` and another kind both make keys and seeds under the name `{key_name}`");
         let before = self.kinds.insert(name, (kind, implementation));
         assert!(before.is_none(), "two kinds are called `{name}`");
     }
@@ -65,10 +68,15 @@ impl Registry {
         self.kinds.get(name).map(|(kind, _)| kind)
     }
 
+    /// The kind that had this name before it was renamed.
+    pub fn renamed(&self, former: &str) -> Option<&Kind> {
+        self.kinds().find(|kind| kind.formerly == Some(former))
+    }
+
     /// The code of a kind, if it runs here.
     pub fn stage(&self, name: &str) -> Option<&dyn StageKind> {
         match self.kinds.get(name) {
-            Some((_, Implementation::Here(stage))) => Some(stage.as_ref()),
+            Some((_, Implementation::Local(stage))) => Some(stage.as_ref()),
             _ => None,
         }
     }
@@ -76,5 +84,39 @@ impl Registry {
     /// All declarations, by name.
     pub fn kinds(&self) -> impl Iterator<Item = &Kind> {
         self.kinds.values().map(|(kind, _)| kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(kinds: impl IntoIterator<Item = Kind>) -> Registry {
+        let mut registry = Registry::new();
+        for kind in kinds {
+            registry.declare(Kind { runs: Runs::ProcessFresh, ..kind });
+        }
+        registry
+    }
+
+    #[test]
+    fn a_renamed_kind_is_found_by_both_names() {
+        let registry = registry([Kind::new("a/new", 1, "").formerly("a/old"), Kind::new("a/other", 1, "")]);
+        assert!(registry.kind("a/old").is_none());
+        assert_eq!(registry.renamed("a/old").map(|kind| kind.name), Some("a/new"));
+        assert!(registry.renamed("a/other").is_none());
+        assert_eq!(registry.kinds().map(Kind::key_name).collect::<Vec<_>>(), ["a/old", "a/other"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two kinds are called `a/b`")]
+    fn a_name_is_refused_twice() {
+        registry([Kind::new("a/b", 1, ""), Kind::new("a/b", 2, "").formerly("a/c")]);
+    }
+
+    #[test]
+    #[should_panic(expected = "make keys and seeds under the name `a/old`")]
+    fn a_name_for_keys_is_refused_twice() {
+        registry([Kind::new("a/old", 1, ""), Kind::new("a/new", 1, "").formerly("a/old")]);
     }
 }

@@ -26,7 +26,7 @@ pub struct Task {
     /// The seed, for kinds that are random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// The run is simulated; only told to kinds that are stamped.
+    /// The run is simulated; set only for kinds that are stamped.
     #[serde(default)]
     pub simulated: bool,
     /// Where to compute.
@@ -42,7 +42,7 @@ pub struct Task {
     /// The least share of cells that must be present, by gather port (`coverage:`), 0 to 1.
     #[serde(default)]
     pub coverage: BTreeMap<String, f64>,
-    /// A folder that survives kills and goes with success, for kinds that keep checkpoints.
+    /// A folder that survives kills and is removed after success, for kinds with checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<PathBuf>,
     /// An empty folder for temporary files.

@@ -29,7 +29,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The word people use for this value's type in messages.
+    /// The word for this value's type in messages.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Null => "null",
@@ -52,13 +52,13 @@ impl Value {
 }
 
 impl fmt::Display for Value {
-    /// As a person would write it in a pipeline file: text bare, lists in square brackets.
+    /// As written in a pipeline file: text bare, lists in square brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Null => f.write_str("null"),
             Value::Bool(value) => write!(f, "{value}"),
             Value::Int(value) => write!(f, "{value}"),
-            // `{:?}` is the shortest text that reads back as the same number and keeps `1.0` apart from `1`.
+            // `{:?}` is the shortest text that reads back as the same number and distinguishes `1.0` from `1`.
             Value::Float(value) => write!(f, "{value:?}"),
             Value::Text(value) => f.write_str(value),
             Value::List(values) => {

@@ -1,8 +1,8 @@
-//! What the engine and a worker process say to each other.
+//! The messages between the engine and a worker process.
 //!
 //! JSON, one message a line, over a socket whose file descriptor is named by the variable [`CHANNEL`];
-//! stdout and stderr are the task's log, because native code prints there. The worker speaks first
-//! ([`FromWorker::Hello`]); a stale worker is an error, never a poisoned cache. One task at a time.
+//! stdout and stderr are the task's log, because native code prints there. The worker sends the first message
+//! ([`FromWorker::Hello`]); a stale worker is an error, never a wrong cache entry. One task at a time.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ pub enum FromWorker {
     },
     /// How far the task has come.
     Progress {
-        /// The news.
+        /// Units done and in all.
         progress: Progress,
     },
     /// The task ended.

@@ -7,8 +7,8 @@
 //! WORK/lists/   IN_*_LIST and IN_*_ABSENT of gathers
 //! WORK/tmp/     HOME and TMPDIR, empty
 //! ```
-//! - A file or folder of the project stands at its path relative to the pipeline file, so `python scripts/fit.py` works
-//!   in the body as it does in the project, once `scripts/fit.py` is declared. Whatever else stands in `../in/` under
+//! - A file or folder of the project is at its path relative to the pipeline file, so `python scripts/fit.py` works
+//!   in the body as it does in the project, once `scripts/fit.py` is declared. All else is in `../in/` under
 //!   the name of its port, with the extension it was made with.
 //! - `IN_*` and `OUT_*` are relative to the working folder: a body that prints them (`wc -l "$IN_X"`) gives the same bytes
 //!   in every run. The value of a folder ends in `/`, so that `find "$IN_X"` looks into it and not at the link.
@@ -21,11 +21,11 @@
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
 //!
 //! Nothing is copied: a file of the cache gets one more name in `in/`, and folders and files of the project are symbolic
-//! links. The rule that a stage writes only to `files`, `out` and `tmp` ([`super::landlock`]) keeps what they stand for as
-//! it is. (Symbolic links for all would do, but making and deleting one costs several times as much as a second name, and
-//! was the largest part of what the engine spends on a small stage.) Copies, which look the same, are made where a file
-//! cannot have another name, and where nothing keeps a stage from writing to the cache, because it runs as root and the
-//! kernel has no such rule.
+//! links. The rule that a stage writes only to `files`, `out` and `tmp` ([`super::landlock`]) protects what they
+//! point to. (Symbolic links for all would do, but making and deleting one costs several times as much as a second name,
+//! and was the largest part of what the engine spends on a small stage.) Copies, which look the same, are made where a
+//! file cannot have another name, and where a stage could write to the cache, because it runs as root and the kernel has
+//! no such rule.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,7 +37,7 @@ use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
 use super::{CommandTask, landlock};
 use crate::ids::InstanceId;
-use crate::plan::{Action, Link, Plan, Source};
+use crate::plan::{Link, Plan, Source, Work};
 
 /// Where an input appears to a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,18 +112,18 @@ fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
     Path::new(IN).join(with_extension(port, extension_of(plan, link)))
 }
 
-/// The extension of what is behind a link, as far as somebody wrote one: programs choose their reader by it.
+/// The extension of what is behind a link, if its name has one: programs choose their reader by it.
 fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
     let name = match link {
         Link::File(path) => path.file_name()?.to_str()?,
         Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
-        Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).action {
-            Action::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
-            Action::Kind(_) => return None,
+        Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).work {
+            Work::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
+            Work::Kind(_) => return None,
         },
     };
     let (stem, last) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
-    // `x.nii.gz` is a `.nii.gz`: what a compressor adds says nothing about the content.
+    // `x.nii.gz` is a `.nii.gz`: the suffix of a compressor does not name the content.
     match stem.rsplit_once('.') {
         Some((stem, _)) if ["gz", "bz2", "xz", "zst"].contains(&last) && !stem.is_empty() => {
             Some(&name[stem.len() + 1..])
@@ -188,15 +188,15 @@ impl Layout {
     }
 }
 
-/// Lays out the folders of a command and says what its environment is.
+/// Lays out the folders of a command and returns its environment.
 ///
 /// # Errors
-/// Two inputs want one place, two names become one variable, or the disk is in the way.
+/// Two inputs map to one place, two names become one variable, or an I/O error.
 pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<(Layout, Vec<Variable>), Failure> {
     let layout = Layout::of(&task.work);
     for folder in [&layout.files, &layout.out, &layout.tmp, &layout.inputs] {
         match fs::create_dir(folder) {
-            // A working folder that another stage was done with: its parts are there, and empty.
+            // A working folder that an earlier stage used: its parts are there, and empty.
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                 return Err(Failure::io("make the folder", folder, &error));
             }
@@ -232,7 +232,7 @@ pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<(Layout, V
     Ok((layout, variables.list))
 }
 
-/// The environment as it grows; a name that comes twice is somebody's mistake.
+/// The environment as it is built; the same name from two sources is an error.
 #[derive(Default)]
 struct Variables {
     list: Vec<Variable>,
@@ -316,7 +316,7 @@ fn place(
 ) -> Result<OsString, Failure> {
     match placed {
         Placed::One { name, content } => {
-            if !stands_in_another(port, name, content, &task.inputs)? {
+            if !is_inside_another(port, name, content, &task.inputs)? {
                 provide(task, sharing, content, layout, name)?;
             }
             Ok(value_of(name, content))
@@ -384,7 +384,7 @@ fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout
             copy(content, &own)?;
             link(&own, &place)
         }
-        // The file system knows no second names, or not for somebody else's files, or it has as many as it can have.
+        // The file system has no hard links, or none for files of another user, or the file has as many as it can have.
         (_, false) => copy(content, &place),
     }
 }
@@ -421,9 +421,9 @@ fn copy(content: &Path, place: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces further names of files of the cache by symbolic links: what a command that failed leaves is looked into and
-/// tried out by people, who would not see that a file there is the cache's own.
-pub(super) fn let_go(task: &CommandTask) {
+/// Replaces hard links to files of the cache by symbolic links: users inspect and edit the folder of a failed command,
+/// and would not see that a file there belongs to the cache.
+pub(super) fn unshare_inputs(task: &CommandTask) {
     let layout = Layout::of(&task.work);
     let replace = |name: &Path, content: &Path| {
         let place = layout.place(name);
@@ -445,8 +445,8 @@ pub(super) fn let_go(task: &CommandTask) {
 }
 
 /// Whether an input is reached through another that is placed already: the same file under a second port, or a file of
-/// a folder that is declared too. Anything else that wants the same place is refused.
-fn stands_in_another(port: &str, name: &Path, content: &Path, all: &BTreeMap<String, Placed>) -> Result<bool, Failure> {
+/// a folder that is declared too. Anything else at the same place is refused.
+fn is_inside_another(port: &str, name: &Path, content: &Path, all: &BTreeMap<String, Placed>) -> Result<bool, Failure> {
     for (other, placed) in all.iter().filter(|(other, _)| *other != port) {
         let (Placed::One { name: place, .. } | Placed::Many { name: place, .. }) = placed;
         let Ok(rest) = name.strip_prefix(place) else { continue };
@@ -466,12 +466,12 @@ fn stands_in_another(port: &str, name: &Path, content: &Path, all: &BTreeMap<Str
 }
 
 fn conflict(port: &str, other: &str, name: &Path) -> Failure {
-    Failure::input(format!("inputs `{port}` and `{other}` both want to be `{}` in the working folder", name.display()))
+    Failure::input(format!("inputs `{port}` and `{other}` both map to `{}` in the working folder", name.display()))
         .hint("rename one of the two ports")
 }
 
 /// After a body that ended well: every declared output is there, of its form, and not empty. Files beside them are
-/// told as notes, because they are not kept.
+/// reported as notes, because they are not stored.
 ///
 /// # Errors
 /// An output is missing, empty or of the wrong form.
@@ -504,10 +504,10 @@ fn check_output(task: &CommandTask, port: &str, declared: &str) -> Result<(), Fa
 /// The usual mistake is a body that writes to the name instead of the variable.
 fn missing(task: &CommandTask, port: &str, declared: &str, failure: Failure) -> Failure {
     let variable = format!("$OUT_{}", shouted(port));
-    let astray = Layout::of(&task.work).files.join(declared.trim_end_matches('/'));
-    if astray.exists() {
+    let misplaced = Layout::of(&task.work).files.join(declared.trim_end_matches('/'));
+    if misplaced.exists() {
         failure.hint(format!(
-            "the body wrote `{declared}` in its working folder, which is not kept; write to `{variable}`"
+            "the body wrote `{declared}` in its working folder, which is not stored; write to `{variable}`"
         ))
     } else {
         failure.hint(format!("the body must write to `{variable}`"))
@@ -531,9 +531,12 @@ fn undeclared_outputs(task: &CommandTask) -> Vec<String> {
     extra.sort();
     match extra.as_slice() {
         [] => Vec::new(),
-        [one] => vec![format!("`{one}` was written beside the declared outputs and is not kept")],
+        [one] => vec![format!("`{one}` was written beside the declared outputs and is not stored")],
         [first, rest @ ..] => {
-            vec![format!("`{first}` and {} more were written beside the declared outputs and are not kept", rest.len())]
+            vec![format!(
+                "`{first}` and {} more were written beside the declared outputs and are not stored",
+                rest.len()
+            )]
         }
     }
 }

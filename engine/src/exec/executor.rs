@@ -13,14 +13,14 @@ use pipe_contract::worker::{FromWorker, ToWorker};
 use pipe_contract::{Ended, Failure, Progress, Runs, Task};
 
 use super::guard::{Answer, Exit, Guard, How, ProcessId, Spawn, kill_inside};
-use super::here::{self, ThreadEnded};
+use super::threads::{self, ThreadEnded};
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
-use super::{CommandTask, Finished, Job, Message, Settings, Usage, Work, command, hints};
+use super::{CommandTask, Finished, Job, JobWork, Message, Settings, Usage, command, hints};
 use crate::ids::InstanceId;
 
-/// Between two pieces of news of one job.
-const THIN: Duration = Duration::from_millis(100);
+/// The least time between two progress messages of one job.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs jobs side by side. Not a scheduler: whatever is started runs at once.
 pub struct Executor {
@@ -43,32 +43,33 @@ struct Running {
     timeout: Option<Duration>,
     stop: Option<Stop>,
     body: Body,
-    news: Option<Progress>,
-    told: Option<Instant>,
+    /// The latest progress that was not reported.
+    progress: Option<Progress>,
+    reported_at: Option<Instant>,
 }
 
 /// Where a job runs.
 enum Body {
-    Thread(Arc<here::Shared>),
+    Thread(Arc<threads::Shared>),
     Command(ProcessId, Box<CommandTask>),
     Worker(ProcessId),
 }
 
 /// A job that is being stopped.
 struct Stop {
-    why: Why,
+    cause: StopCause,
     /// What comes next if it has not ended by then.
-    next: Option<(Instant, Push)>,
+    next: Option<(Instant, StopStep)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+enum StopCause {
     Cancelled,
     TimedOut,
 }
 
 #[derive(Clone, Copy)]
-enum Push {
+enum StopStep {
     Terminate,
     Kill,
     /// A thread cannot be killed: its job ends without it.
@@ -98,22 +99,22 @@ impl Executor {
         })
     }
 
-    /// Starts a job. Whatever goes wrong is told by [`Executor::next`], as for any other end.
+    /// Starts a job. [`Executor::next`] reports whatever goes wrong, as for any other end.
     pub fn start(&mut self, job: Job) {
         let Job { id, log, timeout, work } = job;
         let started = Instant::now();
         let body = match work {
-            Work::Kind(task) => self.start_kind(id, task, &log),
-            Work::Command(task) => self.start_command(id, task, &log),
+            JobWork::Kind(task) => self.start_kind(id, task, &log),
+            JobWork::Command(task) => self.start_command(id, task, &log),
         };
         match body {
             Ok(body) => {
-                let running = Running { log, started, timeout, stop: None, body, news: None, told: None };
+                let running = Running { log, started, timeout, stop: None, body, progress: None, reported_at: None };
                 self.jobs.insert(id, running);
             }
             Err(failure) => {
                 let usage = Usage { wall: started.elapsed(), ..Usage::default() };
-                let ended = Finished { id, result: Err(failure), cancelled: false, usage, strays: false };
+                let ended = Finished { id, result: Err(failure), cancelled: false, usage, orphans: false };
                 self.outbox.push_back(Message::Ended(Box::new(ended)));
             }
         }
@@ -122,21 +123,21 @@ impl Executor {
     fn start_kind(&mut self, id: InstanceId, task: Box<Task>, log: &std::path::Path) -> Result<Body, Failure> {
         let registry = &self.settings.registry;
         let Some(runs) = registry.kind(&task.kind).map(|kind| kind.runs) else {
-            return Err(Failure::internal(format!("there is no kind `{}` in this binary", task.kind)));
+            return Err(Failure::internal(format!("this binary has no kind `{}`", task.kind)));
         };
         if registry.stage(&task.kind).is_some() {
             let (registry, ended) = (Arc::clone(registry), self.thread_ended.clone());
-            return here::start(id, task, registry, log.to_path_buf(), ended, self.waker.clone()).map(Body::Thread);
+            return threads::start(id, task, registry, log.to_path_buf(), ended, self.waker.clone()).map(Body::Thread);
         }
         let idle = self.workers.values_mut().find(|worker| {
             runs == Runs::ProcessReusable
-                && matches!(worker.stage, worker::Stage::Idle)
+                && matches!(worker.phase, worker::WorkerPhase::Idle)
                 && worker.threads == task.threads
                 && worker.descriptor().is_some()
         });
         if let Some(worker) = idle {
-            // If it does not take the task, it has died and its exit ends the job.
-            worker.give(id, task);
+            // If the message cannot be sent, the worker has died and its exit ends the job.
+            worker.assign(id, task);
             return Ok(Body::Worker(worker.process));
         }
         let guard = start_guard(&mut self.guard, &self.settings)?;
@@ -169,20 +170,20 @@ impl Executor {
         Ok(Body::Command(process, task))
     }
 
-    /// Asks a job to stop: the cancel flag for threads, a message for workers, SIGTERM for commands. SIGTERM to a worker
-    /// follows after the grace time, SIGKILL after another. A thread that does not listen is left behind after the grace
-    /// time: its job ends and nobody looks at what it writes.
+    /// Cancels a job: the cancel flag for threads, a message for workers, SIGTERM for commands. SIGTERM to a worker
+    /// follows after the grace time, SIGKILL after another. A thread that ignores the flag is abandoned after the grace
+    /// time: its job ends and what it writes is ignored.
     pub fn cancel(&mut self, id: InstanceId) {
-        self.stop(id, Why::Cancelled);
+        self.stop(id, StopCause::Cancelled);
     }
 
-    /// Kills every process at once. The jobs of threads are asked to stop and end at once too, without their threads.
+    /// Kills every process at once. The jobs of threads are cancelled and end at once too, without their threads.
     pub fn kill_all(&mut self) {
         let ids: Vec<InstanceId> = self.jobs.keys().copied().collect();
         for id in ids {
-            self.stop(id, Why::Cancelled);
-            let push = if matches!(self.jobs[&id].body, Body::Thread(_)) { Push::Abandon } else { Push::Kill };
-            self.push(id, push);
+            self.stop(id, StopCause::Cancelled);
+            let step = if matches!(self.jobs[&id].body, Body::Thread(_)) { StopStep::Abandon } else { StopStep::Kill };
+            self.apply_step(id, step);
         }
     }
 
@@ -201,48 +202,48 @@ impl Executor {
         drop(self);
     }
 
-    /// The next piece of news. Waits for it, at most so long or until a [`Waker`] says so.
+    /// The next message. Waits for it, at most so long or until a [`Waker`] ends the wait.
     pub fn next(&mut self, timeout: Duration) -> Option<Message> {
         let until = Instant::now() + timeout;
         loop {
-            self.keep_time();
+            self.handle_timers();
             if let Some(message) = self.outbox.pop_front() {
                 return Some(message);
             }
-            let alarm = self.next_alarm().map_or(until, |alarm| alarm.min(until));
-            let asked = self.look_around(alarm);
-            if asked || (Instant::now() >= until && self.outbox.is_empty()) {
-                self.tell_news();
+            let deadline = self.next_deadline().map_or(until, |deadline| deadline.min(until));
+            let woken = self.wait_for_events(deadline);
+            if woken || (Instant::now() >= until && self.outbox.is_empty()) {
+                self.report_progress();
                 return self.outbox.pop_front();
             }
         }
     }
 
-    /// Waits for one of the descriptors and takes in what is there. True if a waker asked for a return.
-    fn look_around(&mut self, until: Instant) -> bool {
+    /// Waits for one of the descriptors and reads what has arrived. True if a waker requested a return.
+    fn wait_for_events(&mut self, until: Instant) -> bool {
         let workers: Vec<ProcessId> =
             self.workers.values().filter(|worker| worker.descriptor().is_some()).map(|worker| worker.process).collect();
         let mut descriptors: Vec<BorrowedFd<'_>> = vec![self.waker.descriptor()];
         descriptors.extend(workers.iter().filter_map(|process| self.workers[process].descriptor()));
         descriptors.extend(self.guard.as_ref().and_then(Guard::descriptor));
         let Ok(ready) = wake::wait(&descriptors, until) else { return true };
-        let guard_spoke = ready.len() > workers.len() + 1 && ready[workers.len() + 1];
+        let guard_ready = ready.len() > workers.len() + 1 && ready[workers.len() + 1];
         for (process, _) in workers.iter().zip(&ready[1..]).filter(|(_, ready)| **ready) {
-            self.hear(*process);
+            self.read_worker(*process);
         }
-        if guard_spoke {
-            self.hear_guard();
+        if guard_ready {
+            self.read_guard();
         }
-        let asked = ready[0] && self.waker.settle();
+        let woken = ready[0] && self.waker.settle();
         if ready[0] {
-            self.hear_threads();
+            self.read_threads();
         }
-        asked
+        woken
     }
 
     // Threads.
 
-    fn hear_threads(&mut self) {
+    fn read_threads(&mut self) {
         while let Ok(ended) = self.threads.try_recv() {
             let is_this = self.jobs.get(&ended.id).is_some_and(|job| match &job.body {
                 Body::Thread(thread) => Arc::ptr_eq(thread, &ended.thread),
@@ -254,16 +255,16 @@ impl Executor {
         }
         for job in self.jobs.values_mut() {
             if let Body::Thread(thread) = &job.body
-                && let Some(news) = thread.take_news()
+                && let Some(progress) = thread.take_progress()
             {
-                job.news = Some(news);
+                job.progress = Some(progress);
             }
         }
     }
 
     // Processes.
 
-    fn hear_guard(&mut self) {
+    fn read_guard(&mut self) {
         let Some(guard) = self.guard.as_mut() else { return };
         let alive = guard.read();
         while let Some(answer) = self.guard.as_mut().and_then(Guard::answer) {
@@ -286,7 +287,7 @@ impl Executor {
         }
     }
 
-    /// Without its guard no process of ours is left.
+    /// Without the guard no process of this run is left.
     fn lose_guard(&mut self, error: &std::io::Error) {
         self.guard = None;
         for job in self.jobs.values() {
@@ -300,7 +301,7 @@ impl Executor {
         }
     }
 
-    /// Ends the job of a process about which there is nothing more to come.
+    /// Ends the job of a process of which no further message will arrive.
     fn process_failed(&mut self, process: ProcessId, what: &str) {
         let id = match (self.commands.remove(&process), self.workers.remove(&process)) {
             (Some(id), _) => Some(id),
@@ -325,81 +326,84 @@ impl Executor {
             _ if stop.is_some() => Err(Failure::stage(format!("the command ended with {}", hints::describe(exit)))),
             _ => Err(hints::command_failure(task, exit, log)),
         };
-        self.finish(id, result, exit.cpu, exit.peak_rss, exit.strays);
+        self.finish(id, result, exit.cpu, exit.peak_rss, exit.orphans);
     }
 
     // Workers.
 
-    fn hear(&mut self, process: ProcessId) {
+    fn read_worker(&mut self, process: ProcessId) {
         let Some(worker) = self.workers.get_mut(&process) else { return };
-        match worker.hear() {
+        match worker.receive() {
             Ok((messages, ended)) => {
                 for message in messages {
-                    self.worker_said(process, message);
+                    self.handle_message(process, message);
                 }
                 if ended && let Some(worker) = self.workers.get_mut(&process) {
-                    worker.deadline.get_or_insert(Instant::now() + worker::FAREWELL);
+                    worker.deadline.get_or_insert(Instant::now() + worker::EXIT_TIMEOUT);
                 }
             }
-            Err(failure) => self.blame_worker(process, failure),
+            Err(failure) => self.fail_worker(process, failure),
         }
     }
 
-    fn worker_said(&mut self, process: ProcessId, message: FromWorker) {
+    fn handle_message(&mut self, process: ProcessId, message: FromWorker) {
         let Some(worker) = self.workers.get_mut(&process) else { return };
-        match (std::mem::replace(&mut worker.stage, worker::Stage::Idle), message) {
-            (worker::Stage::Greeting(id, task), greeting) => {
+        match (std::mem::replace(&mut worker.phase, worker::WorkerPhase::Idle), message) {
+            (worker::WorkerPhase::Starting(id, task), hello) => {
                 let settings = &self.settings;
-                match worker::accept(&greeting, &settings.worker, &settings.registry, &task.kind) {
+                match worker::accept(&hello, &settings.worker, &settings.registry, &task.kind) {
                     Ok(()) => {
-                        worker.give(id, task);
+                        worker.assign(id, task);
                     }
                     Err(failure) => {
-                        worker.stage = worker::Stage::Greeting(id, task);
-                        self.blame_worker(process, failure);
+                        worker.phase = worker::WorkerPhase::Starting(id, task);
+                        self.fail_worker(process, failure);
                     }
                 }
             }
-            (worker::Stage::Working(id), FromWorker::Progress { progress }) => {
-                worker.stage = worker::Stage::Working(id);
+            (worker::WorkerPhase::Working(id), FromWorker::Progress { progress }) => {
+                worker.phase = worker::WorkerPhase::Working(id);
                 if let Some(job) = self.jobs.get_mut(&id) {
-                    job.news = Some(progress);
+                    job.progress = Some(progress);
                 }
             }
-            (worker::Stage::Working(id), FromWorker::Ended { result }) => self.task_ended(process, id, result),
-            (stage, message) => {
-                worker.stage = stage;
-                self.blame_worker(process, Failure::internal(format!("the worker said {message:?} out of turn")));
+            (worker::WorkerPhase::Working(id), FromWorker::Ended { result }) => self.task_ended(process, id, result),
+            (phase, message) => {
+                worker.phase = phase;
+                self.fail_worker(
+                    process,
+                    Failure::internal(format!("the worker sent an unexpected message: {message:?}")),
+                );
             }
         }
     }
 
-    /// A worker has ended its task. A fresh one is waited for, because only its end tells what it used.
+    /// A worker has ended its task. A fresh one is waited for, because what it used is known only at its end.
     fn task_ended(&mut self, process: ProcessId, id: InstanceId, result: Result<Ended, Failure>) {
         let recycle_after = self.settings.worker.recycle_after.max(1);
         let Some(worker) = self.workers.get_mut(&process) else { return };
         if !worker.reusable {
-            worker.stage = worker::Stage::Leaving(Some((id, result)));
-            worker.dismiss();
+            worker.phase = worker::WorkerPhase::Exiting(Some((id, result)));
+            worker.quit();
             return;
         }
         worker.done += 1;
         let (cpu, peak_rss) = worker.usage();
         if let Some(job) = self.jobs.get(&id) {
-            worker.hand_over_output(&job.log);
+            worker.move_output(&job.log);
         }
-        worker.stage = worker::Stage::Idle;
-        // One that was pushed may carry traces of it: it does not get another task.
-        let pushed = self.jobs.get(&id).is_some_and(|job| job.stop.is_some());
-        if worker.done >= recycle_after || pushed {
-            worker.stage = worker::Stage::Leaving(None);
-            worker.dismiss();
+        worker.phase = worker::WorkerPhase::Idle;
+        // One whose task was being stopped may be in an undefined state: it does not get another task.
+        let stopped = self.jobs.get(&id).is_some_and(|job| job.stop.is_some());
+        if worker.done >= recycle_after || stopped {
+            worker.phase = worker::WorkerPhase::Exiting(None);
+            worker.quit();
         }
         self.finish(id, result, cpu, peak_rss, false);
     }
 
     /// Kills a worker that broke the protocol; its job fails with this when it is gone.
-    fn blame_worker(&mut self, process: ProcessId, failure: Failure) {
+    fn fail_worker(&mut self, process: ProcessId, failure: Failure) {
         if let Some(worker) = self.workers.get_mut(&process) {
             worker.fault.get_or_insert(failure);
             worker.deadline = None;
@@ -408,68 +412,68 @@ impl Executor {
     }
 
     fn worker_ended(&mut self, process: ProcessId, exit: &Exit) {
-        // Its last words may still lie in the channel.
-        self.hear(process);
+        // Its last messages may still be in the channel.
+        self.read_worker(process);
         let Some(mut worker) = self.workers.remove(&process) else { return };
         let cpu = exit.cpu.saturating_sub(worker.spent());
         let Some(id) = worker.job() else { return };
         let Some(job) = self.jobs.get(&id) else { return };
-        worker.hand_over_output(&job.log);
+        worker.move_output(&job.log);
         let log = job.log.clone();
-        let result = match (worker.stage, worker.fault) {
+        let result = match (worker.phase, worker.fault) {
             (_, Some(fault)) => Err(fault),
-            (worker::Stage::Leaving(Some((_, result))), None) => result,
-            (worker::Stage::Greeting(..), None) => {
+            (worker::WorkerPhase::Exiting(Some((_, result))), None) => result,
+            (worker::WorkerPhase::Starting(..), None) => {
                 Err(worker::load_failure(&self.settings.worker, exit, &log).unwrap_or_else(|| died(exit, &log)))
             }
             (_, None) => Err(died(exit, &log)),
         };
-        self.finish(id, result, cpu, exit.peak_rss, exit.strays);
+        self.finish(id, result, cpu, exit.peak_rss, exit.orphans);
     }
 
     // Ends and stops.
 
-    fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, cpu: Duration, peak_rss: u64, strays: bool) {
+    fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, cpu: Duration, peak_rss: u64, orphans: bool) {
         let Some(job) = self.jobs.remove(&id) else { return };
         if let (Body::Command(_, task), Err(_)) = (&job.body, &result) {
-            command::let_go(task);
+            command::unshare_inputs(task);
         }
         let usage = Usage { wall: job.started.elapsed(), cpu, peak_rss };
-        let (result, cancelled) = match (job.stop.map(|stop| stop.why), result) {
-            (Some(Why::Cancelled), Err(_)) => (Err(Failure::stage("stopped before it was done")), true),
-            (Some(Why::TimedOut), Err(_)) => (Err(timed_out(job.timeout.unwrap_or_default())), false),
+        let (result, cancelled) = match (job.stop.map(|stop| stop.cause), result) {
+            (Some(StopCause::Cancelled), Err(_)) => (Err(Failure::stage("stopped before it was done")), true),
+            (Some(StopCause::TimedOut), Err(_)) => (Err(timed_out(job.timeout.unwrap_or_default())), false),
             (_, result) => (result, false),
         };
-        self.outbox.push_back(Message::Ended(Box::new(Finished { id, result, cancelled, usage, strays })));
+        self.outbox.push_back(Message::Ended(Box::new(Finished { id, result, cancelled, usage, orphans })));
     }
 
-    fn stop(&mut self, id: InstanceId, why: Why) {
+    fn stop(&mut self, id: InstanceId, cause: StopCause) {
         let grace = self.settings.grace;
         let Some(job) = self.jobs.get_mut(&id).filter(|job| job.stop.is_none()) else { return };
         let next = match &job.body {
             Body::Thread(thread) => {
                 thread.cancel();
-                Push::Abandon
+                StopStep::Abandon
             }
             // A time-out has no grace: the time was the grace.
-            Body::Command(..) | Body::Worker(_) if why == Why::TimedOut => Push::Kill,
-            Body::Command(..) => Push::Terminate,
+            Body::Command(..) | Body::Worker(_) if cause == StopCause::TimedOut => StopStep::Kill,
+            Body::Command(..) => StopStep::Terminate,
             Body::Worker(process) => {
                 if let Some(worker) = self.workers.get_mut(process) {
-                    worker.say(&ToWorker::Cancel);
+                    worker.send(&ToWorker::Cancel);
                 }
-                Push::Terminate
+                StopStep::Terminate
             }
         };
-        let at_once = why == Why::TimedOut || matches!(job.body, Body::Command(..));
+        let at_once = cause == StopCause::TimedOut || matches!(job.body, Body::Command(..));
         let at_once = at_once && !matches!(job.body, Body::Thread(_));
-        job.stop = Some(Stop { why, next: (!at_once).then(|| (Instant::now() + grace, next)) });
+        job.stop = Some(Stop { cause, next: (!at_once).then(|| (Instant::now() + grace, next)) });
         if at_once {
-            self.push(id, next);
+            self.apply_step(id, next);
         }
     }
 
-    fn push(&mut self, id: InstanceId, push: Push) {
+    fn apply_step(&mut self, id: InstanceId, step: StopStep) {
         let grace = self.settings.grace;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let process = match &job.body {
@@ -477,78 +481,78 @@ impl Executor {
             Body::Command(process, _) | Body::Worker(process) => Some(*process),
         };
         if let Some(stop) = job.stop.as_mut() {
-            stop.next = matches!(push, Push::Terminate).then(|| (Instant::now() + grace, Push::Kill));
+            stop.next = matches!(step, StopStep::Terminate).then(|| (Instant::now() + grace, StopStep::Kill));
         }
-        match (push, process) {
-            (Push::Terminate, Some(process)) => self.signal(process, libc::SIGTERM),
-            (Push::Kill, Some(process)) => self.signal(process, libc::SIGKILL),
-            (Push::Abandon, _) | (_, None) => {
-                let failure = Failure::stage("did not stop when it was asked to; its thread was left behind");
+        match (step, process) {
+            (StopStep::Terminate, Some(process)) => self.signal(process, libc::SIGTERM),
+            (StopStep::Kill, Some(process)) => self.signal(process, libc::SIGKILL),
+            (StopStep::Abandon, _) | (_, None) => {
+                let failure = Failure::stage("did not stop after its cancellation; its thread was abandoned");
                 self.finish(id, Err(failure), Duration::ZERO, 0, false);
             }
         }
     }
 
     fn signal(&mut self, process: ProcessId, signal: i32) {
-        let told = self.guard.as_mut().map(|guard| guard.signal(process, signal));
-        if let Some(Err(error)) = told {
+        let sent = self.guard.as_mut().map(|guard| guard.signal(process, signal));
+        if let Some(Err(error)) = sent {
             self.lose_guard(&error);
         }
     }
 
     // Time.
 
-    /// Does what is due: time-outs, the next step of a stop, workers that hang, news that was held back.
-    fn keep_time(&mut self) {
+    /// Does what is due: time-outs, the next step of a stop, workers that hang, progress that was held back.
+    fn handle_timers(&mut self) {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let late = |job: &Running| job.stop.is_none() && due(job.timeout.map(|timeout| job.started + timeout));
         for id in self.ids(late) {
-            self.stop(id, Why::TimedOut);
+            self.stop(id, StopCause::TimedOut);
         }
-        for id in self.ids(|job| due(job.next_push().map(|(at, _)| at))) {
-            if let Some((_, push)) = self.jobs[&id].next_push() {
-                self.push(id, push);
+        for id in self.ids(|job| due(job.next_step().map(|(at, _)| at))) {
+            if let Some((_, step)) = self.jobs[&id].next_step() {
+                self.apply_step(id, step);
             }
         }
         let hung: Vec<ProcessId> =
             self.workers.values().filter(|worker| due(worker.deadline)).map(|worker| worker.process).collect();
         for process in hung {
-            self.give_up_on(process);
+            self.kill_overdue(process);
         }
-        self.tell_news();
+        self.report_progress();
     }
 
-    /// Kills a worker that does not greet or does not leave.
-    fn give_up_on(&mut self, process: ProcessId) {
+    /// Kills a worker that sends no hello message or does not exit.
+    fn kill_overdue(&mut self, process: ProcessId) {
         let Some(worker) = self.workers.get_mut(&process) else { return };
         worker.deadline = None;
-        if matches!(worker.stage, worker::Stage::Greeting(..)) {
-            let seconds = worker::GREETING.as_secs();
-            let failure = Failure::environment(format!("the worker did not greet within {seconds} s"));
-            worker.fault.get_or_insert(failure.hint("its log may say why"));
+        if matches!(worker.phase, worker::WorkerPhase::Starting(..)) {
+            let seconds = worker::HELLO_TIMEOUT.as_secs();
+            let failure = Failure::environment(format!("the worker sent no hello message within {seconds} s"));
+            worker.fault.get_or_insert(failure.hint("see its log"));
         }
         self.signal(process, libc::SIGKILL);
     }
 
-    /// Passes on the latest news of every job that has not told any for a while.
-    fn tell_news(&mut self) {
+    /// Reports the latest progress of every job, each at most once in [`PROGRESS_INTERVAL`].
+    fn report_progress(&mut self) {
         let now = Instant::now();
         for (id, job) in &mut self.jobs {
-            if job.told.is_none_or(|told| now >= told + THIN)
-                && let Some(progress) = job.news.take()
+            if job.reported_at.is_none_or(|at| now >= at + PROGRESS_INTERVAL)
+                && let Some(progress) = job.progress.take()
             {
-                job.told = Some(now);
+                job.reported_at = Some(now);
                 self.outbox.push_back(Message::Progress { id: *id, progress });
             }
         }
     }
 
-    fn next_alarm(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let jobs = self.jobs.values().flat_map(|job| {
             let timeout = job.timeout.filter(|_| job.stop.is_none()).map(|timeout| job.started + timeout);
-            let news = job.told.filter(|_| job.news.is_some()).map(|told| told + THIN);
-            [timeout, news, job.next_push().map(|(at, _)| at)]
+            let progress = job.reported_at.filter(|_| job.progress.is_some()).map(|at| at + PROGRESS_INTERVAL);
+            [timeout, progress, job.next_step().map(|(at, _)| at)]
         });
         jobs.chain(self.workers.values().map(|worker| worker.deadline)).flatten().min()
     }
@@ -559,7 +563,7 @@ impl Executor {
 }
 
 impl Running {
-    fn next_push(&self) -> Option<(Instant, Push)> {
+    fn next_step(&self) -> Option<(Instant, StopStep)> {
         self.stop.as_ref()?.next
     }
 }

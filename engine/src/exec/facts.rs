@@ -7,7 +7,7 @@
 //! | nothing | the digest of the executable that the body's first word names |
 //!
 //! A null run starts no process and reads no large file: a fact is remembered under the identity of the file it was found
-//! in (device, inode, size, times), so it is looked for again only when that file is another one. Paths stay out of
+//! in (device, inode, size, times), so it is determined again only when that file is another one. Paths stay out of
 //! facts, so that the same tool elsewhere is the same tool.
 
 use std::collections::BTreeMap;
@@ -44,9 +44,9 @@ pub trait Memo {
 }
 
 /// Remembers nothing.
-pub struct Forgetful;
+pub struct NoMemo;
 
-impl Memo for Forgetful {
+impl Memo for NoMemo {
     fn recall(&self, _: &str) -> Option<String> {
         None
     }
@@ -54,18 +54,18 @@ impl Memo for Forgetful {
     fn remember(&mut self, _: &str, _: &str) {}
 }
 
-/// How long a tool may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a tool may take to print its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Finds the facts of a command. `project` is the folder of the pipeline file, `search` the caller's `PATH`.
 /// Starts a process only for a `tools:` version that `memo` does not hold.
 ///
 /// # Errors
-/// A tool is not there, or does not say its version.
+/// A tool is not there, or does not print its version.
 pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dyn Memo) -> Result<Facts, Failure> {
     let mut key = BTreeMap::new();
     let mut folders: Vec<PathBuf> = Vec::new();
-    // Environments first: a tool of theirs is meant before one of the same name elsewhere.
+    // Environments first: a tool of theirs comes before one of the same name elsewhere.
     for (name, tool) in &command.tools {
         if let Tool::Venv(venv) = tool {
             let venv = project.join(venv);
@@ -113,7 +113,7 @@ fn without_repeats(folders: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     seen
 }
 
-/// The first word a body runs, unless that is the shell's own business: a builtin, a variable, a path of its inputs.
+/// The first word a body runs, unless that is for the shell itself: a builtin, a variable, a path of its inputs.
 fn first_word(body: &str) -> Option<&str> {
     let line = body.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
     let word = line.split_whitespace().find(|word| !is_assignment(word))?;
@@ -128,7 +128,7 @@ fn is_assignment(word: &str) -> bool {
         .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
-/// Words that the shell takes for itself, although some of them are files too.
+/// Words that the shell handles itself, although some of them are files too.
 const BUILT_IN: [&str; 42] = [
     ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit",
     "export", "false", "fg", "for", "getopts", "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read",
@@ -152,13 +152,13 @@ fn find_tool(name: &str, version: &str, search: &OsStr) -> Result<PathBuf, Failu
         find(word, search)
     };
     found.ok_or_else(|| {
-        Failure::environment(format!("tool `{name}` is asked for its version by `{version}`, and there is no `{word}`"))
+        Failure::environment(format!("tool `{name}`: `{word}` was not found, which `{version}` needs"))
             .at(format!("`PATH` {}", search.display()))
             .hint(format!("install `{word}`, or put its folder on your `PATH`"))
     })
 }
 
-/// Says which file this is, without reading it: any change of content changes one of these.
+/// Identifies a file without reading it: any change of content changes one of these.
 fn identity(path: &Path) -> Result<String, Failure> {
     let found = fs::metadata(path).map_err(|error| Failure::io("look at", path, &error))?;
     Ok(format!(
@@ -222,7 +222,7 @@ fn first_line(name: &str, version: &str, executable: &Path) -> Result<String, Fa
         .spawn()
         .map_err(|error| failed(format!("does not start: {error}")))?;
     let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + VERSION_TIMEOUT;
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
@@ -231,7 +231,7 @@ fn first_line(name: &str, version: &str, executable: &Path) -> Result<String, Fa
                 // SAFETY: a plain system call; the child was not waited for, so its group is still its own.
                 unsafe { libc::kill(-(child.id() as i32), libc::SIGKILL) };
                 let _ = child.wait();
-                return Err(failed(format!("did not end within {} s", PATIENCE.as_secs())));
+                return Err(failed(format!("did not end within {} s", VERSION_TIMEOUT.as_secs())));
             }
             Err(error) => return Err(failed(format!("was lost: {error}"))),
         }
@@ -263,7 +263,7 @@ fn venv_fact(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<String, Fai
             .hint(format!("make it with `python3 -m venv {}` and install what the stage needs", venv.display()))
     };
     if !venv.join("pyvenv.cfg").is_file() {
-        return Err(missing(format!("there is no virtual environment at `{}`", venv.display())));
+        return Err(missing(format!("found no virtual environment at `{}`", venv.display())));
     }
     let distributions = distributions(venv)?;
     let mut identities = blake3::Hasher::new();
@@ -310,7 +310,7 @@ fn distributions(venv: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(records)
 }
 
-/// The lines of a `RECORD` that say the same wherever the environment lies: no scripts with its path in them, no
+/// The lines of a `RECORD` that are the same wherever the environment is: no scripts with its path in them, no
 /// compiled files, no notes of the installer.
 fn installed(record: &str) -> Vec<&str> {
     let notes = ["/INSTALLER,", "/REQUESTED,", "/direct_url.json,", "/RECORD,"];

@@ -1,4 +1,4 @@
-//! What the end of a log tells about a failure: the last lines, and the line to add to the pipeline file.
+//! What the end of a log shows about a failure: the last lines, and the line to add to the pipeline file.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,7 +11,7 @@ use super::command::Layout;
 use super::guard::{Exit, How};
 use super::{CommandTask, Placed};
 
-/// How much of a log is looked at.
+/// How much of a log is read.
 const TAIL_BYTES: u64 = 16 * 1024;
 /// How many of its lines are repeated in a message.
 const TAIL_LINES: usize = 5;
@@ -49,13 +49,13 @@ fn signal_name(signal: i32) -> String {
         libc::SIGHUP => ("SIGHUP", "its terminal went away"),
         libc::SIGINT => ("SIGINT", "interrupted"),
         libc::SIGILL => ("SIGILL", "an instruction this processor does not have"),
-        libc::SIGABRT => ("SIGABRT", "it gave up on itself"),
+        libc::SIGABRT => ("SIGABRT", "it called abort"),
         libc::SIGBUS => ("SIGBUS", "a file it had mapped shrank, or the disk is full"),
         libc::SIGFPE => ("SIGFPE", "a division by zero"),
         libc::SIGKILL => ("SIGKILL", "killed from outside, often for lack of memory"),
         libc::SIGSEGV => ("SIGSEGV", "invalid memory access"),
-        libc::SIGPIPE => ("SIGPIPE", "nobody read what it wrote"),
-        libc::SIGTERM => ("SIGTERM", "asked to end"),
+        libc::SIGPIPE => ("SIGPIPE", "it wrote to a closed pipe"),
+        libc::SIGTERM => ("SIGTERM", "terminated from outside"),
         libc::SIGXCPU => ("SIGXCPU", "out of processor time"),
         libc::SIGXFSZ => ("SIGXFSZ", "a file larger than allowed"),
         other => return other.to_string(),
@@ -99,7 +99,7 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
     None
 }
 
-/// Paths in the log that exist in the project and are no inputs; at most three.
+/// Paths in the log that exist in the project and are not inputs; at most three.
 fn undeclared_files(task: &CommandTask, tail: &str) -> BTreeSet<PathBuf> {
     let files = Layout::of(&task.work).files;
     let declared: Vec<&Path> =

@@ -1,8 +1,8 @@
 //! Where a `run:` stage may write: a Landlock rule set that forbids writing, making and removing anything outside a
-//! few folders. Root is held to it too, which is why it and not file modes keeps stages off the store and the project.
+//! few folders. It applies to root too, so it and not file modes protects the store and the project from stages.
 //!
 //! Reading and executing stay free for now, and so do permissions and times; what a stage may read is a later rule. On a
-//! kernel without Landlock there is no rule, on an old one an incomplete one, and [`is_enforced`] says so.
+//! kernel without Landlock there are no rules, on an old one incomplete rules; [`is_enforced`] is false on both.
 
 use std::ffi::{CStr, c_int};
 use std::io;
@@ -24,7 +24,7 @@ const REFER: u64 = 1 << 13;
 /// Version 3.
 const TRUNCATE: u64 = 1 << 14;
 
-/// `struct landlock_path_beneath_attr`, which the kernel wants packed.
+/// `struct landlock_path_beneath_attr`, which is packed.
 #[repr(C, packed)]
 struct PathBeneath {
     allowed: u64,
@@ -34,7 +34,7 @@ struct PathBeneath {
 const RULE_PATH_BENEATH: c_int = 1;
 const CREATE_RULESET_VERSION: c_int = 1;
 
-/// Whether this kernel keeps all writing off that the rules forbid. (Version 2 lets root cut a file short by its name.)
+/// Whether this kernel prevents all writing that the rules forbid. (Version 2 lets root cut a file short by its name.)
 pub fn is_enforced() -> bool {
     version() >= 3
 }
@@ -73,7 +73,7 @@ impl Confinement {
         let files = WRITE_FILE | if self.version >= 3 { TRUNCATE } else { 0 };
         let make = MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM;
         let all = files | make | REMOVE_DIR | REMOVE_FILE | REFER;
-        // SAFETY: the attribute is one `u64` of handled rights, as long as said; the result is a new descriptor.
+        // SAFETY: the attribute is one `u64` of handled rights, of the given size; the result is a new descriptor.
         let rules = unsafe {
             let rules = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const all, size_of::<u64>(), 0);
             if rules < 0 {
@@ -105,13 +105,13 @@ fn open(folder: &CStr) -> io::Result<OwnedFd> {
 
 fn allow(rules: &OwnedFd, allowed: u64, parent: &OwnedFd) -> io::Result<()> {
     let rule = PathBeneath { allowed, parent: parent.as_raw_fd() };
-    // SAFETY: `rule` has the layout the kernel wants for this type of rule.
+    // SAFETY: `rule` has the layout of this type of rule.
     let result =
         unsafe { libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), RULE_PATH_BENEATH, &raw const rule, 0) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Holds this process and its children to a rule set, for good. Negative on failure.
+/// Applies a rule set to this process and its children, for good. Negative on failure.
 ///
 /// # Safety
 /// Makes system calls only, so it may run between `vfork` and `execve`; `rules` is an open rule set.

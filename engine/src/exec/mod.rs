@@ -4,20 +4,20 @@
 //!
 //! | work | where it runs | how it is stopped |
 //! |---|---|---|
-//! | kind with code here | a thread of its own ([`Runs::Thread`](pipe_contract::Runs)) | a flag it looks at |
-//! | kind of the worker | a process of `pipe-torch`, fresh or kept | a message, SIGTERM, SIGKILL |
+//! | kind with code here | a thread of its own ([`Runs::Thread`](pipe_contract::Runs)) | a flag it checks |
+//! | kind of the worker | a process of `pipe-torch`, fresh or reused | a message, SIGTERM, SIGKILL |
 //! | `run:` | `sh -eu -c BODY` in a folder of its own | SIGTERM, SIGKILL |
 //!
-//! Every process is started by the guard (`guard/`), one small process that outlives a killed engine just long enough to
-//! leave nothing behind. [`Executor`] is one thread's: it waits for everything in [`Executor::next`].
+//! Every process is started by the supervisor process (guard, `guard/`), one small process that outlives a killed
+//! engine just long enough to end all others. [`Executor`] has one thread, which waits for everything in [`Executor::next`].
 
 mod command;
 mod executor;
 mod facts;
 mod guard;
-mod here;
 mod hints;
 mod landlock;
+mod threads;
 mod wake;
 mod worker;
 
@@ -37,22 +37,22 @@ use crate::plan::Command;
 
 pub use command::{Placed, PlacedCell, layout_inputs, output_path};
 pub use executor::Executor;
-pub use facts::{Facts, Forgetful, Memo, facts_of};
+pub use facts::{Facts, Memo, NoMemo, facts_of};
 pub use guard::serve_if_asked;
 pub use landlock::is_enforced as writes_are_confined;
 pub use wake::Waker;
 
-/// What an executor needs to know about the machine and the program it is part of.
+/// The settings of an executor for this machine and program.
 #[derive(Clone)]
 pub struct Settings {
     /// The catalogue; kinds with code run on threads, declared ones in the worker.
     pub registry: Arc<Registry>,
-    /// The program that serves as the guard of processes: the `pipe` binary itself, which calls [`serve_if_asked`]
+    /// The program that serves as the guard: the `pipe` binary itself, which calls [`serve_if_asked`]
     /// first. `None` is the running program (`/proc/self/exe`).
     pub guard: Option<PathBuf>,
     /// The worker binary, whether or not it exists, and what it must have been built from.
     pub worker: WorkerSettings,
-    /// Between asking a task to stop (cancel message, SIGTERM) and SIGKILL.
+    /// The time between the cancellation of a task (cancel message, SIGTERM) and SIGKILL.
     pub grace: Duration,
 }
 
@@ -81,13 +81,13 @@ pub struct Job {
     /// After this it is killed and fails.
     pub timeout: Option<Duration>,
     /// The work.
-    pub work: Work,
+    pub work: JobWork,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub enum Work {
-    /// A kind of the registry, here or in the worker as its declaration says.
+pub enum JobWork {
+    /// A kind of the registry, on a thread or in the worker as it is declared.
     Kind(Box<Task>),
     /// A `run:` stage.
     Command(Box<CommandTask>),
@@ -118,14 +118,14 @@ pub struct CommandTask {
     pub path: OsString,
 }
 
-/// What a job tells.
+/// A message about a job.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// How far it has come; at most a few a second.
     Progress {
         /// Which.
         id: InstanceId,
-        /// The news.
+        /// Units done and in all.
         progress: Progress,
     },
     /// It is over; the last message of a job.
@@ -143,8 +143,8 @@ pub struct Finished {
     pub cancelled: bool,
     /// What it used.
     pub usage: Usage,
-    /// Processes that it or a job beside it started may still be at work in its folder.
-    pub strays: bool,
+    /// Orphaned processes, of this job or of one that runs beside it, may still write to its folder.
+    pub orphans: bool,
 }
 
 /// What a job used.

@@ -1,4 +1,4 @@
-//! Real threads and real processes. The test binary serves as its own guard: a constructor hands over before `main`.
+//! Real threads and real processes. The test binary serves as its own guard, started by a constructor before `main`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use super::*;
 use crate::ids::InstanceId;
 use crate::plan::{Command, Tool};
 
-/// Runs before the test harness: a test binary that was started as a guard never gets there.
+/// Runs before the test harness: a test binary that was started as a guard never reaches it.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static SERVE: extern "C" fn() = {
@@ -30,12 +30,12 @@ static SERVE: extern "C" fn() = {
 const ID: InstanceId = InstanceId(7);
 const LONG: Duration = Duration::from_secs(20);
 
-/// A kind that does what its parameter says.
-struct Here;
+/// A kind that does what its parameter names.
+struct OnThread;
 
-impl StageKind for Here {
+impl StageKind for OnThread {
     fn kind(&self) -> Kind {
-        Kind::new("test/here", 1, "does what `do` says")
+        Kind::new("test/thread", 1, "does what `do` names")
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
@@ -80,9 +80,9 @@ impl Space {
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut registry = Registry::new();
-        registry.add(Here);
-        for (name, runs) in [("test/fresh", Runs::ProcessFresh), ("test/kept", Runs::ProcessReusable)] {
-            let mut kind = Kind::new(name, 3, "does what `do` says");
+        registry.add(OnThread);
+        for (name, runs) in [("test/fresh", Runs::ProcessFresh), ("test/reusable", Runs::ProcessReusable)] {
+            let mut kind = Kind::new(name, 3, "does what `do` names");
             kind.runs = runs;
             registry.declare(kind);
         }
@@ -110,12 +110,12 @@ impl Space {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    fn job(&self, work: Work) -> Job {
+    fn job(&self, work: JobWork) -> Job {
         Job { id: ID, log: self.path("log"), timeout: None, work }
     }
 
-    fn task(&self, kind: &str, what: &str) -> Work {
-        Work::Kind(Box::new(Task {
+    fn task(&self, kind: &str, what: &str) -> JobWork {
+        JobWork::Kind(Box::new(Task {
             kind: kind.into(),
             version: 3,
             params: BTreeMap::from([("do".into(), Value::Text(what.into()))]),
@@ -134,8 +134,8 @@ impl Space {
         }))
     }
 
-    /// A command with one output file `x` unless the body says otherwise.
-    fn command(&self, body: &str, change: impl FnOnce(&mut CommandTask)) -> Work {
+    /// A command with one output file `x` unless the body writes another.
+    fn command(&self, body: &str, change: impl FnOnce(&mut CommandTask)) -> JobWork {
         let work = self.path("work");
         let _ = fs::remove_dir_all(&work);
         fs::create_dir(&work).expect("a folder");
@@ -160,7 +160,7 @@ impl Space {
             path: worker::SYSTEM_PATH.into(),
         };
         change(&mut task);
-        Work::Command(Box::new(task))
+        JobWork::Command(Box::new(task))
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
@@ -171,7 +171,7 @@ impl Space {
     }
 
     /// Runs a job to its end.
-    fn run(&mut self, work: Work) -> Finished {
+    fn run(&mut self, work: JobWork) -> Finished {
         let job = self.job(work);
         self.executor.start(job);
         self.wait().0
@@ -179,11 +179,11 @@ impl Space {
 
     fn wait(&mut self) -> (Finished, usize) {
         let until = Instant::now() + LONG;
-        let mut news = 0;
+        let mut reports = 0;
         while Instant::now() < until {
             match self.executor.next(Duration::from_millis(500)) {
-                Some(Message::Ended(finished)) => return (*finished, news),
-                Some(Message::Progress { .. }) => news += 1,
+                Some(Message::Ended(finished)) => return (*finished, reports),
+                Some(Message::Progress { .. }) => reports += 1,
                 None => {}
             }
         }
@@ -222,29 +222,29 @@ fn dies_soon(pid: &str) -> bool {
 // Threads.
 
 #[test]
-fn a_thread_does_a_task_and_keeps_its_log() {
+fn a_thread_does_a_task_and_writes_its_log() {
     let mut space = Space::new();
-    let work = space.task("test/here", "well");
+    let work = space.task("test/thread", "well");
     assert_eq!(space.run(work).result, Ok(Ended::done()));
     assert_eq!(space.log(), "at work\n");
 }
 
 #[test]
-fn a_panic_is_a_failure_of_ours_with_its_place() {
+fn a_panic_is_an_internal_failure_with_its_place() {
     let mut space = Space::new();
-    let work = space.task("test/here", "panic");
+    let work = space.task("test/thread", "panic");
     let finished = space.run(work);
     let failure = failure(&finished);
     assert_eq!(failure.blame, Blame::Internal);
-    assert_eq!(failure.message, "`test/here` panicked: the number was 7");
+    assert_eq!(failure.message, "`test/thread` panicked: the number was 7");
     assert!(failure.place.as_deref().is_some_and(|place| place.contains("tests.rs")));
 }
 
 #[test]
-fn a_thread_that_listens_stops_and_one_that_does_not_is_left_behind() {
+fn a_thread_that_checks_its_flag_stops_and_one_that_does_not_is_abandoned() {
     for (what, message) in [("wait", "stopped before it was done"), ("ignore", "stopped before it was done")] {
         let mut space = Space::new();
-        let job = space.job(space.task("test/here", what));
+        let job = space.job(space.task("test/thread", what));
         space.executor.start(job);
         space.executor.cancel(ID);
         let (finished, _) = space.wait();
@@ -254,13 +254,13 @@ fn a_thread_that_listens_stops_and_one_that_does_not_is_left_behind() {
 }
 
 #[test]
-fn news_is_thinned_out() {
+fn progress_is_thinned_out() {
     let mut space = Space::new();
-    let job = space.job(space.task("test/here", "count"));
+    let job = space.job(space.task("test/thread", "count"));
     space.executor.start(job);
-    let (finished, news) = space.wait();
+    let (finished, reports) = space.wait();
     assert!(finished.result.is_ok());
-    assert!((1..200).contains(&news), "{news} of 2,000 are passed on");
+    assert!((1..200).contains(&reports), "{reports} of 2,000 progress messages");
 }
 
 #[test]
@@ -359,13 +359,13 @@ fn a_gather_is_a_folder_with_a_list() {
         artifact,
     };
     let cells = vec![cell("A1", Presence::Present(content)), cell("A2", Presence::Absent("not-found".into()))];
-    let work = space.command("cat $IN_DRAWN*.csv $IN_DRAWN_LIST $IN_DRAWN_ABSENT > $OUT_X", |task| {
-        task.inputs.insert("drawn".into(), Placed::Many { name: "../in/drawn".into(), cells });
+    let work = space.command("cat $IN_MANUAL*.csv $IN_MANUAL_LIST $IN_MANUAL_ABSENT > $OUT_X", |task| {
+        task.inputs.insert("manual".into(), Placed::Many { name: "../in/manual".into(), cells });
     });
     let finished = space.run(work);
     assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
     let text = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
-    let present = "rater=A1, sid=s01\t../in/drawn/rater=A1,sid=s01.csv\n";
+    let present = "rater=A1, sid=s01\t../in/manual/rater=A1,sid=s01.csv\n";
     assert_eq!(text, format!("one\n{present}rater=A2, sid=s01\tnot-found\n"));
 }
 
@@ -387,18 +387,18 @@ fn an_input_folder_ends_in_a_slash_and_may_hold_another_input() {
         task.inputs = BTreeMap::from([("a".into(), one("/a")), ("b".into(), one("/b"))]);
     });
     let refused = space.run(work);
-    assert_eq!(failure(&refused).message, "inputs `a` and `b` both want to be `same` in the working folder");
+    assert_eq!(failure(&refused).message, "inputs `a` and `b` both map to `same` in the working folder");
 }
 
 #[test]
-fn outputs_are_checked_in_words() {
+fn outputs_are_checked_with_clear_messages() {
     let mut space = Space::new();
     let cases = [
         ("true", "output `x` was declared as `x.txt` and is not there", "the body must write to `$OUT_X`"),
         (
             "echo 1 > x.txt",
             "output `x` was declared as `x.txt` and is not there",
-            "the body wrote `x.txt` in its working folder, which is not kept; write to `$OUT_X`",
+            "the body wrote `x.txt` in its working folder, which is not stored; write to `$OUT_X`",
         ),
         (": > $OUT_X", "output `x` was declared as `x.txt` and is empty", ""),
         (
@@ -425,13 +425,13 @@ fn outputs_are_checked_in_words() {
     let finished = space.run(work);
     assert_eq!(failure(&finished).message, "output `maps` was declared as `all/maps/` and holds no file");
     let work = space.command("echo 1 > $OUT_MAPS/a; echo 2 > ../out/b", folder);
-    let notes = vec!["`b` was written beside the declared outputs and is not kept".to_owned()];
+    let notes = vec!["`b` was written beside the declared outputs and is not stored".to_owned()];
     assert_eq!(space.run(work).result, Ok(Ended::Done { ran_on: None, notes }));
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
-fn a_command_writes_only_below_its_own_folder() {
+#[expect(clippy::print_stderr, reason = "a test that skips prints that")]
+fn a_command_writes_only_below_its_folder() {
     if !writes_are_confined() {
         eprintln!("skipped: this kernel has no Landlock");
         return;
@@ -466,7 +466,7 @@ fn where_nothing_protects_the_cache_a_command_gets_copies() {
     let space = Space::new();
     space.file("store/view/deep/2", "two\n");
     let contents = [("a", space.file("store/1", "precious\n")), ("b", space.path("store/view"))];
-    let Work::Command(task) = space.command("true", |task| {
+    let JobWork::Command(task) = space.command("true", |task| {
         for (port, content) in contents {
             task.inputs.insert(port.into(), Placed::One { name: Path::new("../in").join(port), content });
         }
@@ -487,7 +487,7 @@ fn a_file_that_cannot_have_another_name_is_copied() {
     let content = elsewhere.path().join("1");
     fs::write(&content, "precious\n").expect("writes");
     let space = Space::new();
-    let Work::Command(task) = space.command("true", |task| {
+    let JobWork::Command(task) = space.command("true", |task| {
         task.cache = elsewhere.path().to_owned();
         task.inputs.insert("a".into(), Placed::One { name: "../in/a".into(), content });
     }) else {
@@ -520,25 +520,25 @@ fn what_a_failed_command_leaves_shares_no_file_with_the_cache() {
 }
 
 #[test]
-fn what_left_its_group_is_gone_or_told() {
+fn what_left_its_group_is_killed_or_reported() {
     let mut space = Space::new();
-    let body =
-        "setsid sh -c 'echo $$ > stray; exec sleep 1000' & while ! test -s stray; do sleep 0.01; done; echo 1 > $OUT_X";
+    let body = "setsid sh -c 'echo $$ > orphan; exec sleep 1000' &
+        while ! test -s orphan; do sleep 0.01; done; echo 1 > $OUT_X";
     let work = space.command(body, |_| {});
     let finished = space.run(work);
-    let stray = fs::read_to_string(space.path("work/files/stray")).expect("a number").trim().to_owned();
-    assert!(finished.result.is_ok() && !finished.strays && !is_alive(&stray), "alone: {finished:?}");
+    let orphan = fs::read_to_string(space.path("work/files/orphan")).expect("a number").trim().to_owned();
+    assert!(finished.result.is_ok() && !finished.orphans && !is_alive(&orphan), "alone: {finished:?}");
 
-    // Beside another that goes on, nobody knows whose it is.
+    // While another runs, the stage of the orphaned process is unknown.
     let beside = Job {
         id: InstanceId(1),
         log: space.path("beside.log"),
         timeout: None,
         work: match space.command("while ! test -e ../out/end; do sleep 0.01; done; echo 1 > $OUT_X", |_| {}) {
-            Work::Command(task) => {
+            JobWork::Command(task) => {
                 let own = space.path("beside");
                 fs::create_dir(&own).expect("a folder");
-                Work::Command(Box::new(CommandTask { work: own, ..*task }))
+                JobWork::Command(Box::new(CommandTask { work: own, ..*task }))
             }
             kind => kind,
         },
@@ -546,11 +546,11 @@ fn what_left_its_group_is_gone_or_told() {
     space.executor.start(beside);
     let work = space.command(body, |_| {});
     let finished = space.run(work);
-    let stray = fs::read_to_string(space.path("work/files/stray")).expect("a number").trim().to_owned();
-    assert!(finished.result.is_ok() && finished.strays && is_alive(&stray), "{finished:?}");
+    let orphan = fs::read_to_string(space.path("work/files/orphan")).expect("a number").trim().to_owned();
+    assert!(finished.result.is_ok() && finished.orphans && is_alive(&orphan), "{finished:?}");
     fs::write(space.path("beside/out/end"), "").expect("writes");
     let (finished, _) = space.wait();
-    assert!(finished.result.is_ok() && !finished.strays && !is_alive(&stray), "the last one: {finished:?}");
+    assert!(finished.result.is_ok() && !finished.orphans && !is_alive(&orphan), "the last one: {finished:?}");
 }
 
 #[test]
@@ -571,19 +571,19 @@ fn a_cancelled_command_gets_its_grace() {
     let mut space = Space::new();
     let polite = "trap 'echo bye > bye; exit 3' TERM; echo 1 > up; while :; do sleep 0.01; done";
     let stubborn = "trap '' TERM; echo 1 > up; while :; do sleep 0.01; done";
-    for (body, says_bye) in [(polite, true), (stubborn, false)] {
+    for (body, has_bye) in [(polite, true), (stubborn, false)] {
         let job = space.job(space.command(body, |_| {}));
         space.executor.start(job);
         space.wait_for("work/files/up");
         space.executor.cancel(ID);
         let (finished, _) = space.wait();
         assert!(finished.cancelled);
-        assert_eq!(space.path("work/files/bye").exists(), says_bye);
+        assert_eq!(space.path("work/files/bye").exists(), has_bye);
     }
 }
 
 #[test]
-fn what_a_body_leaves_in_the_background_goes_with_it() {
+fn background_processes_of_a_body_end_with_it() {
     let mut space = Space::new();
     let body = "sleep 1000 & echo $! > $OUT_X; setsid sleep 1000 & sleep 0.05; pgrep -n -x sleep >> $OUT_X || true";
     let work = space.command(body, |_| {});
@@ -620,7 +620,7 @@ fn victim() {
         "cd {}; echo $$ > sh; sleep 1000 & echo $! > in; setsid sh -c 'echo $$ > out; exec sleep 1000' & wait",
         folder.join("out/pids").display()
     );
-    // Its own folder stands in for the stage's: the pids must be readable from outside.
+    // Its own folder replaces that of the stage: the pids must be readable from outside.
     let work = space.command(&body, |task| task.work = folder);
     let job = space.job(work);
     space.executor.start(job);
@@ -670,7 +670,7 @@ fn nothing_survives_a_killed_engine() {
 }
 
 #[test]
-fn a_killed_guard_takes_its_processes_along_and_the_next_job_gets_another() {
+fn a_killed_guard_ends_its_processes_and_the_next_job_starts_another() {
     let mut space = Space::new();
     let job = space.job(space.command("sleep 1000 & echo $! > sleep; echo $$ > sh; echo $PPID > guard; wait", |_| {}));
     space.executor.start(job);
@@ -697,7 +697,7 @@ fn a_second_stop_kills_at_once() {
 }
 
 #[test]
-fn a_missing_program_and_a_signal_have_words() {
+fn a_missing_program_and_a_signal_are_described() {
     let mut space = Space::new();
     let work = space.command("no-such-program", |_| {});
     let finished = space.run(work);
@@ -720,14 +720,14 @@ fn two_names_that_become_one_variable_are_refused() {
 
 // Workers.
 
-/// Speaks the protocol in Python; `do` says how.
+/// A worker in Python; `do` names what it does.
 const WORKER: &str = r#"#!/usr/bin/env python3
 import json, os, signal, socket, sys, time
 channel = socket.socket(fileno=int(os.environ["PIPE_WORKER_CHANNEL"]))
-def say(message):
+def send(message):
     channel.sendall((json.dumps(message) + "\n").encode())
 build = "stale" if os.path.exists(os.path.join(os.path.dirname(sys.argv[0]), "stale")) else "b1"
-say({"say": "hello", "protocol": 1, "build": build, "kinds": [["test/fresh", 3], ["test/kept", 3]]})
+send({"say": "hello", "protocol": 1, "build": build, "kinds": [["test/fresh", 3], ["test/reusable", 3]]})
 count = 0
 for line in channel.makefile():
     message = json.loads(line)
@@ -750,15 +750,15 @@ for line in channel.makefile():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         open(os.path.join(task["scratch"], "up"), "w").write("%d\n" % os.getpid())
         time.sleep(1000)
-    if what == "listen":
+    if what == "cooperate":
         open(os.path.join(task["scratch"], "up"), "w").write("%d\n" % os.getpid())
         assert json.loads(channel.makefile().readline())["say"] == "cancel"
         failure = {"blame": "stage", "message": "stopped", "transient": False}
-        say({"say": "ended", "result": {"Err": failure}})
+        send({"say": "ended", "result": {"Err": failure}})
         continue
-    say({"say": "progress", "progress": {"done": 1, "total": 2, "unit": "steps"}})
+    send({"say": "progress", "progress": {"done": 1, "total": 2, "unit": "steps"}})
     note = "%d %d %s" % (os.getpid(), count, sorted(os.environ))
-    say({"say": "ended", "result": {"Ok": {"done": {"notes": [note]}}}})
+    send({"say": "ended", "result": {"Ok": {"done": {"notes": [note]}}}})
 "#;
 
 fn note(finished: &Finished) -> Vec<String> {
@@ -784,12 +784,12 @@ fn a_fresh_worker_does_one_task_in_a_small_environment() {
 }
 
 #[test]
-fn a_kept_worker_does_several_tasks_and_is_replaced_in_time() {
+fn a_reusable_worker_does_several_tasks_and_is_replaced_in_time() {
     let mut space = Space::new();
     let mut seen = Vec::new();
     for _ in 0..4 {
         let _ = fs::remove_file(space.path("log"));
-        let work = space.task("test/kept", "well");
+        let work = space.task("test/reusable", "well");
         let finished = space.run(work);
         seen.push(note(&finished));
         assert_eq!(space.log(), format!("task {} threads 2\n", seen.last().expect("one")[1]));
@@ -801,9 +801,9 @@ fn a_kept_worker_does_several_tasks_and_is_replaced_in_time() {
 }
 
 #[test]
-fn a_worker_that_dies_is_told_with_its_signal_and_its_last_words() {
+fn a_worker_that_dies_is_reported_with_its_signal_and_its_last_lines() {
     let mut space = Space::new();
-    for kind in ["test/fresh", "test/kept"] {
+    for kind in ["test/fresh", "test/reusable"] {
         let work = space.task(kind, "die");
         let finished = space.run(work);
         let message = &failure(&finished).message;
@@ -813,7 +813,7 @@ fn a_worker_that_dies_is_told_with_its_signal_and_its_last_words() {
         let finished = space.run(work);
         assert!(failure(&finished).message.contains("with exit code 9"), "{finished:?}");
     }
-    let work = space.task("test/kept", "well");
+    let work = space.task("test/reusable", "well");
     assert!(space.run(work).result.is_ok());
 }
 
@@ -852,18 +852,18 @@ fn a_worker_without_its_libraries_is_one_clear_error() {
 #[test]
 fn a_worker_that_breaks_the_protocol_is_killed() {
     let mut space = Space::new();
-    let work = space.task("test/kept", "nonsense");
+    let work = space.task("test/reusable", "nonsense");
     let finished = space.run(work);
     assert_eq!(failure(&finished).blame, Blame::Internal);
-    assert!(failure(&finished).message.starts_with("the worker said `hello there`"), "{finished:?}");
+    assert!(failure(&finished).message.starts_with("the worker sent `hello there`"), "{finished:?}");
 }
 
 #[test]
-fn a_cancelled_worker_is_asked_then_told_then_killed() {
+fn a_cancelled_worker_gets_a_message_then_a_signal_then_is_killed() {
     let mut space = Space::new();
-    for what in ["listen", "hang"] {
+    for what in ["cooperate", "hang"] {
         let _ = fs::remove_file(space.path("up"));
-        let job = space.job(space.task("test/kept", what));
+        let job = space.job(space.task("test/reusable", what));
         space.executor.start(job);
         let pid = space.wait_for("up");
         space.executor.cancel(ID);
@@ -898,14 +898,14 @@ fn two_jobs_run_side_by_side() {
 
 // Facts.
 
-/// Remembers, and counts what it did not know.
+/// Remembers facts, and counts how many it was given.
 #[derive(Default)]
-struct Notebook {
+struct CountingMemo {
     pages: BTreeMap<String, String>,
     found: usize,
 }
 
-impl Memo for Notebook {
+impl Memo for CountingMemo {
     fn recall(&self, key: &str) -> Option<String> {
         self.pages.get(key).cloned()
     }
@@ -938,7 +938,7 @@ fn facts_are_remembered_by_the_identity_of_the_executable() {
     let folder = tempfile::tempdir().expect("a folder");
     let bin = folder.path().join("bin");
     script(&bin, "#!/bin/sh\necho fit 1.2\necho more\n");
-    let mut memo = Notebook::default();
+    let mut memo = CountingMemo::default();
     let command = with_tools("fit x", &[("fit", Tool::Version("fit --version".into()))]);
     let facts = facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
     assert_eq!(facts.key, BTreeMap::from([("tool:fit".into(), "fit 1.2".into())]));
@@ -950,7 +950,7 @@ fn facts_are_remembered_by_the_identity_of_the_executable() {
     assert_eq!(facts.key["tool:fit"], "fit 1.3");
     let missing = with_tools("x", &[("x", Tool::Version("no-such-tool -V".into()))]);
     let error = facts_of(&missing, folder.path(), bin.as_os_str(), &mut memo).expect_err("is not there");
-    assert_eq!(error.message, "tool `x` is asked for its version by `no-such-tool -V`, and there is no `no-such-tool`");
+    assert_eq!(error.message, "tool `x`: `no-such-tool` was not found, which `no-such-tool -V` needs");
 }
 
 #[test]
@@ -959,7 +959,7 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
     let bin = folder.path().join("bin");
     script(&bin, "#!/bin/sh\n");
     let names = |body: &str| -> Vec<String> {
-        let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut Forgetful).expect("facts");
+        let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut NoMemo).expect("facts");
         facts.key.into_keys().collect()
     };
     assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
@@ -969,7 +969,7 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
 }
 
 #[test]
-fn an_environment_is_known_by_what_is_installed_wherever_it_lies() {
+fn an_environment_is_identified_by_what_is_installed_not_by_its_path() {
     let folder = tempfile::tempdir().expect("a folder");
     let make = |name: &str, version: &str| {
         let dist = folder.path().join(name).join("lib/python3.12/site-packages/a-1.dist-info");
@@ -979,13 +979,13 @@ fn an_environment_is_known_by_what_is_installed_wherever_it_lies() {
         let config = format!("home = /{name}\nversion = 3.12.1\n");
         fs::write(folder.path().join(name).join("pyvenv.cfg"), config).expect("writes");
         let command = with_tools("python x", &[("python", Tool::Venv(name.into()))]);
-        let facts = facts_of(&command, folder.path(), "/usr/bin".as_ref(), &mut Forgetful).expect("facts");
+        let facts = facts_of(&command, folder.path(), "/usr/bin".as_ref(), &mut NoMemo).expect("facts");
         assert!(facts.path.to_string_lossy().contains(&format!("{name}/bin:")));
         facts.key["tool:python"].clone()
     };
     assert_eq!(make("one", "x"), make("two", "x"));
     assert_ne!(make("one", "x"), make("three", "y"));
     let command = with_tools("python x", &[("python", Tool::Venv("none".into()))]);
-    let error = facts_of(&command, folder.path(), "/usr/bin".as_ref(), &mut Forgetful).expect_err("is not there");
-    assert!(error.message.contains("there is no virtual environment at"));
+    let error = facts_of(&command, folder.path(), "/usr/bin".as_ref(), &mut NoMemo).expect_err("is not there");
+    assert!(error.message.contains("found no virtual environment at"));
 }

@@ -13,8 +13,8 @@ pub struct Waker(Arc<Shared>);
 struct Shared {
     /// An eventfd: readable from the first wake to the next [`Waker::settle`].
     event: OwnedFd,
-    /// Somebody asked [`super::Executor::next`] to return, not only to look around.
-    asked: AtomicBool,
+    /// [`super::Executor::next`] is to return, not only to read its threads.
+    wants_return: AtomicBool,
 }
 
 impl Waker {
@@ -26,28 +26,28 @@ impl Waker {
                 descriptor => OwnedFd::from_raw_fd(descriptor),
             }
         };
-        Ok(Self(Arc::new(Shared { event, asked: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Shared { event, wants_return: AtomicBool::new(false) })))
     }
 
     /// Ends the wait that is on now, or the next one.
     pub fn wake(&self) {
-        self.0.asked.store(true, Ordering::SeqCst);
+        self.0.wants_return.store(true, Ordering::SeqCst);
         self.nudge();
     }
 
-    /// Makes the executor look at its threads.
+    /// Makes the executor read its threads.
     pub(super) fn nudge(&self) {
         let one = 1_u64.to_ne_bytes();
         // SAFETY: writes eight bytes, as an eventfd wants; that its counter is full is as good as a wake.
         unsafe { libc::write(self.0.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
-    /// Forgets the wakes so far; true if one of them asked for a return.
+    /// Clears the wakes so far; true if one of them requested a return.
     pub(super) fn settle(&self) -> bool {
         let mut count = [0_u8; 8];
         // SAFETY: reads eight bytes into eight; the descriptor does not block.
         unsafe { libc::read(self.0.event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
-        self.0.asked.swap(false, Ordering::SeqCst)
+        self.0.wants_return.swap(false, Ordering::SeqCst)
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -55,14 +55,14 @@ impl Waker {
     }
 }
 
-/// Waits until one of the descriptors can be read or `until` has come; says which can be.
+/// Waits until one of the descriptors can be read or `until` has come; returns which can be.
 pub(super) fn wait(descriptors: &[BorrowedFd<'_>], until: Instant) -> io::Result<Vec<bool>> {
     let entry = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut entries: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
     // Rounded up, so that what is waited for has come when the wait is over.
     let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
     let milliseconds = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the entries are as many as said, and their descriptors are borrowed for as long.
+    // SAFETY: the count is that of the entries, and their descriptors are borrowed for as long.
     let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, milliseconds) };
     if ready < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
         return Err(io::Error::last_os_error());

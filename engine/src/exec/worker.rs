@@ -1,7 +1,7 @@
-//! Worker processes: one task at a time, told over a socket in the messages of [`pipe_contract::worker`].
+//! Worker processes: one task at a time, sent over a socket in the messages of [`pipe_contract::worker`].
 //!
-//! A worker is started for a task and greets before it gets it. One of a `process: fresh` kind is told to quit after its
-//! task; one of a `process: reusable` kind waits for the next, until it has done [`WorkerSettings::recycle_after`].
+//! A worker is started for a task and sends a hello message before it gets it. One of a `process: fresh` kind quits
+//! after its task; one of a `process: reusable` kind waits for the next, until it has done [`WorkerSettings::recycle_after`].
 //! stdout and stderr of a fresh worker are its task's log. A reusable one writes to a file in memory, whose content is
 //! moved to the log of the task at the end of each.
 
@@ -22,10 +22,10 @@ use super::guard::{CHANNEL_NUMBER, Exit, Guard, How, ProcessId, Spawn};
 use super::hints;
 use crate::ids::InstanceId;
 
-/// How long a worker may take to load its libraries and greet.
-pub(super) const GREETING: Duration = Duration::from_secs(120);
-/// How long a worker may take to end after it was told to quit or has closed its channel.
-pub(super) const FAREWELL: Duration = Duration::from_secs(10);
+/// How long a worker may take to load its libraries and send its hello message.
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a worker may take to end after a quit message or after it has closed its channel.
+pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// No message of a worker is longer.
 const LONGEST_MESSAGE: usize = 16 << 20;
 /// `PATH` of workers and of commands without tools elsewhere.
@@ -34,7 +34,7 @@ pub(super) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 /// A worker process, from its start to the end of the process.
 pub(super) struct Worker {
     pub process: ProcessId,
-    /// Its process number, once the guard has told it.
+    /// Its process number, once the guard has sent it.
     pub pid: Option<i32>,
     channel: Option<UnixStream>,
     inbox: Vec<u8>,
@@ -42,25 +42,25 @@ pub(super) struct Worker {
     pub reusable: bool,
     pub threads: u32,
     pub done: u32,
-    pub stage: Stage,
-    /// When it is killed if it has not come further by then.
+    pub phase: WorkerPhase,
+    /// When it is killed if its phase has not changed by then.
     pub deadline: Option<Instant>,
-    /// Why it is being killed, if that is not its job's doing.
+    /// Why it is being killed, if its job did not cause that.
     pub fault: Option<Failure>,
     /// Processor time of earlier tasks.
     spent: Duration,
 }
 
-/// What a worker is at.
-pub(super) enum Stage {
-    /// It loads; the task waits for its greeting.
-    Greeting(InstanceId, Box<Task>),
+/// The phase a worker is in.
+pub(super) enum WorkerPhase {
+    /// It loads; the task waits for its hello message.
+    Starting(InstanceId, Box<Task>),
     /// It works. If it closes its channel now, the task's failure waits for the exit code.
     Working(InstanceId),
     /// It waits for a task.
     Idle,
-    /// It was told to quit. A fresh one takes its task's end with it, until its processor time is known.
-    Leaving(Option<(InstanceId, Result<Ended, Failure>)>),
+    /// It was sent a quit message. The end of a fresh one's task is held here until its processor time is known.
+    Exiting(Option<(InstanceId, Result<Ended, Failure>)>),
 }
 
 impl Worker {
@@ -112,8 +112,8 @@ impl Worker {
             reusable,
             threads: task.threads,
             done: 0,
-            stage: Stage::Greeting(id, task),
-            deadline: Some(Instant::now() + GREETING),
+            phase: WorkerPhase::Starting(id, task),
+            deadline: Some(Instant::now() + HELLO_TIMEOUT),
             fault: None,
             spent: Duration::ZERO,
         })
@@ -121,9 +121,9 @@ impl Worker {
 
     /// The job it has, if any.
     pub fn job(&self) -> Option<InstanceId> {
-        match &self.stage {
-            Stage::Greeting(id, _) | Stage::Working(id) | Stage::Leaving(Some((id, _))) => Some(*id),
-            Stage::Idle | Stage::Leaving(None) => None,
+        match &self.phase {
+            WorkerPhase::Starting(id, _) | WorkerPhase::Working(id) | WorkerPhase::Exiting(Some((id, _))) => Some(*id),
+            WorkerPhase::Idle | WorkerPhase::Exiting(None) => None,
         }
     }
 
@@ -132,32 +132,32 @@ impl Worker {
         self.channel.as_ref().map(AsFd::as_fd)
     }
 
-    /// Sends a message; false if the worker does not take it.
-    pub fn say(&mut self, message: &ToWorker) -> bool {
+    /// Sends a message; false if that fails.
+    pub fn send(&mut self, message: &ToWorker) -> bool {
         let Some(channel) = self.channel.as_mut() else { return false };
         let Ok(mut line) = serde_json::to_vec(message) else { return false };
         line.push(b'\n');
         channel.write_all(&line).is_ok()
     }
 
-    /// Gives it its next task.
-    pub fn give(&mut self, id: InstanceId, task: Box<Task>) -> bool {
-        self.stage = Stage::Working(id);
+    /// Sends it its next task.
+    pub fn assign(&mut self, id: InstanceId, task: Box<Task>) -> bool {
+        self.phase = WorkerPhase::Working(id);
         self.deadline = None;
-        self.say(&ToWorker::Task { task })
+        self.send(&ToWorker::Task { task })
     }
 
-    /// Tells it to end.
-    pub fn dismiss(&mut self) {
-        self.say(&ToWorker::Quit);
-        self.deadline = Some(Instant::now() + FAREWELL);
+    /// Sends it a quit message.
+    pub fn quit(&mut self) {
+        self.send(&ToWorker::Quit);
+        self.deadline = Some(Instant::now() + EXIT_TIMEOUT);
     }
 
     /// Reads what has arrived without waiting. The messages, and whether the channel has ended.
     ///
     /// # Errors
     /// What arrived is not in the protocol.
-    pub fn hear(&mut self) -> Result<(Vec<FromWorker>, bool), Failure> {
+    pub fn receive(&mut self) -> Result<(Vec<FromWorker>, bool), Failure> {
         let mut ended = self.channel.is_none();
         let mut buffer = [0; 64 * 1024];
         while let Some(channel) = self.channel.as_mut() {
@@ -175,16 +175,16 @@ impl Worker {
         let mut messages = Vec::new();
         while let Some(end) = self.inbox.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.inbox.drain(..=end).collect();
-            messages.push(serde_json::from_slice(&line).map_err(|error| nonsense(&line, &error.to_string()))?);
+            messages.push(serde_json::from_slice(&line).map_err(|error| not_a_message(&line, &error.to_string()))?);
         }
         if self.inbox.len() > LONGEST_MESSAGE {
-            return Err(nonsense(&self.inbox, "no message is that long"));
+            return Err(not_a_message(&self.inbox, "no message is that long"));
         }
         Ok((messages, ended))
     }
 
     /// Moves what a reusable worker has printed to the log of its task.
-    pub fn hand_over_output(&mut self, log: &Path) {
+    pub fn move_output(&mut self, log: &Path) {
         if !self.reusable {
             return;
         }
@@ -193,13 +193,13 @@ impl Worker {
         if read.is_ok_and(|length| length > 0)
             && let Ok(mut log) = open_log(log)
         {
-            // A log that cannot be written is no reason to fail the work it tells about.
+            // An error while writing the log does not fail the task.
             let _ = log.write_all(&text);
         }
         let _ = self.output.set_len(0);
     }
 
-    /// Processor time since the last call, and the largest resident set so far, of a worker that lives on.
+    /// Processor time since the last call, and the largest resident set so far, of a worker that runs on.
     pub fn usage(&mut self) -> (Duration, u64) {
         let Some(pid) = self.pid else { return (Duration::ZERO, 0) };
         let total = processor_time(pid).unwrap_or(self.spent);
@@ -253,12 +253,12 @@ fn environment(settings: &WorkerSettings, task: &Task, reusable: bool) -> Vec<(S
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Whether a worker that greets like this may have this task.
+/// Whether a worker with this hello message may have this task.
 ///
 /// # Errors
-/// It speaks another protocol, was built from other sources, or does not have the kind in this version.
+/// It uses another protocol, was built from other sources, or does not have the kind in this version.
 pub(super) fn accept(
-    greeting: &FromWorker,
+    hello: &FromWorker,
     settings: &WorkerSettings,
     registry: &Registry,
     kind: &str,
@@ -270,11 +270,11 @@ pub(super) fn accept(
         ))
         .hint("build both from the same sources with `./just build`"))
     };
-    let FromWorker::Hello { protocol, build, kinds } = greeting else {
-        return stale("it did not greet first".to_owned());
+    let FromWorker::Hello { protocol, build, kinds } = hello else {
+        return stale("its first message is not a hello".to_owned());
     };
     if *protocol != PROTOCOL {
-        return stale(format!("it speaks protocol {protocol}, expected {PROTOCOL}"));
+        return stale(format!("it uses protocol {protocol}, expected {PROTOCOL}"));
     }
     if *build != settings.build {
         return stale(format!("it was built as `{build}`, expected `{}`", settings.build));
@@ -304,9 +304,9 @@ pub(super) fn load_failure(settings: &WorkerSettings, exit: &Exit, log: &Path) -
     Some(Failure::environment(message).hint(settings.libraries_hint.clone()))
 }
 
-fn nonsense(line: &[u8], why: &str) -> Failure {
+fn not_a_message(line: &[u8], why: &str) -> Failure {
     let start: String = String::from_utf8_lossy(&line[..line.len().min(200)]).trim_end().escape_debug().collect();
-    Failure::internal(format!("the worker said `{start}`, which is no message of protocol {PROTOCOL}: {why}"))
+    Failure::internal(format!("the worker sent `{start}`, which is not a message of protocol {PROTOCOL}: {why}"))
 }
 
 /// User and system time of a process and of its waited-for children (`proc(5)`, fields 14 to 17).
@@ -314,7 +314,7 @@ fn processor_time(pid: i32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
-    // SAFETY: asks for a number.
+    // SAFETY: returns a number.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1);
     Some(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }

@@ -1,9 +1,9 @@
-//! A plan as a picture: text, DOT, Mermaid or SVG. Axes are folded (one node a stage) unless they are opened.
+//! A plan as a picture: text, DOT, Mermaid or SVG. Axes are folded (one node a stage) unless they are expanded.
 //!
-//! All four are made from one [`Picture`]; none needs Graphviz, a font or a clock, so that a plan always draws the same.
+//! All four are made from one [`Picture`]; none needs Graphviz, a font or a clock, so a plan always looks the same.
 
 mod dot;
-mod layers;
+mod layout;
 mod mermaid;
 mod picture;
 mod svg;
@@ -12,22 +12,22 @@ mod text;
 use crate::plan::Plan;
 use picture::Picture;
 
-/// Where an instance stands; colours its node.
+/// The state of an instance; gives the colour of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// Its outputs were there.
     Hit,
-    /// It worked.
+    /// Its work is done.
     Ran,
     /// A missing cell.
     Absent,
-    /// Not yet at work.
+    /// Not yet started.
     Waiting,
-    /// At work.
+    /// Running now.
     Running,
     /// Something it needs failed.
     Skipped,
-    /// It went wrong.
+    /// Its work failed.
     Failed,
 }
 
@@ -59,10 +59,10 @@ impl State {
     }
 }
 
-/// What to draw. `false` and `true` stand for folded and opened axes without states.
+/// What to draw. `false` and `true` mean folded and expanded axes without states.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View<'a> {
-    /// Open the axes: one node an instance.
+    /// Expand the axes: one node an instance.
     pub expand: bool,
     /// A state an instance, by id.
     pub states: Option<&'a [State]>,
@@ -84,7 +84,7 @@ pub fn dot<'a>(plan: &Plan, view: impl Into<View<'a>>) -> String {
     dot::write(&Picture::new(plan, view.into()))
 }
 
-/// For Markdown that knows Mermaid.
+/// For Markdown with Mermaid.
 pub fn mermaid<'a>(plan: &Plan, view: impl Into<View<'a>>) -> String {
     mermaid::write(&Picture::new(plan, view.into()))
 }

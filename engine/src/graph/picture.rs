@@ -1,10 +1,10 @@
-//! What every way of drawing shares: nodes with their lines of text, edges with their ports.
+//! What all output formats share: nodes with their lines of text, edges with their ports.
 
 use std::collections::BTreeMap;
 
 use super::{State, View};
 use crate::ids::InstanceId;
-use crate::plan::{Action, Link, Plan, Source, Stage};
+use crate::plan::{Link, Plan, Source, Stage, Work};
 
 /// A drawable graph. Nodes are in topological order, files first.
 pub(super) struct Picture {
@@ -71,12 +71,12 @@ impl Edge {
     }
 }
 
-/// Collects nodes and edges; knows which node an instance is drawn by.
+/// Collects nodes and edges; holds the node of each instance.
 struct Builder<'a> {
     plan: &'a Plan,
     expand: bool,
     picture: Picture,
-    /// Node by instance (opened) or by stage (folded).
+    /// Node by instance (expanded) or by stage (folded).
     places: Vec<usize>,
     files: BTreeMap<&'a std::path::Path, usize>,
 }
@@ -98,7 +98,7 @@ impl Picture {
 }
 
 impl<'a> Builder<'a> {
-    /// The instances whose inputs are drawn: all, or one a stage, because all cells of a stage read the same ports.
+    /// The instances whose inputs are rendered: all, or one a stage, because all cells of a stage read the same ports.
     fn readers(&self) -> Vec<InstanceId> {
         if self.expand {
             return self.plan.ids().collect();
@@ -215,9 +215,9 @@ fn links(source: &Source) -> Box<dyn Iterator<Item = &Link> + '_> {
 }
 
 fn work(stage: &Stage) -> String {
-    match &stage.action {
-        Action::Kind(kind) => kind.clone(),
-        Action::Command(_) => "run".to_owned(),
+    match &stage.work {
+        Work::Kind(kind) => kind.clone(),
+        Work::Command(_) => "run".to_owned(),
     }
 }
 

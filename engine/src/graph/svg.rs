@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::State;
-use super::layers::{Layout, Size, place};
+use super::layout::{Layout, Size, place};
 use super::picture::{Edge, Node, Picture};
 
 const LINE: f64 = 15.0;
@@ -62,7 +62,7 @@ fn draw_edges(svg: &mut String, picture: &Picture, edges: &[(usize, usize)], lay
     svg.push_str("</g>\n");
 }
 
-/// Level where it meets a box, straight where it passes a column.
+/// Horizontal where it meets a box, straight where it crosses a column.
 fn curve(route: &[(f64, f64)]) -> String {
     let mut path = String::new();
     for (number, (x, y)) in route.iter().enumerate() {

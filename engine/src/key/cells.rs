@@ -1,4 +1,4 @@
-//! The list of cells of a gather, in the one form that is hashed, kept in the store and compared.
+//! The list of cells of a gather, in the one form that is hashed, stored and compared.
 
 use std::collections::BTreeMap;
 
@@ -56,12 +56,12 @@ impl CellList {
         Digest::of(&self.bytes)
     }
 
-    /// The bytes to keep.
+    /// The bytes to store.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Reads kept bytes; `None` if they are no list of cells.
+    /// Reads stored bytes; `None` if they are not a list of cells.
     pub fn decode(bytes: &[u8]) -> Option<BTreeMap<Coordinates, CellState>> {
         let mut decoder = Decoder::new(bytes);
         if decoder.text()? != MAGIC {

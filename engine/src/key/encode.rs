@@ -1,7 +1,7 @@
 //! Canonical bytes: one value has one encoding, and no two values share one. Every text and list carries its length,
 //! every choice a tag, numbers are little-endian.
 
-use pipe_cache::{Content, Digest, Form};
+use pipe_cache::{Content, ContentForm, Digest};
 use pipe_contract::Value;
 
 use super::Addressed;
@@ -35,9 +35,9 @@ impl<'b> Encoder<'b> {
 
     pub fn content(&mut self, content: &Addressed) {
         self.byte(match content.form {
-            Form::File => 1,
-            Form::Executable => 2,
-            Form::Folder => 3,
+            ContentForm::File => 1,
+            ContentForm::Executable => 2,
+            ContentForm::Folder => 3,
         });
         self.digest(&content.digest);
     }
@@ -134,9 +134,9 @@ impl<'b> Decoder<'b> {
 
     pub fn content(&mut self) -> Option<Addressed> {
         let form = match self.byte()? {
-            1 => Form::File,
-            2 => Form::Executable,
-            3 => Form::Folder,
+            1 => ContentForm::File,
+            2 => ContentForm::Executable,
+            3 => ContentForm::Folder,
             _ => return None,
         };
         Some(Addressed { form, digest: self.digest()? })

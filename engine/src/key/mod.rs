@@ -1,17 +1,17 @@
 //! The action key: the digest of everything that may change the bytes a stage writes, and of nothing else.
 //!
 //! This is where mistakes are subtle. Something forgotten gives wrong results that look right; something too much
-//! makes people wait for hours because they renamed a stage. So here is the whole list.
+//! reruns hours of work because a stage was renamed. So here is the whole list.
 //!
 //! | enters | because |
 //! |---|---|
-//! | layout version ([`LAYOUT`]) | the same parts, encoded in another way, are another key |
-//! | kind and its version | other code; the version is raised when the same task may give other bytes |
+//! | layout version ([`LAYOUT`]) | another encoding of the same parts is another key |
+//! | kind and its version | other code; the version is raised when the same task may give other bytes. A renamed kind enters under its former name ([`pipe_contract::Kind::key_name`]), so that renaming it reruns nothing |
 //! | parameters, typed and with defaults | they are handed to the code. A parameter that was added after the first release is left out at its `neutral` value, so that adding it reruns nothing |
 //! | inputs by port: one digest, or a list of coordinates with digest or cause of absence | content, never where it came from. Coordinates of a gather are content: they are handed to the code |
-//! | coordinates on the axes that the kind declares (`run:` stages: all axes) | the kind reads them; it is not told others, so they cannot matter |
+//! | coordinates on the axes that the kind declares (`run:` stages: all axes) | the kind reads them; others are not passed to it, so they cannot matter |
 //! | the seed of random kinds | it is handed to the code |
-//! | whether people are simulated, for kinds that draw the stamp | it changes the picture; other kinds are not told |
+//! | whether subjects are simulated, for kinds that draw the stamp | it changes the figure; it is not passed to other kinds |
 //! | facts of `run:` stages: body, declared outputs, environment, tools, `net`, names under which inputs are found | all of that is visible to the command |
 //! | the device, if a parameter pins one | it is a parameter like any other, neutral at `any` |
 //!
@@ -20,15 +20,15 @@
 //! | modification times, owners, permissions other than "executable" | touching and copying files changes nothing |
 //! | absolute paths, the checkout's folder | moving a project changes nothing |
 //! | names of stages, pipelines and profiles; the order of stages | they name the work, they do not change it |
-//! | job count, granted threads, resources, retries, time-outs | they say how the work is done. (A kind whose bytes depend on threads has a parameter for it) |
+//! | job count, granted threads, resources, retries, time-outs | they are about how the work is done. (A kind whose bytes depend on threads has a parameter for it) |
 //! | credentials | secrets enter nothing that is stored; what was fetched is content |
-//! | the device and instruction set it happened to run on | written in the record, so that a person can ask for the same |
+//! | the device and instruction set it happened to run on | written in the record, so that a user can request the same |
 //! | causes of absence that a stage accepts, and its coverage | they decide whether there is an output, not which |
 //!
-//! The parts are kept beside the record ([`KeyParts`]), so that a later miss can be explained by comparing old with
+//! The parts are stored beside the record ([`KeyParts`]), so that a later miss can be explained by comparing old with
 //! new: digest and explanation come from the same struct ([`Reason`]).
 //!
-//! A gather may have a thousand cells and many readers. Its list is encoded once ([`CellList`]), kept in the store
+//! A gather may have a thousand cells and many readers. Its list is encoded once ([`CellList`]), stored
 //! as a blob of its own, and the key holds that blob's digest.
 
 mod cells;
@@ -37,7 +37,7 @@ mod reason;
 
 use std::collections::BTreeMap;
 
-use pipe_cache::{Action, Artifact, Content, Digest, Form};
+use pipe_cache::{Action, Artifact, Content, ContentForm, Digest};
 use pipe_contract::{Coordinates, Value};
 use serde::{Deserialize, Serialize};
 
@@ -51,18 +51,18 @@ use encode::Encoder;
 /// 1: first form.
 pub const LAYOUT: u32 = 1;
 
-/// The kind name under which `run:` stages are keyed; no registered kind may have it, because names there hold a `/`.
+/// The kind name under which `run:` stages are keyed; no registered kind has it.
 pub const COMMAND: &str = "run";
 
 /// The version of how `run:` stages are carried out: raised when the same command may see something else.
 pub const COMMAND_VERSION: u32 = 1;
 
-/// What enters a key, in the form that is kept beside the record.
+/// What enters a key, in the form that is stored beside the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyParts {
     /// [`LAYOUT`] when it was made.
     pub layout: u32,
-    /// The kind, or [`COMMAND`].
+    /// The name of the kind for keys ([`pipe_contract::Kind::key_name`]), or [`COMMAND`].
     pub kind: String,
     /// Its version.
     pub kind_version: u32,
@@ -100,7 +100,7 @@ pub enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addressed {
     /// File, executable or folder.
-    pub form: Form,
+    pub form: ContentForm,
     /// Of the file's bytes or the folder's listing.
     pub digest: Digest<Content>,
 }
@@ -114,7 +114,7 @@ impl From<&Artifact> for Addressed {
 /// What enters a key, borrowed from plan and registry, so that ten thousand keys cost no copies.
 #[derive(Clone, Debug)]
 pub struct Parts<'a> {
-    /// The kind, or [`COMMAND`].
+    /// The name of the kind for keys ([`pipe_contract::Kind::key_name`]), or [`COMMAND`].
     pub kind: &'a str,
     /// Its version.
     pub kind_version: u32,
@@ -174,7 +174,7 @@ impl<'a> Parts<'a> {
         Digest::of(buffer)
     }
 
-    /// The parts as they are kept beside the record.
+    /// The parts as they are stored beside the record.
     pub fn to_owned(&self) -> KeyParts {
         KeyParts {
             layout: LAYOUT,

@@ -13,7 +13,7 @@ use super::{CellState, Input, KeyParts};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
-    /// This instance has not worked before on this machine, and nobody else has done the same work.
+    /// This instance has not worked before on this machine, and the cache has no record of the same work.
     FirstTime,
     /// The same work was begun before, but it failed or was interrupted.
     Unfinished,
@@ -24,10 +24,10 @@ pub enum Reason {
         /// Short digests.
         blobs: Vec<String>,
     },
-    /// The run was told to.
+    /// The user forced it.
     Forced,
-    /// Recorded as a missing cell, and the run was told to ask again.
-    AskedAgain {
+    /// Recorded as a missing cell, and the user requested another attempt.
+    AbsenceRetried {
         /// The recorded cause.
         cause: String,
     },
@@ -47,7 +47,7 @@ pub enum Reason {
         /// Now.
         now: u32,
     },
-    /// This version of `pipe` makes keys in another way.
+    /// This version of `pipe` has another key layout.
     Layout {
         /// Before.
         was: u32,
@@ -121,7 +121,7 @@ pub enum Reason {
         /// Now.
         now: Option<u64>,
     },
-    /// People were simulated and are real now, or the other way round.
+    /// Subjects were simulated and are real now, or the reverse.
     SimulatedChanged {
         /// Now.
         now: bool,
@@ -137,11 +137,11 @@ pub enum Reason {
     },
 }
 
-/// Reads the list of a gather by its digest, if it is still kept.
+/// Reads the list of a gather by its digest, if it is still stored.
 pub type FindCells<'f> = dyn FnMut(&Digest<Content>) -> Option<BTreeMap<Coordinates, CellState>> + 'f;
 
-/// The differences between two sets of parts, most telling first; empty if they are equal. `cells` reads the list
-/// of a gather, if it is still kept.
+/// The differences between two sets of parts, most informative first; empty if they are equal. `cells` reads the list
+/// of a gather, if it is still stored.
 pub fn explain(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if was.layout != now.layout {
@@ -241,10 +241,10 @@ impl fmt::Display for Reason {
                 write!(f, "outputs are missing from the cache or damaged: {}", blobs.join(", "))
             }
             Reason::Forced => f.write_str("forced"),
-            Reason::AskedAgain { cause } => write!(f, "recorded as absent ({cause}), asked again"),
+            Reason::AbsenceRetried { cause } => write!(f, "recorded as absent ({cause}), retried"),
             Reason::KindChanged { was, now } => write!(f, "kind changed: `{was}` -> `{now}`"),
             Reason::KindVersion { kind, was, now } => write!(f, "`{kind}` has a new version: {was} -> {now}"),
-            Reason::Layout { was, now } => write!(f, "keys are made in another way: layout {was} -> {now}"),
+            Reason::Layout { was, now } => write!(f, "the key layout changed: {was} -> {now}"),
             Reason::ParameterChanged { name, was, now } => {
                 write!(f, "parameter `{name}` changed: {} -> {}", shown(was), shown(now))
             }
@@ -260,8 +260,8 @@ impl fmt::Display for Reason {
                 write!(f, "coordinate `{axis}` changed: {} -> {}", shown(was), shown(now))
             }
             Reason::SeedChanged { was, now } => write!(f, "seed changed: {} -> {}", shown(was), shown(now)),
-            Reason::SimulatedChanged { now: true } => f.write_str("people are simulated now"),
-            Reason::SimulatedChanged { now: false } => f.write_str("people are no longer simulated"),
+            Reason::SimulatedChanged { now: true } => f.write_str("subjects are simulated now"),
+            Reason::SimulatedChanged { now: false } => f.write_str("subjects are no longer simulated"),
             Reason::FactChanged { name, was, now } => {
                 write!(f, "{name} changed: {} -> {}", shortened(was), shortened(now))
             }

@@ -1,4 +1,4 @@
-//! What a key depends on, what it does not, and how differences are told.
+//! What a key depends on, what it does not, and how differences are explained.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn content(text: &str) -> Addressed {
-    Addressed { form: Form::File, digest: Digest::of(text.as_bytes()) }
+    Addressed { form: ContentForm::File, digest: Digest::of(text.as_bytes()) }
 }
 
 fn at(pairs: &[(&str, &str)]) -> Coordinates {
@@ -32,7 +32,7 @@ fn parts() -> KeyParts {
     }
 }
 
-/// The key of kept parts, by the way every key is made.
+/// The key of stored parts, by the same code as every other key.
 fn key(parts: &KeyParts) -> Digest<Action> {
     let inputs: Vec<(&str, Input)> = parts.inputs.iter().map(|(port, input)| (port.as_str(), *input)).collect();
     let borrowed = Parts {
@@ -72,7 +72,7 @@ const CHANGES: [Change; 16] = [
     ("parameter `new` changed: not set -> null", |parts| put(parts.params.insert("new".into(), Value::Null))),
     ("input `split` changed", |parts| put(parts.inputs.insert("split".into(), Input::One(content("other"))))),
     ("input `split` changed", |parts| {
-        let folder = Addressed { form: Form::Folder, ..content("split") };
+        let folder = Addressed { form: ContentForm::Folder, ..content("split") };
         parts.inputs.insert("split".into(), Input::One(folder));
     }),
     ("input `images` changed", |parts| put(parts.inputs.insert("images".into(), Input::Many(Digest::of(b"more"))))),
@@ -80,20 +80,20 @@ const CHANGES: [Change; 16] = [
     ("input `prior` was added", |parts| put(parts.inputs.insert("prior".into(), Input::One(content("prior"))))),
     ("coordinate `sid` changed: s01 -> s02", |parts| put(parts.at.insert("sid".into(), "s02".into()))),
     ("seed changed: 7 -> 8", |parts| parts.seed = Some(8)),
-    ("people are no longer simulated", |parts| parts.simulated = Some(false)),
+    ("subjects are no longer simulated", |parts| parts.simulated = Some(false)),
     ("tool:x changed: `x 1.0` -> `x 1.1`", |parts| put(parts.facts.insert("tool:x".into(), "x 1.1".into()))),
 ];
 
 #[test]
-fn every_part_changes_the_key_and_is_told() {
+fn every_part_changes_the_key_and_is_explained() {
     let mut keys = std::collections::BTreeSet::from([key(&parts())]);
     for (sentence, change) in CHANGES {
         let mut changed = parts();
         change(&mut changed);
         assert!(keys.insert(key(&changed)), "{sentence}: the key is that of another change");
         let reasons = explain(&parts(), &changed, &mut no_cells);
-        let told: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-        assert!(told.len() == 1 && told[0].starts_with(sentence), "{told:?} should be `{sentence}`");
+        let sentences: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert!(sentences.len() == 1 && sentences[0].starts_with(sentence), "{sentences:?} should be `{sentence}`");
     }
     assert_eq!(explain(&parts(), &parts(), &mut no_cells), []);
 }
@@ -135,7 +135,7 @@ fn neutral_parameters_and_undeclared_axes_stay_out() {
 }
 
 #[test]
-fn cells_are_told_apart_by_coordinates() {
+fn cells_are_distinguished_by_coordinates() {
     let present = |text: &str| CellState::Present(content(text));
     let was =
         [(at(&[("sid", "1")]), present("a")), (at(&[("sid", "2")]), present("b")), (at(&[("sid", "3")]), present("c"))];
@@ -150,15 +150,16 @@ fn cells_are_told_apart_by_coordinates() {
         let inputs = BTreeMap::from([("images".into(), Input::Many(list.digest()))]);
         KeyParts { inputs, ..parts() }
     };
-    let mut kept = |digest: &Digest<Content>| {
+    let mut stored = |digest: &Digest<Content>| {
         [&was, &now]
             .into_iter()
             .find(|list| list.digest() == *digest)
             .and_then(|list| CellList::decode(list.as_bytes()))
     };
-    let told: Vec<String> = explain(&with(&was), &with(&now), &mut kept).iter().map(ToString::to_string).collect();
+    let sentences: Vec<String> =
+        explain(&with(&was), &with(&now), &mut stored).iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        sentences,
         [
             "input `images`: sid=3 was removed",
             "input `images`: sid=2 changed (now absent (excluded))",

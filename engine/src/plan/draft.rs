@@ -7,9 +7,9 @@ use pipe_contract::{Coordinates, Kind};
 use super::env::{Cell, Env};
 use crate::diag::{Class, Diagnostic};
 use crate::ids::InstanceId;
-use crate::spec::{self, Name, Node, StageDecl, StageEntry, Tree, Work, Written};
+use crate::spec::{self, Name, Node, StageDecl, StageEntry, Tree, WorkDecl, Written};
 
-/// More cells than this are a slip of the pen, and would only fill memory.
+/// More cells than this are taken for a typing mistake; they would only fill memory.
 const MOST_CELLS: usize = 1_000_000;
 
 /// One value of an axis.
@@ -32,7 +32,7 @@ pub(super) struct Axis {
 pub(super) struct Draft<'a> {
     pub entry: &'a StageEntry,
     pub decl: &'a StageDecl,
-    /// The declaration of its kind; `None` for `run:`, and for an unknown kind (which is told).
+    /// The declaration of its kind; `None` for `run:`, and for an unknown kind (which is reported).
     pub kind: Option<&'a Kind>,
     pub axes: Vec<Axis>,
     /// Value indexes of every cell, the last axis fastest.
@@ -41,7 +41,7 @@ pub(super) struct Draft<'a> {
     grid: Vec<u32>,
     /// The id of the first cell, once the order of stages is known.
     pub base: u32,
-    /// Its axes or kind are wrong, which is told already: nothing more is said about references to it.
+    /// Its axes or kind are wrong, which is reported already: references to it are not checked.
     pub broken: bool,
 }
 
@@ -78,9 +78,9 @@ impl<'a> Draft<'a> {
     /// The names of its output ports.
     pub fn ports(&self) -> Vec<&str> {
         match (&self.decl.work, self.kind) {
-            (Work::Run(run), _) => run.out.iter().map(|(name, _)| name.text.as_str()).collect(),
-            (Work::Uses(_), Some(kind)) => kind.outputs.iter().map(|output| output.name).collect(),
-            (Work::Uses(_), None) => Vec::new(),
+            (WorkDecl::Run(run), _) => run.out.iter().map(|(name, _)| name.text.as_str()).collect(),
+            (WorkDecl::Uses(_), Some(kind)) => kind.outputs.iter().map(|output| output.name).collect(),
+            (WorkDecl::Uses(_), None) => Vec::new(),
         }
     }
 
@@ -253,7 +253,7 @@ impl<'a> Draft<'a> {
 }
 
 impl Axis {
-    /// The complaint about a value that this axis does not have.
+    /// The error for a value that this axis does not have.
     pub fn no_value(&self, span: crate::diag::Span, text: &str) -> Diagnostic {
         Diagnostic::new(Class::UnknownName, span, format!("axis `{}` has no value `{text}`", self.name)).known(
             "its values",
@@ -273,14 +273,15 @@ impl Rule {
 }
 
 fn kind<'a>(env: &Env<'a>, decl: &StageDecl, errors: &mut Vec<Diagnostic>) -> Option<&'a Kind> {
-    let Work::Uses(name) = &decl.work else { return None };
+    let WorkDecl::Uses(name) = &decl.work else { return None };
     let kind = env.registry.kind(&name.text);
     if kind.is_none() {
         let error = Diagnostic::new(Class::UnknownName, name.span, format!("unknown stage kind `{}`", name.text));
         let near = crate::diag::nearest(&name.text, env.registry.kinds().map(|kind| kind.name));
-        errors.push(error.hint(match near {
-            Some(near) => format!("did you mean `{near}`? `pipe stages` lists all kinds"),
-            None => "`pipe stages` lists all kinds; a command of your own is `run:`".to_owned(),
+        errors.push(error.hint(match (env.registry.renamed(&name.text), near) {
+            (Some(renamed), _) => format!("this kind is now called `{}`", renamed.name),
+            (None, Some(near)) => format!("did you mean `{near}`? `pipe stages` lists all kinds"),
+            (None, None) => "`pipe stages` lists all kinds; a command of your own is `run:`".to_owned(),
         }));
     }
     kind
@@ -359,7 +360,7 @@ fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result
     Ok((values, narrowed))
 }
 
-/// What `{ keep: [...] }` took away, if the axis is a parameter as a whole.
+/// What `{ keep: [...] }` removed, if the axis is a parameter as a whole.
 fn narrowed(env: &Env<'_>, entry: &StageEntry, node: &Node) -> BTreeSet<String> {
     let Ok(Written::Reference(reference)) = spec::read_written(env.sources, node) else { return BTreeSet::new() };
     match reference.names.as_slice() {

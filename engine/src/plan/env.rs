@@ -1,4 +1,4 @@
-//! Names at plan time: parameters, axes, stages; and the values that texts stand for.
+//! Names at plan time: parameters, axes, stages; and the values of texts with references.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::profile::Param;
 use crate::diag::{Class, Diagnostic, Sources, Span};
 use crate::spec::{self, Name, Node, Piece, Reference, Tree, Written};
 
-/// Everything that is known before stages are looked at one by one.
+/// Everything that is known before stages are resolved one by one.
 pub(super) struct Env<'a> {
     pub sources: &'a Sources,
     pub registry: &'a Registry,
@@ -70,7 +70,7 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// Where the value stands that a node refers to, if it is a reference alone in its place.
+    /// Where the value is written that a node refers to, if the node is a reference and nothing else.
     pub fn origin(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Option<Span> {
         match spec::read_written(self.sources, node) {
             Ok(Written::Reference(reference)) => {
@@ -96,7 +96,7 @@ impl<'a> Env<'a> {
     fn scalar(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Result<String, Diagnostic> {
         let value = self.value(reference, scope, cell)?;
         value.written().map(str::to_owned).ok_or_else(|| {
-            let message = format!("`{}` is {}, which cannot stand inside a text", reference.text, value.described());
+            let message = format!("`{}` is {}, which cannot be used inside a text", reference.text, value.described());
             Diagnostic::new(Class::Value, reference.span, message)
         })
     }
@@ -126,7 +126,7 @@ impl<'a> Env<'a> {
         let path = reference.path();
         let is_stage = (1..=path.len()).any(|end| self.find(&path[..end].join("."), scope).is_some());
         if is_stage {
-            let message = format!("`{}` is an artifact; only values can stand here", reference.text);
+            let message = format!("`{}` is an artifact; only values can be used here", reference.text);
             return Diagnostic::new(Class::Reference, reference.span, message).hint("artifacts are read through `in:`");
         }
         let first = reference.names.first().map(String::as_str).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! For each axis of the stage that is read: named in the selector (`a=v` picks, `a=*` gathers), else an axis of the
 //! same name in the reader (matches), else covered by a bare `*` (gathers), else an error that lists the three ways.
-//! Rules are worked out once a port; gathers are made once for all cells of the reader that see the same ones.
+//! Rules are computed once a port; a gather is made once for all cells of the reader that gather the same cells.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use pipe_contract::{Arity, Coordinates, Form, Input};
 
 use super::draft::Draft;
 use super::env::{Cell, Env, Target};
-use super::model::{Link, Source};
+use super::resolved::{Link, Source};
 use crate::diag::{Class, Diagnostic, Span};
-use crate::spec::{self, Name, Node, Pick, Piece, Reference, Selector, Tree, Work, Written};
+use crate::spec::{self, Name, Node, Pick, Piece, Reference, Selector, Tree, WorkDecl, Written};
 
 /// How one axis of the stage that is read is settled.
 #[derive(Debug)]
@@ -67,13 +67,13 @@ impl Port {
     }
 }
 
-/// Works out the ports of a stage.
+/// Resolves the ports of a stage.
 pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: &mut Vec<Diagnostic>) -> Vec<Port> {
     let draft = &drafts[reader];
     let mut ports = Vec::new();
     let mut cut = false;
     for (name, node) in &draft.decl.inputs {
-        // `$a(sid=s1, rater=A1).t` inside `{ }` comes as an open bracket and a nonsense key after it: told once.
+        // `$a(sid=s1, rater=A1).t` inside `{ }` is parsed as an open bracket and a meaningless key: reported once.
         if cut && node.is_null() {
             continue;
         }
@@ -108,11 +108,11 @@ pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: 
     ports
 }
 
-/// The declared input of this name; `None` for `run:` stages, which take what they are given.
+/// The declared input of this name; `None` for `run:` stages, which take any input.
 fn input_of<'a>(draft: &Draft<'a>, name: &Name) -> Result<Option<&'a Input>, Diagnostic> {
     let legal = !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let Some(kind) = draft.kind else {
-        if legal || !matches!(draft.decl.work, Work::Run(_)) {
+        if legal || !matches!(draft.decl.work, WorkDecl::Run(_)) {
             return Ok(None);
         }
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&name.text));
@@ -208,7 +208,7 @@ fn item(
 }
 
 /// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may, or one whose own mistakes
-/// are told already.
+/// are reported already.
 fn rule(
     env: &Env<'_>,
     drafts: &[Draft<'_>],
@@ -239,7 +239,7 @@ fn rule(
     Ok(Some(rule))
 }
 
-/// The port exists, and what comes out of it fits.
+/// The port exists, and its artifact type fits.
 fn check_port(
     draft: &Draft<'_>,
     target: &Draft<'_>,
@@ -258,8 +258,8 @@ fn check_port(
     }
     let is_file = match (target.kind.and_then(|kind| kind.output_named(port)), &target.decl.work) {
         (Some(output), _) => output.form == Form::File,
-        (None, Work::Run(run)) => run.out.iter().any(|(name, path)| name.text == port && !path.text.ends_with('/')),
-        (None, Work::Uses(_)) => false,
+        (None, WorkDecl::Run(run)) => run.out.iter().any(|(name, path)| name.text == port && !path.text.ends_with('/')),
+        (None, WorkDecl::Uses(_)) => false,
     };
     if reference.entry.is_some() && is_file {
         let message = format!("output `{port}` of stage `{}` is a file, so it has no entries", target.name());
@@ -339,7 +339,7 @@ fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Dia
     for (number, selector) in selectors.iter().enumerate() {
         if selectors[..number].iter().any(|other| other.axis == selector.axis) {
             let name = selector.axis.as_deref().unwrap_or("*");
-            return Err(Diagnostic::new(Class::Axes, selector.span, format!("`{name}` stands twice in this selector")));
+            return Err(Diagnostic::new(Class::Axes, selector.span, format!("`{name}` occurs twice in this selector")));
         }
         let Some(axis) = &selector.axis else { continue };
         if !target.axes.iter().any(|known| &known.name == axis) {
@@ -436,17 +436,17 @@ impl Rule {
             Some(pieces) => Some(self.entry_path(&env.text(pieces, &reader.entry.scope, Some(cell))?)?),
             None => None,
         };
-        let told = |number: usize| !matches!(self.uses[number], Use::Match { .. });
+        let listed = |number: usize| !matches!(self.uses[number], Use::Match { .. });
         let link =
             |cell: u32| Link::Output { instance: target.id(cell), port: self.port.clone(), entry: entry.clone() };
         if let Some(at) = fixed.iter().copied().collect::<Option<Vec<u32>>>() {
             let cell = target.cell_at(at.iter().copied()).ok_or_else(|| self.no_cell(reader, target, &at))?;
-            return Ok(vec![(target.some_coordinates(&at, told), link(cell))]);
+            return Ok(vec![(target.some_coordinates(&at, listed), link(cell))]);
         }
         let found: Vec<_> = target
             .cells_within(fixed)
             .into_iter()
-            .map(|cell| (target.some_coordinates(&target.cells[cell as usize], told), link(cell)))
+            .map(|cell| (target.some_coordinates(&target.cells[cell as usize], listed), link(cell)))
             .collect();
         if found.is_empty() {
             let message = format!("`{}` gathers nothing for one cell of stage `{}`", self.text, reader.name());
@@ -457,7 +457,7 @@ impl Rule {
     }
 
     fn entry_path(&self, path: &str) -> Result<Arc<str>, Diagnostic> {
-        if super::publish::is_safe(path) && !path.ends_with('/') {
+        if super::results::is_safe(path) && !path.ends_with('/') {
             return Ok(path.into());
         }
         let message = format!("`{path}` is not a path inside the folder");
@@ -489,7 +489,7 @@ pub(super) fn source(
             Item::File(..) => Vec::new(),
         });
     }
-    // Entries and files may depend on the cell in ways that the fixed values do not show.
+    // Entries and files may depend on the cell in a way that is not in the fixed values.
     let shared = port.items.iter().all(|item| matches!(item, Item::Stage(rule) if rule.entry.is_none()));
     let key: Vec<u32> = fixed.iter().flatten().map(|place| place.map_or(0, |place| place + 1)).collect();
     if let Some(made) = port.made.get(&key).filter(|_| shared && port.many) {

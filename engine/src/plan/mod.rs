@@ -3,17 +3,17 @@
 //! ```text
 //! profile (which stages, which values) → draft (axes, cells) → inputs (references settled) → order → instances
 //! ```
-//! Knows the declarations of stage kinds, never their code; touches no file but the ones that the pipeline names.
+//! Knows the declarations of stage kinds, never their code; reads no file but those that the pipeline names.
 
 mod draft;
 mod env;
 mod inputs;
-mod kept;
-mod model;
 mod order;
+mod plan_cache;
 mod profile;
-mod publish;
+mod resolved;
 mod restricted;
+mod results;
 mod stage;
 mod typed;
 
@@ -28,14 +28,14 @@ use crate::spec::{self, Spec};
 use draft::Draft;
 use env::Env;
 use inputs::Port;
-pub use kept::plan_kept;
-pub use model::*;
+pub use plan_cache::plan_cached;
+pub use resolved::*;
 pub use restricted::Refused;
 
 /// What the command line adds to a pipeline file.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The profile; `None` takes the one that says `default: true`, if there are any.
+    /// The profile; `None` takes the one with `default: true`, if the file has profiles.
     pub profile: Option<String>,
     /// `--set name=value`, later ones win; values are YAML.
     pub set: Vec<(String, String)>,
@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// The default profile on a machine without GPU and with as much of everything else as is asked for.
+    /// The default profile on a machine without GPU and with no limit on any other resource.
     fn default() -> Self {
         let machine = Amounts { cpu: u32::MAX, gpu: 0, mem: u64::MAX, net: u32::MAX };
         Self { profile: None, set: Vec::new(), machine }
@@ -94,7 +94,7 @@ fn resolve_with_sources(spec: &Spec, options: &Options, registry: &Registry) -> 
     let mut errors = Vec::new();
     let applied = profile::apply(spec, options, &mut sources, &mut errors);
     let plan = applied.and_then(|applied| {
-        // Stages are only looked at when every parameter has a value: otherwise each use would be told again.
+        // Stages are only looked at when every parameter has a value: otherwise each use would be reported again.
         errors.is_empty().then(|| build(spec, &applied, options, registry, &sources, &mut errors)).flatten()
     });
     match plan {
@@ -156,9 +156,9 @@ fn build(
         folder: spec.file.parent().map(Path::to_path_buf).unwrap_or_default(),
         seed: spec.seed,
         simulated: applied.simulated,
-        results: publish::results(&env, &drafts, &applied.results, errors),
-        claims: publish::claims(&env, &drafts, &spec.claims, &profiles, errors),
-        releases: publish::releases(&env, &drafts, &applied.releases, errors),
+        results: results::results(&env, &drafts, &applied.results, errors),
+        claims: results::claims(&env, &drafts, &spec.claims, &profiles, errors),
+        releases: results::releases(&env, &drafts, &applied.releases, errors),
         made_from: sources
             .iter()
             .filter(|source| source.path.is_absolute())
@@ -169,7 +169,7 @@ fn build(
     })
 }
 
-/// Gives every stage the id of its first instance, in topological order.
+/// Sets the id of the first instance of every stage, in topological order.
 fn number(drafts: &mut [Draft<'_>], order: &[usize], errors: &mut Vec<Diagnostic>) -> Option<()> {
     let mut next: u32 = 0;
     for stage in order {
@@ -203,19 +203,19 @@ fn instances(
         let before = errors.len();
         for cell in 0..draft.cells.len() {
             let at = draft.coordinates(cell);
-            let mut tell = |error: Diagnostic| errors.push(error);
+            let mut report = |error: Diagnostic| errors.push(error);
             let inputs: BTreeMap<String, Source> = ports[*number]
                 .iter_mut()
                 .filter_map(|port| match inputs::source(env, drafts, *number, port, cell) {
                     Ok(source) => Some((port.name.clone(), source)),
                     Err(error) => {
-                        tell(error);
+                        report(error);
                         None
                     }
                 })
                 .collect();
-            let params = params.of_cell(env, draft, cell).map_err(&mut tell).unwrap_or_default();
-            let seed = stage::seed(env, draft, seed, cell, &at).map_err(&mut tell).unwrap_or_default();
+            let params = params.of_cell(env, draft, cell).map_err(&mut report).unwrap_or_default();
+            let seed = stage::seed(env, draft, seed, cell, &at).map_err(&mut report).unwrap_or_default();
             let restricted = own.clone();
             instances.push(Instance {
                 stage: StageId(u32::try_from(*number).unwrap_or(u32::MAX)),
@@ -231,7 +231,7 @@ fn instances(
             }
         }
         if errors.len() > before {
-            // Ids no longer fit, and nothing will be made of this plan: fill up so that later stages can be checked too.
+            // Ids no longer fit, and this plan will not be used: fill up so that later stages can be checked too.
             let until = draft.base as usize + draft.cells.len();
             let filler = instances.last().cloned();
             instances.extend(filler.into_iter().cycle().take(until.saturating_sub(instances.len())));
@@ -246,7 +246,7 @@ fn inherit(instances: &mut [Instance]) {
     if instances.iter().all(|instance| instance.restricted.is_empty()) {
         return;
     }
-    // Many instances share a gather: what it brings along is worked out once.
+    // Many instances share a gather: its restrictions are computed once.
     let mut gathers: BTreeMap<GatherId, BTreeSet<String>> = BTreeMap::new();
     for number in 0..instances.len() {
         let (before, rest) = instances.split_at_mut(number);
@@ -255,10 +255,10 @@ fn inherit(instances: &mut [Instance]) {
             match source {
                 Source::One(link) => instance.restricted.extend(restrictions(before, link)),
                 Source::Many(cells) => {
-                    let brought = gathers
+                    let inherited = gathers
                         .entry(GatherId::of(cells))
                         .or_insert_with(|| cells.iter().flat_map(|(_, link)| restrictions(before, link)).collect());
-                    instance.restricted.extend(brought.iter().cloned());
+                    instance.restricted.extend(inherited.iter().cloned());
                 }
             }
         }

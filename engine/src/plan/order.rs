@@ -1,4 +1,4 @@
-//! The order in which stages can be worked out: what is read comes first. A circle is told with its chain.
+//! The order in which stages can be resolved: a stage comes after those it reads. A cycle is reported with its chain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,24 +40,24 @@ fn cycles(drafts: &[Draft<'_>], reads: &[BTreeMap<usize, Span>]) -> Vec<Diagnost
             graph.add_edge(nodes[reader], nodes[*stage], ());
         });
     }
-    let mut circles: Vec<BTreeSet<usize>> = tarjan_scc(&graph)
+    let mut found: Vec<BTreeSet<usize>> = tarjan_scc(&graph)
         .into_iter()
         .map(|component| component.into_iter().map(|node| graph[node]).collect())
         .filter(|stages: &BTreeSet<usize>| {
             stages.len() > 1 || stages.iter().any(|stage| reads[*stage].contains_key(stage))
         })
         .collect();
-    circles.sort();
-    circles.iter().map(|stages| cycle(drafts, reads, stages)).collect()
+    found.sort();
+    found.iter().map(|stages| cycle(drafts, reads, stages)).collect()
 }
 
-/// One shortest circle through the first stage of a strongly connected set.
+/// A shortest cycle through the first stage of a strongly connected set.
 fn cycle(drafts: &[Draft<'_>], reads: &[BTreeMap<usize, Span>], stages: &BTreeSet<usize>) -> Diagnostic {
     let first = stages.iter().next().copied().unwrap_or_default();
     let chain = shortest(reads, stages, first);
     let name = |stage: usize| format!("`{}`", drafts[stage].name());
     let names: Vec<String> = chain.iter().chain([&first]).map(|stage| name(*stage)).collect();
-    let message = format!("stages read each other in a circle: {}", names.join(" reads "));
+    let message = format!("stages form a cycle: {}", names.join(" reads "));
     let next = |position: usize| chain.get(position + 1).copied().unwrap_or(first);
     let span =
         |position: usize| reads[chain[position]].get(&next(position)).copied().unwrap_or(drafts[first].entry.name.span);
@@ -66,7 +66,7 @@ fn cycle(drafts: &[Draft<'_>], reads: &[BTreeMap<usize, Span>], stages: &BTreeSe
     for (position, stage) in chain.iter().enumerate().skip(1) {
         error = error.also(span(position), format!("{} reads {}", name(*stage), name(next(position))));
     }
-    error.hint("a stage can only read what is made before it: remove one of these references")
+    error.hint("a stage can only read outputs of earlier stages: remove one of these references")
 }
 
 /// Breadth first from `first` back to itself, inside `stages`.

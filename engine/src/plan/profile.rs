@@ -16,11 +16,11 @@ use crate::spec::{
 /// A parameter with its value.
 pub(super) struct Param {
     pub node: Node,
-    /// Values that `{ keep: [...] }` took away: `drop:` may still name them.
+    /// Values that `{ keep: [...] }` removed: `drop:` may still name them.
     pub narrowed: BTreeSet<String>,
 }
 
-/// A pipeline under one profile, before any stage is looked at.
+/// A pipeline under one profile, before any stage is resolved.
 pub(super) struct Applied<'a> {
     pub profile: Option<&'a ProfileDecl>,
     pub simulated: bool,
@@ -83,7 +83,7 @@ fn choose<'a>(spec: &'a Spec, wanted: Option<&str>, errors: &mut Vec<Diagnostic>
     match (defaults.as_slice(), spec.profiles.as_slice()) {
         ([one], _) => Some(Some(one)),
         ([first, second, ..], _) => {
-            let error = Diagnostic::new(Class::Profile, second.name.span, "two profiles say `default: true`");
+            let error = Diagnostic::new(Class::Profile, second.name.span, "two profiles have `default: true`");
             errors.push(
                 error
                     .label("also default")
@@ -150,7 +150,7 @@ fn chain<'a>(
     Some(chain)
 }
 
-/// Stages in the order in which they stand in the files; a replaced one stands where its replacement stands.
+/// Stages in the order of the files; a replaced one takes the position of its replacement.
 fn stages<'a>(
     spec: &'a Spec,
     chain: &[&'a ProfileDecl],
@@ -171,7 +171,7 @@ fn stages<'a>(
             let error = Diagnostic::new(
                 Class::UnknownName,
                 entry.name.span,
-                format!("`{}: none` removes a stage that nobody declares", entry.name.text),
+                format!("`{}: none` removes a stage that is not declared", entry.name.text),
             );
             errors.push(error.known(
                 "stages",
@@ -261,7 +261,7 @@ fn settings(options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnosti
     settings
 }
 
-/// One parameter after all layers. `None` if there is no value or a wrong one (which is told).
+/// One parameter after all layers. `None` without a value or with a wrong one (which is reported).
 fn param(
     decl: &ParamDecl,
     layers: &[&Node],
@@ -314,7 +314,7 @@ fn outer_value(
     })
 }
 
-/// Puts one layer over what is below it.
+/// Applies one layer to the value of the layers below it.
 fn lay(decl: &ParamDecl, base: Option<Param>, layer: &Node, sources: &mut Sources) -> Result<Param, Diagnostic> {
     let mut narrowed = base.as_ref().map(|base| base.narrowed.clone()).unwrap_or_default();
     if let Some((key, names)) = single(layer, "keep").filter(|_| base.is_some()) {
@@ -390,7 +390,7 @@ fn narrow(
     Ok(Node { span: names.span, tree })
 }
 
-/// The lines of a file, without blank ones and those that begin with `#`; each knows its place in that file.
+/// The lines of a file, without blank ones and those that begin with `#`; each with its place in that file.
 fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, Diagnostic> {
     let Some(name) = file.written() else {
         return Err(Diagnostic::new(

@@ -1,9 +1,9 @@
 //! Restrictions on data, computed from the plan graph on every run: which sources are restricted, and which results
-//! would carry their data out without a release.
+//! would publish their data without a release.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Link, Plan, Published};
+use super::resolved::{Link, Plan, Published};
 use crate::ids::{InstanceId, StageId};
 
 /// A result that may not be published.
@@ -18,7 +18,7 @@ pub struct Refused<'a> {
 }
 
 impl Plan {
-    /// Stages that bring restricted data in, with the names of their own restrictions.
+    /// Stages that introduce restricted data, with the names of their own restrictions.
     pub fn restricted_sources(&self) -> BTreeMap<StageId, BTreeSet<String>> {
         let mut sources = BTreeMap::new();
         for id in self.ids() {
@@ -43,7 +43,7 @@ impl Plan {
         own
     }
 
-    /// Results that carry restricted data and that no release covers, each with the chain that made them so.
+    /// Results that contain restricted data and that no release covers, each with the chain of stages from the source.
     pub fn refused_results(&self) -> Vec<Refused<'_>> {
         self.results.iter().filter_map(|result| self.refused(result)).collect()
     }

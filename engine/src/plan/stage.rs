@@ -1,5 +1,5 @@
 //! What the cells of one stage share (work, resources, retries, accepted absences) and what each has of its own
-//! (parameters, seed). Decides how much of it can be worked out once.
+//! (parameters, seed). Decides what can be computed once for all cells.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use pipe_contract::{Arity, Coordinates, Kind, Value};
 
 use super::draft::Draft;
 use super::env::{Env, uses_each};
-use super::model::{Action, Amounts, Command, Place, Stage, Tool};
+use super::resolved::{Amounts, Command, Place, Stage, Tool, Work};
 use super::typed::typed;
-use super::{Options, publish};
+use super::{Options, results};
 use crate::diag::{Class, Diagnostic, Span};
-use crate::spec::{self, Name, Node, RunDecl, ToolDecl, Work};
+use crate::spec::{self, Name, Node, RunDecl, ToolDecl, WorkDecl};
 
 /// Layout of what seeds are made from; another one would change every result of every random stage.
 const SEED_LAYOUT: &[u8] = b"pipe seed 1";
 
 /// The parts that all cells share.
 pub(super) fn shared(env: &Env<'_>, draft: &Draft<'_>, options: &Options, errors: &mut Vec<Diagnostic>) -> Stage {
-    let action = match &draft.decl.work {
-        Work::Uses(kind) => Action::Kind(kind.text.clone()),
-        Work::Run(run) => Action::Command(Arc::new(command(env, draft, run, errors))),
+    let work = match &draft.decl.work {
+        WorkDecl::Uses(kind) => Work::Kind(kind.text.clone()),
+        WorkDecl::Run(run) => Work::Command(Arc::new(command(env, draft, run, errors))),
     };
-    let mut tell = |result: Result<(), Diagnostic>| errors.extend(result.err());
+    let mut report = |result: Result<(), Diagnostic>| errors.extend(result.err());
     let mut stage = Stage {
         name: draft.name().to_owned(),
-        action,
+        work,
         axes: draft.axes.iter().map(|axis| axis.name.clone()).collect(),
         instances: 0..0,
         amounts: Amounts::default(),
@@ -39,17 +39,17 @@ pub(super) fn shared(env: &Env<'_>, draft: &Draft<'_>, options: &Options, errors
         temporary: draft.decl.temporary,
         place: place(env, draft.entry.name.span),
     };
-    tell(network_only(draft));
-    tell(absences(draft));
-    tell(retry(env, draft).map(|retry| stage.retry = retry));
-    tell(timeout(env, draft).map(|timeout| stage.timeout = timeout));
-    tell(credential(env, draft).map(|credential| stage.credential = credential));
-    tell(coverage(env, draft).map(|coverage| stage.coverage = coverage));
-    tell(amounts(env, draft, options).map(|amounts| stage.amounts = amounts));
+    report(network_only(draft));
+    report(absences(draft));
+    report(retry(env, draft).map(|retry| stage.retry = retry));
+    report(timeout(env, draft).map(|timeout| stage.timeout = timeout));
+    report(credential(env, draft).map(|credential| stage.credential = credential));
+    report(coverage(env, draft).map(|coverage| stage.coverage = coverage));
+    report(amounts(env, draft, options).map(|amounts| stage.amounts = amounts));
     stage
 }
 
-/// Where a span is, as the plan tells it.
+/// The place of a span, as the plan gives it.
 pub(super) fn place(env: &Env<'_>, span: Span) -> Place {
     let position = env.sources.position(span);
     Place { file: env.sources.get(span.file).path.clone(), line: position.line, column: position.column }
@@ -117,14 +117,14 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Outputs lie below the stage's own folder, and none inside another.
+/// Outputs are below the stage's own folder, and none is inside another.
 fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]) -> Result<String, Diagnostic> {
     let legal = !port.text.is_empty() && port.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if !legal {
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&port.text));
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("a name has letters, digits, `_` and `-`"));
     }
-    if !publish::is_safe(text) {
+    if !results::is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);
         return Err(Diagnostic::new(Class::Value, path.span, message)
             .hint("a relative path without `..`; a folder ends with `/`"));
@@ -144,12 +144,12 @@ fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]
 /// Credentials and retries are for kinds that use the network.
 fn network_only(draft: &Draft<'_>) -> Result<(), Diagnostic> {
     let network = match (&draft.decl.work, draft.kind) {
-        (Work::Run(run), _) => run.net,
-        (Work::Uses(_), Some(kind)) => kind.network,
-        (Work::Uses(_), None) => true,
+        (WorkDecl::Run(run), _) => run.net,
+        (WorkDecl::Uses(_), Some(kind)) => kind.network,
+        (WorkDecl::Uses(_), None) => true,
     };
-    if let (Work::Run(_), Some(node)) = (&draft.decl.work, &draft.decl.credential) {
-        let message = format!("stage `{}` has a `run:` body, and bodies are given no credentials", draft.name());
+    if let (WorkDecl::Run(_), Some(node)) = (&draft.decl.work, &draft.decl.credential) {
+        let message = format!("stage `{}` has a `run:` body, and credentials are not passed to bodies", draft.name());
         return Err(Diagnostic::new(Class::Shape, node.span, message).hint(
             "a stage of a kind that uses the network takes `credential`; give its output to this stage as input",
         ));
@@ -158,7 +158,7 @@ fn network_only(draft: &Draft<'_>) -> Result<(), Diagnostic> {
     match given.into_iter().find_map(|(key, node)| node.as_ref().map(|node| (key, node))) {
         Some((key, node)) if !network => {
             let message = format!("stage `{}` does not use the network, so it takes no `{key}`", draft.name());
-            let hint = if draft.kind.is_some() { "remove it" } else { "remove it, or say `net: true`" };
+            let hint = if draft.kind.is_some() { "remove it" } else { "remove it, or add `net: true`" };
             Err(Diagnostic::new(Class::Shape, node.span, message).hint(hint))
         }
         _ => Ok(()),
@@ -168,13 +168,13 @@ fn network_only(draft: &Draft<'_>) -> Result<(), Diagnostic> {
 fn absences(draft: &Draft<'_>) -> Result<(), Diagnostic> {
     let Some(cause) = draft.decl.absent.first() else { return Ok(()) };
     match (&draft.decl.work, draft.kind) {
-        (Work::Uses(_), None) => Ok(()),
-        (Work::Run(_), _) => {
+        (WorkDecl::Uses(_), None) => Ok(()),
+        (WorkDecl::Run(_), _) => {
             let message = "a `run:` stage cannot report a missing cell";
             Err(Diagnostic::new(Class::Shape, cause.span, message)
                 .hint("remove `absent:`; a command that fails is a failure"))
         }
-        (Work::Uses(_), Some(kind)) => {
+        (WorkDecl::Uses(_), Some(kind)) => {
             let unknown = draft.decl.absent.iter().find(|cause| !kind.absences.contains(&cause.text.as_str()));
             unknown.map_or(Ok(()), |cause| {
                 let message = format!("`{}` never reports the absence `{}`", kind.name, cause.text);
@@ -232,7 +232,7 @@ fn coverage(env: &Env<'_>, draft: &Draft<'_>) -> Result<BTreeMap<String, f64>, D
             }
             None => draft.decl.inputs.iter().map(|(name, _)| name.text.as_str()).collect(),
         };
-        let unknown_kind = matches!((&draft.decl.work, draft.kind), (Work::Uses(_), None));
+        let unknown_kind = matches!((&draft.decl.work, draft.kind), (WorkDecl::Uses(_), None));
         if !unknown_kind && !gathers.contains(&port.text.as_str()) {
             let message = format!("stage `{}` has no gathering input `{}`", draft.name(), port.text);
             return Err(Diagnostic::new(Class::UnknownName, port.span, message).known(
@@ -254,8 +254,8 @@ fn coverage(env: &Env<'_>, draft: &Draft<'_>) -> Result<BTreeMap<String, f64>, D
 /// The first alternative that this machine can ever satisfy; `cpu` is clipped to the machine.
 fn amounts(env: &Env<'_>, draft: &Draft<'_>, options: &Options) -> Result<Amounts, Diagnostic> {
     let net = match (&draft.decl.work, draft.kind) {
-        (Work::Run(run), _) => run.net,
-        (Work::Uses(_), kind) => kind.is_some_and(|kind| kind.network),
+        (WorkDecl::Run(run), _) => run.net,
+        (WorkDecl::Uses(_), kind) => kind.is_some_and(|kind| kind.network),
     };
     let least = Amounts { cpu: 1, gpu: 0, mem: 0, net: u32::from(net) };
     if draft.decl.resources.is_empty() {
@@ -283,7 +283,7 @@ fn amounts(env: &Env<'_>, draft: &Draft<'_>, options: &Options) -> Result<Amount
     Err(error.hint("add an alternative that fits: `resources: [{ gpu: 1 }, { cpu: 1 }]`"))
 }
 
-/// What of it this machine never has, with both numbers.
+/// The first amount that this machine cannot provide, with both numbers.
 fn too_much(wanted: &Amounts, machine: &Amounts) -> Option<String> {
     if wanted.gpu > machine.gpu {
         return Some(format!("needs gpu {}, this machine has {}", wanted.gpu, machine.gpu));
@@ -323,7 +323,7 @@ fn amount(env: &Env<'_>, draft: &Draft<'_>, key: &Name, node: &Node, into: &mut 
     Ok(())
 }
 
-/// The parameters of a stage, worked out once where they are the same for all cells.
+/// The parameters of a stage, computed once where they are the same for all cells.
 pub(super) struct Params<'a> {
     fixed: BTreeMap<String, Value>,
     varying: Vec<(&'a Name, &'a Node)>,
@@ -415,7 +415,7 @@ impl<'a> Params<'a> {
         for (name, node) in &self.varying {
             let value = env.eval(node, &draft.entry.scope, Some(draft.cell(cell)))?;
             let typed = self.typed(name, &value);
-            // A wrong value of an axis is a mistake of one cell: say which.
+            // A wrong value of an axis is a mistake in one cell: name the cell.
             let typed = typed.map_err(|error| {
                 let error = error.note(format!("in the cell {}", draft.coordinates(cell)));
                 with_origin(error, env.origin(node, &draft.entry.scope, Some(draft.cell(cell))))
@@ -429,7 +429,7 @@ impl<'a> Params<'a> {
 /// Points also at the place where a referenced value was written.
 fn with_origin(error: Diagnostic, origin: Option<Span>) -> Diagnostic {
     match origin {
-        Some(span) => error.also(span, "the value stands here"),
+        Some(span) => error.also(span, "the value is written here"),
         None => error,
     }
 }
@@ -443,19 +443,19 @@ pub(super) fn seed(
     at: &Coordinates,
 ) -> Result<Option<u64>, Diagnostic> {
     let (random, kind) = match (&draft.decl.work, draft.kind) {
-        (Work::Run(run), _) => (run.random, "run"),
-        (Work::Uses(_), Some(kind)) => (kind.random, kind.name),
-        (Work::Uses(_), None) => return Ok(None),
+        (WorkDecl::Run(run), _) => (run.random, "run"),
+        (WorkDecl::Uses(_), Some(kind)) => (kind.random, kind.key_name()),
+        (WorkDecl::Uses(_), None) => return Ok(None),
     };
     match &draft.decl.seed {
         Some(node) if !random => {
             let message = format!("stage `{}` is not random, so it takes no `seed`", draft.name());
-            let hint = if draft.kind.is_some() { "remove it" } else { "remove it, or say `random: true`" };
+            let hint = if draft.kind.is_some() { "remove it" } else { "remove it, or add `random: true`" };
             Err(Diagnostic::new(Class::Shape, node.span, message).hint(hint))
         }
         Some(node) => {
             let value = env.eval(node, &draft.entry.scope, Some(draft.cell(cell)))?;
-            // Axis values are text as written, and `seed: $each.restart` is a fair way to choose seeds.
+            // Axis values are text as written, and `seed: $each.restart` is an allowed way to choose seeds.
             match value.written().map(spec::resolve) {
                 Some(Value::Int(seed)) if seed >= 0 => Ok(u64::try_from(seed).ok()),
                 _ => Err(Diagnostic::new(
@@ -469,7 +469,8 @@ pub(super) fn seed(
     }
 }
 
-/// A digest of pipeline seed, kind name and coordinates: nothing that can change while the work stays the same.
+/// A digest of pipeline seed, kind name ([`pipe_contract::Kind::key_name`]) and coordinates: nothing that can change
+/// while the work stays the same.
 fn derived_seed(pipeline: u64, kind: &str, at: &Coordinates) -> u64 {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
@@ -493,7 +494,7 @@ fn derived_seed(pipeline: u64, kind: &str, at: &Coordinates) -> u64 {
 mod tests {
     use super::*;
 
-    /// Another value here reruns every training of every user.
+    /// A change of this value makes every training of every user run again.
     #[test]
     fn derived_seeds_never_change() {
         let at: Coordinates = [("inputs", "anat"), ("restart", "1")].into_iter().collect();

@@ -1,4 +1,4 @@
-//! Values become parameters: checked against the type and range that a kind declares.
+//! Converts values to parameters: checked against the type and range that a kind declares.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use crate::plan::{Claim, Link};
 /// A claim and what was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClaimReport {
-    /// What it says.
+    /// Its text.
     pub text: String,
     /// The value found, or why there is none.
     pub found: Result<f64, String>,

@@ -56,7 +56,7 @@ impl Lockfile {
     /// Reads a lockfile; `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read, or is no lockfile of this version.
+    /// It cannot be read, or is not a lockfile of this version.
     pub fn read(path: &Path) -> Result<Option<Self>, Failure> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -64,7 +64,7 @@ impl Lockfile {
             Err(error) => return Err(Failure::io("read", path, &error)),
         };
         let wrong = |what: String| {
-            Failure::input(format!("`{}` is no lockfile of this version of pipe: {what}", path.display()))
+            Failure::input(format!("`{}` is not a lockfile of this version of pipe: {what}", path.display()))
                 .hint("delete it and run the pipeline: it is written anew")
         };
         let lockfile: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -123,6 +123,6 @@ mod tests {
             assert_eq!(Lockfile::read(&path).unwrap(), Some(lockfile));
         }
         fs::write(&path, "{}").unwrap();
-        assert!(Lockfile::read(&path).unwrap_err().message.contains("is no lockfile"));
+        assert!(Lockfile::read(&path).unwrap_err().message.contains("is not a lockfile"));
     }
 }

@@ -1,4 +1,4 @@
-//! The manifest: what one run did, for machines and for people who look back.
+//! The manifest: a machine-readable record of what one run did.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,7 @@ pub struct Manifest {
     pub file: PathBuf,
     /// The pipeline seed.
     pub seed: u64,
-    /// Whether people are simulated.
+    /// Whether subjects are simulated.
     pub simulated: bool,
     /// When it began, UTC.
     pub began: String,
@@ -39,7 +39,7 @@ pub struct Manifest {
     pub cpu_seconds: f64,
     /// The largest resident set of one process, bytes.
     pub peak_memory_bytes: u64,
-    /// Somebody asked it to stop.
+    /// A stop was requested.
     pub stopped: bool,
     /// The exit code.
     pub exit_code: u8,
@@ -54,10 +54,10 @@ pub struct Manifest {
     /// Keys of hits, by label. Left out if all are hits and an earlier manifest has the same ([`Manifest::same_as`]).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hits: BTreeMap<String, Digest<Action>>,
-    /// The run whose manifest tells the rest: nothing has changed since.
+    /// The run whose manifest has the rest: nothing has changed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
-    /// Stands for all labels and keys of this run together.
+    /// A digest of all labels and keys of this run together.
     pub state: Digest<Content>,
     /// The claims.
     pub claims: Vec<ClaimReport>,
@@ -100,7 +100,7 @@ pub struct InstanceReport {
     /// Digests of its outputs, by port.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, Digest<Content>>,
-    /// Its sentences for the summary.
+    /// Its notes for the summary.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Its log.
@@ -141,7 +141,7 @@ impl Machine {
 pub struct Git {
     /// The commit.
     pub commit: String,
-    /// Whether files differed from it; not asked when nothing ran.
+    /// Whether files differed from it; not looked up when nothing ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
 }
@@ -164,7 +164,7 @@ pub fn commit_of(folder: &Path) -> Option<String> {
     })
 }
 
-/// Whether git sees uncommitted changes; `None` if it cannot be asked.
+/// Whether git sees uncommitted changes; `None` if git cannot be run.
 pub fn work_tree_is_dirty(folder: &Path) -> Option<bool> {
     let output = Command::new("git")
         .args(["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"])

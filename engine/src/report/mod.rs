@@ -1,14 +1,14 @@
-//! What a run leaves for people: published results, the lockfile, checked claims, the manifest.
+//! What a run leaves for its users: published results, the lockfile, checked claims, the manifest.
 
 mod claims;
 mod lockfile;
 mod manifest;
-mod publish;
+mod publisher;
 
 pub use claims::{ClaimReport, check_claims};
 pub use lockfile::{LOCKFILE_VERSION, Locked, Lockfile, lockfile_path};
 pub use manifest::{Git, InstanceReport, Machine, Manifest, commit_of, work_tree_is_dirty};
-pub use publish::{Piece, Results, pieces_of, project_root, publish, results_folder};
+pub use publisher::{Piece, Results, pieces_of, project_root, publish, results_folder};
 
 use pipe_cache::Error;
 use pipe_contract::{Blame, Failure};
@@ -19,14 +19,14 @@ pub fn cache_failure(error: &Error) -> Failure {
     let failure = Failure::new(blame(error), error.to_string());
     match (error, error.io_kind()) {
         (_, Some(StorageFull | QuotaExceeded)) => {
-            failure.hint("the disk is full: free some space and run again; what was finished is kept")
+            failure.hint("the disk is full: free some space and run again; finished work stays in the cache")
         }
         (_, Some(ReadOnlyFilesystem | PermissionDenied)) => failure
             .hint("the cache or state folder cannot be written: give rights to it, or name another with `--cache`"),
         (Error::NotACache { .. }, _) => failure.hint("name an empty folder, or one that a cache is in"),
         (Error::Odd { .. }, _) => failure.hint("write a copy of the file instead, for example with `cp -L`"),
-        (Error::Changed { .. }, _) => failure.hint("run again when nobody writes to it"),
-        (Error::Damaged { .. }, _) => failure.hint("run again: what was damaged is made anew"),
+        (Error::Changed { .. }, _) => failure.hint("run again while no other process writes to it"),
+        (Error::Damaged { .. }, _) => failure.hint("run again: damaged content is made again"),
         _ => failure,
     }
 }

@@ -1,31 +1,31 @@
 //! One execution of a plan: looks up every instance, lets the scheduler and the executor do what is missing,
-//! stores what comes out, publishes results, checks claims, and leaves a manifest.
+//! commits their outputs, publishes results, checks claims, and leaves a manifest.
 //!
-//! What people see is made by the caller from [`Event`]s while it goes on and from the [`Summary`] at the end.
+//! The caller makes the output from [`Event`]s while the run goes on and from the [`Summary`] at the end.
 
-mod desk;
-mod drive;
-mod keep;
-mod manifest;
+mod commit;
+mod lookup;
 mod options;
+mod outcomes;
+mod prepare_task;
+mod run_loop;
+mod run_summary;
 mod select;
+mod state_dir;
 mod status;
 mod stop;
-mod summary;
-mod task;
-mod tell;
-mod verify;
-mod workplace;
+mod verification;
+mod write_manifest;
 
 #[cfg(test)]
 mod tests;
 
 pub use options::{Places, RunOptions, Selection};
+pub use run_summary::{Counts, FailedInstance, Summary};
 pub use select::named;
 pub use status::{Standing, Status, log_of, path_of, status};
 pub use stop::Stop;
-pub use summary::{Counts, Mishap, Summary};
-pub use verify::{Comparison, Verdict, Verification, verify};
+pub use verification::{Comparison, Verdict, Verification, verify};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -39,9 +39,9 @@ use crate::plan::{Link, Plan};
 use crate::report::{
     Locked, Lockfile, Piece, Results, cache_failure, check_claims, lockfile_path, pieces_of, publish, results_folder,
 };
-use desk::{Desk, Linked, Passing};
-use drive::Drive;
-use workplace::Workplace;
+use lookup::{Linked, Lookup, LookupOptions};
+use run_loop::RunLoop;
+use state_dir::StateDir;
 
 /// Runs a plan: whatever is not cached, in parallel, then publishes its results and checks its claims.
 ///
@@ -72,27 +72,27 @@ fn run_in(
     outlet: Outlet,
 ) -> Result<(Summary, BTreeMap<String, Locked>), Failure> {
     let clock = Instant::now();
-    let began = manifest::now();
+    let began = write_manifest::now();
     let wanted = select::wanted(plan, &options.selection)?;
-    let passing = passing(plan, options)?;
-    let place = Workplace::open(plan, &options.places)?;
-    Session::sweep_leftovers(&place.store).map_err(|error| cache_failure(&error))?;
-    place.sweep_checkpoints()?;
-    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
+    let lookup_options = lookup_options(plan, options)?;
+    let state_dir = StateDir::open(plan, &options.places)?;
+    Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
+    state_dir.sweep_checkpoints()?;
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
     if let Some(wanted) = &wanted {
-        look_up_what_is_only_read(&mut desk, wanted);
+        look_up_what_is_only_read(&mut lookup, wanted);
     }
-    let run = manifest::run_id(began);
+    let run = write_manifest::run_id(began);
     let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
     events(Event::Began { run: run.clone(), instances });
-    let mut drive = Drive::new(desk, &place, options, passing, events, stop);
-    if !drive.all_known(wanted.as_deref()) {
-        drive.work(wanted.clone())?;
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, stop);
+    if !run_loop.all_known(wanted.as_deref()) {
+        run_loop.work(wanted.clone())?;
     }
-    let mut summary = summarize(&drive, run, stop);
+    let mut summary = summarize(&run_loop, run, stop);
     let whole = wanted.is_none();
-    finish_results(&mut drive, &place, &mut summary, outlet, wanted.as_deref());
-    let locked = if whole { locked_results(&mut drive, &place) } else { BTreeMap::new() };
+    finish_results(&mut run_loop, &state_dir, &mut summary, outlet, wanted.as_deref());
+    let locked = if whole { locked_results(&mut run_loop, &state_dir) } else { BTreeMap::new() };
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
         match Lockfile::new(plan, locked.clone()).write(&path) {
@@ -100,19 +100,19 @@ fn run_in(
             Err(failure) => summary.results.failures.push(failure),
         }
     }
-    let keys = drive.keys();
-    if let Err(failure) = drive.desk.memory.tidy(|| keys) {
-        // It grows until the next time; what this run did counts.
-        tracing::warn!(%failure, "the memory of this pipeline could not be tidied");
+    let keys = run_loop.keys();
+    if let Err(failure) = run_loop.lookup.local.tidy(|| keys) {
+        // The tables grow until the next time; the run itself is done.
+        tracing::warn!(%failure, "the state directory of this pipeline could not be tidied");
     }
     summary.wall = clock.elapsed();
-    summary.cpu = own_cpu() + drive.used.cpu;
-    summary.peak_memory = own_peak_memory().max(drive.used.peak_rss);
-    summary.manifest = manifest::write(&drive, &place, options, &summary, began)?;
+    summary.cpu = own_cpu() + run_loop.used.cpu;
+    summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
+    summary.manifest = write_manifest::write(&run_loop, &state_dir, options, &summary, began)?;
     Ok((summary, locked))
 }
 
-/// The store that keeps restricted data apart is not there yet, so nothing restricted may enter this one.
+/// There is no separate store for restricted data yet, so nothing restricted may enter this one.
 fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
     let restricted = plan.ids().find(|id| !plan.instance(*id).restricted.is_empty());
     let Some(id) = restricted else { return Ok(()) };
@@ -126,29 +126,29 @@ fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
     .hint("`pipe plan` works; to run, take a profile without restricted sources"))
 }
 
-fn passing(plan: &Plan, options: &RunOptions) -> Result<Passing, Failure> {
+fn lookup_options(plan: &Plan, options: &RunOptions) -> Result<LookupOptions, Failure> {
     let forced = options.force.iter().try_fold(BTreeSet::new(), |mut all, name| {
         all.extend(named(plan, name)?);
         Ok::<_, Failure>(all)
     })?;
-    Ok(Passing { forced, absences: options.retry_absent })
+    Ok(LookupOptions { forced, absences: options.retry_absent })
 }
 
 /// Instances that a selection leaves out but reads are looked up, never run.
-fn look_up_what_is_only_read(desk: &mut Desk<'_>, wanted: &[bool]) {
-    let plan = desk.plan;
+fn look_up_what_is_only_read(lookup: &mut Lookup<'_>, wanted: &[bool]) {
+    let plan = lookup.plan;
     let needed = select::only_read(plan, wanted);
     for id in plan.ids().filter(|id| needed[id.index()]) {
-        let _ = desk.look(id, &Passing::default());
+        let _ = lookup.look_up(id, &LookupOptions::default());
     }
 }
 
 /// Everything that happened to instances.
-fn summarize(drive: &Drive<'_>, run: String, stop: &Stop) -> Summary {
-    let plan = drive.desk.plan;
-    let mut summary = Summary::of_run(run, stop.asked() > 0);
-    summary.counts.hit = drive.hits;
-    for (id, report) in &drive.ended {
+fn summarize(run_loop: &RunLoop<'_>, run: String, stop: &Stop) -> Summary {
+    let plan = run_loop.lookup.plan;
+    let mut summary = Summary::of_run(run, stop.requests() > 0);
+    summary.counts.hit = run_loop.hits;
+    for (id, report) in &run_loop.ended {
         let label = plan.label(*id);
         summary.notes.extend(report.notes.iter().map(|note| (label.clone(), note.clone())));
         match &report.outcome {
@@ -162,10 +162,15 @@ fn summarize(drive: &Drive<'_>, run: String, stop: &Stop) -> Summary {
                 summary.counts.skipped += 1;
                 summary.skipped.push((label, because.clone()));
             }
-            Outcome::Failed { failure, kept } => {
+            Outcome::Failed { failure, retained } => {
                 summary.counts.failed += 1;
                 let log = report.log.clone().unwrap_or_default();
-                summary.failed.push(Mishap { label, failure: failure.clone(), log, kept: kept.clone() });
+                summary.failed.push(FailedInstance {
+                    label,
+                    failure: failure.clone(),
+                    log,
+                    retained: retained.clone(),
+                });
             }
         }
     }
@@ -174,21 +179,21 @@ fn summarize(drive: &Drive<'_>, run: String, stop: &Stop) -> Summary {
 
 /// Publishes results and checks claims.
 fn finish_results(
-    drive: &mut Drive<'_>,
-    place: &Workplace,
+    run_loop: &mut RunLoop<'_>,
+    state_dir: &StateDir,
     summary: &mut Summary,
     outlet: Outlet,
     wanted: Option<&[bool]>,
 ) {
-    let plan = drive.desk.plan;
+    let plan = run_loop.lookup.plan;
     let mut results = Results { folder: results_folder(plan), ..Results::default() };
     let mut pieces = Vec::new();
     for published in &plan.results {
         if !is_wanted(&published.link, wanted) {
             continue;
         }
-        match drive.desk.content(&published.link) {
-            Ok(Linked::Present(artifact)) => match pieces_of(&place.store, published, &artifact) {
+        match run_loop.lookup.content(&published.link) {
+            Ok(Linked::Present(artifact)) => match pieces_of(&state_dir.store, published, &artifact) {
                 Ok(some) => pieces.extend(some),
                 Err(why) => {
                     results.failures.push(Failure::stage(format!("`{}` cannot be published: {why}", published.path)));
@@ -206,13 +211,13 @@ fn finish_results(
         }
     }
     if outlet == Outlet::Project {
-        publish(&place.store, &mut drive.desk.memory.sources, &pieces, wanted.is_none(), &mut results);
+        publish(&state_dir.store, &mut run_loop.lookup.local.sources, &pieces, wanted.is_none(), &mut results);
     }
     summary.results = results;
-    let desk = &mut drive.desk;
+    let lookup = &mut run_loop.lookup;
     let whole = |link: &&crate::plan::Claim| is_wanted(&link.table, wanted);
     let claims: Vec<_> = plan.claims.iter().filter(whole).cloned().collect();
-    summary.claims = check_claims(&claims, |link| path_of_link(desk, place, link));
+    summary.claims = check_claims(&claims, |link| path_of_link(lookup, state_dir, link));
 }
 
 fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
@@ -223,29 +228,29 @@ fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
 }
 
 /// Where an artifact can be read, or why not.
-fn path_of_link(desk: &mut Desk<'_>, place: &Workplace, link: &Link) -> Result<PathBuf, String> {
+fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
     if let Link::File(path) = link {
         return Ok(path.to_path_buf());
     }
-    let artifact = match desk.content(link).map_err(|failure| failure.to_string())? {
+    let artifact = match lookup.content(link).map_err(|failure| failure.to_string())? {
         Linked::Present(artifact) => artifact,
         Linked::Absent { cause, .. } => return Err(format!("absent ({cause})")),
-        Linked::Open(id) => return Err(format!("`{}` did not end well", desk.plan.label(id))),
+        Linked::Open(id) => return Err(format!("`{}` did not end well", lookup.plan.label(id))),
     };
-    let made = place.store.path(&artifact, None).or_else(|_| {
-        let session = Session::begin(&place.store)?;
-        place.store.path(&artifact, Some(&session))
+    let made = state_dir.store.path(&artifact, None).or_else(|_| {
+        let session = Session::begin(&state_dir.store)?;
+        state_dir.store.path(&artifact, Some(&session))
     });
     made.map_err(|error| error.to_string())
 }
 
 /// Digests of everything the plan publishes. What cannot be published is left out: it is among the failures of
 /// [`finish_results`], and then no lockfile is written.
-fn locked_results(drive: &mut Drive<'_>, place: &Workplace) -> BTreeMap<String, Locked> {
+fn locked_results(run_loop: &mut RunLoop<'_>, state_dir: &StateDir) -> BTreeMap<String, Locked> {
     let mut locked = BTreeMap::new();
-    for published in &drive.desk.plan.results {
-        let Ok(Linked::Present(artifact)) = drive.desk.content(&published.link) else { continue };
-        let Ok(pieces) = pieces_of(&place.store, published, &artifact) else { continue };
+    for published in &run_loop.lookup.plan.results {
+        let Ok(Linked::Present(artifact)) = run_loop.lookup.content(&published.link) else { continue };
+        let Ok(pieces) = pieces_of(&state_dir.store, published, &artifact) else { continue };
         let entry = |Piece { path, blob }| (path, Locked { digest: blob.digest, bytes: blob.bytes });
         locked.extend(pieces.into_iter().map(entry));
     }
@@ -258,7 +263,7 @@ fn own_cpu() -> Duration {
     Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0))
 }
 
-/// The largest resident set of this process so far, bytes; 0 if the system does not say.
+/// The largest resident set of this process so far, bytes; 0 if the system does not report it.
 fn own_peak_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -271,7 +276,7 @@ fn own_peak_memory() -> u64 {
 /// # Errors
 /// The state folder cannot be read.
 pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf>, Failure> {
-    let place = Workplace::open(plan, &options.places)?;
-    let mut manifests = place.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
+    let state_dir = StateDir::open(plan, &options.places)?;
+    let mut manifests = state_dir.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
     Ok(manifests.find(|path| path.exists()))
 }

@@ -1,4 +1,4 @@
-//! How a run is to be done, and where things are kept.
+//! How a run is to be done, and where its files are.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::sched::Capacities;
 /// How a run is to be done.
 #[derive(Clone)]
 pub struct RunOptions {
-    /// Where things are kept.
+    /// Where its files are.
     pub places: Places,
     /// The catalogue of kinds, the guard and the worker.
     pub exec: exec::Settings,
@@ -24,12 +24,12 @@ pub struct RunOptions {
     pub force: Vec<String>,
     /// Start nothing after the first failure.
     pub fail_fast: bool,
-    /// Ask again for cells that were recorded as absent.
+    /// Run stages again whose cells were recorded as absent.
     pub retry_absent: bool,
     /// Write the lockfile after a whole and successful run. Off when params were set by hand (`--set`), because the
-    /// lockfile speaks about the profile as the file has it.
+    /// lockfile is about the profile as the file has it.
     pub lock: bool,
-    /// Test hook: ready instances start in an order drawn from this seed.
+    /// Test hook: ready instances start in a random order made from this seed.
     pub shuffle: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ pub struct Selection {
     pub only: Vec<String>,
 }
 
-/// Where things are kept.
+/// The folders of the cache and of the local state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     /// The cache: immutable blobs and records, may be shared between machines.
@@ -61,7 +61,7 @@ impl Places {
     /// state is `$XDG_STATE_HOME/pipe`, else `~/.local/state/pipe`. (`PIPE_CACHE` is an option of the command line and arrives as `cache`.)
     ///
     /// # Errors
-    /// Nothing says where the user's folders are.
+    /// Neither variable gives the user's folders.
     pub fn find(cache: Option<PathBuf>) -> Result<Self, Failure> {
         let cache = match cache {
             Some(folder) => std::path::absolute(&folder).map_err(|error| Failure::io("resolve", &folder, &error))?,

@@ -1,4 +1,4 @@
-//! Which instances people mean: by name, and by the selection of a run.
+//! Resolves names and selections to instances.
 
 use std::collections::BTreeSet;
 

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use pipe_cache::Session;
 use pipe_contract::Failure;
 
-use super::desk::{Desk, Known, Linked, Look};
-use super::workplace::Workplace;
-use super::{RunOptions, look_up_what_is_only_read, passing, select};
+use super::lookup::{Known, Linked, Lookup, LookupOutcome};
+use super::state_dir::StateDir;
+use super::{RunOptions, look_up_what_is_only_read, lookup_options, select};
 use crate::ids::InstanceId;
 use crate::key::Reason;
 use crate::plan::{Link, Plan};
@@ -42,7 +42,7 @@ pub enum Standing {
     },
     /// It may run: its key needs the outputs of instances that would run. If those come out as before, it is a hit.
     Depends {
-        /// The instances that would run or depend themselves and that it reads, ascending.
+        /// Of the instances it reads, those that would run or depend themselves, ascending.
         on: Vec<InstanceId>,
     },
     /// It would fail before it starts: an input file is missing, a cell is absent that the stage does not accept.
@@ -57,41 +57,41 @@ pub enum Standing {
 /// What a run would do and why, without doing anything.
 ///
 /// # Errors
-/// As for [`super::run`], except that restricted sources are no obstacle.
+/// As for [`super::run`], except that restricted sources are allowed.
 pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
-    let passing = passing(plan, options)?;
-    let place = Workplace::open(plan, &options.places)?;
-    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
+    let lookup_options = lookup_options(plan, options)?;
+    let state_dir = StateDir::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
     if let Some(wanted) = &wanted {
-        look_up_what_is_only_read(&mut desk, wanted);
+        look_up_what_is_only_read(&mut lookup, wanted);
     }
     let mut standings = Vec::with_capacity(plan.instances.len());
     let mut seconds = Vec::with_capacity(plan.instances.len());
     for id in plan.ids() {
-        let last = desk.memory.last_work(&plan.label(id))?;
+        let last = lookup.local.last_work(&plan.label(id))?;
         seconds.push(last.map(|last| last.seconds));
         if wanted.as_ref().is_some_and(|wanted| !wanted[id.index()]) {
             standings.push(Standing::LeftOut);
             continue;
         }
-        standings.push(match desk.look(id, &passing) {
-            Look::Hit => Standing::Hit,
-            Look::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
-            Look::Miss(miss) => Standing::Runs { reasons: desk.reasons(id, &miss)? },
-            Look::Blocked(on) => Standing::Depends { on },
-            Look::Failed(failure) => Standing::Fails { failure },
+        standings.push(match lookup.look_up(id, &lookup_options) {
+            LookupOutcome::Hit => Standing::Hit,
+            LookupOutcome::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
+            LookupOutcome::Miss(miss) => Standing::Runs { reasons: lookup.reasons(id, &miss)? },
+            LookupOutcome::Blocked(on) => Standing::Depends { on },
+            LookupOutcome::Failed(failure) => Standing::Fails { failure },
         });
     }
     Ok(Status { standings, seconds })
 }
 
 /// Looks up an instance and all it reads.
-fn look_up(desk: &mut Desk<'_>, id: InstanceId) {
-    let plan = desk.plan;
+fn look_up_with_inputs(lookup: &mut Lookup<'_>, id: InstanceId) {
+    let plan = lookup.plan;
     let needed = needed_by(plan, &BTreeSet::from([id]));
     for id in plan.ids().filter(|id| needed[id.index()]) {
-        let _ = desk.look(id, &super::Passing::default());
+        let _ = lookup.look_up(id, &super::LookupOptions::default());
     }
 }
 
@@ -107,44 +107,44 @@ pub fn path_of(
     port: &str,
     entry: Option<&str>,
 ) -> Result<PathBuf, Failure> {
-    let place = Workplace::open(plan, &options.places)?;
-    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
-    desk.check_port(id, port)?;
-    look_up(&mut desk, id);
+    let state_dir = StateDir::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    lookup.check_port(id, port)?;
+    look_up_with_inputs(&mut lookup, id);
     let link = |entry: Option<&str>| Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) };
-    let present = |desk: &mut Desk<'_>, link: &Link| match desk.content(link)? {
+    let present = |lookup: &mut Lookup<'_>, link: &Link| match lookup.content(link)? {
         Linked::Present(artifact) => Ok(artifact),
         Linked::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
         Linked::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
-            .hint("run it first; `pipe why` says what has changed")),
+            .hint("run it first; `pipe why` explains what has changed")),
     };
-    let whole = present(&mut desk, &link(None))?;
+    let whole = present(&mut lookup, &link(None))?;
     if entry.is_some() {
-        present(&mut desk, &link(entry))?;
+        present(&mut lookup, &link(entry))?;
     }
-    let path = place.store.path(&whole, None).or_else(|_| {
-        let session = Session::begin(&place.store)?;
-        place.store.path(&whole, Some(&session))
+    let path = state_dir.store.path(&whole, None).or_else(|_| {
+        let session = Session::begin(&state_dir.store)?;
+        state_dir.store.path(&whole, Some(&session))
     });
     let path = path.map_err(|error| cache_failure(&error))?;
     Ok(entry.map_or(path.clone(), |entry| path.join(entry)))
 }
 
-/// The kept log of an instance: of the work that gave what it has now, or, where it has nothing, of the last attempt. None
-/// if that said nothing, or was done on another machine.
+/// The saved log of an instance: of the work that gave what it has now, or, where it has nothing, of the last attempt. None
+/// if that printed nothing, or was done on another machine.
 ///
 /// # Errors
 /// It never worked.
 pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Option<PathBuf>, Failure> {
-    let place = Workplace::open(plan, &options.places)?;
-    let mut desk = Desk::new(plan, &options.exec.registry, &place.store, place.memory()?);
+    let state_dir = StateDir::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
     let label = plan.label(id);
-    look_up(&mut desk, id);
-    let key = match desk.known(id) {
-        Known::Outputs(_) | Known::Absent { .. } => desk.key_of(id),
-        Known::Open => desk.memory.last_begun(&label)?,
+    look_up_with_inputs(&mut lookup, id);
+    let key = match lookup.known(id) {
+        Known::Outputs(_) | Known::Absent { .. } => lookup.key_of(id),
+        Known::Open => lookup.local.last_begun(&label)?,
     };
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
-    let said_something = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
-    Ok(Some(place.log(&key)).filter(said_something))
+    let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
+    Ok(Some(state_dir.log(&key)).filter(has_text))
 }

@@ -1,4 +1,4 @@
-//! Whole runs: real files, real processes, kinds of our own. What a stage does is told by ledgers it appends to.
+//! Whole runs: real files, real processes, kinds of our own. Stages append a line to a ledger whenever they work.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -16,7 +16,7 @@ use crate::key::Reason;
 use crate::plan;
 use crate::sched::Capacities;
 
-/// A kind that writes its `text` and does what `does` says.
+/// A kind that writes its `text`, or misbehaves in the way of its `does`.
 struct Write;
 
 impl StageKind for Write {
@@ -43,7 +43,7 @@ impl StageKind for Write {
         }
         let attempts = || fs::read_to_string(&ledger).unwrap_or_default().lines().count();
         match text("does").as_str() {
-            "absent" => return Ok(Ended::Absent { cause: "not-found".into(), detail: "nobody has it".into() }),
+            "absent" => return Ok(Ended::Absent { cause: "not-found".into(), detail: "no source has it".into() }),
             "appear" if attempts() < 2 => {
                 return Ok(Ended::Absent { cause: "not-found".into(), detail: String::new() });
             }
@@ -96,12 +96,26 @@ impl StageKind for Copy {
     }
 }
 
+/// A random kind that writes its seed.
+struct Seed(Kind);
+
+impl StageKind for Seed {
+    fn kind(&self) -> Kind {
+        self.0.clone()
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        fs::write(task.output("out")?, task.seed.unwrap().to_string()).unwrap();
+        Ok(Ended::done())
+    }
+}
+
 struct Space {
     folder: TempDir,
     registry: Arc<Registry>,
 }
 
-/// A summary and how instances ended that were no hits.
+/// A summary and how instances ended that were not hits.
 struct Ran {
     summary: Summary,
     whys: BTreeMap<String, String>,
@@ -325,7 +339,7 @@ fn another_checkout_shares_the_cache() {
 fn a_cache_that_cannot_be_written_gives_hits_and_one_clear_failure() {
     let space = words();
     space.run();
-    // Tests may run as root, whom no permission stops: a file stands where the folder of sessions would be.
+    // Tests may run as root, whom no permission stops: a file takes the place of the folder of sessions.
     fs::remove_dir_all(space.cache().join("work")).unwrap();
     space.run().counts([0, 3, 0, 0, 0]);
     fs::write(space.cache().join("work"), "in the way").unwrap();
@@ -354,7 +368,7 @@ fn equal_work_is_done_once() {
 }
 
 #[test]
-fn a_missing_cell_travels() {
+fn a_missing_cell_propagates() {
     let space = Space::with(
         r#"
 params: { sids: [s1, s2] }
@@ -390,11 +404,11 @@ results: { "all.txt": $all.out, "needs.txt": $needs.out }
     let second = space.run();
     second.counts([0, 3, 3, 0, 0]);
     assert!(second.summary.absent.iter().all(|(_, _, recorded)| *recorded));
-    assert_eq!(space.ledger("ledger"), 1, "nobody was asked again");
+    assert_eq!(space.ledger("ledger"), 1, "the stage did not work again");
 
     let again = space.run_with(&RunOptions { retry_absent: true, ..space.options() });
     again.counts([0, 3, 3, 0, 0]);
-    assert_eq!(again.whys["gone"], "recorded as absent (not-found), asked again");
+    assert_eq!(again.whys["gone"], "recorded as absent (not-found), retried");
     assert_eq!(space.ledger("ledger"), 2);
 
     space.edit("p.yaml", "    absent: [not-found]\n", "");
@@ -403,7 +417,7 @@ results: { "all.txt": $all.out, "needs.txt": $needs.out }
 }
 
 #[test]
-fn a_cell_that_turns_up_counts() {
+fn a_cell_that_appears_later_is_used() {
     let space = Space::with(
         "stages:\n  gone:\n    uses: test/write\n    with: { does: appear, ledger: \"LEDGER\" }\n    absent: [not-found]\n  needs: { uses: test/copy, in: { one: $gone.out } }\n",
     );
@@ -446,15 +460,15 @@ fn a_source_that_changes_under_a_stage_is_not_recorded() {
 }
 
 #[test]
-fn a_failure_keeps_its_folder_until_it_works() {
+fn the_folder_of_a_failure_is_retained_until_success() {
     let space = Space::with(
-        "stages:\n  bad:\n    run: echo trouble; echo partial > \"$OUT_X\"; exit 3\n    out: { x: x.txt }\n  after: { uses: test/copy, in: { one: $bad.x } }\nresults: { \"x.txt\": $bad.x }\n",
+        "stages:\n  bad:\n    run: echo error; echo partial > \"$OUT_X\"; exit 3\n    out: { x: x.txt }\n  after: { uses: test/copy, in: { one: $bad.x } }\nresults: { \"x.txt\": $bad.x }\n",
     );
     let ran = space.run();
     ran.counts([0, 0, 0, 1, 1]);
     assert_eq!(ran.summary.skipped, [("after".to_owned(), "bad".to_owned())]);
-    let kept = ran.summary.failed[0].kept.clone().unwrap();
-    assert!(kept.is_dir());
+    let retained = ran.summary.failed[0].retained.clone().unwrap();
+    assert!(retained.is_dir());
     assert_eq!(ran.summary.exit_code(), 1);
     let plan = space.plan();
     let log = log_of(&plan, &space.options(), named(&plan, "bad").unwrap().into_iter().next().unwrap()).unwrap();
@@ -462,13 +476,13 @@ fn a_failure_keeps_its_folder_until_it_works() {
     assert_eq!(space.run().whys["bad"], "begun before, but not finished");
     space.edit("p.yaml", "; exit 3", "");
     space.run().counts([2, 0, 0, 0, 0]);
-    assert!(!kept.exists());
+    assert!(!retained.exists());
 }
 
 #[test]
-fn logs_are_kept_where_something_was_said() {
+fn only_logs_with_text_are_saved() {
     let space = Space::with(
-        "stages:\n  loud:\n    run: echo heard; echo 1 > \"$OUT_X\"\n    out: { x: x.txt }\n  silent:\n    run: cp \"$IN_A\" \"$OUT_X\"\n    in: { a: $loud.x }\n    out: { x: x.txt }\n  last:\n    run: cp \"$IN_A\" \"$OUT_X\"; echo too\n    in: { a: $silent.x }\n    out: { x: x.txt }\n",
+        "stages:\n  loud:\n    run: echo printed; echo 1 > \"$OUT_X\"\n    out: { x: x.txt }\n  silent:\n    run: cp \"$IN_A\" \"$OUT_X\"\n    in: { a: $loud.x }\n    out: { x: x.txt }\n  last:\n    run: cp \"$IN_A\" \"$OUT_X\"; echo too\n    in: { a: $silent.x }\n    out: { x: x.txt }\n",
     );
     let log = |stage: &str| {
         let plan = space.plan();
@@ -478,13 +492,41 @@ fn logs_are_kept_where_something_was_said() {
     assert_eq!(log("loud").unwrap_err().message, "there is no log of `loud`: it never worked here");
     space.run().counts([3, 0, 0, 0, 0]);
     // The log that stayed empty was the next stage's.
-    assert_eq!(log("loud"), Ok(Some("heard\n".into())));
+    assert_eq!(log("loud"), Ok(Some("printed\n".into())));
     assert_eq!(log("silent"), Ok(None));
     assert_eq!(log("last"), Ok(Some("too\n".into())));
-    space.edit("p.yaml", "echo heard", "true");
+    space.edit("p.yaml", "echo printed", "true");
     let ran = space.run_with(&RunOptions { force: vec!["loud".into()], ..space.options() });
     ran.counts([1, 2, 0, 0, 0]);
-    assert_eq!(log("loud"), Ok(None), "what stood there is gone");
+    assert_eq!(log("loud"), Ok(None), "the earlier log is gone");
+}
+
+#[test]
+fn a_renamed_kind_has_the_same_keys_and_seeds() {
+    let kind = |name| Kind { random: true, ..Kind::new(name, 1, "writes its seed").file("out", "text", "the seed") };
+    let registry = |kind| {
+        let mut registry = Registry::new();
+        registry.add(Seed(kind));
+        Arc::new(registry)
+    };
+    let mut space = Space::with("stages:\n  s: { uses: test/old }\nresults: { \"s.txt\": $s.out }\n");
+    space.registry = registry(kind("test/old"));
+    space.run().counts([1, 0, 0, 0, 0]);
+    let seed = space.read("results/p/s.txt");
+
+    space.registry = registry(kind("test/new").formerly("test/old"));
+    let errors = plan::plan(&space.path("p.yaml"), &plan::Options::default(), &space.registry).unwrap_err();
+    let message = errors.render(false);
+    assert!(message.contains("unknown stage kind `test/old`"), "{message}");
+    assert!(message.contains("hint: this kind is now called `test/new`"), "{message}");
+    space.edit("p.yaml", "test/old", "test/new");
+    space.run().counts([0, 1, 0, 0, 0]);
+
+    space.registry = registry(Kind { version: 2, ..kind("test/new").formerly("test/old") });
+    let ran = space.run();
+    ran.counts([1, 0, 0, 0, 0]);
+    assert_eq!(ran.whys["s"], "`test/new` has a new version: 1 -> 2");
+    assert_eq!(space.read("results/p/s.txt"), seed);
 }
 
 #[test]
@@ -516,11 +558,11 @@ fn selections_run_their_part() {
     space.run_with(&options(select(|it| &mut it.stages, "sorted"))).counts([0, 2, 0, 0, 0]);
     space.run_with(&options(select(|it| &mut it.from, "upper"))).counts([0, 2, 0, 0, 0]);
     assert!(!space.path("results/p/alone.txt").exists());
-    assert!(!space.path("p.lock").exists(), "a part of the results is no lockfile");
+    assert!(!space.path("p.lock").exists(), "a part of the results makes no lockfile");
 }
 
 #[test]
-fn results_are_copies_that_are_put_back_but_never_overwritten() {
+fn results_are_copies_that_are_restored_but_never_overwritten() {
     let space = words();
     space.run();
     let target = space.path("results/p/sorted.txt");
@@ -585,7 +627,7 @@ fn a_claim_that_fails_is_exit_code_1() {
 }
 
 #[test]
-fn restricted_sources_are_refused_in_one_sentence() {
+fn restricted_sources_are_refused() {
     let space = words();
     space.edit("p.yaml", "    in: { text: text.txt }", "    in: { text: text.txt }\n    restricted: hcp");
     let failure = space.try_run(&space.options()).err().unwrap();
@@ -595,7 +637,7 @@ fn restricted_sources_are_refused_in_one_sentence() {
 }
 
 #[test]
-fn status_tells_without_doing() {
+fn status_runs_nothing() {
     let space = words();
     let status = || status(&space.plan(), &space.options()).unwrap();
     let first = status().standings;
@@ -647,10 +689,10 @@ fn the_order_of_ready_stages_does_not_matter() {
 }
 
 #[test]
-fn a_stopped_run_skips_the_rest_and_says_so() {
+fn a_stopped_run_reports_the_rest_as_skipped() {
     let space = words();
     let stop = Stop::new();
-    stop.ask();
+    stop.request();
     let summary = run(&space.plan(), &space.options(), &mut |_| {}, &stop).unwrap();
     assert!(summary.stopped);
     assert_eq!((summary.counts.skipped, summary.exit_code()), (3, 130));
@@ -658,7 +700,7 @@ fn a_stopped_run_skips_the_rest_and_says_so() {
 }
 
 #[test]
-fn manifests_tell_what_ran_and_null_runs_refer_to_them() {
+fn manifests_list_what_ran_and_null_runs_refer_to_them() {
     let space = words();
     let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
     let first = read(&space.run().summary.manifest);

@@ -1,4 +1,4 @@
-//! The states of a run's instances and the one door through which they change.
+//! The states of a run's instances and the one function that changes them.
 //!
 //! ```text
 //! Waiting ──► Checking ──► Queued ──► Running ──► Ended
@@ -6,8 +6,8 @@
 //!    │           │  └─────────┼──────────┤          │   set_aside: before a retry
 //!    └───────────┴────────────┴──────────┴──────────┘   hit, absent, skipped
 //! ```
-//! Nothing is decided about an instance before *all* its inputs have ended. That costs a little earliness (a skip is
-//! told late) and buys that the way a run ends, with its reasons, does not depend on the order in which things ran.
+//! Nothing is decided about an instance before *all* its inputs have ended. So a skip is reported a little
+//! later, but the end of a run, with its reasons, does not depend on the order in which instances ran.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -16,7 +16,7 @@ use pipe_contract::Failure;
 
 use crate::ids::InstanceId;
 use crate::plan::{GatherId, Link, Plan, Source};
-use crate::sched::network::{Network, Node};
+use crate::sched::dag::{Dag, Node};
 use crate::sched::resources::{Capacities, Grant, Resources};
 
 /// How an input port takes an absent artifact.
@@ -28,7 +28,7 @@ pub enum Need {
     Optional,
 }
 
-/// Where an instance stands.
+/// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Some input has not ended.
@@ -48,7 +48,7 @@ pub enum State {
 pub enum Ending {
     /// Its outputs were there.
     Hit,
-    /// It worked.
+    /// It succeeded.
     Ran,
     /// A missing cell.
     Absent {
@@ -68,7 +68,7 @@ pub enum Ending {
 pub enum Because {
     /// This instance, which it needs directly or indirectly, failed; of several, the one with the smallest id.
     Failed(InstanceId),
-    /// This instance failed and the run was asked to fail fast.
+    /// This instance failed in a run with the option to fail fast.
     FailFast(InstanceId),
     /// The run was stopped.
     Stopped,
@@ -83,7 +83,7 @@ pub struct Options {
     pub durations: Vec<Option<f64>>,
     /// Only these instances are in the run; `None` is all of them. See [`needed_by`].
     pub wanted: Option<Vec<bool>>,
-    /// Test hook: ready instances are taken in an order drawn from this seed instead of by critical path.
+    /// Test hook: ready instances are taken in an order sampled from this seed instead of by critical path.
     pub shuffle: Option<u64>,
 }
 
@@ -114,14 +114,14 @@ pub struct Counts {
 
 /// The scheduler of one run.
 pub struct Core {
-    network: Network,
+    dag: Dag,
     stage_of: Vec<u32>,
     states: Vec<State>,
     counts: Counts,
     /// By node: edges whose other end has not ended.
     pending: Vec<u32>,
     /// By node: what went wrong above it.
-    blame: Vec<Blame>,
+    causes: Vec<RootCauses>,
     /// Ranks of instances in `Checking` that [`Core::next_check`] has not given out.
     checks: BinaryHeap<Reverse<u32>>,
     resources: Resources,
@@ -139,19 +139,19 @@ pub struct Core {
 
 /// What went wrong above a node: the smallest failed and the smallest absent instance.
 #[derive(Clone, Copy)]
-struct Blame {
-    /// An instance, [`STOPPED`] or [`NOBODY`].
+struct RootCauses {
+    /// An instance, [`STOPPED`] or [`NO_INSTANCE`].
     failed: u32,
-    /// An instance or [`NOBODY`]; only through required ports.
+    /// An instance or [`NO_INSTANCE`]; only through required ports.
     absent: u32,
 }
 
-const NOBODY: u32 = u32::MAX;
+const NO_INSTANCE: u32 = u32::MAX;
 /// Larger than any instance, so that a failure is named before a stop.
 const STOPPED: u32 = u32::MAX - 1;
 
 impl Core {
-    /// A run of `plan` that has not begun. `need` says how a port of an instance takes an absent input; it is asked
+    /// A run of `plan` that has not begun. `need` returns how a port of an instance takes an absent input; it is called
     /// for single references only.
     ///
     /// # Errors
@@ -162,9 +162,9 @@ impl Core {
         options: Options,
         need: impl FnMut(InstanceId, &str) -> Need,
     ) -> Result<Self, Failure> {
-        let network = Network::new(plan, need);
+        let dag = Dag::new(plan, need);
         let resources = Resources::new(plan, capacities)?;
-        let longest = network.critical_paths(|id| duration(&options.durations, id));
+        let longest = dag.critical_paths(|id| duration(&options.durations, id));
         let by_rank = order(&longest, options.shuffle);
         let mut rank_of = vec![0; by_rank.len()];
         for (rank, id) in by_rank.iter().enumerate() {
@@ -172,10 +172,10 @@ impl Core {
         }
         let mut core = Self {
             stage_of: plan.instances.iter().map(|instance| instance.stage.0).collect(),
-            states: vec![State::Waiting; network.instances()],
-            counts: Counts { waiting: network.instances(), ..Counts::default() },
-            pending: network.inputs().to_vec(),
-            blame: vec![Blame { failed: NOBODY, absent: NOBODY }; network.nodes()],
+            states: vec![State::Waiting; dag.instances()],
+            counts: Counts { waiting: dag.instances(), ..Counts::default() },
+            pending: dag.inputs().to_vec(),
+            causes: vec![RootCauses { failed: NO_INSTANCE, absent: NO_INSTANCE }; dag.nodes()],
             checks: BinaryHeap::new(),
             resources,
             rank_of,
@@ -185,16 +185,16 @@ impl Core {
             fail_fast: options.fail_fast,
             stopped: false,
             defect: None,
-            network,
+            dag,
         };
         core.open(options.wanted.as_deref());
         Ok(core)
     }
 
-    /// Leaves out what is not wanted and looks at what waits for nothing.
+    /// Leaves out what is not wanted; what has no inputs to wait for is ready to be checked.
     fn open(&mut self, wanted: Option<&[bool]>) {
         let is_wanted = |index: usize| wanted.is_none_or(|wanted| wanted.get(index).copied().unwrap_or(false));
-        // Two passes: an instance is looked at only when everything that is left out has been.
+        // Two passes: no instance is checked before everything that is left out has ended.
         for index in (0..self.states.len()).filter(|index| !is_wanted(*index)) {
             self.set(InstanceId(index as u32), State::Ended(Ending::LeftOut));
         }
@@ -203,7 +203,7 @@ impl Core {
             .filter(|id| self.states[id.index()] == State::Waiting && self.pending[id.index()] == 0)
             .collect();
         for index in (0..self.states.len()).filter(|index| !is_wanted(*index)) {
-            self.tell_readers(Node(index as u32), Blame { failed: NOBODY, absent: NOBODY });
+            self.notify_readers(Node(index as u32), RootCauses { failed: NO_INSTANCE, absent: NO_INSTANCE });
         }
         for id in free {
             self.set(id, State::Checking);
@@ -215,7 +215,7 @@ impl Core {
         self.checks.pop().map(|Reverse(rank)| self.by_rank[rank as usize])
     }
 
-    /// `run` found that a checked instance is no hit. After a stop this is ignored: the instance is skipped already.
+    /// `run` found that a checked instance is not a hit. After a stop this is ignored: the instance is skipped already.
     pub fn must_run(&mut self, id: InstanceId) {
         if !self.is_skipped(id) {
             self.set(id, State::Queued);
@@ -248,7 +248,7 @@ impl Core {
             return;
         }
         self.set(id, State::Ended(ending));
-        self.tell_readers(Node(id.0), Blame::from(id, ending));
+        self.notify_readers(Node(id.0), RootCauses::from(id, ending));
         if ending == Ending::Failed && self.fail_fast {
             self.skip_rest(Because::FailFast(id));
         }
@@ -274,7 +274,7 @@ impl Core {
         self.counts
     }
 
-    /// Whether nothing is started any more: somebody stopped it, or something failed that ends the run.
+    /// Whether nothing is started any more: the run was stopped, or a failure ended it.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
@@ -290,7 +290,7 @@ impl Core {
         self.longest[id.index()]
     }
 
-    /// The one door: every change of a state, its counters, queues and amounts.
+    /// The only place where a state changes, with its counters, queues and amounts.
     fn set(&mut self, id: InstanceId, next: State) {
         let before = self.states[id.index()];
         if !may_follow(before, next) {
@@ -304,7 +304,7 @@ impl Core {
             self.resources.give_back(id);
         }
         match (before, next) {
-            // One that was set aside is `run`'s to bring back.
+            // One that was set aside is queued again by `run`.
             (State::Waiting, State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
             (_, State::Queued) => self.resources.queue(self.stage_of[id.index()] as usize, self.rank_of[id.index()]),
             _ => {}
@@ -313,13 +313,13 @@ impl Core {
 
     /// Takes one pending edge off every reader of an ended node, and on through junctions and through instances
     /// whose end follows from it.
-    fn tell_readers(&mut self, node: Node, blame: Blame) {
-        let mut ended = vec![(node, blame)];
-        while let Some((node, blame)) = ended.pop() {
-            for position in self.network.range(node) {
-                let edge = self.network.reader(position);
+    fn notify_readers(&mut self, node: Node, causes: RootCauses) {
+        let mut ended = vec![(node, causes)];
+        while let Some((node, causes)) = ended.pop() {
+            for position in self.dag.range(node) {
+                let edge = self.dag.reader(position);
                 let reader = edge.node();
-                self.blame[reader.index()].add(blame, edge.is_required());
+                self.causes[reader.index()].add(causes, edge.is_required());
                 self.pending[reader.index()] -= 1;
                 if self.pending[reader.index()] == 0 {
                     ended.extend(self.inputs_ended(reader));
@@ -329,13 +329,13 @@ impl Core {
     }
 
     /// All inputs of a node have ended. Returns the node if it has thereby ended itself.
-    fn inputs_ended(&mut self, node: Node) -> Option<(Node, Blame)> {
-        let blame = self.blame[node.index()];
-        let Some(id) = self.network.instance(node) else { return Some((node, blame)) };
+    fn inputs_ended(&mut self, node: Node) -> Option<(Node, RootCauses)> {
+        let causes = self.causes[node.index()];
+        let Some(id) = self.dag.instance(node) else { return Some((node, causes)) };
         if self.states[id.index()] != State::Waiting {
-            return None; // Skipped by a stop, or left out: its readers were told then.
+            return None; // Skipped by a stop, or left out: its readers were notified then.
         }
-        match blame.ending() {
+        match causes.ending() {
             None => {
                 self.set(id, State::Checking);
                 None
@@ -343,7 +343,7 @@ impl Core {
             Some(ending) => {
                 self.set(id, State::Ended(ending));
                 self.settled.push((id, ending));
-                Some((node, Blame::from(id, ending)))
+                Some((node, RootCauses::from(id, ending)))
             }
         }
     }
@@ -354,17 +354,17 @@ impl Core {
             return;
         }
         self.checks.clear();
-        self.resources.forget_queues();
+        self.resources.clear_queues();
         let waits = |state: &State| matches!(state, State::Waiting | State::Checking | State::Queued);
         let rest: Vec<InstanceId> =
             (0..self.states.len() as u32).map(InstanceId).filter(|id| waits(&self.states[id.index()])).collect();
-        // All of them first, so that none is looked at again when its inputs are told.
+        // All of them first, so that none is checked again when its inputs end.
         for id in &rest {
             self.set(*id, State::Ended(Ending::Skipped(because)));
             self.settled.push((*id, Ending::Skipped(because)));
         }
         for id in rest {
-            self.tell_readers(Node(id.0), Blame::from(id, Ending::Skipped(because)));
+            self.notify_readers(Node(id.0), RootCauses::from(id, Ending::Skipped(because)));
         }
     }
 
@@ -372,13 +372,13 @@ impl Core {
         self.stopped && matches!(self.states[id.index()], State::Ended(Ending::Skipped(_)))
     }
 
-    /// A change that was asked for and is not allowed: a defect of the caller. The change was not made, so a run that
+    /// A requested change that is not allowed: a defect of the caller. The change was not made, so a run that
     /// goes on would wait for ever.
     pub fn defect(&self) -> Option<&str> {
         self.defect.as_deref()
     }
 
-    /// Compares counters, queues and amounts with the states they stand for. Walks the whole plan: for tests.
+    /// Compares counters, queues and amounts with the states they count. Walks the whole plan: for tests.
     ///
     /// # Errors
     /// What does not agree; a defect of this module or of its caller.
@@ -405,19 +405,18 @@ impl Core {
 
     /// What [`Core::pending`] should be, from the states alone.
     fn recount(&self) -> Vec<u32> {
-        let mut pending = self.network.inputs().to_vec();
-        let nodes = (0..self.network.nodes() as u32).map(Node);
-        let (instances, junctions): (Vec<Node>, Vec<Node>) =
-            nodes.partition(|node| self.network.instance(*node).is_some());
+        let mut pending = self.dag.inputs().to_vec();
+        let nodes = (0..self.dag.nodes() as u32).map(Node);
+        let (instances, junctions): (Vec<Node>, Vec<Node>) = nodes.partition(|node| self.dag.instance(*node).is_some());
         for node in instances {
             if matches!(self.states[node.index()], State::Ended(_)) {
-                self.network.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
+                self.dag.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
             }
         }
         for node in junctions {
             // A gather without cells of this run never ends and is not waited for.
-            if pending[node.index()] == 0 && self.network.inputs()[node.index()] > 0 {
-                self.network.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
+            if pending[node.index()] == 0 && self.dag.inputs()[node.index()] > 0 {
+                self.dag.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
             }
         }
         pending
@@ -454,15 +453,15 @@ impl Counts {
     }
 }
 
-impl Blame {
+impl RootCauses {
     /// What an end means to readers.
     fn from(id: InstanceId, ending: Ending) -> Self {
         let (failed, absent) = match ending {
-            Ending::Hit | Ending::Ran | Ending::LeftOut => (NOBODY, NOBODY),
-            Ending::Absent { origin } => (NOBODY, origin.0),
-            Ending::Failed => (id.0, NOBODY),
-            Ending::Skipped(Because::Failed(root) | Because::FailFast(root)) => (root.0, NOBODY),
-            Ending::Skipped(Because::Stopped) => (STOPPED, NOBODY),
+            Ending::Hit | Ending::Ran | Ending::LeftOut => (NO_INSTANCE, NO_INSTANCE),
+            Ending::Absent { origin } => (NO_INSTANCE, origin.0),
+            Ending::Failed => (id.0, NO_INSTANCE),
+            Ending::Skipped(Because::Failed(root) | Because::FailFast(root)) => (root.0, NO_INSTANCE),
+            Ending::Skipped(Because::Stopped) => (STOPPED, NO_INSTANCE),
         };
         Self { failed, absent }
     }
@@ -477,8 +476,8 @@ impl Blame {
     /// The end that follows for an instance, if one does.
     fn ending(self) -> Option<Ending> {
         match (self.failed, self.absent) {
-            (NOBODY, NOBODY) => None,
-            (NOBODY, origin) => Some(Ending::Absent { origin: InstanceId(origin) }),
+            (NO_INSTANCE, NO_INSTANCE) => None,
+            (NO_INSTANCE, origin) => Some(Ending::Absent { origin: InstanceId(origin) }),
             (STOPPED, _) => Some(Ending::Skipped(Because::Stopped)),
             (root, _) => Some(Ending::Skipped(Because::Failed(InstanceId(root)))),
         }
@@ -490,7 +489,7 @@ fn duration(recorded: &[Option<f64>], id: InstanceId) -> f64 {
     recorded.get(id.index()).copied().flatten().filter(|seconds| seconds.is_finite() && *seconds >= 0.0).unwrap_or(1.0)
 }
 
-/// The order of starting: the longest way to the end first, then by id; or drawn from a seed.
+/// The order of starting: the longest way to the end first, then by id; or sampled from a seed.
 fn order(longest: &[f64], shuffle: Option<u64>) -> Vec<InstanceId> {
     let mut ids: Vec<InstanceId> = (0..longest.len() as u32).map(InstanceId).collect();
     match shuffle {

@@ -1,7 +1,7 @@
-//! Chooses which instance may be looked at and which may start next. Knows states, edges and amounts of
-//! resources; knows no files, threads or time, so a whole run can be played in memory.
+//! Chooses which instance may be checked and which may start next. Knows states, edges and amounts of
+//! resources; knows no files, threads or time, so a whole run can be simulated in memory.
 //!
-//! `run` drives a [`Core`] like this:
+//! `run` uses a [`Core`] like this:
 //!
 //! ```text
 //! loop {
@@ -18,11 +18,11 @@
 //! }
 //! ```
 //!
-//! "Ready to be checked" is kept apart from "must run": a key needs the digests of finished inputs, so an upstream
+//! "Ready to be checked" is separate from "must run": a key needs the digests of finished inputs, so an upstream
 //! rerun that gives the same bytes leaves everything below a hit (early cut-off).
 
 mod core;
-mod network;
+mod dag;
 mod resources;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What a run may use at one time, who holds how much of it, and who goes first when it does not suffice.
+//! What a run may use at one time, which instance holds how much of it, and which goes first when it does not suffice.
 //!
 //! Amounts are named (`cpu`, `gpu`, `mem`, `net`), not a thread count. Queued instances that ask for the same
-//! amounts form a class with a queue of its own, so choosing looks at one head per class and not at everybody.
-//! A head that cannot start reserves the resources it lacks: nobody of lower rank takes more of those, while
-//! others still go on. So a stage that needs all processors is not starved by small ones, and a stage that waits
+//! amounts form a class with a queue of its own, so choosing looks at one head per class and not at all instances.
+//! A head that cannot start reserves the resources it lacks: no instance of lower rank takes more of those, while
+//! others still start. So a stage that needs all processors is not starved by small ones, and a stage that waits
 //! for the GPU does not stop those that need none.
 
 use std::cmp::Reverse;
@@ -36,11 +36,11 @@ pub struct Grant {
     pub gpus: Vec<u32>,
     /// Memory, bytes.
     pub mem: u64,
-    /// Network slots.
+    /// Dag slots.
     pub net: u32,
 }
 
-/// Amounts in an order of no meaning, to tell classes apart.
+/// Amounts in an arbitrary order, as the identity of a class.
 type Shape = (u32, u32, u64, u32);
 
 /// Which resources are short, one bit each.
@@ -63,7 +63,7 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    /// Nothing is held, nobody waits.
+    /// Nothing is held, nothing waits.
     pub fn new(plan: &Plan, mut capacities: Capacities) -> Result<Self, Failure> {
         capacities.cpu = capacities.cpu.max(1);
         capacities.net = capacities.net.max(1);
@@ -110,7 +110,7 @@ impl Resources {
     pub fn grant(&mut self, id: InstanceId, class: usize) -> Grant {
         let amounts = &self.classes[class].amounts;
         let keep = self.free.gpus.len() - amounts.gpu as usize;
-        // The free list is kept ascending and served from its front, so one GPU at a time is always the first.
+        // The free list is ascending and used from its front, so one GPU at a time is always the first.
         let rest = self.free.gpus.split_off(amounts.gpu as usize);
         debug_assert_eq!(rest.len(), keep);
         let gpus = std::mem::replace(&mut self.free.gpus, rest);
@@ -132,8 +132,8 @@ impl Resources {
         self.free.gpus.sort_unstable();
     }
 
-    /// Nobody waits any more.
-    pub fn forget_queues(&mut self) {
+    /// Empties all queues.
+    pub fn clear_queues(&mut self) {
         for class in &mut self.classes {
             class.waiting.clear();
         }
@@ -169,7 +169,7 @@ impl Resources {
     }
 
     fn lacking(&self, amounts: &Amounts) -> Short {
-        let short = |asked: u64, free: u64, bit: u8| if asked > free { 1 << bit } else { 0 };
+        let short = |wanted: u64, free: u64, bit: u8| if wanted > free { 1 << bit } else { 0 };
         short(amounts.cpu.into(), self.free.cpu.into(), 0)
             | short(amounts.gpu.into(), self.free.gpus.len() as u64, 1)
             | short(amounts.mem, self.free.mem, 2)

@@ -1,4 +1,4 @@
-//! Whole runs in memory: a seeded player takes the part of `run` and of the executors.
+//! Whole runs in memory: a seeded simulation replaces `run` and the executors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{InstanceId, StageId};
-use crate::plan::{Action, Amounts, Instance, Link, Place, Plan, Source, Stage};
+use crate::plan::{Amounts, Instance, Link, Place, Plan, Source, Stage, Work};
 
 /// What one instance of a test plan is.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
         let index = index as u32;
         plan.stages.push(Stage {
             name: format!("s{index}"),
-            action: Action::Kind("test/kind".into()),
+            work: Work::Kind("test/kind".into()),
             axes: Vec::new(),
             instances: index..index + 1,
             amounts: spec.amounts.clone(),
@@ -177,7 +177,7 @@ fn the_longest_way_to_the_end_goes_first() {
 }
 
 #[test]
-fn a_wide_stage_is_not_starved_and_gpu_waiters_stop_nobody_else() {
+fn a_wide_stage_is_not_starved_and_gpu_waiters_block_no_other_stage() {
     let cpu = |cpu| Spec { amounts: Amounts { cpu, ..Amounts::default() }, ..Spec::default() };
     let gpu = || Spec { amounts: Amounts { cpu: 1, gpu: 2, ..Amounts::default() }, ..Spec::default() };
     let specs = [cpu(1), cpu(2), cpu(1), gpu(), gpu()];
@@ -274,9 +274,9 @@ fn dense_gathers_cost_no_memory_per_pair() {
     assert_eq!(core.remaining(A), 2.0);
 }
 
-/// What the player decides about an instance, independent of order.
+/// How the simulation ends an instance, independent of order.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+enum Outcome {
     Hit,
     Run,
     Absent,
@@ -284,13 +284,13 @@ enum Fate {
     RetryThenRun,
 }
 
-fn fates() -> impl Strategy<Value = Fate> {
+fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        4 => Just(Fate::Run),
-        2 => Just(Fate::Hit),
-        1 => Just(Fate::Absent),
-        1 => Just(Fate::Fail),
-        1 => Just(Fate::RetryThenRun),
+        4 => Just(Outcome::Run),
+        2 => Just(Outcome::Hit),
+        1 => Just(Outcome::Absent),
+        1 => Just(Outcome::Fail),
+        1 => Just(Outcome::RetryThenRun),
     ]
 }
 
@@ -298,7 +298,7 @@ fn fates() -> impl Strategy<Value = Fate> {
 struct Case {
     specs: Vec<Spec>,
     gathers: Vec<Vec<u32>>,
-    fates: Vec<Fate>,
+    outcomes: Vec<Outcome>,
     cpu: u32,
     durations: Vec<Option<f64>>,
 }
@@ -310,7 +310,7 @@ fn cases() -> impl Strategy<Value = Case> {
         proptest::collection::vec(any::<u32>(), 0..2),
         proptest::collection::vec(any::<usize>(), 0..2),
         (0_u32..4, 0_u32..3, 0_u64..9, 0_u32..2),
-        fates(),
+        outcomes(),
         proptest::option::of(0.0..9.0_f64),
     );
     let gathers = proptest::collection::vec(proptest::collection::vec(any::<u32>(), 0..6), 1..4);
@@ -320,26 +320,26 @@ fn cases() -> impl Strategy<Value = Case> {
             .into_iter()
             .map(|cells| if half == 0 { Vec::new() } else { cells.into_iter().map(|cell| cell % half).collect() })
             .collect();
-        let mut case = Case { specs: Vec::new(), gathers, fates: Vec::new(), cpu, durations: Vec::new() };
-        for (index, (needs, takes, many, (c, gpu, mem, net), fate, duration)) in rows.into_iter().enumerate() {
+        let mut case = Case { specs: Vec::new(), gathers, outcomes: Vec::new(), cpu, durations: Vec::new() };
+        for (index, (needs, takes, many, (c, gpu, mem, net), outcome, duration)) in rows.into_iter().enumerate() {
             let index = index as u32;
             let below = |ids: Vec<u32>| ids.into_iter().filter(|_| index > 0).map(|id| id % index.max(1)).collect();
             let many = many.into_iter().filter(|_| index >= half).map(|gather| gather % case.gathers.len()).collect();
             let amounts = Amounts { cpu: c, gpu, mem, net };
             case.specs.push(Spec { needs: below(needs), takes: below(takes), gathers: many, amounts });
-            case.fates.push(fate);
+            case.outcomes.push(outcome);
             case.durations.push(duration);
         }
         case
     })
 }
 
-/// Plays a run. `pick` draws which of the running instances ends next.
-fn play(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> Vec<Ending> {
+/// Simulates a run. `seed` decides which of the running instances ends next.
+fn simulate(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> Vec<Ending> {
     let plan = plan_of(&case.specs, &case.gathers);
     let mut core = Core::new(&plan, machine(case.cpu), options, need).expect("amounts are within the machine");
     let mut random = seed;
-    let mut draw = |below: usize| {
+    let mut sample = |below: usize| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) as usize % below
     };
@@ -351,8 +351,8 @@ fn play(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> 
             for read in plan.reads(id) {
                 assert!(matches!(core.state(read), State::Ended(_)), "{id:?} is checked before {read:?} ended");
             }
-            match case.fates[id.index()] {
-                Fate::Hit => core.end(id, Ending::Hit),
+            match case.outcomes[id.index()] {
+                Outcome::Hit => core.end(id, Ending::Hit),
                 _ => core.must_run(id),
             }
         }
@@ -365,14 +365,14 @@ fn play(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> 
             assert!(core.is_done() || core.counts().checking > 0, "deadlock: {:?}", core.counts());
             continue;
         }
-        let id = running.swap_remove(draw(running.len()));
+        let id = running.swap_remove(sample(running.len()));
         ends += 1;
-        match case.fates[id.index()] {
-            Fate::Hit | Fate::Run => core.end(id, Ending::Ran),
-            Fate::Absent => core.end(id, Ending::Absent { origin: id }),
-            Fate::Fail => core.end(id, Ending::Failed),
-            Fate::RetryThenRun if std::mem::replace(&mut tried[id.index()], true) => core.end(id, Ending::Ran),
-            Fate::RetryThenRun => {
+        match case.outcomes[id.index()] {
+            Outcome::Hit | Outcome::Run => core.end(id, Ending::Ran),
+            Outcome::Absent => core.end(id, Ending::Absent { origin: id }),
+            Outcome::Fail => core.end(id, Ending::Failed),
+            Outcome::RetryThenRun if std::mem::replace(&mut tried[id.index()], true) => core.end(id, Ending::Ran),
+            Outcome::RetryThenRun => {
                 core.set_aside(id);
                 core.must_run(id);
             }
@@ -397,16 +397,16 @@ proptest! {
     fn every_instance_ends_and_no_order_changes_how(case in cases(), seed in any::<u64>()) {
         let by_path = Options { durations: case.durations.clone(), ..Options::default() };
         let shuffled = Options { shuffle: Some(seed), ..Options::default() };
-        let first = play(&case, by_path, None, seed);
-        prop_assert_eq!(first, play(&case, shuffled, None, seed.rotate_left(7)));
+        let first = simulate(&case, by_path, None, seed);
+        prop_assert_eq!(first, simulate(&case, shuffled, None, seed.rotate_left(7)));
     }
 
     #[test]
     fn a_run_that_fails_fast_or_is_stopped_still_ends(case in cases(), seed in any::<u64>(), after in 1_usize..9) {
-        let endings = play(&case, Options { fail_fast: true, ..Options::default() }, None, seed);
+        let endings = simulate(&case, Options { fail_fast: true, ..Options::default() }, None, seed);
         let failed = endings.iter().filter(|ending| **ending == Ending::Failed).count();
         let skipped = endings.iter().filter(|ending| matches!(ending, Ending::Skipped(_))).count();
         prop_assert!(failed > 0 || skipped == 0);
-        play(&case, Options::default(), Some(after), seed);
+        simulate(&case, Options::default(), Some(after), seed);
     }
 }

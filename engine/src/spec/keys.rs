@@ -1,5 +1,5 @@
 //! Every key of the language, once. The reader refuses what is not here, `schema` prints what is here, and so does
-//! the reference in the docs: the three cannot drift apart.
+//! the reference in the docs: the three cannot disagree.
 
 /// The keys of one kind of map.
 #[derive(Debug)]
@@ -8,7 +8,7 @@ pub struct Table {
     pub what: &'static str,
     /// The name of its definition in the JSON Schema.
     pub name: &'static str,
-    /// Its keys, in the order in which people write them.
+    /// Its keys, in the usual order of a file.
     pub keys: &'static [Key],
 }
 
@@ -78,11 +78,11 @@ pub static PIPELINE: Table = Table {
         must("pipe", Shape::Exactly(1), "The version of the language."),
         must("pipeline", Shape::Text, "The name of the pipeline; names the folder of its results."),
         key("about", Shape::Text, "What it does, in a sentence."),
-        key("seed", Shape::Int(0), "The seed from which every random stage gets its own; 0 if not given."),
+        key("seed", Shape::Int(0), "The seed from which the seed of every random stage is derived; 0 if not given."),
         key(
             "include",
             Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])),
-            "Name space to file: brings the stages of another file.",
+            "Name space to file: includes the stages of another file.",
         ),
         key(
             "params",
@@ -103,7 +103,7 @@ pub static PIPELINE: Table = Table {
 
 const STAGES_SHAPE: Shape = Shape::Map(&Shape::Either(&[Shape::Table(&STAGE), Shape::Word(&["none"])]));
 
-/// A file brought by `include:`.
+/// A file of `include:`.
 pub static INCLUDED: Table = Table {
     what: "an included file",
     name: "included",
@@ -126,7 +126,7 @@ pub static INCLUDE: Table = Table {
     ],
 };
 
-/// The words that can stand after `type:` of a parameter.
+/// The words allowed after `type:` of a parameter.
 pub const PARAM_TYPES: &[&str] = &["list", "map", "text", "int", "float", "bool"];
 
 /// A declared parameter.
@@ -146,10 +146,10 @@ pub static PROFILE: Table = Table {
     what: "a profile",
     name: "profile",
     keys: &[
-        key("about", Shape::Text, "For whom it is."),
+        key("about", Shape::Text, "What it is for."),
         key("default", Shape::Bool, "Used when no profile is named."),
         key("extends", Shape::Text, "The profile it starts from."),
-        key("simulated", Shape::Bool, "People and data are simulated: stamped on every figure and table."),
+        key("simulated", Shape::Bool, "Subjects and data are simulated: stamped on every figure and table."),
         key(
             "params",
             Shape::Map(&Shape::Any),
@@ -179,7 +179,7 @@ pub static STAGE: Table = Table {
         key("drop", Shape::Any, "Coordinate maps of the cells to leave out."),
         key("keep", Shape::Any, "Coordinate maps of the only cells to make."),
         key("uses", Shape::Text, "The stage kind."),
-        key("run", Shape::Text, "A command for `sh -eu -c`, given to it untouched."),
+        key("run", Shape::Text, "A command for `sh -eu -c`, passed to it unchanged."),
         key("in", Shape::Map(&TEXTS), "Inputs by port: references, or files and folders of the project."),
         key("with", Shape::Map(&Shape::Any), "Parameters."),
         key("out", Shape::Map(&Shape::Text), "For `run:`: output ports and their files or folders (`name/`)."),
@@ -197,12 +197,12 @@ pub static STAGE: Table = Table {
             Shape::Either(&[Shape::Table(&RESOURCES), Shape::List(&Shape::Table(&RESOURCES))]),
             "What it needs; the first alternative that this machine can satisfy is taken.",
         ),
-        key("credential", Shape::Text, "The name of the credential it gets; never in a key."),
+        key("credential", Shape::Text, "The name of the credential that is passed to it; never in a key."),
         key("retry", Shape::Any, "How often a transient failure is tried again."),
         key("timeout", Shape::Any, "After this time the stage is stopped: `30 min`."),
         key("coverage", Shape::Map(&Shape::Any), "The least share of present cells by gathering port: `90%`."),
         key("absent", TEXTS_SHAPE, "Causes that make a missing cell instead of a failure."),
-        key("restricted", TEXTS_SHAPE, "Names of the restrictions on what it brings in."),
+        key("restricted", TEXTS_SHAPE, "Names of the restrictions on the data it introduces."),
         key("temp", Shape::Bool, "Outputs may be dropped when all readers are done."),
     ],
 };
@@ -233,7 +233,7 @@ pub static CLAIM: Table = Table {
     what: "a claim",
     name: "claim",
     keys: &[
-        must("text", Shape::Text, "What it says."),
+        must("text", Shape::Text, "The claim in words."),
         key("profile", Shape::Text, "The profile under which it is checked; all if not given."),
         must("cell", Shape::Table(&CELL), "The table cell."),
         must("equals", Shape::Number, "The claimed value."),
@@ -268,7 +268,7 @@ pub static RELEASE: Table = Table {
 pub static RULE: Table = Table {
     what: "a release rule",
     name: "rule",
-    keys: &[must("aggregate", Shape::Int(2), "The artifact aggregates at least so many people.")],
+    keys: &[must("aggregate", Shape::Int(2), "The artifact aggregates at least this many subjects.")],
 };
 
 /// All tables, the whole file first.

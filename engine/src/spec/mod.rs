@@ -1,7 +1,7 @@
-//! What the author wrote, with line and column: declarations as they stand, defaults missing and profiles not applied.
+//! What the author wrote, with line and column: declarations without defaults, before profiles are applied.
 //!
 //! Decides the shape of the language and nothing about its meaning: values are [`Node`]s that `plan` types later,
-//! because only a stage kind knows what its parameters are. The keys are in [`keys`], once.
+//! because only a stage kind declares the types of its parameters. The keys are in [`keys`], once.
 
 mod keys;
 mod node;
@@ -109,7 +109,7 @@ pub struct ProfileDecl {
     pub default: bool,
     /// `extends:`.
     pub extends: Option<Name>,
-    /// `simulated:`, if it is said.
+    /// `simulated:`, if it is given.
     pub simulated: Option<bool>,
     /// `params:`.
     pub params: Vec<(Name, Node)>,
@@ -144,7 +144,7 @@ pub struct StageDecl {
     /// `keep:`.
     pub keep: Option<Node>,
     /// `uses:` or `run:`.
-    pub work: Work,
+    pub work: WorkDecl,
     /// `in:`.
     pub inputs: Vec<(Name, Node)>,
     /// `with:`.
@@ -171,7 +171,7 @@ pub struct StageDecl {
 
 /// The work of a stage as written.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub enum WorkDecl {
     /// `uses:`.
     Uses(Name),
     /// `run:`.
@@ -216,7 +216,7 @@ pub struct ResultDecl {
 /// A claim as written.
 #[derive(Clone, Debug)]
 pub struct ClaimDecl {
-    /// Where it stands.
+    /// Where it is written.
     pub span: Span,
     /// `text:`.
     pub text: String,

@@ -1,8 +1,8 @@
-//! YAML as a tree in which every value knows its place and its text as written.
+//! YAML as a tree in which every value has its place and its text as written.
 //!
-//! One untyped tree instead of derived types: ids like `010512` must stay text until somebody who knows the type
-//! asks for a number, and each reader of the tree can word its own messages. Scalars are resolved here by the YAML 1.2
-//! core schema (`yes` is text, `010` is text, `1_000` is text), not by the parser's more liberal rules.
+//! One untyped tree instead of derived types: ids like `010512` must stay text until code that has the
+//! declared type needs a number, and each reader of the tree has its own messages. Scalars are resolved here by the
+//! YAML 1.2 core schema (`yes` is text, `010` is text, `1_000` is text), not by the parser's more liberal rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::diag::{Class, Diagnostic, Sources, Span};
 /// A value with its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Where it stands (for an alias: where the anchor is).
+    /// Where it is written (for an alias: where the anchor is).
     pub span: Span,
     /// What it is.
     pub tree: Tree,
@@ -161,7 +161,7 @@ fn float(text: &str) -> Option<Value> {
 /// Reads one file of `sources` into a tree.
 ///
 /// # Errors
-/// What is not legal YAML, with the place, reworded for people who write pipelines.
+/// What is not legal YAML, with the place, reworded for authors of pipelines.
 pub fn parse(sources: &Sources, file: u32) -> Result<Node, Diagnostic> {
     let text = &sources.get(file).text;
     if text.len() > u32::MAX as usize / 2 {
@@ -260,14 +260,14 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// Turns serde's view into ours; knows the text, so that scalars keep their spelling.
+/// Converts the tree of serde to ours; holds the text, so that scalars keep their spelling.
 struct Builder<'a> {
     text: &'a str,
     file: u32,
 }
 
 impl Builder<'_> {
-    /// `near` stands in for values that have no place of their own, such as nothing after a key.
+    /// `near` is the place of values that have none of their own, such as nothing after a key.
     fn node(&self, raw: Spanned<Raw>, near: Span) -> Node {
         let span = self.span(raw.defined).unwrap_or(near);
         let tree = match raw.value {
@@ -280,7 +280,7 @@ impl Builder<'_> {
             Raw::Typed(shown) => self.typed(span, shown),
             Raw::Null => Tree::Scalar { text: String::new(), quoted: false },
             Raw::List(items) => Tree::List(items.into_iter().map(|item| self.node(item, span)).collect()),
-            // Keys that begin with `x-` belong to the author (a place for anchors, say) and mean nothing anywhere.
+            // Keys that begin with `x-` are for the author (for anchors, say) and are ignored everywhere.
             Raw::Map(entries) => Tree::Map(
                 entries
                     .into_iter()
@@ -297,7 +297,7 @@ impl Builder<'_> {
         (Name { text: key.value, span }, self.node(value, span))
     }
 
-    /// A scalar that the parser took for a number or a boolean: its spelling is what stands in the file.
+    /// A scalar that the parser took for a number or a boolean: its spelling is that of the file.
     fn typed(&self, span: Span, shown: String) -> Tree {
         Tree::Scalar { text: self.plain(span).map_or(shown, str::to_owned), quoted: false }
     }
@@ -389,7 +389,7 @@ fn plain_message(error: &Error) -> String {
 fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) -> Diagnostic {
     let written = sources.text(second).trim_matches(['"', '\'']);
     let key = key.unwrap_or(written);
-    let diagnostic = Diagnostic::new(Class::DuplicateKey, second, format!("key `{key}` stands twice in one map"))
+    let diagnostic = Diagnostic::new(Class::DuplicateKey, second, format!("key `{key}` occurs twice in one map"))
         .label("again here");
     let diagnostic = diagnostic.hint("keep one of the two, or rename one");
     match first_of(sources, file, second, key) {
@@ -422,10 +422,10 @@ fn visit_keys(node: &Node, visit: &mut impl FnMut(&Name)) {
     }
 }
 
-/// The commonest slip: `${x}` or `$x[...]` unquoted inside `{ }` or `[ ]`, which YAML reads as the start of a new map or list.
+/// A common mistake: `${x}` or `$x[...]` unquoted inside `{ }` or `[ ]`, which YAML reads as the start of a new map or list.
 fn unquoted_in_flow(text: &str, file: u32, error: Span) -> Option<Diagnostic> {
     let line_start = text[..(error.start as usize).min(text.len())].rfind('\n').map_or(0, |newline| newline + 1);
-    // The parser may notice only at a later line; the flow collection it was in starts at most a few lines before.
+    // The parser may report only a later line; the flow collection it was in starts at most a few lines before.
     let from = text[..line_start].rmatch_indices('\n').nth(2).map_or(0, |(index, _)| index + 1);
     let until = text[line_start..].find('\n').map_or(text.len(), |newline| line_start + newline);
     let (start, end) = find_unquoted(text, from, until)?;
@@ -439,7 +439,7 @@ fn unquoted_in_flow(text: &str, file: u32, error: Span) -> Option<Diagnostic> {
         return Some(diagnostic("${...}").hint(format!("put it in quotes: \"{written}\"")));
     }
     let round = written.replace('[', "(").replace(']', ")");
-    Some(diagnostic("[ ]").hint(format!("selectors stand in round brackets: {round}")))
+    Some(diagnostic("[ ]").hint(format!("selectors are written in round brackets: {round}")))
 }
 
 /// Byte range of the first value in `from..until` that holds `${` or `$name[` in flow style, outside quotes and comments.

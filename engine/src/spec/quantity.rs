@@ -1,4 +1,4 @@
-//! Amounts with units as people write them: `3 GiB`, `90 s`, `90%`.
+//! Amounts with units as written by hand: `3 GiB`, `90 s`, `90%`.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     Some(bytes)
 }
 
-/// Bytes as a person would say them: `3 GiB`, `512 MiB`, `17 B`.
+/// Bytes with a readable unit: `3 GiB`, `512 MiB`, `17 B`.
 pub fn show_bytes(bytes: u64) -> String {
     for (factor, unit) in [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
         if bytes >= factor {

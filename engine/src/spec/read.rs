@@ -7,7 +7,7 @@ use super::node::{Name, Node, Tree, parse};
 use super::*;
 use crate::diag::{Class, Diagnostic, Diagnostics, Sources, Span};
 
-/// The version of the language that this reader knows.
+/// The version of the language that this reader accepts.
 const VERSION: &str = "1";
 
 /// Reads a pipeline file and everything it includes.
@@ -38,10 +38,10 @@ pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u3
     Ok(sources.add(absolute, shown.to_owned(), text))
 }
 
-/// The system's words without the number.
+/// The system's message without the number.
 fn reason(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
         _ => error.to_string(),
@@ -51,7 +51,7 @@ fn reason(error: &std::io::Error) -> String {
 struct Reader {
     sources: Sources,
     errors: Vec<Diagnostic>,
-    /// Files being read now, outermost first: an include of one of them is a circle.
+    /// Files being read now, outermost first: an include of one of them is a cycle.
     open: Vec<PathBuf>,
 }
 
@@ -148,7 +148,7 @@ impl Reader {
         }
     }
 
-    /// The root map of a file after a look at its version: another version explains every other surprise.
+    /// The root map of a file, with its version checked first: another version explains every other mistake.
     fn versioned<'a>(&mut self, root: &'a Node, table: &'static Table) -> Option<Fields<'a>> {
         let span = root.span;
         let Tree::Map(entries) = &root.tree else {
@@ -316,7 +316,7 @@ impl Reader {
         self.open.pop();
     }
 
-    /// How people would name a file that stands beside the one at `span`.
+    /// The name in messages of a file in the folder of the one at `span`.
     fn shown(&self, span: Span, file: &str) -> String {
         let beside = &self.sources.get(span.file).shown;
         Path::new(beside).parent().unwrap_or(Path::new("")).join(file).display().to_string()
@@ -455,7 +455,7 @@ impl Reader {
         })
     }
 
-    fn work(&mut self, name: &Name, fields: &Fields<'_>) -> Option<Work> {
+    fn work(&mut self, name: &Name, fields: &Fields<'_>) -> Option<WorkDecl> {
         match (fields.get("uses"), fields.get("run")) {
             (Some(uses), None) => {
                 for key in ["out", "env", "tools", "net", "random"] {
@@ -470,7 +470,7 @@ impl Reader {
                         );
                     }
                 }
-                self.text(uses, "`uses`").map(Work::Uses)
+                self.text(uses, "`uses`").map(WorkDecl::Uses)
             }
             (None, Some(run)) => {
                 let body = self.text(run, "`run`");
@@ -490,7 +490,7 @@ impl Reader {
                     .filter_map(|(port, node)| Some((port.clone(), self.text(node, "an output")?)))
                     .collect::<Vec<_>>();
                 let tools = self.map(fields.get("tools"), "tools");
-                Some(Work::Run(RunDecl {
+                Some(WorkDecl::Run(RunDecl {
                     out,
                     env: self.map(fields.get("env"), "env").to_vec(),
                     tools: tools.iter().filter_map(|(tool, node)| Some((tool.clone(), self.tool(node)?))).collect(),
@@ -586,20 +586,20 @@ impl Reader {
             (Some(rule), None, None) => {
                 let rule = self.fields(rule, &keys::RULE)?;
                 let node = self.required(&rule, "aggregate")?;
-                let Some(people) =
-                    whole(node).filter(|people| *people >= 2).and_then(|people| u32::try_from(people).ok())
+                let Some(subjects) =
+                    whole(node).filter(|subjects| *subjects >= 2).and_then(|subjects| u32::try_from(subjects).ok())
                 else {
                     self.error(
                         Diagnostic::new(
                             Class::Value,
                             node.span,
-                            format!("`aggregate` is a number of people, at least 2, found {}", node.described()),
+                            format!("`aggregate` is a number of subjects, at least 2, found {}", node.described()),
                         )
-                        .hint("a figure with one dot per person is not an aggregate"),
+                        .hint("a figure with one point per subject is not an aggregate"),
                     );
                     return None;
                 };
-                ReleaseWhyDecl::Aggregate(people)
+                ReleaseWhyDecl::Aggregate(subjects)
             }
             (None, Some(because), Some(approved)) => ReleaseWhyDecl::Approved {
                 because: self.text(because, "`because`")?.text,
@@ -722,7 +722,7 @@ impl Reader {
         self.number(node, key)
     }
 
-    /// The entries of a map whose keys the author chooses. Missing or empty is no entries.
+    /// The entries of a map whose keys the author chooses. A missing or empty map has none.
     fn map<'a>(&mut self, node: Option<&'a Node>, key: &str) -> &'a [(Name, Node)] {
         match node {
             None => &[],

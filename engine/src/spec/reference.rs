@@ -1,15 +1,15 @@
-//! What a text in a pipeline file stands for: itself, a reference (`$images(*).images`), or a text with
+//! What a text in a pipeline file means: itself, a reference (`$images(*).images`), or a text with
 //! references inside (`"${each.rater}/${each.sid}.hdf5"`). Knows the spelling only, not what the names mean.
 
 use super::node::Node;
 use crate::diag::{Class, Diagnostic, Sources, Span};
 
-/// What a text stands for.
+/// What a text means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Written {
     /// Itself, with `$$` made `$`.
     Plain(String),
-    /// A reference, alone in its place: it keeps its type.
+    /// A reference and nothing else: it keeps its type.
     Reference(Reference),
     /// A text that references are put into.
     Template(Vec<Piece>),
@@ -29,13 +29,13 @@ pub enum Piece {
 pub struct Reference {
     /// The names before the selector, or all names if there is none.
     pub names: Vec<String>,
-    /// What stands in round brackets; empty if there are none.
+    /// The selectors in round brackets; empty if there are none.
     pub selectors: Vec<Selector>,
     /// Whether there are round brackets.
     pub selected: bool,
     /// The names after the selector.
     pub after: Vec<String>,
-    /// What stands after `/`.
+    /// What follows `/`.
     pub entry: Option<Vec<Piece>>,
     /// The whole of it.
     pub span: Span,
@@ -84,7 +84,7 @@ pub fn read(sources: &Sources, node: &Node) -> Result<Written, Diagnostic> {
     read_text(sources, text, node.span)
 }
 
-/// Reads a text that stands at `span`.
+/// Reads a text written at `span`.
 ///
 /// # Errors
 /// As [`read`].
@@ -112,7 +112,7 @@ struct Cursor<'a> {
     text: &'a str,
     at: usize,
     span: Span,
-    /// Where the text begins inside the source of `span`; `None` if escapes keep the two apart.
+    /// Where the text begins inside the source of `span`; `None` if escapes make the two differ.
     base: Option<usize>,
 }
 
@@ -148,7 +148,7 @@ impl Cursor<'_> {
         (end > 0).then_some(name)
     }
 
-    /// A reference at the cursor; `bare` ones begin with `$` and may have an entry, others stand in `${ }`.
+    /// A reference at the cursor; `bare` ones begin with `$` and may have an entry, others are written in `${ }`.
     fn reference(&mut self, bare: bool) -> Result<Reference, Diagnostic> {
         let start = self.at;
         if bare {
@@ -177,7 +177,7 @@ impl Cursor<'_> {
                     return Err(self.error(start, self.at, "a name is missing after the dot"));
                 }
             }
-            // `a..b` belongs to ranges and is refused by whoever reads the rest.
+            // `a..b` is the syntax of ranges and is refused by the code that reads the rest.
             if self.rest().starts_with("..") || !self.eat(".") {
                 return Ok(names);
             }
@@ -299,9 +299,10 @@ impl Cursor<'_> {
             format!("`{}` does not belong to a reference", super::node::shortened(rest)),
         );
         if rest.starts_with('[') {
-            return error.hint(format!("selectors stand in round brackets: `${}(*).port`", reference.names.join(".")));
+            return error
+                .hint(format!("selectors are written in round brackets: `${}(*).port`", reference.names.join(".")));
         }
-        error.hint("a reference stands alone in its place; inside a longer text write \"${...}\"; `$$` is a dollar")
+        error.hint("a reference is the whole value; inside a longer text write \"${...}\"; `$$` is a dollar")
     }
 }
 
@@ -328,10 +329,10 @@ mod tests {
         assert_eq!((plain.path(), plain.is_value()), (vec!["params", "outputs", "area", "lr"], true));
         let gathered = reference("$prep.images(*).images");
         assert_eq!((gathered.names.len(), gathered.after[0].as_str(), gathered.selected), (2, "images", true));
-        let picked = reference("$drawn( sid = $params.example , rater=A1).labels");
+        let picked = reference("$manual( sid = $params.example , rater=A1).labels");
         assert_eq!(picked.selectors.len(), 2);
         assert_eq!(picked.selectors[1].pick, Pick::One(vec![Piece::Literal("A1".into())]));
-        let Some(entry) = reference("$person.labels/${each.rater}/x.h5").entry else { panic!("an entry") };
+        let Some(entry) = reference("$subject.labels/${each.rater}/x.h5").entry else { panic!("an entry") };
         assert_eq!(entry.len(), 2);
     }
 
@@ -343,12 +344,12 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_named() {
+    fn mistakes_are_named() {
         for (text, words) in [
             ("$", "followed by a name"),
             ("$a.", "missing after the dot"),
             ("$images[*].pixels", "does not belong"),
-            ("$drawn(sid=1", "not closed"),
+            ("$manual(sid=1", "not closed"),
             ("data/$each.sid.csv", "needs braces"),
             ("x${each.sid", "not closed"),
             ("$a(sid).b", "a selector is"),

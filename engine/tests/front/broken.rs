@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use pipe_contract::Blame;
 use pipe_engine::plan::{Options, plan};
 
-use crate::registry::registry;
 use crate::shipped::options;
+use crate::test_registry::registry;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken")
 }
 
-fn asked(text: &str) -> Options {
-    let mut asked = Options { profile: None, ..options("") };
+fn options_of(text: &str) -> Options {
+    let mut found = Options { profile: None, ..options("") };
     let line = text.lines().next().and_then(|line| line.strip_prefix("# options:")).unwrap_or_default();
     let mut words = line.split_whitespace();
     while let (Some(option), Some(value)) = (words.next(), words.next()) {
         match (option, value.split_once('=')) {
-            ("--profile", _) => asked.profile = Some(value.to_owned()),
-            ("--set", Some((name, value))) => asked.set.push((name.to_owned(), value.to_owned())),
-            _ => panic!("`{option} {value}` is no option"),
+            ("--profile", _) => found.profile = Some(value.to_owned()),
+            ("--set", Some((name, value))) => found.set.push((name.to_owned(), value.to_owned())),
+            _ => panic!("`{option} {value}` is not an option"),
         }
     }
-    asked
+    found
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn each_mistake_has_its_message() {
     for name in names {
         let path = folder().join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path).expect("readable");
-        let Err(errors) = plan(&path, &asked(&text), &registry()) else { panic!("`{name}` plans") };
+        let Err(errors) = plan(&path, &options_of(&text), &registry()) else { panic!("`{name}` plans") };
         assert_eq!(errors.blame(), Blame::Input);
         for reported in errors.reported() {
             assert!(reported.line.is_some_and(|line| line > 0), "{name}: {reported:?}");
@@ -84,7 +84,7 @@ fn a_file_that_is_not_there_is_named() {
 
 #[test]
 fn colour_changes_nothing_but_colour() {
-    let error = plan(&folder().join("unknown-input.yaml"), &asked(""), &registry()).expect_err("broken");
+    let error = plan(&folder().join("unknown-input.yaml"), &options_of(""), &registry()).expect_err("broken");
     let coloured = error.render(true);
     assert!(coloured.contains("\u{1b}["));
     let mut plain = String::new();

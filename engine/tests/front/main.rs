@@ -1,8 +1,8 @@
 //! From pipeline files to plans and messages, as users meet them.
 
 mod broken;
+mod json_schema;
 mod mutation;
-mod registry;
 mod rules;
-mod schema;
 mod shipped;
+mod test_registry;

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use pipe_engine::plan::{Options, plan};
 
-use crate::registry::registry;
 use crate::shipped::{benson2025, options};
+use crate::test_registry::registry;
 
 /// Words, numbers and single marks, outside comments.
 fn tokens(text: &str) -> Vec<Range<usize>> {
@@ -47,7 +47,7 @@ fn no_mutation_panics_and_every_error_has_a_place() {
         for replacement in ["", "zzz"] {
             let mutated = format!("{}{replacement}{}", &text[..token.start], &text[token.end..]);
             std::fs::write(&file, &mutated).expect("written");
-            // Each mutation under one profile, in turn: together they see every profile many times.
+            // Each mutation under one profile, in turn: together they cover every profile many times.
             let profile = ["demo", "hcp", "tiny", "swapped"][number % 4];
             let asked = Options { profile: Some(profile.to_owned()), ..options(profile) };
             match plan(&file, &asked, &registry) {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pipe_contract::{Coordinates, Value};
-use pipe_engine::plan::{Action, Amounts, Instance, Link, Options, Plan, Source, Tool, plan};
+use pipe_engine::plan::{Amounts, Instance, Link, Options, Plan, Source, Tool, Work, plan};
 
-use crate::registry::registry;
+use crate::test_registry::registry;
 
-/// A folder of files that goes away.
+/// A folder of files, removed on drop.
 struct Files(PathBuf);
 
 impl Files {
@@ -88,13 +88,13 @@ const SOURCE: &str = "  a:\n    each: { sid: [s1, s2], rater: [A1, A2] }\n    ru
 fn axes_match_gather_and_pick() {
     let plan = planned(&format!(
         "stages:\n{SOURCE}  b:\n    each: {{ sid: [s1, s2] }}\n    run: x\n    in:\n      all: $a(*).t\n      one: $a(rater=A2).t\n      \
-         everyone: $a(sid=*, rater=A1).t\n      both: [$a(rater=A1).t, $a(rater=A2).t]\n    out: {{ t: t.txt }}\n"
+         all_sids: $a(sid=*, rater=A1).t\n      both: [$a(rater=A1).t, $a(rater=A2).t]\n    out: {{ t: t.txt }}\n"
     ));
     let b = instances(&plan, "b")[1];
     assert_eq!(reads(&plan, b, "all"), ["[rater=A1] a(rater=A1, sid=s2).t", "[rater=A2] a(rater=A2, sid=s2).t"]);
     assert_eq!(reads(&plan, b, "one"), ["a(rater=A2, sid=s2).t"]);
     assert_eq!(
-        reads(&plan, b, "everyone"),
+        reads(&plan, b, "all_sids"),
         ["[rater=A1, sid=s1] a(rater=A1, sid=s1).t", "[rater=A1, sid=s2] a(rater=A1, sid=s2).t"]
     );
     assert_eq!(reads(&plan, b, "both"), ["[rater=A1] a(rater=A1, sid=s2).t", "[rater=A2] a(rater=A2, sid=s2).t"]);
@@ -113,7 +113,7 @@ fn an_open_axis_lists_the_three_ways() {
 #[test]
 fn one_reference_at_a_gathering_port_is_a_list_of_one_with_the_picked_coordinates() {
     let plan = planned(
-        "params: { people: [s1, s2] }\nstages:\n  p: { each: { sid: $params.people }, uses: hcp/fetch }\n  \
+        "params: { subjects: [s1, s2] }\nstages:\n  p: { each: { sid: $params.subjects }, uses: hcp/fetch }\n  \
          split: { uses: split/random, in: { subjects: $p(sid=s2).files } }\n",
     );
     let Source::Many(cells) = &instances(&plan, "split")[0].inputs["subjects"] else { panic!("a gather") };
@@ -202,9 +202,9 @@ fn lines_of_a_file_are_a_list() {
     let files = Files::new(&[
         (
             "p.yaml",
-            "pipe: 1\npipeline: p\nparams: { people: { type: list, required: true } }\nprofiles: { x: { default: true, params: { people: { lines: ids.txt } } } }\nstages: { s: { each: { sid: $params.people }, run: x, out: { t: t.txt } } }\n",
+            "pipe: 1\npipeline: p\nparams: { subjects: { type: list, required: true } }\nprofiles: { x: { default: true, params: { subjects: { lines: ids.txt } } } }\nstages: { s: { each: { sid: $params.subjects }, run: x, out: { t: t.txt } } }\n",
         ),
-        ("ids.txt", "# people\n010512\n\n  115017  \n"),
+        ("ids.txt", "# subjects\n010512\n\n  115017  \n"),
     ]);
     let plan = files.plan(&Options::default()).expect("plans");
     let sids: Vec<&str> = instances(&plan, "s").iter().map(|instance| instance.at["sid"].as_str()).collect();
@@ -217,11 +217,11 @@ fn includes_have_a_name_space_of_their_own_and_see_outward() {
     let files = Files::new(&[
         (
             "p.yaml",
-            "pipe: 1\npipeline: p\nparams: { people: [s1] }\ninclude: { prep: { file: sub/prep.yaml, params: { n: 5 } } }\nstages:\n  use: { run: x, in: { t: $prep.clean(*).t }, out: { t: t.txt } }\n",
+            "pipe: 1\npipeline: p\nparams: { subjects: [s1] }\ninclude: { prep: { file: sub/prep.yaml, params: { n: 5 } } }\nstages:\n  use: { run: x, in: { t: $prep.clean(*).t }, out: { t: t.txt } }\n",
         ),
         (
             "sub/prep.yaml",
-            "pipe: 1\nparams: { n: 1 }\nstages:\n  raw: { run: x, in: { f: data.csv }, out: { t: t.txt } }\n  clean: { each: { sid: $params.people }, run: x, in: { t: $raw.t }, with: { n: $params.n }, out: { t: t.txt } }\n",
+            "pipe: 1\nparams: { n: 1 }\nstages:\n  raw: { run: x, in: { f: data.csv }, out: { t: t.txt } }\n  clean: { each: { sid: $params.subjects }, run: x, in: { t: $raw.t }, with: { n: $params.n }, out: { t: t.txt } }\n",
         ),
     ]);
     let plan = files.plan(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
@@ -264,7 +264,7 @@ fn run_stages_keep_their_body_untouched() {
     let plan = planned(
         "stages:\n  a:\n    run: |\n      echo \"${X} $params.y $EACH_SID\" > $OUT_T\n    env: { X: \"a$$b\" }\n    tools: { sh: sh --version, python: { venv: .venv } }\n    random: true\n    out: { t: t.txt }\n",
     );
-    let Action::Command(command) = &plan.stages[0].action else { panic!("a command") };
+    let Work::Command(command) = &plan.stages[0].work else { panic!("a command") };
     assert_eq!(command.body, "echo \"${X} $params.y $EACH_SID\" > $OUT_T\n");
     assert_eq!(command.env["X"], "a$b");
     assert_eq!(command.tools["python"], Tool::Venv(".venv".into()));
@@ -290,7 +290,7 @@ fn keys_of_the_author_are_ignored_and_anchors_work() {
 }
 
 #[test]
-fn several_mistakes_are_told_together() {
+fn several_mistakes_are_reported_together() {
     let error = refused(
         "stages:\n  a: { run: x, out: { t: t.txt }, resorces: {} }\n  b: { uses: no/kind }\n  c: { run: x, in: { t: $d.t }, out: { t: t.txt } }\n",
     );
@@ -302,7 +302,7 @@ fn several_mistakes_are_told_together() {
 }
 
 mod expansion {
-    //! Whatever the axes are, gathers hold exactly the cells that exist.
+    //! For any axes, gathers hold exactly the cells that exist.
 
     use super::*;
     use proptest::prelude::*;

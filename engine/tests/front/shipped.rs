@@ -6,7 +6,7 @@ use pipe_engine::graph;
 use pipe_engine::ids::InstanceId;
 use pipe_engine::plan::{Amounts, Options, Plan, Source, plan, plan_all_profiles};
 
-use crate::registry::registry;
+use crate::test_registry::registry;
 
 /// The pipeline of the paper.
 pub fn benson2025() -> PathBuf {
@@ -57,7 +57,7 @@ fn the_other_profiles_are_pinned_too() {
 }
 
 #[test]
-fn the_demo_trains_ten_networks_on_96_drawings_within_3000_sample_steps() {
+fn the_demo_trains_ten_networks_on_96_targets_within_3000_sample_steps() {
     let plan = planned("demo");
     let train = of(&plan, "train");
     assert_eq!(train.len(), 10, "8 for areas, 2 for rings");

@@ -1,15 +1,15 @@
 //! Readers and writers of file formats; know bytes, nothing about stages.
 
 mod binary;
+pub mod data_table;
 pub mod drawing;
 pub mod freesurfer;
-pub mod fs_lr;
+pub mod fs_lr_meshes;
 pub mod gifti;
 pub mod hdf5;
 pub mod mgh;
-pub mod scores;
-pub mod subject;
-pub mod table;
+mod pickle;
+pub mod pytorch;
+pub mod score_table;
+pub mod subject_folder;
 pub mod tensors;
-#[cfg(test)]
-pub(crate) mod testing;

@@ -6,12 +6,12 @@
 use std::f64::consts::PI;
 
 use super::vector::{Point, cross, dot, norm, scale, unit};
-use crate::formats::subject::Hemisphere;
+use crate::hemisphere::Hemisphere;
 
 /// The radius of the map in the published analysis of the Human Connectome Project, in radians (80 degrees).
 pub const HCP_RADIUS: f64 = PI / 2.25;
 
-/// The radius of the map for other people's FreeSurfer subjects in the published analysis, in radians.
+/// The radius of the map for the other FreeSurfer subjects in the published analysis, in radians.
 pub const FREESURFER_RADIUS: f64 = PI / 2.0;
 
 /// What a map is centred on, as points on the fsaverage sphere (mm, FreeSurfer's axes: right, anterior, superior).
@@ -87,7 +87,7 @@ fn around_z(angle: f64) -> Rotation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::subject::HEMISPHERES;
+    use crate::hemisphere::HEMISPHERES;
 
     #[test]
     fn the_centre_faces_the_viewer_and_the_right_point_lies_right() {

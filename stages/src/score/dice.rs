@@ -1,8 +1,8 @@
-//! `score/dice`: how well every two methods agree about one person's labels.
+//! `score/dice`: how well every two methods agree about one subject's labels.
 //!
 //! Scores count vertices of the flat map (not area), separately for each hemisphere. Decides which pairs are compared, what
 //! their tag is, and which pairs are skipped: a pair whose second method has a label that the first lacks, as in the
-//! original; the reverse scores 0 and is kept.
+//! original; the reverse scores 0 and counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,9 +10,10 @@ use std::path::Path;
 use pipe_contract::{Arity, Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
-use crate::formats::scores::{self, MEAN, RELIABILITY, Score};
-use crate::formats::subject::{HEMISPHERES, Subject};
-use crate::formats::{mgh, table};
+use crate::formats::score_table::{self, MEAN, RELIABILITY, Score};
+use crate::formats::subject_folder::Subject;
+use crate::formats::{data_table, mgh};
+use crate::hemisphere::HEMISPHERES;
 use crate::numeric::flatmap;
 
 /// The kind.
@@ -29,17 +30,13 @@ impl StageKind for DiceScores {
         let mut kind = Kind::new(
             "score/dice",
             1,
-            "Dice scores of every two methods (models, raters, prior, inferred) for one person",
+            "Dice scores of every two methods (models, raters, prior, inferred) for one subject",
         )
         .gather("models", &["labels"], "predicted labels, one per coordinate `inputs`, whose name becomes the method's")
-        .gather(
-            "raters",
-            &["labels"],
-            "labels drawn by hand, one per coordinate `rater`, whose name becomes the method's",
-        )
+        .gather("raters", &["labels"], "manual labels, one per coordinate `rater`, whose name becomes the method's")
         .port("prior", &["labels"], Arity::One, true, "labels of the template, the method `prior`")
         .port("inferred", &["labels"], Arity::One, true, "labels of the inferred maps, the method `inf`")
-        .input("subject", &["subject"], "the person's files, for the mesh on which the labels lie")
+        .input("subject", &["subject"], "the subject's files, for the mesh on which the labels lie")
         .folder(
             "table",
             "table/scores",
@@ -50,7 +47,7 @@ impl StageKind for DiceScores {
             "dataset",
             Type::Text,
             Value::Text("HCP".into()),
-            "what the column `dataset` says, such as HCP or NYU",
+            "value of the column `dataset`, such as HCP or NYU",
         );
         kind.params.push(Param {
             name: "radius",
@@ -65,7 +62,7 @@ impl StageKind for DiceScores {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let Parameters { dataset, radius } = task.parameters()?;
         let (sid, parcellation) = (task.coordinate("sid")?, task.coordinate("outputs")?);
-        let highest = scores::label_names(parcellation)?.len();
+        let highest = score_table::label_names(parcellation)?.len();
         let methods = methods(task)?;
         let subject = Subject::open(task.one("subject")?)?;
         let (mut rows, mut notes) = (Vec::new(), Vec::new());
@@ -79,7 +76,7 @@ impl StageKind for DiceScores {
             let mut labels = BTreeMap::new();
             for (method, source) in &methods {
                 let file = source.labels.join(format!("{name}.{parcellation}.mgz"));
-                // A rater may have drawn areas and no sectors; whatever else is compared must have what was asked for.
+                // A rater may lack this parcellation; every other method must have it.
                 if source.role == Role::Rater && !file.exists() {
                     notes.push(format!("{name}: `{method}` is left out, which has no `{parcellation}` there"));
                     continue;
@@ -111,7 +108,7 @@ impl StageKind for DiceScores {
             }
         }
         notes.iter().for_each(|note| context.log(note));
-        table::write(task.output("table")?, &mut scores::table(&rows, task.simulated)?)?;
+        data_table::write(task.output("table")?, &mut score_table::table(&rows, task.simulated)?)?;
         Ok(Ended::Done { ran_on: None, notes })
     }
 }
@@ -119,7 +116,7 @@ impl StageKind for DiceScores {
 /// What a method is in relation to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// A person who drew by hand.
+    /// A rater of manual labels.
     Rater,
     /// Anything that is judged against raters.
     Model,
@@ -162,7 +159,7 @@ fn read_labels(file: &Path, vertices: usize, highest: usize) -> Result<Vec<i32>,
     let labels = mgh::read_i32(file)?;
     if labels.len() != vertices {
         return Err(Failure::input(format!("labels of {} vertices, but the mesh has {vertices}", labels.len()))
-            .hint("the labels belong to another mesh or another person"));
+            .hint("the labels belong to another mesh or another subject"));
     }
     match labels.iter().find(|label| usize::try_from(**label).map_or(true, |label| label > highest)) {
         Some(bad) => Err(Failure::input(format!("found the label {bad}, expected 0 to {highest}"))),
@@ -240,7 +237,7 @@ fn real(count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::testing;
+    use crate::test_support::tasks;
 
     fn values(comparison: Comparison) -> Vec<(String, f64)> {
         match comparison {
@@ -285,33 +282,33 @@ mod tests {
         assert_eq!(found, ["A1-A2", "A1-anat", "A1-prior", "A2-anat", "A2-prior", "anat-prior"]);
     }
 
-    /// A person of 642 vertices; labels are bands of latitude, the raters' shifted against each other.
+    /// A subject of 642 vertices; labels are bands of latitude, the raters' shifted against each other.
     fn scored(folder: &Path) -> (Task, Vec<String>) {
         let bands = |shift: f64, most: i32| -> Vec<i32> {
             let band = |z: f64| ((z + shift + 1.0) * 4.0) as i32 % (most + 1);
-            testing::points(3).iter().map(|point| band(point[2])).collect()
+            tasks::points(3).iter().map(|point| band(point[2])).collect()
         };
-        let artifact = |name: &str, values: Vec<i32>| testing::labels(&folder.join(name), &values);
-        let mut task = testing::task(&DiceScores, folder);
+        let artifact = |name: &str, values: Vec<i32>| tasks::labels(&folder.join(name), &values);
+        let mut task = tasks::task(&DiceScores, folder);
         task.at = [("outputs", "area"), ("sid", "s01")].into_iter().collect();
         task.simulated = true;
-        testing::give(&mut task, "subject", &testing::person(folder, "s01", 3));
-        testing::gather(&mut task, "models", &[("inputs", "anat")], Some(&artifact("anat", bands(0.1, 3))));
-        testing::gather(&mut task, "models", &[("inputs", "func")], Some(&artifact("func", bands(0.05, 2))));
-        testing::gather(&mut task, "raters", &[("rater", "A1")], Some(&artifact("A1", bands(0.0, 3))));
-        testing::gather(&mut task, "raters", &[("rater", "A2")], Some(&artifact("A2", bands(0.02, 3))));
-        testing::gather(&mut task, "raters", &[("rater", "A3")], None);
-        testing::give(&mut task, "prior", &artifact("prior", bands(0.15, 3)));
-        let notes = testing::run(&DiceScores, &task).unwrap();
+        tasks::give(&mut task, "subject", &tasks::write_subject(folder, "s01", 3));
+        tasks::gather(&mut task, "models", &[("inputs", "anat")], Some(&artifact("anat", bands(0.1, 3))));
+        tasks::gather(&mut task, "models", &[("inputs", "func")], Some(&artifact("func", bands(0.05, 2))));
+        tasks::gather(&mut task, "raters", &[("rater", "A1")], Some(&artifact("A1", bands(0.0, 3))));
+        tasks::gather(&mut task, "raters", &[("rater", "A2")], Some(&artifact("A2", bands(0.02, 3))));
+        tasks::gather(&mut task, "raters", &[("rater", "A3")], None);
+        tasks::give(&mut task, "prior", &artifact("prior", bands(0.15, 3)));
+        let notes = tasks::run(&DiceScores, &task).unwrap();
         (task, notes)
     }
 
     #[test]
-    fn a_person_is_scored_from_files_to_table() {
+    fn a_subject_is_scored_from_files_to_table() {
         let folder = tempfile::tempdir().unwrap();
         let (task, notes) = scored(folder.path());
         assert_eq!(notes[0], "2 of 3 `raters` (1 not-found)");
-        let rows = scores::read(task.output("table").unwrap()).unwrap();
+        let rows = score_table::read(task.output("table").unwrap()).unwrap();
         let left: Vec<String> = rows
             .iter()
             .filter(|row| row.hemisphere == "lh" && row.label == MEAN)
@@ -331,7 +328,7 @@ mod tests {
         // `func` has no label 3: first in its pair it lacks a label and the pair is skipped, second it scores 0.
         assert!(notes.contains(&"lh: skipped `func`-`prior`: `func` lacks label 3".to_string()), "{notes:?}");
         assert!(rows.iter().any(|row| row.method2 == "func" && row.label == "3" && row.score == 0.0));
-        let csv = std::fs::read_to_string(task.output("table").unwrap().join(table::CSV)).unwrap();
+        let csv = std::fs::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
         let head = "dataset,sid,hemisphere,parcellation,method1,method2,tag,label,score,simulated";
         assert_eq!(csv.lines().next(), Some(head));
         assert!(csv.lines().nth(1).unwrap().starts_with("HCP,s01,lh,area,A1,A2,rely,1,"), "{csv}");
@@ -347,25 +344,25 @@ mod tests {
             std::fs::remove_file(folder.path().join(name)).unwrap();
         }
         task.outputs.insert("table".into(), folder.path().join("without"));
-        let notes = testing::run(&DiceScores, &task).unwrap();
+        let notes = tasks::run(&DiceScores, &task).unwrap();
         assert!(notes.contains(&"lh: `A1` is left out, which has no `area` there".to_string()), "{notes:?}");
-        let rows = scores::read(task.output("table").unwrap()).unwrap();
+        let rows = score_table::read(task.output("table").unwrap()).unwrap();
         assert!(rows.iter().all(|row| row.method1 != "A1") && rows.iter().any(|row| row.method1 == "A2"));
         std::fs::remove_file(folder.path().join("anat/lh.area.mgz")).unwrap();
-        assert!(testing::run(&DiceScores, &task).is_err(), "a model must have what it is scored for");
+        assert!(tasks::run(&DiceScores, &task).is_err(), "a model must have what it is scored for");
     }
 
     #[test]
     fn two_methods_of_one_name_and_a_missing_axis_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (mut task, _) = scored(folder.path());
-        let drawn = folder.path().join("A1");
-        testing::gather(&mut task, "raters", &[("rater", "anat")], Some(&drawn));
-        let failure = testing::run(&DiceScores, &task).unwrap_err();
+        let manual = folder.path().join("A1");
+        tasks::gather(&mut task, "raters", &[("rater", "anat")], Some(&manual));
+        let failure = tasks::run(&DiceScores, &task).unwrap_err();
         assert_eq!(failure.message, "two methods are called `anat`, expected one");
         let (mut task, _) = scored(folder.path());
-        testing::gather(&mut task, "raters", &[("sid", "s01")], Some(&drawn));
-        let failure = testing::run(&DiceScores, &task).unwrap_err();
+        tasks::gather(&mut task, "raters", &[("sid", "s01")], Some(&manual));
+        let failure = tasks::run(&DiceScores, &task).unwrap_err();
         assert!(failure.message.contains("expected one on `rater`"), "{failure}");
     }
 

@@ -1,27 +1,27 @@
-//! Kinds of the topic `score`: how well methods agree, what that is on average, and which source of information is worth what.
+//! `score/...`: the kinds that measure how well methods agree, the mean of that, and what each source of information contributes.
 
 use std::collections::BTreeMap;
 
 use pipe_contract::{Failure, Presence, Registry, Task};
 
-use crate::formats::scores::HeldOut;
-use crate::formats::table;
+use crate::formats::data_table;
+use crate::formats::score_table::HeldOut;
 
 mod dice;
 mod partition;
 mod partition_figure;
-mod summary;
+mod score_summary;
 
-/// Adds the kinds of this topic.
+/// Adds the kinds of this folder.
 pub fn install(registry: &mut Registry) {
     registry.add(dice::DiceScores);
-    registry.add(summary::Summary);
+    registry.add(score_summary::Summary);
     registry.add(partition::VariancePartition);
 }
 
-/// The scores of held-out people at the ports `scores` and `split`, and a note if some people have none.
+/// The scores of held-out subjects at the ports `scores` and `split`, and a note if some subjects have none.
 fn held_out(task: &Task) -> Result<(HeldOut, Vec<String>), Failure> {
-    let split = table::split(task.one("split")?)?;
+    let split = data_table::split(task.one("split")?)?;
     let scores = HeldOut::read(task.present("scores").map(|(_, path)| path), &split)?;
     let notes = absences(task, "scores").into_iter().collect();
     Ok((scores, notes))

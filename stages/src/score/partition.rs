@@ -4,7 +4,7 @@
 //! part of the gain that is lost only when all of C is taken away and not already when less is (inclusion and exclusion):
 //! u(C) = -sum over W in C of (-1)^(|C|-|W|) f(all sources without W). A single source's part is its unique one; parts of
 //! larger sets are shared, and negative where sources help each other. All 2^k - 1 parts add up to f(all) - f(none).
-//! Intervals are percentiles over resamples of people. Knows nothing about what the sources are.
+//! Intervals are percentiles over resamples of subjects. Knows nothing about what the sources are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,15 @@ use rand_core::{Rng, SeedableRng};
 use serde::Deserialize;
 
 use super::partition_figure;
+use crate::formats::data_table::{self, Table};
 use crate::formats::drawing;
-use crate::formats::scores::HeldOut;
-use crate::formats::table::{self, Table};
+use crate::formats::score_table::HeldOut;
 use crate::numeric::statistics::quantile;
 
 /// The kind.
 pub(super) struct VariancePartition;
 
-/// A thousand parts are more than anybody reads, and the sums stay exact enough.
+/// A thousand parts are more than a reader can use, and the sums stay exact enough.
 const MOST_SOURCES: usize = 10;
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ impl StageKind for VariancePartition {
     fn kind(&self) -> Kind {
         let kind =
             Kind::new("score/partition", 1, "Unique and shared parts of a score's gain from several sources of information")
-                .gather("scores", &["table/scores"], "score tables of people; a tag per subset of sources")
+                .gather("scores", &["table/scores"], "score tables of subjects; a tag per subset of sources")
                 .input("split", &["split"], "who is held out (`partition` is `val`)")
                 .folder(
                     "table",
@@ -53,7 +53,7 @@ impl StageKind for VariancePartition {
                     "tags to fields; the field named by `over` lists the sources that the tag's model has",
                 )
                 .param("over", Type::Text, Value::Text("has".into()), "the field that lists sources")
-                .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples of people; 0 for no intervals")
+                .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples of subjects; 0 for no intervals")
                 .param("interval", Type::Float(0.5, 0.9999), Value::Float(0.95), "share of resamples inside an interval");
         Kind { stamped: true, random: true, ..kind }
     }
@@ -68,28 +68,28 @@ impl StageKind for VariancePartition {
             if context.cancelled() {
                 return Err(Failure::stage("stopped before all labels were resampled"));
             }
-            let people = lattice.people(&scores, label)?;
-            let left_out = scores.people.len() - people.len();
+            let subjects = lattice.subjects(&scores, label)?;
+            let left_out = scores.subjects.len() - subjects.len();
             if left_out > 0 {
                 notes.push(format!(
-                    "label {label}: {left_out} of {} people lack a score of some subset",
-                    scores.people.len()
+                    "label {label}: {left_out} of {} subjects lack a score of some subset",
+                    scores.subjects.len()
                 ));
             }
             let resamples =
                 Resamples { seed: task.seed()?, count: parameters.bootstrap, interval: parameters.interval };
-            parts.extend(lattice.parts(label, &people, &resamples));
+            parts.extend(lattice.parts(label, &subjects, &resamples));
             let (done, total) = (done as u64 + 1, labels.len() as u64);
             context.progress(Progress { done, total, unit: "labels".into(), note: format!("label {label}") });
         }
         notes.iter().for_each(|note| context.log(note));
         let mut frame = frame(&scores.parcellation, &parts, task.simulated)?;
-        table::write(task.output("table")?, &mut frame)?;
+        data_table::write(task.output("table")?, &mut frame)?;
         let figure = task.output("figure")?;
-        let drawn =
+        let drawing =
             partition_figure::draw(&scores.parcellation, &lattice.sources, &parts, parameters.interval, task.simulated);
-        drawing::save(&drawn, figure)?;
-        table::write_csv(&figure.join(table::CSV), &mut frame)?;
+        drawing::save(&drawing, figure)?;
+        data_table::write_csv(&figure.join(data_table::CSV), &mut frame)?;
         Ok(Ended::Done { ran_on: None, notes })
     }
 }
@@ -97,7 +97,7 @@ impl StageKind for VariancePartition {
 /// A set of sources, a bit for each in [`Lattice::sources`].
 type Set = usize;
 
-/// The sources, and the tag that stands for each set of them.
+/// The sources, and the tag of each set of them.
 #[derive(Debug, PartialEq)]
 struct Lattice {
     sources: Vec<String>,
@@ -154,9 +154,9 @@ impl Lattice {
         Ok(Self { tags: tags.into_iter().flatten().cloned().collect(), sources })
     }
 
-    /// Per person, the mean score of each subset. Only pairs of rater and hemisphere that all subsets have are averaged, so
-    /// that a skipped pair makes no difference between subsets; people without such a pair are left out.
-    fn people(&self, scores: &HeldOut, label: &str) -> Result<Vec<Vec<f64>>, Failure> {
+    /// Per subject, the mean score of each subset. Only pairs of rater and hemisphere that all subsets have are averaged, so
+    /// that a skipped pair makes no difference between subsets; subjects without such a pair are left out.
+    fn subjects(&self, scores: &HeldOut, label: &str) -> Result<Vec<Vec<f64>>, Failure> {
         let mut cells: BTreeMap<(&str, &str, &str, &str), Vec<Option<f64>>> = BTreeMap::new();
         for score in scores.scores.iter().filter(|score| score.label == label) {
             let Some(set) = self.tags.iter().position(|tag| *tag == score.tag) else { continue };
@@ -177,17 +177,17 @@ impl Lattice {
             let missing: Vec<&str> = self.tags.iter().map(String::as_str).filter(|tag| !scored.contains(tag)).collect();
             let found =
                 if missing.is_empty() { String::new() } else { format!("; no scores of {}", missing.join(", ")) };
-            return Err(Failure::input(format!("nobody has scores of all subsets for label {label}{found}"))
+            return Err(Failure::input(format!("no subject has scores of all subsets for label {label}{found}"))
                 .hint("`subsets` and the coordinates `inputs` of the scored models must be the same"));
         }
         Ok(sums.into_values().map(|(sum, count)| sum.into_iter().map(|sum| sum / count).collect()).collect())
     }
 
     /// Base, all parts and the total gain of one label.
-    fn parts(&self, label: &str, people: &[Vec<f64>], resamples: &Resamples) -> Vec<Part> {
+    fn parts(&self, label: &str, subjects: &[Vec<f64>], resamples: &Resamples) -> Vec<Part> {
         let subsets = self.tags.len();
-        let estimates = decompose(&mean(people, 0..people.len(), subsets));
-        let intervals = resamples.intervals(people, subsets);
+        let estimates = decompose(&mean(subjects, 0..subjects.len(), subsets));
+        let intervals = resamples.intervals(subjects, subsets);
         let order = |set: Set| set.count_ones() as usize;
         let mut sets: Vec<Set> = (1..subsets).collect();
         sets.sort_by_key(|set| (order(*set), bits(*set)));
@@ -196,7 +196,7 @@ impl Lattice {
             kind,
             set,
             sources: bits(set).into_iter().map(|bit| self.sources[bit].clone()).collect(),
-            people: people.len(),
+            subjects: subjects.len(),
             estimate: estimates[at],
             interval: intervals.as_ref().map(|intervals| intervals[at]),
         };
@@ -225,7 +225,7 @@ fn sources_of(tag: &str, fields: &BTreeMap<String, serde_json::Value>, over: &st
     Ok(names)
 }
 
-/// A set as a person would write it.
+/// A set as text for messages.
 fn written(set: Set, sources: &[String]) -> String {
     let names: Vec<&str> = bits(set).into_iter().map(|bit| sources[bit].as_str()).collect();
     format!("[{}]", names.join(", "))
@@ -247,11 +247,11 @@ pub(super) struct Part {
     pub set: usize,
     /// The sources by name.
     pub sources: Vec<String>,
-    /// How many people it is the mean of.
-    pub people: usize,
-    /// The mean over people.
+    /// How many subjects it is the mean of.
+    pub subjects: usize,
+    /// The mean over subjects.
     pub estimate: f64,
-    /// Percentile bounds over resamples of people.
+    /// Percentile bounds over resamples of subjects.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -262,7 +262,7 @@ fn frame(parcellation: &str, parts: &[Part], simulated: bool) -> Result<DataFram
         .text("part", parts.iter().map(|part| part.kind))
         .text("sources", parts.iter().map(|part| part.sources.join("+")))
         .integers("order", parts.iter().map(|part| i64::try_from(part.sources.len()).unwrap_or(i64::MAX)))
-        .integers("people", parts.iter().map(|part| i64::try_from(part.people).unwrap_or(i64::MAX)))
+        .integers("people", parts.iter().map(|part| i64::try_from(part.subjects).unwrap_or(i64::MAX)))
         .numbers("estimate", parts.iter().map(|part| part.estimate))
         .optional_numbers("low", parts.iter().map(|part| part.interval.map(|(low, _)| low)))
         .optional_numbers("high", parts.iter().map(|part| part.interval.map(|(_, high)| high)))
@@ -270,13 +270,13 @@ fn frame(parcellation: &str, parts: &[Part], simulated: bool) -> Result<DataFram
         .build()
 }
 
-/// The mean over people of each subset's score.
-fn mean(people: &[Vec<f64>], chosen: impl ExactSizeIterator<Item = usize>, subsets: usize) -> Vec<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "a number of people")]
+/// The mean over subjects of each subset's score.
+fn mean(subjects: &[Vec<f64>], chosen: impl ExactSizeIterator<Item = usize>, subsets: usize) -> Vec<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a number of subjects")]
     let count = chosen.len() as f64;
     let mut sums = vec![0.0; subsets];
-    for person in chosen {
-        sums.iter_mut().zip(&people[person]).for_each(|(sum, value)| *sum += value);
+    for subject in chosen {
+        sums.iter_mut().zip(&subjects[subject]).for_each(|(sum, value)| *sum += value);
     }
     sums.into_iter().map(|sum| sum / count).collect()
 }
@@ -299,7 +299,7 @@ fn decompose(scores: &[f64]) -> Vec<f64> {
     parts
 }
 
-/// How people are drawn again.
+/// How subjects are resampled.
 struct Resamples {
     seed: u64,
     count: usize,
@@ -307,16 +307,16 @@ struct Resamples {
 }
 
 impl Resamples {
-    /// Percentile bounds of everything that [`decompose`] gives; none without resamples or with a single person.
-    fn intervals(&self, people: &[Vec<f64>], subsets: usize) -> Option<Vec<(f64, f64)>> {
-        if self.count == 0 || people.len() < 2 {
+    /// Percentile bounds of everything that [`decompose`] gives; none without resamples or with a single subject.
+    fn intervals(&self, subjects: &[Vec<f64>], subsets: usize) -> Option<Vec<(f64, f64)>> {
+        if self.count == 0 || subjects.len() < 2 {
             return None;
         }
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let mut draws = vec![Vec::with_capacity(self.count); subsets + 1];
         for _ in 0..self.count {
-            let chosen: Vec<usize> = (0..people.len()).map(|_| below(people.len(), &mut random)).collect();
-            let parts = decompose(&mean(people, chosen.into_iter(), subsets));
+            let chosen: Vec<usize> = (0..subjects.len()).map(|_| below(subjects.len(), &mut random)).collect();
+            let parts = decompose(&mean(subjects, chosen.into_iter(), subsets));
             draws.iter_mut().zip(parts).for_each(|(draws, part)| draws.push(part));
         }
         let tail = (1.0 - self.interval) / 2.0;
@@ -344,8 +344,8 @@ fn below(limit: usize, random: &mut impl Rng) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::scores::Score;
-    use crate::formats::testing;
+    use crate::formats::score_table::Score;
+    use crate::test_support::tasks;
 
     fn subsets(entries: &[(&str, &[&str])]) -> BTreeMap<String, BTreeMap<String, serde_json::Value>> {
         let fields = |sources: &[&str]| BTreeMap::from([("has".to_string(), serde_json::json!(sources))]);
@@ -459,36 +459,36 @@ mod tests {
             score("b", "lh", "anat", 0.25),
             score("b", "lh", "prior", 0.9),
         ];
-        let held_out = HeldOut { scores, people: BTreeSet::new(), parcellation: "area".into() };
-        assert_eq!(lattice.people(&held_out, "mean").unwrap(), [[0.5, 0.75]]);
-        let failure = lattice.people(&held_out, "1").unwrap_err();
-        assert!(failure.message.contains("nobody has scores of all subsets"), "{failure}");
+        let held_out = HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into() };
+        assert_eq!(lattice.subjects(&held_out, "mean").unwrap(), [[0.5, 0.75]]);
+        let failure = lattice.subjects(&held_out, "1").unwrap_err();
+        assert!(failure.message.contains("no subject has scores of all subsets"), "{failure}");
     }
 
     #[test]
     fn intervals_are_reproducible_and_hold_the_estimate() {
-        let people: Vec<Vec<f64>> =
+        let subjects: Vec<Vec<f64>> =
             (0..12).map(|i| vec![0.5 + 0.01 * f64::from(i % 5), 0.6 + 0.02 * f64::from(i % 4)]).collect();
         let resamples = Resamples { seed: 7, count: 500, interval: 0.95 };
-        let first = resamples.intervals(&people, 2).unwrap();
-        assert_eq!(Some(&first), resamples.intervals(&people, 2).as_ref());
-        let estimates = decompose(&mean(&people, 0..12, 2));
+        let first = resamples.intervals(&subjects, 2).unwrap();
+        assert_eq!(Some(&first), resamples.intervals(&subjects, 2).as_ref());
+        let estimates = decompose(&mean(&subjects, 0..12, 2));
         for ((low, high), estimate) in first.iter().zip(estimates) {
             assert!(*low < estimate && estimate < *high, "{low} {estimate} {high}");
         }
-        // The standard error of the gain's mean, from its spread over people, is about a quarter of the interval.
-        let gains: Vec<f64> = people.iter().map(|person| person[1] - person[0]).collect();
+        // The standard error of the gain's mean, from its spread over subjects, is about a quarter of the interval.
+        let gains: Vec<f64> = subjects.iter().map(|subject| subject[1] - subject[0]).collect();
         let se = crate::numeric::statistics::Spread::of(&gains).unwrap().se;
         let width = first[1].1 - first[1].0;
         assert!((width / (2.0 * 1.96 * se) - 1.0).abs() < 0.15, "{width} for {se}");
-        assert_eq!(Resamples { seed: 7, count: 500, interval: 0.95 }.intervals(&people[..1], 2), None);
+        assert_eq!(Resamples { seed: 7, count: 500, interval: 0.95 }.intervals(&subjects[..1], 2), None);
     }
 
     #[test]
-    fn parts_stand_by_size_and_written_order() {
+    fn parts_are_sorted_by_size_and_written_order() {
         let lattice = Lattice::new(&paper(), "has").unwrap();
-        let people = vec![vec![0.5; 8]];
-        let parts = lattice.parts("mean", &people, &Resamples { seed: 1, count: 10, interval: 0.95 });
+        let subjects = vec![vec![0.5; 8]];
+        let parts = lattice.parts("mean", &subjects, &Resamples { seed: 1, count: 10, interval: 0.95 });
         let rows: Vec<String> = parts.iter().map(|part| format!("{} {}", part.kind, part.sources.join("+"))).collect();
         assert_eq!(
             rows,
@@ -506,11 +506,11 @@ mod tests {
         );
     }
 
-    /// Four people, two sources; the kind from tables to files.
+    /// Four subjects, two sources; the kind from tables to files.
     #[test]
     fn runs_from_tables_to_table_and_figure() {
         let folder = tempfile::tempdir().unwrap();
-        let mut task = testing::task(&VariancePartition, folder.path());
+        let mut task = tasks::task(&VariancePartition, folder.path());
         task.simulated = true;
         let has = |names: &[&str]| {
             let list = Value::List(names.iter().map(|name| Value::Text((*name).into())).collect());
@@ -518,7 +518,7 @@ mod tests {
         };
         let models = [("anat", &[][..]), ("t1t2", &["t2"]), ("func", &["function"]), ("nodw", &["t2", "function"])];
         let subsets = models.iter().map(|(tag, names)| ((*tag).to_string(), has(names))).collect();
-        testing::set(&mut task, "subsets", Value::Map(subsets));
+        tasks::set(&mut task, "subsets", Value::Map(subsets));
         let mut split = BTreeMap::new();
         for (at, sid) in ["s01", "s02", "s03", "s04"].into_iter().enumerate() {
             let base = 0.5 + [0.0, 0.01, 0.03, 0.02][at];
@@ -529,18 +529,19 @@ mod tests {
                 .flat_map(|((tag, _), gain)| ["lh", "rh"].map(|hemisphere| score(sid, hemisphere, tag, base + gain)))
                 .collect();
             let table = folder.path().join(sid);
-            table::write(&table, &mut crate::formats::scores::table(&rows, true).unwrap()).unwrap();
-            testing::gather(&mut task, "scores", &[("sid", sid)], Some(&table));
-            split.insert(sid.to_string(), if at == 0 { table::Partition::Trn } else { table::Partition::Val });
+            data_table::write(&table, &mut crate::formats::score_table::table(&rows, true).unwrap()).unwrap();
+            tasks::gather(&mut task, "scores", &[("sid", sid)], Some(&table));
+            split
+                .insert(sid.to_string(), if at == 0 { data_table::Partition::Trn } else { data_table::Partition::Val });
         }
-        table::write_split(&folder.path().join("split"), &split).unwrap();
-        testing::give(&mut task, "split", &folder.path().join("split"));
-        testing::run(&VariancePartition, &task).unwrap();
-        let frame = table::read(task.output("table").unwrap()).unwrap();
-        assert_eq!(table::texts(&frame, "part").unwrap(), ["base", "unique", "unique", "shared", "total"]);
-        assert_eq!(table::texts(&frame, "sources").unwrap(), ["", "t2", "function", "t2+function", "t2+function"]);
-        let estimates = table::numbers(&frame, "estimate").unwrap();
-        // Of three held-out people: base 0.52, and by hand unique t2 = f(all) - f(function).
+        data_table::write_split(&folder.path().join("split"), &split).unwrap();
+        tasks::give(&mut task, "split", &folder.path().join("split"));
+        tasks::run(&VariancePartition, &task).unwrap();
+        let frame = data_table::read(task.output("table").unwrap()).unwrap();
+        assert_eq!(data_table::texts(&frame, "part").unwrap(), ["base", "unique", "unique", "shared", "total"]);
+        assert_eq!(data_table::texts(&frame, "sources").unwrap(), ["", "t2", "function", "t2+function", "t2+function"]);
+        let estimates = data_table::numbers(&frame, "estimate").unwrap();
+        // Of three held-out subjects: base 0.52, and by hand unique t2 = f(all) - f(function).
         let expected = [0.52, 0.11 - 0.1052, 0.11 - 0.02, 0.02 - (0.11 - 0.1052), 0.11];
         for (found, expected) in estimates.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-12, "{estimates:?}");

@@ -3,7 +3,7 @@
 use super::partition::Part;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
-use crate::formats::scores::MEAN;
+use crate::formats::score_table::MEAN;
 
 /// Height of the bars' panel in points.
 const PANEL: f64 = 130.0;
@@ -58,10 +58,10 @@ fn head(drawing: &mut Drawing, parcellation: &str, label: &str, shown: &[&Part],
         let range = total.interval.map_or_else(String::new, |(low, high)| {
             format!(" [{}, {}], {:.0}% of resamples", signed(low), signed(high), interval * 100.0)
         });
-        let people = total.people;
+        let subjects = total.subjects;
         let all = base.estimate + total.estimate;
         let text = format!(
-            "Dice {:.3} to {all:.3}: {}{range}; {people} held-out people",
+            "Dice {:.3} to {all:.3}: {}{range}; {subjects} held-out people",
             base.estimate,
             signed(total.estimate)
         );
@@ -157,7 +157,7 @@ mod tests {
         let names = ["t2", "diffusion", "function"];
         let sources = (0..3).filter(|bit| set >> bit & 1 == 1).map(|bit| names[bit].to_string()).collect();
         let interval = Some((estimate - half, estimate + half));
-        Part { label: "mean".into(), kind, set, sources, people: 8, estimate, interval }
+        Part { label: "mean".into(), kind, set, sources, subjects: 8, estimate, interval }
     }
 
     fn example() -> Drawing {

@@ -34,7 +34,7 @@ mod shim {
     }
 }
 
-/// The parameters that say where a kind computes.
+/// The parameters for where a kind computes.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Place {
     /// Threads inside operations on the processor.

@@ -1,4 +1,4 @@
-//! Where a training stands, on disk: after a kill, the next run goes on from here and ends with the same bytes.
+//! The saved state of a training: after a kill, the next run resumes from it and ends with the same bytes.
 //!
 //! One safetensors file: the weights, the best ones of the round and of all rounds, Adam's two means, and numbers. Written beside, synced
 //! and renamed, so it is always whole. Whatever does not fit (another build, instruction set, seed) is not an error: the training starts
@@ -55,7 +55,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Puts a training where the file says it stood; false if there is no file that fits.
+    /// Restores the state of a training from the file; false if there is no file that fits.
     pub fn resume(&self, training: &mut Training<'_>) -> bool {
         let Ok(tensors) = Tensor::read_safetensors(self.folder.join(FILE)) else { return false };
         unpack(&tensors.into_iter().collect(), training, &self.identity).is_some()

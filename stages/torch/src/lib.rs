@@ -1,24 +1,24 @@
 //! What runs inside the worker process `pipe-torch`: the kinds that need libtorch, and the loop that takes tasks for them.
 //!
-//! The kinds are declared in `pipe_stages::learn`, which never links libtorch; here is their code. libtorch's random generator,
+//! The kinds are declared in `pipe_stages::unet`, which never links libtorch; here is their code. libtorch's random generator,
 //! thread count and GPU context belong to the process, hence a process: this crate never draws from that generator, sets the
 //! threads before each task, and leaves parallelism to processes side by side.
 //!
-//! From the bottom: [`backend`] (device, threads, the calls `tch` lacks), [`draws`], [`weights`] and [`network`], [`loss`],
-//! [`adam`], [`samples`], [`training`] with [`checkpoint`], and on top the kinds ([`train`], [`predict`]) and the [`worker`].
+//! From the bottom: [`backend`] (device, threads, the calls `tch` lacks), [`draws`], [`weights`] and [`unet`], [`loss`],
+//! [`adam`], [`samples`], [`training`] with [`checkpoint`], and on top the kinds ([`train`], [`predict`]) and the [`task_loop`].
 
 pub mod adam;
 pub mod backend;
 pub mod checkpoint;
 pub mod draws;
 pub mod loss;
-pub mod network;
 pub mod predict;
 pub mod samples;
+pub mod task_loop;
 pub mod train;
 pub mod training;
+pub mod unet;
 pub mod weights;
-pub mod worker;
 
 /// The code of every kind this binary runs.
 pub fn stages() -> Vec<Box<dyn pipe_contract::StageKind>> {

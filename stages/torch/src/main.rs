@@ -1,11 +1,11 @@
-//! The worker binary: takes tasks over the channel that `pipe` gives it, until it is told to quit.
+//! The worker binary: runs the tasks that `pipe` sends over a socket, until `pipe` sends `quit`.
 
 use std::process::ExitCode;
 
-#[expect(clippy::print_stderr, reason = "the one sentence for somebody who starts the worker by hand")]
+#[expect(clippy::print_stderr, reason = "the error message when the worker is started by hand")]
 fn main() -> ExitCode {
-    let served = pipe_torch::worker::Channel::from_environment()
-        .and_then(|channel| pipe_torch::worker::serve(channel, &pipe_torch::stages()));
+    let served = pipe_torch::task_loop::Channel::from_environment()
+        .and_then(|channel| pipe_torch::task_loop::serve(channel, &pipe_torch::stages()));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

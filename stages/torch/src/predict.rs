@@ -1,4 +1,4 @@
-//! `unet/predict`: a person's images through a network to labels on their cortex.
+//! `unet/predict`: from a subject's images, through a network, to labels on the cortex.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,26 +7,27 @@ use std::sync::{Mutex, PoisonError};
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use pipe_stages::formats::mgh;
-use pipe_stages::formats::subject::{HEMISPHERES, Hemisphere, Subject};
-use pipe_stages::learn::kinds;
-use pipe_stages::learn::model::{self, OPTIONS, Options, WEIGHTS};
+use pipe_stages::formats::subject_folder::Subject;
+use pipe_stages::hemisphere::{HEMISPHERES, Hemisphere};
 use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
+use pipe_stages::unet::declarations;
+use pipe_stages::unet::model_folder::{self, OPTIONS, Options, WEIGHTS};
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
 use crate::backend::{self, Place};
-use crate::network::{Mode, UNet};
 use crate::samples::Planes;
+use crate::unet::{Mode, UNet};
 use crate::weights::{Shape, Weights};
 
-/// The kind. It remembers the network it used last: a worker gets one person after another for the same one, and reading
+/// The kind. It holds the network it used last: a worker predicts one subject after another with the same one, and reading
 /// 70 MB takes as long as using them.
 #[derive(Default)]
 pub struct Predict {
     last: Mutex<Option<(Identity, UNet)>>,
 }
 
-/// Tells networks apart: where the weights lie, on which file system and inode, how large they are, and the device they were put on.
+/// Identifies a network: where the weights lie, on which file system and inode, how large they are, and the device they were put on.
 #[derive(PartialEq)]
 struct Identity(PathBuf, [u64; 3], Device);
 
@@ -39,14 +40,14 @@ struct Params {
 
 impl StageKind for Predict {
     fn kind(&self) -> Kind {
-        kinds::predict()
+        declarations::predict()
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let params: Params = task.parameters()?;
         let backend = backend::prepare(&params.place, task)?;
         let folder = task.one("model")?;
-        let options: Options = model::read_json(&folder.join(OPTIONS))?;
+        let options: Options = model_folder::read_json(&folder.join(OPTIONS))?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let network = network(&mut last, folder, &options, backend.device)?;
         let mut images = Planes::new("images", &options.channels);
@@ -66,7 +67,7 @@ impl StageKind for Predict {
     }
 }
 
-/// A network is trained for pictures of one scale. Imported weights do not say which.
+/// A network is trained for pictures of one scale. Imported weights do not record which.
 fn check_pixels(pixels: usize, options: &Options) -> Result<(), Failure> {
     match options.pixels {
         Some(trained) if trained as usize != pixels => Err(Failure::input(format!(
@@ -116,7 +117,7 @@ impl Probabilities {
     fn labels(&self, subject: &Subject, hemisphere: Hemisphere, radius: f64) -> Result<Vec<i32>, Failure> {
         let registered = subject.registered(hemisphere)?;
         let sphere: Vec<[f64; 3]> = registered.sphere.iter().map(|point| point.map(f64::from)).collect();
-        let place = || format!("person {}, {}", subject.sid(), hemisphere.name());
+        let place = || format!("subject {}, {}", subject.sid(), hemisphere.name());
         let map = project(&sphere, &registered.triangles, hemisphere, radius)
             .map_err(|failure| if failure.place.is_none() { failure.at(place()) } else { failure })?;
         let own = half(&self.values, self.classes, self.pixels, hemisphere);

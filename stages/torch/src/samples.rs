@@ -1,21 +1,21 @@
-//! What a network is trained on: images once a person, targets once a person and rater, and pairs of indices.
+//! What a network is trained on: images once per subject, targets once per subject and rater, and pairs of indices.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use pipe_contract::{Coordinates, Failure, Task};
-use pipe_stages::formats::table::{self, Partition};
+use pipe_stages::formats::data_table::{self, Partition};
 use pipe_stages::formats::tensors::{self, Tensors};
-use pipe_stages::learn::model::Options;
+use pipe_stages::unet::model_folder::Options;
 use tch::{Device, Tensor};
 
-use crate::network::GRAIN;
+use crate::unet::GRAIN;
 
-/// A person as one rater drew them: indices into [`Samples::images`] and [`Samples::targets`].
+/// A subject as one rater drew it: indices into [`Samples::images`] and [`Samples::targets`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The person.
-    pub person: usize,
+    /// The subject.
+    pub subject: usize,
     /// The drawing.
     pub target: usize,
 }
@@ -23,17 +23,17 @@ pub struct Pair {
 /// Everything a training reads, on its device.
 #[derive(Debug)]
 pub struct Samples {
-    /// [people, channels, height, width].
+    /// [subjects, channels, height, width].
     pub images: Tensor,
     /// [drawings, classes, height, width].
     pub targets: Tensor,
-    /// Pairs to train on, by person and rater.
+    /// Pairs to train on, by subject and rater.
     pub train: Vec<Pair>,
-    /// Pairs to validate on, by person and rater.
+    /// Pairs to validate on, by subject and rater.
     pub validation: Vec<Pair>,
 }
 
-/// What was left out, as sentences that name nobody.
+/// What was left out, as sentences without subject ids.
 pub type Notes = Vec<String>;
 
 impl Samples {
@@ -45,43 +45,43 @@ impl Samples {
     /// Images and targets of some pairs, each [pairs, ...].
     pub fn batch(&self, pairs: &[Pair]) -> (Tensor, Tensor) {
         let index = |numbers: Vec<i64>| Tensor::from_slice(&numbers).to_device(self.images.device());
-        let people = index(pairs.iter().map(|pair| pair.person as i64).collect());
+        let subjects = index(pairs.iter().map(|pair| pair.subject as i64).collect());
         let targets = index(pairs.iter().map(|pair| pair.target as i64).collect());
-        (self.images.index_select(0, &people), self.targets.index_select(0, &targets))
+        (self.images.index_select(0, &subjects), self.targets.index_select(0, &targets))
     }
 
     /// Reads the ports `images`, `targets` and `split` of a training.
     ///
-    /// A drawing counts if it is present, its person has images, and the split says on which side they are. Absent cells are counted.
+    /// A drawing counts if it is present, its subject has images, and the split lists the subject. Absent cells are counted.
     ///
     /// # Errors
-    /// Input: a broken or unfitting file, values that are not finite, nobody on one side of the split. Stage: less coverage than asked.
+    /// Input: a broken or unfitting file, values that are not finite, no subject on one side of the split. Stage: less coverage than asked.
     pub fn read(task: &Task, options: &Options, device: Device) -> Result<(Self, Notes), Failure> {
         let mut notes: Notes = coverage(task, "images")?.into_iter().collect();
         notes.extend(coverage(task, "targets")?);
-        let split = table::split(task.one("split")?)?;
-        let people = people(task)?;
+        let split = data_table::split(task.one("split")?)?;
+        let images = images_by_sid(task)?;
         let mut drawings = Vec::new();
         let (mut no_images, mut no_side) = (0, 0);
         for (at, path) in task.present("targets") {
-            let sid = person(at, "targets")?;
-            match (people.contains_key(sid), split.get(sid)) {
+            let sid = sid_of(at, "targets")?;
+            match (images.contains_key(sid), split.get(sid)) {
                 (false, _) => no_images += 1,
                 (true, None) => no_side += 1,
                 (true, Some(side)) => drawings.push((sid, *side, path)),
             }
         }
-        notes.extend(count(no_images, "left out for want of the person's images"));
-        notes.extend(count(no_side, "left out because the split does not list the person"));
-        let (samples, incomplete) = Self::stack(&people, &drawings, options, device)?;
-        let wanted = format!("left out because {} were not all drawn", options.feature_names.join(", "));
+        notes.extend(count(no_images, "left out because the subject has no images"));
+        notes.extend(count(no_side, "left out because the split does not list the subject"));
+        let (samples, incomplete) = Self::stack(&images, &drawings, options, device)?;
+        let wanted = format!("left out because {} are not all labelled", options.feature_names.join(", "));
         notes.extend(count(incomplete, &wanted));
         Ok((samples, notes))
     }
 
     /// Samples of the drawings that have all labels, and how many have not.
     fn stack(
-        people: &BTreeMap<&str, &Path>,
+        files: &BTreeMap<&str, &Path>,
         drawings: &[(&str, Partition, &Path)],
         options: &Options,
         device: Device,
@@ -95,31 +95,31 @@ impl Samples {
         }
         for side in [Partition::Trn, Partition::Val] {
             if !usable.iter().any(|(_, found)| *found == side) {
-                return Err(nobody(side, usable.len()));
+                return Err(empty_side(side, usable.len()));
             }
         }
         let mut images = Planes::new("images", &options.channels);
         let mut index = BTreeMap::new();
         let (mut train, mut validation) = (Vec::new(), Vec::new());
         for (target, (sid, side)) in usable.iter().enumerate() {
-            let person = match index.get(sid) {
-                Some(person) => *person,
+            let subject = match index.get(sid) {
+                Some(subject) => *subject,
                 None => {
-                    images.add(people[sid])?;
+                    images.add(files[sid])?;
                     index.insert(*sid, index.len());
                     index.len() - 1
                 }
             };
             let pairs = if *side == Partition::Trn { &mut train } else { &mut validation };
-            pairs.push(Pair { person, target });
+            pairs.push(Pair { subject, target });
         }
         if images.size != targets.size {
             return Err(Failure::input(format!("images are {:?} pixels, targets {:?}", images.size, targets.size))
                 .hint("give `flatmap/images` and `flatmap/labels` the same `pixels`"));
         }
-        let (seen, drawn) = (images.radius()?, targets.radius()?);
-        if seen != drawn {
-            return Err(Failure::input(format!("images reach {seen} degrees from the pole, targets {drawn}"))
+        let (seen, labelled) = (images.radius()?, targets.radius()?);
+        if seen != labelled {
+            return Err(Failure::input(format!("images reach {seen} degrees from the pole, targets {labelled}"))
                 .hint("give `flatmap/images` and `flatmap/labels` the same `radius`"));
         }
         let samples = Self { images: images.tensor(device), targets: targets.tensor(device), train, validation };
@@ -152,7 +152,7 @@ impl<'a> Planes<'a> {
         tensors::read(path).and_then(|file| self.add_file(&file)).map_err(|failure| placed(failure, path))
     }
 
-    /// Adds the chosen channels of a file if it has all of them, and says whether it had.
+    /// Adds the chosen channels of a file if it has all of them, and returns whether it had.
     ///
     /// # Errors
     /// As [`add`](Self::add), but a channel that is not there is none.
@@ -255,20 +255,24 @@ fn placed(failure: Failure, path: &Path) -> Failure {
     if failure.place.is_some() { failure } else { failure.at(path.display().to_string()) }
 }
 
-fn people(task: &Task) -> Result<BTreeMap<&str, &Path>, Failure> {
-    let mut people = BTreeMap::new();
+/// Files of the port `images`, by subject.
+fn images_by_sid(task: &Task) -> Result<BTreeMap<&str, &Path>, Failure> {
+    let mut files = BTreeMap::new();
     for (at, path) in task.present("images") {
-        let sid = person(at, "images")?;
-        if people.insert(sid, path).is_some() {
-            return Err(Failure::input(format!("`images` has two cells of `{sid}`")).hint("gather one cell a person"));
+        let sid = sid_of(at, "images")?;
+        if files.insert(sid, path).is_some() {
+            return Err(
+                Failure::input(format!("`images` has two cells of `{sid}`")).hint("gather one cell per subject")
+            );
         }
     }
-    Ok(people)
+    Ok(files)
 }
 
-fn person<'a>(at: &'a Coordinates, port: &str) -> Result<&'a str, Failure> {
+fn sid_of<'a>(at: &'a Coordinates, port: &str) -> Result<&'a str, Failure> {
     at.get("sid").map(String::as_str).ok_or_else(|| {
-        Failure::input(format!("`{port}` has a cell without a person ({at})")).hint("gather a stage with an axis `sid`")
+        Failure::input(format!("`{port}` has a cell without a subject ({at})"))
+            .hint("gather a stage with an axis `sid`")
     })
 }
 
@@ -289,11 +293,11 @@ fn count(number: usize, what: &str) -> Option<String> {
     (number > 0).then(|| format!("{number} drawings {what}"))
 }
 
-fn nobody(side: Partition, drawings: usize) -> Failure {
+fn empty_side(side: Partition, drawings: usize) -> Failure {
     let verb = if side == Partition::Trn { "train" } else { "validate" };
     Failure::input(format!(
-        "nothing to {verb} on: none of {drawings} usable drawings is of a person in `{}`",
+        "nothing to {verb} on: none of {drawings} usable drawings is of a subject in `{}`",
         side.word()
     ))
-    .hint("check that `images`, `targets` and `split` speak of the same people, and the share that the split holds out")
+    .hint("check that `images`, `targets` and `split` have the same subjects, and the share that the split holds out")
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
-use pipe_stages::learn::model::{self, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS};
-use pipe_stages::learn::{kinds, plan};
+use pipe_stages::unet::model_folder::{self, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS};
+use pipe_stages::unet::{declarations, training_schedule};
 use serde::Deserialize;
 
 use crate::backend::{self, Backend, Place};
@@ -36,7 +36,7 @@ struct Params {
 
 impl StageKind for Train {
     fn kind(&self) -> Kind {
-        kinds::train()
+        declarations::train()
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
@@ -48,7 +48,7 @@ impl StageKind for Train {
         options.pixels = Some(samples.pixels());
         options.training_samples = Some(samples.train.len() as u64);
         options.validation_samples = Some(samples.validation.len() as u64);
-        let plan = plan::rounds(&params.first_round(), params.rounds);
+        let plan = training_schedule::rounds(&params.first_round(), params.rounds);
         let seed = task.seed()?;
         let shape = Shape::new(&params.base_model, options.channels.len(), options.feature_names.len())?;
         let weights = Weights::fresh(shape, seed, backend.device);
@@ -60,8 +60,8 @@ impl StageKind for Train {
 }
 
 impl Params {
-    fn first_round(&self) -> plan::Round {
-        plan::Round {
+    fn first_round(&self) -> training_schedule::Round {
+        training_schedule::Round {
             lr: self.learning_rate,
             gamma: self.gamma,
             bce_weight: self.bce_weight,
@@ -99,15 +99,20 @@ fn finish<'a>(
     Ok(training)
 }
 
-fn write(training: &Training<'_>, options: &Options, plan: &[plan::Round], folder: &Path) -> Result<(), Failure> {
+fn write(
+    training: &Training<'_>,
+    options: &Options,
+    plan: &[training_schedule::Round],
+    folder: &Path,
+) -> Result<(), Failure> {
     let best = &training.state.overall;
     let weights = best.weights.as_ref().ok_or_else(|| {
         Failure::stage("the training diverged: its validation loss was never a finite number")
             .hint("lower `learning_rate`, and look at the losses in the stage's log")
     })?;
     fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
-    model::write_json(&folder.join(OPTIONS), options)?;
-    model::write_json(&folder.join(PLAN), &plan)?;
+    model_folder::write_json(&folder.join(OPTIONS), options)?;
+    model_folder::write_json(&folder.join(PLAN), &plan)?;
     let outcome = Outcome { input: options.inputs.clone(), loss: best.loss, dice: best.dice };
     for (name, text) in [(TRAINING, outcome.to_tsv()), (EPOCHS, history(&training.state))] {
         let path = folder.join(name);

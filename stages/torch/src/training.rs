@@ -4,21 +4,21 @@
 //! last batch as small as it comes, then validates. Losses are means over samples of their batches' losses; both orders matter (the
 //! cross-entropy is weighted over a batch), so both come from the seed.
 //!
-//! Validation shows the network each person once, not once a rater: with running statistics a sample's logits depend on nothing else
+//! Validation runs the network once per subject, not once per rater: with running statistics a sample's logits depend on nothing else
 //! in its batch.
 
 use std::fmt::Write as _;
 use std::time::Instant;
 
 use pipe_contract::{Context, Failure, Progress};
-use pipe_stages::learn::plan::Round;
+use pipe_stages::unet::training_schedule::Round;
 use tch::Tensor;
 
 use crate::adam::Adam;
 use crate::draws;
 use crate::loss::losses;
-use crate::network::{Mode, UNet};
 use crate::samples::{Pair, Samples};
+use crate::unet::{Mode, UNet};
 use crate::weights::{Snapshot, Weights};
 
 /// The two halves of an epoch.
@@ -87,7 +87,7 @@ impl Best {
     }
 }
 
-/// Where a training stands between two epochs. Together with the weights themselves it is all that a resumed training needs.
+/// The state of a training between two epochs. Together with the weights themselves it is all that a resumed training needs.
 #[derive(Debug)]
 pub struct State {
     /// The round to do next, from 0.
@@ -108,7 +108,7 @@ pub struct State {
 pub struct Training<'a> {
     /// The weights, changed in place.
     pub weights: Weights,
-    /// Where it stands.
+    /// Its state between two epochs.
     pub state: State,
     network: UNet,
     samples: &'a Samples,
@@ -182,7 +182,7 @@ impl<'a> Training<'a> {
     fn train(&mut self, round: &Round, rate: f64) -> Result<Means, Failure> {
         let mut sums = Sums::default();
         for batch in self.batches(Side::Train, round) {
-            self.go_on(sums.samples)?;
+            self.report_progress(sums.samples)?;
             let (images, gold) = self.samples.batch(&batch);
             let found = losses(&self.network.forward(&images, Mode::Train), &gold, round.bce_weight);
             let adam = self.state.adam.as_mut().ok_or_else(|| Failure::internal("a round has no optimiser"))?;
@@ -202,26 +202,26 @@ impl<'a> Training<'a> {
             let (_, gold) = self.samples.batch(&batch);
             let shown: Vec<Tensor> = batch
                 .iter()
-                .map(|pair| logits[pair.person].as_ref().map_or_else(Tensor::new, Tensor::shallow_clone))
+                .map(|pair| logits[pair.subject].as_ref().map_or_else(Tensor::new, Tensor::shallow_clone))
                 .collect();
             sums.add(&losses(&Tensor::stack(&shown, 0), &gold, round.bce_weight), batch.len());
         }
         Ok(sums.means())
     }
 
-    /// Logits of every person who is validated on, by index of the person.
+    /// Logits of every subject in the validation set, by index of the subject.
     fn logits(&self, round: &Round) -> Result<Vec<Option<Tensor>>, Failure> {
-        let mut people: Vec<usize> = self.samples.validation.iter().map(|pair| pair.person).collect();
-        people.sort_unstable();
-        people.dedup();
+        let mut subjects: Vec<usize> = self.samples.validation.iter().map(|pair| pair.subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
         let mut logits: Vec<Option<Tensor>> = (0..self.samples.images.size()[0]).map(|_| None).collect();
-        for some in people.chunks(round.batch_size as usize) {
-            self.go_on(self.samples.train.len())?;
-            let index: Vec<i64> = some.iter().map(|person| *person as i64).collect();
+        for some in subjects.chunks(round.batch_size as usize) {
+            self.report_progress(self.samples.train.len())?;
+            let index: Vec<i64> = some.iter().map(|subject| *subject as i64).collect();
             let index = Tensor::from_slice(&index).to_device(self.samples.images.device());
             let found = self.network.forward(&self.samples.images.index_select(0, &index), Mode::Running);
-            for (at, person) in some.iter().enumerate() {
-                logits[*person] = Some(found.get(at as i64));
+            for (at, subject) in some.iter().enumerate() {
+                logits[*subject] = Some(found.get(at as i64));
             }
         }
         Ok(logits)
@@ -257,8 +257,8 @@ impl<'a> Training<'a> {
         self.state.epoch = 0;
     }
 
-    /// Tells how far the training is, and stops it if the run wants that.
-    fn go_on(&self, samples_done: usize) -> Result<(), Failure> {
+    /// Reports how far the training is; an error if the run has cancelled it.
+    fn report_progress(&self, samples_done: usize) -> Result<(), Failure> {
         if self.context.cancelled() {
             return Err(Failure::stage("cancelled while training"));
         }
@@ -268,7 +268,7 @@ impl<'a> Training<'a> {
         let (round, epoch) = (self.state.round + 1, self.state.epoch + 1);
         let mut note = format!("round {round}/{}, epoch {epoch}/{in_round}", self.plan.len());
         if let Some(last) = self.state.rows.last() {
-            // The Dice loss is one minus a score; people read scores.
+            // The Dice loss is one minus the score; users know the score.
             let _ = write!(note, ", val dice {:.2}", 1.0 - last.validation.dice);
         }
         self.context.progress(Progress {
@@ -308,7 +308,7 @@ const HEADER: [&str; 2] = [
     "=====--=======--=====-+-========--========--========-+-========--========--========",
 ];
 
-/// The lines before the first round. The original prints its partition id here, from which anybody with the list of people can tell
+/// The lines before the first round. The original prints its partition id here; together with the list of subjects it gives away
 /// who was trained on, and so who has a twin: it is withheld.
 pub fn preamble(inputs: &str) -> [String; 6] {
     [

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pipe_contract::Failure;
-use pipe_stages::learn::layout::{self, Entry, Role};
+use pipe_stages::unet::weight_layout::{self, Entry, Role};
 use tch::{Device, Kind, Tensor};
 
 use crate::draws;
@@ -26,7 +26,7 @@ impl Shape {
     /// # Errors
     /// Input: an unknown encoder.
     pub fn new(base_model: &str, inputs: usize, outputs: usize) -> Result<Self, Failure> {
-        let depths = layout::depths(base_model).ok_or_else(|| {
+        let depths = weight_layout::depths(base_model).ok_or_else(|| {
             Failure::input(format!("unknown encoder `{base_model}`, expected `resnet18` or `resnet34`"))
         })?;
         Ok(Self { depths, inputs, outputs })
@@ -42,7 +42,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Fresh weights from a seed: PyTorch's default start for convolutions, Kaiming's for the encoder. The numbers are drawn here and
+    /// Fresh weights from a seed: PyTorch's default start for convolutions, Kaiming's for the encoder. The numbers are sampled here and
     /// not by libtorch, so they are the same on every device.
     pub fn fresh(shape: Shape, seed: u64, device: Device) -> Self {
         Self::make(shape, device, |entry| {
@@ -61,7 +61,7 @@ impl Weights {
 
     /// Weights whose numbers a function gives, last axis fastest.
     pub fn make(shape: Shape, device: Device, mut numbers: impl FnMut(&Entry) -> Vec<f32>) -> Self {
-        let entries = layout::state_dict(shape.depths, shape.inputs, shape.outputs).into_iter().map(|entry| {
+        let entries = weight_layout::state_dict(shape.depths, shape.inputs, shape.outputs).into_iter().map(|entry| {
             let size: Vec<i64> = entry.shape.iter().map(|axis| *axis as i64).collect();
             let kind = if entry.role == Role::Batches { Kind::Int64 } else { Kind::Float };
             let tensor = Tensor::from_slice(&numbers(&entry)).reshape(size).to_kind(kind).to_device(device);
@@ -85,7 +85,7 @@ impl Weights {
             .map_err(|error| problem(format!("not a safetensors file: {}", first_line(&error))))?;
         let mut read: BTreeMap<String, Tensor> = read.into_iter().collect();
         let mut entries = Vec::new();
-        for entry in layout::state_dict(shape.depths, shape.inputs, shape.outputs) {
+        for entry in weight_layout::state_dict(shape.depths, shape.inputs, shape.outputs) {
             let tensor = read
                 .remove(&entry.name)
                 .ok_or_else(|| problem(format!("no tensor `{}` in the weights", entry.name)))?;

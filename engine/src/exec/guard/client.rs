@@ -13,7 +13,7 @@ use pipe_contract::Failure;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::frames::{Answer, ProcessId, Request, Spawn};
-use super::{ASKED, VERSION};
+use super::{GUARD_VARIABLE, VERSION};
 
 /// A running guard. Dropping it kills everything it started and waits until that is gone.
 pub struct Guard {
@@ -33,12 +33,12 @@ impl Guard {
     pub fn start(program: Option<&Path>) -> Result<Self, Failure> {
         let program = program.map_or_else(|| PathBuf::from("/proc/self/exe"), Path::to_path_buf);
         let failed =
-            |error: io::Error| Failure::environment(format!("could not start the guard of processes: {error}"));
+            |error: io::Error| Failure::environment(format!("could not start the supervisor process (guard): {error}"));
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         let process = Command::new(&program)
             .arg0("pipe-guard")
             .env_clear()
-            .env(ASKED, VERSION)
+            .env(GUARD_VARIABLE, VERSION)
             .envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -47,22 +47,25 @@ impl Guard {
             .spawn()
             .map_err(failed)?;
         let mut guard = Self { socket: Some(ours), process, half: Vec::new(), answers: VecDeque::new(), next: 0 };
-        guard.greet(&program)?;
+        guard.wait_until_ready(&program)?;
         Ok(guard)
     }
 
     /// Waits for the first answer.
-    fn greet(&mut self, program: &Path) -> Result<(), Failure> {
-        let no_guard = |found: String| {
-            Failure::internal(format!("`{}` was started as the guard of processes and {found}", program.display()))
-                .hint("its `main` must call `pipe_engine::exec::serve_if_asked` before anything else")
+    fn wait_until_ready(&mut self, program: &Path) -> Result<(), Failure> {
+        let bad_guard = |found: String| {
+            Failure::internal(format!(
+                "`{}` was started as the supervisor process (guard) and {found}",
+                program.display()
+            ))
+            .hint("its `main` must call `pipe_engine::exec::serve_if_asked` before anything else")
         };
         while self.answers.is_empty() {
-            self.read().map_err(|error| no_guard(format!("ended without a word: {error}")))?;
+            self.read().map_err(|error| bad_guard(format!("ended without an answer: {error}")))?;
         }
         match self.answers.pop_front() {
             Some(Answer::Ready(version)) if version == VERSION => Ok(()),
-            other => Err(no_guard(format!("said {other:?} where version `{VERSION}` was expected"))),
+            other => Err(bad_guard(format!("answered {other:?}, expected version `{VERSION}`"))),
         }
     }
 
@@ -106,12 +109,14 @@ impl Guard {
     /// Reads what has arrived; waits if nothing has.
     ///
     /// # Errors
-    /// The guard is gone, or says what it never says.
+    /// The guard is gone, or sends an invalid message.
     pub fn read(&mut self) -> io::Result<()> {
         let socket = self.socket.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let mut buffer = [0; 16 * 1024];
         let length = match socket.read(&mut buffer) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the guard of processes is gone")),
+            Ok(0) => {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the supervisor process (guard) is gone"));
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         };
@@ -119,7 +124,7 @@ impl Guard {
         let mut from = 0;
         while let Some(body) = whole_frame(&self.half[from..]) {
             let answer = Answer::read(body)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the guard of processes said nonsense"))?;
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the guard sent an invalid message"))?;
             self.answers.push_back(answer);
             from += 4 + body.len();
         }
@@ -145,7 +150,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // The end of the socket is the guard's word to kill everything and go.
+        // At the end of its socket the guard kills everything and exits.
         drop(self.socket.take());
         let _ = self.process.wait();
     }
@@ -167,7 +172,7 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
 }
 
 /// Kills every process whose working folder lies in `folder`: what a guard that was killed has left. The processes it
-/// started die with it; theirs are found by where they are, because nobody else is in a stage's private folder.
+/// started die with it; theirs are found by their working folder, because it is private to the stage.
 pub fn kill_inside(folder: &Path) {
     let Ok(folder) = folder.canonicalize() else { return };
     // A process that forks while the list is read may be missed, so the list is read until it is empty.

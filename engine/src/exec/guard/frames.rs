@@ -1,4 +1,4 @@
-//! What the engine and its guard say to each other.
+//! The messages between the engine and its guard.
 //!
 //! A frame is its length (u32, little endian) and its body; a body is a tag, numbers, and texts that end in a zero
 //! byte, so the guard passes argument and environment texts to `execve` where they lie. Descriptors travel with the
@@ -25,14 +25,14 @@ pub struct Spawn<'a> {
     pub environment: &'a [(String, std::ffi::OsString)],
     /// Its working folder.
     pub folder: &'a Path,
-    /// The only folders it may write in, where the kernel can hold it to that; empty is no rule.
+    /// The only folders it may write in, where the kernel can enforce that; empty means no restriction.
     pub writable: &'a [&'a Path],
 }
 
 /// The descriptor under which a process finds its channel.
 pub const CHANNEL_NUMBER: i32 = 3;
 
-/// What the engine asks.
+/// A message of the engine.
 pub enum Request<'a> {
     /// Start a process.
     Spawn(ProcessId, Spawn<'a>),
@@ -40,7 +40,7 @@ pub enum Request<'a> {
     Signal(ProcessId, i32),
 }
 
-/// What the guard tells.
+/// A message of the guard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// It serves, and was built as this version.
@@ -62,8 +62,8 @@ pub struct Exit {
     pub cpu: Duration,
     /// The largest resident set of it or one of its waited-for children, bytes.
     pub peak_rss: u64,
-    /// Processes are left that have no parent but the guard: its own, or those of another that still runs.
-    pub strays: bool,
+    /// Orphaned processes are left, whose parent is the guard: its own, or those of another that still runs.
+    pub orphans: bool,
 }
 
 /// How a process ended.
@@ -136,13 +136,13 @@ impl Answer {
                 frame.number(number as u64);
                 frame.number(exit.cpu.as_micros() as u64);
                 frame.number(exit.peak_rss);
-                frame.byte(u8::from(exit.strays));
+                frame.byte(u8::from(exit.orphans));
             }
         }
         frame.finish()
     }
 
-    /// Reads the body of a frame; `None` if it is none.
+    /// Reads the body of a frame; `None` if it is invalid.
     pub fn read(body: &[u8]) -> Option<Self> {
         let mut body = Reader(body);
         Some(match body.byte()? {
@@ -158,7 +158,7 @@ impl Answer {
                 let number = body.number()? as i32;
                 let how = if signalled { How::Signal(number) } else { How::Code(number) };
                 let cpu = Duration::from_micros(body.number()?);
-                Answer::Exited(id, Exit { how, cpu, peak_rss: body.number()?, strays: body.byte()? == 1 })
+                Answer::Exited(id, Exit { how, cpu, peak_rss: body.number()?, orphans: body.byte()? == 1 })
             }
             _ => return None,
         })

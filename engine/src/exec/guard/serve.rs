@@ -1,4 +1,4 @@
-//! The guard's own life: one loop over its socket and its processes.
+//! The guard itself: one loop over its socket and its processes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,12 +12,12 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 
 use super::frames::{Answer, Exit, How, ProcessId, Reader};
 use super::spawn::{Spawner, Started};
-use super::{ASKED, VERSION};
+use super::{GUARD_VARIABLE, VERSION};
 
-/// Serves as the guard of processes if this process was started as one, and then never returns.
+/// Serves as the guard if this process was started as one, and then never returns.
 /// A binary that runs pipelines calls it first in `main`.
 pub fn serve_if_asked() {
-    if std::env::var_os(ASKED).is_none() {
+    if std::env::var_os(GUARD_VARIABLE).is_none() {
         return;
     }
     let code = match Server::take_over().and_then(|mut server| server.serve()) {
@@ -36,7 +36,7 @@ struct Server {
 }
 
 impl Server {
-    /// Makes this process fit to be the parent of every process of a run: what it is, they inherit.
+    /// Prepares this process to be the parent of every process of a run: they inherit its attributes.
     fn take_over() -> io::Result<Self> {
         // SAFETY: plain system calls on numbers; nothing else runs in this process yet.
         let socket = unsafe {
@@ -44,7 +44,7 @@ impl Server {
             libc::umask(0o022);
             libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
             libc::prctl(libc::PR_SET_NAME, c"pipe-guard".as_ptr());
-            // Descriptors that somebody above left open are nobody's business here.
+            // Descriptors that a parent process left open are not inherited further.
             libc::close_range(3, libc::c_uint::MAX, 0);
             default_signals();
             // Low numbers stay free for the processes' own.
@@ -59,24 +59,24 @@ impl Server {
 
     /// Serves until the engine closes its end or dies.
     fn serve(&mut self) -> io::Result<()> {
-        self.tell(&Answer::Ready(VERSION.to_owned()))?;
+        self.send(&Answer::Ready(VERSION.to_owned()))?;
         loop {
-            let (asked, ended) = self.wait()?;
+            let (requested, ended) = self.wait()?;
             if ended {
                 self.reap()?;
             }
-            if asked && !self.obey()? {
+            if requested && !self.handle_request()? {
                 return Ok(());
             }
         }
     }
 
-    /// Waits until the engine says something or a process ends.
+    /// Waits until a request arrives or a process ends.
     fn wait(&self) -> io::Result<(bool, bool)> {
         let entry = |fd: &dyn AsRawFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let mut entries = vec![entry(&self.socket)];
         entries.extend(self.processes.values().map(|(_, pidfd)| entry(pidfd)));
-        // SAFETY: the entries are as many as said, and their descriptors are open.
+        // SAFETY: the count is that of the entries, and their descriptors are open.
         let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, -1) };
         if ready < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
             return Err(io::Error::last_os_error());
@@ -84,31 +84,31 @@ impl Server {
         Ok((entries[0].revents != 0, entries[1..].iter().any(|entry| entry.revents != 0)))
     }
 
-    /// Takes in every process that has ended: those it started, and orphans.
+    /// Reaps every process that has ended: those it started, and orphaned ones.
     fn reap(&mut self) -> io::Result<()> {
         while let Child::Ended(pid) = peek() {
             match self.processes.remove(&pid) {
-                // The leader is not taken in yet, so its number still names its group and nobody else's.
+                // The leader is not reaped yet, so its number still names its group and no other.
                 Some((id, _)) => {
                     kill_group(pid, libc::SIGKILL);
-                    let mut exit = take_in(pid);
-                    // What left its group while its stage ran must not outlive it. Whose a stray is cannot be told while
-                    // other stages run.
+                    let mut exit = reap_child(pid);
+                    // What left its group while its stage ran must not outlive it. While other stages run, the stage of
+                    // an orphaned process is unknown.
                     if self.processes.is_empty() {
                         sweep();
                     } else {
-                        exit.strays = children().iter().any(|child| !self.processes.contains_key(child));
+                        exit.orphans = children().iter().any(|child| !self.processes.contains_key(child));
                     }
-                    self.tell(&Answer::Exited(id, exit))?;
+                    self.send(&Answer::Exited(id, exit))?;
                 }
-                None => drop(take_in(pid)),
+                None => drop(reap_child(pid)),
             }
         }
         Ok(())
     }
 
-    /// Does what the engine asks. False at the end of its socket.
-    fn obey(&mut self) -> io::Result<bool> {
+    /// Does what a request asks for. False at the end of the socket.
+    fn handle_request(&mut self) -> io::Result<bool> {
         let Some((body, descriptors)) = self.receive()? else { return Ok(false) };
         let mut body = Reader(&body);
         match body.byte() {
@@ -131,11 +131,11 @@ impl Server {
         match self.spawner.spawn(body, &descriptors) {
             Ok(Started { pid, pidfd }) => {
                 self.processes.insert(pid, (id, pidfd));
-                if wants_number { self.tell(&Answer::Started(id, pid)) } else { Ok(()) }
+                if wants_number { self.send(&Answer::Started(id, pid)) } else { Ok(()) }
             }
             Err((step, error)) => {
                 let number = error.raw_os_error().unwrap_or(libc::EINVAL);
-                self.tell(&Answer::NotStarted(id, step.to_owned(), number))
+                self.send(&Answer::NotStarted(id, step.to_owned(), number))
             }
         }
     }
@@ -167,7 +167,7 @@ impl Server {
         Ok(Some((body, descriptors)))
     }
 
-    fn tell(&mut self, answer: &Answer) -> io::Result<()> {
+    fn send(&mut self, answer: &Answer) -> io::Result<()> {
         // A closed socket is seen by the next read; SIGPIPE, which is not ignored here, must not come first.
         let frame = answer.frame();
         let mut rest = &frame[..];
@@ -185,7 +185,7 @@ impl Server {
 }
 
 /// Nothing is ignored and nothing is blocked: both are inherited through `exec`. Rust ignores SIGPIPE, on whose default
-/// `yes | head` counts; `nohup` ignores SIGHUP. Asks the kernel, because the C library keeps signals 32 and 33 to itself.
+/// `yes | head` relies; `nohup` ignores SIGHUP. A plain system call, because the C library reserves signals 32 and 33.
 fn default_signals() {
     /// `SIG_DFL`, no flags, no restorer, an empty mask, as the kernel lays them out on 64-bit machines.
     const DEFAULT: [u64; 4] = [0; 4];
@@ -209,14 +209,14 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// What there is to know about the guard's children without taking one in.
+/// The state of the guard's children, without reaping one.
 enum Child {
     /// One has ended.
     Ended(libc::pid_t),
-    /// There are some and all of them run.
+    /// There are some, and all of them run.
     Running,
     /// There is none.
-    Nobody,
+    None,
 }
 
 fn peek() -> Child {
@@ -225,7 +225,7 @@ fn peek() -> Child {
     // SAFETY: `info` is large enough and zeroed, so its process number is 0 where the call leaves it alone.
     unsafe {
         if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) < 0 {
-            return Child::Nobody;
+            return Child::None;
         }
         match info.assume_init_ref().si_pid() {
             0 => Child::Running,
@@ -234,8 +234,8 @@ fn peek() -> Child {
     }
 }
 
-/// Takes in a process that has ended.
-fn take_in(pid: libc::pid_t) -> Exit {
+/// Reaps a process that has ended.
+fn reap_child(pid: libc::pid_t) -> Exit {
     let mut status = 0;
     let mut used = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both places are large enough; a zeroed `rusage` is valid if the call fails.
@@ -252,11 +252,11 @@ fn take_in(pid: libc::pid_t) -> Exit {
         How::Code(libc::WEXITSTATUS(status))
     };
     let cpu = time(used.ru_utime) + time(used.ru_stime);
-    Exit { how, cpu, peak_rss: used.ru_maxrss.max(0) as u64 * 1024, strays: false }
+    Exit { how, cpu, peak_rss: used.ru_maxrss.max(0) as u64 * 1024, orphans: false }
 }
 
 fn kill_group(leader: libc::pid_t, signal: i32) {
-    // SAFETY: a plain system call; `leader` is a process that was not taken in, so the group is ours.
+    // SAFETY: a plain system call; `leader` is a process that was not reaped, so the group is ours.
     unsafe { libc::kill(-leader, signal) };
 }
 
@@ -264,12 +264,12 @@ fn kill_group(leader: libc::pid_t, signal: i32) {
 fn sweep() {
     loop {
         match peek() {
-            Child::Nobody => return,
-            Child::Ended(pid) => drop(take_in(pid)),
+            Child::None => return,
+            Child::Ended(pid) => drop(reap_child(pid)),
             Child::Running => {
                 let children = children();
                 for child in &children {
-                    // SAFETY: plain system calls; a child that was not taken in keeps its number. Its group may be one
+                    // SAFETY: plain system calls; a child that was not reaped keeps its number. Its group may be one
                     // that it made itself; if it leads none, that call does nothing.
                     unsafe {
                         libc::kill(-child, libc::SIGKILL);

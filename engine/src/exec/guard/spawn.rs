@@ -2,7 +2,7 @@
 //! written out because `posix_spawn` cannot set the parent-death signal or a Landlock rule.
 //!
 //! Between `clone` and `execve` the child shares this process's memory and runs on a stack of its own, while the guard
-//! stands still. So [`child`] makes system calls and nothing else: no allocation, no lock, no panic.
+//! is suspended. So [`child`] makes system calls and nothing else: no allocation, no lock, no panic.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
@@ -29,8 +29,8 @@ pub(super) struct Spawner {
     confinement: Option<Confinement>,
 }
 
-/// What the child needs, laid out before it exists, and where it leaves what went wrong.
-struct Orders {
+/// What the child needs, laid out before it exists, and where it writes what went wrong.
+struct ChildSetup {
     program: *const c_char,
     folder: *const c_char,
     arguments: *const *const c_char,
@@ -47,12 +47,12 @@ const STACK_BYTES: usize = 64 * 1024;
 
 impl Spawner {
     pub fn new() -> io::Result<Self> {
-        // 16-byte alignment is what the ABI asks of a stack, hence the element type.
+        // The ABI requires a stack to be aligned to 16 bytes, hence the element type.
         let stack = vec![0; STACK_BYTES / size_of::<u128>()];
         Ok(Self { stack, parent: std::process::id() as libc::pid_t, confinement: Confinement::new()? })
     }
 
-    /// Starts what the rest of a request says; the first descriptor is its output, the second its channel.
+    /// Starts what the rest of a request names; the first descriptor is its output, the second its channel.
     pub fn spawn(&mut self, request: &mut Reader<'_>, descriptors: &[OwnedFd]) -> Result<Started, NotStarted> {
         let fault = || ("read the request for", io::Error::from(io::ErrorKind::InvalidData));
         let program = request.text().ok_or_else(fault)?;
@@ -67,7 +67,7 @@ impl Spawner {
             ),
             _ => None,
         };
-        let mut orders = Orders {
+        let mut setup = ChildSetup {
             program: program.as_ptr(),
             folder: folder.as_ptr(),
             arguments: ptr::null(),
@@ -80,50 +80,50 @@ impl Spawner {
             error: 0,
         };
         let (arguments, environment) = (pointers(&arguments), pointers(&environment));
-        orders.arguments = arguments.as_ptr();
-        orders.environment = environment.as_ptr();
-        self.clone(&mut orders)
+        setup.arguments = arguments.as_ptr();
+        setup.environment = environment.as_ptr();
+        self.clone(&mut setup)
     }
 
-    fn clone(&mut self, orders: &mut Orders) -> Result<Started, NotStarted> {
+    fn clone(&mut self, setup: &mut ChildSetup) -> Result<Started, NotStarted> {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: c_int = -1;
-        // SAFETY: the stack is ours, aligned, and grows down from its end; `CLONE_VFORK` keeps this process still until
-        // the child has left it, so `orders` and what it points to live long enough and nobody else touches them.
+        // SAFETY: the stack is ours, aligned, and grows down from its end; `CLONE_VFORK` suspends this process until
+        // the child has left it, so `setup` and what it points to live long enough and nothing else uses them.
         let pid = unsafe {
             let top = self.stack.as_mut_ptr().add(self.stack.len());
-            libc::clone(child, top.cast(), flags, ptr::from_mut(orders).cast(), &mut pidfd as *mut c_int)
+            libc::clone(child, top.cast(), flags, ptr::from_mut(setup).cast(), &mut pidfd as *mut c_int)
         };
         if pid < 0 {
             return Err(("make a process for", io::Error::last_os_error()));
         }
         // SAFETY: the call succeeded, so the descriptor is open and ours.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        match orders.failed {
+        match setup.failed {
             None => Ok(Started { pid, pidfd }),
             Some(step) => {
                 let mut status = 0;
-                // SAFETY: takes in the child, which has ended or is about to.
+                // SAFETY: reaps the child, which has ended or is about to.
                 unsafe { libc::waitpid(pid, &mut status, 0) };
-                Err((step, io::Error::from_raw_os_error(orders.error)))
+                Err((step, io::Error::from_raw_os_error(setup.error)))
             }
         }
     }
 }
 
-/// The list `execve` wants; valid as long as the texts.
+/// The list for `execve`; valid as long as the texts.
 fn pointers(texts: &[&CStr]) -> Vec<*const c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// The child, from its first instruction to its program.
-extern "C" fn child(orders: *mut c_void) -> c_int {
-    // SAFETY: `clone` passes what it was given, and the parent stands still. Only system calls follow.
+extern "C" fn child(setup: *mut c_void) -> c_int {
+    // SAFETY: `clone` passes what it was given, and the parent is suspended. Only system calls follow.
     unsafe {
-        let orders = &mut *orders.cast::<Orders>();
-        let failed = become_program(orders);
-        orders.error = *libc::__errno_location();
-        orders.failed = Some(failed);
+        let setup = &mut *setup.cast::<ChildSetup>();
+        let failed = become_program(setup);
+        setup.error = *libc::__errno_location();
+        setup.failed = Some(failed);
         libc::_exit(127)
     }
 }
@@ -132,28 +132,28 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
 ///
 /// # Safety
 /// Runs in the child of [`Spawner::clone`] only.
-unsafe fn become_program(orders: &Orders) -> &'static str {
+unsafe fn become_program(setup: &ChildSetup) -> &'static str {
     // SAFETY: system calls on numbers and on texts that outlive this child's stay in the parent's memory.
     unsafe {
-        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 || libc::getppid() != orders.parent {
+        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 || libc::getppid() != setup.parent {
             return "tie to its guard";
         }
         if libc::setpgid(0, 0) < 0 {
             return "make a process group for";
         }
-        if libc::dup2(orders.output, 1) < 0 || libc::dup2(orders.output, 2) < 0 {
+        if libc::dup2(setup.output, 1) < 0 || libc::dup2(setup.output, 2) < 0 {
             return "give its log to";
         }
-        if orders.channel.is_some_and(|channel| hand_over(channel, CHANNEL_NUMBER) < 0) {
+        if setup.channel.is_some_and(|channel| hand_over(channel, CHANNEL_NUMBER) < 0) {
             return "give its channel to";
         }
-        if libc::chdir(orders.folder) < 0 {
+        if libc::chdir(setup.folder) < 0 {
             return "enter the working folder of";
         }
-        if orders.rules.is_some_and(|rules| landlock::restrict_self(rules) < 0) {
+        if setup.rules.is_some_and(|rules| landlock::restrict_self(rules) < 0) {
             return "apply the write rules to";
         }
-        libc::execve(orders.program, orders.arguments, orders.environment);
+        libc::execve(setup.program, setup.arguments, setup.environment);
         "execute"
     }
 }

@@ -193,7 +193,7 @@ def order(role, epoch, count):
 
 def training():
     n, k, height, width = 2, 3, 32, 64
-    people = [tensor(f"person{i}", (n, height, width)) for i in range(4)]
+    images = [tensor(f"person{i}", (n, height, width)) for i in range(4)]
     trn = [(p, targets(f"trn{p}{r}", (k, height, width))) for p, r in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (1, 2)]]
     val = [(3, targets(f"val3{rater}", (k, height, width))) for rater in range(3)]
     net = fill(UNet(n, k, DEPTHS["resnet18"]))
@@ -212,7 +212,7 @@ def training():
                 sums, indices = np.zeros(3), order(role, counter, len(samples))
                 for start in range(0, len(samples), batch):
                     chosen = [samples[i] for i in indices[start:start + batch]]
-                    image = torch.stack([people[person] for person, _ in chosen])
+                    image = torch.stack([images[subject] for subject, _ in chosen])
                     gold = torch.stack([target for _, target in chosen])
                     with torch.set_grad_enabled(role == "train"):
                         logits = net(image)

@@ -2,9 +2,9 @@
 //!
 //! `PIPE_TEST_DEVICE=cuda:0` runs the numeric ones on a GPU, with the same bodies and the same tolerances.
 
-mod golden;
-mod kinds;
-mod process;
+mod against_pytorch;
 mod resuming;
-mod speed;
+mod step_time;
 mod support;
+mod train_and_predict;
+mod worker_protocol;

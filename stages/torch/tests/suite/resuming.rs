@@ -5,16 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipe_contract::Silent;
-use pipe_stages::learn::plan::{Round, rounds};
+use pipe_stages::unet::training_schedule::{Round, rounds};
 use pipe_torch::checkpoint::Checkpoint;
 use pipe_torch::samples::{Pair, Samples};
 use pipe_torch::training::{Training, shuffled};
 use pipe_torch::weights::{Shape, Weights};
 
-use crate::support::{Listener, People, bytes, device, run, targets, tensor};
+use crate::support::{Listener, Subjects, bytes, device, run, targets, tensor};
 
 fn samples() -> Samples {
-    let pairs: Vec<_> = (0..5).map(|index| Pair { person: index / 2, target: index }).collect();
+    let pairs: Vec<_> = (0..5).map(|index| Pair { subject: index / 2, target: index }).collect();
     Samples {
         images: tensor("people", &[3, 2, 32, 64], 4.0),
         targets: targets("labels", &[5, 3, 32, 64]),
@@ -41,7 +41,7 @@ fn from_every_epoch_on_the_rest_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (samples, plan) = (samples(), plan());
     let mut whole = fresh(&samples, &plan, 3);
-    // Each epoch by a training of its own that knows nothing but the checkpoint, once begun from other weights.
+    // Each epoch by a training of its own that has nothing but the checkpoint and began with other weights.
     let mut parts = fresh(&samples, &plan, 3);
     while !whole.is_done() {
         whole.advance().unwrap();
@@ -98,11 +98,11 @@ fn what_does_not_fit_is_not_resumed() {
 #[test]
 fn a_stopped_stage_goes_on_and_gives_the_same_model() {
     let folder = tempfile::tempdir().unwrap();
-    let people = People::new(folder.path(), 3, 1);
+    let subjects = Subjects::new(folder.path(), 3, 1);
     let params = [("epochs", 1.into()), ("rounds", 3.into())];
-    let whole = people.training(&folder.path().join("whole"), &params);
+    let whole = subjects.training(&folder.path().join("whole"), &params);
     run(&whole, &Silent).unwrap();
-    let mut parts = people.training(&folder.path().join("parts"), &params);
+    let mut parts = subjects.training(&folder.path().join("parts"), &params);
     parts.checkpoint = Some(folder.path().join("checkpoint"));
     let failure = run(&parts, &Listener::cancelling(2)).unwrap_err();
     assert_eq!(failure.message, "cancelled while training");

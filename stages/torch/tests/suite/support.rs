@@ -1,4 +1,4 @@
-//! What the tests share: numbers by formula (as in `golden/make.py`), small people, tasks.
+//! What the tests share: numbers by formula (as in `golden/make.py`), small subjects, tasks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Presence, Progress, Task};
-use pipe_stages::formats::table::{Partition, write_split};
+use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};
-use pipe_stages::learn::layout::Role;
-use pipe_stages::learn::{channels, kinds};
+use pipe_stages::unet::weight_layout::Role;
+use pipe_stages::unet::{channels, declarations};
 use pipe_torch::backend::{Place, prepare};
 use pipe_torch::weights::{Shape, Weights};
 use tch::{Device, Tensor};
@@ -60,7 +60,7 @@ pub fn weights(shape: Shape) -> Weights {
 pub fn device() -> Device {
     let asked = asked();
     let place = Place { threads: 1, device: "any".into() };
-    let task = Task { device: asked, ..task(&kinds::predict(), Path::new("."), &[]) };
+    let task = Task { device: asked, ..task(&declarations::predict(), Path::new("."), &[]) };
     prepare(&place, &task).unwrap().device
 }
 
@@ -87,8 +87,8 @@ pub fn task(kind: &Kind, folder: &Path, params: &[(&str, serde_json::Value)]) ->
     .unwrap()
 }
 
-/// People whose labels can be seen in their images: each area is where one channel is large.
-pub struct People {
+/// Subjects whose labels can be seen in their images: each area is where one channel is large.
+pub struct Subjects {
     folder: PathBuf,
     split: BTreeMap<String, Partition>,
 }
@@ -96,25 +96,25 @@ pub struct People {
 /// Height of their images.
 pub const PIXELS: usize = 32;
 
-impl People {
-    /// People of whom the last `held_out` are validated on, drawn by two raters.
+impl Subjects {
+    /// Subjects of whom the last `held_out` are validated on, labelled by two raters.
     pub fn new(folder: &Path, count: usize, held_out: usize) -> Self {
-        let people = Self { folder: folder.into(), split: BTreeMap::new() };
+        let subjects = Self { folder: folder.into(), split: BTreeMap::new() };
         let side = |index| if index + held_out < count { Partition::Trn } else { Partition::Val };
         let split: BTreeMap<_, _> = (0..count).map(|index| (format!("s{index:02}"), side(index))).collect();
         for sid in split.keys() {
-            people.write(sid);
+            subjects.write(sid);
         }
-        write_split(&people.folder.join("split"), &split).unwrap();
-        Self { split, ..people }
+        write_split(&subjects.folder.join("split"), &split).unwrap();
+        Self { split, ..subjects }
     }
 
-    /// The images of a person.
+    /// The images of a subject.
     pub fn images(&self, sid: &str) -> PathBuf {
         self.folder.join(format!("{sid}.images"))
     }
 
-    /// A rater's drawing of a person.
+    /// A rater's labels of a subject.
     pub fn targets(&self, sid: &str, rater: &str) -> PathBuf {
         self.folder.join(format!("{sid}.{rater}.targets"))
     }
@@ -131,10 +131,10 @@ impl People {
         for (rater, edge) in [("A1", 0.4), ("A2", 0.6)] {
             // Channels 0 to 4 decide on V1, V2, V3, E0, E1; the others are never there.
             let labels = (0..8).flat_map(|k| (0..plane).map(move |p| (k, p)));
-            let drawn: Vec<f32> =
+            let values: Vec<f32> =
                 labels.map(|(k, p)| f32::from(u8::from(k < 5 && images[k * plane + p] > edge))).collect();
             let file = Tensors::new()
-                .with("targets", Plain::f32(&[8, PIXELS, 2 * PIXELS], drawn))
+                .with("targets", Plain::f32(&[8, PIXELS, 2 * PIXELS], values))
                 .about("channels", "V1,V2,V3,E0,E1,E2,E3,E4")
                 .about("radius", "80");
             tensors::write(&self.targets(sid, rater), &file).unwrap();
@@ -147,26 +147,26 @@ impl People {
         tensors::write(&self.images(sid), &file).unwrap();
     }
 
-    /// A training of these people.
+    /// A training of these subjects.
     pub fn training(&self, folder: &Path, params: &[(&str, serde_json::Value)]) -> Task {
         let mut all = vec![("inputs", "anat".into()), ("outputs", "area".into()), ("batch_size", 3.into())];
         all.extend(params.iter().cloned());
-        let mut task = task(&kinds::train(), folder, &all);
+        let mut task = task(&declarations::train(), folder, &all);
         let cell = |at: &[(&str, &str)], path: PathBuf| Cell {
             at: at.iter().map(|(axis, value)| (*axis, *value)).collect(),
             artifact: Presence::Present(path),
         };
         let images = self.split.keys().map(|sid| cell(&[("sid", sid)], self.images(sid))).collect();
-        let drawn = self.split.keys().flat_map(|sid| ["A1", "A2"].map(|rater| (sid, rater)));
-        let drawn = drawn.map(|(sid, rater)| cell(&[("sid", sid), ("rater", rater)], self.targets(sid, rater)));
+        let labelled = self.split.keys().flat_map(|sid| ["A1", "A2"].map(|rater| (sid, rater)));
+        let targets = labelled.map(|(sid, rater)| cell(&[("sid", sid), ("rater", rater)], self.targets(sid, rater)));
         task.inputs.insert("images".into(), Given::Many(images));
-        task.inputs.insert("targets".into(), Given::Many(drawn.collect()));
+        task.inputs.insert("targets".into(), Given::Many(targets.collect()));
         task.inputs.insert("split".into(), Given::One(self.folder.join("split")));
         task
     }
 }
 
-/// Remembers what a stage says, and cancels once the log has some number of epoch lines.
+/// Records the log and the progress of a stage, and cancels once the log has some number of epoch lines.
 #[derive(Default)]
 pub struct Listener {
     lines: Mutex<Vec<String>>,
@@ -185,8 +185,8 @@ impl Listener {
         self.lines.lock().unwrap().clone()
     }
 
-    /// All progress told.
-    pub fn told(&self) -> Vec<Progress> {
+    /// All progress reported.
+    pub fn progress_reports(&self) -> Vec<Progress> {
         self.progress.lock().unwrap().clone()
     }
 
@@ -209,7 +209,7 @@ impl Context for Listener {
     }
 }
 
-/// Runs a kind of this binary here.
+/// Runs a kind in this process.
 pub fn run(task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
     let stages = pipe_torch::stages();
     stages.iter().find(|stage| stage.kind().name == task.kind).unwrap().run(task, context)

@@ -1,0 +1,95 @@
+//! `pipe status`, `pipe log` and `pipe path`: how the last run ended, the log of a stage, the place of an artifact.
+
+use std::fs;
+
+use pipe_contract::Failure;
+use pipe_engine::ids::InstanceId;
+use pipe_engine::plan::Plan;
+use pipe_engine::run;
+
+use super::{CommandError, planned, registry, run_options};
+use crate::args;
+use crate::printer;
+
+/// How the last run ended, from its manifest.
+pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
+    let registry = registry();
+    let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let options = run_options(&args.pipeline, &args.place, registry)?;
+    let Some(path) = run::last_manifest(&plan, &options)? else {
+        printer::data("this pipeline and profile never ran here\n");
+        return Ok(0);
+    };
+    let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
+    if args.json {
+        printer::data(&text);
+        return Ok(0);
+    }
+    let manifest: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::internal(format!("the manifest `{}` is not JSON: {error}", path.display())))?;
+    printer::data(&format!("{}\n", crate::final_report::of_manifest(&manifest, &path)));
+    Ok(0)
+}
+
+/// The saved log of one stage's last work.
+pub fn log(args: &args::LogArgs) -> Result<u8, CommandError> {
+    let registry = registry();
+    let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let options = run_options(&args.pipeline, &args.place, registry)?;
+    match run::log_of(&plan, &options, single(&plan, &args.stage)?)? {
+        Some(path) => {
+            let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
+            printer::data(&String::from_utf8_lossy(&bytes));
+        }
+        None => printer::note(&format!("`{}` has no log: it wrote nothing, or ran on another machine", args.stage)),
+    }
+    Ok(0)
+}
+
+/// Where an artifact is.
+pub fn path(args: &args::PathArgs) -> Result<u8, CommandError> {
+    let registry = registry();
+    let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let options = run_options(&args.pipeline, &args.place, registry)?;
+    let (stage, port, entry) = artifact(&args.artifact)?;
+    let path = run::path_of(&plan, &options, single(&plan, stage)?, port, entry)?;
+    printer::data(&format!("{}\n", path.display()));
+    Ok(0)
+}
+
+/// `score(sid=s03).table/table.csv` -> stage, port, entry of the folder.
+fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
+    let after_brackets = text.rfind(')').map_or(0, |at| at + 1);
+    // Stages of an include have a dot in their name; coordinates may hold anything; ports have neither dot nor slash.
+    let slash = text[after_brackets..].find('/').map_or(text.len(), |at| at + after_brackets);
+    let dot = text[after_brackets..slash].rfind('.').map(|at| at + after_brackets);
+    match dot {
+        Some(dot) => Ok((&text[..dot], &text[dot + 1..slash], text.get(slash + 1..).filter(|entry| !entry.is_empty()))),
+        None => Err(Failure::input(format!("expected `stage.port` or `stage(axis=value).port`, found `{text}`"))),
+    }
+}
+
+fn single(plan: &Plan, name: &str) -> Result<InstanceId, Failure> {
+    let found = run::named(plan, name)?;
+    match found.len() {
+        1 => Ok(*found.first().expect("it has one")),
+        number => {
+            let first = found.first().map_or_else(|| name.to_owned(), |id| plan.label(*id));
+            Err(Failure::input(format!("`{name}` is {number} instances"))
+                .hint(format!("name one of them, such as `{first}`")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn artifacts_are_taken_apart_at_the_port() {
+        assert_eq!(artifact("score.table").unwrap(), ("score", "table", None));
+        assert_eq!(artifact("a.b(sid=x.y).table/t.csv").unwrap(), ("a.b(sid=x.y)", "table", Some("t.csv")));
+        assert_eq!(artifact("inner.make.a").unwrap(), ("inner.make", "a", None));
+        assert!(artifact("score").is_err());
+    }
+}

@@ -1,0 +1,279 @@
+//! The resolved plan. No field is unset: what was optional in the file has its final value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pipe_contract::{Coordinates, Value};
+
+use crate::ids::{InstanceId, StageId};
+
+/// A pipeline under one profile.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The pipeline's name (`pipeline:`).
+    pub pipeline: String,
+    /// The profile, if the file has any.
+    pub profile: Option<String>,
+    /// The `about:` of the pipeline.
+    pub about: String,
+    /// The pipeline file, absolute.
+    pub file: PathBuf,
+    /// Its folder: project files are relative to it.
+    pub folder: PathBuf,
+    /// The pipeline seed.
+    pub seed: u64,
+    /// Whether subjects and data are simulated; stamped on figures and tables.
+    pub simulated: bool,
+    /// Stages, in the order of the file; removed ones are not there.
+    pub stages: Vec<Stage>,
+    /// Instances, in topological order: an instance only reads instances of a smaller id.
+    /// The instances of one stage need not be adjacent to those of the next in the file.
+    pub instances: Vec<Instance>,
+    /// Files that are published under `results/`.
+    pub results: Vec<Published>,
+    /// Claims of this profile.
+    pub claims: Vec<Claim>,
+    /// Rules that lift restrictions from ports.
+    pub releases: Vec<Release>,
+    /// Every file the plan was made from (pipeline, includes, `lines:` files), absolute, for the plan cache.
+    pub made_from: Vec<PathBuf>,
+}
+
+/// A stage as written, with what its instances share.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Its name; stages of an include are `namespace.name`.
+    pub name: String,
+    /// The work.
+    pub work: Work,
+    /// Its axes, in written order.
+    pub axes: Vec<String>,
+    /// Its instances, ascending.
+    pub instances: Range<u32>,
+    /// The chosen alternative of `resources:`, clipped to this machine.
+    pub amounts: Amounts,
+    /// How often a transient failure is tried again.
+    pub retry: u32,
+    /// After this the process group is killed.
+    pub timeout: Option<Duration>,
+    /// Causes of absence it accepts.
+    pub accepts_absent: Vec<String>,
+    /// The least share of present cells by port, 0 to 1.
+    pub coverage: BTreeMap<String, f64>,
+    /// The name of the credential that is passed to it.
+    pub credential: Option<String>,
+    /// Outputs may be dropped when all readers are done.
+    pub temporary: bool,
+    /// Line and column (from 1) of its name in `file`, for messages.
+    pub place: Place,
+}
+
+/// A position in a pipeline file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// The work of a stage.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// `uses:` a kind of the registry.
+    Kind(String),
+    /// `run:` a command.
+    Command(Arc<Command>),
+}
+
+/// A `run:` stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// The body, passed to `sh -eu -c` unchanged.
+    pub body: String,
+    /// Output port to path below the stage's output folder; a trailing `/` means a folder.
+    pub out: BTreeMap<String, String>,
+    /// Declared environment.
+    pub env: BTreeMap<String, String>,
+    /// Declared tools.
+    pub tools: BTreeMap<String, Tool>,
+    /// May use the network.
+    pub net: bool,
+    /// Has a seed.
+    pub random: bool,
+}
+
+/// A declared tool of a `run:` stage.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tool {
+    /// The first line of this command's output is the fact.
+    Version(String),
+    /// The digest of the distributions installed in this virtual environment (relative to the pipeline file) is the fact.
+    Venv(String),
+}
+
+/// Amounts of resources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Amounts {
+    /// Processor slots, at least 1 for anything that computes.
+    pub cpu: u32,
+    /// GPU slots.
+    pub gpu: u32,
+    /// Memory, bytes.
+    pub mem: u64,
+    /// Network slots.
+    pub net: u32,
+}
+
+/// A stage at one point of its axes.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Its stage.
+    pub stage: StageId,
+    /// Coordinates on the stage's axes.
+    pub at: Coordinates,
+    /// Typed parameters with defaults (for `run:` stages: `with:` as written).
+    pub params: BTreeMap<String, Value>,
+    /// Inputs by port; an unset optional port is not there.
+    pub inputs: BTreeMap<String, Source>,
+    /// For random kinds and `random: true`: from pipeline seed, kind name and coordinates, or the stage's `seed:`.
+    pub seed: Option<u64>,
+    /// Names of the restrictions on its outputs, its own and inherited.
+    pub restricted: BTreeSet<String>,
+}
+
+/// What an input port reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// One artifact.
+    One(Link),
+    /// A gather, sorted by coordinates, which are distinct. Shared, because many instances gather the same cells.
+    Many(Arc<[(Coordinates, Link)]>),
+}
+
+/// Identifies a gather within one plan, as long as the plan is in memory: readers of the same cells share a list,
+/// so whatever is computed for a gather is computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GatherId(usize, usize);
+
+impl GatherId {
+    /// The id of the gather with these cells.
+    pub fn of(cells: &[(Coordinates, Link)]) -> Self {
+        Self(cells.as_ptr().addr(), cells.len())
+    }
+}
+
+/// One artifact, before it exists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Link {
+    /// An output of another instance, or one entry of an output folder.
+    Output {
+        /// The producer.
+        instance: InstanceId,
+        /// Its port.
+        port: Arc<str>,
+        /// `/`-separated path inside a folder.
+        entry: Option<Arc<str>>,
+    },
+    /// A file or folder of the project, absolute.
+    File(Arc<PathBuf>),
+}
+
+/// One line of `results:`, resolved to one artifact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// Path below `results/<pipeline>/<profile>/`; a trailing `/` publishes a whole folder.
+    /// If the artifact is a folder and this is a file name, the folder's one entry with the same extension is published.
+    pub path: String,
+    /// The artifact.
+    pub link: Link,
+    /// Where the rule is written.
+    pub place: Place,
+}
+
+/// One claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The claim in words.
+    pub text: String,
+    /// The table.
+    pub table: Link,
+    /// Column to value: must select exactly one row.
+    pub filter: BTreeMap<String, String>,
+    /// The column whose value is claimed.
+    pub column: String,
+    /// The claimed value.
+    pub equals: f64,
+    /// The largest accepted distance.
+    pub within: f64,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// A rule that lifts restrictions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// `stage.port`.
+    pub ports: Vec<(StageId, String)>,
+    /// The rule or reason.
+    pub why: ReleaseWhy,
+}
+
+/// Why a port may be published although its data are restricted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReleaseWhy {
+    /// It aggregates at least this many subjects.
+    Aggregate(u32),
+    /// Approved by a decision, not by a rule.
+    Approved {
+        /// The reason.
+        because: String,
+        /// Who and when.
+        approved: String,
+    },
+}
+
+impl Plan {
+    /// The stage of an instance.
+    pub fn stage_of(&self, id: InstanceId) -> &Stage {
+        &self.stages[self.instances[id.index()].stage.index()]
+    }
+
+    /// The instance.
+    pub fn instance(&self, id: InstanceId) -> &Instance {
+        &self.instances[id.index()]
+    }
+
+    /// All ids, in topological order.
+    pub fn ids(&self) -> impl Iterator<Item = InstanceId> + use<> {
+        (0..u32::try_from(self.instances.len()).expect("a plan has fewer than 2^32 instances")).map(InstanceId)
+    }
+
+    /// The name of an instance in messages: `score(outputs=area, sid=s03)`, or the stage's name if it has no axes.
+    pub fn label(&self, id: InstanceId) -> String {
+        let instance = self.instance(id);
+        let name = &self.stages[instance.stage.index()].name;
+        if instance.at.is_empty() { name.clone() } else { format!("{name}({})", instance.at) }
+    }
+
+    /// The instances that `id` reads, each once, ascending.
+    pub fn reads(&self, id: InstanceId) -> BTreeSet<InstanceId> {
+        let of = |link: &Link| match link {
+            Link::Output { instance, .. } => Some(*instance),
+            Link::File(_) => None,
+        };
+        self.instance(id)
+            .inputs
+            .values()
+            .flat_map(|source| match source {
+                Source::One(link) => std::slice::from_ref(link).iter().filter_map(of).collect::<Vec<_>>(),
+                Source::Many(cells) => cells.iter().filter_map(|(_, link)| of(link)).collect(),
+            })
+            .collect()
+    }
+}

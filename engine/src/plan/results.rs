@@ -1,0 +1,394 @@
+//! What a plan publishes and checks: results under their file names, claims about table cells, releases of restricted
+//! ports.
+
+use std::collections::BTreeMap;
+
+use pipe_contract::Form;
+
+use super::draft::Draft;
+use super::env::{Env, Target};
+use super::inputs;
+use super::resolved::{Claim, Link, Published, Release, ReleaseWhy};
+use super::stage::place;
+use crate::diag::{Class, Diagnostic, Span};
+use crate::ids::StageId;
+use crate::spec::{
+    self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, WorkDecl, Written,
+};
+
+/// A relative path without `..`, empty parts and characters that no file name has. A trailing `/` is fine.
+pub(super) fn is_safe(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    !path.is_empty()
+        && !path.contains(['\0', '\\', '\n', '\r'])
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+/// A reference that is read from outside of any stage: which cells it names.
+struct Outside<'r> {
+    stage: usize,
+    port: &'r str,
+    entry: Option<String>,
+    /// Value index by axis, where the selector picks.
+    picked: Vec<Option<u32>>,
+}
+
+fn reference(env: &Env<'_>, name: &Name, what: &str) -> Result<Reference, Diagnostic> {
+    match spec::read_written(env.sources, &Node::text(name.span, name.text.clone()))? {
+        Written::Reference(reference) if !reference.is_value() => Ok(reference),
+        _ => {
+            let message = format!("{what} is a reference to an artifact, found text `{}`", spec::shortened(&name.text));
+            Err(Diagnostic::new(Class::Reference, name.span, message).hint("for example `$stage.port`"))
+        }
+    }
+}
+
+fn outside<'r>(env: &Env<'_>, drafts: &[Draft<'_>], reference: &'r Reference) -> Result<Outside<'r>, Diagnostic> {
+    let (stage, port) = match env.target(reference, "", drafts)? {
+        Target::Port { stage, port } => (stage, port),
+        Target::Removed { at } => {
+            let message = format!("`{}` reads a stage that this profile removes", reference.text);
+            return Err(Diagnostic::new(Class::Profile, reference.span, message)
+                .also(at, "removed here")
+                .hint("remove the result in this profile too: `results: { NAME: none }`"));
+        }
+    };
+    let target = &drafts[stage];
+    let ports = target.ports();
+    let unknown_kind = target.broken && ports.is_empty();
+    if !unknown_kind && !ports.contains(&port) {
+        let message = format!("stage `{}` has no output `{port}`", target.name());
+        return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its outputs", port, ports));
+    }
+    let mut picked = vec![None; target.axes.len()];
+    for selector in &reference.selectors {
+        let (Some(axis), Pick::One(pieces)) = (&selector.axis, &selector.pick) else {
+            return Err(Diagnostic::new(
+                Class::Axes,
+                selector.span,
+                "a result is one artifact, so nothing can be gathered here",
+            )
+            .hint("put `${axis}` into the name to publish every cell, or pick one: `axis=value`"));
+        };
+        let Some(number) = target.axes.iter().position(|known| &known.name == axis) else {
+            let message = format!("stage `{}` has no axis `{axis}`", target.name());
+            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known(
+                "its axes",
+                axis,
+                target.axis_names(),
+            ));
+        };
+        let text = env.text(pieces, "", None)?;
+        let place = target.axes[number].index.get(text.trim()).copied();
+        picked[number] = Some(place.ok_or_else(|| target.axes[number].no_value(selector.span, text.trim()))?);
+    }
+    let entry = reference.entry.as_ref().map(|pieces| env.text(pieces, "", None)).transpose()?;
+    if entry.as_deref().is_some_and(|entry| !is_safe(entry)) {
+        let message = "this is not a path inside the folder";
+        return Err(Diagnostic::new(Class::Reference, reference.span, message)
+            .hint("names separated by `/`, without `..` and empty parts"));
+    }
+    Ok(Outside { stage, port, entry, picked })
+}
+
+/// Results by path, with the place of each in the file.
+#[derive(Default)]
+struct Paths(BTreeMap<String, Span>);
+
+impl Paths {
+    /// Takes a path, unless it is taken or one lies inside the other.
+    fn take(&mut self, path: &str, span: Span) -> Result<(), Diagnostic> {
+        let bare = path.trim_end_matches('/');
+        let above = bare.match_indices('/').map(|(end, _)| &bare[..end]);
+        let inside = format!("{bare}/");
+        let below = self.0.range(inside.clone()..).next().filter(|(other, _)| other.starts_with(&inside));
+        let taken = above.chain([bare]).find_map(|path| self.0.get_key_value(path)).or(below);
+        let Some((other, first)) = taken else {
+            self.0.insert(bare.to_owned(), span);
+            return Ok(());
+        };
+        let message = if other == bare {
+            format!("two results would be called `{path}`")
+        } else {
+            format!("results `{other}` and `{path}` overlap: one is inside the other")
+        };
+        let error = Diagnostic::new(Class::Collision, span, message);
+        Err(if *first == span {
+            error.hint("put the axes into the name: `name_${axis}.csv`, or pick one cell: `$stage(axis=value).port`")
+        } else {
+            error.label("again here").also(*first, "first here").hint("give each result a name of its own")
+        })
+    }
+}
+
+/// All results.
+pub(super) fn results(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decls: &[&ResultDecl],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Published> {
+    let (mut published, mut paths) = (Vec::new(), Paths::default());
+    for decl in decls {
+        if let Err(error) = result(env, drafts, decl, &mut paths, &mut published) {
+            errors.push(error);
+        }
+    }
+    published
+}
+
+fn result(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decl: &ResultDecl,
+    paths: &mut Paths,
+    published: &mut Vec<Published>,
+) -> Result<(), Diagnostic> {
+    let Some(artifact) = &decl.artifact else { return Ok(()) };
+    let reference = reference(env, artifact, "a result")?;
+    let outside = outside(env, drafts, &reference)?;
+    let target = &drafts[outside.stage];
+    if target.broken {
+        return Ok(());
+    }
+    let pieces = match spec::read_written(env.sources, &Node::text(decl.path.span, decl.path.text.clone()))? {
+        Written::Plain(text) => vec![Piece::Literal(text)],
+        Written::Template(pieces) => pieces,
+        Written::Reference(reference) => {
+            let message = format!("`{}` cannot be the name of a file", reference.text);
+            return Err(Diagnostic::new(Class::Reference, decl.path.span, message)
+                .hint("write \"${axis}\" inside a quoted name"));
+        }
+    };
+    for cell in target.cells_within(&outside.picked) {
+        let cell = cell as usize;
+        let name = file_name(env, target, cell, &pieces)?;
+        for path in braces(&name) {
+            check_reserved(&path, decl.path.span)?;
+            check_path(target, &outside, &path, decl.path.span)?;
+            paths.take(&path, decl.path.span)?;
+            let link = inputs::link_of(target, cell, outside.port, outside.entry.clone());
+            published.push(Published { path, link, place: place(env, decl.path.span) });
+        }
+    }
+    Ok(())
+}
+
+/// Names that publishing itself uses at the top of the results folder.
+fn check_reserved(path: &str, span: Span) -> Result<(), Diagnostic> {
+    let first = path.split('/').next().unwrap_or_default();
+    if first == ".published" || first.starts_with(".publishing") {
+        let message = format!("`{first}` is a name that pipe itself uses in the results folder");
+        return Err(Diagnostic::new(Class::Collision, span, message).hint("give the result another name"));
+    }
+    Ok(())
+}
+
+/// The name with `${axis}` (or `${each.axis}`, `${params.name}`) filled in.
+fn file_name(env: &Env<'_>, target: &Draft<'_>, cell: usize, pieces: &[Piece]) -> Result<String, Diagnostic> {
+    let at = target.cell(cell);
+    let mut name = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => name.push_str(literal),
+            Piece::Value(reference) if reference.is_value() => name.push_str(
+                &env.text(std::slice::from_ref(piece), "", Some(at)).map_err(|error| error_at(error, reference))?,
+            ),
+            Piece::Value(reference) => {
+                let wanted = reference.path().join(".");
+                let Some(axis) = target.axes.iter().position(|axis| axis.name == wanted) else {
+                    let message = format!("stage `{}` has no axis `{wanted}`", target.name());
+                    return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
+                        "its axes",
+                        &wanted,
+                        target.axis_names(),
+                    ));
+                };
+                name.push_str(&target.axes[axis].values[at.at[axis] as usize].text);
+            }
+        }
+    }
+    Ok(name)
+}
+
+fn error_at(mut error: Diagnostic, reference: &Reference) -> Diagnostic {
+    if let Some(primary) = &mut error.primary {
+        primary.span = reference.span;
+    }
+    error
+}
+
+/// `a.{pdf,svg}` is `a.pdf` and `a.svg`; several groups multiply.
+fn braces(name: &str) -> Vec<String> {
+    let group = name.find('{').and_then(|open| name[open..].find('}').map(|length| (open, open + length)));
+    let Some((open, close)) = group else { return vec![name.to_owned()] };
+    let rest = braces(&name[close + 1..]);
+    let words = name[open + 1..close].split(',');
+    words.flat_map(|word| rest.iter().map(move |rest| format!("{}{}{rest}", &name[..open], word.trim()))).collect()
+}
+
+fn check_path(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span) -> Result<(), Diagnostic> {
+    if !is_safe(path) || path.contains(['{', '}']) {
+        let message = format!("`{}` is not the name of a result", spec::shortened(path));
+        return Err(Diagnostic::new(Class::Value, span, message)
+            .hint("a relative path without `..`, such as `tables/dice_${outputs}.csv`; `{a,b}` gives several names"));
+    }
+    let form = match (&target.decl.work, target.kind) {
+        _ if outside.entry.is_some() => return Ok(()),
+        (WorkDecl::Run(run), _) => run
+            .out
+            .iter()
+            .find(|(name, _)| name.text == outside.port)
+            .map(|(_, path)| if path.text.ends_with('/') { Form::Folder } else { Form::File }),
+        (WorkDecl::Uses(_), kind) => kind.and_then(|kind| kind.output_named(outside.port)).map(|output| output.form),
+    };
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match form {
+        Some(Form::File) if path.ends_with('/') => {
+            let message =
+                format!("`{path}` names a folder, but `{}` of stage `{}` is a file", outside.port, target.name());
+            Err(Diagnostic::new(Class::Value, span, message).hint("remove the last `/`"))
+        }
+        Some(Form::Folder) if !path.ends_with('/') && !last.contains('.') => {
+            let message = format!(
+                "`{}` of stage `{}` is a folder: `{path}` names neither the whole folder nor one of its files",
+                outside.port,
+                target.name()
+            );
+            Err(Diagnostic::new(Class::Value, span, message)
+                .hint(format!("`{path}/` publishes the folder, `{path}.csv` its one file with that extension")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The claims of this profile.
+pub(super) fn claims(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decls: &[ClaimDecl],
+    profiles: &[&str],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for decl in decls {
+        if let Some(profile) = &decl.profile {
+            if !profiles.contains(&profile.text.as_str()) {
+                let error =
+                    Diagnostic::new(Class::Profile, profile.span, format!("unknown profile `{}`", profile.text));
+                errors.push(error.known("profiles", &profile.text, profiles.iter().copied()));
+            }
+            if env.profile != Some(profile.text.as_str()) {
+                continue;
+            }
+        }
+        match claim(env, drafts, decl) {
+            Ok(claim) => claims.extend(claim),
+            Err(error) => errors.push(error),
+        }
+    }
+    claims
+}
+
+fn claim(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ClaimDecl) -> Result<Option<Claim>, Diagnostic> {
+    let reference = reference(env, &decl.table, "the table of a claim")?;
+    let outside = outside(env, drafts, &reference)?;
+    let target = &drafts[outside.stage];
+    if target.broken {
+        return Ok(None);
+    }
+    let cells = target.cells_within(&outside.picked);
+    let [cell] = cells.as_slice() else {
+        let message = format!("a claim is about one table, but `{}` names {}", reference.text, cells.len());
+        return Err(Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
+            "pick one: `${}(axis=value).{}`",
+            target.name(),
+            outside.port
+        )));
+    };
+    let filter = decl.filter.iter().map(|(column, value)| (column.text.clone(), value.text.clone())).collect();
+    let table: Link = inputs::link_of(target, *cell as usize, outside.port, outside.entry);
+    Ok(Some(Claim {
+        text: decl.text.clone(),
+        table,
+        filter,
+        column: decl.column.clone(),
+        equals: decl.equals,
+        within: decl.within,
+        place: place(env, decl.span),
+    }))
+}
+
+/// The releases of this profile.
+pub(super) fn releases(
+    env: &Env<'_>,
+    drafts: &[Draft<'_>],
+    decls: &[&ReleaseDecl],
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Release> {
+    let mut releases = Vec::new();
+    for decl in decls {
+        let mut ports = Vec::new();
+        for port in &decl.ports {
+            match release_port(env, drafts, port) {
+                Ok(port) => ports.push(port),
+                Err(error) => errors.push(error),
+            }
+        }
+        let why = match &decl.why {
+            ReleaseWhyDecl::Aggregate(subjects) => ReleaseWhy::Aggregate(*subjects),
+            ReleaseWhyDecl::Approved { because, approved } => {
+                ReleaseWhy::Approved { because: because.clone(), approved: approved.clone() }
+            }
+        };
+        releases.push(Release { ports, why });
+    }
+    releases
+}
+
+fn release_port(env: &Env<'_>, drafts: &[Draft<'_>], port: &Name) -> Result<(StageId, String), Diagnostic> {
+    let Some((stage, output)) = port.text.trim_start_matches('$').rsplit_once('.') else {
+        let message = format!("`{}` is not a port", port.text);
+        return Err(Diagnostic::new(Class::Shape, port.span, message).hint("write `stage.port`"));
+    };
+    let Some(index) = env.find(stage, "") else {
+        let message = format!("unknown stage `{stage}`");
+        return Err(Diagnostic::new(Class::UnknownName, port.span, message).known(
+            "stages",
+            stage,
+            env.index.keys().copied(),
+        ));
+    };
+    let ports = drafts[index].ports();
+    if !ports.contains(&output) && !drafts[index].broken {
+        let message = format!("stage `{stage}` has no output `{output}`");
+        return Err(Diagnostic::new(Class::UnknownName, port.span, message).known("its outputs", output, ports));
+    }
+    Ok((StageId(u32::try_from(index).unwrap_or(u32::MAX)), output.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_multiply() {
+        assert_eq!(braces("a.{pdf,svg}"), ["a.pdf", "a.svg"]);
+        assert_eq!(braces("{a,b}/{c, d}"), ["a/c", "a/d", "b/c", "b/d"]);
+        assert_eq!(braces("plain"), ["plain"]);
+    }
+
+    #[test]
+    fn paths_collide_when_equal_or_nested() {
+        let span = Span { file: 0, start: 0, end: 0 };
+        let mut paths = Paths::default();
+        assert!(paths.take("models/", span).is_ok());
+        assert!(paths.take("models.csv", span).is_ok());
+        assert!(paths.take("models/x.csv", span).is_err());
+        assert!(paths.take("a/b/c.csv", span).is_ok());
+        assert!(paths.take("a/", span).is_err());
+        assert!(paths.take("a/b", span).is_err());
+        assert!(paths.take("a/b/d.csv", span).is_ok());
+        assert!(!is_safe("../x") && !is_safe("/x") && !is_safe("a//b") && is_safe("a/b/"));
+    }
+}

@@ -1,0 +1,179 @@
+//! Commits an attempt: checks what it left, moves it into the store, and publishes the record.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use pipe_cache::{Action, Digest, Made, Record, Stored, remove_all};
+use pipe_contract::{Ended, Failure, Form, Kind, RanOn};
+
+use super::lookup::Known;
+use super::run_loop::{RunLoop, Working};
+use super::state_dir::{LastWork, file_name};
+use super::write_manifest::provenance;
+use crate::exec::{Usage, output_path};
+use crate::ids::InstanceId;
+use crate::plan::{Plan, Work};
+use crate::report::cache_failure;
+
+/// The outcome of an attempt that did not fail.
+pub(super) enum Committed {
+    Outputs { ran_on: Option<RanOn>, notes: Vec<String> },
+    Absent { cause: String },
+}
+
+impl RunLoop<'_> {
+    /// Checks and stores what an attempt left, and publishes the record.
+    pub(super) fn commit(
+        &mut self,
+        id: InstanceId,
+        ended: Ended,
+        usage: Usage,
+        orphans: bool,
+        working: &Working,
+    ) -> Result<Committed, Failure> {
+        let key = self.lookup.key_of(id).ok_or_else(|| Failure::internal("an instance worked without a key"))?;
+        self.lookup.check_sources(id)?;
+        let (made, ran_on, notes) = match ended {
+            Ended::Absent { cause, detail } => {
+                self.check_may_be_absent(id, &cause)
+                    .map_err(|failure| Failure { message: format!("{}: {detail}", failure.message), ..failure })?;
+                append(&working.log, &format!("absent ({cause}): {detail}\n"))?;
+                (Made::Absent { cause }, None, vec![detail])
+            }
+            Ended::Done { ran_on, notes } => (Made::Outputs(self.ingest(id, &working.folder)?), ran_on, notes),
+        };
+        let session = self.session.as_ref().ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
+        for list in self.lookup.cell_lists(id)? {
+            session.put(&self.state_dir.store, list.as_bytes()).map_err(|error| self.cache_failure(&error))?;
+        }
+        let parts = serde_json::to_value(self.lookup.parts(id)?)
+            .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
+        let provenance = provenance(&self.plan().label(id), usage, ran_on.as_ref(), &notes);
+        let forced = self.due.get(&id).is_some_and(|due| due.miss.ignores_records());
+        let record = Record { made, parts, provenance };
+        let published = self.state_dir.store.publish(session, &key, record, forced);
+        let record = published.map_err(|error| self.cache_failure(&error))?;
+        self.lookup.local.index.put(&key, &record.made).map_err(|error| cache_failure(&error))?;
+        let last = LastWork { key, seconds: usage.wall.as_secs_f64() };
+        self.lookup.local.note_done(&self.plan().label(id), last)?;
+        self.clean_up(id, &key, orphans, &working.folder);
+        Ok(match record.made {
+            Made::Absent { cause } => {
+                let known: Rc<str> = cause.as_str().into();
+                self.lookup.set_known(id, Known::Absent { cause: known, origin: id });
+                Committed::Absent { cause }
+            }
+            Made::Outputs(outputs) => {
+                self.lookup.set_known(id, Known::Outputs(outputs.into()));
+                let notes = notes.into_iter().chain(self.lookup.coverage_notes(id)).collect();
+                Committed::Outputs { ran_on, notes }
+            }
+        })
+    }
+
+    /// Removes what a finished instance no longer needs. It is finished whether or not that succeeds. A folder in which
+    /// an orphaned process may still be at work is not used again.
+    fn clean_up(&self, id: InstanceId, key: &Digest<Action>, orphans: bool, folder: &Path) {
+        let session = self.session.as_ref();
+        let retained = session.map_or(Ok(()), |session| session.remove_retained(&retained_name(self.plan(), id)));
+        let used = match session {
+            Some(session) if !orphans => session.give_back(folder),
+            _ => remove_all(folder),
+        };
+        let checkpoint = match self.lookup.kind(id) {
+            Some(kind) if kind.checkpoint => remove_all(&self.state_dir.checkpoint(key)),
+            _ => Ok(()),
+        };
+        for cleared in [retained, used, checkpoint] {
+            if let Err(error) = cleared {
+                tracing::warn!(%error, "something that is not needed stays in the cache");
+            }
+        }
+    }
+
+    /// A kind may report only the causes it declares, and the stage must accept them.
+    fn check_may_be_absent(&self, id: InstanceId, cause: &str) -> Result<(), Failure> {
+        match self.lookup.kind(id) {
+            Some(kind) if !kind.absences.contains(&cause) => {
+                Err(Failure::internal(format!("`{}` reports an absence it does not declare: `{cause}`", kind.name)))
+            }
+            _ => self.lookup.check_accepted(id, cause),
+        }
+    }
+
+    /// Moves the outputs of an attempt into the store.
+    fn ingest(&self, id: InstanceId, folder: &Path) -> Result<Vec<Stored>, Failure> {
+        let plan = self.plan();
+        let mut paths: Vec<(String, PathBuf)> = match &plan.stage_of(id).work {
+            Work::Command(command) => {
+                command.out.iter().map(|(port, path)| (port.clone(), output_path(folder, path))).collect()
+            }
+            Work::Kind(_) => {
+                let kind =
+                    self.lookup.kind(id).ok_or_else(|| Failure::internal("a kind vanished from the registry"))?;
+                check_outputs(kind, &folder.join("out"))?
+            }
+        };
+        paths.sort();
+        let session = self.session()?;
+        let mut outputs = Vec::with_capacity(paths.len());
+        for (port, path) in paths {
+            let (artifact, blobs) = session
+                .ingest(&self.state_dir.store, &path)
+                .map_err(|error| self.cache_failure(&error).at(format!("output `{port}`")))?;
+            let blobs = if artifact.blob().is_some() { Vec::new() } else { blobs };
+            outputs.push(Stored { port, artifact, blobs });
+        }
+        Ok(outputs)
+    }
+}
+
+/// The name under which the folder of a failed instance is retained.
+pub(super) fn retained_name(plan: &Plan, id: InstanceId) -> String {
+    let profile = plan.profile.as_ref().map(|profile| format!("@{profile}")).unwrap_or_default();
+    file_name(&format!("{}{profile},{}", plan.pipeline, plan.label(id)))
+}
+
+/// The outputs of a kind, with the form it declares.
+fn check_outputs(kind: &Kind, out: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let mut paths = Vec::with_capacity(kind.outputs.len());
+    for output in &kind.outputs {
+        let path = out.join(output.name);
+        let wrong = |what: &str| {
+            let form = match output.form {
+                Form::File => "a file that is not empty",
+                Form::Folder => "a folder with at least one file",
+            };
+            Failure::internal(format!("`{}` {what} output `{}`, which is to be {form}", kind.name, output.name))
+        };
+        let found = fs::symlink_metadata(&path).map_err(|_| wrong("did not write"))?;
+        match output.form {
+            Form::File if !found.is_file() => return Err(wrong("wrote something else as")),
+            Form::File if found.len() == 0 => return Err(wrong("wrote nothing into")),
+            Form::Folder if !found.is_dir() => return Err(wrong("wrote something else as")),
+            Form::Folder if !has_file(&path) => return Err(wrong("wrote nothing into")),
+            _ => paths.push((output.name.to_owned(), path)),
+        }
+    }
+    let declared = |name: &str| kind.outputs.iter().any(|output| output.name == name);
+    let there = fs::read_dir(out).map_err(|error| Failure::io("list", out, &error))?;
+    let extra =
+        there.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).find(|name| !declared(name));
+    match extra {
+        Some(extra) => Err(Failure::internal(format!("`{}` wrote `{extra}`, which it does not declare", kind.name))),
+        None => Ok(paths),
+    }
+}
+
+/// Adds to a log.
+fn append(log: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let written =
+        File::options().create(true).append(true).open(log).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::io("write to the log", log, &error))
+}
+
+fn has_file(folder: &Path) -> bool {
+    walkdir::WalkDir::new(folder).into_iter().any(|entry| entry.is_ok_and(|entry| entry.file_type().is_file()))
+}

@@ -1,0 +1,225 @@
+//! Where one plan works: the store, and the state directory with what this machine has saved of the pipeline.
+//!
+//! ```text
+//! <state>/<cache id>/
+//!   keys.lock                               a process that works on a key locks a byte of it
+//!   logs/<key>.log                          what the last work under a key printed, if anything
+//!   checkpoints/<key>/                      of kinds that write some; removed after success
+//!   pipelines/<pipeline>[@<profile>]/       shared by all checkouts of a pipeline
+//!     index                                 key -> what was made
+//!     sources                               file -> digest, by the answer of `stat`
+//!     journal                               instance -> its last keys and seconds
+//!     facts                                 tool -> version
+//!   projects/<folder digest>/<pipeline>[@<profile>]/runs/<run>/manifest.json
+//! ```
+//! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
+use pipe_contract::Failure;
+
+use super::Places;
+use crate::exec;
+use crate::plan::Plan;
+use crate::report::{cache_failure, project_root};
+
+/// The store and the state directory of one plan.
+pub(super) struct StateDir {
+    pub store: Store,
+    pub locks: Locks,
+    /// `<state>/<cache id>`.
+    state: PathBuf,
+    scope: PathBuf,
+    runs: PathBuf,
+}
+
+/// What this machine has saved of a pipeline. Journal and facts are read only when they are needed: not in a run in
+/// which all are hits.
+pub(super) struct LocalState {
+    pub index: Index,
+    pub sources: Sources,
+    folder: PathBuf,
+    journal: Option<Table>,
+    facts: Option<Table>,
+}
+
+/// What the journal has of an instance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct LastWork {
+    pub key: Digest<Action>,
+    pub seconds: f64,
+}
+
+impl StateDir {
+    pub fn open(plan: &Plan, places: &Places) -> Result<Self, Failure> {
+        let store = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
+        let state = places.state.join(store.id());
+        let name = match &plan.profile {
+            Some(profile) => format!("{}@{}", file_name(&plan.pipeline), file_name(profile)),
+            None => file_name(&plan.pipeline),
+        };
+        let project = Digest::<Content>::of(project_root(plan).as_os_str().as_encoded_bytes()).short(16);
+        Ok(Self {
+            locks: Locks::new(state.join("keys.lock")),
+            scope: state.join("pipelines").join(&name),
+            runs: state.join("projects").join(project).join(&name).join("runs"),
+            state,
+            store,
+        })
+    }
+
+    pub fn local_state(&self) -> Result<LocalState, Failure> {
+        let failure = |error| cache_failure(&error);
+        Ok(LocalState {
+            index: Index::open(&self.scope.join("index")).map_err(failure)?,
+            sources: Sources::open(&self.scope.join("sources")).map_err(failure)?,
+            folder: self.scope.clone(),
+            journal: None,
+            facts: None,
+        })
+    }
+
+    /// The log of the last work under a key. An empty one is removed when the work is done.
+    pub fn log(&self, key: &Digest<Action>) -> PathBuf {
+        self.state.join("logs").join(format!("{key}.log"))
+    }
+
+    /// The checkpoint folder of a key.
+    pub fn checkpoint(&self, key: &Digest<Action>) -> PathBuf {
+        self.state.join("checkpoints").join(key.to_string())
+    }
+
+    /// Removes checkpoints of work that is done: what a kill between publishing and cleaning up has left.
+    pub fn sweep_checkpoints(&self) -> Result<(), Failure> {
+        let Ok(entries) = fs::read_dir(self.state.join("checkpoints")) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let Ok(key) = entry.file_name().to_string_lossy().parse::<Digest<Action>>() else { continue };
+            let done = self.store.record(&key).map_err(|error| cache_failure(&error))?.is_some();
+            // The process that holds the lock cleans up itself.
+            let free = done.then(|| self.locks.try_lock(&key)).transpose().map_err(|error| cache_failure(&error))?;
+            if free.flatten().is_some() {
+                remove_all(&entry.path()).map_err(|error| cache_failure(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder of a run.
+    pub fn run_folder(&self, run: &str) -> PathBuf {
+        self.runs.join(run)
+    }
+
+    /// The folders of earlier runs, oldest first.
+    pub fn run_folders(&self) -> Result<Vec<PathBuf>, Failure> {
+        let entries = match fs::read_dir(&self.runs) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Failure::io("list", &self.runs, &error)),
+        };
+        let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        folders.sort();
+        Ok(folders)
+    }
+}
+
+impl LocalState {
+    fn journal(&mut self) -> Result<&mut Table, Failure> {
+        let path = self.folder.join("journal");
+        open_once(&mut self.journal, &path)
+    }
+
+    /// What an instance did last when it ended well.
+    pub fn last_work(&mut self, label: &str) -> Result<Option<LastWork>, Failure> {
+        Ok(self.journal()?.get(format!("done {label}").as_bytes()).and_then(LastWork::decode))
+    }
+
+    /// The key under which an instance was begun last.
+    pub fn last_begun(&mut self, label: &str) -> Result<Option<Digest<Action>>, Failure> {
+        let bytes = self.journal()?.get(format!("begun {label}").as_bytes());
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes))
+    }
+
+    /// Notes that an instance begins.
+    pub fn note_begun(&mut self, label: &str, key: &Digest<Action>) -> Result<(), Failure> {
+        let row = format!("begun {label}");
+        self.journal()?.put(row.as_bytes(), key.as_bytes()).map_err(|error| cache_failure(&error))
+    }
+
+    /// Notes that an instance ended well.
+    pub fn note_done(&mut self, label: &str, work: LastWork) -> Result<(), Failure> {
+        let row = format!("done {label}");
+        self.journal()?.put(row.as_bytes(), &work.encode()).map_err(|error| cache_failure(&error))
+    }
+
+    /// Limits the growth of the tables.
+    pub fn tidy(&mut self, keys: impl FnOnce() -> BTreeSet<Digest<Action>>) -> Result<(), Failure> {
+        let failure = |error| cache_failure(&error);
+        self.index.tidy(keys).map_err(failure)?;
+        self.sources.tidy().map_err(failure)?;
+        for table in [&mut self.journal, &mut self.facts].into_iter().flatten() {
+            table.tidy().map_err(failure)?;
+        }
+        Ok(())
+    }
+}
+
+impl exec::Memo for LocalState {
+    fn recall(&self, key: &str) -> Option<String> {
+        let bytes = self.facts.as_ref()?.get(key.as_bytes())?;
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+
+    fn remember(&mut self, key: &str, fact: &str) {
+        let path = self.folder.join("facts");
+        let remembered = open_once(&mut self.facts, &path)
+            .and_then(|table| table.put(key.as_bytes(), fact.as_bytes()).map_err(|error| cache_failure(&error)));
+        if let Err(failure) = remembered {
+            tracing::warn!(%failure, "a tool's version could not be saved; it is looked up again next time");
+        }
+    }
+}
+
+impl LocalState {
+    /// Reads the saved facts of tools; before [`exec::facts_of`].
+    pub fn recall_facts(&mut self) -> Result<(), Failure> {
+        let path = self.folder.join("facts");
+        open_once(&mut self.facts, &path).map(drop)
+    }
+}
+
+impl LastWork {
+    fn encode(self) -> Vec<u8> {
+        [&self.key.as_bytes()[..], &self.seconds.to_le_bytes()].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (key, seconds) = bytes.split_at_checked(32)?;
+        let seconds = f64::from_le_bytes(seconds.try_into().ok()?);
+        Some(Self { key: Digest::from_bytes(key.try_into().ok()?), seconds })
+    }
+}
+
+fn open_once<'t>(table: &'t mut Option<Table>, path: &Path) -> Result<&'t mut Table, Failure> {
+    match table {
+        Some(table) => Ok(table),
+        none => Ok(none.insert(Table::open(path).map_err(|error| cache_failure(&error))?)),
+    }
+}
+
+pub(super) fn make_folder(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| Failure::io("create the folder", path, &error))
+}
+
+/// A name as a file name: other characters than letters, digits, `-`, `_`, `=`, `,` and `.` become `-`, and then a digest
+/// keeps different names apart.
+pub(super) fn file_name(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,.".contains(c);
+    let mut safe: String = name.chars().map(|c| if plain(c) { c } else { '-' }).take(100).collect();
+    if safe != name || name.starts_with('.') || name.is_empty() {
+        safe = format!("{}-{}", safe.trim_start_matches('.'), Digest::<Content>::of(name.as_bytes()).short(8));
+    }
+    safe
+}

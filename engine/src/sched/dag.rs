@@ -1,0 +1,183 @@
+//! Which instance waits for which, in flat arrays.
+//!
+//! Nodes are the instances, followed by one *junction* for every distinct gather. A gather's cells point to its
+//! junction and the junction points to its readers, so 5,000 readers of the same 5,000 cells cost 10,000 edges
+//! and not 25 million. Whether two gathers are the same is seen by the pointer of their shared list.
+//! Edges run from a node to those that read it and are counted, not deduplicated: a reader waits for each of them.
+
+use std::collections::BTreeMap;
+
+use crate::ids::InstanceId;
+use crate::plan::{GatherId, Link, Plan, Source};
+use crate::sched::core::Need;
+
+/// An instance or a junction; instances come first and keep their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Node(pub u32);
+
+impl Node {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One edge, seen from the node that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reader(u32);
+
+/// Set in a [`Reader`] that is absent when the node it reads is.
+const REQUIRED: u32 = 1 << 31;
+
+impl Reader {
+    fn new(node: Node, need: Need) -> Self {
+        Self(node.0 | if need == Need::Required { REQUIRED } else { 0 })
+    }
+
+    pub fn node(self) -> Node {
+        Node(self.0 & !REQUIRED)
+    }
+
+    pub fn is_required(self) -> bool {
+        self.0 & REQUIRED != 0
+    }
+}
+
+/// The graph of one plan.
+pub(super) struct Dag {
+    instances: u32,
+    /// The readers of node `i` are `readers[first[i]..first[i + 1]]`.
+    first: Vec<u32>,
+    readers: Vec<Reader>,
+    /// How many edges end at a node.
+    inputs: Vec<u32>,
+}
+
+impl Dag {
+    /// The graph of `plan`.
+    pub fn new(plan: &Plan, mut need: impl FnMut(InstanceId, &str) -> Need) -> Self {
+        let mut edges = Edges { list: Vec::new(), nodes: plan.instances.len() as u32 };
+        let mut junctions: BTreeMap<GatherId, Option<Node>> = BTreeMap::new();
+        for id in plan.ids() {
+            let reader = Node(id.0);
+            for (port, source) in &plan.instance(id).inputs {
+                match source {
+                    Source::One(Link::Output { instance, .. }) => edges.add(Node(instance.0), reader, need(id, port)),
+                    Source::One(Link::File(_)) => {}
+                    Source::Many(cells) => {
+                        let junction = *junctions
+                            .entry(GatherId::of(cells))
+                            .or_insert_with(|| edges.junction(cells.iter().map(|(_, link)| link)));
+                        if let Some(junction) = junction {
+                            edges.add(junction, reader, Need::Optional);
+                        }
+                    }
+                }
+            }
+        }
+        edges.into_dag(plan.instances.len() as u32)
+    }
+
+    /// How many instances there are.
+    pub fn instances(&self) -> usize {
+        self.instances as usize
+    }
+
+    /// How many instances and junctions there are.
+    pub fn nodes(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The instance a node is, unless it is a junction.
+    pub fn instance(&self, node: Node) -> Option<InstanceId> {
+        (node.0 < self.instances).then_some(InstanceId(node.0))
+    }
+
+    /// The readers of a node.
+    pub fn readers(&self, node: Node) -> &[Reader] {
+        &self.readers[self.range(node)]
+    }
+
+    /// The positions of a node's edges, for walks that change other tables meanwhile.
+    pub fn range(&self, node: Node) -> std::ops::Range<usize> {
+        self.first[node.index()] as usize..self.first[node.index() + 1] as usize
+    }
+
+    /// The edge at a position.
+    pub fn reader(&self, position: usize) -> Reader {
+        self.readers[position]
+    }
+
+    /// How many edges end at each node.
+    pub fn inputs(&self) -> &[u32] {
+        &self.inputs
+    }
+
+    /// For each instance the longest sum of durations on a path that starts with it.
+    pub fn critical_paths(&self, duration: impl Fn(InstanceId) -> f64) -> Vec<f64> {
+        // Readers have larger ids than what they read, also through a junction, so going down visits readers first.
+        let mut longest = vec![0.0_f64; self.instances as usize];
+        let mut behind = vec![None; self.nodes() - self.instances as usize];
+        for id in (0..self.instances).rev() {
+            let mut after = 0.0_f64;
+            for reader in self.readers(Node(id)) {
+                let node = reader.node();
+                let path = match self.instance(node) {
+                    Some(reader) => longest[reader.index()],
+                    None => *behind[node.index() - self.instances()].get_or_insert_with(|| {
+                        self.readers(node).iter().map(|reader| longest[reader.node().index()]).fold(0.0, f64::max)
+                    }),
+                };
+                after = after.max(path);
+            }
+            longest[id as usize] = after + duration(InstanceId(id));
+        }
+        longest
+    }
+}
+
+/// Edges as they are found, before they are sorted by the node that is read.
+struct Edges {
+    list: Vec<(Node, Reader)>,
+    nodes: u32,
+}
+
+impl Edges {
+    fn add(&mut self, read: Node, reader: Node, need: Need) {
+        self.list.push((read, Reader::new(reader, need)));
+    }
+
+    /// A junction for these cells, or none if all of them are files of the project: there is nothing to wait for.
+    fn junction<'a>(&mut self, links: impl Iterator<Item = &'a Link>) -> Option<Node> {
+        let junction = Node(self.nodes);
+        let before = self.list.len();
+        for link in links {
+            if let Link::Output { instance, .. } = link {
+                self.add(Node(instance.0), junction, Need::Optional);
+            }
+        }
+        let waits = self.list.len() > before;
+        self.nodes += u32::from(waits);
+        waits.then_some(junction)
+    }
+
+    fn into_dag(self, instances: u32) -> Dag {
+        let nodes = self.nodes as usize;
+        let mut first = vec![0_u32; nodes + 1];
+        let mut inputs = vec![0_u32; nodes];
+        for (read, reader) in &self.list {
+            first[read.index() + 1] += 1;
+            inputs[reader.node().index()] += 1;
+        }
+        for index in 0..nodes {
+            first[index + 1] += first[index];
+        }
+        let mut next = first.clone();
+        let mut readers = vec![Reader(0); self.list.len()];
+        for (read, reader) in self.list {
+            let position = &mut next[read.index()];
+            readers[*position as usize] = reader;
+            *position += 1;
+        }
+        Dag { instances, first, readers, inputs }
+    }
+}

@@ -1,0 +1,166 @@
+//! Declarations with the names, ports, types and parameters of the kinds that ship, without any code behind them:
+//! planning is tested without building the stages. `tests/` at the root plans with the real kinds.
+
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Registry, Runs, StageKind, Task, Type, Value};
+
+/// A declaration without code.
+struct Declared(Kind);
+
+impl StageKind for Declared {
+    fn kind(&self) -> Kind {
+        self.0.clone()
+    }
+
+    fn run(&self, _: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        Err(Failure::internal("declared for planning only"))
+    }
+}
+
+/// Everything that `pipelines/benson2025.yaml` uses.
+pub fn registry() -> Registry {
+    let mut registry = Registry::new();
+    acquire().into_iter().chain(surface()).chain(score()).for_each(|kind| registry.add(Declared(kind)));
+    learn().into_iter().for_each(|kind| registry.declare(kind));
+    let mut best = Kind::new("unet/best", 1, "best restart");
+    best = best.gather("trained", &["model"], "restarts").folder("model", "model", "the best");
+    registry.add(Declared(best));
+    let mut swap = Kind::new("control/swap", 1, "another subject's images");
+    swap = swap.gather("images", &["images"], "images").port("split", &["split"], Arity::One, true, "sides");
+    swap.axes = vec!["sid"];
+    registry.add(Declared(swap.file("images", "images", "images")));
+    registry
+}
+
+fn acquire() -> Vec<Kind> {
+    let project = |kind: Kind| kind.required("project", Type::Text, "the OSF project");
+    vec![
+        network(Kind::new("package/files", 1, "files of a package").folder("files", "files", "files"), &[])
+            .required("package", Type::Text, "name==version")
+            .required("files", Type::Text, "pattern"),
+        Kind::new("file", 1, "a file").input("file", &[], "the file").file("file", "file", "the file"),
+        project(network(Kind::new("osf/file", 1, "a file of the OSF"), &[]).required("name", Type::Text, "its name"))
+            .file("file", "prf-raw", "the file"),
+        on(network(Kind::new("hcp/fetch", 1, "a subject's files"), &["not-found"]), &["sid"])
+            .port("source", &["hcp-tree"], Arity::One, true, "a local tree")
+            .param("url", Type::Text, Value::Text(String::new()), "the bucket")
+            .folder("files", "subject", "the files"),
+        Kind::new("labels/import", 1, "a rater's labels")
+            .input("file", &[], "HDF5")
+            .folder("labels", "labels", "labels"),
+        project(on(
+            network(Kind::new("labels/osf", 1, "a rater's labels"), &["not-found", "excluded"]),
+            &["sid", "rater"],
+        ))
+        .folder("labels", "labels", "labels"),
+        project(on(network(Kind::new("labels/inferred", 1, "inferred labels"), &["not-found"]), &["sid"]))
+            .folder("labels", "labels", "labels"),
+        Kind::new("prf/import", 1, "pRF maps")
+            .input("results", &["prf-raw"], "results")
+            .input("subject", &["subject"], "the subject")
+            .input("masks", &["files"], "masks")
+            .folder("maps", "prf", "maps"),
+        random(on(Kind::new("simulate/subject", 1, "a subject").formerly("simulate/person"), &["sid"]))
+            .input("anatomy", &["files"], "anatomy")
+            .input("template", &["files"], "template")
+            .input("masks", &["files"], "masks")
+            .folder("tree", "hcp-tree", "tree")
+            .folder("labels", "labels-raw", "labels")
+            .file("prf", "prf-raw", "results"),
+    ]
+}
+
+fn surface() -> Vec<Kind> {
+    let pixels = |kind: Kind| kind.param("pixels", Type::Int(8, 512), Value::Int(128), "rows");
+    vec![
+        pixels(Kind::new("flatmap/images", 1, "images"))
+            .input("subject", &["subject"], "the subject's files")
+            .port("prf", &["prf"], Arity::One, true, "pRF maps")
+            .file("images", "images", "images"),
+        pixels(Kind::new("flatmap/labels", 1, "targets"))
+            .input("subject", &["subject"], "the subject's files")
+            .input("labels", &["labels"], "labels")
+            .file("images", "targets", "targets"),
+        random(Kind::new("split/random", 1, "a split"))
+            .gather("subjects", &[], "subjects")
+            .param("held_out", Type::Float(0.0, 1.0), Value::Float(0.2), "share held out")
+            .folder("table", "split", "split"),
+        Kind::new("split/twins", 1, "a split")
+            .input("families", &["file"], "families")
+            .gather("subjects", &[], "subjects")
+            .folder("table", "split", "split"),
+        Kind::new("labels/template", 1, "template labels")
+            .input("template", &["files"], "template")
+            .input("subject", &["subject"], "the subject's files")
+            .folder("labels", "labels", "labels"),
+    ]
+}
+
+fn learn() -> Vec<Kind> {
+    let mut train = random(Kind::new("unet/train", 1, "trains a network"))
+        .gather("images", &["images"], "images of every subject")
+        .gather("targets", &["targets"], "targets of every subject and rater")
+        .input("split", &["split"], "who trains")
+        .folder("model", "model", "weights")
+        .required("inputs", Type::Choice(&["anat", "t1t2", "trac", "nofn", "func", "nodw", "not2", "full"]), "channels")
+        .required("outputs", Type::Choice(&["area", "ring"]), "what it predicts")
+        .param("epochs", Type::Int(1, 100_000), Value::Int(10), "epochs")
+        .param("learning_rate", Type::Float(0.0, 10.0), Value::Float(0.00375), "learning rate")
+        .param("gamma", Type::Float(0.0, 1.0), Value::Float(0.9), "decay")
+        .param("bce_weight", Type::Float(0.0, 1.0), Value::Float(0.75), "weight")
+        .param("batch_size", Type::Int(1, 100_000), Value::Int(5), "batch");
+    train.runs = Runs::ProcessFresh;
+    let mut predict = Kind::new("unet/predict", 1, "predicts")
+        .input("model", &["model"], "the network")
+        .input("images", &["images"], "images")
+        .input("subject", &["subject"], "the subject's files")
+        .param("bn", Type::Choice(&["batch", "running"]), Value::Text("batch".into()), "statistics")
+        .folder("labels", "labels", "labels");
+    predict.runs = Runs::ProcessReusable;
+    vec![train, predict]
+}
+
+fn score() -> Vec<Kind> {
+    let scores = |kind: Kind| kind.gather("scores", &["table/scores"], "scores").input("split", &["split"], "split");
+    vec![
+        on(Kind::new("score/dice", 1, "Dice scores"), &["outputs", "sid"])
+            .gather("models", &["labels"], "predictions")
+            .gather("raters", &["labels"], "manual labels")
+            .port("prior", &["labels"], Arity::One, true, "template")
+            .port("inferred", &["labels"], Arity::One, true, "inferred")
+            .input("subject", &["subject"], "the subject's files")
+            .folder("table", "table/scores", "scores"),
+        scores(Kind::new("score/summary", 1, "means")).folder("table", "table/summary", "means"),
+        random(scores(Kind::new("score/partition", 1, "parts")))
+            .required("subsets", Type::Map(Box::new(Type::Map(Box::new(Type::Any)))), "subsets")
+            .param("over", Type::Text, Value::Text("has".into()), "field")
+            .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples")
+            .folder("table", "table/partition", "parts")
+            .folder("figure", "figure", "parts"),
+        scores(Kind::new("figure/accuracy", 1, "accuracy"))
+            .param("points", Type::Bool, Value::Bool(true), "dots")
+            .folder("figure", "figure", "figure"),
+        on(Kind::new("figure/contours", 1, "contours"), &["outputs"])
+            .input("manual", &["labels"], "manual labels")
+            .input("model", &["labels"], "predicted")
+            .input("subject", &["subject"], "the subject's files")
+            .input("prf", &["prf"], "maps")
+            .param("dot", Type::Float(0.1, 5.0), Value::Float(0.5), "diameter of dots")
+            .folder("figure", "figure", "figure"),
+        Kind::new("figure/flatmaps", 1, "contact sheet")
+            .gather("images", &["images"], "images")
+            .port("targets", &["targets"], Arity::Many, true, "targets")
+            .folder("figure", "figure", "figure"),
+    ]
+}
+
+fn on(kind: Kind, axes: &[&'static str]) -> Kind {
+    Kind { axes: axes.to_vec(), ..kind }
+}
+
+fn random(kind: Kind) -> Kind {
+    Kind { random: true, ..kind }
+}
+
+fn network(kind: Kind, absences: &[&'static str]) -> Kind {
+    Kind { network: true, absences: absences.to_vec(), ..kind }
+}

@@ -1,0 +1,370 @@
+//! `figure/accuracy`: the Dice score of every model, figures 3 and 4 of the paper.
+//!
+//! One panel per label. The order of columns, colours, sizes, rules and intervals are those of the published figure (5 by
+//! 1.5 inches a panel, left hemisphere cyan at -0.1 and right hemisphere red at +0.1 of its column, one faint dot per
+//! score, mean and interval in black). It differs on purpose in two ways. Columns without scores are left out, where the
+//! original keeps their place, and columns that the paper does not have are appended by name. And where a column has
+//! fewer scores than the paper's 132, its dots are more opaque, or a small study's would not be seen.
+//!
+//! A dot is one subject and rater: `points: false` draws means and intervals only.
+
+use pipe_contract::{Context, Ended, Failure, Kind, Presence, StageKind, Task, Type, Value};
+use polars::prelude::DataFrame;
+use serde::Deserialize;
+
+use super::real;
+use crate::formats::data_table::{self, Table};
+use crate::formats::drawing::axes::{Scale, left_axis};
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width};
+use crate::formats::score_table::{self, HeldOut, MEAN};
+use crate::numeric::statistics::Spread;
+
+/// The kind.
+pub(super) struct Accuracy;
+
+#[derive(Deserialize)]
+struct Parameters {
+    comparisons: u32,
+    points: bool,
+    opacity: f64,
+}
+
+impl StageKind for Accuracy {
+    fn kind(&self) -> Kind {
+        let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out subjects per model, one panel per label")
+            .gather("scores", &["table/scores"], "score tables of subjects")
+            .input("split", &["split"], "who is held out (`partition` is `val`)")
+            .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown")
+            .param("points", Type::Bool, Value::Bool(true), "draw a dot per score, that is per subject, rater and hemisphere")
+            .param("opacity", Type::Float(0.0, 1.0), Value::Float(0.05), "opacity of these dots where a column has the paper's 132 of them; fewer are darker")
+            .param(
+                "comparisons",
+                Type::Int(0, 10_000),
+                Value::Int(0),
+                "number of intervals for which widths are corrected; 0: as many as the published figure draws (28 for area, 22 for ring)",
+            );
+        Kind { stamped: true, ..kind }
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let Parameters { comparisons, points, opacity } = task.parameters()?;
+        let split = data_table::split(task.one("split")?)?;
+        let scores = HeldOut::read(task.present("scores").map(|(_, path)| path), &split)?;
+        let comparisons = if comparisons == 0 { score_table::comparisons(&scores.parcellation) } else { comparisons };
+        let bars = bars(&scores, comparisons);
+        bars.iter().filter(|bar| bar.label == MEAN).for_each(|bar| context.log(&bar.line()));
+        let absent = task.many("scores").iter().filter(|cell| matches!(cell.artifact, Presence::Absent(_))).count();
+        let notes = match absent {
+            0 => Vec::new(),
+            _ => vec![format!("{absent} of {} subjects have no scores", task.many("scores").len())],
+        };
+        let dots = if points { opacity } else { 0.0 };
+        let folder = task.output("figure")?;
+        save(&draw(&scores, &bars, dots, task.simulated), folder)?;
+        data_table::write_csv(&folder.join(data_table::CSV), &mut frame(&scores.parcellation, &bars, task.simulated)?)?;
+        Ok(Ended::Done { ran_on: None, notes })
+    }
+}
+
+/// A mean with its interval: one column, label and hemisphere.
+struct Bar {
+    column: (String, String),
+    label: String,
+    hemisphere: &'static str,
+    spread: Spread,
+    half: f64,
+}
+
+impl Bar {
+    /// As the original prints it.
+    fn line(&self) -> String {
+        format!(
+            "{} {} {:<5}: {:5.3} \u{b1} {:5.3}",
+            self.label, self.hemisphere, self.column.1, self.spread.mean, self.half
+        )
+    }
+}
+
+const HEMISPHERES: [(&str, f64, Colour); 2] =
+    [("lh", -0.1, Colour::rgb(51, 204, 204)), ("rh", 0.1, Colour::rgb(255, 102, 102))];
+
+/// All means, by label, column and hemisphere.
+fn bars(scores: &HeldOut, comparisons: u32) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    for label in scores.labels() {
+        for column in scores.columns() {
+            for (hemisphere, ..) in HEMISPHERES {
+                if let Some(spread) = Spread::of(&scores.values(&column, &label, Some(hemisphere))) {
+                    let half = spread.half_width(comparisons);
+                    bars.push(Bar { column: column.clone(), label: label.clone(), hemisphere, spread, half });
+                }
+            }
+        }
+    }
+    bars
+}
+
+fn frame(parcellation: &str, bars: &[Bar], simulated: bool) -> Result<DataFrame, Failure> {
+    Table::new()
+        .text("parcellation", bars.iter().map(|_| parcellation))
+        .text("label", bars.iter().map(|bar| bar.label.as_str()))
+        .text("dataset", bars.iter().map(|bar| bar.column.0.as_str()))
+        .text("tag", bars.iter().map(|bar| bar.column.1.as_str()))
+        .text("hemisphere", bars.iter().map(|bar| bar.hemisphere))
+        .integers("scores", bars.iter().map(|bar| i64::try_from(bar.spread.count).unwrap_or(i64::MAX)))
+        .numbers("mean", bars.iter().map(|bar| bar.spread.mean))
+        .numbers("low", bars.iter().map(|bar| bar.spread.mean - bar.half))
+        .numbers("high", bars.iter().map(|bar| bar.spread.mean + bar.half))
+        .stamped(simulated)
+        .build()
+}
+
+/// Width of the figure: 5 inches.
+const WIDTH: f64 = 360.0;
+/// Height of a panel with its share of the space between panels: 1.5 inches.
+const PANEL: f64 = 108.0;
+/// Space between panels.
+const GAP: f64 = 12.0;
+/// Space above the first panel.
+const HEAD: f64 = 26.0;
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH - 8.0;
+
+fn draw(scores: &HeldOut, bars: &[Bar], opacity: f64, simulated: bool) -> Drawing {
+    let (labels, columns) = (scores.labels(), scores.columns());
+    let datasets = datasets(&columns);
+    let foot = if datasets.len() > 1 { 30.0 } else { 18.0 };
+    let height = HEAD + PANEL * real(labels.len()) - GAP + foot;
+    let mut drawing = Drawing::new(WIDTH, height, &format!("Dice scores per model, {}", scores.parcellation));
+    head(&mut drawing, scores, simulated);
+    let step = (RIGHT - LEFT) / real(columns.len());
+    let x = |column: usize, offset: f64| LEFT + step * (real(column) + 0.5 + offset);
+    for (row, label) in labels.iter().enumerate() {
+        let top = HEAD + PANEL * real(row);
+        let scale = Scale::new((-0.025, 1.025), (top + PANEL - GAP, top));
+        rules(&mut drawing, &scale);
+        for (at, column) in columns.iter().enumerate() {
+            for (hemisphere, offset, colour) in HEMISPHERES {
+                if opacity > 0.0 {
+                    let values = scores.values(column, label, Some(hemisphere));
+                    let opacity = even_ink(opacity, values.len());
+                    let centres = values.into_iter().map(|value| (x(at, offset), scale.at(value)));
+                    drawing.dots(centres, 1.25, colour, opacity);
+                }
+                let of = |bar: &&Bar| bar.label == *label && bar.column == *column && bar.hemisphere == hemisphere;
+                if let Some(bar) = bars.iter().find(of) {
+                    interval(&mut drawing, x(at, offset), 0.05 * step, &scale, bar, opacity > 0.0);
+                }
+            }
+        }
+        let name = score_table::label_name(&scores.parcellation, label);
+        let lettering = Lettering::new(8.0).anchor(Anchor::Middle).turn(-90.0);
+        drawing.text((15.0, scale.at(0.5)), &format!("{name} (Dice)"), lettering);
+    }
+    let bottom = HEAD + PANEL * real(labels.len()) - GAP;
+    for (at, (_, tag)) in columns.iter().enumerate() {
+        let size = (step / 3.4).clamp(4.5, 7.5);
+        drawing.text((x(at, 0.0), bottom + 8.0), tag, Lettering::new(size).anchor(Anchor::Middle));
+    }
+    if datasets.len() > 1 {
+        for (name, first, last) in datasets {
+            let (from, to) = (x(first, -0.4), x(last, 0.4));
+            drawing.line((from, bottom + 15.5), (to, bottom + 15.5), Stroke::new(Colour::INK, 0.5));
+            drawing.text((f64::midpoint(from, to), bottom + 22.0), name, Lettering::new(7.5).anchor(Anchor::Middle));
+        }
+    }
+    drawing
+}
+
+/// Scores of a hemisphere in a column of the published figure: 33 subjects times 4 raters.
+const PUBLISHED_SCORES: f64 = 132.0;
+
+/// The opacity at which fewer scores than the paper's leave as much ink, at most half.
+fn even_ink(opacity: f64, scores: usize) -> f64 {
+    (opacity * (PUBLISHED_SCORES / real(scores.max(1))).max(1.0)).min(opacity.max(0.5))
+}
+
+/// Which columns belong to each dataset: its name, first and last column.
+fn datasets(columns: &[(String, String)]) -> Vec<(&str, usize, usize)> {
+    let mut spans: Vec<(&str, usize, usize)> = Vec::new();
+    for (at, (dataset, _)) in columns.iter().enumerate() {
+        match spans.last_mut() {
+            Some((name, _, last)) if name == dataset => *last = at,
+            _ => spans.push((dataset, at, at)),
+        }
+    }
+    spans
+}
+
+/// Key of the hemispheres, number of subjects, and the stamp.
+fn head(drawing: &mut Drawing, scores: &HeldOut, simulated: bool) {
+    let mut x = LEFT;
+    for ((_, _, colour), name) in HEMISPHERES.into_iter().zip(["left hemisphere", "right hemisphere"]) {
+        drawing.dots([(x + 3.0, 11.0)], 2.4, colour, 1.0);
+        drawing.text((x + 8.0, 11.0), name, Lettering::new(7.0));
+        x += 8.0 + text_width(name, 7.0) + 10.0;
+    }
+    let subjects = match scores.subjects.len() {
+        1 => "1 held-out person".to_string(),
+        count => format!("{count} held-out people"),
+    };
+    drawing.text((x, 11.0), &subjects, Lettering::new(7.0).colour(Colour::QUIET));
+    if simulated {
+        drawing.simulated_stamp((RIGHT, 5.0));
+    }
+}
+
+/// Rules at ticks (every 0.2) and, fainter, between them; the axis.
+fn rules(drawing: &mut Drawing, scale: &Scale) {
+    let tenth = |tenths: i32| f64::from(tenths) / 10.0;
+    for tenths in 0..=10 {
+        let colour = if tenths % 2 == 0 { Colour::RULE } else { Colour::FAINT };
+        let y = scale.at(tenth(tenths));
+        drawing.line((LEFT, y), (RIGHT, y), Stroke::new(colour, 0.5));
+    }
+    let ticks: Vec<f64> = (0..=5).map(|fifths| tenth(2 * fifths)).collect();
+    left_axis(drawing, LEFT, scale, &ticks, 0.2, 6.5);
+}
+
+/// A vertical bar over the interval with feet, and a dot at the mean. Dots of scores lie below: a thin white edge keeps
+/// the bar readable on them.
+fn interval(drawing: &mut Drawing, x: f64, foot: f64, scale: &Scale, bar: &Bar, edged: bool) {
+    let (low, high) = (scale.at(bar.spread.mean - bar.half), scale.at(bar.spread.mean + bar.half));
+    let foot = foot.max(1.2);
+    let at = |y: f64| vec![(x - foot, y), (x + foot, y)];
+    let lines = [vec![(x, low), (x, high)], at(low), at(high)];
+    if edged {
+        drawing.lines(&lines, Stroke { opacity: 0.7, ..Stroke::new(Colour::WHITE, 1.3) });
+    }
+    drawing.lines(&lines, Stroke::new(Colour::BLACK, 0.5));
+    drawing.dots([(x, scale.at(bar.spread.mean))], 0.75, Colour::BLACK, 1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::formats::score_table::Score;
+
+    /// Eight subjects, four raters; scores spread deterministically around a mean per tag.
+    fn example(parcellation: &str, nyu: bool) -> HeldOut {
+        let means = [
+            ("prior", 0.48),
+            ("anat", 0.63),
+            ("t1t2", 0.635),
+            ("trac", 0.64),
+            ("nofn", 0.64),
+            ("full", 0.67),
+            ("func", 0.665),
+            ("nodw", 0.672),
+            ("not2", 0.66),
+            ("rely", 0.81),
+        ];
+        let labels = if parcellation == "area" { 3 } else { 5 };
+        let mut scores = Vec::new();
+        let datasets: &[&str] = if nyu { &["HCP", "NYU"] } else { &["HCP"] };
+        for dataset in datasets {
+            for (index, (tag, mean)) in means.iter().enumerate() {
+                if *dataset == "NYU" && !matches!(*tag, "anat" | "func") {
+                    continue;
+                }
+                for pair in 0..32usize {
+                    for (hemisphere, side) in [("lh", 0.01), ("rh", -0.01)] {
+                        let noise = |salt: usize| real((pair * 7919 + index * 104_729 + salt * 31) % 101) / 101.0 - 0.5;
+                        let mut all = 0.0;
+                        let mut add = |label: String, score: f64| {
+                            scores.push(Score {
+                                dataset: (*dataset).into(),
+                                sid: format!("s{:02}", pair / 4),
+                                hemisphere: hemisphere.into(),
+                                parcellation: parcellation.into(),
+                                method1: format!("A{}", pair % 4 + 1),
+                                method2: (*tag).into(),
+                                tag: (*tag).into(),
+                                label,
+                                score: f64::clamp(score, 0.0, 1.0),
+                            });
+                        };
+                        for label in 1..=labels {
+                            let score = mean + side + 0.1 - 0.08 * real(label) + 0.22 * noise(label);
+                            all += score / real(labels);
+                            add(label.to_string(), score);
+                        }
+                        add(MEAN.into(), all);
+                    }
+                }
+            }
+        }
+        let subjects = (0..8).map(|i| format!("s{i:02}")).collect::<BTreeSet<_>>();
+        HeldOut { scores, subjects, parcellation: parcellation.into() }
+    }
+
+    #[test]
+    fn the_printed_line_is_the_originals() {
+        let spread = Spread { count: 9, mean: 0.745_61, sd: 0.1, se: 0.01 };
+        let column = ("HCP".to_string(), "full".to_string());
+        let bar = Bar { column, label: "mean".into(), hemisphere: "lh", spread, half: 0.0253 };
+        assert_eq!(bar.line(), "mean lh full : 0.746 \u{b1} 0.025");
+    }
+
+    #[test]
+    fn bars_use_the_corrected_standard_error() {
+        let scores = example("area", false);
+        let bars = bars(&scores, 28);
+        assert_eq!(bars.len(), 4 * 10 * 2);
+        let bar = &bars[0];
+        assert_eq!((bar.label.as_str(), bar.column.1.as_str(), bar.hemisphere), ("1", "prior", "lh"));
+        assert!((bar.half / bar.spread.se - 2.532_275).abs() < 5e-7);
+    }
+
+    #[test]
+    fn panels_are_five_by_one_and_a_half_inches() {
+        for (parcellation, panels) in [("area", 4.0), ("ring", 6.0)] {
+            let scores = example(parcellation, false);
+            let drawing = draw(&scores, &bars(&scores, 22), 0.05, false);
+            assert!((drawing.width() - 360.0).abs() < 1e-9);
+            assert!((drawing.height() - (panels * 108.0 + 32.0)).abs() < 1e-9, "{}", drawing.height());
+        }
+    }
+
+    #[test]
+    fn the_stamp_and_the_dots_are_there_when_they_should() {
+        let scores = example("area", false);
+        let bars = bars(&scores, 28);
+        let with = draw(&scores, &bars, 0.05, true).svg();
+        let without = draw(&scores, &bars, 0.0, false).svg();
+        assert!(with.contains("SIMULATED DATA") && !without.contains("SIMULATED DATA"));
+        let dots = |svg: &str| svg.matches("r=\"1.25\"").count();
+        assert_eq!((dots(&with), dots(&without)), (4 * 10 * 2 * 32, 0));
+    }
+
+    #[test]
+    fn fewer_scores_are_darker() {
+        assert_eq!([132, 200, 33, 4, 0].map(|count| even_ink(0.05, count)), [0.05, 0.05, 0.2, 0.5, 0.5]);
+        assert_eq!(even_ink(0.9, 4), 0.9);
+    }
+
+    #[test]
+    fn draws_the_same_bytes_twice() {
+        let scores = example("ring", true);
+        let bytes = || {
+            let folder = tempfile::tempdir().unwrap();
+            save(&draw(&scores, &bars(&scores, 22), 0.05, true), folder.path()).unwrap();
+            ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
+        };
+        assert!(bytes() == bytes());
+    }
+
+    /// For looking at: set `PIPE_FIGURES` to a folder.
+    #[test]
+    fn can_be_looked_at() {
+        if let Some(folder) = std::env::var_os("PIPE_FIGURES") {
+            for (name, parcellation, nyu) in [("area", "area", true), ("ring", "ring", false)] {
+                let scores = example(parcellation, nyu);
+                let folder = std::path::Path::new(&folder).join(format!("accuracy_{name}"));
+                save(&draw(&scores, &bars(&scores, 28), 0.05, true), &folder).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! `file` and `file/...`: one file, from the project or from an address.
+
+mod from_url;
+mod project_file;
+
+/// Adds the kinds of this folder.
+pub fn install(registry: &mut pipe_contract::Registry) {
+    registry.add(project_file::ProjectFile);
+    registry.add(from_url::UrlFile);
+}

@@ -1,0 +1,333 @@
+//! Tables as artifacts: a folder with `table.csv` for readers and `table.parquet` for programs, the same rows in both.
+//!
+//! Decides how a table becomes bytes, so that equal tables are equal files on every machine: Parquet without
+//! compression and without statistics, in one row group, written by one thread; CSV with `\n` line ends, floats in the shortest
+//! form that reads back as the same number, an empty text as `""` and a missing value as nothing at all.
+//! Programs read the Parquet file, because CSV has no types (`010512` would become a number).
+//! Knows no column names but those of a split.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use pipe_contract::Failure;
+use polars::prelude::{
+    Column, CsvWriter, DataFrame, DataType, ParallelStrategy, ParquetCompression, ParquetReader, ParquetWriter,
+    PolarsError, SerReader, SerWriter, StatisticsOptions,
+};
+
+/// The file for readers.
+pub const CSV: &str = "table.csv";
+
+/// The file for programs.
+pub const PARQUET: &str = "table.parquet";
+
+/// A table under construction: named, typed columns of one length, in the order in which they were added.
+///
+/// ```
+/// # use pipe_stages::formats::data_table::Table;
+/// let frame = Table::new().text("sid", ["s01", "s02"]).numbers("dice", [0.5, 0.75]).build()?;
+/// assert_eq!(frame.height(), 2);
+/// # Ok::<(), pipe_contract::Failure>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    columns: Vec<Column>,
+}
+
+impl Table {
+    /// No columns yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a text column. Empty texts stay empty texts, they are not missing values.
+    #[must_use]
+    pub fn text<T: Into<String>>(mut self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        self.columns.push(Column::new(name.into(), values));
+        self
+    }
+
+    /// Adds a column of whole numbers.
+    #[must_use]
+    pub fn integers(mut self, name: &str, values: impl IntoIterator<Item = i64>) -> Self {
+        self.columns.push(Column::new(name.into(), values.into_iter().collect::<Vec<_>>()));
+        self
+    }
+
+    /// Adds a column of numbers.
+    #[must_use]
+    pub fn numbers(mut self, name: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        self.columns.push(Column::new(name.into(), values.into_iter().collect::<Vec<_>>()));
+        self
+    }
+
+    /// Adds a column of numbers of which some are missing.
+    #[must_use]
+    pub fn optional_numbers(mut self, name: &str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
+        self.columns.push(Column::new(name.into(), values.into_iter().collect::<Vec<_>>()));
+        self
+    }
+
+    /// Adds a column of true and false.
+    #[must_use]
+    pub fn flags(mut self, name: &str, values: impl IntoIterator<Item = bool>) -> Self {
+        self.columns.push(Column::new(name.into(), values.into_iter().collect::<Vec<_>>()));
+        self
+    }
+
+    /// Adds a column `simulated`, true in every row, if `simulated` is set; call it last.
+    ///
+    /// Tables of a simulated run carry their stamp as data, where no reader can lose it; a table of real data has no such column.
+    #[must_use]
+    pub fn stamped(self, simulated: bool) -> Self {
+        let rows = self.columns.first().map_or(0, Column::len);
+        if simulated { self.flags("simulated", std::iter::repeat_n(true, rows)) } else { self }
+    }
+
+    /// The finished table.
+    ///
+    /// # Errors
+    /// Internal: columns of different lengths, or two of one name.
+    pub fn build(self) -> Result<DataFrame, Failure> {
+        DataFrame::new_infer_height(self.columns)
+            .map_err(|error| Failure::internal(format!("columns do not make a table: {error}")))
+    }
+}
+
+/// Writes `table.csv` and `table.parquet` into `folder`, which is made if it is not there.
+///
+/// # Errors
+/// Environment: a file cannot be written.
+pub fn write(folder: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
+    frame.rechunk_mut_par();
+    write_csv(&folder.join(CSV), frame)?;
+    write_parquet(&folder.join(PARQUET), frame)
+}
+
+/// Writes the CSV file alone, as beside a figure.
+///
+/// # Errors
+/// Environment: the file cannot be written.
+pub fn write_csv(path: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
+    into_file(path, |file| CsvWriter::new(file).n_threads(1).with_batch_size(BATCH).finish(frame))
+}
+
+/// Rows formatted at a time.
+const BATCH: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+fn write_parquet(path: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
+    let rows = frame.height().max(1);
+    into_file(path, |file| {
+        ParquetWriter::new(file)
+            .with_compression(ParquetCompression::Uncompressed)
+            .with_statistics(StatisticsOptions::empty())
+            .with_row_group_size(Some(rows))
+            .set_parallel(false)
+            .finish(frame)
+            .map(drop)
+    })
+}
+
+fn into_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), PolarsError>) -> Result<(), Failure> {
+    let file = File::create(path).map_err(|error| Failure::io("create", path, &error))?;
+    let mut file = BufWriter::new(file);
+    write(&mut file).map_err(|error| Failure::environment(format!("could not write `{}`: {error}", path.display())))?;
+    file.flush().map_err(|error| Failure::io("write", path, &error))
+}
+
+/// Reads a table artifact (its Parquet file).
+///
+/// # Errors
+/// Input: the folder has no `table.parquet`, or it is not a whole Parquet file. Environment: it cannot be opened.
+pub fn read(folder: &Path) -> Result<DataFrame, Failure> {
+    let path = folder.join(PARQUET);
+    let file = File::open(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Failure::input(format!(
+            "expected a table: a folder with `{CSV}` and `{PARQUET}`, but `{PARQUET}` is missing"
+        ))
+        .at(folder.display().to_string())
+        .hint("give the `table` port of a stage, or a folder in that form"),
+        _ => Failure::io("open", &path, &error),
+    })?;
+    ParquetReader::new(file)
+        .read_parallel(ParallelStrategy::None)
+        .finish()
+        .map_err(|error| Failure::input(format!("not a readable Parquet file: {error}")).at(path.display().to_string()))
+}
+
+/// A text column without missing values.
+///
+/// # Errors
+/// Input: no such column, another type, or a missing value; the message lists the columns.
+pub fn texts(frame: &DataFrame, name: &str) -> Result<Vec<String>, Failure> {
+    let column = typed(frame, name, &DataType::String)?;
+    let values = column.str().map_err(|error| Failure::internal(error.to_string()))?;
+    values.iter().enumerate().map(|(row, value)| value.map(String::from).ok_or_else(|| missing(name, row))).collect()
+}
+
+/// A column of numbers without missing values.
+///
+/// # Errors
+/// As [`texts`].
+pub fn numbers(frame: &DataFrame, name: &str) -> Result<Vec<f64>, Failure> {
+    let column = typed(frame, name, &DataType::Float64)?;
+    let values = column.f64().map_err(|error| Failure::internal(error.to_string()))?;
+    values.iter().enumerate().map(|(row, value)| value.ok_or_else(|| missing(name, row))).collect()
+}
+
+fn typed<'a>(frame: &'a DataFrame, name: &str, expected: &DataType) -> Result<&'a Column, Failure> {
+    let column = frame.column(name).map_err(|_| {
+        let there: Vec<String> = frame.get_column_names().iter().map(|name| format!("`{name}`")).collect();
+        Failure::input(format!("expected a column `{name}`, but the table has {}", there.join(", ")))
+    })?;
+    if column.dtype() == expected {
+        Ok(column)
+    } else {
+        let found = column.dtype();
+        Err(Failure::input(format!("expected column `{name}` to hold {expected}, but it holds {found}")))
+    }
+}
+
+fn missing(name: &str, row: usize) -> Failure {
+    Failure::input(format!("column `{name}` has no value in row {}", row + 1))
+}
+
+/// The side of a split that a subject is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Partition {
+    /// Training: `trn`.
+    Trn,
+    /// Held out from training, used for validation and scores: `val`.
+    Val,
+}
+
+impl Partition {
+    /// The word in tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Partition::Trn => "trn",
+            Partition::Val => "val",
+        }
+    }
+}
+
+/// Reads a split: on which side each subject is, from the columns `sid` and `partition`.
+///
+/// # Errors
+/// As [`read`] and [`texts`]; Input: a word other than `trn` and `val`, or a subject who is listed twice.
+pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
+    let at = |failure: Failure| failure.at(folder.display().to_string());
+    let frame = read(folder)?;
+    let sids = texts(&frame, "sid").map_err(at)?;
+    let sides = texts(&frame, "partition").map_err(at)?;
+    let mut split = BTreeMap::new();
+    for (sid, side) in sids.into_iter().zip(sides) {
+        let partition = match side.as_str() {
+            "trn" => Partition::Trn,
+            "val" => Partition::Val,
+            _ => return Err(at(Failure::input(format!("`{sid}` is in `{side}`, expected `trn` or `val`")))),
+        };
+        if split.insert(sid.clone(), partition).is_some() {
+            return Err(at(Failure::input(format!("`{sid}` is listed twice in the split"))));
+        }
+    }
+    Ok(split)
+}
+
+/// Writes a split: columns `sid` and `partition` (`trn` or `val`), sorted by `sid`.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_split(folder: &Path, split: &BTreeMap<String, Partition>) -> Result<(), Failure> {
+    let table = Table::new()
+        .text("sid", split.keys().map(String::as_str))
+        .text("partition", split.values().map(|side| side.word()));
+    write(folder, &mut table.build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> DataFrame {
+        Table::new()
+            .text("sid", ["010512", "s,2", ""])
+            .integers("n", [3, -1, 0])
+            .numbers("dice", [0.1, 1.0, 2.0 / 3.0])
+            .optional_numbers("se", [Some(1e-9), None, Some(123_456_789.25)])
+            .stamped(true)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn csv_keeps_empty_text_apart_from_missing_values_and_floats_short() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &mut example()).unwrap();
+        let text = fs::read_to_string(folder.path().join(CSV)).unwrap();
+        insta::assert_snapshot!(text, @r#"
+        sid,n,dice,se,simulated
+        010512,3,0.1,1e-9,true
+        "s,2",-1,1.0,,true
+        "",0,0.6666666666666666,123456789.25,true
+        "#);
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &mut example()).unwrap();
+        let frame = read(folder.path()).unwrap();
+        assert!(frame.equals_missing(&example()), "{frame}");
+        assert_eq!(texts(&frame, "sid").unwrap(), ["010512", "s,2", ""]);
+        assert_eq!(numbers(&frame, "dice").unwrap(), [0.1, 1.0, 2.0 / 3.0]);
+    }
+
+    #[test]
+    fn equal_tables_are_equal_bytes() {
+        let bytes = || {
+            let folder = tempfile::tempdir().unwrap();
+            let many = Table::new().numbers("x", (0..10_000).map(|i| f64::from(i) / 7.0));
+            let mut frame = many.text("t", (0..10_000).map(|i| format!("row {i}"))).build().unwrap();
+            write(folder.path(), &mut frame).unwrap();
+            (fs::read(folder.path().join(CSV)).unwrap(), fs::read(folder.path().join(PARQUET)).unwrap())
+        };
+        let first = bytes();
+        let others: Vec<_> = (0..3).map(|_| std::thread::spawn(bytes)).collect();
+        for other in others {
+            assert!(other.join().unwrap() == first);
+        }
+    }
+
+    #[test]
+    fn bad_tables_say_what_was_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(folder.path()).unwrap_err().message.contains("`table.parquet` is missing"));
+        fs::write(folder.path().join(PARQUET), b"PAR1 but no more").unwrap();
+        assert!(read(folder.path()).unwrap_err().message.contains("not a readable Parquet file"));
+        write(folder.path(), &mut example()).unwrap();
+        assert!(numbers(&read(folder.path()).unwrap(), "sid").unwrap_err().message.contains("to hold f64"));
+        let none = texts(&example(), "tag").unwrap_err();
+        assert_eq!(none.message, "expected a column `tag`, but the table has `sid`, `n`, `dice`, `se`, `simulated`");
+        assert_eq!(numbers(&example(), "se").unwrap_err().message, "column `se` has no value in row 2");
+    }
+
+    #[test]
+    fn a_split_is_read_back_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let sides = BTreeMap::from([("s02".to_string(), Partition::Val), ("s01".to_string(), Partition::Trn)]);
+        write_split(folder.path(), &sides).unwrap();
+        assert_eq!(split(folder.path()).unwrap(), sides);
+        let bad = Table::new().text("sid", ["a", "a"]).text("partition", ["trn", "val"]);
+        write(folder.path(), &mut bad.build().unwrap()).unwrap();
+        assert_eq!(split(folder.path()).unwrap_err().message, "`a` is listed twice in the split");
+        let bad = Table::new().text("sid", ["a"]).text("partition", ["test"]);
+        write(folder.path(), &mut bad.build().unwrap()).unwrap();
+        assert_eq!(split(folder.path()).unwrap_err().message, "`a` is in `test`, expected `trn` or `val`");
+    }
+}

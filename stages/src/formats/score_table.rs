@@ -1,0 +1,322 @@
+//! The rows of score tables: what `score/dice` writes and summaries, partitions and figures read.
+//!
+//! Decides the columns and their order (those of the original analysis: `dataset`, `sid`, `hemisphere`, `parcellation`,
+//! `method1`, `method2`, `tag`, `label`, `score`), the order of tags and labels wherever they are listed, and that a
+//! held-out subject is one whose partition is `val`. Knows nothing about how a score is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use pipe_contract::Failure;
+use polars::prelude::DataFrame;
+
+use super::data_table::{self, Partition, Table};
+
+/// The label of the mean over labels.
+pub const MEAN: &str = "mean";
+
+/// The tag of a pair of raters.
+pub const RELIABILITY: &str = "rely";
+
+/// The columns of the published figures, in their order: a dataset and a tag. `NYU` appears for areas only.
+pub const COLUMNS: [(&str, &str); 14] = [
+    ("HCP", "prior"),
+    ("HCP", "inf"),
+    ("HCP", "anat"),
+    ("HCP", "t1t2"),
+    ("HCP", "trac"),
+    ("HCP", "nofn"),
+    ("HCP", "full"),
+    ("HCP", "func"),
+    ("HCP", "nodw"),
+    ("HCP", "not2"),
+    ("HCP", RELIABILITY),
+    ("NYU", "anat"),
+    ("NYU", "func"),
+    ("NYU", "fnyu"),
+];
+
+/// How many intervals a published figure draws, the number for which they are corrected: two hemispheres times 14 columns for
+/// areas, 11 for rings.
+pub fn comparisons(parcellation: &str) -> u32 {
+    if parcellation == "ring" { 22 } else { 28 }
+}
+
+/// What a parcellation's labels are called, in the order of the numbers 1, 2, ...
+///
+/// # Errors
+/// Input: neither `area` nor `ring`.
+pub fn label_names(parcellation: &str) -> Result<&'static [&'static str], Failure> {
+    match parcellation {
+        "area" => Ok(&["V1", "V2", "V3"]),
+        // The original figures count rings from one: E1 is 0 to 0.5 degrees.
+        "ring" => Ok(&["E1", "E2", "E3", "E4", "E5"]),
+        _ => Err(Failure::input(format!("expected the outputs `area` or `ring`, found `{parcellation}`"))
+            .hint("name the coordinates of the axis `outputs` `area` and `ring`")),
+    }
+}
+
+/// One score of one pair of methods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// Where the subject comes from, such as `HCP`.
+    pub dataset: String,
+    /// The subject.
+    pub sid: String,
+    /// `lh` or `rh`.
+    pub hemisphere: String,
+    /// `area` or `ring`.
+    pub parcellation: String,
+    /// The method whose name sorts first.
+    pub method1: String,
+    /// The other one.
+    pub method2: String,
+    /// The model's code if one of the two is a rater, `rely` if both are, empty if neither is.
+    pub tag: String,
+    /// `1`, `2`, ... or `mean`.
+    pub label: String,
+    /// The score, 0 to 1.
+    pub score: f64,
+}
+
+/// Scores as a table with the columns in the original's order, rows in the order given.
+///
+/// # Errors
+/// Internal: see [`Table::build`].
+pub fn table(scores: &[Score], simulated: bool) -> Result<DataFrame, Failure> {
+    let text = |field: fn(&Score) -> &str| scores.iter().map(field).collect::<Vec<_>>();
+    Table::new()
+        .text("dataset", text(|s| &s.dataset))
+        .text("sid", text(|s| &s.sid))
+        .text("hemisphere", text(|s| &s.hemisphere))
+        .text("parcellation", text(|s| &s.parcellation))
+        .text("method1", text(|s| &s.method1))
+        .text("method2", text(|s| &s.method2))
+        .text("tag", text(|s| &s.tag))
+        .text("label", text(|s| &s.label))
+        .numbers("score", scores.iter().map(|s| s.score))
+        .stamped(simulated)
+        .build()
+}
+
+/// Reads a table of scores.
+///
+/// # Errors
+/// As [`data_table::read`] and [`data_table::texts`]; Input: a score that is not a number from 0 to 1.
+pub fn read(folder: &Path) -> Result<Vec<Score>, Failure> {
+    let at = |failure: Failure| failure.at(folder.display().to_string());
+    let frame = data_table::read(folder)?;
+    let text = |name: &str| data_table::texts(&frame, name).map(Vec::into_iter).map_err(at);
+    let (mut dataset, mut sid, mut hemisphere) = (text("dataset")?, text("sid")?, text("hemisphere")?);
+    let (mut parcellation, mut method1, mut method2) = (text("parcellation")?, text("method1")?, text("method2")?);
+    let (mut tag, mut label) = (text("tag")?, text("label")?);
+    let scores = data_table::numbers(&frame, "score").map_err(at)?;
+    if let Some(bad) = scores.iter().find(|score| !(0.0..=1.0).contains(*score)) {
+        return Err(at(Failure::input(format!("found the score {bad}, expected a number from 0 to 1"))));
+    }
+    // All columns have the height of the table, so every `next` has a value; a short one would only end the rows.
+    let mut row = |score: f64| {
+        Some(Score {
+            dataset: dataset.next()?,
+            sid: sid.next()?,
+            hemisphere: hemisphere.next()?,
+            parcellation: parcellation.next()?,
+            method1: method1.next()?,
+            method2: method2.next()?,
+            tag: tag.next()?,
+            label: label.next()?,
+            score,
+        })
+    };
+    Ok(scores.into_iter().map_while(&mut row).collect())
+}
+
+/// The tagged scores of held-out subjects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Their scores that have a tag, in the order of tables and rows.
+    pub scores: Vec<Score>,
+    /// The subjects, sorted.
+    pub subjects: BTreeSet<String>,
+    /// The one parcellation of all scores.
+    pub parcellation: String,
+}
+
+impl HeldOut {
+    /// Keeps the tagged scores of subjects who are held out in `split`.
+    ///
+    /// # Errors
+    /// Input: no table, no held-out subject among them, a subject who is not in the split, or scores of several parcellations;
+    /// and as [`read`].
+    pub fn read<'a>(
+        tables: impl IntoIterator<Item = &'a Path>,
+        split: &BTreeMap<String, Partition>,
+    ) -> Result<Self, Failure> {
+        let (mut scores, mut parcellations, mut unknown) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for folder in tables {
+            for score in read(folder)? {
+                match split.get(&score.sid) {
+                    None => drop(unknown.insert(score.sid)),
+                    Some(Partition::Val) if !score.tag.is_empty() => {
+                        parcellations.insert(score.parcellation.clone());
+                        scores.push(score);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        // Counted, not named: the sides of a split by families reveal relatives.
+        if !unknown.is_empty() {
+            return Err(Failure::input(format!("subjects who are scored but not in the split: {}", unknown.len()))
+                .hint("make split and scores from the same list of subjects"));
+        }
+        let subjects: BTreeSet<String> = scores.iter().map(|score| score.sid.clone()).collect();
+        let mut parcellations = parcellations.into_iter();
+        match (parcellations.next(), parcellations.next()) {
+            (None, _) => Err(Failure::input("no held-out subject has a score, expected at least one")
+                .hint("hold out more subjects (`held_out` of the split), or score those who are held out")),
+            (Some(parcellation), None) => Ok(Self { scores, subjects, parcellation }),
+            (Some(first), Some(second)) => {
+                Err(Failure::input(format!("found scores of `{first}` and of `{second}`, expected one parcellation"))
+                    .hint("give the stage the axis `outputs`, so that it reads the scores of one output"))
+            }
+        }
+    }
+
+    /// The columns that these scores fill, those of the published figures first, in their order; then others by name;
+    /// `rely` closes its dataset.
+    pub fn columns(&self) -> Vec<(String, String)> {
+        let there: BTreeSet<(&str, &str)> = self.scores.iter().map(|s| (s.dataset.as_str(), s.tag.as_str())).collect();
+        let mut columns: Vec<_> = there.into_iter().collect();
+        columns.sort_by_key(|(dataset, tag)| column_rank(dataset, tag));
+        columns.into_iter().map(|(dataset, tag)| (dataset.to_string(), tag.to_string())).collect()
+    }
+
+    /// The labels of these scores: numbers ascending, then `mean`.
+    pub fn labels(&self) -> Vec<String> {
+        let there: BTreeSet<(u64, &str)> =
+            self.scores.iter().map(|s| (label_rank(&s.label), s.label.as_str())).collect();
+        there.into_iter().map(|(_, label)| label.to_string()).collect()
+    }
+
+    /// The scores of one column and label, of one hemisphere or of both.
+    pub fn values(&self, column: &(String, String), label: &str, hemisphere: Option<&str>) -> Vec<f64> {
+        self.select(column, label, hemisphere).map(|score| score.score).collect()
+    }
+
+    /// How many subjects have a score of this column and label.
+    pub fn subjects_with(&self, column: &(String, String), label: &str) -> usize {
+        self.select(column, label, None).map(|score| score.sid.as_str()).collect::<BTreeSet<_>>().len()
+    }
+
+    fn select<'a>(
+        &'a self,
+        column: &'a (String, String),
+        label: &'a str,
+        hemisphere: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Score> {
+        self.scores.iter().filter(move |score| {
+            score.dataset == column.0
+                && score.tag == column.1
+                && score.label == label
+                && hemisphere.is_none_or(|hemisphere| score.hemisphere == hemisphere)
+        })
+    }
+}
+
+/// The rank of a column: its dataset (those of the published figures first), then its tag.
+fn column_rank(dataset: &str, tag: &str) -> (usize, String, usize, String) {
+    let dataset_rank = match dataset {
+        "HCP" => 0,
+        "NYU" => 1,
+        _ => 2,
+    };
+    let known = COLUMNS.iter().position(|(known, code)| *code == tag && (*known == dataset || dataset_rank == 2));
+    let tag_rank = match known {
+        _ if tag == RELIABILITY => COLUMNS.len() + 1,
+        Some(rank) => rank,
+        None => COLUMNS.len(),
+    };
+    (dataset_rank, dataset.to_string(), tag_rank, tag.to_string())
+}
+
+/// Numbers by value, then everything else.
+fn label_rank(label: &str) -> u64 {
+    label.parse().unwrap_or(u64::MAX)
+}
+
+/// A name for a label in figures: `V1` or `E1` for numbers, itself for `mean`.
+pub fn label_name(parcellation: &str, label: &str) -> String {
+    let names = label_names(parcellation).unwrap_or_default();
+    let number = label.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    number.and_then(|number| names.get(number)).map_or_else(|| label.to_string(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(sid: &str, dataset: &str, tag: &str, label: &str) -> Score {
+        Score {
+            dataset: dataset.into(),
+            sid: sid.into(),
+            hemisphere: "lh".into(),
+            parcellation: "area".into(),
+            method1: "A1".into(),
+            method2: tag.into(),
+            tag: tag.into(),
+            label: label.into(),
+            score: 0.5,
+        }
+    }
+
+    fn written(scores: &[Score]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        data_table::write(folder.path(), &mut table(scores, false).unwrap()).unwrap();
+        folder
+    }
+
+    fn split(subjects: &[(&str, Partition)]) -> BTreeMap<String, Partition> {
+        subjects.iter().map(|(sid, side)| ((*sid).to_string(), *side)).collect()
+    }
+
+    #[test]
+    fn scores_are_read_back() {
+        let scores = [score("010512", "HCP", "anat", "1"), score("s", "HCP", "", MEAN)];
+        assert_eq!(read(written(&scores).path()).unwrap(), scores);
+    }
+
+    #[test]
+    fn only_tagged_scores_of_held_out_subjects_count() {
+        let a = written(&[score("a", "HCP", "anat", "1"), score("a", "HCP", "", "1")]);
+        let b = written(&[score("b", "HCP", "anat", "1")]);
+        let sides = split(&[("a", Partition::Val), ("b", Partition::Trn)]);
+        let held_out = HeldOut::read([a.path(), b.path()], &sides).unwrap();
+        assert_eq!(held_out.subjects.into_iter().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(held_out.scores.len(), 1);
+        let failure = HeldOut::read([b.path()], &sides).unwrap_err();
+        assert!(failure.message.starts_with("no held-out subject"), "{failure}");
+        let failure = HeldOut::read([b.path()], &split(&[])).unwrap_err();
+        assert_eq!(failure.message, "subjects who are scored but not in the split: 1");
+        assert!(failure.place.is_none(), "a path may hold the id");
+    }
+
+    #[test]
+    fn columns_are_ordered_as_in_the_paper_and_labels_by_number() {
+        let tags =
+            [("NYU", "anat"), ("HCP", "rely"), ("HCP", "anat"), ("HCP", "mine"), ("HCP", "prior"), ("NYU", "fnyu")];
+        let scores: Vec<Score> =
+            tags.iter().flat_map(|(d, t)| [MEAN, "10", "2"].map(|l| score("a", d, t, l))).collect();
+        let held_out = HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into() };
+        let names: Vec<String> = held_out.columns().into_iter().map(|(d, t)| format!("{d} {t}")).collect();
+        assert_eq!(names, ["HCP prior", "HCP anat", "HCP mine", "HCP rely", "NYU anat", "NYU fnyu"]);
+        assert_eq!(held_out.labels(), ["2", "10", "mean"]);
+    }
+
+    #[test]
+    fn labels_have_names() {
+        assert_eq!(["V1", "V3", "mean"], ["1", "3", "mean"].map(|label| label_name("area", label)));
+        assert_eq!(label_name("ring", "1"), "E1");
+        assert!(label_names("sect").is_err());
+    }
+}

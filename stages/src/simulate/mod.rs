@@ -1,0 +1,18 @@
+//! `simulate/...`: the kinds that make simulated data.
+
+mod atlas;
+mod field;
+mod fs_lr_sphere;
+mod individual;
+mod random_stream;
+mod raters;
+#[cfg(test)]
+mod real_anatomy_tests;
+mod receptive_fields;
+mod subject;
+mod subject_files;
+
+/// Adds the kinds of this folder.
+pub fn install(registry: &mut pipe_contract::Registry) {
+    registry.add(subject::SimulateSubject);
+}

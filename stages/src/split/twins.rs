@@ -1,0 +1,259 @@
+//! `split/twins`: the study's own split, in which relatives are on the same side.
+//!
+//! Not random: fixed positions in lists of pairs of relatives and of the others, which are made from the restricted
+//! table of families (section 1.6 of the analysis). The lists hold positions, not ids, because who is related to whom
+//! must not be published; for the same reason errors here count subjects and name columns and lines, never ids.
+//! The positions mean something only for the study's 163 subjects: 72 pairs and 19 others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
+
+use super::random::present;
+use crate::formats::data_table::{self, Partition};
+
+/// Pairs whose two members are held out, by position among the pairs.
+const HELD_OUT_PAIRS: [usize; 15] = [3, 6, 19, 21, 24, 27, 28, 29, 31, 42, 50, 52, 54, 56, 69];
+
+/// Others who are held out, by position among the others.
+const HELD_OUT_OTHERS: [usize; 3] = [11, 12, 13];
+
+/// How many pairs and others the study has.
+const STUDY: (usize, usize) = (72, 19);
+
+/// Subjects with retinotopic maps that are not part of the study, because of their labels. Their relatives still count.
+const EXCLUDED: [&str; 18] = [
+    "125525", "131722", "134627", "144226", "148133", "169343", "177645", "178647", "182436", "192439", "214019",
+    "251833", "644246", "706040", "833249", "861456", "943862", "951457",
+];
+
+/// The kind.
+pub struct Twins;
+
+impl StageKind for Twins {
+    fn kind(&self) -> Kind {
+        Kind::new("split/twins", 1, "the study's split of the 163 subjects, with relatives on the same side")
+            .input(
+                "families",
+                &[],
+                "the restricted table of the Human Connectome Project: CSV with `Subject`, `Family_ID`, `ZygosityGT`",
+            )
+            .gather("subjects", &[], "one artifact per subject, on the axis `sid`: the 163 subjects of the study")
+            .folder("table", "split", "who trains and who is held out: columns `sid`, `partition` (`trn`, `val`)")
+    }
+
+    fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
+        let path = task.one("families")?;
+        let at = |failure: Failure| failure.at(path.display().to_string());
+        let families = Families::read(path).map_err(at)?;
+        let all: BTreeSet<String> =
+            task.many("subjects").iter().filter_map(|cell| cell.at.get("sid").cloned()).collect();
+        let mut split = families.split(&all).map_err(at)?;
+        let present: BTreeSet<String> = present(task)?.into_iter().collect();
+        split.retain(|sid, _| present.contains(sid));
+        let held = split.values().filter(|&&side| side == Partition::Val).count();
+        context.log(&format!("{} subjects train, {held} are held out", split.len() - held));
+        let missing = all.len() - split.len();
+        let notes =
+            if missing > 0 { vec![format!("{missing} subjects are absent and in neither part")] } else { Vec::new() };
+        data_table::write_split(task.output("table")?, &split)?;
+        Ok(Ended::Done { ran_on: None, notes })
+    }
+}
+
+/// What two members of a family are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Zygosity {
+    Monozygotic,
+    Dizygotic,
+    /// Not a twin.
+    Sibling,
+}
+
+/// Who belongs together: subjects of one family with one zygosity, in the order of the table. A sibling of a pair of
+/// twins is therefore not linked to them; the study's split has this gap too.
+struct Families(BTreeMap<(String, Zygosity), Vec<String>>);
+
+impl Families {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+        Self::parse(&text)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let unreadable = |error: csv::Error| {
+            let line = error.position().map_or(0, csv::Position::line);
+            Failure::input(format!("line {line} is not CSV with as many fields as the first line"))
+        };
+        let header = reader.headers().map_err(unreadable)?.clone();
+        let column = |name: &str| {
+            header.iter().position(|found| found.trim_start_matches('\u{feff}') == name).ok_or_else(|| {
+                Failure::input(format!("the table has no column `{name}` among its {} columns", header.len()))
+                    .hint("the restricted table has `Subject`, `Family_ID` and `ZygosityGT`")
+            })
+        };
+        let (subject, family, zygosity) = (column("Subject")?, column("Family_ID")?, column("ZygosityGT")?);
+        let mut families: BTreeMap<(String, Zygosity), Vec<String>> = BTreeMap::new();
+        let mut known = BTreeSet::new();
+        for record in reader.records() {
+            let record = record.map_err(unreadable)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let zygosity = match &record[zygosity] {
+                "MZ" => Zygosity::Monozygotic,
+                "DZ" => Zygosity::Dizygotic,
+                "" => Zygosity::Sibling,
+                _ => return Err(Failure::input(format!("line {line}: `ZygosityGT` is neither `MZ`, `DZ` nor empty"))),
+            };
+            let sid = record[subject].to_owned();
+            if sid.is_empty() || !known.insert(sid.clone()) {
+                return Err(Failure::input(format!("line {line}: `Subject` is empty or was there before")));
+            }
+            families.entry((record[family].to_owned(), zygosity)).or_default().push(sid);
+        }
+        Ok(Self(families))
+    }
+
+    /// Pairs of relatives among those with retinotopic maps: monozygotic twins, dizygotic twins, other siblings, each
+    /// sorted by ids as numbers. A subject with a relative outside of `known` is in no pair.
+    fn pairs(&self, known: &BTreeSet<&str>) -> Vec<[String; 2]> {
+        let mut kinds: BTreeMap<Zygosity, BTreeSet<[Id; 2]>> = BTreeMap::new();
+        for ((_, zygosity), members) in &self.0 {
+            for sid in members.iter().filter(|sid| known.contains(sid.as_str())) {
+                let mut relatives: Vec<&String> = members.iter().filter(|other| *other != sid).collect();
+                if *zygosity != Zygosity::Sibling {
+                    relatives.truncate(1);
+                }
+                if relatives.iter().all(|relative| known.contains(relative.as_str())) {
+                    for relative in relatives {
+                        let (a, b) = (Id::of(sid), Id::of(relative));
+                        kinds.entry(*zygosity).or_default().insert(if a <= b { [a, b] } else { [b, a] });
+                    }
+                }
+            }
+        }
+        kinds.into_values().flatten().map(|pair| pair.map(|Id(_, sid)| sid)).collect()
+    }
+
+    fn split(&self, subjects: &BTreeSet<String>) -> Result<BTreeMap<String, Partition>, Failure> {
+        let mut known: BTreeSet<&str> = EXCLUDED.into_iter().collect();
+        known.extend(subjects.iter().map(String::as_str));
+        let mut pairs = self.pairs(&known);
+        pairs.retain(|pair| pair.iter().all(|sid| subjects.contains(sid)));
+        let related: BTreeSet<&String> = pairs.iter().flatten().collect();
+        let mut others: Vec<Id> = subjects.iter().filter(|sid| !related.contains(sid)).map(|sid| Id::of(sid)).collect();
+        others.sort();
+        if (pairs.len(), others.len()) != STUDY {
+            return Err(Failure::input(format!(
+                "{} subjects make {} pairs of relatives and {} others, but the study's 163 make {} and {}",
+                subjects.len(),
+                pairs.len(),
+                others.len(),
+                STUDY.0,
+                STUDY.1
+            ))
+            .hint("this split is defined for the 163 subjects of the study only; for others take `split/random`"));
+        }
+        let trains = |held: &[usize], index: usize| !held.contains(&index);
+        let paired = pairs.iter().enumerate().filter(|(i, _)| trains(&HELD_OUT_PAIRS, *i)).flat_map(|(_, pair)| pair);
+        let single = others.iter().enumerate().filter(|(i, _)| trains(&HELD_OUT_OTHERS, *i)).map(|(_, Id(_, sid))| sid);
+        let training: BTreeSet<&String> = paired.chain(single).collect();
+        let side = |sid: &String| if training.contains(sid) { Partition::Trn } else { Partition::Val };
+        Ok(subjects.iter().map(|sid| (sid.clone(), side(sid))).collect())
+    }
+}
+
+/// An id that sorts as a number; others sort after all numbers.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Id(u64, String);
+
+impl Id {
+    fn of(sid: &str) -> Self {
+        Self(sid.parse().unwrap_or(u64::MAX), sid.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// Made-up subjects: 40 + 25 pairs of twins, 7 pairs of siblings, 17 alone, and two whose twin is not among them.
+    fn study() -> (String, BTreeSet<String>) {
+        let mut csv = String::from("Subject,Age,Family_ID,ZygosityGT\n");
+        let mut subjects = BTreeSet::new();
+        let mut next = 1000;
+        let mut add = |csv: &mut String, family: usize, zygosity: &str, count: usize| {
+            for _ in 0..count {
+                next += 1;
+                writeln!(csv, "{next},30,F{family},{zygosity}").unwrap();
+                subjects.insert(next.to_string());
+            }
+        };
+        for pair in 0..72 {
+            let zygosity = if pair < 40 {
+                "MZ"
+            } else if pair < 65 {
+                " DZ "
+            } else {
+                ""
+            };
+            add(&mut csv, pair, zygosity, 2);
+        }
+        // A sibling of twins who is not a twin stays alone.
+        for family in 0..17 {
+            add(&mut csv, family, "", 1);
+        }
+        add(&mut csv, 200, "MZ", 1);
+        csv.push_str("2001,30,F200,MZ\n");
+        add(&mut csv, 201, "DZ", 1);
+        writeln!(csv, "{},30,F201,DZ", EXCLUDED[0]).unwrap();
+        (csv, subjects)
+    }
+
+    #[test]
+    fn relatives_stay_together_and_counts_are_those_of_the_study() {
+        let (csv, subjects) = study();
+        assert_eq!(subjects.len(), 163);
+        let split = Families::parse(csv.as_bytes()).unwrap().split(&subjects).unwrap();
+        let held: Vec<&String> =
+            split.iter().filter(|(_, side)| **side == Partition::Val).map(|(sid, _)| sid).collect();
+        assert_eq!((split.len(), held.len()), (163, 33));
+        // Pair 3 of the monozygotic twins is held out; the first of the others with position 11 is subject 1144 + 12.
+        for sid in ["1007", "1008", "1156"] {
+            assert_eq!(split[sid], Partition::Val, "{sid}");
+        }
+        assert_eq!(split["1001"], Partition::Trn);
+    }
+
+    #[test]
+    fn other_subjects_are_refused_without_naming_any() {
+        let (csv, mut subjects) = study();
+        subjects.remove("1001");
+        let failure = Families::parse(csv.as_bytes()).unwrap().split(&subjects).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "162 subjects make 71 pairs of relatives and 20 others, but the study's 163 make 72 and 19"
+        );
+    }
+
+    #[test]
+    fn broken_tables_are_named_by_line_and_column() {
+        let message = |text: &str| match Families::parse(text.as_bytes()) {
+            Err(failure) => failure.message,
+            Ok(_) => panic!("accepted"),
+        };
+        assert_eq!(message("Subject,Family_ID\n1,2\n"), "the table has no column `ZygosityGT` among its 2 columns");
+        assert_eq!(
+            message("Subject,Family_ID,ZygosityGT\n1,2,NotMZ\n"),
+            "line 2: `ZygosityGT` is neither `MZ`, `DZ` nor empty"
+        );
+        assert_eq!(
+            message("Subject,Family_ID,ZygosityGT\n1,2,MZ\n1,2,MZ\n"),
+            "line 3: `Subject` is empty or was there before"
+        );
+        assert!(message("Subject,Family_ID,ZygosityGT\n1,2\n").starts_with("line 2 is not CSV"));
+    }
+}

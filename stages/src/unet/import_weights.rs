@@ -1,0 +1,159 @@
+//! `unet/import`: weights trained elsewhere, as a `model`.
+//!
+//! Takes the original's `model.pt` (a state dict of `torch.save`) or a safetensors file, and checks every name and shape against the
+//! network that `inputs` and `outputs` describe, so that a mix-up is an error here and not a bad prediction.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type};
+use serde::Deserialize;
+
+use super::channels::{INPUTS, OUTPUTS};
+use super::model_folder::{self, OPTIONS, Options, WEIGHTS};
+use super::weight_layout::{self, Entry, Role};
+use crate::formats::pytorch;
+use crate::formats::tensors::{self, Tensor, Tensors, Values};
+
+/// The kind.
+pub struct Import;
+
+#[derive(Deserialize)]
+struct Params {
+    inputs: String,
+    outputs: String,
+}
+
+impl StageKind for Import {
+    fn kind(&self) -> Kind {
+        Kind::new(
+            "unet/import",
+            1,
+            "takes over weights trained elsewhere, from a PyTorch state dict or a safetensors file",
+        )
+        .input("weights", &[], "`model.pt` as `torch.save(model.state_dict())` writes it, or a safetensors file")
+        .folder("model", "model", "weights and options, as `unet/predict` reads them")
+        .required("inputs", Type::Choice(INPUTS), "the input channels")
+        .required("outputs", Type::Choice(OUTPUTS), "what it predicts")
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        let params: Params = task.parameters()?;
+        let path = task.one("weights")?;
+        // Other metadata of the file are left out.
+        let weights = Tensors { metadata: Default::default(), ..read(path)? };
+        let base_model = base_model(&weights);
+        let options = Options::new(&params.inputs, &params.outputs, base_model)?;
+        check(&weights, &options).map_err(|failure| failure.at(path.display().to_string()))?;
+        let output = task.output("model")?;
+        fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
+        model_folder::write_json(&output.join(OPTIONS), &options)?;
+        tensors::write(&output.join(WEIGHTS), &weights)?;
+        Ok(Ended::done())
+    }
+}
+
+fn read(path: &Path) -> Result<Tensors, Failure> {
+    let mut magic = [0; 2];
+    let started = fs::File::open(path).and_then(|mut file| file.read(&mut magic));
+    started.map_err(|error| Failure::io("read", path, &error))?;
+    if &magic == b"PK" {
+        return pytorch::read(path);
+    }
+    tensors::read(path).map_err(|failure| Failure {
+        message: format!("neither a file of `torch.save` nor a safetensors file: {}", failure.message),
+        ..failure
+    })
+}
+
+fn base_model(weights: &Tensors) -> &'static str {
+    if weights.tensors.contains_key("layer1.1.2.conv1.weight") { "resnet34" } else { "resnet18" }
+}
+
+fn check(weights: &Tensors, options: &Options) -> Result<(), Failure> {
+    let depths = weight_layout::depths(&options.base_model).unwrap_or_default();
+    let expected = weight_layout::state_dict(depths, options.channels.len(), options.feature_names.len());
+    for entry in &expected {
+        check_entry(weights.tensors.get(&entry.name), entry, options)?;
+    }
+    let known = |name: &String| expected.iter().any(|entry| entry.name == *name);
+    match weights.tensors.keys().find(|name| !known(name)) {
+        Some(name) => Err(Failure::input(format!("the weights have a tensor `{name}` that the U-Net does not have"))),
+        None => Ok(()),
+    }
+}
+
+fn check_entry(saved: Option<&Tensor>, entry: &Entry, options: &Options) -> Result<(), Failure> {
+    let network = format!("a U-Net on {} for `{}` and `{}`", options.base_model, options.inputs, options.prediction);
+    let saved = saved
+        .ok_or_else(|| Failure::input(format!("the weights have no tensor `{}`, which {network} has", entry.name)))?;
+    if saved.shape != entry.shape {
+        return Err(Failure::input(format!(
+            "tensor `{}` has the shape {:?}, {network} has {:?}",
+            entry.name, saved.shape, entry.shape
+        ))
+        .hint("check `inputs` and `outputs`: the channels must be those the weights were trained with"));
+    }
+    let fits = matches!(
+        (&saved.values, entry.role),
+        (Values::I64(_), Role::Batches)
+            | (
+                Values::F32(_),
+                Role::Encoder | Role::Uniform { .. } | Role::Scale | Role::Offset | Role::Mean | Role::Variance
+            )
+    );
+    if fits {
+        Ok(())
+    } else {
+        Err(Failure::input(format!("tensor `{}` has elements of another type than expected", entry.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipe_contract::Silent;
+
+    use super::*;
+
+    fn weights(inputs: usize, outputs: usize) -> Tensors {
+        let mut weights = Tensors::new();
+        for entry in weight_layout::state_dict([2, 2, 2, 2], inputs, outputs) {
+            let tensor = match entry.role {
+                Role::Batches => Tensor::i64(&[], vec![3]),
+                _ => Tensor::f32(&entry.shape, vec![0.5; entry.count()]),
+            };
+            weights.tensors.insert(entry.name, tensor);
+        }
+        weights
+    }
+
+    fn task(folder: &Path, inputs: &str) -> Task {
+        serde_json::from_value(serde_json::json!({
+            "kind": "unet/import", "version": 1, "params": {"inputs": inputs, "outputs": "area"}, "at": {},
+            "inputs": {"weights": {"one": folder.join("weights")}},
+            "outputs": {"model": folder.join("out")}, "device": "cpu", "threads": 1, "scratch": folder,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn weights_become_a_model_if_they_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        tensors::write(&folder.path().join("weights"), &weights(7, 3)).unwrap();
+        Import.run(&task(folder.path(), "anat"), &Silent).unwrap();
+        let options: Options = model_folder::read_json(&folder.path().join("out").join(OPTIONS)).unwrap();
+        assert_eq!((options.inputs.as_str(), options.base_model.as_str()), ("anat", "resnet18"));
+        let failure = Import.run(&task(folder.path(), "func"), &Silent).unwrap_err();
+        assert!(failure.message.contains("`layer0.0.weight` has the shape [64, 7, 7, 7]"), "{failure}");
+        assert!(failure.message.contains("[64, 11, 7, 7]"), "{failure}");
+    }
+
+    #[test]
+    fn any_other_file_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("weights"), "hello").unwrap();
+        let failure = Import.run(&task(folder.path(), "anat"), &Silent).unwrap_err();
+        assert!(failure.message.contains("neither"), "{failure}");
+    }
+}

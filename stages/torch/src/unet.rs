@@ -1,0 +1,218 @@
+//! The network of the paper: a U-Net whose encoder is a ResNet of basic blocks. Logits out.
+//!
+//! Its decoder enlarges bilinearly with aligned corners, joins the skip connection of the same size and convolves; it has no batch
+//! normalisation. Sizes and names are in `pipe_stages::unet::weight_layout`.
+
+use pipe_stages::unet::weight_layout::{UPWARD, WIDTHS, stage};
+use tch::{Kind, Tensor};
+
+use crate::weights::Weights;
+
+/// What batch normalisation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Normalises with the batch and updates the running statistics: training.
+    Train,
+    /// Normalises with the batch and keeps the running statistics as they are: the published prediction.
+    Batch,
+    /// Normalises with the running statistics: validation.
+    Running,
+}
+
+/// Images whose sides the encoder can halve five times.
+pub const GRAIN: i64 = 32;
+
+/// A network that shares the memory of its weights.
+#[derive(Debug)]
+pub struct UNet {
+    stem: (Convolution, Norm),
+    stages: Vec<Vec<Block>>,
+    skips: Vec<Convolution>,
+    upward: Vec<Convolution>,
+    original: [Convolution; 3],
+    last: Convolution,
+}
+
+impl UNet {
+    /// The network of some weights.
+    pub fn new(weights: &Weights) -> Self {
+        let same = |name: &str, padding| Convolution::new(weights, name, 1, padding);
+        let blocks = |number: usize| {
+            let name = stage(number);
+            let stride = if number == 1 { 1 } else { 2 };
+            let count = weights.shape.depths[number - 1];
+            (0..count)
+                .map(|block| Block::new(weights, &format!("{name}.{block}"), if block == 0 { stride } else { 1 }))
+                .collect()
+        };
+        Self {
+            stem: (Convolution::new(weights, "layer0.0", 2, 3), Norm::new(weights, "layer0.1")),
+            stages: (1..=4).map(blocks).collect(),
+            skips: (0..WIDTHS.len()).map(|number| same(&format!("layer{number}_1x1.0"), 0)).collect(),
+            upward: UPWARD.iter().map(|(name, _, _)| same(&format!("{name}.0"), 1)).collect(),
+            original: [0, 1, 2].map(|number| same(&format!("conv_original_size{number}.0"), 1)),
+            last: same("conv_last", 0),
+        }
+    }
+
+    /// Logits [samples, outputs, height, width] of images [samples, inputs, height, width].
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
+        let [first, second, third] = &self.original;
+        let original = second.apply(&first.apply(images).relu()).relu();
+        let steps = self.encode(images, mode);
+        let mut x = self.skips[4].apply(&steps[4]).relu();
+        for (up, number) in self.upward.iter().zip([3, 2, 1, 0]) {
+            let skip = self.skips[number].apply(&steps[number]).relu();
+            x = up.apply(&Tensor::cat(&[enlarge(&x), skip], 1)).relu();
+        }
+        let x = third.apply(&Tensor::cat(&[enlarge(&x), original], 1)).relu();
+        self.last.apply(&x)
+    }
+
+    /// The encoder's five outputs, each half as large as the one before.
+    fn encode(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
+        let (convolution, norm) = &self.stem;
+        let mut steps = vec![norm.apply(&convolution.apply(images), mode).relu()];
+        for (index, blocks) in self.stages.iter().enumerate() {
+            let before = steps.last().unwrap_or(images);
+            let entry = if index == 0 {
+                before.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)
+            } else {
+                before.shallow_clone()
+            };
+            steps.push(blocks.iter().fold(entry, |x, block| block.apply(&x, mode)));
+        }
+        steps
+    }
+}
+
+/// Twice as large, bilinear with aligned corners.
+fn enlarge(x: &Tensor) -> Tensor {
+    let size = x.size();
+    let (height, width) = (size[2], size[3]);
+    if x.device().is_cuda() {
+        // The GPU's own kernel adds gradients in an order that differs from run to run; a product of matrices does not.
+        return steps_between(height, x).matmul(x).matmul(&steps_between(width, x).transpose(0, 1));
+    }
+    x.upsample_bilinear2d([2 * height, 2 * width], true, None, None)
+}
+
+/// The matrix [2n, n] that enlarges `n` values along a line, the first and the last staying in place.
+fn steps_between(count: i64, like: &Tensor) -> Tensor {
+    let scale = if count > 1 { (count - 1) as f64 / (2 * count - 1) as f64 } else { 0.0 };
+    let place = Tensor::arange(2 * count, (Kind::Float, like.device())).unsqueeze(1) * scale;
+    let grid = Tensor::arange(count, (Kind::Float, like.device())).unsqueeze(0);
+    (1_f64 - (place - grid).abs()).clamp_min(0.0)
+}
+
+#[derive(Debug)]
+struct Convolution {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+}
+
+impl Convolution {
+    fn new(weights: &Weights, name: &str, stride: i64, padding: i64) -> Self {
+        let mut convolution = Self::plain(weights, name, stride, padding);
+        let has_bias = !name.starts_with("layer") || name.contains("_1x1");
+        convolution.bias = has_bias.then(|| weights.get(&format!("{name}.bias")));
+        convolution
+    }
+
+    /// Without a bias, as everywhere in the encoder.
+    fn plain(weights: &Weights, name: &str, stride: i64, padding: i64) -> Self {
+        Self { weight: weights.get(&format!("{name}.weight")), bias: None, stride, padding }
+    }
+
+    fn apply(&self, x: &Tensor) -> Tensor {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        x.conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
+    }
+}
+
+#[derive(Debug)]
+struct Norm {
+    scale: Tensor,
+    offset: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    batches: Tensor,
+}
+
+impl Norm {
+    fn new(weights: &Weights, name: &str) -> Self {
+        let get = |part| weights.get(&format!("{name}.{part}"));
+        Self {
+            scale: get("weight"),
+            offset: get("bias"),
+            mean: get("running_mean"),
+            variance: get("running_var"),
+            batches: get("num_batches_tracked"),
+        }
+    }
+
+    fn apply(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let (momentum, epsilon) = (0.1, 1e-5);
+        let running = (mode != Mode::Batch).then_some((&self.mean, &self.variance));
+        if mode == Mode::Train {
+            let _ = self.batches.shallow_clone().g_add_scalar_(1);
+        }
+        x.batch_norm(
+            Some(&self.scale),
+            Some(&self.offset),
+            running.map(|(mean, _)| mean),
+            running.map(|(_, variance)| variance),
+            mode != Mode::Running,
+            momentum,
+            epsilon,
+            true,
+        )
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    first: (Convolution, Norm),
+    second: (Convolution, Norm),
+    shortcut: Option<(Convolution, Norm)>,
+}
+
+impl Block {
+    fn new(weights: &Weights, name: &str, stride: i64) -> Self {
+        let pair = |number, stride| {
+            let convolution = Convolution::plain(weights, &format!("{name}.conv{number}"), stride, 1);
+            (convolution, Norm::new(weights, &format!("{name}.bn{number}")))
+        };
+        // The encoder halves and widens in one block, so a stride and a shortcut come together.
+        let shortcut = (stride != 1).then(|| {
+            let convolution = Convolution::plain(weights, &format!("{name}.downsample.0"), stride, 0);
+            (convolution, Norm::new(weights, &format!("{name}.downsample.1")))
+        });
+        Self { first: pair(1, stride), second: pair(2, 1), shortcut }
+    }
+
+    fn apply(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let through = |(convolution, norm): &(Convolution, Norm), x: &Tensor| norm.apply(&convolution.apply(x), mode);
+        let skip = self.shortcut.as_ref().map_or_else(|| x.shallow_clone(), |shortcut| through(shortcut, x));
+        let inner = through(&self.first, x).relu();
+        (through(&self.second, &inner) + skip).relu()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enlarging_by_matrices_is_enlarging_bilinearly() {
+        for (height, width) in [(1, 2), (3, 5), (8, 16)] {
+            let x =
+                Tensor::arange(2 * height * width, (Kind::Float, tch::Device::Cpu)).sin().view([1, 2, height, width]);
+            let product = steps_between(height, &x).matmul(&x).matmul(&steps_between(width, &x).transpose(0, 1));
+            let difference = (product - enlarge(&x)).abs().max().double_value(&[]);
+            assert!(difference < 1e-5, "{height} x {width}: {difference}");
+        }
+    }
+}

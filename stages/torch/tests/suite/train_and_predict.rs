@@ -1,0 +1,255 @@
+//! The kinds as the engine uses them: training learns and is repeatable, prediction gives labels, errors name their place.
+
+use std::fs;
+use std::path::Path;
+
+use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, StageKind, Task};
+use pipe_stages::formats::freesurfer::{Surface, write_surface};
+use pipe_stages::formats::mgh;
+use pipe_stages::formats::tensors;
+use pipe_stages::numeric::icosahedron::subdivided;
+use pipe_stages::unet::model_folder::{self, OPTIONS, Options, Outcome, PLAN, WEIGHTS};
+
+use crate::support::{Listener, Subjects, bytes, run, task};
+
+#[test]
+fn declared_and_present_are_the_same_kinds() {
+    let mut here: Vec<_> = pipe_torch::stages().iter().map(|stage| stage.kind()).collect();
+    let mut declared = pipe_stages::unet::declarations::in_worker();
+    let mut registry = pipe_contract::Registry::new();
+    pipe_stages::unet::install(&mut registry);
+    here.sort_by_key(|kind| kind.name);
+    declared.sort_by_key(|kind| kind.name);
+    assert_eq!(format!("{here:?}"), format!("{declared:?}"));
+    for kind in registry.kinds() {
+        let is_here = here.iter().any(|own| own.name == kind.name);
+        assert_eq!(is_here, registry.stage(kind.name).is_none(), "`{}` runs in one binary only", kind.name);
+    }
+}
+
+#[test]
+fn training_learns_and_gives_the_same_bytes_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 4, 1);
+    let params = [("epochs", 3.into()), ("rounds", 2.into()), ("learning_rate", 0.002.into())];
+    let first = subjects.training(&folder.path().join("first"), &params);
+    let listener = Listener::default();
+    let ended = run(&first, &listener).unwrap();
+    let Ended::Done { ran_on: Some(ran_on), notes } = ended else { panic!("not done: {ended:?}") };
+    assert_eq!((ran_on.threads, ran_on.library.as_str()), (1, "libtorch 2.11.0"));
+    assert!(notes.is_empty(), "{notes:?}");
+    check_model(&folder.path().join("first/model"));
+    check_log(&listener);
+    let second = subjects.training(&folder.path().join("second"), &params);
+    run(&second, &Silent).unwrap();
+    assert!(bytes(&folder.path().join("first/model")) == bytes(&folder.path().join("second/model")));
+}
+
+fn check_model(model: &Path) {
+    let files = bytes(model);
+    let names: Vec<_> = files.keys().map(String::as_str).collect();
+    assert_eq!(names, ["epochs.tsv", "model.safetensors", "options.json", "plan.json", "training.tsv"]);
+    let options: Options = model_folder::read_json(&model.join(OPTIONS)).unwrap();
+    assert_eq!((options.training_samples, options.validation_samples, options.pixels), (Some(6), Some(2), Some(32)));
+    assert_eq!(options.channels.len(), 7);
+    let plan: Vec<serde_json::Value> = model_folder::read_json(&model.join(PLAN)).unwrap();
+    assert_eq!(plan.len(), 2);
+    assert!(tensors::read(&model.join(WEIGHTS)).unwrap().tensors.contains_key("conv_last.weight"));
+    let text = fs::read_to_string(model.join("epochs.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 6);
+    let dice = |row: &[&str]| row[4].parse::<f64>().unwrap();
+    assert!(dice(&rows[5]) < dice(&rows[0]) - 0.1, "it does not learn:\n{text}");
+    assert_eq!(rows.iter().filter(|row| row[10] == "*").count(), 1, "{text}");
+    let outcome = Outcome::read(model).unwrap();
+    assert_eq!((outcome.input.as_str(), outcome.dice < dice(&rows[0])), ("anat", true));
+    // No file that is published with a model contains a subject id.
+    for (name, content) in &files {
+        assert!(name == WEIGHTS || !String::from_utf8_lossy(content).contains("s00"), "{name} contains a subject id");
+    }
+}
+
+fn check_log(listener: &Listener) {
+    let log = listener.log();
+    assert!(log[1].starts_with("Iteration 0"));
+    assert_eq!(log.iter().filter(|line| line.starts_with("Best val loss: ")).count(), 2);
+    let last = listener.progress_reports().pop().unwrap();
+    assert_eq!((last.total, last.unit.as_str()), (36, "steps"));
+    assert!(last.note.starts_with("round 2/2, epoch 3/3, val dice 0."), "{}", last.note);
+}
+
+#[test]
+fn absent_cells_and_unknown_subjects_are_counted_not_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 4, 1);
+    let mut task = subjects.training(&folder.path().join("out"), &[("epochs", 1.into()), ("rounds", 1.into())]);
+    change(&mut task, "targets", |cells| cells[0].artifact = Presence::Absent("excluded".into()));
+    change(&mut task, "images", |cells| drop(cells.remove(1)));
+    let Ended::Done { notes, .. } = run(&task, &Silent).unwrap() else { panic!() };
+    assert_eq!(notes, ["`targets`: 7 of 8 cells present", "2 drawings left out because the subject has no images"]);
+    task.coverage.insert("targets".into(), 0.9);
+    let failure = run(&task, &Silent).unwrap_err();
+    assert!(failure.message.contains("7 of 8 cells, less than the 90 %"), "{failure}");
+}
+
+#[test]
+fn bad_input_is_reported_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let task = subjects.training(&folder.path().join("out"), &[]);
+    let mut no_validation = task.clone();
+    change(&mut no_validation, "targets", |cells| cells.truncate(4));
+    assert!(run(&no_validation, &Silent).unwrap_err().message.contains("nothing to validate on"));
+
+    let mut file = tensors::read(&subjects.images("s01")).unwrap();
+    if let tensors::Values::F32(values) = &mut file.tensors.get_mut("images").unwrap().values {
+        values[2 * 32 * 64 + 64 * 3 + 5] = f32::NAN;
+    }
+    tensors::write(&subjects.images("s01"), &file).unwrap();
+    let failure = run(&task, &Silent).unwrap_err();
+    assert_eq!(failure.message, "channel `z` is NaN in row 3, column 5, expected a finite number");
+    assert!(failure.place.unwrap().ends_with("s01.images"));
+
+    fs::write(subjects.images("s01"), "rubbish").unwrap();
+    assert!(run(&task, &Silent).unwrap_err().place.unwrap().ends_with("s01.images"));
+}
+
+#[test]
+fn drawings_without_the_labels_asked_for_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 4, 1);
+    let path = subjects.targets("s01", "A2");
+    let mut file = tensors::read(&path).unwrap();
+    let areas = file.tensors.get_mut("targets").unwrap();
+    areas.shape[0] = 3;
+    if let tensors::Values::F32(values) = &mut areas.values {
+        values.truncate(3 * 32 * 64);
+    }
+    file.metadata.insert("channels".into(), "V1,V2,V3".into());
+    tensors::write(&path, &file).unwrap();
+    let params = |outputs: &str| [("epochs", 1.into()), ("rounds", 1.into()), ("outputs", outputs.into())];
+    let notes = |outputs: &str| match run(&subjects.training(&folder.path().join(outputs), &params(outputs)), &Silent) {
+        Ok(Ended::Done { notes, .. }) => notes,
+        other => panic!("{other:?}"),
+    };
+    assert!(notes("area").is_empty());
+    assert_eq!(notes("ring"), ["1 drawings left out because E0, E1, E2, E3, E4 are not all labelled"]);
+}
+
+#[test]
+fn images_and_targets_of_another_radius_or_size_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let task = subjects.training(&folder.path().join("out"), &[]);
+    for sid in ["s00", "s01", "s02"] {
+        let mut file = tensors::read(&subjects.images(sid)).unwrap();
+        file.metadata.insert("radius".into(), "90".into());
+        tensors::write(&subjects.images(sid), &file).unwrap();
+        if sid == "s00" {
+            let failure = run(&task, &Silent).unwrap_err();
+            assert_eq!(failure.message, "images reach 80 degrees from the pole, the ones before 90");
+        }
+    }
+    let failure = run(&task, &Silent).unwrap_err();
+    assert_eq!(failure.message, "images reach 90 degrees from the pole, targets 80");
+}
+
+fn change(task: &mut Task, port: &str, how: impl Fn(&mut Vec<Cell>)) {
+    match task.inputs.get_mut(port) {
+        Some(Given::Many(cells)) => how(cells),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A subject whose two hemispheres are spheres.
+fn subject(folder: &Path) -> usize {
+    let surf = folder.join("s00/T1w/s00/surf");
+    fs::create_dir_all(&surf).unwrap();
+    let (points, triangles) = subdivided(4);
+    let coordinates = points.iter().map(|point| point.map(|x| (x * 100.0) as f32)).collect();
+    let surface = Surface { coordinates, triangles };
+    for name in ["lh.white", "lh.sphere.reg", "rh.white", "rh.sphere.reg"] {
+        write_surface(&surf.join(name), &surface).unwrap();
+    }
+    points.len()
+}
+
+#[test]
+fn prediction_gives_labels_on_both_hemispheres() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let train = subjects.training(&folder.path().join("trained"), &[("epochs", 1.into()), ("rounds", 1.into())]);
+    run(&train, &Silent).unwrap();
+    let vertices = subject(&folder.path().join("subject"));
+    let mut predicted = Vec::new();
+    for (name, bn) in [("first", "batch"), ("again", "batch"), ("running", "running")] {
+        let out = folder.path().join(name);
+        fs::create_dir_all(&out).unwrap();
+        let kind = pipe_stages::unet::declarations::predict();
+        let mut predict = task(&kind, &out, &[("bn", bn.into())]);
+        for (port, path) in [("model", "trained/model"), ("images", "s00.images"), ("subject", "subject")] {
+            predict.inputs.insert(port.into(), Given::One(folder.path().join(path)));
+        }
+        run(&predict, &Silent).unwrap();
+        predicted.push(bytes(&out.join("labels")));
+        let labels = mgh::read_i32(&out.join("labels/rh.area.mgz")).unwrap();
+        assert_eq!(labels.len(), vertices);
+        assert!(labels.iter().all(|label| (0..=3).contains(label)));
+        assert!(labels.contains(&0));
+    }
+    assert_eq!(predicted[0].keys().collect::<Vec<_>>(), ["lh.area.mgz", "rh.area.mgz"]);
+    assert!(predicted[0] == predicted[1]);
+
+    let path = folder.path().join("trained/model").join(OPTIONS);
+    let mut options: Options = model_folder::read_json(&path).unwrap();
+    options.pixels = Some(64);
+    model_folder::write_json(&path, &options).unwrap();
+    let mut predict = task(&pipe_stages::unet::declarations::predict(), &folder.path().join("other"), &[]);
+    for (port, path) in [("model", "trained/model"), ("images", "s00.images"), ("subject", "subject")] {
+        predict.inputs.insert(port.into(), Given::One(folder.path().join(path)));
+    }
+    let failure = run(&predict, &Silent).unwrap_err();
+    assert_eq!(failure.message, "images are 32 pixels high, but the network was trained on images of 64");
+}
+
+/// A worker reuses the network it used last; another model, or other weights in its place, are another network.
+#[test]
+fn a_worker_predicts_with_the_model_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    for (name, rate) in [("one", 0.001), ("two", 0.01)] {
+        let params = [("epochs", 1.into()), ("rounds", 1.into()), ("learning_rate", rate.into())];
+        run(&subjects.training(&folder.path().join(name), &params), &Silent).unwrap();
+    }
+    subject(&folder.path().join("subject"));
+    let stages = pipe_torch::stages();
+    let reused = stages.iter().find(|stage| stage.kind().name == "unet/predict").unwrap();
+    let predicted = |name: &str, model: &str, reused: Option<&dyn StageKind>| {
+        let out = folder.path().join(name);
+        fs::create_dir_all(&out).unwrap();
+        let mut predict = task(&pipe_stages::unet::declarations::predict(), &out, &[]);
+        for (port, path) in [("model", model), ("images", "s00.images"), ("subject", "subject")] {
+            predict.inputs.insert(port.into(), Given::One(folder.path().join(path)));
+        }
+        reused.map_or_else(|| run(&predict, &Silent), |kind| kind.run(&predict, &Silent)).unwrap();
+        bytes(&out.join("labels"))
+    };
+    let [one, two] = ["one", "two"].map(|name| predicted(&format!("{name}-alone"), &format!("{name}/model"), None));
+    assert!(one != two, "the two networks give the same labels");
+    for (round, (name, alone)) in [("one", &one), ("two", &two), ("two", &two), ("one", &one)].into_iter().enumerate() {
+        let labels = predicted(&round.to_string(), &format!("{name}/model"), Some(&**reused));
+        assert!(labels == *alone, "round {round} does not use `{name}`");
+    }
+    fs::rename(folder.path().join("two/model"), folder.path().join("aside")).unwrap();
+    fs::rename(folder.path().join("one/model"), folder.path().join("two/model")).unwrap();
+    assert!(predicted("swapped", "two/model", Some(&**reused)) == one, "the weights at this place are others now");
+}
+
+#[test]
+fn a_cell_without_a_subject_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let mut task = subjects.training(&folder.path().join("out"), &[]);
+    change(&mut task, "images", |cells| cells[0].at = Coordinates::none());
+    assert!(run(&task, &Silent).unwrap_err().hint.unwrap().contains("axis `sid`"));
+}

@@ -1,0 +1,180 @@
+//! Subjects from a bucket: a server that checks signatures, and each kind of failure with its own outcome.
+
+#[path = "support/s3_server.rs"]
+mod s3_server;
+
+use std::path::Path;
+
+use pipe_stages::formats::subject_folder::required_files;
+
+use self::s3_server::{Proxy, Server};
+use super::support;
+use super::support::{Shown, Space};
+
+const PIPELINE: &str = "
+pipe: 1
+pipeline: subjects
+stages:
+  subject:
+    each: { sid: [s01, s02, s03] }
+    uses: hcp/fetch
+    with: { url: s3://hcp-openaccess/HCP_1200 }
+    credential: hcp
+    absent: [not-found]
+results:
+  \"${sid}/\": $subject.files
+";
+
+const SIMULATION: &str = "
+pipe: 1
+pipeline: simulated
+stages:
+  anatomy:
+    uses: package/files
+    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
+  template:
+    uses: package/files
+    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
+  masks:
+    uses: package/files
+    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fs_LR/*.gii }
+  simulation:
+    each: { sid: [s01, s02, s03] }
+    uses: simulate/subject
+    in: { anatomy: $anatomy.files, template: $template.files, masks: $masks.files }
+results:
+  \"${sid}/\": $simulation.tree
+";
+
+/// Three subjects below `HCP_1200/` in a folder; every file has its own bytes, one is large enough to be broken off.
+fn write_subjects(folder: &Path, without: Option<&str>) {
+    for sid in ["s01", "s02", "s03"] {
+        for file in required_files(sid) {
+            if without == Some(file.as_str()) {
+                continue;
+            }
+            let path = folder.join("HCP_1200").join(&file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("its folder");
+            let size = if file.ends_with("lh.white") { 20_000 } else { 1 };
+            std::fs::write(path, file.repeat(size)).expect("a file");
+        }
+        // No stage reads this one, so it is not fetched.
+        std::fs::write(folder.join(format!("HCP_1200/{sid}/release.txt")), "notes").expect("a file");
+    }
+}
+
+struct Story {
+    space: Space,
+    server: Server,
+    bucket: tempfile::TempDir,
+}
+
+impl Story {
+    fn new(without: Option<&str>) -> Self {
+        let bucket = tempfile::tempdir().expect("a folder");
+        write_subjects(bucket.path(), without);
+        Self::serving(bucket)
+    }
+
+    fn serving(bucket: tempfile::TempDir) -> Self {
+        let server = Server::start("hcp-openaccess", bucket.path());
+        let space = Space::with(PIPELINE);
+        let story = Self { space, server, bucket };
+        story.keys(&story.server.secret);
+        story
+    }
+
+    fn keys(&self, secret: &str) {
+        let keys = format!("[hcp]\naws_access_key_id = {}\naws_secret_access_key = {secret}\n", self.server.key);
+        self.space.write("keys", keys);
+    }
+
+    fn run(&self, endpoint: &str) -> Shown {
+        let mut command = self.space.command(["run", "pipeline.yaml"]);
+        command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_SHARED_CREDENTIALS_FILE", self.space.path("keys"));
+        let shown = Shown::of(&mut command);
+        for secret in [self.server.secret.as_str(), self.server.key.as_str(), "Signature="] {
+            let everything = format!("{}{}", shown.stdout, shown.stderr);
+            assert!(!everything.contains(secret), "a secret is shown:\n{everything}");
+        }
+        shown
+    }
+
+    fn result(&self, file: &str) -> String {
+        let sid = file.split('/').next().expect("a subject");
+        self.space.read(&format!("results/subjects/{sid}/{file}"))
+    }
+}
+
+#[test]
+fn subjects_arrive_complete_and_a_second_run_sends_no_request() {
+    let story = Story::new(None);
+    story.run(&story.server.endpoint).exits(0).shows("ran 3");
+    for sid in ["s01", "s02", "s03"] {
+        for file in required_files(sid) {
+            assert!(story.result(&file).starts_with(&file));
+        }
+    }
+    assert!(!story.space.path("results/subjects/s01/s01/release.txt").exists());
+    // Neither keys nor server are needed for what is in the cache.
+    story.space.write("keys", "");
+    story.run("http://127.0.0.1:9").exits(0).shows("ran 0, hits 3");
+}
+
+/// Simulated subjects have the files of real ones, so they can be fetched from a bucket like real ones.
+#[test]
+fn simulated_subjects_can_be_fetched_from_a_bucket() {
+    let home = Space::with(SIMULATION);
+    home.pipe(["run", "pipeline.yaml"]).exits(0);
+    let bucket = tempfile::tempdir().expect("a folder");
+    let subjects = bucket.path().join("HCP_1200");
+    std::fs::create_dir(&subjects).expect("a folder");
+    for sid in ["s01", "s02", "s03"] {
+        let made = home.path(format!("results/simulated/{sid}/{sid}"));
+        std::fs::rename(made, subjects.join(sid)).expect("the subject moves into the bucket");
+    }
+    let story = Story::serving(bucket);
+    story.run(&story.server.endpoint).exits(0).shows("ran 3");
+    for sid in ["s01", "s02", "s03"] {
+        for file in required_files(sid) {
+            let fetched =
+                std::fs::read(story.space.path(format!("results/subjects/{sid}/{file}"))).expect("it is there");
+            assert!(fetched == std::fs::read(story.bucket.path().join("HCP_1200").join(&file)).expect("it was made"));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_distinguished_from_a_missing_object() {
+    let story = Story::new(None);
+    story.keys("wrong");
+    let hint = "AWS S3 Key Generation";
+    story.run(&story.server.endpoint).exits(3).shows("rejected the secret of the key").shows(hint);
+}
+
+#[test]
+fn a_subject_with_a_missing_object_is_absent_and_the_rest_goes_on() {
+    let missing = required_files("s02").remove(5);
+    let story = Story::new(Some(&missing));
+    story.run(&story.server.endpoint).exits(0).shows("ran 2").shows("absent 1");
+    assert!(story.space.path("results/subjects/s03").is_dir());
+    assert!(!story.space.path("results/subjects/s02").exists());
+}
+
+#[test]
+fn a_body_that_breaks_off_once_is_resumed() {
+    let story = Story::new(None);
+    let proxy = Proxy::start(&story.server, "s02/surf/lh.white", 1, 100_000);
+    story.run(&proxy.endpoint()).exits(0).shows("ran 3");
+    assert_eq!(proxy.cuts(), 1);
+    let file = "s02/T1w/s02/surf/lh.white";
+    assert_eq!(story.result(file), file.repeat(20_000));
+}
+
+#[test]
+fn a_body_that_always_breaks_off_fails_with_its_bytes() {
+    let story = Story::new(None);
+    let proxy = Proxy::start(&story.server, "s02/surf/lh.white", usize::MAX, 0);
+    let shown = story.run(&proxy.endpoint()).exits(3).shows("lh.white` is truncated: it broke off after 0 of");
+    shown.shows("ran 2").shows("failed 1");
+}

@@ -9,6 +9,7 @@ mod freshness;
 mod init;
 mod kills;
 mod layers;
+mod libtorch;
 mod readme;
 mod reproduction;
 mod side_by_side;

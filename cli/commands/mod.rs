@@ -1,6 +1,7 @@
 //! The commands: each calls the engine with its options and prints the text of the result.
 
 pub mod graph;
+pub mod init;
 pub mod inspect;
 pub mod plan;
 pub mod run;
@@ -17,6 +18,7 @@ use pipe_engine::plan::Plan;
 use pipe_engine::run::{Places, RunOptions, Selection};
 
 use crate::args;
+use crate::libtorch;
 use crate::machine;
 
 /// Time between the request to stop and the kill of running stages.
@@ -68,6 +70,7 @@ pub fn run_options(
     place: &args::Place,
     registry: Arc<Registry>,
 ) -> Result<RunOptions, Failure> {
+    let libtorch = libtorch::find();
     Ok(RunOptions {
         places: Places::find(place.cache.clone())?,
         exec: exec::Settings {
@@ -75,7 +78,8 @@ pub fn run_options(
             guard: None,
             worker: exec::WorkerSettings {
                 program: machine::worker(),
-                libraries: None,
+                libraries: libtorch.path,
+                libraries_hint: libtorch.remedy,
                 build: pipe_stages::BUILD_ID.to_owned(),
                 recycle_after: 200,
             },

@@ -65,6 +65,8 @@ pub struct WorkerSettings {
     pub program: PathBuf,
     /// `LD_LIBRARY_PATH` for it, if its libraries are not found otherwise.
     pub libraries: Option<OsString>,
+    /// What to do if the loader does not find a library of the worker.
+    pub libraries_hint: String,
     /// The build id it must report.
     pub build: String,
     /// A reusable worker is replaced after so many tasks.

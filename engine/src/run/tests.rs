@@ -165,7 +165,13 @@ impl Space {
     }
 
     fn options(&self) -> RunOptions {
-        let worker = WorkerSettings { program: "none".into(), libraries: None, build: "b".into(), recycle_after: 1 };
+        let worker = WorkerSettings {
+            program: "none".into(),
+            libraries: None,
+            libraries_hint: String::new(),
+            build: "b".into(),
+            recycle_after: 1,
+        };
         RunOptions {
             places: Places { cache: self.cache(), state: self.folder.path().join("state") },
             exec: Settings {

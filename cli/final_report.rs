@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
-use std::time::Duration;
 
 use pipe_engine::report::Results;
 use pipe_engine::run::{Counts, Summary};
@@ -64,7 +62,7 @@ fn failures(text: &mut String, summary: &Summary) {
             let _ = writeln!(text, "  log: {}", failed.log.display());
         }
         if let Some(folder) = &failed.retained {
-            let _ = writeln!(text, "  its folder is retained: {}", folder.display());
+            let _ = writeln!(text, "  its folder is kept: {}", folder.display());
         }
     }
 }
@@ -135,31 +133,4 @@ fn by_place(results: &Results) -> BTreeMap<&str, Vec<&String>> {
         places.entry(place).or_default().push(path);
     }
     places
-}
-
-/// How a run ended, from its manifest.
-pub fn of_manifest(manifest: &serde_json::Value, path: &Path) -> String {
-    let number = |name: &str| {
-        manifest["counts"][name].as_u64().map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX))
-    };
-    let counts = Counts {
-        hit: number("hit"),
-        ran: number("ran"),
-        absent: number("absent"),
-        failed: number("failed"),
-        skipped: number("skipped"),
-    };
-    let word = |name: &str| manifest[name].as_str().unwrap_or("?").to_owned();
-    let mut text = format!("run {} began {}\n", word("run"), word("began"));
-    for instance in manifest["instances"].as_array().into_iter().flatten() {
-        let outcome = instance["outcome"]["outcome"].as_str().unwrap_or("?");
-        if !matches!(outcome, "ran" | "hit") {
-            let _ = writeln!(text, "{} {}", styled(CARE, outcome), instance["label"].as_str().unwrap_or("?"));
-        }
-    }
-    let style = if manifest["exit_code"].as_u64() == Some(0) { GOOD } else { BAD };
-    let wall = Duration::from_secs_f64(manifest["wall_seconds"].as_f64().unwrap_or(0.0).max(0.0));
-    let _ = writeln!(text, "{} in {}", styled(style, &tally(&counts)), quantities::duration(wall));
-    let _ = write!(text, "manifest: {}", path.display());
-    text
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use pipe_contract::IMPORTANT;
 use pipe_engine::report::Results;
 use pipe_engine::run::{Counts, Summary};
 
@@ -25,7 +26,7 @@ pub fn text(summary: &Summary) -> String {
         }),
     );
     listed(&mut text, "skipped", summary.skipped.iter().map(|(label, because)| format!("{label}: {because}")));
-    listed(&mut text, "note", summary.notes.iter().map(|(label, note)| format!("{label}: {note}")));
+    listed(&mut text, "note", note_lines(&summary.notes).into_iter());
     claims(&mut text, summary);
     results(&mut text, summary);
     let style = if summary.exit_code() == 0 { GOOD } else { BAD };
@@ -75,6 +76,27 @@ fn listed(text: &mut String, word: &str, lines: impl Iterator<Item = String>) {
     if lines.len() > LINES {
         let _ = writeln!(text, "{} {} more, all in the manifest", styled(CARE, word), lines.len() - LINES);
     }
+}
+
+/// Equal notes once, with how many stages have them; important ones first.
+fn note_lines(notes: &[(String, String)]) -> Vec<String> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (label, note) in notes {
+        match groups.iter_mut().find(|(known, _)| known == note) {
+            Some((_, labels)) => labels.push(label),
+            None => groups.push((note, vec![label])),
+        }
+    }
+    groups.sort_by_key(|(note, _)| !note.starts_with(IMPORTANT));
+    let line = |(note, labels): &(&str, Vec<&str>)| {
+        let note = note.strip_prefix(IMPORTANT).unwrap_or(note);
+        match labels[..] {
+            [label] => format!("{label}: {note}"),
+            [first, ..] => format!("{first} and {} more: {note}", labels.len() - 1),
+            [] => note.to_owned(),
+        }
+    };
+    groups.iter().map(line).collect()
 }
 
 fn claims(text: &mut String, summary: &Summary) {
@@ -133,4 +155,16 @@ fn by_place(results: &Results) -> BTreeMap<&str, Vec<&String>> {
         places.entry(place).or_default().push(path);
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_notes_are_shown_once_and_important_ones_first() {
+        let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
+        let all = [of("a", "fetched again"), of("b", "important: no tracts"), of("c", "important: no tracts")];
+        assert_eq!(note_lines(&all), ["b and 1 more: no tracts", "a: fetched again"]);
+    }
 }

@@ -24,15 +24,23 @@ pub fn text(logged: &LoggedRun) -> String {
         let line = move |end: &LoggedEnd| wanted(&end.outcome).map(|why| format!("{}: {why}", end.label));
         logged.ended.iter().filter_map(line).collect::<Vec<_>>()
     };
-    listed(&mut text, "skipped", &others(|outcome| match outcome {
-        Outcome::Skipped { because } if because == "stopped" => Some("the run was stopped".into()),
-        Outcome::Skipped { because } => Some(format!("because of `{because}`")),
-        _ => None,
-    }));
-    listed(&mut text, " absent", &others(|outcome| match outcome {
-        Outcome::Absent { cause, .. } => Some(cause.clone()),
-        _ => None,
-    }));
+    listed(
+        &mut text,
+        "skipped",
+        &others(|outcome| match outcome {
+            Outcome::Skipped { because } if because == "stopped" => Some("the run was stopped".into()),
+            Outcome::Skipped { because } => Some(format!("because of `{because}`")),
+            _ => None,
+        }),
+    );
+    listed(
+        &mut text,
+        " absent",
+        &others(|outcome| match outcome {
+            Outcome::Absent { cause, .. } => Some(cause.clone()),
+            _ => None,
+        }),
+    );
     running(&mut text, logged);
     foot(&mut text, logged);
     text
@@ -76,7 +84,8 @@ fn failed(text: &mut String, logged: &LoggedRun) {
     let mut groups: Vec<(&LoggedEnd, usize)> = Vec::new();
     for end in &logged.ended {
         let Outcome::Failed { failure, .. } = &end.outcome else { continue };
-        let same = |first: &LoggedEnd| matches!(&first.outcome, Outcome::Failed { failure: other, .. } if other == failure);
+        let same =
+            |first: &LoggedEnd| matches!(&first.outcome, Outcome::Failed { failure: other, .. } if other == failure);
         match groups.iter_mut().find(|(first, _)| same(first)) {
             Some((_, number)) => *number += 1,
             None => groups.push((end, 1)),
@@ -131,10 +140,9 @@ fn foot(text: &mut String, logged: &LoggedRun) {
     let rest = match logged.phase {
         Phase::Finished(_) => format!(" in {after}"),
         Phase::Running => format!(" so far; {open} of {} have not ended", logged.instances),
-        Phase::Killed => format!(
-            " in {after}; {open} of {} had not ended: run again, what ended is in the cache",
-            logged.instances
-        ),
+        Phase::Killed => {
+            format!(" in {after}; {open} of {} had not ended: run again, what ended is in the cache", logged.instances)
+        }
     };
     let _ = writeln!(text, "{}{rest}", tally(&counts));
     let _ = writeln!(text, "details: {}", logged.folder.display());

@@ -132,6 +132,11 @@ impl Shown {
         self
     }
 
+    /// Everything it printed, stdout first.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
     /// Asserts that a text is not shown on either stream.
     #[track_caller]
     pub fn hides(self, text: &str) -> Self {

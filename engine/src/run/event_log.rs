@@ -1,10 +1,10 @@
 //! What happens in a run, written to its folder as it happens: `events.jsonl`, one JSON object a line.
 //!
 //! ```text
-//! {"at":0.0,"event":"began","log":1,"run":"2026-...","began":"2026-11-25T19:40:00Z","instances":1026,"process":4711}
+//! {"at":0.0,"event":"began","version":1,"run":"2026-...","began":"2026-11-25T19:40:00Z","instances":1026,"process":4711}
 //! {"at":0.8,"event":"started","id":3,"label":"train(rater=A1)","attempt":1,"hits":40}
 //! {"at":9.1,"event":"retrying","id":3,"failure":{...},"pause":1.0}
-//! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"kept":"...","stderr":"..."}
+//! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"kept":"...","log":"..."}
 //! {"at":10.0,"event":"finished","exit_code":1,"hits":40}
 //! ```
 //! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has grown.
@@ -46,7 +46,7 @@ struct Line {
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum What {
     Began {
-        log: u32,
+        version: u32,
         run: String,
         began: String,
         instances: usize,
@@ -70,7 +70,7 @@ enum What {
         outcome: Outcome,
         /// Of a failure, if something was printed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        stderr: Option<PathBuf>,
+        log: Option<PathBuf>,
     },
     Stopping,
     Finished {
@@ -95,15 +95,10 @@ impl EventLog {
         let opened = File::options().create_new(true).append(true).open(&path);
         let locked = opened.and_then(|file| file.lock().map(|()| file));
         let locked = locked.inspect_err(|error| tracing::warn!(%error, "the events of this run are not logged"));
-        let mut log = Self {
-            clock: Instant::now(),
-            file: locked.ok(),
-            started: BTreeSet::new(),
-            hits: 0,
-            written_hits: 0,
-        };
+        let mut log =
+            Self { clock: Instant::now(), file: locked.ok(), started: BTreeSet::new(), hits: 0, written_hits: 0 };
         let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        log.write(What::Began { log: VERSION, run: run.to_owned(), began, instances, process: std::process::id() });
+        log.write(What::Began { version: VERSION, run: run.to_owned(), began, instances, process: std::process::id() });
         log
     }
 
@@ -126,11 +121,11 @@ impl EventLog {
     /// An instance ended that was not a hit.
     pub fn ended(&mut self, id: InstanceId, label: &str, outcome: &Outcome, log: Option<&Path>) {
         let label = (!self.started.remove(&id)).then(|| label.to_owned());
-        let stderr = match outcome {
+        let log = match outcome {
             Outcome::Failed { .. } => log.filter(|log| has_text(log)).map(Path::to_path_buf),
             _ => None,
         };
-        self.write(What::Ended { id, label, outcome: outcome.clone(), stderr });
+        self.write(What::Ended { id, label, outcome: outcome.clone(), log });
     }
 
     /// A stop was requested.
@@ -147,10 +142,11 @@ impl EventLog {
         let Some(file) = &mut self.file else { return };
         let at = (self.clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let hits = (self.hits > self.written_hits).then_some(self.hits);
-        let written = serde_json::to_vec(&Line { at, what, hits }).map_err(std::io::Error::other).and_then(|mut line| {
-            line.push(b'\n');
-            file.write_all(&line)
-        });
+        let written =
+            serde_json::to_vec(&Line { at, what, hits }).map_err(std::io::Error::other).and_then(|mut line| {
+                line.push(b'\n');
+                file.write_all(&line)
+            });
         match written {
             Ok(()) => self.written_hits = self.hits,
             Err(error) => {
@@ -218,7 +214,7 @@ pub struct LoggedEnd {
 /// Reads the log of a run; `None` if its folder has none.
 ///
 /// # Errors
-/// It cannot be read, or its first line is no beginning of a log that this version knows.
+/// It cannot be read, or its first line is not a beginning of a log that this version knows.
 pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
     let path = folder.join(FILE);
     let text = match fs::read_to_string(&path) {
@@ -228,7 +224,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
     };
     let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let first = lines.next().map(serde_json::from_str::<Line>);
-    let Some(Ok(Line { what: What::Began { log: VERSION, run, began, instances, .. }, .. })) = first else {
+    let Some(Ok(Line { what: What::Began { version: VERSION, run, began, instances, .. }, .. })) = first else {
         // A run that was killed while it wrote this line.
         return if first.is_none() { Ok(None) } else { Err(unknown(&path)) };
     };
@@ -252,10 +248,10 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
         match what {
             What::Began { .. } | What::Retrying { .. } => {}
             What::Started { id, label, .. } => drop(started.entry(id).or_insert((label, at))),
-            What::Ended { id, label, outcome, stderr } => {
+            What::Ended { id, label, outcome, log } => {
                 let (known, since) = started.remove(&id).unwrap_or((String::new(), at));
                 let label = label.unwrap_or(known);
-                logged.ended.push(LoggedEnd { label, outcome, log: stderr, seconds: at - since });
+                logged.ended.push(LoggedEnd { label, outcome, log, seconds: at - since });
             }
             What::Stopping => logged.stopped = true,
             What::Finished { exit_code } => logged.phase = Phase::Finished(exit_code),

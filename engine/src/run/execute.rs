@@ -57,7 +57,7 @@ pub(super) fn run_in(
     let state_dir = StateDir::open(plan, &options.places)?;
     Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
     state_dir.sweep_checkpoints()?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     if let Some(wanted) = &wanted {
         lookup.look_up_only_read(wanted);
     }
@@ -73,6 +73,7 @@ pub(super) fn run_in(
         worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
     }
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
+    summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
     let whole = wanted.is_none();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, outlet == Outlet::Project, wanted.as_deref());
     let locked = if whole { locked_results(&mut run_loop.lookup, &state_dir) } else { BTreeMap::new() };
@@ -108,6 +109,18 @@ pub(super) fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
         names.join(", ")
     ))
     .hint("`pipe plan` works; to run, take a profile without restricted sources"))
+}
+
+/// What stages noted about the results of hits, when they made them.
+fn notes_of_hits(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<Vec<(String, String)>, Failure> {
+    let plan = run_loop.lookup.plan;
+    let mut notes = Vec::new();
+    for id in plan.ids().filter(|id| wanted.is_none_or(|wanted| wanted[id.index()])) {
+        if run_loop.ended.report(id).is_none() {
+            notes.extend(run_loop.lookup.notes(id)?.into_iter().map(|note| (plan.label(id), note)));
+        }
+    }
+    Ok(notes)
 }
 
 /// Everything that happened to instances.

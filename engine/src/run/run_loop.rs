@@ -23,7 +23,7 @@ use pipe_cache::{Action, Digest, Session, remove_all};
 use pipe_contract::{Failure, RanOn};
 
 use super::attempt::{Attempt, Due};
-use super::commit::{Commit, Committed, retained_name};
+use super::commit::{Commit, Committed};
 use super::ended::{EndedTable, Report};
 use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
@@ -404,9 +404,10 @@ impl<'a> RunLoop<'a> {
         let (log, retained, usage) = match attempt {
             None => (None, None, Usage::default()),
             Some((attempt, usage)) => {
+                self.note_failed(id);
                 let session = self.session.as_ref();
                 let retained = session.and_then(|session| {
-                    let retained = session.retain(&attempt.folder, &retained_name(self.lookup.plan, id));
+                    let retained = session.retain(&attempt.folder, &self.state_dir.retained_name(self.lookup.plan, id));
                     retained.inspect_err(|error| tracing::warn!(%error, "a failed stage's folder is lost")).ok()
                 });
                 (Some(attempt.log), retained, usage)
@@ -416,6 +417,15 @@ impl<'a> RunLoop<'a> {
         self.report(id, Outcome::Failed { failure, retained }, usage, None, Vec::new(), log);
         if self.health.is_unwritable() {
             self.halt(core);
+        }
+    }
+
+    /// Saves that an attempt failed, for explanations.
+    fn note_failed(&mut self, id: InstanceId) {
+        let label = self.plan().label(id);
+        let noted = self.due.get(&id).map(|due| self.lookup.local.note_failed(&label, &due.miss.key));
+        if let Some(Err(failure)) = noted {
+            tracing::warn!(%failure, "a failure is not in the journal");
         }
     }
 

@@ -52,6 +52,11 @@ pub enum Standing {
         /// Why.
         failure: Failure,
     },
+    /// It would be skipped: this instance, which it needs directly or indirectly, would fail.
+    Skipped {
+        /// Of several, the one with the smallest id.
+        because: InstanceId,
+    },
     /// Not part of the selection.
     LeftOut,
 }
@@ -64,7 +69,7 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
     let lookup_options = LookupOptions::of(plan, options)?;
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     if let Some(wanted) = &wanted {
         lookup.look_up_only_read(wanted);
     }
@@ -77,15 +82,29 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
             standings.push(Standing::LeftOut);
             continue;
         }
-        standings.push(match lookup.look_up(id, &lookup_options) {
+        let standing = match lookup.look_up(id, &lookup_options) {
             LookupOutcome::Hit => Standing::Hit,
             LookupOutcome::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
             LookupOutcome::Miss(miss) => Standing::Runs { reasons: lookup.reasons(id, &miss)? },
-            LookupOutcome::Blocked(on) => Standing::Depends { on },
+            LookupOutcome::Blocked(on) => match root_failure(&standings, &on) {
+                Some(because) => Standing::Skipped { because },
+                None => Standing::Depends { on },
+            },
             LookupOutcome::Failed(failure) => Standing::Fails { failure },
-        });
+        };
+        standings.push(standing);
     }
     Ok(Status { standings, seconds })
+}
+
+/// The instance whose failure keeps one from running that reads these.
+fn root_failure(standings: &[Standing], on: &[InstanceId]) -> Option<InstanceId> {
+    let root = |id: &InstanceId| match standings.get(id.index()) {
+        Some(Standing::Fails { .. }) => Some(*id),
+        Some(Standing::Skipped { because }) => Some(*because),
+        _ => None,
+    };
+    on.iter().filter_map(root).min()
 }
 
 /// Looks up an instance and all it reads.
@@ -110,7 +129,7 @@ pub fn path_of(
     entry: Option<&str>,
 ) -> Result<PathBuf, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
     match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
@@ -128,7 +147,7 @@ pub fn path_of(
 /// It never worked.
 pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Option<PathBuf>, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     let label = plan.label(id);
     look_up_with_inputs(&mut lookup, id);
     let key = match lookup.known(id) {

@@ -27,7 +27,7 @@ pub enum Command {
     Graph(GraphArgs),
     /// Explain why stages would run: which part of the key changed, from what to what
     Why(WhyArgs),
-    /// Show how the last run ended
+    /// Show how the last run ended, or how far it is
     Status(StatusArgs),
     /// Print the saved log of a stage's last work
     Log(LogArgs),

@@ -8,6 +8,7 @@ mod machine;
 mod printer;
 mod quantities;
 mod signals;
+mod status_report;
 mod view;
 
 use std::process::ExitCode;

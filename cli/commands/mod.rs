@@ -55,7 +55,9 @@ pub fn registry() -> Arc<Registry> {
 pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, CommandError> {
     let plans = Places::find(place.cache.clone())?.state.join("plans");
     let options = plan_options(pipeline, place);
-    Ok(pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?)
+    let plan = pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?;
+    pipe_engine::plan::refuse_shared_name(&plan)?;
+    Ok(plan)
 }
 
 /// What the command line adds to a pipeline file.
@@ -90,6 +92,7 @@ pub fn run_options(
         force: Vec::new(),
         fail_fast: false,
         retry_absent: false,
+        set: pipeline.set.clone(),
         lock: pipeline.set.is_empty(),
         shuffle: None,
     })

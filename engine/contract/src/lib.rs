@@ -25,5 +25,5 @@ pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable};
 pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};
 pub use registry::{Implementation, Registry, StageKind};
-pub use task::{Cell, Device, Ended, Given, Presence, RanOn, Task};
+pub use task::{Cell, Device, Ended, Given, IMPORTANT, Presence, RanOn, Task};
 pub use value::Value;

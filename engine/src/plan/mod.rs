@@ -16,6 +16,7 @@ mod profile;
 mod resolved;
 mod restricted;
 mod results;
+mod same_name;
 mod stage;
 mod typed;
 
@@ -34,6 +35,7 @@ use inputs::Port;
 pub use plan_cache::plan_cached;
 pub use resolved::*;
 pub use restricted::Refused;
+pub use same_name::refuse_shared_name;
 
 /// What the command line adds to a pipeline file.
 #[derive(Clone, Debug)]

@@ -10,11 +10,11 @@ use pipe_contract::{Ended, Failure, Form, Kind, RanOn};
 use super::attempt::Attempt;
 use super::lookup::{Known, Lookup, Miss};
 use super::provenance::provenance;
-use super::state_dir::{LastWork, file_name};
+use super::state_dir::LastWork;
 use super::storage::Storage;
 use crate::exec::{Usage, output_path, outputs_folder};
 use crate::ids::InstanceId;
-use crate::plan::{Plan, Work};
+use crate::plan::Work;
 use crate::report::cache_failure;
 
 /// The outcome of an attempt that did not fail.
@@ -48,7 +48,10 @@ impl Commit<'_, '_> {
                 append(&self.attempt.log, &format!("absent ({cause}): {detail}\n"))?;
                 (Made::Absent { cause }, None, vec![detail])
             }
-            Ended::Done { ran_on, notes } => (Made::Outputs(self.ingest(lookup)?), ran_on, notes),
+            Ended::Done { ran_on, notes } => {
+                let notes = notes.into_iter().chain(miss.inputs.coverage_notes()).collect();
+                (Made::Outputs(self.ingest(lookup)?), ran_on, notes)
+            }
         };
         for list in miss.inputs.cell_lists() {
             storage.session.put(storage.store(), list.as_bytes()).map_err(|error| storage.failure(&error))?;
@@ -59,8 +62,11 @@ impl Commit<'_, '_> {
         let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes) };
         let published = storage.store().publish(storage.session, &miss.key, record, miss.ignores_records());
         let record = published.map_err(|error| storage.failure(&error))?;
+        lookup.save_notes(&miss.key, &record)?;
         lookup.local.index.put(&miss.key, &record.made).map_err(|error| cache_failure(&error))?;
-        lookup.local.note_done(&label, LastWork { key: miss.key, seconds: usage.wall.as_secs_f64() })?;
+        lookup
+            .local
+            .note_done(&label, LastWork { key: miss.key, seconds: usage.wall.as_secs_f64(), of_profile: false })?;
         self.clean_up(lookup, orphans);
         Ok(match record.made {
             Made::Absent { cause } => {
@@ -70,7 +76,6 @@ impl Commit<'_, '_> {
             }
             Made::Outputs(outputs) => {
                 lookup.set_known(id, Known::Outputs(outputs.into()));
-                let notes = notes.into_iter().chain(miss.inputs.coverage_notes()).collect();
                 Committed::Outputs { ran_on, notes }
             }
         })
@@ -81,7 +86,7 @@ impl Commit<'_, '_> {
     fn clean_up(&self, lookup: &Lookup<'_>, orphans: bool) {
         let Storage { state_dir, session, .. } = self.storage;
         let folder = &self.attempt.folder;
-        let retained = session.remove_retained(&retained_name(lookup.plan, self.id));
+        let retained = session.remove_retained(&state_dir.retained_name(lookup.plan, self.id));
         let used = if orphans { remove_all(folder) } else { session.give_back(folder) };
         let checkpoint = match lookup.kind(self.id) {
             Some(kind) if kind.checkpoint => remove_all(&state_dir.checkpoint(&self.miss.key)),
@@ -130,12 +135,6 @@ fn check_may_be_absent(lookup: &Lookup<'_>, id: InstanceId, cause: &str) -> Resu
         }
         _ => lookup.check_accepted(id, cause),
     }
-}
-
-/// The name under which the folder of a failed instance is retained.
-pub(super) fn retained_name(plan: &Plan, id: InstanceId) -> String {
-    let profile = plan.profile.as_ref().map(|profile| format!("@{profile}")).unwrap_or_default();
-    file_name(&format!("{}{profile},{}", plan.pipeline, plan.label(id)))
 }
 
 /// The outputs of a kind, with the form it declares.

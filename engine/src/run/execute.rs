@@ -8,13 +8,14 @@ use pipe_contract::Failure;
 
 use super::clock;
 use super::ended::EndedTable;
+use super::event_log::EventLog;
 use super::lookup::{Lookup, LookupOptions};
 use super::options::RunOptions;
 use super::publish_results::{finish_results, locked_results};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
-use super::state_dir::StateDir;
+use super::state_dir::{StateDir, make_folder};
 use super::stop::Stop;
 use super::write_manifest;
 use crate::event::{Event, Outcome};
@@ -56,18 +57,23 @@ pub(super) fn run_in(
     let state_dir = StateDir::open(plan, &options.places)?;
     Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
     state_dir.sweep_checkpoints()?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     if let Some(wanted) = &wanted {
         lookup.look_up_only_read(wanted);
     }
     let run = clock::run_id(began);
     let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
     events(Event::Began { run: run.clone(), instances });
-    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, stop);
+    let folder = state_dir.run_folder(&run);
+    make_folder(&folder)?;
+    let log = EventLog::begin(&folder, &run, began, instances);
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop);
     if !run_loop.all_known(wanted.as_deref()) {
-        run_loop.work(wanted.clone())?;
+        let worked = run_loop.work(wanted.clone());
+        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
     }
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
+    summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
     let whole = wanted.is_none();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, outlet == Outlet::Project, wanted.as_deref());
     let locked = if whole { locked_results(&mut run_loop.lookup, &state_dir) } else { BTreeMap::new() };
@@ -87,6 +93,7 @@ pub(super) fn run_in(
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
     summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    run_loop.log.finished(summary.exit_code());
     Ok((summary, locked))
 }
 
@@ -102,6 +109,18 @@ pub(super) fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
         names.join(", ")
     ))
     .hint("`pipe plan` works; to run, take a profile without restricted sources"))
+}
+
+/// What stages noted about the results of hits, when they made them.
+fn notes_of_hits(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<Vec<(String, String)>, Failure> {
+    let plan = run_loop.lookup.plan;
+    let mut notes = Vec::new();
+    for id in plan.ids().filter(|id| wanted.is_none_or(|wanted| wanted[id.index()])) {
+        if run_loop.ended.report(id).is_none() {
+            notes.extend(run_loop.lookup.notes(id)?.into_iter().map(|note| (plan.label(id), note)));
+        }
+    }
+    Ok(notes)
 }
 
 /// Everything that happened to instances.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use pipe_cache::{Artifact, Content, Digest, Session, Store};
-use pipe_contract::{Coordinates, Presence};
+use pipe_contract::{Coordinates, IMPORTANT, Presence};
 
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, Input};
@@ -136,7 +136,7 @@ impl<'a> Inputs<'a> {
     pub fn coverage_notes(&self) -> impl Iterator<Item = String> {
         self.gathers().filter_map(|(port, gathered)| {
             let (present, cells) = gathered.coverage();
-            (present < cells).then(|| format!("`{port}` has {present} of {cells} cells"))
+            (present < cells).then(|| format!("{IMPORTANT}`{port}` has {present} of {cells} cells"))
         })
     }
 

@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Made, Store, Stored, Tree, is_missing};
+use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Made, Record, Store, Stored, Tree, is_missing};
 use pipe_contract::{Arity, Coordinates, Failure, Kind, Registry, Value};
 
 use super::inputs::{Gathered, Home, InputContent, Inputs, Linked, Located};
 use super::options::RunOptions;
+use super::provenance::notes_of;
 use super::select::{named, only_read};
-use super::state_dir::LocalState;
+use super::state_dir::{LastWork, LocalState};
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, KeyParts, Parts, Reason};
@@ -80,7 +81,8 @@ pub(super) struct Miss<'a> {
 #[derive(Clone, Debug)]
 enum MissCause {
     NoRecord,
-    Damaged(Vec<Blob>),
+    /// These blobs of these outputs.
+    Damaged(Vec<Blob>, Rc<[Stored]>),
     Forced,
     RetryAbsent(String),
 }
@@ -265,7 +267,8 @@ impl<'a> Lookup<'a> {
                         self.set_known(id, Known::Outputs(outputs.into()));
                         Ok(LookupOutcome::Hit)
                     }
-                    _ => miss(MissCause::Damaged(missing)),
+                    Made::Outputs(outputs) => miss(MissCause::Damaged(missing, outputs.into())),
+                    Made::Absent { .. } => miss(MissCause::Damaged(missing, Rc::from([]))),
                 }
             }
         }
@@ -281,9 +284,26 @@ impl<'a> Lookup<'a> {
         }
         let Some(record) = self.store.record(key).map_err(failure)? else { return Ok(None) };
         if remembered.as_ref() != Some(&record.made) {
+            self.save_notes(key, &record)?;
             self.local.index.put(key, &record.made).map_err(failure)?;
         }
         Ok(Some(record.made))
+    }
+
+    /// Saves the notes of outputs; those of an absence are in its log.
+    pub fn save_notes(&mut self, key: &Digest<Action>, record: &Record) -> Result<(), Failure> {
+        match record.made {
+            Made::Outputs(_) => self.local.save_notes(key, &notes_of(record)),
+            Made::Absent { .. } => Ok(()),
+        }
+    }
+
+    /// The notes of the outputs that an instance has.
+    pub fn notes(&mut self, id: InstanceId) -> Result<Vec<String>, Failure> {
+        match (self.known(id), self.key_of(id)) {
+            (Known::Outputs(_), Some(key)) => self.local.notes(&key),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// What another process published under a key since it was looked up, if it is whole.
@@ -293,6 +313,7 @@ impl<'a> Lookup<'a> {
         if !record.made.missing(self.store).map_err(failure)?.is_empty() {
             return Ok(false);
         }
+        self.save_notes(key, &record)?;
         match record.made {
             Made::Absent { .. } => Ok(false),
             Made::Outputs(outputs) => {
@@ -539,19 +560,34 @@ impl<'a> Lookup<'a> {
         let known = match &miss.cause {
             MissCause::Forced => Some(Reason::Forced),
             MissCause::RetryAbsent(cause) => Some(Reason::AbsenceRetried { cause: cause.clone() }),
-            MissCause::Damaged(blobs) => {
-                Some(Reason::OutputsMissing { blobs: blobs.iter().map(|blob| blob.digest.short(8)).collect() })
-            }
+            MissCause::Damaged(blobs, outputs) => Some(Reason::OutputsMissing { outputs: ports_of(blobs, outputs) }),
             MissCause::NoRecord => None,
         };
         if let Some(known) = known {
             return Ok(vec![known]);
         }
         let label = self.plan.label(id);
+        let failed = self.local.last_failed(&label)? == Some(miss.key);
         let Some(last) = self.local.last_work(&label)? else {
             let begun = self.local.last_begun(&label)? == Some(miss.key);
-            return Ok(vec![if begun { Reason::Unfinished } else { Reason::FirstTime }]);
+            return Ok(vec![match (failed, begun) {
+                (true, _) => Reason::FailedBefore,
+                (false, true) => Reason::Unfinished,
+                (false, false) => Reason::FirstTime,
+            }]);
         };
+        let mut reasons = self.changes(id, miss, &last)?;
+        if failed {
+            reasons.push(Reason::FailedBefore);
+        }
+        if last.of_profile {
+            reasons.push(Reason::ComparedWithProfile);
+        }
+        Ok(reasons)
+    }
+
+    /// What differs from the last work of an instance; at least one reason.
+    fn changes(&mut self, id: InstanceId, miss: &Miss<'_>, last: &LastWork) -> Result<Vec<Reason>, Failure> {
         if last.key == miss.key {
             return Ok(vec![Reason::RecordGone]);
         }
@@ -562,7 +598,8 @@ impl<'a> Lookup<'a> {
             Ok(was) => {
                 let store = self.store;
                 let reasons = key::explain(&was, &now, &mut |list| CellList::decode(&store.read(list).ok()?));
-                reasons.into_iter().map(|reason| under_present_name(reason, self.kind(id))).collect()
+                let named = |reason| under_present_name(self.with_source(id, reason), self.kind(id));
+                reasons.into_iter().map(named).collect()
             }
             Err(_) => vec![Reason::Layout { was: 0, now: key::LAYOUT }],
         };
@@ -571,6 +608,32 @@ impl<'a> Lookup<'a> {
         }
         Ok(reasons)
     }
+
+    /// Adds to a changed input where its content comes from.
+    fn with_source(&self, id: InstanceId, mut reason: Reason) -> Reason {
+        if let Reason::InputChanged { port, from, .. } = &mut reason
+            && let Some(Source::One(link)) = self.plan.instance(id).inputs.get(port)
+        {
+            *from = Some(match link {
+                Link::File(path) => path.strip_prefix(&self.plan.folder).unwrap_or(path).display().to_string(),
+                Link::Output { instance, port, entry } => {
+                    let entry = entry.as_ref().map(|entry| format!("/{entry}")).unwrap_or_default();
+                    format!("{}.{port}{entry}", self.plan.label(*instance))
+                }
+            });
+        }
+        reason
+    }
+}
+
+/// The ports of the outputs that some of these blobs belong to.
+fn ports_of(blobs: &[Blob], outputs: &[Stored]) -> Vec<String> {
+    let is_hit = |stored: &&Stored| {
+        let own = stored.artifact.blob();
+        let listing = blobs.iter().any(|blob| blob.digest == stored.artifact.digest);
+        listing || own.iter().chain(&stored.blobs).any(|blob| blobs.contains(blob))
+    };
+    outputs.iter().filter(is_hit).map(|stored| stored.port.clone()).collect()
 }
 
 /// A reason with the present name of a renamed kind: the parts of keys have the former one.

@@ -1,5 +1,6 @@
 //! The provenance that a record carries: where, when and how an instance worked.
 
+use pipe_cache::Record;
 use pipe_contract::RanOn;
 
 use super::clock::now;
@@ -26,4 +27,10 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
 fn host() -> &'static str {
     static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     HOST.get_or_init(|| Machine::this(0, 0).host)
+}
+
+/// The notes of a record, which belong to every run that uses it.
+pub(super) fn notes_of(record: &Record) -> Vec<String> {
+    let notes = record.provenance.get("notes").and_then(|notes| notes.as_array());
+    notes.into_iter().flatten().filter_map(|note| note.as_str().map(str::to_owned)).collect()
 }

@@ -23,8 +23,9 @@ use pipe_cache::{Action, Digest, Session, remove_all};
 use pipe_contract::{Failure, RanOn};
 
 use super::attempt::{Attempt, Due};
-use super::commit::{Commit, Committed, retained_name};
+use super::commit::{Commit, Committed};
 use super::ended::{EndedTable, Report};
+use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
@@ -53,6 +54,8 @@ pub(super) struct RunLoop<'a> {
     options: &'a RunOptions,
     lookup_options: LookupOptions,
     events: &'a mut dyn FnMut(Event),
+    /// The same events, for later readers.
+    pub log: EventLog,
     stop: &'a Stop,
     /// Begun by the first instance that must work; a run of hits writes nothing to the cache.
     session: Option<Session>,
@@ -84,6 +87,7 @@ impl<'a> RunLoop<'a> {
         options: &'a RunOptions,
         lookup_options: LookupOptions,
         events: &'a mut dyn FnMut(Event),
+        log: EventLog,
         stop: &'a Stop,
     ) -> Self {
         Self {
@@ -92,6 +96,7 @@ impl<'a> RunLoop<'a> {
             options,
             lookup_options,
             events,
+            log,
             stop,
             session: None,
             executor: None,
@@ -183,6 +188,7 @@ impl<'a> RunLoop<'a> {
     fn handle_stops(&mut self, core: &mut Core, handled: u8) -> u8 {
         let requests = self.stop.requests();
         if handled == 0 && requests > 0 {
+            self.log.stopping();
             (self.events)(Event::Stopping);
             self.halt(core);
             let running: Vec<_> = self.working.keys().copied().collect();
@@ -325,6 +331,7 @@ impl<'a> RunLoop<'a> {
         self.stop.set_waker(Some(executor.waker()));
         due.attempts += 1;
         let why = due.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        self.log.started(id, &label, due.attempts);
         (self.events)(Event::Started { id, label, why, attempt: due.attempts, log: log.clone() });
         self.working.insert(id, Attempt { _lock: lock, folder, log: log.clone() });
         executor.start(Job { id, log, timeout: self.lookup.plan.stage_of(id).timeout, work });
@@ -386,6 +393,7 @@ impl<'a> RunLoop<'a> {
         let attempts = self.due.get(&id).map_or(1, |due| due.attempts);
         let pause = PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         let label = self.plan().label(id);
+        self.log.retrying(id, &failure, pause.as_secs_f64());
         (self.events)(Event::Retrying { id, label, failure, pause });
         core.set_aside(id, Aside::BeforeRetry);
         self.before_retry.push((Instant::now() + pause, id));
@@ -396,9 +404,10 @@ impl<'a> RunLoop<'a> {
         let (log, retained, usage) = match attempt {
             None => (None, None, Usage::default()),
             Some((attempt, usage)) => {
+                self.note_failed(id);
                 let session = self.session.as_ref();
                 let retained = session.and_then(|session| {
-                    let retained = session.retain(&attempt.folder, &retained_name(self.lookup.plan, id));
+                    let retained = session.retain(&attempt.folder, &self.state_dir.retained_name(self.lookup.plan, id));
                     retained.inspect_err(|error| tracing::warn!(%error, "a failed stage's folder is lost")).ok()
                 });
                 (Some(attempt.log), retained, usage)
@@ -408,6 +417,15 @@ impl<'a> RunLoop<'a> {
         self.report(id, Outcome::Failed { failure, retained }, usage, None, Vec::new(), log);
         if self.health.is_unwritable() {
             self.halt(core);
+        }
+    }
+
+    /// Saves that an attempt failed, for explanations.
+    fn note_failed(&mut self, id: InstanceId) {
+        let label = self.plan().label(id);
+        let noted = self.due.get(&id).map(|due| self.lookup.local.note_failed(&label, &due.miss.key));
+        if let Some(Err(failure)) = noted {
+            tracing::warn!(%failure, "a failure is not in the journal");
         }
     }
 
@@ -422,6 +440,7 @@ impl<'a> RunLoop<'a> {
 
     fn report_hit(&mut self, id: InstanceId) {
         self.ended.add_hit();
+        self.log.hit();
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
     }
@@ -461,6 +480,7 @@ impl<'a> RunLoop<'a> {
         log: Option<PathBuf>,
     ) {
         let label = self.plan().label(id);
+        self.log.ended(id, &label, &outcome, log.as_deref());
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
         let key = self.lookup.key_of(id);

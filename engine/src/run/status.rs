@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use pipe_contract::Failure;
 
+use super::event_log::{self, LoggedRun};
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
@@ -51,6 +52,11 @@ pub enum Standing {
         /// Why.
         failure: Failure,
     },
+    /// It would be skipped: this instance, which it needs directly or indirectly, would fail.
+    Skipped {
+        /// Of several, the one with the smallest id.
+        because: InstanceId,
+    },
     /// Not part of the selection.
     LeftOut,
 }
@@ -63,7 +69,7 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
     let lookup_options = LookupOptions::of(plan, options)?;
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     if let Some(wanted) = &wanted {
         lookup.look_up_only_read(wanted);
     }
@@ -76,15 +82,29 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
             standings.push(Standing::LeftOut);
             continue;
         }
-        standings.push(match lookup.look_up(id, &lookup_options) {
+        let standing = match lookup.look_up(id, &lookup_options) {
             LookupOutcome::Hit => Standing::Hit,
             LookupOutcome::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
             LookupOutcome::Miss(miss) => Standing::Runs { reasons: lookup.reasons(id, &miss)? },
-            LookupOutcome::Blocked(on) => Standing::Depends { on },
+            LookupOutcome::Blocked(on) => match root_failure(&standings, &on) {
+                Some(because) => Standing::Skipped { because },
+                None => Standing::Depends { on },
+            },
             LookupOutcome::Failed(failure) => Standing::Fails { failure },
-        });
+        };
+        standings.push(standing);
     }
     Ok(Status { standings, seconds })
+}
+
+/// The instance whose failure keeps one from running that reads these.
+fn root_failure(standings: &[Standing], on: &[InstanceId]) -> Option<InstanceId> {
+    let root = |id: &InstanceId| match standings.get(id.index()) {
+        Some(Standing::Fails { .. }) => Some(*id),
+        Some(Standing::Skipped { because }) => Some(*because),
+        _ => None,
+    };
+    on.iter().filter_map(root).min()
 }
 
 /// Looks up an instance and all it reads.
@@ -109,7 +129,7 @@ pub fn path_of(
     entry: Option<&str>,
 ) -> Result<PathBuf, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
     match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
@@ -127,7 +147,7 @@ pub fn path_of(
 /// It never worked.
 pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Option<PathBuf>, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     let label = plan.label(id);
     look_up_with_inputs(&mut lookup, id);
     let key = match lookup.known(id) {
@@ -147,4 +167,19 @@ pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf
     let state_dir = StateDir::open(plan, &options.places)?;
     let mut manifests = state_dir.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
     Ok(manifests.find(|path| path.exists()))
+}
+
+/// The last run of this pipeline and profile from this project, as its log of events has it; also one that goes on, or
+/// was killed.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn last_run(plan: &Plan, options: &RunOptions) -> Result<Option<LoggedRun>, Failure> {
+    let state_dir = StateDir::open(plan, &options.places)?;
+    for folder in state_dir.run_folders()?.into_iter().rev() {
+        if let Some(logged) = event_log::read(&folder)? {
+            return Ok(Some(logged));
+        }
+    }
+    Ok(None)
 }

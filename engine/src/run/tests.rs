@@ -50,6 +50,10 @@ impl StageKind for Write {
             }
             "stutter" if attempts() < 2 => return Err(Failure::environment("503").transient()),
             "nothing" => return Ok(Ended::done()),
+            "note" => {
+                fs::write(task.output("out")?, text("text")).unwrap();
+                return Ok(Ended::Done { ran_on: None, notes: vec!["some data are missing".into()] });
+            }
             "empty" => fs::write(task.output("out")?, "").unwrap(),
             "meddle" => {
                 let source = task.maybe("one").unwrap();
@@ -185,6 +189,7 @@ impl Space {
             force: Vec::new(),
             fail_fast: false,
             retry_absent: false,
+            set: Vec::new(),
             lock: true,
             shuffle: None,
         }
@@ -474,7 +479,7 @@ fn the_folder_of_a_failure_is_retained_until_success() {
     let plan = space.plan();
     let log = log_of(&plan, &space.options(), named(&plan, "bad").unwrap().into_iter().next().unwrap()).unwrap();
     assert_eq!(log.as_ref(), Some(&ran.summary.failed[0].log));
-    assert_eq!(space.run().whys["bad"], "begun before, but not finished");
+    assert_eq!(space.run().whys["bad"], "the last attempt at the same work failed");
     space.edit("p.yaml", "; exit 3", "");
     space.run().counts([2, 0, 0, 0, 0]);
     assert!(!retained.exists());
@@ -734,4 +739,42 @@ fn no_temporary_file_stays() {
         .filter(|name| name.contains("tmp") || name.starts_with(".publishing") || name.starts_with(".lock"))
         .collect();
     assert_eq!(names, Vec::<String>::new());
+}
+
+#[test]
+fn notes_appear_in_every_run_that_uses_the_result() {
+    let space = Space::with(
+        "stages:\n  a: { uses: test/write, with: { does: note, text: 1 } }\n  b: { uses: test/write, with: { does: note, text: 2 } }\n",
+    );
+    let notes = |ran: Ran| ran.summary.notes;
+    let first = notes(space.run());
+    assert_eq!(first.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(first.iter().all(|(_, note)| note == "some data are missing"));
+    assert_eq!(notes(space.run()), first, "a run of hits uses the same results");
+    fs::remove_dir_all(space.folder.path().join("state")).unwrap();
+    assert_eq!(notes(space.run()), first, "notes are part of the record");
+}
+
+#[test]
+fn a_run_folder_has_the_events_of_the_run() {
+    let space = words();
+    space.write("text.txt", "pear");
+    let last = || last_run(&space.plan(), &space.options()).unwrap().unwrap();
+    space.run().counts([3, 0, 0, 0, 0]);
+    let logged = last();
+    assert_eq!((logged.phase, logged.ended.len(), logged.hits), (Phase::Finished(0), 3, 0));
+    space.run().counts([0, 3, 0, 0, 0]);
+    let logged = last();
+    assert_eq!((logged.phase, logged.ended.len(), logged.hits), (Phase::Finished(0), 0, 3));
+    assert!(logged.folder.join("manifest.json").is_file());
+}
+
+#[test]
+fn what_needs_a_failure_would_be_skipped() {
+    let space = Space::with(
+        "stages:\n  a: { uses: test/copy, in: { one: none.txt } }\n  b: { uses: test/copy, in: { one: $a.out/copy.txt } }\n",
+    );
+    let found = status(&space.plan(), &space.options()).unwrap();
+    assert!(matches!(found.standings[0], Standing::Fails { .. }));
+    assert_eq!(found.standings[1], Standing::Skipped { because: crate::ids::InstanceId(0) });
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task};
+use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
 use rayon::prelude::*;
 
 use super::{Drawing, check_count, picture};
@@ -57,7 +57,7 @@ impl StageKind for Images {
         let subject = Subject::open(task.one("subject")?)?;
         let mut notes = Vec::new();
         if task.maybe("prf").is_none() {
-            notes.push(format!("no pRF maps: {} are 0", PRF.join(", ")));
+            notes.push(format!("{IMPORTANT}no pRF maps: {} are 0", PRF.join(", ")));
         }
         let [left, right] = HEMISPHERES;
         let left = Half::of(&subject, left, task.maybe("prf"), &drawing, context, &mut notes)?;
@@ -110,7 +110,7 @@ impl Half {
         ));
         for (channel, tract) in [("dwi_OR", &cortex.optic_radiation), ("dwi_VOF", &cortex.vertical_occipital)] {
             if tract.is_none() {
-                notes.push(format!("no tract end points for {}: {channel} is 0", hemisphere.name()));
+                notes.push(format!("{IMPORTANT}no tract end points for {}: {channel} is 0", hemisphere.name()));
             }
         }
         let functional = match prf {
@@ -194,7 +194,7 @@ mod tests {
         let file = tensors::read(&ran.output("images")).unwrap();
         let (_, images) = file.floats("images").unwrap();
         assert!(images[10 * 16 * 32..].iter().all(|&value| value == 0.0));
-        assert_eq!(ran.notes()[0], "no pRF maps: prf_x, prf_y, prf_sigma, prf_cod are 0");
+        assert_eq!(ran.notes()[0], "important: no pRF maps: prf_x, prf_y, prf_sigma, prf_cod are 0");
     }
 
     #[test]

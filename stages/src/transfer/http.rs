@@ -275,11 +275,11 @@ fn send(
     extra: &[(&'static str, String)],
 ) -> Result<Response<ureq::Body>, AttemptError> {
     // Compressed transfer would break offsets and lengths.
-    let mut request = agent.get(&request.url).header("accept-encoding", "identity");
+    let mut builder = agent.get(&request.url).header("accept-encoding", "identity");
     for (key, value) in request.headers.iter().chain(extra) {
-        request = request.header(*key, value);
+        builder = builder.header(*key, value);
     }
-    let response = request.call().map_err(|error| {
+    let response = builder.call().map_err(|error| {
         let message = format!("could not reach the server of `{name}` ({})", describe(&error));
         if is_lasting(&error) {
             AttemptError::Final(RequestError::Local(Failure::input(message)))

@@ -45,14 +45,14 @@ impl RunLoop<'_> {
         };
         let session = self.session.as_ref().ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
         for list in self.lookup.cell_lists(id)? {
-            session.put(&self.state_dir.store, list.as_bytes()).map_err(|error| self.cache_failure(&error))?;
+            session.put(list.as_bytes()).map_err(|error| self.cache_failure(&error))?;
         }
         let parts = serde_json::to_value(self.lookup.parts(id)?)
             .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
         let provenance = provenance(&self.plan().label(id), usage, ran_on.as_ref(), &notes);
         let forced = self.due.get(&id).is_some_and(|due| due.miss.ignores_records());
         let record = Record { made, parts, provenance };
-        let published = self.state_dir.store.publish(session, &key, record, forced);
+        let published = session.publish(&key, record, forced);
         let record = published.map_err(|error| self.cache_failure(&error))?;
         self.lookup.local.index.put(&key, &record.made).map_err(|error| cache_failure(&error))?;
         let last = LastWork { key, seconds: usage.wall.as_secs_f64() };
@@ -119,9 +119,8 @@ impl RunLoop<'_> {
         let session = self.session()?;
         let mut outputs = Vec::with_capacity(paths.len());
         for (port, path) in paths {
-            let (artifact, blobs) = session
-                .ingest(&self.state_dir.store, &path)
-                .map_err(|error| self.cache_failure(&error).at(format!("output `{port}`")))?;
+            let (artifact, blobs) =
+                session.ingest(&path).map_err(|error| self.cache_failure(&error).at(format!("output `{port}`")))?;
             let blobs = if artifact.blob().is_some() { Vec::new() } else { blobs };
             outputs.push(Stored { port, artifact, blobs });
         }

@@ -237,11 +237,7 @@ fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> R
         Linked::Absent { cause, .. } => return Err(format!("absent ({cause})")),
         Linked::Open(id) => return Err(format!("`{}` did not end well", lookup.plan.label(id))),
     };
-    let made = state_dir.store.path(&artifact, None).or_else(|_| {
-        let session = Session::begin(&state_dir.store)?;
-        state_dir.store.path(&artifact, Some(&session))
-    });
-    made.map_err(|error| error.to_string())
+    Session::path_once(&state_dir.store, &artifact).map_err(|error| error.to_string())
 }
 
 /// Digests of everything the plan publishes. What cannot be published is left out: it is among the failures of

@@ -67,7 +67,6 @@ impl RunLoop<'_> {
             }
             _ => None,
         };
-        let store = &self.state_dir.store;
         match (self.lookup.content(link)?, entry) {
             (Linked::Absent { cause, .. }, _) => Ok(Presence::Absent(cause.to_string())),
             (Linked::Open(id), _) => Err(Failure::internal(format!(
@@ -75,12 +74,11 @@ impl RunLoop<'_> {
                 self.plan().label(id)
             ))),
             (Linked::Present(_), Some((Linked::Present(folder), entry))) => {
-                let path = store.path(&folder, self.session.as_ref());
-                let path = path.map_err(|error| self.cache_failure(&error))?;
+                let path = self.session()?.path(&folder).map_err(|error| self.cache_failure(&error))?;
                 Ok(Presence::Present(path.join(entry.trim_end_matches('/'))))
             }
             (Linked::Present(artifact), _) => {
-                let path = store.path(&artifact, self.session.as_ref());
+                let path = self.session()?.path(&artifact);
                 path.map(Presence::Present).map_err(|error| self.cache_failure(&error))
             }
         }

@@ -122,11 +122,7 @@ pub fn path_of(
     if entry.is_some() {
         present(&mut lookup, &link(entry))?;
     }
-    let path = state_dir.store.path(&whole, None).or_else(|_| {
-        let session = Session::begin(&state_dir.store)?;
-        state_dir.store.path(&whole, Some(&session))
-    });
-    let path = path.map_err(|error| cache_failure(&error))?;
+    let path = Session::path_once(&state_dir.store, &whole).map_err(|error| cache_failure(&error))?;
     Ok(entry.map_or(path.clone(), |entry| path.join(entry)))
 }
 

@@ -41,7 +41,10 @@ pub(crate) fn open(root: &Path) -> Result<String> {
             create(root)?
         }
     };
-    make_folders(root)?;
+    // On a read-only cache the others can be read all the same.
+    if let Err(error) = make_folders(root) {
+        tracing::warn!(%error, "a folder of the cache is missing");
+    }
     Ok(id)
 }
 

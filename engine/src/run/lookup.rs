@@ -182,6 +182,12 @@ impl<'a> Lookup<'a> {
         self.known[id.index()] = known;
     }
 
+    /// The outputs of an instance are not as they were recorded: it is to be looked up again.
+    pub fn forget(&mut self, id: InstanceId) {
+        self.known[id.index()] = Known::Open;
+        self.gathers.clear();
+    }
+
     /// The key of an instance, if it was looked up so far.
     pub fn key_of(&self, id: InstanceId) -> Option<Digest<Action>> {
         self.keys[id.index()]
@@ -356,19 +362,35 @@ impl<'a> Lookup<'a> {
         let artifact = stored.artifact;
         match entry {
             None => Ok(Linked::Present(artifact)),
-            Some(entry) => self.entry(&artifact, entry, instance, port).map(Linked::Present),
+            Some(entry) => match self.entry(&artifact, entry, instance, port)? {
+                Some(entry) => Ok(Linked::Present(entry)),
+                None => {
+                    self.forget(instance);
+                    Ok(Linked::Open(instance))
+                }
+            },
         }
     }
 
-    /// One entry of a folder artifact.
-    fn entry(&mut self, folder: &Artifact, entry: &str, of: InstanceId, port: &str) -> Result<Artifact, Failure> {
+    /// One entry of a folder artifact; `None` if the folder's listing is damaged.
+    fn entry(
+        &mut self,
+        folder: &Artifact,
+        entry: &str,
+        of: InstanceId,
+        port: &str,
+    ) -> Result<Option<Artifact>, Failure> {
         let place = || format!("{}.{port}", self.plan.label(of));
         if folder.form != ContentForm::Folder {
             return Err(Failure::input(format!("`{}` is a file, so it has no entry `{entry}`", place())));
         }
         let tree = match self.trees.get(&folder.digest) {
             Some(tree) => Rc::clone(tree),
-            None => Rc::new(self.store.tree(&folder.digest).map_err(|error| cache_failure(&error))?),
+            None => match self.store.tree(&folder.digest) {
+                Ok(tree) => Rc::new(tree),
+                Err(pipe_cache::Error::Damaged { .. }) => return Ok(None),
+                Err(error) => return Err(cache_failure(&error)),
+            },
         };
         let found = tree.entry(entry).ok_or_else(|| {
             let nearest = tree
@@ -382,7 +404,7 @@ impl<'a> Lookup<'a> {
             }
         })?;
         self.trees.insert(folder.digest, tree);
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// The content of a project file or folder.

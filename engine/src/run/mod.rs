@@ -5,6 +5,7 @@
 
 mod commit;
 mod lookup;
+mod lost_outputs;
 mod options;
 mod outcomes;
 mod prepare_task;
@@ -17,6 +18,8 @@ mod stop;
 mod verification;
 mod write_manifest;
 
+#[cfg(test)]
+mod injury_tests;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +92,9 @@ fn run_in(
     if !run_loop.all_known(wanted.as_deref()) {
         run_loop.work(wanted.clone())?;
     }
+    while let Some(again) = run_loop.lost_results(wanted.as_deref())? {
+        run_loop.work(Some(again))?;
+    }
     let mut summary = summarize(&run_loop, run, stop);
     let whole = wanted.is_none();
     finish_results(&mut run_loop, &state_dir, &mut summary, outlet, wanted.as_deref());
@@ -147,7 +153,7 @@ fn look_up_what_is_only_read(lookup: &mut Lookup<'_>, wanted: &[bool]) {
 fn summarize(run_loop: &RunLoop<'_>, run: String, stop: &Stop) -> Summary {
     let plan = run_loop.lookup.plan;
     let mut summary = Summary::of_run(run, stop.requests() > 0);
-    summary.counts.hit = run_loop.hits;
+    summary.counts.hit = run_loop.hits.len();
     for (id, report) in &run_loop.ended {
         let label = plan.label(*id);
         summary.notes.extend(report.notes.iter().map(|note| (label.clone(), note.clone())));

@@ -36,7 +36,9 @@ impl RunLoop<'_> {
     }
 
     pub(super) fn report_hit(&mut self, id: InstanceId) {
-        self.hits += 1;
+        if self.ended.contains_key(&id) || !self.hits.insert(id) {
+            return; // It was reported before it was looked up again for the sake of a reader.
+        }
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
     }
@@ -82,6 +84,9 @@ impl RunLoop<'_> {
         log: Option<PathBuf>,
     ) {
         let due = self.due.remove(&id);
+        if self.ended.contains_key(&id) {
+            return; // As for hits.
+        }
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
         let (reasons, attempts) = due.map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));

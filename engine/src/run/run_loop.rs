@@ -64,8 +64,11 @@ pub(super) struct RunLoop<'a> {
     paused: Vec<(Instant, InstanceId)>,
     /// How every instance ended that did; hits without particulars.
     pub ended: BTreeMap<InstanceId, Report>,
-    pub hits: usize,
+    /// The hits.
+    pub hits: BTreeSet<InstanceId>,
     pub used: Used,
+    /// How often the outputs of an instance were found damaged.
+    pub(super) reopened: BTreeMap<InstanceId, u32>,
     /// The cache cannot be written.
     cache_unwritable: Cell<bool>,
 }
@@ -96,6 +99,8 @@ pub(super) struct Due {
     pub miss: Miss,
     pub reasons: Vec<Reason>,
     pub attempts: u32,
+    /// What it reads was reopened since its lookup.
+    pub outdated: bool,
 }
 
 /// Work that is going on.
@@ -129,8 +134,9 @@ impl<'a> RunLoop<'a> {
             locked: Vec::new(),
             paused: Vec::new(),
             ended: BTreeMap::new(),
-            hits: 0,
+            hits: BTreeSet::new(),
             used: Used::default(),
+            reopened: BTreeMap::new(),
             cache_unwritable: Cell::new(false),
         }
     }
@@ -287,17 +293,12 @@ impl<'a> RunLoop<'a> {
             }
             LookupOutcome::Miss(miss) => match self.lookup.reasons(id, &miss) {
                 Ok(reasons) => {
-                    self.due.insert(id, Due { miss, reasons, attempts: 0 });
+                    self.due.insert(id, Due { miss, reasons, attempts: 0, outdated: false });
                     core.must_run(id);
                 }
                 Err(failure) => self.fail(core, id, failure, None),
             },
-            LookupOutcome::Blocked(on) => {
-                let names: Vec<String> = on.iter().take(3).map(|id| self.plan().label(*id)).collect();
-                let failure = Failure::input(format!("it reads `{}`, which is not cached", names.join("`, `")))
-                    .hint("run without `--only` and `--from`, so that it is made first");
-                self.fail(core, id, failure, None);
-            }
+            LookupOutcome::Blocked(on) => self.wait_for(core, id, on),
             LookupOutcome::Failed(failure) => self.fail(core, id, failure, None),
         }
     }
@@ -321,6 +322,7 @@ impl<'a> RunLoop<'a> {
                 core.set_aside(id);
                 self.locked.push(id);
             }
+            Ok(Start::InputsLost(producers)) => self.wait_for(core, id, producers),
             Ok(Start::Hit) => {
                 self.due.remove(&id);
                 core.end(id, Ending::Hit);
@@ -334,6 +336,9 @@ impl<'a> RunLoop<'a> {
         let Some(due) = self.due.get(&id) else {
             return Err(Failure::internal(format!("`{}` was started without being due", self.plan().label(id))));
         };
+        if due.outdated {
+            return Ok(Start::InputsLost(Vec::new()));
+        }
         let (key, first, may_adopt) = (due.miss.key, due.attempts == 0, !due.miss.ignores_records());
         let Some(lock) = self.state_dir.locks.try_lock(&key).map_err(|error| self.cache_failure(&error))? else {
             return Ok(Start::Locked);
@@ -343,6 +348,10 @@ impl<'a> RunLoop<'a> {
         }
         if self.session.is_none() {
             self.session = Some(Session::begin(&self.state_dir.store).map_err(|error| self.cache_failure(&error))?);
+        }
+        let lost = self.lost_inputs(id)?;
+        if !lost.is_empty() {
+            return Ok(Start::InputsLost(lost));
         }
         let folder = self.session()?.new_folder().map_err(|error| self.cache_failure(&error))?;
         let log = self.state_dir.log(&key);
@@ -394,6 +403,11 @@ impl<'a> RunLoop<'a> {
             core.end(id, Ending::Skipped(Because::Stopped));
             return self.report_skipped(id, Because::Stopped, Some((&working.log, usage)));
         }
+        if self.due.get(&id).is_some_and(|due| due.outdated) {
+            // What it read is being made anew, and its key may be another one then.
+            let _ = remove_all(&working.folder);
+            return core.wait_again(id);
+        }
         let ended = result.and_then(|ended| self.commit(id, ended, usage, orphans, &working));
         match ended {
             Ok(Committed::Outputs { ran_on, notes }) => {
@@ -428,7 +442,13 @@ impl<'a> RunLoop<'a> {
     }
 
     /// An instance failed; `working` is there if it was an attempt that did.
-    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, working: Option<(Working, Usage)>) {
+    pub(super) fn fail(
+        &mut self,
+        core: &mut Core,
+        id: InstanceId,
+        failure: Failure,
+        working: Option<(Working, Usage)>,
+    ) {
         let (log, retained, usage) = match working {
             None => (None, None, Usage::default()),
             Some((working, usage)) => {
@@ -465,6 +485,8 @@ impl<'a> RunLoop<'a> {
 /// The outcome of a start.
 enum Start {
     Working,
+    /// Outputs that it reads are damaged, or being made anew: of these instances.
+    InputsLost(Vec<InstanceId>),
     /// Another process works on the same key.
     Locked,
     /// Another process finished the same key meanwhile.

@@ -6,6 +6,9 @@
 //!    │           │  └─────────┼──────────┤          │   set_aside: before a retry
 //!    └───────────┴────────────┴──────────┴──────────┘   hit, absent, skipped
 //! ```
+//! An end is for good, except where the outputs of an instance are found damaged by its reader: it is reopened (checked
+//! again), and its reader waits again.
+//!
 //! Nothing is decided about an instance before *all* its inputs have ended. So a skip is reported a little
 //! later, but the end of a run, with its reasons, does not depend on the order in which instances ran.
 
@@ -254,6 +257,41 @@ impl Core {
         }
     }
 
+    /// What an instance made is lost: it is checked again, and whatever reads it is to wait for it again. Returns these
+    /// readers, directly or through a gather, in whatever state: those that ended or run had what they needed; the others are
+    /// given to [`Core::wait_again`] when their turn comes.
+    pub fn reopen(&mut self, id: InstanceId) -> Vec<InstanceId> {
+        self.set(id, State::Checking);
+        let mut readers = Vec::new();
+        let mut open = vec![Node(id.0)];
+        while let Some(node) = open.pop() {
+            for position in self.dag.range(node) {
+                let reader = self.dag.reader(position).node();
+                match self.dag.instance(reader) {
+                    Some(reader) => readers.push(reader),
+                    None if self.pending[reader.index()] == 0 => open.push(reader),
+                    None => {}
+                }
+                self.pending[reader.index()] += 1;
+            }
+        }
+        readers
+    }
+
+    /// A checked or running instance reads one that was reopened since: it gives its amounts back and waits, or is checked
+    /// again if that one has ended meanwhile.
+    pub fn wait_again(&mut self, id: InstanceId) {
+        if self.is_skipped(id) {
+            return;
+        }
+        self.set(id, State::Waiting);
+        if self.pending[id.index()] == 0
+            && let Some((node, causes)) = self.inputs_ended(Node(id.0))
+        {
+            self.notify_readers(node, causes);
+        }
+    }
+
     /// Starts nothing any more: whatever does not run is skipped. Running instances still end through [`Core::end`].
     pub fn stop(&mut self) {
         self.skip_rest(Because::Stopped);
@@ -305,7 +343,7 @@ impl Core {
         }
         match (before, next) {
             // One that was set aside is queued again by `run`.
-            (State::Waiting, State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
+            (State::Waiting | State::Ended(_), State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
             (_, State::Queued) => self.resources.queue(self.stage_of[id.index()] as usize, self.rank_of[id.index()]),
             _ => {}
         }
@@ -433,6 +471,8 @@ fn may_follow(before: State, next: State) -> bool {
             | (Queued, Running | Ended(Ending::Skipped(_)))
             | (Running, Checking | Ended(Ending::Hit | Ending::Ran | Ending::Absent { .. }))
             | (Running, Ended(Ending::Failed | Ending::Skipped(_)))
+            | (Checking | Running, Waiting)
+            | (Ended(Ending::Hit | Ending::Ran), Checking)
     )
 }
 

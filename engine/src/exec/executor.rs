@@ -423,6 +423,9 @@ impl Executor {
         let result = match (worker.phase, worker.fault) {
             (_, Some(fault)) => Err(fault),
             (worker::WorkerPhase::Exiting(Some((_, result))), None) => result,
+            (worker::WorkerPhase::Starting(..), None) => {
+                Err(worker::load_failure(&self.settings.worker, exit, &log).unwrap_or_else(|| died(exit, &log)))
+            }
             (_, None) => Err(died(exit, &log)),
         };
         self.finish(id, result, cpu, exit.peak_rss, exit.orphans);

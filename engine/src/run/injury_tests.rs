@@ -10,6 +10,7 @@ use pipe_cache::{Action, Digest, Made, Store};
 
 use super::tests::Space;
 use super::*;
+use crate::event::Event;
 
 /// Three fetched texts, through folders and entries of folders to a gather and two results.
 const TEXTS: &str = r#"

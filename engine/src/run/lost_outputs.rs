@@ -7,12 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use pipe_cache::{Blob, Error, Found, Session};
+use pipe_cache::{Blob, Error, Found};
 use pipe_contract::Failure;
 
-use super::lookup::{Linked, links};
+use super::inputs::{Inputs, Linked};
 use super::run_loop::RunLoop;
-use crate::event::{Event, Outcome};
+use super::storage::Storage;
+use crate::event::Event;
 use crate::ids::InstanceId;
 use crate::plan::{Link, Published};
 use crate::report::{cache_failure, pieces_of, results_folder};
@@ -21,27 +22,21 @@ use crate::sched::{Core, Ending, State, needed_by};
 /// How often an instance is made anew in one run; a disk that loses it again after that is named instead.
 const ATTEMPTS: u32 = 3;
 
-impl RunLoop<'_> {
-    /// The instances whose outputs an instance is about to read and that are damaged or being made anew. Makes the views it
-    /// reads.
-    pub(super) fn lost_inputs(&mut self, id: InstanceId) -> Result<Vec<InstanceId>, Failure> {
-        let mut lost = BTreeSet::new();
-        for link in links(self.plan(), id) {
-            let Link::Output { instance, port, .. } = link else { continue };
-            let whole = Link::Output { instance: *instance, port: port.clone(), entry: None };
-            match self.lookup.content(&whole)? {
-                Linked::Present(artifact) => match self.session()?.path(&artifact) {
-                    Ok(_) => {}
-                    Err(Error::Damaged { .. }) => drop(lost.insert(*instance)),
-                    Err(error) => return Err(self.cache_failure(&error)),
-                },
-                Linked::Open(producer) => drop(lost.insert(producer)),
-                Linked::Absent { .. } => {}
-            }
+/// The instances that made what is to be read, where that is damaged. Makes the views it reads.
+pub(super) fn lost_inputs(inputs: &Inputs<'_>, storage: Storage<'_>) -> Result<Vec<InstanceId>, Failure> {
+    let mut lost = BTreeSet::new();
+    for (link, found) in inputs.links() {
+        let (Link::Output { instance, .. }, Ok(located)) = (link, found) else { continue };
+        match located.path(storage.store(), Some(storage.session)) {
+            Ok(_) => {}
+            Err(Error::Damaged { .. }) => drop(lost.insert(*instance)),
+            Err(error) => return Err(storage.failure(&error)),
         }
-        Ok(lost.into_iter().collect())
     }
+    Ok(lost.into_iter().collect())
+}
 
+impl RunLoop<'_> {
     /// Lets a checked or running instance wait for others, whose outputs are damaged or being made anew.
     pub(super) fn wait_for(&mut self, core: &mut Core, id: InstanceId, producers: Vec<InstanceId>) {
         let left_out = |id: &&InstanceId| core.state(**id) == State::Ended(Ending::LeftOut);
@@ -80,8 +75,7 @@ impl RunLoop<'_> {
             .hint("check the disk that holds the cache; `quarantine/` in the cache has the damaged files"));
         }
         self.lookup.forget(id);
-        let was_hit = self.hits.remove(&id);
-        self.ended.remove(&id);
+        let was_hit = self.ended.take_back(id);
         (self.events)(Event::Reopened { id, label, was_hit });
         Ok(())
     }
@@ -97,9 +91,8 @@ impl RunLoop<'_> {
             }
         }
         for claim in &plan.claims {
-            if let Ok(Linked::Present(artifact)) = self.lookup.content(&claim.table)
-                && maker(&claim.table).is_some()
-                && let Err(Error::Damaged { .. }) = Session::path_once(&self.state_dir.store, &artifact)
+            if let Ok(Linked::Present(located)) = self.lookup.content(&claim.table)
+                && let Err(Error::Damaged { .. }) = located.path(&self.state_dir.store, None)
             {
                 lost.extend(maker(&claim.table));
             }
@@ -115,8 +108,8 @@ impl RunLoop<'_> {
     fn is_lost(&mut self, published: &Published) -> Result<bool, Failure> {
         let plan = self.plan();
         let artifact = match self.lookup.content(&published.link) {
-            Ok(Linked::Present(artifact)) if maker(&published.link).is_some() => artifact,
-            Ok(Linked::Open(id)) => return Ok(self.hits.contains(&id) || self.ran(id)),
+            Ok(Linked::Present(located)) if maker(&published.link).is_some() => located.artifact,
+            Ok(Linked::Open(id)) => return Ok(self.ended.ended_well(id)),
             // A wrong name of an entry is reported when it is published.
             Ok(_) | Err(_) => return Ok(false),
         };
@@ -135,10 +128,6 @@ impl RunLoop<'_> {
             }
         }
         Ok(false)
-    }
-
-    fn ran(&self, id: InstanceId) -> bool {
-        self.ended.get(&id).is_some_and(|report| report.outcome == Outcome::Ran)
     }
 
     fn is_good(&self, blob: &Blob) -> Result<bool, Failure> {

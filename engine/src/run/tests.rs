@@ -11,9 +11,10 @@ use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, St
 use tempfile::TempDir;
 
 use super::*;
+use crate::event::Event;
 use crate::exec::{Settings, WorkerSettings};
 use crate::key::Reason;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::sched::Capacities;
 
 /// A kind that writes its `text`, or misbehaves in the way of its `does`.
@@ -164,7 +165,13 @@ impl Space {
     }
 
     pub fn options(&self) -> RunOptions {
-        let worker = WorkerSettings { program: "none".into(), libraries: None, build: "b".into(), recycle_after: 1 };
+        let worker = WorkerSettings {
+            program: "none".into(),
+            libraries: None,
+            libraries_hint: String::new(),
+            build: "b".into(),
+            recycle_after: 1,
+        };
         RunOptions {
             places: Places { cache: self.cache(), state: self.folder.path().join("state") },
             exec: Settings {

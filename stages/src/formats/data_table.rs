@@ -242,7 +242,7 @@ pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
 /// Writes a split: columns `sid` and `partition` (`trn` or `val`), sorted by `sid`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_split(folder: &Path, split: &BTreeMap<String, Partition>) -> Result<(), Failure> {
     let table = Table::new()
         .text("sid", split.keys().map(String::as_str))

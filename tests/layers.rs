@@ -24,6 +24,12 @@ const OWN: [(&str, &str); 3] =
 const LADDER: [&str; 12] =
     ["diag", "ids", "event", "spec", "plan", "graph", "schema", "key", "sched", "exec", "report", "run"];
 
+/// The cache's ladder.
+const CACHE: [&str; 19] = [
+    "digest", "error", "removal", "tree", "seal", "shard", "table", "record", "index", "sources", "locks", "flush",
+    "sweep", "layout", "store", "blobs", "view", "session", "publish",
+];
+
 /// The leaves of the stages, a ladder: each may use only those before it.
 const LEAVES: [&str; 4] = ["hemisphere", "numeric", "formats", "transfer"];
 
@@ -46,6 +52,16 @@ fn crates_import_downwards() {
 #[test]
 fn engine_modules_form_a_ladder() {
     check_ladder(&workspace().join("engine/src"), &LADDER);
+}
+
+#[test]
+fn cache_modules_form_a_ladder() {
+    check_ladder(&workspace().join("cache/src"), &CACHE);
+    let listed: BTreeSet<String> = CACHE.iter().map(ToString::to_string).collect();
+    let files = sources(&workspace().join("cache/src")).into_iter();
+    let names = files.filter_map(|(path, _)| Some(path.file_stem()?.to_str()?.to_owned()));
+    let there: BTreeSet<String> = names.filter(|name| name != "lib" && name != "tests").collect();
+    assert_eq!(there, listed);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn store_small_files(bencher: Bencher) {
     };
     bencher.counter(ItemsCount::new(FILES)).with_inputs(outputs).bench_local_values(|folder| {
         for number in 0..FILES {
-            session.ingest(&store, &folder.join(number.to_string())).expect("stored");
+            session.ingest(&folder.join(number.to_string())).expect("stored");
         }
     });
 }
@@ -62,7 +62,7 @@ fn store_a_folder(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(FILES))
         .with_inputs(outputs)
-        .bench_local_values(|folder| session.ingest(&store, &folder).expect("stored"));
+        .bench_local_values(|folder| session.ingest(&folder).expect("stored"));
 }
 
 /// One large file, which is mostly its hash.
@@ -80,14 +80,14 @@ fn store_16_megabytes(bencher: Bencher) {
     bencher
         .counter(BytesCount::new(LENGTH))
         .with_inputs(output)
-        .bench_local_values(|path| session.ingest(&store, &path).expect("stored"));
+        .bench_local_values(|path| session.ingest(&path).expect("stored"));
 }
 
 /// Blobs that are there and whole.
 #[divan::bench]
 fn find_blobs(bencher: Bencher) {
     let (_folder, store, session) = store();
-    let blobs: Vec<Blob> = (0..FILES).map(|_| session.put(&store, fresh_text().as_bytes()).expect("stored")).collect();
+    let blobs: Vec<Blob> = (0..FILES).map(|_| session.put(fresh_text().as_bytes()).expect("stored")).collect();
     bencher.counter(ItemsCount::new(FILES)).bench_local(|| {
         for blob in &blobs {
             divan::black_box(store.find(blob).expect("looked for"));

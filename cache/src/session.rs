@@ -154,6 +154,11 @@ impl Session {
         taken
     }
 
+    /// Where what several tasks of a run need can be put; it goes with the session. It may have to be made.
+    pub fn shared_folder(&self) -> PathBuf {
+        self.folder.join("shared")
+    }
+
     fn fresh_path(&self) -> PathBuf {
         self.folder.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string())
     }

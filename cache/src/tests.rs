@@ -194,7 +194,7 @@ fn inspection_finds_what_stat_cannot() {
     damage(&path, "flipped");
     let sealed = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(SEALED as u64);
     File::options().write(true).open(&path).unwrap().set_modified(sealed).unwrap();
-    assert_eq!(space.store.find(&bad).unwrap(), Found::Good, "a forged seal is accepted");
+    assert_eq!(space.store.find(&bad).unwrap(), Found::Good, "one `stat` cannot tell");
     let inspection = space.store.inspect().unwrap();
     assert_eq!((inspection.good, inspection.damaged), (1, vec![path]));
     assert_eq!(space.store.find(&bad).unwrap(), Found::Missing);
@@ -608,4 +608,95 @@ fn a_new_layout_has_a_new_place() {
     let text = fs::read_to_string(space.path("cache/CACHE")).unwrap();
     let number = text.lines().next().unwrap().rsplit(' ').next().unwrap();
     assert_eq!(DEFAULT_NAME, format!("store-{number}"));
+}
+
+/// Flips a bit of a file without a change of its time, as a disk does.
+fn rot(path: &Path) {
+    let time = fs::metadata(path).unwrap().modified().unwrap();
+    damage(path, "flipped");
+    File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn bytes_are_verified_where_they_are_read_once_unless_they_were_just_written() {
+    let space = Space::new();
+    let blob = {
+        let session = space.session();
+        session.put(b"contents").unwrap()
+    };
+    let fresh = || Store::open(space.store.root()).unwrap();
+    let path = space.store.blob_path(&blob);
+    let (store, late) = (fresh(), fresh());
+    assert_eq!(store.verify(&blob).unwrap(), Found::Good);
+    rot(&path);
+    assert_eq!(store.verify(&blob).unwrap(), Found::Good, "it is not read twice");
+    assert!(late.path(&blob.into()).is_err());
+    assert!(!path.exists(), "in quarantine");
+    assert!(late.copy_out(&blob, &space.path("copy")).is_err());
+    assert!(!space.path("copy").exists());
+}
+
+#[test]
+fn the_same_work_again_replaces_what_is_damaged() {
+    let space = Space::new();
+    let files = [("x", "contents"), ("y", "other"), ("deep/z", "contents")];
+    let (artifact, _) = {
+        let session = space.session();
+        let found = session.ingest(&space.output(&session, &files)).unwrap();
+        session.path(&found.0).unwrap();
+        found
+    };
+    let store = Store::open(space.store.root()).unwrap();
+    let session = Session::begin(&store).unwrap();
+    let view = store.path(&artifact).unwrap();
+    let store = Store::open(space.store.root()).unwrap();
+    let session = (Session::begin(&store).unwrap(), session).0;
+    rot(&view.join("x"));
+    assert_eq!(session.ingest(&space.output(&session, &files)).unwrap().0, artifact);
+    assert!(store.path(&artifact).is_err(), "the view still links to the damaged file");
+    assert_eq!(fs::read_to_string(session.path(&artifact).unwrap().join("deep/z")).unwrap(), "contents");
+}
+
+#[test]
+fn missing_parts_of_a_cache_are_made_anew() {
+    let space = Space::new();
+    let session = space.session();
+    let blob = session.put(b"contents").unwrap();
+    drop(session);
+    for part in ["blobs", "views", "records", "absences", "work", "kept", "CACHE"] {
+        let path = space.path("cache").join(part);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        let store = Store::open(space.store.root()).unwrap_or_else(|error| panic!("without `{part}`: {error}"));
+        assert!(path.exists(), "{part}");
+        let session = Session::begin(&store).unwrap();
+        assert_eq!(session.put(b"contents").unwrap(), blob);
+        session.publish(&key(part), record(vec![]), false).unwrap();
+    }
+    fs::set_permissions(space.path("cache/CACHE"), Permissions::from_mode(0o644)).unwrap();
+    for damaged in ["", "pipe cachf 2\n", "pipe cache 3\n0123456789abcdef\n0000000000000000\n"] {
+        fs::write(space.path("cache/CACHE"), damaged).unwrap();
+        let store = Store::open(space.store.root()).unwrap_or_else(|error| panic!("`{damaged}`: {error}"));
+        assert_eq!(store.find(&blob).unwrap(), Found::Good);
+        fs::set_permissions(space.path("cache/CACHE"), Permissions::from_mode(0o644)).unwrap();
+    }
+}
+
+#[test]
+fn permissions_that_a_stage_took_away_do_not_matter() {
+    let space = Space::new();
+    let session = space.session();
+    let out = space.output(&session, &[("deep/a", "1"), ("deep/b", "2")]);
+    fs::create_dir(out.join("empty")).unwrap();
+    for (path, mode) in [("deep/a", 0o000), ("deep/b", 0o222), ("deep", 0o500), ("empty", 0o000), ("", 0o555)] {
+        fs::set_permissions(out.join(path), Permissions::from_mode(mode)).unwrap();
+    }
+    let (artifact, _) = session.ingest(&out).unwrap();
+    let again = space.output(&session, &[("deep/a", "1"), ("deep/b", "2")]);
+    fs::create_dir(again.join("empty")).unwrap();
+    assert_eq!(session.ingest(&again).unwrap().0, artifact);
+    assert!(!out.exists());
 }

@@ -327,7 +327,11 @@ impl<'a> RunLoop<'a> {
         let work = prepare(&mut self.lookup, storage, id, &due.miss, grant, &folder)?;
         let executor = match &mut self.executor {
             Some(executor) => executor,
-            none => none.insert(Executor::new(self.options.exec.clone())?),
+            none => {
+                let executor = none.insert(Executor::new(self.options.exec.clone())?);
+                executor.share_downloads(storage.session.shared_folder());
+                executor
+            }
         };
         self.stop.set_waker(Some(executor.waker()));
         due.attempts += 1;

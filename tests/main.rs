@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
 mod bad_input;
+mod damage;
 mod failures;
 mod fetch_from_s3;
 mod freshness;

@@ -32,7 +32,7 @@ fn fresh_text() -> String {
 /// Files of 1 kB, each new to the store.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn store_small_files(bencher: Bencher) {
-    let (_folder, store, session) = store();
+    let (_folder, _store, session) = store();
     let outputs = || {
         let folder = session.new_folder().expect("a folder");
         for number in 0..FILES {
@@ -50,7 +50,7 @@ fn store_small_files(bencher: Bencher) {
 /// The same files as one folder.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn store_a_folder(bencher: Bencher) {
-    let (_folder, store, session) = store();
+    let (_folder, _store, session) = store();
     let outputs = || {
         let folder = session.new_folder().expect("a folder").join("out");
         fs::create_dir(&folder).expect("a folder");
@@ -69,7 +69,7 @@ fn store_a_folder(bencher: Bencher) {
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn store_16_megabytes(bencher: Bencher) {
     const LENGTH: usize = 16 << 20;
-    let (_folder, store, session) = store();
+    let (_folder, _store, session) = store();
     let output = || {
         let path = session.new_folder().expect("a folder").join("out");
         let mut content = fresh_text().into_bytes();
@@ -93,4 +93,16 @@ fn find_blobs(bencher: Bencher) {
             divan::black_box(store.find(blob).expect("looked for"));
         }
     });
+}
+
+/// The bytes of a file that was stored by an earlier run.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn verify_256_megabytes(bencher: Bencher) {
+    const LENGTH: usize = 256 << 20;
+    let (_folder, store, session) = store();
+    let blob = session.put(&vec![7; LENGTH]).expect("stored");
+    bencher
+        .counter(BytesCount::new(LENGTH))
+        .with_inputs(|| Store::open(store.root()).expect("the same store"))
+        .bench_local_values(|store| store.verify(&blob).expect("read"));
 }

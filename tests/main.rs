@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod explanations;
+mod damage;
 mod failures;
 mod fetch_from_s3;
 mod freshness;

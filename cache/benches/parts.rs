@@ -32,7 +32,7 @@ fn fresh_text() -> String {
 /// Files of 1 kB, each new to the store.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn store_small_files(bencher: Bencher) {
-    let (_folder, store, session) = store();
+    let (_folder, _store, session) = store();
     let outputs = || {
         let folder = session.new_folder().expect("a folder");
         for number in 0..FILES {
@@ -42,7 +42,7 @@ fn store_small_files(bencher: Bencher) {
     };
     bencher.counter(ItemsCount::new(FILES)).with_inputs(outputs).bench_local_values(|folder| {
         for number in 0..FILES {
-            session.ingest(&store, &folder.join(number.to_string())).expect("stored");
+            session.ingest(&folder.join(number.to_string())).expect("stored");
         }
     });
 }
@@ -50,7 +50,7 @@ fn store_small_files(bencher: Bencher) {
 /// The same files as one folder.
 #[divan::bench(sample_count = 20, sample_size = 1)]
 fn store_a_folder(bencher: Bencher) {
-    let (_folder, store, session) = store();
+    let (_folder, _store, session) = store();
     let outputs = || {
         let folder = session.new_folder().expect("a folder").join("out");
         fs::create_dir(&folder).expect("a folder");
@@ -62,14 +62,14 @@ fn store_a_folder(bencher: Bencher) {
     bencher
         .counter(ItemsCount::new(FILES))
         .with_inputs(outputs)
-        .bench_local_values(|folder| session.ingest(&store, &folder).expect("stored"));
+        .bench_local_values(|folder| session.ingest(&folder).expect("stored"));
 }
 
 /// One large file, which is mostly its hash.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn store_16_megabytes(bencher: Bencher) {
     const LENGTH: usize = 16 << 20;
-    let (_folder, store, session) = store();
+    let (_folder, _store, session) = store();
     let output = || {
         let path = session.new_folder().expect("a folder").join("out");
         let mut content = fresh_text().into_bytes();
@@ -80,17 +80,29 @@ fn store_16_megabytes(bencher: Bencher) {
     bencher
         .counter(BytesCount::new(LENGTH))
         .with_inputs(output)
-        .bench_local_values(|path| session.ingest(&store, &path).expect("stored"));
+        .bench_local_values(|path| session.ingest(&path).expect("stored"));
 }
 
 /// Blobs that are there and whole.
 #[divan::bench]
 fn find_blobs(bencher: Bencher) {
     let (_folder, store, session) = store();
-    let blobs: Vec<Blob> = (0..FILES).map(|_| session.put(&store, fresh_text().as_bytes()).expect("stored")).collect();
+    let blobs: Vec<Blob> = (0..FILES).map(|_| session.put(fresh_text().as_bytes()).expect("stored")).collect();
     bencher.counter(ItemsCount::new(FILES)).bench_local(|| {
         for blob in &blobs {
             divan::black_box(store.find(blob).expect("looked for"));
         }
     });
+}
+
+/// The bytes of a file that was stored by an earlier run.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn verify_256_megabytes(bencher: Bencher) {
+    const LENGTH: usize = 256 << 20;
+    let (_folder, store, session) = store();
+    let blob = session.put(&vec![7; LENGTH]).expect("stored");
+    bencher
+        .counter(BytesCount::new(LENGTH))
+        .with_inputs(|| Store::open(store.root()).expect("the same store"))
+        .bench_local_values(|store| store.verify(&blob).expect("read"));
 }

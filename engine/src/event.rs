@@ -63,6 +63,15 @@ pub enum Event {
         /// Sentences of the stage for the summary.
         notes: Vec<String>,
     },
+    /// What an instance made, in this run or an earlier one, was found damaged: it starts again, though it had ended.
+    Reopened {
+        /// Which.
+        id: InstanceId,
+        /// Its label.
+        label: String,
+        /// It had ended as a hit; else it had run.
+        was_hit: bool,
+    },
     /// A stop was requested; running stages get a moment to end.
     Stopping,
 }

@@ -30,6 +30,7 @@ pub struct Executor {
     commands: BTreeMap<ProcessId, InstanceId>,
     workers: BTreeMap<ProcessId, Worker>,
     outbox: VecDeque<Message>,
+    downloads: Option<PathBuf>,
     sharing: command::Sharing,
     waker: Waker,
     threads: mpsc::Receiver<ThreadEnded>,
@@ -92,11 +93,17 @@ impl Executor {
             commands: BTreeMap::new(),
             workers: BTreeMap::new(),
             outbox: VecDeque::new(),
+            downloads: None,
             sharing: command::Sharing::safe(),
             waker,
             threads,
             thread_ended,
         })
+    }
+
+    /// Tasks that start from now on share this folder for downloads.
+    pub fn share_downloads(&mut self, folder: PathBuf) {
+        self.downloads = Some(folder);
     }
 
     /// Starts a job. [`Executor::next`] reports whatever goes wrong, as for any other end.
@@ -127,7 +134,8 @@ impl Executor {
         };
         if registry.stage(&task.kind).is_some() {
             let (registry, ended) = (Arc::clone(registry), self.thread_ended.clone());
-            return threads::start(id, task, registry, log.to_path_buf(), ended, self.waker.clone()).map(Body::Thread);
+            let places = (log.to_path_buf(), self.downloads.clone());
+            return threads::start(id, task, registry, places, ended, self.waker.clone()).map(Body::Thread);
         }
         let idle = self.workers.values_mut().find(|worker| {
             runs == Runs::ProcessReusable

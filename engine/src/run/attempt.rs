@@ -12,6 +12,8 @@ pub(super) struct Due<'a> {
     pub miss: Miss<'a>,
     pub reasons: Vec<Reason>,
     pub attempts: u32,
+    /// What it reads was reopened since its lookup.
+    pub outdated: bool,
 }
 
 /// One attempt that is going on.

@@ -54,13 +54,13 @@ impl Commit<'_, '_> {
             }
         };
         for list in miss.inputs.cell_lists() {
-            storage.session.put(storage.store(), list.as_bytes()).map_err(|error| storage.failure(&error))?;
+            storage.session.put(list.as_bytes()).map_err(|error| storage.failure(&error))?;
         }
         let parts = serde_json::to_value(lookup.parts(id, &miss.inputs)?)
             .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
         let label = lookup.plan.label(id);
         let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes) };
-        let published = storage.store().publish(storage.session, &miss.key, record, miss.ignores_records());
+        let published = storage.session.publish(&miss.key, record, miss.ignores_records());
         let record = published.map_err(|error| storage.failure(&error))?;
         lookup.save_notes(&miss.key, &record)?;
         lookup.local.index.put(&miss.key, &record.made).map_err(|error| cache_failure(&error))?;
@@ -118,7 +118,7 @@ impl Commit<'_, '_> {
         for (port, path) in paths {
             let (artifact, blobs) = storage
                 .session
-                .ingest(storage.store(), &path)
+                .ingest(&path)
                 .map_err(|error| storage.failure(&error).at(format!("output `{port}`")))?;
             let blobs = if artifact.blob().is_some() { Vec::new() } else { blobs };
             outputs.push(Stored { port, artifact, blobs });

@@ -1,6 +1,6 @@
 //! The table of what has ended in a run, and how. The run loop fills it; summary and manifest read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use pipe_cache::{Action, Digest};
@@ -15,7 +15,7 @@ use crate::key::Reason;
 #[derive(Debug, Default)]
 pub(super) struct EndedTable {
     reports: BTreeMap<InstanceId, Report>,
-    hits: usize,
+    hits: BTreeSet<InstanceId>,
 }
 
 /// How an instance ended that was not a hit.
@@ -33,8 +33,24 @@ pub(super) struct Report {
 
 impl EndedTable {
     /// An instance was a hit; nothing else is recorded of it.
-    pub fn add_hit(&mut self) {
-        self.hits += 1;
+    pub fn add_hit(&mut self, id: InstanceId) {
+        self.hits.insert(id);
+    }
+
+    /// Whether an instance has ended.
+    pub fn contains(&self, id: InstanceId) -> bool {
+        self.hits.contains(&id) || self.reports.contains_key(&id)
+    }
+
+    /// Whether an instance has outputs: it was a hit, or it ran.
+    pub fn ended_well(&self, id: InstanceId) -> bool {
+        self.hits.contains(&id) || self.report(id).is_some_and(|report| report.outcome == Outcome::Ran)
+    }
+
+    /// Takes back that an instance has ended; whether it was a hit.
+    pub fn take_back(&mut self, id: InstanceId) -> bool {
+        self.reports.remove(&id);
+        self.hits.remove(&id)
     }
 
     /// An instance ended and was not a hit.
@@ -44,7 +60,7 @@ impl EndedTable {
 
     /// How many were hits.
     pub fn hits(&self) -> usize {
-        self.hits
+        self.hits.len()
     }
 
     /// Those that were not, in the order of the plan.

@@ -38,8 +38,8 @@ impl Located {
             Home::Store { whole, entry } => (whole, entry),
         };
         let path = match session {
-            Some(session) => store.path(whole, Some(session)),
-            None => store.path(whole, None).or_else(|_| store.path(whole, Some(&Session::begin(store)?))),
+            Some(session) => session.path(whole),
+            None => Session::path_once(store, whole),
         }?;
         Ok(entry.as_ref().map_or(path.clone(), |entry| path.join(entry.trim_end_matches('/'))))
     }
@@ -173,7 +173,8 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    fn links(&self) -> impl Iterator<Item = (&Link, &Found)> {
+    /// Everything that was found, link by link.
+    pub fn links(&self) -> impl Iterator<Item = (&Link, &Found)> {
         self.ports.iter().flat_map(|(_, content)| -> Box<dyn Iterator<Item = (&Link, &Found)>> {
             match content {
                 InputContent::One(link, found) => Box::new(std::iter::once((*link, found))),

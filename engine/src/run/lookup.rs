@@ -183,6 +183,12 @@ impl<'a> Lookup<'a> {
         self.known[id.index()] = known;
     }
 
+    /// The outputs of an instance are not as they were recorded: it is to be looked up again.
+    pub fn forget(&mut self, id: InstanceId) {
+        self.known[id.index()] = Known::Open;
+        self.gathers.clear();
+    }
+
     /// The key of an instance, if it was looked up so far.
     pub fn key_of(&self, id: InstanceId) -> Option<Digest<Action>> {
         self.keys[id.index()]
@@ -388,20 +394,36 @@ impl<'a> Lookup<'a> {
         let whole = stored.artifact;
         let artifact = match entry {
             None => whole,
-            Some(entry) => self.entry(&whole, entry, instance, port)?,
+            Some(name) => match self.entry(&whole, name, instance, port)? {
+                Some(artifact) => artifact,
+                None => {
+                    self.forget(instance);
+                    return Ok(Linked::Open(instance));
+                }
+            },
         };
         Ok(Linked::Present(Located { artifact, home: Home::Store { whole, entry: entry.clone() } }))
     }
 
-    /// One entry of a folder artifact.
-    fn entry(&mut self, folder: &Artifact, entry: &str, of: InstanceId, port: &str) -> Result<Artifact, Failure> {
+    /// One entry of a folder artifact; `None` if the folder's listing is damaged.
+    fn entry(
+        &mut self,
+        folder: &Artifact,
+        entry: &str,
+        of: InstanceId,
+        port: &str,
+    ) -> Result<Option<Artifact>, Failure> {
         let place = || format!("{}.{port}", self.plan.label(of));
         if folder.form != ContentForm::Folder {
             return Err(Failure::input(format!("`{}` is a file, so it has no entry `{entry}`", place())));
         }
         let tree = match self.trees.get(&folder.digest) {
             Some(tree) => Rc::clone(tree),
-            None => Rc::new(self.store.tree(&folder.digest).map_err(|error| cache_failure(&error))?),
+            None => match self.store.tree(&folder.digest) {
+                Ok(tree) => Rc::new(tree),
+                Err(pipe_cache::Error::Damaged { .. }) => return Ok(None),
+                Err(error) => return Err(cache_failure(&error)),
+            },
         };
         let found = tree.entry(entry).ok_or_else(|| {
             let nearest = tree
@@ -415,7 +437,7 @@ impl<'a> Lookup<'a> {
             }
         })?;
         self.trees.insert(folder.digest, tree);
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// The content of a project file or folder.

@@ -11,6 +11,7 @@ mod event_log;
 mod execute;
 mod inputs;
 mod lookup;
+mod lost_outputs;
 mod options;
 mod prepare_task;
 mod provenance;
@@ -25,6 +26,8 @@ mod storage;
 mod verification;
 mod write_manifest;
 
+#[cfg(test)]
+mod injury_tests;
 #[cfg(test)]
 mod tests;
 

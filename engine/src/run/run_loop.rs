@@ -27,6 +27,7 @@ use super::commit::{Commit, Committed};
 use super::ended::{EndedTable, Report};
 use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
+use super::lost_outputs::lost_inputs;
 use super::options::RunOptions;
 use super::prepare_task::prepare;
 use super::state_dir::StateDir;
@@ -50,10 +51,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A run going on.
 pub(super) struct RunLoop<'a> {
     pub lookup: Lookup<'a>,
-    state_dir: &'a StateDir,
+    pub(super) state_dir: &'a StateDir,
     options: &'a RunOptions,
     lookup_options: LookupOptions,
-    events: &'a mut dyn FnMut(Event),
+    pub(super) events: &'a mut dyn FnMut(Event),
     /// The same events, for later readers.
     pub log: EventLog,
     stop: &'a Stop,
@@ -61,7 +62,7 @@ pub(super) struct RunLoop<'a> {
     session: Option<Session>,
     executor: Option<Executor>,
     /// What is to be done, by instance, from its lookup to its end.
-    due: BTreeMap<InstanceId, Due<'a>>,
+    pub(super) due: BTreeMap<InstanceId, Due<'a>>,
     working: BTreeMap<InstanceId, Attempt>,
     /// Those that are [`Aside::KeyLocked`].
     key_locked: Vec<InstanceId>,
@@ -69,6 +70,8 @@ pub(super) struct RunLoop<'a> {
     before_retry: Vec<(Instant, InstanceId)>,
     pub ended: EndedTable,
     pub used: Used,
+    /// How often the outputs of an instance were found damaged.
+    pub(super) reopened: BTreeMap<InstanceId, u32>,
     health: CacheHealth,
 }
 
@@ -106,11 +109,12 @@ impl<'a> RunLoop<'a> {
             before_retry: Vec::new(),
             ended: EndedTable::default(),
             used: Used::default(),
+            reopened: BTreeMap::new(),
             health: CacheHealth::default(),
         }
     }
 
-    fn plan(&self) -> &'a Plan {
+    pub(super) fn plan(&self) -> &'a Plan {
         self.lookup.plan
     }
 
@@ -259,17 +263,12 @@ impl<'a> RunLoop<'a> {
             }
             LookupOutcome::Miss(miss) => match self.lookup.reasons(id, &miss) {
                 Ok(reasons) => {
-                    self.due.insert(id, Due { miss, reasons, attempts: 0 });
+                    self.due.insert(id, Due { miss, reasons, attempts: 0, outdated: false });
                     core.must_run(id);
                 }
                 Err(failure) => self.fail(core, id, failure, None),
             },
-            LookupOutcome::Blocked(on) => {
-                let names: Vec<String> = on.iter().take(3).map(|id| self.plan().label(*id)).collect();
-                let failure = Failure::input(format!("it reads `{}`, which is not cached", names.join("`, `")))
-                    .hint("run without `--only` and `--from`, so that it is made first");
-                self.fail(core, id, failure, None);
-            }
+            LookupOutcome::Blocked(on) => self.wait_for(core, id, on),
             LookupOutcome::Failed(failure) => self.fail(core, id, failure, None),
         }
     }
@@ -293,6 +292,7 @@ impl<'a> RunLoop<'a> {
                 core.set_aside(id, Aside::KeyLocked);
                 self.key_locked.push(id);
             }
+            Ok(Start::InputsLost(producers)) => self.wait_for(core, id, producers),
             Ok(Start::Hit) => {
                 self.due.remove(&id);
                 core.end(id, Ending::Hit);
@@ -307,6 +307,9 @@ impl<'a> RunLoop<'a> {
         let Some(due) = self.due.get_mut(&id) else {
             return Err(Failure::internal(format!("`{label}` was started without being due")));
         };
+        if due.outdated {
+            return Ok(Start::InputsLost(Vec::new()));
+        }
         let key = due.miss.key;
         let lock = self.state_dir.locks.try_lock(&key).map_err(|error| self.health.failure(&error))?;
         let Some(lock) = lock else { return Ok(Start::Locked) };
@@ -317,6 +320,10 @@ impl<'a> RunLoop<'a> {
             self.session = Some(Session::begin(&self.state_dir.store).map_err(|error| self.health.failure(&error))?);
         }
         let storage = storage(self.session.as_ref(), self.state_dir, &self.health)?;
+        let lost = lost_inputs(&due.miss.inputs, storage)?;
+        if !lost.is_empty() {
+            return Ok(Start::InputsLost(lost));
+        }
         let folder = storage.session.new_folder().map_err(|error| storage.failure(&error))?;
         let log = self.state_dir.log(&key);
         if due.attempts == 0 {
@@ -326,7 +333,11 @@ impl<'a> RunLoop<'a> {
         let work = prepare(&mut self.lookup, storage, id, &due.miss, grant, &folder)?;
         let executor = match &mut self.executor {
             Some(executor) => executor,
-            none => none.insert(Executor::new(self.options.exec.clone())?),
+            none => {
+                let executor = none.insert(Executor::new(self.options.exec.clone())?);
+                executor.share_downloads(storage.session.shared_folder());
+                executor
+            }
         };
         self.stop.set_waker(Some(executor.waker()));
         due.attempts += 1;
@@ -400,7 +411,13 @@ impl<'a> RunLoop<'a> {
     }
 
     /// An instance failed; `attempt` is there if it was an attempt that did.
-    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, attempt: Option<(Attempt, Usage)>) {
+    pub(super) fn fail(
+        &mut self,
+        core: &mut Core,
+        id: InstanceId,
+        failure: Failure,
+        attempt: Option<(Attempt, Usage)>,
+    ) {
         let (log, retained, usage) = match attempt {
             None => (None, None, Usage::default()),
             Some((attempt, usage)) => {
@@ -439,7 +456,10 @@ impl<'a> RunLoop<'a> {
     }
 
     fn report_hit(&mut self, id: InstanceId) {
-        self.ended.add_hit();
+        if self.ended.contains(id) {
+            return; // Looked up again for the sake of what reads it.
+        }
+        self.ended.add_hit(id);
         self.log.hit();
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
@@ -479,6 +499,9 @@ impl<'a> RunLoop<'a> {
         notes: Vec<String>,
         log: Option<PathBuf>,
     ) {
+        if self.ended.contains(id) {
+            return; // As for hits.
+        }
         let label = self.plan().label(id);
         self.log.ended(id, &label, &outcome, log.as_deref());
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
@@ -506,6 +529,8 @@ fn storage<'s>(
 /// The outcome of a start.
 enum Start {
     Working,
+    /// Outputs that it reads are damaged, of these instances, or being made anew.
+    InputsLost(Vec<InstanceId>),
     /// Another process works on the same key.
     Locked,
     /// Another process finished the same key meanwhile.

@@ -115,20 +115,20 @@ impl StageKind for Seed {
     }
 }
 
-struct Space {
-    folder: TempDir,
+pub(super) struct Space {
+    pub folder: TempDir,
     registry: Arc<Registry>,
 }
 
 /// A summary and how instances ended that were not hits.
-struct Ran {
-    summary: Summary,
-    whys: BTreeMap<String, String>,
-    events: Vec<Event>,
+pub(super) struct Ran {
+    pub summary: Summary,
+    pub whys: BTreeMap<String, String>,
+    pub events: Vec<Event>,
 }
 
 impl Space {
-    fn with(pipeline: &str) -> Self {
+    pub fn with(pipeline: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("project")).unwrap();
         let mut registry = Registry::new();
@@ -140,16 +140,16 @@ impl Space {
         space
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("project").join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"))
     }
 
@@ -159,16 +159,16 @@ impl Space {
         self.write(name, &text.replace(from, to));
     }
 
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         plan::plan(&self.path("p.yaml"), &plan::Options::default(), &self.registry)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn cache(&self) -> PathBuf {
+    pub fn cache(&self) -> PathBuf {
         self.folder.path().join("cache")
     }
 
-    fn options(&self) -> RunOptions {
+    pub fn options(&self) -> RunOptions {
         let worker = WorkerSettings {
             program: "none".into(),
             libraries: None,
@@ -195,15 +195,15 @@ impl Space {
         }
     }
 
-    fn run(&self) -> Ran {
+    pub fn run(&self) -> Ran {
         self.run_with(&self.options())
     }
 
-    fn run_with(&self, options: &RunOptions) -> Ran {
+    pub fn run_with(&self, options: &RunOptions) -> Ran {
         self.try_run(options).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    fn try_run(&self, options: &RunOptions) -> Result<Ran, Failure> {
+    pub fn try_run(&self, options: &RunOptions) -> Result<Ran, Failure> {
         let (mut whys, mut events) = (BTreeMap::new(), Vec::new());
         let mut take = |event: Event| {
             if let Event::Started { label, why, .. } = &event {
@@ -216,7 +216,7 @@ impl Space {
     }
 
     /// Where the blob of an output is.
-    fn blob(&self, label: &str, port: &str) -> PathBuf {
+    pub fn blob(&self, label: &str, port: &str) -> PathBuf {
         let plan = self.plan();
         let id = named(&plan, label).unwrap().into_iter().next().unwrap();
         path_of(&plan, &self.options(), id, port, None).unwrap()
@@ -230,7 +230,7 @@ impl Space {
 impl Ran {
     /// `ran hit absent failed skipped`.
     #[track_caller]
-    fn counts(&self, expected: [usize; 5]) -> &Self {
+    pub fn counts(&self, expected: [usize; 5]) -> &Self {
         let Counts { ran, hit, absent, failed, skipped } = self.summary.counts;
         assert_eq!([ran, hit, absent, failed, skipped], expected, "{:?}", self.summary);
         let ended = self.events.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
@@ -347,7 +347,6 @@ fn a_cache_that_cannot_be_written_gives_hits_and_one_clear_failure() {
     space.run();
     // Tests may run as root, whom no permission stops: a file takes the place of the folder of sessions.
     fs::remove_dir_all(space.cache().join("work")).unwrap();
-    space.run().counts([0, 3, 0, 0, 0]);
     fs::write(space.cache().join("work"), "in the way").unwrap();
     space.edit("p.yaml", "echo alone", "echo other");
     let failure = space.try_run(&space.options()).map(|ran| ran.failure().clone()).unwrap_or_else(|failure| failure);

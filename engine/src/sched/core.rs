@@ -6,6 +6,8 @@
 //!                             │          ▼
 //!                             └─ Aside(key locked | before a retry)
 //! ```
+//! An end is for good, except where a reader finds what an instance made damaged: it is reopened (checked again), and
+//! its reader waits again.
 //! From every state an instance may be skipped; a checked one may be a hit, absent or failed without running.
 //! What an absent input means to its readers is not decided here: they are checked like others.
 //!
@@ -246,6 +248,41 @@ impl Core {
         }
     }
 
+    /// What an instance made is lost: it is checked again, and whatever reads it is to wait for it again. Returns these
+    /// readers, directly or through a gather, in whatever state: those that ended or run had what they needed; the others are
+    /// given to [`Core::wait_again`] when their turn comes.
+    pub fn reopen(&mut self, id: InstanceId) -> Vec<InstanceId> {
+        self.set(id, State::Checking);
+        let mut readers = Vec::new();
+        let mut open = vec![Node(id.0)];
+        while let Some(node) = open.pop() {
+            for position in self.dag.range(node) {
+                let reader = self.dag.reader(position);
+                match self.dag.instance(reader) {
+                    Some(reader) => readers.push(reader),
+                    None if self.pending[reader.index()] == 0 => open.push(reader),
+                    None => {}
+                }
+                self.pending[reader.index()] += 1;
+            }
+        }
+        readers
+    }
+
+    /// A checked or running instance reads one that was reopened since: it gives its amounts back and waits, or is checked
+    /// again if that one has ended meanwhile.
+    pub fn wait_again(&mut self, id: InstanceId) {
+        if self.is_skipped(id) {
+            return;
+        }
+        self.set(id, State::Waiting);
+        if self.pending[id.index()] == 0
+            && let Some((node, failed)) = self.inputs_ended(Node(id.0))
+        {
+            self.notify_readers(node, failed);
+        }
+    }
+
     /// Starts nothing any more: whatever does not run is skipped. Running instances still end through [`Core::end`].
     pub fn stop(&mut self) {
         self.skip_rest(Because::Stopped);
@@ -296,7 +333,7 @@ impl Core {
             self.resources.give_back(id);
         }
         match (before, next) {
-            (State::Waiting, State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
+            (State::Waiting | State::Ended(_), State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
             (_, State::Queued) => self.resources.queue(self.stage_of[id.index()] as usize, self.rank_of[id.index()]),
             _ => {}
         }
@@ -425,6 +462,8 @@ fn may_follow(before: State, next: State) -> bool {
             | (Running, State::Aside(_) | Ended(Ending::Hit | Ending::Ran | Ending::Absent))
             | (Running, Ended(Ending::Failed | Ending::Skipped(_)))
             | (State::Aside(_), Queued | Ended(Ending::Skipped(_)))
+            | (Checking | Running, Waiting)
+            | (Ended(Ending::Hit | Ending::Ran), Checking)
     )
 }
 

@@ -233,6 +233,56 @@ fn a_retry_gives_its_amounts_back_meanwhile() {
 }
 
 #[test]
+fn what_is_reopened_is_waited_for_again() {
+    // 0 <- gather <- 1; 0 <- 2 directly.
+    let one = || Amounts { cpu: 1, ..Amounts::default() };
+    let specs = [
+        Spec { amounts: one(), ..Spec::default() },
+        Spec { gathers: vec![0], amounts: one(), ..Spec::default() },
+        Spec { needs: vec![0], amounts: one(), ..Spec::default() },
+    ];
+    for again in [Ending::Ran, Ending::Hit, Ending::Failed] {
+        let mut core = core(&specs, &[vec![0]], machine(1), Options::default());
+        core.next_check();
+        core.end(A, Ending::Hit);
+        assert_eq!((core.next_check(), core.next_check()), (Some(B), Some(C)));
+        core.must_run(B);
+        core.must_run(C);
+        assert_eq!(core.next_start().map(|(id, _)| id), Some(B));
+        // B finds that what A made is damaged.
+        let mut readers = core.reopen(A);
+        readers.sort();
+        assert_eq!(readers, [B, C]);
+        core.check().expect("consistent");
+        core.wait_again(B);
+        assert_eq!(core.state(B), State::Waiting);
+        assert_eq!(core.next_check(), Some(A));
+        core.must_run(A);
+        core.check().expect("consistent");
+        // C was queued before: it waits as well when its turn comes.
+        let started = core.next_start().map(|(id, _)| id);
+        if started == Some(C) {
+            core.wait_again(C);
+            assert_eq!(core.next_start().map(|(id, _)| id), Some(A));
+        }
+        core.end(A, again);
+        core.check().expect("consistent");
+        if started == Some(A) && core.next_start().is_some() {
+            core.wait_again(C);
+        }
+        core.check().expect("consistent");
+        if again == Ending::Failed {
+            let skipped = State::Ended(Ending::Skipped(Because::Failed(A)));
+            assert_eq!((core.state(B), core.state(C)), (skipped, skipped));
+            assert!(core.is_done());
+        } else {
+            assert_eq!((core.state(B), core.state(C)), (State::Checking, State::Checking));
+            assert_eq!((core.next_check(), core.next_check(), core.next_check()), (Some(B), Some(C), None));
+        }
+    }
+}
+
+#[test]
 fn what_is_left_out_is_taken_as_recorded() {
     let specs = chain(4);
     let wanted = Some(vec![false, false, true, false]);

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::archive::Archive;
 use super::glob::Pattern;
-use super::{nearest, pip};
+use super::{nearest, pip, shared_download};
 use crate::transfer::checksum::Sha256;
 
 /// `package/files`: the files of a pinned package that match a pattern.
@@ -61,7 +61,8 @@ impl StageKind for PackageFiles {
         let pin = Sha256::parse_optional(&parameters.sha256)?;
         let pins = parse_pins(&parameters.pins)?;
 
-        let file = pip::download(&package, &task.scratch, context)?;
+        let file =
+            shared_download::file(&package.to_string(), context, || pip::download(&package, &task.scratch, context))?;
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if let Some(pin) = &pin {
             pin.check(&file, &name)?;

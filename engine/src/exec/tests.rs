@@ -1,6 +1,6 @@
 //! Real threads and real processes. The test binary serves as its own guard, started by a constructor before `main`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::ids::InstanceId;
-use crate::plan::{Command, Tool};
+use crate::plan::{Command, Shell, Tool};
 
 /// Runs before the test harness: a test binary that was started as a guard never reaches it.
 #[used]
@@ -91,7 +91,7 @@ impl Space {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("sets the mode");
         let worker = WorkerSettings { program, libraries: None, build: "b1".into(), recycle_after: 3 };
         let mut settings =
-            Settings { registry: Arc::new(registry), guard: None, worker, grace: Duration::from_millis(300) };
+            Settings { registry: Arc::new(registry), guard: None, worker, readable: Vec::new(), grace: Duration::from_millis(300) };
         change(&mut settings);
         Self { folder, executor: Executor::new(settings).expect("an executor") }
     }
@@ -138,9 +138,13 @@ impl Space {
             out: BTreeMap::from([("x".into(), "x.txt".into())]),
             env: BTreeMap::new(),
             tools: BTreeMap::new(),
+            shell: Shell::Bash,
+            optional: BTreeSet::new(),
+            isolated: true,
             net: false,
             random: false,
         };
+        let facts = facts_of(&command, &self.path("project"), "".as_ref(), &mut NoMemo).expect("bash");
         let mut task = CommandTask {
             command: Arc::new(command),
             work,
@@ -151,7 +155,7 @@ impl Space {
             at: Coordinates::none(),
             seed: None,
             threads: 1,
-            path: worker::SYSTEM_PATH.into(),
+            facts: Facts { path: worker::SYSTEM_PATH.into(), ..facts },
         };
         change(&mut task);
         JobWork::Command(Box::new(task))
@@ -899,6 +903,9 @@ fn with_tools(body: &str, tools: &[(&str, Tool)]) -> Command {
         out: BTreeMap::new(),
         env: BTreeMap::new(),
         tools: tools.iter().map(|(name, tool)| ((*name).to_owned(), tool.clone())).collect(),
+        shell: Shell::Bash,
+        optional: BTreeSet::new(),
+        isolated: true,
         net: false,
         random: false,
     }

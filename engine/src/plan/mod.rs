@@ -16,6 +16,7 @@ mod restricted;
 mod results;
 mod stage;
 mod typed;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,6 +32,7 @@ use inputs::Port;
 pub use plan_cache::plan_cached;
 pub use resolved::*;
 pub use restricted::Refused;
+pub use variables::variable_part;
 
 /// What the command line adds to a pipeline file.
 #[derive(Clone, Debug)]

@@ -191,7 +191,10 @@ impl<'a> Lookup<'a> {
     pub fn requires(&self, id: InstanceId, port: &str) -> bool {
         match self.kind(id).and_then(|kind| kind.input_named(port)) {
             Some(input) => !input.optional && input.arity == Arity::One,
-            None => self.kind(id).is_none(),
+            None => match &self.stages[self.plan.instance(id).stage.index()].work {
+                Declaration::Command { command } => !command.optional.contains(port),
+                Declaration::Kind { .. } | Declaration::Unknown(_) => false,
+            },
         }
     }
 
@@ -391,7 +394,10 @@ impl<'a> Lookup<'a> {
             return Ok(*artifact);
         }
         let artifact = self.local.sources.content(path).map_err(|error| {
-            if is_missing(&error) {
+            if is_missing(&error) && path.exists() {
+                let failure = Failure::input(format!("`{}`: {}", path.display(), cache_failure(&error).message));
+                failure.hint("a symbolic link in this folder leads nowhere: remove it, or restore what it names")
+            } else if is_missing(&error) {
                 Failure::input(format!("`{}` does not exist", path.display()))
                     .hint("in `in:`, plain text is a file or folder relative to the pipeline file")
             } else {
@@ -539,7 +545,7 @@ impl<'a> Lookup<'a> {
         let Work::Command(command) = &self.plan.stage_of(id).work else {
             return Err(Failure::internal(format!("`{}` is not a command", self.plan.label(id))));
         };
-        let tools = (format!("{:?}", command.tools), opening(&command.body));
+        let tools = (format!("{:?} {:?}", command.shell, command.tools), opening(&command.body));
         if let Some(facts) = self.facts.get(&tools) {
             return Ok(facts.clone());
         }
@@ -624,6 +630,9 @@ fn neutral(kind: &Kind) -> Vec<(&str, &Value)> {
 /// The part of a body that decides which executable it begins with: its first command up to the first word that is not
 /// an assignment.
 fn opening(body: &str) -> String {
+    if body.starts_with("#!") {
+        return body.lines().next().unwrap_or_default().to_owned();
+    }
     let line = body.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
     let end = line.split_whitespace().find(|word| !word.contains('='));
     let length = end.map_or(line.len(), |word| word.as_ptr().addr() + word.len() - line.as_ptr().addr());
@@ -641,6 +650,10 @@ fn described(
     facts.insert("body".into(), command.body.clone());
     facts.extend(command.out.iter().map(|(port, path)| (format!("out {port}"), path.clone())));
     facts.extend(command.env.iter().map(|(name, value)| (format!("env {name}"), value.clone())));
+    let inputs = &plan.instance(id).inputs;
+    facts.extend(command.optional.iter().map(|port| {
+        (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned())
+    }));
     if command.net {
         facts.insert("net".into(), "true".into());
     }

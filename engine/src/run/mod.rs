@@ -35,10 +35,9 @@ use pipe_cache::Session;
 use pipe_contract::Failure;
 
 use crate::event::{Event, Outcome};
+use crate::exec;
 use crate::plan::{Link, Plan};
-use crate::report::{
-    Locked, Lockfile, Piece, Results, cache_failure, check_claims, lockfile_path, pieces_of, publish, results_folder,
-};
+use crate::report::{Locked, Lockfile, Piece, Results, cache_failure, check_claims, lockfile_path, pieces_of, publish, results_folder, project_root};
 use lookup::{Linked, Lookup, LookupOptions};
 use run_loop::RunLoop;
 use state_dir::StateDir;
@@ -73,6 +72,7 @@ fn run_in(
 ) -> Result<(Summary, BTreeMap<String, Locked>), Failure> {
     let clock = Instant::now();
     let began = write_manifest::now();
+    let options = &with_project_settings(plan, options)?;
     let wanted = select::wanted(plan, &options.selection)?;
     let lookup_options = lookup_options(plan, options)?;
     let state_dir = StateDir::open(plan, &options.places)?;
@@ -110,6 +110,14 @@ fn run_in(
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
     summary.manifest = write_manifest::write(&run_loop, &state_dir, options, &summary, began)?;
     Ok((summary, locked))
+}
+
+/// The options of a run with what the project's `pipe.toml` adds.
+fn with_project_settings(plan: &Plan, options: &RunOptions) -> Result<RunOptions, Failure> {
+    let project = exec::ProjectSettings::find(&plan.folder, project_root(plan))?;
+    let mut options = options.clone();
+    options.exec.readable.extend(project.readable);
+    Ok(options)
 }
 
 /// There is no separate store for restricted data yet, so nothing restricted may enter this one.

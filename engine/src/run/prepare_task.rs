@@ -44,7 +44,7 @@ impl RunLoop<'_> {
                     at: instance.at.clone(),
                     seed: instance.seed,
                     threads: grant.cpu,
-                    path: self.lookup.command_facts(id)?.path,
+                    facts: self.lookup.command_facts(id)?,
                 })))
             }
             Work::Kind(_) => {

@@ -43,6 +43,8 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "architecture": std::env::consts::ARCH,
         "pipe_version": env!("CARGO_PKG_VERSION"),
         "ran_on": ran_on,
+        "isolation": usage.isolation.map(|isolation| isolation.files.word()),
+        "network": usage.isolation.map(|isolation| isolation.network.word()),
         "notes": notes,
     })
 }
@@ -162,6 +164,8 @@ fn instance(run_loop: &RunLoop<'_>, plan: &Plan, id: InstanceId, report: &Report
         wall_seconds: report.usage.wall.as_secs_f64(),
         cpu_seconds: report.usage.cpu.as_secs_f64(),
         peak_memory_bytes: report.usage.peak_rss,
+        isolation: report.usage.isolation.map(|isolation| isolation.files.word()),
+        network: report.usage.isolation.map(|isolation| isolation.network.word()),
         ran_on: report.ran_on.clone(),
         outputs,
         notes: report.notes.clone(),

@@ -6,6 +6,7 @@ mod bad_input;
 mod failures;
 mod fetch_from_s3;
 mod freshness;
+mod isolation;
 mod kills;
 mod layers;
 mod readme;

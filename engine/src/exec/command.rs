@@ -303,7 +303,9 @@ pub(super) fn check_sizes(task: &CommandTask, environment: &[Variable]) -> Resul
     let body = task.command.body.len();
     if super::shell::first_line(&task.command.body).is_none() && body >= LONGEST_TEXT {
         let message = format!("the body has {body} bytes; the system takes at most {} at once", LONGEST_TEXT - 1);
-        return Err(Failure::input(message).hint("put it into a file of the project, declare that in `in:`, and run it"));
+        return Err(
+            Failure::input(message).hint("put it into a file of the project, declare that in `in:`, and run it")
+        );
     }
     let too_long = environment.iter().find(|(name, value)| name.len() + value.len() + 2 > LONGEST_TEXT);
     too_long.map_or(Ok(()), |(name, value)| Err(too_long_variable(task, name, value)))
@@ -587,7 +589,8 @@ fn make_readable(port: &str, path: &Path) -> Result<(), Failure> {
     let failed = |what: &str, error: &std::io::Error| {
         let failure = Failure::stage(format!("output `{port}`: could not {what} what the body wrote: {error}"));
         match error.raw_os_error() {
-            Some(libc::ENAMETOOLONG) => failure.hint("paths of more than 4,096 bytes cannot be opened by name; use fewer or shorter folder names"),
+            Some(libc::ENAMETOOLONG) => failure
+                .hint("paths of more than 4,096 bytes cannot be opened by name; use fewer or shorter folder names"),
             _ => failure,
         }
     };

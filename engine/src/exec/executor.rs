@@ -617,7 +617,9 @@ fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation {
 fn with_notes(ended: Ended, isolation: Isolation) -> Ended {
     let files = match isolation.files {
         FileIsolation::Full => None,
-        FileIsolation::Files => Some("isolation: files (this kernel has no rules for reading; absolute paths were open)"),
+        FileIsolation::Files => {
+            Some("isolation: files (this kernel has no rules for reading; absolute paths were open)")
+        }
         FileIsolation::None => Some("isolation: none (all files and the network were open, as the stage asks for)"),
     };
     let network = match (isolation.network, isolation.files) {

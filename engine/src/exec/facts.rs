@@ -137,7 +137,8 @@ fn r_packages(known: &BTreeMap<String, String>, memo: &mut dyn Memo) -> Result<O
     let mut descriptions: Vec<PathBuf> = Vec::new();
     for folder in &folders {
         let entries = fs::read_dir(folder).map_err(|error| Failure::io("list", folder, &error))?;
-        descriptions.extend(entries.flatten().map(|entry| entry.path().join("DESCRIPTION")).filter(|path| path.is_file()));
+        descriptions
+            .extend(entries.flatten().map(|entry| entry.path().join("DESCRIPTION")).filter(|path| path.is_file()));
     }
     if descriptions.is_empty() {
         return Ok(None);

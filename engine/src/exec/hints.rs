@@ -173,9 +173,9 @@ fn exit_hint(exit: &Exit) -> Option<&'static str> {
         How::Signal(signal) => signal,
     };
     match signal {
-        libc::SIGKILL => Some(
-            "if memory is short, give the stage a `mem:` in `resources:` so that fewer run at one time",
-        ),
+        libc::SIGKILL => {
+            Some("if memory is short, give the stage a `mem:` in `resources:` so that fewer run at one time")
+        }
         libc::SIGPIPE => Some(
             "the reader of a pipe stopped early, as `head -1` does, and `pipefail` counts that; let it read to the end \
              (`sed -n 1p` instead of `head -1`), or accept it: `{ COMMAND || test $? = 141; } | head -1`",
@@ -193,7 +193,8 @@ fn unreadable_path(task: &CommandTask, tail: &str) -> Option<PathBuf> {
     let lines = tail.lines().filter(|line| says.iter().any(|words| line.contains(words)));
     let own = &task.work;
     lines.flat_map(words).map(PathBuf::from).find(|path| {
-        let may = path.starts_with(own) || is_system(path) || task.facts.readable.iter().any(|known| path.starts_with(known));
+        let may =
+            path.starts_with(own) || is_system(path) || task.facts.readable.iter().any(|known| path.starts_with(known));
         path.is_absolute() && path.components().count() > 2 && !may && path.exists()
     })
 }

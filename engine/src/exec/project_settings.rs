@@ -62,7 +62,8 @@ impl ProjectSettings {
                             return Err(wrong("`readable` has something that is not a text").at(at(item.span())));
                         };
                         let path = absolute(text).ok_or_else(|| {
-                            wrong(&format!("`readable` has `{text}`, which is not an absolute path")).at(at(item.span()))
+                            wrong(&format!("`readable` has `{text}`, which is not an absolute path"))
+                                .at(at(item.span()))
                         })?;
                         settings.readable.push(path);
                     }
@@ -81,7 +82,8 @@ impl ProjectSettings {
 }
 
 fn wrong(what: &str) -> Failure {
-    Failure::input(what).hint("a list of absolute paths or paths in the home folder: `readable = [\"/sw\", \"~/tools\"]`")
+    Failure::input(what)
+        .hint("a list of absolute paths or paths in the home folder: `readable = [\"/sw\", \"~/tools\"]`")
 }
 
 /// A path as it is written: absolute, or `~/` and what follows.

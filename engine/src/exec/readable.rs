@@ -127,7 +127,8 @@ impl<'a> Installations<'a> {
     fn add_around(&mut self, executable: &Path) {
         let Some(folder) = executable.parent() else { return };
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let holds_programs = folder.file_name().and_then(OsStr::to_str).is_some_and(|name| PROGRAM_FOLDERS.contains(&name));
+        let holds_programs =
+            folder.file_name().and_then(OsStr::to_str).is_some_and(|name| PROGRAM_FOLDERS.contains(&name));
         let around = if holds_programs { folder.parent().unwrap_or(&folder) } else { &folder };
         if !self.is_too_wide(around) {
             self.add(around.to_owned());
@@ -199,7 +200,8 @@ pub(super) fn r_libraries(version: Option<&str>) -> Vec<PathBuf> {
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
     let platforms = list(&home.join("R")).into_iter().filter(|path| path.to_string_lossy().ends_with("-library"));
-    let mut versions: Vec<PathBuf> = platforms.flat_map(|platform| list(&platform)).filter(|path| path.is_dir()).collect();
+    let mut versions: Vec<PathBuf> =
+        platforms.flat_map(|platform| list(&platform)).filter(|path| path.is_dir()).collect();
     versions.sort();
     let is_this = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();

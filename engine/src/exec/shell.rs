@@ -114,9 +114,7 @@ fn of_line(line: &str, search: &OsStr) -> Result<Interpreter, Failure> {
         return Err(missing(&format!("there is no program `{program}`")));
     }
     let executable = match argument.filter(|_| path.ends_with("env")).and_then(program_of_env) {
-        Some(name) => {
-            find(name, search).ok_or_else(|| missing(&format!("`{name}` was not found on the `PATH`")))?
-        }
+        Some(name) => find(name, search).ok_or_else(|| missing(&format!("`{name}` was not found on the `PATH`")))?,
         None => path.clone(),
     };
     Ok(Interpreter { program: path, executable, how: How::File(argument.map(str::to_owned)) })

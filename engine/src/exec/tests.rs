@@ -90,8 +90,13 @@ impl Space {
         fs::write(&program, WORKER).expect("writes");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("sets the mode");
         let worker = WorkerSettings { program, libraries: None, build: "b1".into(), recycle_after: 3 };
-        let mut settings =
-            Settings { registry: Arc::new(registry), guard: None, worker, readable: Vec::new(), grace: Duration::from_millis(300) };
+        let mut settings = Settings {
+            registry: Arc::new(registry),
+            guard: None,
+            worker,
+            readable: Vec::new(),
+            grace: Duration::from_millis(300),
+        };
         change(&mut settings);
         Self { folder, executor: Executor::new(settings).expect("an executor") }
     }
@@ -282,7 +287,7 @@ fn a_command_sees_exactly_its_environment() {
     let mut space = Space::new();
     let table = space.file("store/1", "a,b\n");
     let finished = {
-        let work = space.command("env | grep -v ^PWD= | sort > \"$OUT_X\"", |task| {
+        let work = space.command("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= | sort > \"$OUT_X\"", |task| {
             task.inputs.insert("table".into(), Placed::One { name: "../in/table.csv".into(), content: table });
             task.params.insert("rate-max".into(), Value::Float(0.5));
             task.params.insert("list".into(), Value::List(vec![Value::Int(1), Value::Text("b".into())]));
@@ -925,7 +930,8 @@ fn facts_are_remembered_by_the_identity_of_the_executable() {
     let mut memo = CountingMemo::default();
     let command = with_tools("fit x", &[("fit", Tool::Version("fit --version".into()))]);
     let facts = facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
-    assert_eq!(facts.key, BTreeMap::from([("tool:fit".into(), "fit 1.2".into())]));
+    let expected = [("shell", "bash -euo pipefail"), ("tool:fit", "fit 1.2")];
+    assert_eq!(facts.key, expected.map(|(name, fact)| (name.to_owned(), fact.to_owned())).into());
     assert!(facts.path.to_string_lossy().starts_with(&*bin.to_string_lossy()));
     facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
     assert_eq!(memo.found, 1);
@@ -944,11 +950,11 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
     script(&bin, "#!/bin/sh\n");
     let names = |body: &str| -> Vec<String> {
         let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut NoMemo).expect("facts");
-        facts.key.into_keys().collect()
+        facts.key.into_keys().filter(|name| name != "shell").collect()
     };
     assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
     for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", "", "\"fit\""] {
-        assert_eq!(names(body), ["executable:sh"], "{body}");
+        assert_eq!(names(body), ["executable:bash"], "{body}");
     }
 }
 

@@ -98,9 +98,8 @@ impl Contents {
     fn identity(&self, config: &Path) -> Result<String, Failure> {
         let mut identities = blake3::Hasher::new();
         let finders = self.modules.iter().filter(|module| is_finder(module));
-        let files = std::iter::once(config).chain(
-            [&self.packages, &self.distributions, &self.paths].into_iter().flatten().map(PathBuf::as_path),
-        );
+        let files = std::iter::once(config)
+            .chain([&self.packages, &self.distributions, &self.paths].into_iter().flatten().map(PathBuf::as_path));
         for file in files.chain(finders.map(PathBuf::as_path)) {
             identities.update(identity(file)?.as_bytes());
             identities.update(b"\n");
@@ -170,7 +169,9 @@ fn as_lines(paths: &BTreeSet<PathBuf>) -> String {
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut entries: Vec<PathBuf> = match fs::read_dir(folder) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-        Err(error) if [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory].contains(&error.kind()) => Vec::new(),
+        Err(error) if [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            Vec::new()
+        }
         Err(error) => return Err(Failure::io("list", folder, &error)),
     };
     entries.sort();
@@ -220,8 +221,9 @@ fn files_of(sources: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failure> {
         for entry in walk.into_iter().filter_entry(|entry| enters(entry) && own(entry)) {
             let entry = entry.map_err(|error| {
                 let place = error.path().unwrap_or(source).to_owned();
-                Failure::io("list", &place, &error.into())
-                    .hint("the virtual environment names this folder (a `.pth` file), and what lies there enters the key")
+                Failure::io("list", &place, &error.into()).hint(
+                    "the virtual environment names this folder (a `.pth` file), and what lies there enters the key",
+                )
             })?;
             if entry.file_type().is_file() {
                 let below = entry.path().strip_prefix(source).unwrap_or(Path::new(""));
@@ -294,7 +296,9 @@ mod tests {
         let finder = packages.join("__editable___other_finder.py");
         changes(&mut known, &finder, &format!("MAPPING = {{'other': '{}'}}", other.display()));
         changes(&mut known, &other.join("__init__.py"), "2");
-        for path in [source.join("lib/__pycache__/x.pyc"), source.join(".git/HEAD"), source.join("results/t/.published")] {
+        for path in
+            [source.join("lib/__pycache__/x.pyc"), source.join(".git/HEAD"), source.join("results/t/.published")]
+        {
             write(&path, "1");
             assert_eq!(Some(&fact(&venv)), known.last(), "{}", path.display());
         }

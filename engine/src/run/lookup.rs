@@ -651,9 +651,11 @@ fn described(
     facts.extend(command.out.iter().map(|(port, path)| (format!("out {port}"), path.clone())));
     facts.extend(command.env.iter().map(|(name, value)| (format!("env {name}"), value.clone())));
     let inputs = &plan.instance(id).inputs;
-    facts.extend(command.optional.iter().map(|port| {
-        (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned())
-    }));
+    facts.extend(
+        command.optional.iter().map(|port| {
+            (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned())
+        }),
+    );
     if command.net {
         facts.insert("net".into(), "true".into());
     }

@@ -100,7 +100,8 @@ fn enter_new(users: Option<(libc::uid_t, libc::gid_t)>) -> io::Result<()> {
 fn switch_on_loopback() -> io::Result<()> {
     // SAFETY: a new descriptor, and a request of the size the kernel expects, zeroed except for what is set.
     unsafe {
-        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
+        let socket =
+            OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0))?);
         let mut request: libc::ifreq = std::mem::zeroed();
         for (place, byte) in request.ifr_name.iter_mut().zip(b"lo") {
             *place = *byte as libc::c_char;

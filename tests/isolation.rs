@@ -240,6 +240,26 @@ fn a_stage_has_its_own_loopback_and_no_other_network() {
 }
 
 #[test]
+fn where_the_system_allows_no_network_namespace_the_record_says_so() {
+    let space = one("    run: echo 1 > \"$OUT_Y\"");
+    let mut without_the_right = std::process::Command::new("setpriv");
+    let pipe = space.command(["run", "pipeline.yaml"]);
+    without_the_right.args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]).arg(pipe.get_program());
+    without_the_right.args(pipe.get_args()).current_dir(space.project()).env_clear();
+    pipe.get_envs().for_each(|(name, value)| drop(without_the_right.env(name, value.unwrap_or_default())));
+    if !rustix::process::geteuid().is_root() || without_the_right.output().is_err() {
+        eprintln!("skipped: only root without its right to make namespaces is such a user, and `setpriv` makes one");
+        return;
+    }
+    space
+        .pipe(["status", "pipeline.yaml", "--json"])
+        .exits(0)
+        .shows("\"network\":\"open\"")
+        .shows("\"isolation\":\"full\"");
+    space.pipe(["status", "pipeline.yaml", "--json"]).shows("network: open (this system allows no network namespace");
+}
+
+#[test]
 fn what_one_stage_listened_on_is_free_for_the_next() {
     let body = "    each: { n: 1..6 }\n    run: |\n      #!/usr/bin/env python3\n      import os, socket\n      s = socket.socket(); s.bind((\"127.0.0.1\", 4711)); s.listen()\n      open(os.environ[\"OUT_Y\"], \"w\").write(\"1\")";
     let space = Space::with(&format!("pipe: 1\npipeline: t\nstages:\n  a:\n{body}\n    out: {{ y: y.txt }}\n"));
@@ -340,7 +360,7 @@ fn outputs_without_permissions_are_stored_and_paths_that_are_too_long_are_named(
     run(&space).exits(0);
     assert_eq!(space.read("results/t/y.txt"), "1\n");
     let space = Space::with(
-        "pipe: 1\npipeline: t\nstages:\n  a: { run: 'mkdir \"$OUT_Y/d\"; echo 1 > \"$OUT_Y/d/f\"; chmod -R a-rwx \"$OUT_Y\"', out: { y: y/ } }\nresults: { y/: $a.y }\n",
+        "pipe: 1\npipeline: t\nstages:\n  a: { run: 'mkdir \"$OUT_Y/d\"; echo 1 > \"$OUT_Y/d/f\"; chmod 0 \"$OUT_Y/d/f\" \"$OUT_Y/d\" \"$OUT_Y\"', out: { y: y/ } }\nresults: { y/: $a.y }\n",
     );
     run(&space).exits(0);
     assert_eq!(space.read("results/t/y/d/f"), "1\n");

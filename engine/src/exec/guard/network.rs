@@ -47,7 +47,7 @@ fn make() -> io::Result<Network> {
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
     let with_users = user != 0;
     let (mut from_child, to_parent) = channel()?;
-    let (from_parent, mut to_child) = channel()?;
+    let (from_parent, to_child) = channel()?;
     // SAFETY: the guard has one thread, so the child may do whatever this process may; it ends with `_exit`.
     let child = unsafe { libc::fork() };
     match child {
@@ -66,7 +66,8 @@ fn make() -> io::Result<Network> {
                 let users = if with_users { Some(open("user")?) } else { None };
                 Ok(Network { users, network: open("net")? })
             });
-            let _ = to_child.write_all(&[0]);
+            // The end of this pipe ends the child. Nothing is written: it may have ended, and SIGPIPE is not ignored here.
+            drop(to_child);
             let mut status = 0;
             // SAFETY: `status` is a place for a number; the child is ours and about to end.
             unsafe { libc::waitpid(child, &mut status, 0) };

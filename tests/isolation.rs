@@ -246,7 +246,9 @@ fn where_the_system_allows_no_network_namespace_the_record_says_so() {
     let pipe = space.command(["run", "pipeline.yaml"]);
     without_the_right.args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]).arg(pipe.get_program());
     without_the_right.args(pipe.get_args()).current_dir(space.project()).env_clear();
-    pipe.get_envs().for_each(|(name, value)| drop(without_the_right.env(name, value.unwrap_or_default())));
+    for (name, value) in pipe.get_envs() {
+        without_the_right.env(name, value.unwrap_or_default());
+    }
     if !rustix::process::geteuid().is_root() || without_the_right.output().is_err() {
         eprintln!("skipped: only root without its right to make namespaces is such a user, and `setpriv` makes one");
         return;

@@ -234,8 +234,8 @@ fn files_of(sources: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failure> {
     Ok(files)
 }
 
-/// The lines of a `RECORD` that are the same wherever the environment is: no scripts with its path in them, no
-/// compiled files, no notes of the installer.
+/// The lines of a `RECORD` that are the same wherever the environment lies: without scripts that hold its path, compiled
+/// files, and notes of the installer.
 fn installed(record: &str) -> Vec<&str> {
     let notes = ["/INSTALLER,", "/REQUESTED,", "/direct_url.json,", "/RECORD,"];
     let is_editable = |line: &str| line.contains("__editable__") || line.contains(".pth,");

@@ -145,7 +145,7 @@ fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]
     if !results::is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);
         return Err(Diagnostic::new(Class::Value, path.span, message)
-            .hint("a relative path without `.` and `..` inside; a folder ends with `/`"));
+            .hint("a relative path without `..`; a folder ends with `/`"));
     }
     let inside = |a: &str, b: &str| {
         a.trim_end_matches('/') == b.trim_end_matches('/') || a.starts_with(&format!("{}/", b.trim_end_matches('/')))

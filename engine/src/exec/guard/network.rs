@@ -11,22 +11,22 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A network namespace, and the user namespace it belongs to if that is not the guard's own.
-pub(super) struct Network {
+pub(super) struct OwnNetwork {
     pub users: Option<OwnedFd>,
     pub network: OwnedFd,
 }
 
 /// The networks that no process uses.
 #[derive(Default)]
-pub(super) struct Networks {
-    free: Vec<Network>,
+pub(super) struct OwnNetworks {
+    free: Vec<OwnNetwork>,
     /// Making one failed: it is not tried for every stage again.
     impossible: bool,
 }
 
-impl Networks {
+impl OwnNetworks {
     /// One that no process uses; `None` where the system does not allow it.
-    pub fn take(&mut self) -> Option<Network> {
+    pub fn take(&mut self) -> Option<OwnNetwork> {
         if self.impossible {
             return None;
         }
@@ -36,13 +36,13 @@ impl Networks {
     }
 
     /// Gives one back that no process uses any more.
-    pub fn give_back(&mut self, network: Network) {
+    pub fn give_back(&mut self, network: OwnNetwork) {
         self.free.push(network);
     }
 }
 
 /// Makes a network in a child process that lives only for that.
-fn make() -> io::Result<Network> {
+fn make() -> io::Result<OwnNetwork> {
     // SAFETY: plain system calls on numbers.
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
     let with_users = user != 0;
@@ -64,7 +64,7 @@ fn make() -> io::Result<Network> {
             let open = |name: &str| File::open(format!("/proc/{child}/ns/{name}")).map(OwnedFd::from);
             let network = ready.and_then(|()| {
                 let users = if with_users { Some(open("user")?) } else { None };
-                Ok(Network { users, network: open("net")? })
+                Ok(OwnNetwork { users, network: open("net")? })
             });
             // The end of this pipe ends the child. Nothing is written: it may have ended, and SIGPIPE is not ignored here.
             drop(to_child);

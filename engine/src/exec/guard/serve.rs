@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::frames::{Answer, Confined, Exit, How, ProcessId, Reader};
-use super::network::Network;
+use super::network::OwnNetwork;
 use super::spawn::{Spawner, Started};
 use super::{GUARD_VARIABLE, VERSION};
 
@@ -41,7 +41,7 @@ struct Process {
     id: ProcessId,
     pidfd: OwnedFd,
     confined: Confined,
-    network: Option<Network>,
+    network: Option<OwnNetwork>,
 }
 
 impl Server {

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::frames::{CHANNEL_NUMBER, Confined, Reader};
-use super::network::{self, Network, Networks};
+use super::network::{self, OwnNetwork, OwnNetworks};
 use crate::exec::landlock::{self, Confinement};
 
 /// A process that runs.
@@ -19,7 +19,7 @@ pub(super) struct Started {
     pub pidfd: OwnedFd,
     pub confined: Confined,
     /// The network it has for itself.
-    pub network: Option<Network>,
+    pub network: Option<OwnNetwork>,
 }
 
 /// The step that failed, in words, and how.
@@ -31,7 +31,7 @@ pub(super) struct Spawner {
     /// This process, the parent of all.
     parent: libc::pid_t,
     confinement: Option<Confinement>,
-    pub networks: Networks,
+    pub networks: OwnNetworks,
 }
 
 /// What the child needs, laid out before it exists, and where it writes what went wrong.
@@ -57,7 +57,7 @@ impl Spawner {
         // The ABI requires a stack to be aligned to 16 bytes, hence the element type.
         let stack = vec![0; STACK_BYTES / size_of::<u128>()];
         let parent = std::process::id() as libc::pid_t;
-        Ok(Self { stack, parent, confinement: Confinement::new()?, networks: Networks::default() })
+        Ok(Self { stack, parent, confinement: Confinement::new()?, networks: OwnNetworks::default() })
     }
 
     /// Starts what the rest of a request names; the first descriptor is its output, the second its channel.
@@ -104,7 +104,7 @@ impl Spawner {
         &mut self,
         request: &mut Reader<'_>,
         output: &OwnedFd,
-    ) -> Result<(Option<OwnedFd>, Option<Network>), NotStarted> {
+    ) -> Result<(Option<OwnedFd>, Option<OwnNetwork>), NotStarted> {
         let fault = || ("read the limits for", io::Error::from(io::ErrorKind::InvalidData));
         let writable = request.texts().ok_or_else(fault)?;
         let readable = request.texts().ok_or_else(fault)?;

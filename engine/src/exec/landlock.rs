@@ -43,9 +43,12 @@ struct PathBeneath {
 const RULE_PATH_BENEATH: c_int = 1;
 const CREATE_RULESET_VERSION: c_int = 1;
 
+/// The version from which the rules are complete.
+const COMPLETE: i64 = 3;
+
 /// Whether this kernel prevents everything that the rules forbid. (Version 2 lets root cut a file short by its name.)
 pub fn is_enforced() -> bool {
-    version() >= 3
+    version() >= COMPLETE
 }
 
 /// The version of the kernel's interface, below 1 where there is none.
@@ -81,6 +84,11 @@ impl Confinement {
         }
         let shared_memory = open(c"/dev/shm").ok();
         Ok(Some(Self { version, devices: open(c"/dev")?, shared_memory, common: BTreeMap::new() }))
+    }
+
+    /// Whether this kernel prevents everything that the rules forbid.
+    pub fn is_complete(&self) -> bool {
+        self.version >= COMPLETE
     }
 
     /// A rule set that allows changes below `writable`, to the log and to devices, and reading these, `readable` and

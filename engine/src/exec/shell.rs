@@ -52,18 +52,7 @@ impl Interpreter {
         if let Some(line) = first_line(&command.body) {
             return of_line(line, search);
         }
-        let name = match command.shell {
-            Shell::Bash => "bash",
-            Shell::Sh => "sh",
-        };
-        let Some(program) = find(name, SYSTEM_PATH.as_ref()).or_else(|| find(name, search)) else {
-            let hint = match command.shell {
-                Shell::Bash => "install bash, or write the body for `sh` and add `shell: sh` to the stage",
-                Shell::Sh => "install a POSIX shell as `/bin/sh`",
-            };
-            let message = format!("the body runs under `{name}`, which was not found on this machine");
-            return Err(Failure::environment(message).hint(hint));
-        };
+        let program = find_shell(command.shell, [SYSTEM_PATH.as_ref(), search])?;
         Ok(Self { executable: program.clone(), program, how: How::Shell(command.shell) })
     }
 
@@ -94,6 +83,18 @@ impl Interpreter {
         };
         Ok(std::iter::once(name).chain(options.iter().map(OsString::from)).collect())
     }
+}
+
+/// A shell, in the first of several `PATH`s that has it.
+fn find_shell(shell: Shell, searched: [&OsStr; 2]) -> Result<PathBuf, Failure> {
+    let (name, hint) = match shell {
+        Shell::Bash => ("bash", "install bash, or write the body for `sh` and add `shell: sh` to the stage"),
+        Shell::Sh => ("sh", "install a POSIX shell as `/bin/sh`"),
+    };
+    searched.into_iter().find_map(|path| find(name, path)).ok_or_else(|| {
+        let message = format!("the body runs under `{name}`, which was not found on this machine");
+        Failure::environment(message).hint(hint)
+    })
 }
 
 /// The first line of a body that names its program, without `#!`.
@@ -131,6 +132,19 @@ mod tests {
 
     #[test]
     fn no_bash_is_an_error_and_never_another_shell() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sh = folder.path().join("sh");
+        fs::write(&sh, "").expect("writes");
+        fs::set_permissions(&sh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("sets the mode");
+        let searched = [folder.path().as_os_str(), OsStr::new("")];
+        assert_eq!(find_shell(Shell::Sh, searched), Ok(sh));
+        let missing = find_shell(Shell::Bash, searched).expect_err("is not there");
+        assert_eq!(missing.message, "the body runs under `bash`, which was not found on this machine");
+        assert!(missing.hint.is_some_and(|hint| hint.contains("`shell: sh`")));
+    }
+
+    #[test]
+    fn a_missing_program_of_a_first_line_is_named() {
         let missing = of_line("/usr/bin/env no-such-program", SYSTEM_PATH.as_ref()).expect_err("is not there");
         assert!(missing.message.contains("`no-such-program` was not found"), "{missing}");
         let missing = of_line("/no/such/python3 -u", SYSTEM_PATH.as_ref()).expect_err("is not there");

@@ -89,7 +89,8 @@ impl Spawner {
         setup.environment = environment.as_ptr();
         match self.clone(&mut setup) {
             Ok((pid, pidfd)) => {
-                let confined = Confined { files: rules.is_some(), network: network.is_some() };
+                let complete = self.confinement.as_ref().is_some_and(Confinement::is_complete);
+                let confined = Confined { files: rules.is_some() && complete, network: network.is_some() };
                 Ok(Started { pid, pidfd, confined, network })
             }
             Err(failed) => {

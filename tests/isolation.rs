@@ -94,6 +94,20 @@ fn a_body_that_changes_an_input_changes_its_own_copy() {
 }
 
 #[test]
+fn the_permissions_of_a_large_input_are_given_back() {
+    let space = one("    run: chmod 777 big.bin data; echo 1 > \"$OUT_Y\"\n    in: { big: big.bin, data: data }");
+    space.write("big.bin", vec![7; (16 << 20) + 1]);
+    space.write("data/x", "1");
+    for name in ["big.bin", "data"] {
+        fs::set_permissions(space.path(name), fs::Permissions::from_mode(0o750)).expect("sets the mode");
+    }
+    run(&space).exits(0);
+    for name in ["big.bin", "data"] {
+        assert_eq!(fs::metadata(space.path(name)).expect("is there").mode() & 0o777, 0o750, "{name}");
+    }
+}
+
+#[test]
 fn installations_of_tools_are_readable_around_their_bin() {
     // A conda-like prefix: its program reads a library of the prefix.
     let space = one("    run: fit > \"$OUT_Y\"\n    tools: { fit: fit --version }");

@@ -204,6 +204,44 @@ pub(super) struct Prepared {
     pub environment: Vec<Variable>,
     /// Where it may read, besides what every command may.
     pub readable: Vec<PathBuf>,
+    /// Permissions of what is reached by links.
+    pub linked: Vec<Linked>,
+}
+
+/// A file or folder of the project that a command reaches by a link, with its permissions: rules do not cover `chmod`.
+pub(super) struct Linked {
+    path: PathBuf,
+    permissions: fs::Permissions,
+}
+
+impl Linked {
+    fn of(task: &CommandTask) -> Vec<Self> {
+        let contents = task.inputs.values().flat_map(|placed| -> Vec<&PathBuf> {
+            match placed {
+                Placed::One { content, .. } => vec![content],
+                Placed::Many { cells, .. } => cells
+                    .iter()
+                    .filter_map(|cell| match &cell.artifact {
+                        Presence::Present(content) => Some(content),
+                        Presence::Absent(_) => None,
+                    })
+                    .collect(),
+            }
+        });
+        let outside = contents.filter(|content| !content.starts_with(&task.cache));
+        let linked = |path: &PathBuf| {
+            let found = fs::metadata(path).ok().filter(|found| found.is_dir() || found.len() > LARGEST_COPY)?;
+            Some(Self { path: path.clone(), permissions: found.permissions() })
+        };
+        outside.filter_map(linked).collect()
+    }
+
+    /// Gives the permissions back that a body has changed.
+    pub fn restore(&self) {
+        if fs::metadata(&self.path).is_ok_and(|found| found.permissions() != self.permissions) {
+            let _ = fs::set_permissions(&self.path, self.permissions.clone());
+        }
+    }
 }
 
 /// Lays out the folders of a command, and says what it finds and may read.
@@ -252,7 +290,7 @@ pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<Prepared, 
     if let Some(seed) = task.seed {
         variables.add("the seed".to_owned(), "SEED".to_owned(), seed.to_string().into())?;
     }
-    Ok(Prepared { layout, environment: variables.list, readable })
+    Ok(Prepared { layout, environment: variables.list, readable, linked: Linked::of(task) })
 }
 
 /// The environment as it is built; the same name from two sources is an error.

@@ -34,6 +34,8 @@ pub struct Executor {
     workers: BTreeMap<ProcessId, Worker>,
     outbox: VecDeque<Message>,
     sharing: command::Sharing,
+    /// What running commands reach by links.
+    linked: BTreeMap<InstanceId, Vec<command::Linked>>,
     /// What every command may read, found when the first one starts.
     common: Option<Vec<PathBuf>>,
     waker: Waker,
@@ -98,6 +100,7 @@ impl Executor {
             workers: BTreeMap::new(),
             outbox: VecDeque::new(),
             sharing: command::Sharing::safe(),
+            linked: BTreeMap::new(),
             common: None,
             waker,
             threads,
@@ -159,7 +162,8 @@ impl Executor {
         task: Box<CommandTask>,
         log: &std::path::Path,
     ) -> Result<Body, Failure> {
-        let command::Prepared { layout, environment, readable } = command::prepare(&task, self.sharing.of(&task))?;
+        let command::Prepared { layout, environment, readable, linked } =
+            command::prepare(&task, self.sharing.of(&task))?;
         let interpreter = &task.facts.interpreter;
         let arguments = interpreter.arguments(&task.command.body, &layout.files)?;
         command::check_sizes(&task, &environment)?;
@@ -188,6 +192,9 @@ impl Executor {
             .spawn(spawn, output.as_fd(), None)
             .map_err(|error| Failure::environment(format!("could not start the command: {error}")))?;
         self.commands.insert(process, id);
+        if !linked.is_empty() {
+            self.linked.insert(id, linked);
+        }
         Ok(Body::Command(process, task))
     }
 
@@ -466,6 +473,7 @@ impl Executor {
     /// Ends a job; `usage` is without its wall time.
     fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, usage: Usage, orphans: bool) {
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.linked.remove(&id).iter().flatten().for_each(command::Linked::restore);
         if let (Body::Command(_, task), Err(_)) = (&job.body, &result) {
             command::unshare_inputs(task);
         }

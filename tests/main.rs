@@ -9,6 +9,7 @@ mod failures;
 mod fetch_from_s3;
 mod freshness;
 mod init;
+mod isolation;
 mod kills;
 mod layers;
 mod libtorch;

@@ -114,7 +114,10 @@ impl Sources {
     pub fn tree(&mut self, folder: &Path) -> Result<Tree> {
         let mut tree = Tree::default();
         for entry in walkdir::WalkDir::new(folder).min_depth(1).follow_links(true) {
-            let entry = entry.map_err(|error| Error::io("list", folder)(error.into()))?;
+            let entry = entry.map_err(|error| {
+                let place = error.path().unwrap_or(folder).to_owned();
+                Error::io("follow", &place)(error.into())
+            })?;
             let found = entry.metadata().map_err(|error| Error::io("look at", entry.path())(error.into()))?;
             let name = relative(folder, entry.path())?;
             if !found.is_dir() {

@@ -78,6 +78,7 @@ pub fn run_options(
         exec: exec::Settings {
             registry,
             guard: None,
+            readable: Vec::new(),
             worker: exec::WorkerSettings {
                 program: machine::worker(),
                 libraries: libtorch.path,

@@ -1,6 +1,6 @@
 //! Real threads and real processes. The test binary serves as its own guard, started by a constructor before `main`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::ids::InstanceId;
-use crate::plan::{Command, Tool};
+use crate::plan::{Command, Shell, Tool};
 
 /// Runs before the test harness: a test binary that was started as a guard never reaches it.
 #[used]
@@ -97,7 +97,13 @@ impl Space {
             recycle_after: 3,
         };
         let mut settings =
-            Settings { registry: Arc::new(registry), guard: None, worker, grace: Duration::from_millis(300) };
+            Settings {
+            registry: Arc::new(registry),
+            guard: None,
+            worker,
+            readable: Vec::new(),
+            grace: Duration::from_millis(300),
+        };
         change(&mut settings);
         Self { folder, executor: Executor::new(settings).expect("an executor") }
     }
@@ -144,9 +150,13 @@ impl Space {
             out: BTreeMap::from([("x".into(), "x.txt".into())]),
             env: BTreeMap::new(),
             tools: BTreeMap::new(),
+            shell: Shell::Bash,
+            optional: BTreeSet::new(),
+            isolated: true,
             net: false,
             random: false,
         };
+        let facts = facts_of(&command, &self.path("project"), "".as_ref(), &mut NoMemo).expect("bash");
         let mut task = CommandTask {
             command: Arc::new(command),
             work,
@@ -157,7 +167,7 @@ impl Space {
             at: Coordinates::none(),
             seed: None,
             threads: 1,
-            path: worker::SYSTEM_PATH.into(),
+            facts: Facts { path: worker::SYSTEM_PATH.into(), ..facts },
         };
         change(&mut task);
         JobWork::Command(Box::new(task))
@@ -282,7 +292,7 @@ fn a_command_sees_exactly_its_environment() {
     let mut space = Space::new();
     let table = space.file("store/1", "a,b\n");
     let finished = {
-        let work = space.command("env | grep -v ^PWD= | sort > \"$OUT_X\"", |task| {
+        let work = space.command("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= | sort > \"$OUT_X\"", |task| {
             task.inputs.insert("table".into(), Placed::One { name: "../in/table.csv".into(), content: table });
             task.params.insert("rate-max".into(), Value::Float(0.5));
             task.params.insert("list".into(), Value::List(vec![Value::Int(1), Value::Text("b".into())]));
@@ -922,6 +932,9 @@ fn with_tools(body: &str, tools: &[(&str, Tool)]) -> Command {
         out: BTreeMap::new(),
         env: BTreeMap::new(),
         tools: tools.iter().map(|(name, tool)| ((*name).to_owned(), tool.clone())).collect(),
+        shell: Shell::Bash,
+        optional: BTreeSet::new(),
+        isolated: true,
         net: false,
         random: false,
     }
@@ -941,7 +954,8 @@ fn facts_are_remembered_by_the_identity_of_the_executable() {
     let mut memo = CountingMemo::default();
     let command = with_tools("fit x", &[("fit", Tool::Version("fit --version".into()))]);
     let facts = facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
-    assert_eq!(facts.key, BTreeMap::from([("tool:fit".into(), "fit 1.2".into())]));
+    let expected = [("shell", "bash -euo pipefail"), ("tool:fit", "fit 1.2")];
+    assert_eq!(facts.key, expected.map(|(name, fact)| (name.to_owned(), fact.to_owned())).into());
     assert!(facts.path.to_string_lossy().starts_with(&*bin.to_string_lossy()));
     facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
     assert_eq!(memo.found, 1);
@@ -960,11 +974,11 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
     script(&bin, "#!/bin/sh\n");
     let names = |body: &str| -> Vec<String> {
         let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut NoMemo).expect("facts");
-        facts.key.into_keys().collect()
+        facts.key.into_keys().filter(|name| name != "shell").collect()
     };
     assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
     for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", "", "\"fit\""] {
-        assert_eq!(names(body), ["executable:sh"], "{body}");
+        assert_eq!(names(body), ["executable:bash"], "{body}");
     }
 }
 

@@ -100,7 +100,7 @@ impl Worker {
             arguments: &["pipe-torch".as_ref()],
             environment: &environment,
             folder: if reusable { Path::new("/") } else { &task.scratch },
-            writable: &[],
+            limits: None,
         };
         let process = guard.spawn(spawn, output.as_fd(), Some(theirs.as_fd())).map_err(failed)?;
         Ok(Self {

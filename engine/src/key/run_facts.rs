@@ -18,10 +18,13 @@ pub fn run_facts(
     facts.insert("body".into(), command.body.clone());
     facts.extend(command.out.iter().map(|(port, path)| (format!("out {port}"), path.clone())));
     facts.extend(command.env.iter().map(|(name, value)| (format!("env {name}"), value.clone())));
+    let inputs = &plan.instance(id).inputs;
+    let optional = |port: &String| (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned());
+    facts.extend(command.optional.iter().map(optional));
     if command.net {
         facts.insert("net".into(), "true".into());
     }
-    for (port, source) in &plan.instance(id).inputs {
+    for (port, source) in inputs {
         let name = match plan.input_name(port, source) {
             InputName::One(name) => name.to_string_lossy().into_owned(),
             InputName::Many { folder, entries } => {

@@ -19,6 +19,7 @@ mod results;
 mod same_name;
 mod stage;
 mod typed;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -36,6 +37,7 @@ pub use plan_cache::plan_cached;
 pub use resolved::*;
 pub use restricted::Refused;
 pub use same_name::refuse_shared_name;
+pub use variables::variable_part;
 
 /// What the command line adds to a pipeline file.
 #[derive(Clone, Debug)]

@@ -9,9 +9,9 @@ use pipe_contract::{Arity, Coordinates, Kind, Value};
 
 use super::draft::Draft;
 use super::env::{Env, uses_each};
-use super::resolved::{Amounts, Command, Place, Stage, Tool, Work};
+use super::resolved::{Amounts, Command, Place, Shell, Stage, Tool, Work};
 use super::typed::typed;
-use super::{Options, results};
+use super::{Options, results, variables};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, RunDecl, ToolDecl, WorkDecl};
 
@@ -56,6 +56,8 @@ pub(super) fn place(env: &Env<'_>, span: Span) -> Place {
 }
 
 fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Diagnostic>) -> Command {
+    errors.extend(variables::check(draft, run));
+    errors.extend(unknown_optional(draft, run));
     let scope = &draft.entry.scope;
     let mut out: BTreeMap<String, String> = BTreeMap::new();
     let mut places: Vec<(&Name, String)> = Vec::new();
@@ -103,12 +105,23 @@ fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Dia
     };
     Command {
         body: run.body.text.clone(),
+        shell: if run.shell == Some("sh") { Shell::Sh } else { Shell::Bash },
         out,
         env: vars,
         tools: run.tools.iter().map(tool).collect(),
+        optional: run.optional.iter().map(|port| port.text.clone()).collect(),
+        isolated: run.isolation.is_none(),
         net: run.net,
         random: run.random,
     }
+}
+
+/// A name in `optional:` that is not an input.
+fn unknown_optional(draft: &Draft<'_>, run: &RunDecl) -> Option<Diagnostic> {
+    let inputs = || draft.decl.inputs.iter().map(|(name, _)| name.text.as_str());
+    let unknown = run.optional.iter().find(|port| !inputs().any(|name| name == port.text))?;
+    let message = format!("stage `{}` has no input `{}` that could be optional", draft.name(), unknown.text);
+    Some(Diagnostic::new(Class::UnknownName, unknown.span, message).known("its inputs", &unknown.text, inputs()))
 }
 
 fn is_variable(name: &str) -> bool {
@@ -123,6 +136,11 @@ fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]
     if !legal {
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&port.text));
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("a name has letters, digits, `_` and `-`"));
+    }
+    // `./y.txt` is `y.txt`.
+    let mut text = text;
+    while let Some(rest) = text.strip_prefix("./") {
+        text = rest.trim_start_matches('/');
     }
     if !results::is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);

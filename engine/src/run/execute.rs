@@ -19,8 +19,9 @@ use super::state_dir::{StateDir, make_folder};
 use super::stop::Stop;
 use super::write_manifest;
 use crate::event::{Event, Outcome};
+use crate::exec;
 use crate::plan::Plan;
-use crate::report::{Locked, Lockfile, cache_failure, lockfile_path};
+use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, project_root};
 
 /// Runs a plan: whatever is not cached, in parallel, then publishes its results and checks its claims.
 ///
@@ -52,6 +53,7 @@ pub(super) fn run_in(
 ) -> Result<(Summary, BTreeMap<String, Locked>), Failure> {
     let clock = Instant::now();
     let began = clock::now();
+    let options = &with_project_settings(plan, options)?;
     let wanted = select::wanted(plan, &options.selection)?;
     let lookup_options = LookupOptions::of(plan, options)?;
     let state_dir = StateDir::open(plan, &options.places)?;
@@ -98,6 +100,14 @@ pub(super) fn run_in(
     summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
     run_loop.log.finished(summary.exit_code());
     Ok((summary, locked))
+}
+
+/// The options of a run with what the project's `pipe.toml` adds.
+fn with_project_settings(plan: &Plan, options: &RunOptions) -> Result<RunOptions, Failure> {
+    let project = exec::ProjectSettings::find(&plan.folder, project_root(plan))?;
+    let mut options = options.clone();
+    options.exec.readable.extend(project.readable);
+    Ok(options)
 }
 
 /// There is no separate store for restricted data yet, so nothing restricted may enter this one.

@@ -198,7 +198,10 @@ impl<'a> Lookup<'a> {
     fn requires(&self, id: InstanceId, port: &str) -> bool {
         match self.kind(id).and_then(|kind| kind.input_named(port)) {
             Some(input) => !input.optional && input.arity == Arity::One,
-            None => self.kind(id).is_none(),
+            None => match &self.stages[self.plan.instance(id).stage.index()].work {
+                Declaration::Command { command } => !command.optional.contains(port),
+                Declaration::Kind { .. } | Declaration::Unknown(_) => false,
+            },
         }
     }
 
@@ -446,7 +449,10 @@ impl<'a> Lookup<'a> {
             return Ok(*artifact);
         }
         let artifact = self.local.sources.content(path).map_err(|error| {
-            if is_missing(&error) {
+            if is_missing(&error) && path.exists() {
+                let failure = Failure::input(format!("`{}`: {}", path.display(), cache_failure(&error).message));
+                failure.hint("a symbolic link in this folder leads nowhere: remove it, or restore what it names")
+            } else if is_missing(&error) {
                 Failure::input(format!("`{}` does not exist", path.display()))
                     .hint("in `in:`, plain text is a file or folder relative to the pipeline file")
             } else {

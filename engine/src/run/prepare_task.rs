@@ -38,7 +38,7 @@ pub(super) fn prepare(
                 at: instance.at.clone(),
                 seed: instance.seed,
                 threads: grant.cpu,
-                path: lookup.command_facts(id)?.path,
+                facts: lookup.command_facts(id)?,
             })))
         }
         Work::Kind(_) => {

@@ -19,6 +19,8 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "architecture": std::env::consts::ARCH,
         "pipe_version": env!("CARGO_PKG_VERSION"),
         "ran_on": ran_on,
+        "isolation": usage.isolation.map(|isolation| isolation.files.word()),
+        "network": usage.isolation.map(|isolation| isolation.network.word()),
         "notes": notes,
     })
 }

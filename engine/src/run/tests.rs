@@ -179,6 +179,7 @@ impl Space {
         RunOptions {
             places: Places { cache: self.cache(), state: self.folder.path().join("state") },
             exec: Settings {
+                readable: Vec::new(),
                 registry: Arc::clone(&self.registry),
                 guard: None,
                 worker,

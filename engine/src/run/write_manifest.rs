@@ -130,6 +130,8 @@ fn instance(lookup: &Lookup<'_>, id: InstanceId, report: &Report) -> InstanceRep
         wall_seconds: report.usage.wall.as_secs_f64(),
         cpu_seconds: report.usage.cpu.as_secs_f64(),
         peak_memory_bytes: report.usage.peak_rss,
+        isolation: report.usage.isolation.map(|isolation| isolation.files.word()),
+        network: report.usage.isolation.map(|isolation| isolation.network.word()),
         ran_on: report.ran_on.clone(),
         outputs,
         notes: report.notes.clone(),

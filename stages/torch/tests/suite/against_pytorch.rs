@@ -31,8 +31,7 @@ fn number(value: &Value) -> f64 {
 /// Two numbers agree to `tolerance` times a scale.
 fn close(what: &str, ours: f64, theirs: f64, scale: f64, tolerance: f64) {
     let difference = (ours - theirs).abs();
-    eprintln!("DIFF {what} {:e} tol {tolerance:e}", difference / scale);
-    if false { assert!(difference <= tolerance * scale, "{what}: {ours} here, {theirs} in PyTorch (scale {scale:e})"); }
+    assert!(difference <= tolerance * scale, "{what}: {ours} here, {theirs} in PyTorch (scale {scale:e})");
 }
 
 /// A tensor has the sums and single values of a digest; compared on the scale of its mean size.
@@ -157,8 +156,10 @@ fn samples() -> Samples {
     }
 }
 
-/// How far numbers of a training may drift apart: six epochs of it amplify the last digits of 64 bits.
-const DRIFT: f64 = 1e-6;
+/// How far epochs may drift apart. Training amplifies the last digits about a thousandfold an epoch, until units fall on
+/// other sides of their ReLUs (measured: 4e-14, 6e-11, 4e-7, 2e-4, 7e-4, 8e-4): the first epochs show a wrong formula,
+/// the later ones a wrong schedule or choice.
+const DRIFT: [f64; 6] = [1e-11, 1e-8, 1e-4, 1e-2, 3e-2, 3e-2];
 
 #[test]
 fn a_whole_training_agrees_with_pytorch() {
@@ -177,7 +178,7 @@ fn a_whole_training_agrees_with_pytorch() {
     }
     let history = golden["history"].as_array().unwrap();
     assert_eq!(training.state.rows.len(), history.len());
-    for (row, theirs) in training.state.rows.iter().zip(history) {
+    for ((row, theirs), drift) in training.state.rows.iter().zip(history).zip(DRIFT) {
         let what = format!("round {} epoch {}", row.round, row.epoch);
         close(&format!("{what} rate"), row.rate, number(&theirs["lr"]), row.rate, 1e-12);
         assert_eq!(row.improved, theirs["improved"].as_bool().unwrap(), "{what}");
@@ -185,16 +186,16 @@ fn a_whole_training_agrees_with_pytorch() {
             let Means { bce, dice, loss } = means;
             for (name, ours, index) in [("bce", bce, 0), ("dice", dice, 1), ("loss", loss, 2)] {
                 let theirs = number(&theirs[side][index]);
-                close(&format!("{what} {side} {name}"), ours, theirs, theirs, DRIFT);
+                close(&format!("{what} {side} {name}"), ours, theirs, theirs, drift);
             }
         }
     }
-    close("best dice", training.state.overall.dice, number(&golden["dice"]), 1.0, DRIFT);
+    close("best dice", training.state.overall.dice, number(&golden["dice"]), 1.0, 1e-2);
 
     let best = training.weights.named(training.state.overall.weights.as_ref().unwrap());
     for (name, digest) in golden["weights"].as_object().unwrap() {
         let (_, ours) = best.iter().find(|(own, _)| own == name).unwrap();
-        matches(&format!("{name} at the end"), ours, digest, DRIFT);
+        matches(&format!("{name} at the end"), ours, digest, 1e-2);
     }
 }
 

@@ -62,7 +62,10 @@ impl StageKind for Accuracy {
         let dots = if points { opacity } else { 0.0 };
         let folder = task.output("figure")?;
         save(&draw(&scores, &bars, comparisons, dots, task.simulated), folder)?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut frame(&scores.parcellation, &bars, comparisons, task.simulated)?)?;
+        data_table::write_csv(
+            &folder.join(data_table::CSV),
+            &mut frame(&scores.parcellation, &bars, comparisons, task.simulated)?,
+        )?;
         Ok(Ended::Done { ran_on: None, notes })
     }
 }

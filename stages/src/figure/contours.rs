@@ -292,10 +292,10 @@ impl Figure<'_> {
             let segments: Vec<Vec<(f64, f64)>> =
                 boundary.segments.iter().map(|segment| segment.map(place).to_vec()).collect();
             let (dot, edge) = (self.parameters.dot, edge(colour));
-            let casing = Stroke { opacity: EDGE_OPACITY, ..Stroke::new(edge, dot / 2.0 + 2.0 * EDGE) };
+            let (line, width) = (dot * 0.7, dot * EDGE);
+            let casing = Stroke { opacity: EDGE_OPACITY, ..Stroke::new(edge, line + 2.0 * width) };
             drawing.lines(&segments, casing);
-            drawing.dots(boundary.midpoints.iter().map(|point| place(*point)), dot / 2.0 + EDGE, edge, EDGE_OPACITY);
-            drawing.lines(&segments, Stroke::new(colour, dot / 2.0));
+            drawing.lines(&segments, Stroke::new(colour, line));
             drawing.dots(boundary.midpoints.iter().map(|point| place(*point)), self.parameters.dot / 2.0, colour, 1.0);
         }
         drawing.end_clip();
@@ -309,8 +309,8 @@ impl Figure<'_> {
         {
             drawing.rectangle((MARGIN, y - 5.0), 26.0, 10.0, 1.5, Colour::rgb(150, 160, 150));
             let (from, to) = ((MARGIN + 4.0, y), (MARGIN + 22.0, y));
-            drawing.line(from, to, Stroke { opacity: EDGE_OPACITY, ..Stroke::new(edge(colour), 1.1 + 2.0 * EDGE) });
-            drawing.line(from, to, Stroke::new(colour, 1.1));
+            drawing.line(from, to, Stroke { opacity: EDGE_OPACITY, ..Stroke::new(edge(colour), 1.4 + 4.0 * EDGE) });
+            drawing.line(from, to, Stroke::new(colour, 1.4));
             drawing.text((MARGIN + 31.0, y), name, Lettering::new(7.5));
             y += 14.0;
         }
@@ -324,9 +324,9 @@ impl Figure<'_> {
     }
 }
 
-/// Width of the edge of boundaries in points.
-const EDGE: f64 = 0.35;
-const EDGE_OPACITY: f64 = 0.55;
+/// Width of the edge of boundaries, in diameters of their dots.
+const EDGE: f64 = 0.2;
+const EDGE_OPACITY: f64 = 0.6;
 
 /// The colour of the edge of a boundary.
 fn edge(colour: Colour) -> Colour {

@@ -77,7 +77,10 @@ impl Table {
     #[must_use]
     pub fn scores(self, name: &str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
         // Adding 0 makes a negative zero a plain one.
-        self.optional_numbers(name, values.into_iter().map(|value| value.map(|value| (value * 1e4).round() / 1e4 + 0.0)))
+        self.optional_numbers(
+            name,
+            values.into_iter().map(|value| value.map(|value| (value * 1e4).round() / 1e4 + 0.0)),
+        )
     }
 
     /// Adds a column of true and false.
@@ -323,9 +326,8 @@ pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
 /// # Errors
 /// As [`write`].
 pub fn write_families(folder: &Path, families: &BTreeMap<String, i64>) -> Result<(), Failure> {
-    let table = Table::new()
-        .text("sid", families.keys().map(String::as_str))
-        .integers("family", families.values().copied());
+    let table =
+        Table::new().text("sid", families.keys().map(String::as_str)).integers("family", families.values().copied());
     write(folder, &mut table.build()?)
 }
 
@@ -465,10 +467,7 @@ mod tests {
         let three = of(&[Train, Train, Choose, Test, Test, Test]);
         write_split(folder.path(), &three).unwrap();
         assert_eq!(split(folder.path()).unwrap(), three);
-        assert_eq!(
-            SplitCounts::of(&three).words(),
-            "2 subjects train, 1 choose the weights, 3 are scored"
-        );
+        assert_eq!(SplitCounts::of(&three).words(), "2 subjects train, 1 choose the weights, 3 are scored");
         assert_eq!(
             SplitCounts::of(&of(&[Trn, Trn, Val])).words(),
             "2 subjects train; 1 choose the weights and are scored"

@@ -180,9 +180,7 @@ impl HeldOut {
         match (parcellations.next(), parcellations.next()) {
             (None, _) => Err(Failure::input("no held-out subject has a score, expected at least one")
                 .hint("hold out more subjects (`held_out` of the split), or score those who are held out")),
-            (Some(parcellation), None) => {
-                Ok(Self { scores, subjects, parcellation, split: SplitCounts::of(split) })
-            }
+            (Some(parcellation), None) => Ok(Self { scores, subjects, parcellation, split: SplitCounts::of(split) }),
             (Some(first), Some(second)) => {
                 Err(Failure::input(format!("found scores of `{first}` and of `{second}`, expected one parcellation"))
                     .hint("give the stage the axis `outputs`, so that it reads the scores of one output"))
@@ -346,7 +344,8 @@ mod tests {
             [("NYU", "anat"), ("HCP", "rely"), ("HCP", "anat"), ("HCP", "mine"), ("HCP", "prior"), ("NYU", "fnyu")];
         let scores: Vec<Score> =
             tags.iter().flat_map(|(d, t)| [MEAN, "10", "2"].map(|l| score("a", d, t, l))).collect();
-        let held_out = HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into(), split: SplitCounts::default() };
+        let held_out =
+            HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into(), split: SplitCounts::default() };
         let names: Vec<String> = held_out.columns().into_iter().map(|(d, t)| format!("{d} {t}")).collect();
         assert_eq!(names, ["HCP prior", "HCP anat", "HCP mine", "HCP rely", "NYU anat", "NYU fnyu"]);
         assert_eq!(held_out.labels(), ["2", "10", "mean"]);

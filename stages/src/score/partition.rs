@@ -142,8 +142,10 @@ impl Restarts {
         };
         if let Some(other) = restarts.iter().find(|other| other.parcellation != first.parcellation) {
             let (first, other) = (&first.parcellation, &other.parcellation);
-            return Err(Failure::input(format!("found scores of `{first}` and of `{other}`, expected one parcellation"))
-                .hint("give the stage the axis `outputs`, so that it reads the scores of one output"));
+            return Err(Failure::input(format!(
+                "found scores of `{first}` and of `{other}`, expected one parcellation"
+            ))
+            .hint("give the stage the axis `outputs`, so that it reads the scores of one output"));
         }
         Ok(Self(restarts))
     }
@@ -647,7 +649,8 @@ mod tests {
     #[test]
     fn a_pair_that_one_restart_lacks_is_left_out_of_all() {
         let lattice = Lattice::new(&subsets(&[("anat", &[]), ("func", &["function"])]), "has").unwrap();
-        let of = |side: &str, shift: f64| [score("a", side, "anat", 0.5 + shift), score("a", side, "func", 0.75 + shift)];
+        let of =
+            |side: &str, shift: f64| [score("a", side, "anat", 0.5 + shift), score("a", side, "func", 0.75 + shift)];
         let first = [of("lh", 0.0), of("rh", 0.125)].concat();
         let scored = lattice.scored(&restarts([first.clone(), of("lh", 0.25).to_vec()]), "mean").unwrap();
         assert_eq!(scored.scores, [[[0.5, 0.75], [0.75, 1.0]]]);
@@ -777,7 +780,8 @@ mod tests {
                 .collect();
             for (restart, shift) in [("1", -0.01), ("2", 0.0), ("3", 0.01)] {
                 let table = folder.path().join(format!("{sid}.{restart}"));
-                let rows: Vec<Score> = rows.iter().map(|row| Score { score: row.score + shift, ..row.clone() }).collect();
+                let rows: Vec<Score> =
+                    rows.iter().map(|row| Score { score: row.score + shift, ..row.clone() }).collect();
                 data_table::write(&table, &mut crate::formats::score_table::table(&rows, true).unwrap()).unwrap();
                 tasks::gather(&mut task, "scores", &[("sid", sid), ("restart", restart)], Some(&table));
             }

@@ -2,9 +2,9 @@
 //! error bars and numbers are.
 
 use super::partition::Part;
+use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
-use crate::formats::data_table::SplitCounts;
 use crate::formats::score_table::{self, MEAN};
 
 /// Height of the bars' panel in points.
@@ -95,7 +95,10 @@ fn notes(about: &About<'_>, bars: &[&Part]) -> Vec<String> {
         notes.push(format!("Error bars: {level:.0} % of {count} resamples of {resampled}."));
     }
     if part.sd_restarts.is_some() {
-        notes.push("Under each bar: its height, and the standard deviation (SD) between restarts of one network an input.".into());
+        notes.push(
+            "Under each bar: its height, and the standard deviation (SD) between restarts of one network an input."
+                .into(),
+        );
     }
     notes.push(format!("{}.", about.split.words()));
     notes
@@ -103,13 +106,12 @@ fn notes(about: &About<'_>, bars: &[&Part]) -> Vec<String> {
 
 /// Title, what is added up, the key of colours, and the stamp.
 fn head(drawing: &mut Drawing, about: &About<'_>, label: &str, shown: &[&Part]) {
-    let kind = if about.parcellation == "ring" { "eccentricity rings" } else { "visual areas" };
     let what = match label {
-        MEAN if about.parcellation == "ring" => "mean over five rings".to_string(),
-        MEAN => "mean over V1, V2 and V3".to_string(),
+        MEAN if about.parcellation == "ring" => "mean of five rings".to_string(),
+        MEAN => "mean of V1, V2, V3".to_string(),
         _ => score_table::region(about.parcellation, label),
     };
-    drawing.text((10.0, 11.0), &format!("Where the gain comes from: {kind}, {what}"), Lettering::new(9.0));
+    drawing.text((10.0, 11.0), &format!("Where the gain comes from: {what}"), Lettering::new(9.0));
     let find = |kind: &str| shown.iter().find(|part| part.kind == kind);
     if let (Some(base), Some(total)) = (find("base"), find("total")) {
         let range =
@@ -272,7 +274,10 @@ mod tests {
     #[test]
     fn words_say_what_error_bars_and_numbers_are() {
         let svg = example().svg();
-        assert!(svg.contains("Error bars: 95 % of 2000 resamples of 8 subjects and of the 3 networks of each input."), "{svg}");
+        assert!(
+            svg.contains("Error bars: 95 % of 2000 resamples of 8 subjects and of the 3 networks of each input."),
+            "{svg}"
+        );
         assert!(svg.contains("20 subjects train, 4 choose the weights, 8 are scored.") && svg.contains("SD 0.006"));
         let twins = Part { families: Some(18), subjects: 33, ..part("total", 1, 0.1, 0.01) };
         assert!(figure(&[twins], &["t2"]).svg().contains("resamples of 18 families (33 subjects)"));

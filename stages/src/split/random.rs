@@ -73,12 +73,7 @@ pub(super) fn present(task: &Task) -> Result<Vec<String>, Failure> {
         .collect()
 }
 
-fn draw(
-    subjects: &[String],
-    held_out: f64,
-    choose: f64,
-    seed: u64,
-) -> Result<BTreeMap<String, Partition>, Failure> {
+fn draw(subjects: &[String], held_out: f64, choose: f64, seed: u64) -> Result<BTreeMap<String, Partition>, Failure> {
     let whole = |share: f64| (share * subjects.len() as f64).round_ties_even() as usize;
     let (held, choosing) = (whole(held_out), whole(choose));
     let parts = if choose > 0.0 { Partition::THREE } else { [Partition::Trn, Partition::Val, Partition::Val] };
@@ -160,7 +155,10 @@ mod tests {
         assert_eq!((counts.train, counts.choose, counts.scored), (20, 4, 8));
         assert!(two.iter().all(|(sid, part)| (*part == Partition::Val) == (three[sid] == Partition::Test)));
         let failure = draw(&subjects(8), 0.25, 0.75, 5).unwrap_err();
-        assert_eq!(failure.message, "holding out 0.25 and choosing by 0.75 of 8 subjects leaves no subject to train on");
+        assert_eq!(
+            failure.message,
+            "holding out 0.25 and choosing by 0.75 of 8 subjects leaves no subject to train on"
+        );
         assert!(draw(&subjects(8), 0.25, 0.01, 5).unwrap_err().message.ends_with("no subject to choose weights by"));
     }
 

@@ -52,7 +52,8 @@ impl StageKind for Import {
         let mut weights = Tensors { metadata: Default::default(), ..read(path)? };
         weights.tensors.values_mut().for_each(unwrap_count);
         let base_model = base_model(&weights);
-        let options = Options { pixels: Some(params.pixels), ..Options::new(&params.inputs, &params.outputs, base_model)? };
+        let options =
+            Options { pixels: Some(params.pixels), ..Options::new(&params.inputs, &params.outputs, base_model)? };
         check(&weights, &options).map_err(|failure| failure.at(path.display().to_string()))?;
         let output = task.output("model")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;

@@ -131,8 +131,12 @@ mod tests {
         let message = |round: serde_json::Value| listed(&[round], &first(1.0, 1.0)).unwrap_err().message;
         assert!(message(serde_json::json!({"lr": 0.1})).contains("round 1 of `schedule`: missing field `bce_weight`"));
         assert!(message(serde_json::json!({"lr": 0.1, "bce_weight": 0.5, "rate": 1})).contains("unknown field `rate`"));
-        assert!(message(serde_json::json!({"lr": 0.1, "bce_weight": 2})).contains("`bce_weight` is 2, expected 0 to 1"));
-        assert!(message(serde_json::json!({"lr": 0.1, "bce_weight": 0, "num_epochs": 0})).contains("`num_epochs` is 0"));
+        assert!(
+            message(serde_json::json!({"lr": 0.1, "bce_weight": 2})).contains("`bce_weight` is 2, expected 0 to 1")
+        );
+        assert!(
+            message(serde_json::json!({"lr": 0.1, "bce_weight": 0, "num_epochs": 0})).contains("`num_epochs` is 0")
+        );
         assert!(message(serde_json::json!([1, 2])).starts_with("round 1 of `schedule`"));
     }
 

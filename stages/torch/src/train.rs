@@ -133,8 +133,9 @@ fn write(
 
 /// One row an epoch; rounds and epochs count from 1 here, as in the log. `kept` marks the epoch whose weights the model has.
 fn history(state: &State) -> String {
-    let mut text =
-        String::from("round\tepoch\tlr\ttrn_bce\ttrn_dice_loss\ttrn_loss\tval_bce\tval_dice_loss\tval_loss\timproved\tkept\n");
+    let mut text = String::from(
+        "round\tepoch\tlr\ttrn_bce\ttrn_dice_loss\ttrn_loss\tval_bce\tval_dice_loss\tval_loss\timproved\tkept\n",
+    );
     let mark = |yes: bool| if yes { "*" } else { "" };
     let kept = kept(state);
     for (index, row) in state.rows.iter().enumerate() {

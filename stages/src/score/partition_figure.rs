@@ -118,7 +118,7 @@ fn head(drawing: &mut Drawing, about: &About<'_>, label: &str, shown: &[&Part]) 
             total.interval.map_or_else(String::new, |(low, high)| format!(" [{}, {}]", signed(low), signed(high)));
         let all = base.estimate + total.estimate;
         let text = format!(
-            "Dice {:.3} from anatomy alone, {all:.3} with all sources: {}{range}",
+            "Dice {:.3} without these sources, {all:.3} with all of them: {}{range}",
             base.estimate,
             signed(total.estimate)
         );

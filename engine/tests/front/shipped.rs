@@ -57,24 +57,26 @@ fn the_other_profiles_are_pinned_too() {
 }
 
 #[test]
-fn the_demo_trains_ten_networks_on_96_targets_within_3000_sample_steps() {
+fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
     let plan = planned("demo");
     let train = of(&plan, "train");
-    assert_eq!(train.len(), 10, "8 for areas, 2 for rings");
+    assert_eq!(train.len(), 14, "four inputs with three restarts for areas, two for rings");
     let Source::Many(targets) = &plan.instance(train[0]).inputs["targets"] else { panic!("a gather") };
     assert_eq!(targets.len(), 128);
     assert!(targets.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, distinct");
-    let steps = 10 * 3 * 24 * 4;
-    assert!(steps <= 3000, "{steps}");
+    let steps = 14 * 3 * 20 * 4;
+    assert!(steps <= 3400, "{steps}");
+    let Source::Many(scores) = &plan.instance(of(&plan, "partition")[0]).inputs["scores"] else { panic!("a gather") };
+    assert_eq!(scores.len(), 3 * 32, "a table of every subject for every restart");
     assert_eq!(plan.stage_of(train[0]).amounts, Amounts { cpu: 1, gpu: 0, mem: 3 << 30, net: 0 });
     let score = plan.instance(of(&plan, "score")[0]);
     assert!(!score.inputs.contains_key("inferred"), "reads a removed stage through an optional port");
 }
 
 #[test]
-fn hcp_has_some_6000_instances_and_shares_its_gathers() {
+fn hcp_has_some_36000_instances_and_shares_its_gathers() {
     let plan = planned("hcp");
-    assert_eq!(plan.instances.len(), 6223);
+    assert_eq!(plan.instances.len(), 36216);
     let train = of(&plan, "train");
     assert_eq!(train.len(), 160);
     let targets = |id: InstanceId| match &plan.instance(id).inputs["targets"] {
@@ -111,7 +113,11 @@ fn seeds_depend_on_coordinates_not_on_names_or_order() {
     let folder = std::env::temp_dir().join(format!("pipe-seeds-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let renamed = folder.join("renamed.yaml");
-    std::fs::write(&renamed, text.replace("  train:\n", "  learn:\n").replace("$train(", "$learn(")).expect("written");
+    std::fs::write(
+        &renamed,
+        text.replace("  train:\n", "  learn:\n").replace("$train(", "$learn(").replace("$train.", "$learn."),
+    )
+    .expect("written");
     std::fs::write(folder.join("hcp_subjects.txt"), "115017\n").expect("written");
     let other = plan(&renamed, &options("demo"), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let seeds = |plan: &Plan, stage: &str| of(plan, stage).iter().map(|id| plan.instance(*id).seed).collect::<Vec<_>>();

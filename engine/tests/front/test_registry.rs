@@ -51,7 +51,15 @@ fn acquire() -> Vec<Kind> {
             network(Kind::new("labels/osf", 1, "a rater's labels"), &["not-found", "excluded"]),
             &["sid", "rater"],
         ))
+        .param("listed", Type::Choice(&["absent", "keep"]), Value::Text("absent".into()), "excluded labels")
         .folder("labels", "labels", "labels"),
+        Kind {
+            absences: vec!["excluded"],
+            ..on(Kind::new("labels/exclude", 1, "labels to train on"), &["sid", "rater"])
+                .input("labels", &["labels"], "labels")
+                .input("exclusions", &[], "list")
+                .folder("labels", "labels", "labels")
+        },
         project(on(network(Kind::new("labels/inferred", 1, "inferred labels"), &["not-found"]), &["sid"]))
             .folder("labels", "labels", "labels"),
         Kind::new("prf/import", 1, "pRF maps")
@@ -83,11 +91,13 @@ fn surface() -> Vec<Kind> {
         random(Kind::new("split/random", 1, "a split"))
             .gather("subjects", &[], "subjects")
             .param("held_out", Type::Float(0.0, 1.0), Value::Float(0.2), "share held out")
+            .param("choose", Type::Float(0.0, 1.0), Value::Float(0.0), "share that chooses")
             .folder("table", "split", "split"),
         Kind::new("split/twins", 1, "a split")
             .input("families", &["file"], "families")
             .gather("subjects", &[], "subjects")
-            .folder("table", "split", "split"),
+            .folder("table", "split", "split")
+            .folder("families", "families", "families"),
         Kind::new("labels/template", 1, "template labels")
             .input("template", &["files"], "template")
             .input("subject", &["subject"], "the subject's files")
@@ -103,6 +113,7 @@ fn learn() -> Vec<Kind> {
         .folder("model", "model", "weights")
         .required("inputs", Type::Choice(&["anat", "t1t2", "trac", "nofn", "func", "nodw", "not2", "full"]), "channels")
         .required("outputs", Type::Choice(&["area", "ring"]), "what it predicts")
+        .param("schedule", Type::List(Box::new(Type::Map(Box::new(Type::Any)))), Value::List(Vec::new()), "rounds")
         .param("epochs", Type::Int(1, 100_000), Value::Int(10), "epochs")
         .param("learning_rate", Type::Float(0.0, 10.0), Value::Float(0.00375), "learning rate")
         .param("gamma", Type::Float(0.0, 1.0), Value::Float(0.9), "decay")
@@ -131,6 +142,7 @@ fn score() -> Vec<Kind> {
             .folder("table", "table/scores", "scores"),
         scores(Kind::new("score/summary", 1, "means")).folder("table", "table/summary", "means"),
         random(scores(Kind::new("score/partition", 1, "parts")))
+            .port("families", &["families"], Arity::One, true, "families")
             .required("subsets", Type::Map(Box::new(Type::Map(Box::new(Type::Any)))), "subsets")
             .param("over", Type::Text, Value::Text("has".into()), "field")
             .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples")

@@ -6,7 +6,8 @@
 //! original keeps their place, and columns that the paper does not have are appended by name. And where a column has
 //! fewer scores than the paper's 132, its dots are more opaque, or a small study's would not be seen.
 //!
-//! A dot is one subject and rater: `points: false` draws means and intervals only.
+//! A dot is one subject and rater: `points: false` draws means and intervals only. Below the panels it says what the intervals are,
+//! what n counts, how the subjects were split and what the codes mean.
 
 use pipe_contract::{Context, Ended, Failure, Kind, Presence, StageKind, Task, Type, Value};
 use polars::prelude::DataFrame;
@@ -15,9 +16,9 @@ use serde::Deserialize;
 use super::real;
 use crate::formats::data_table::{self, Table};
 use crate::formats::drawing::axes::{Scale, left_axis};
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width};
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
 use crate::formats::score_table::{self, HeldOut, MEAN};
-use crate::numeric::statistics::Spread;
+use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
 /// The kind.
 pub(super) struct Accuracy;
@@ -33,7 +34,7 @@ impl StageKind for Accuracy {
     fn kind(&self) -> Kind {
         let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out subjects per model, one panel per label")
             .gather("scores", &["table/scores"], "score tables of subjects")
-            .input("split", &["split"], "who is held out (`partition` is `val`)")
+            .input("split", &["split"], "whose scores count (`partition` is `test`, or `val` of two parts)")
             .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown")
             .param("points", Type::Bool, Value::Bool(true), "draw a dot per score, that is per subject, rater and hemisphere")
             .param("opacity", Type::Float(0.0, 1.0), Value::Float(0.05), "opacity of these dots where a column has the paper's 132 of them; fewer are darker")
@@ -60,8 +61,11 @@ impl StageKind for Accuracy {
         };
         let dots = if points { opacity } else { 0.0 };
         let folder = task.output("figure")?;
-        save(&draw(&scores, &bars, dots, task.simulated), folder)?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut frame(&scores.parcellation, &bars, task.simulated)?)?;
+        save(&draw(&scores, &bars, comparisons, dots, task.simulated), folder)?;
+        data_table::write_csv(
+            &folder.join(data_table::CSV),
+            &mut frame(&scores.parcellation, &bars, comparisons, task.simulated)?,
+        )?;
         Ok(Ended::Done { ran_on: None, notes })
     }
 }
@@ -104,17 +108,19 @@ fn bars(scores: &HeldOut, comparisons: u32) -> Vec<Bar> {
     bars
 }
 
-fn frame(parcellation: &str, bars: &[Bar], simulated: bool) -> Result<DataFrame, Failure> {
+fn frame(parcellation: &str, bars: &[Bar], comparisons: u32, simulated: bool) -> Result<DataFrame, Failure> {
     Table::new()
         .text("parcellation", bars.iter().map(|_| parcellation))
         .text("label", bars.iter().map(|bar| bar.label.as_str()))
+        .text("region", bars.iter().map(|bar| score_table::region(parcellation, &bar.label)))
         .text("dataset", bars.iter().map(|bar| bar.column.0.as_str()))
         .text("tag", bars.iter().map(|bar| bar.column.1.as_str()))
         .text("hemisphere", bars.iter().map(|bar| bar.hemisphere))
-        .integers("scores", bars.iter().map(|bar| i64::try_from(bar.spread.count).unwrap_or(i64::MAX)))
-        .numbers("mean", bars.iter().map(|bar| bar.spread.mean))
-        .numbers("low", bars.iter().map(|bar| bar.spread.mean - bar.half))
-        .numbers("high", bars.iter().map(|bar| bar.spread.mean + bar.half))
+        .integers("n_scores", bars.iter().map(|bar| i64::try_from(bar.spread.count).unwrap_or(i64::MAX)))
+        .scores("mean", bars.iter().map(|bar| Some(bar.spread.mean)))
+        .scores("low", bars.iter().map(|bar| Some(bar.spread.mean - bar.half)))
+        .scores("high", bars.iter().map(|bar| Some(bar.spread.mean + bar.half)))
+        .scores("level", bars.iter().map(|_| Some(confidence(comparisons))))
         .stamped(simulated)
         .build()
 }
@@ -129,11 +135,58 @@ const GAP: f64 = 12.0;
 const HEAD: f64 = 26.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 8.0;
+/// Where notes begin.
+const NOTES: f64 = 10.0;
 
-fn draw(scores: &HeldOut, bars: &[Bar], opacity: f64, simulated: bool) -> Drawing {
+/// Distance of two lines of notes, and their size.
+const LINE: f64 = 8.5;
+const SMALL: f64 = 6.5;
+
+/// What the figure's marks and codes mean, in sentences.
+fn notes(scores: &HeldOut, bars: &[Bar], comparisons: u32, points: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let counts = || bars.iter().map(|bar| bar.spread.count);
+    let n = match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
+        (least, most) if least == most => format!("n = {most}"),
+        (least, most) => format!("n = {least} to {most}"),
+    };
+    let dots = if points { "Coloured dots: one score per subject and rater (or pair of raters). " } else { "" };
+    notes.push(format!(
+        "{dots}Black: mean and {:.2} standard errors each way; {n} scores of {} subjects, taken as independent as in the paper; with \
+         this width {comparisons} intervals hold together at 68.3 %.",
+        error_multiplier(comparisons),
+        scores.subjects.len()
+    ));
+    notes.push(format!("{}.", scores.split.words()));
+    if scores.parcellation == "ring" {
+        let rings: Vec<String> = scores
+            .labels()
+            .iter()
+            .filter(|label| *label != MEAN)
+            .map(|label| format!("{} {}", score_table::label_name("ring", label), score_table::region("ring", label)))
+            .collect();
+        notes.push(format!("Rings of eccentricity: {}.", rings.join(", ")));
+    }
+    let mut codes: Vec<String> = Vec::new();
+    for (_, tag) in scores.columns() {
+        let code = score_table::explained(&tag).map(|words| format!("{tag}: {words}"));
+        codes.extend(code.filter(|code| !codes.contains(code)));
+    }
+    if !codes.is_empty() {
+        notes.push(format!("{}.", codes.join("; ")));
+    }
+    notes
+}
+
+fn draw(scores: &HeldOut, bars: &[Bar], comparisons: u32, opacity: f64, simulated: bool) -> Drawing {
     let (labels, columns) = (scores.labels(), scores.columns());
     let datasets = datasets(&columns);
-    let foot = if datasets.len() > 1 { 30.0 } else { 18.0 };
+    let axis = if datasets.len() > 1 { 30.0 } else { 18.0 };
+    let notes: Vec<String> = notes(scores, bars, comparisons, opacity > 0.0)
+        .iter()
+        .flat_map(|note| wrapped(note, RIGHT - NOTES, SMALL))
+        .collect();
+    let foot = axis + LINE * real(notes.len()) + 4.0;
     let height = HEAD + PANEL * real(labels.len()) - GAP + foot;
     let mut drawing = Drawing::new(WIDTH, height, &format!("Dice scores per model, {}", scores.parcellation));
     head(&mut drawing, scores, simulated);
@@ -165,6 +218,10 @@ fn draw(scores: &HeldOut, bars: &[Bar], opacity: f64, simulated: bool) -> Drawin
     for (at, (_, tag)) in columns.iter().enumerate() {
         let size = (step / 3.4).clamp(4.5, 7.5);
         drawing.text((x(at, 0.0), bottom + 8.0), tag, Lettering::new(size).anchor(Anchor::Middle));
+    }
+    for (row, note) in notes.iter().enumerate() {
+        let y = bottom + axis + LINE * (real(row) + 0.5);
+        drawing.text((NOTES, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
     }
     if datasets.len() > 1 {
         for (name, first, last) in datasets {
@@ -205,8 +262,8 @@ fn head(drawing: &mut Drawing, scores: &HeldOut, simulated: bool) {
         x += 8.0 + text_width(name, 7.0) + 10.0;
     }
     let subjects = match scores.subjects.len() {
-        1 => "1 held-out person".to_string(),
-        count => format!("{count} held-out people"),
+        1 => "1 subject scored".to_string(),
+        count => format!("{count} subjects scored"),
     };
     drawing.text((x, 11.0), &subjects, Lettering::new(7.0).colour(Colour::QUIET));
     if simulated {
@@ -297,7 +354,8 @@ mod tests {
             }
         }
         let subjects = (0..8).map(|i| format!("s{i:02}")).collect::<BTreeSet<_>>();
-        HeldOut { scores, subjects, parcellation: parcellation.into() }
+        let split = data_table::SplitCounts { train: 20, choose: 4, scored: 8, two_parts: nyu };
+        HeldOut { scores, subjects, parcellation: parcellation.into(), split }
     }
 
     #[test]
@@ -322,9 +380,10 @@ mod tests {
     fn panels_are_five_by_one_and_a_half_inches() {
         for (parcellation, panels) in [("area", 4.0), ("ring", 6.0)] {
             let scores = example(parcellation, false);
-            let drawing = draw(&scores, &bars(&scores, 22), 0.05, false);
+            let drawing = draw(&scores, &bars(&scores, 22), 22, 0.05, false);
             assert!((drawing.width() - 360.0).abs() < 1e-9);
-            assert!((drawing.height() - (panels * 108.0 + 32.0)).abs() < 1e-9, "{}", drawing.height());
+            let notes = drawing.height() - (panels * 108.0 + 32.0);
+            assert!(notes > 0.0 && notes < 108.0, "{}", drawing.height());
         }
     }
 
@@ -332,11 +391,26 @@ mod tests {
     fn the_stamp_and_the_dots_are_there_when_they_should() {
         let scores = example("area", false);
         let bars = bars(&scores, 28);
-        let with = draw(&scores, &bars, 0.05, true).svg();
-        let without = draw(&scores, &bars, 0.0, false).svg();
+        let with = draw(&scores, &bars, 28, 0.05, true).svg();
+        let without = draw(&scores, &bars, 28, 0.0, false).svg();
         assert!(with.contains("SIMULATED DATA") && !without.contains("SIMULATED DATA"));
         let dots = |svg: &str| svg.matches("r=\"1.25\"").count();
         assert_eq!((dots(&with), dots(&without)), (4 * 10 * 2 * 32, 0));
+    }
+
+    #[test]
+    fn notes_say_what_is_shown() {
+        let scores = example("ring", false);
+        let notes = notes(&scores, &bars(&scores, 22), 22, true).join("\n");
+        for words in [
+            "Coloured dots: one score per subject and rater",
+            "mean and 2.45 standard errors each way; n = 32 scores of 8 subjects",
+            "20 subjects train, 4 choose the weights, 8 are scored.",
+            "E1 0-0.5 deg, E2 0.5-1 deg",
+            "anat: anatomy; t1t2: anatomy and T2",
+        ] {
+            assert!(notes.contains(words), "{words} is not in\n{notes}");
+        }
     }
 
     #[test]
@@ -350,7 +424,7 @@ mod tests {
         let scores = example("ring", true);
         let bytes = || {
             let folder = tempfile::tempdir().unwrap();
-            save(&draw(&scores, &bars(&scores, 22), 0.05, true), folder.path()).unwrap();
+            save(&draw(&scores, &bars(&scores, 22), 22, 0.05, true), folder.path()).unwrap();
             ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
         };
         assert!(bytes() == bytes());
@@ -363,7 +437,7 @@ mod tests {
             for (name, parcellation, nyu) in [("area", "area", true), ("ring", "ring", false)] {
                 let scores = example(parcellation, nyu);
                 let folder = std::path::Path::new(&folder).join(format!("accuracy_{name}"));
-                save(&draw(&scores, &bars(&scores, 28), 0.05, true), &folder).unwrap();
+                save(&draw(&scores, &bars(&scores, 28), 28, 0.05, true), &folder).unwrap();
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! The map is coloured by measured polar angle (areas) or eccentricity (rings) where the pRF model explains 0.1 to 1 of the variance,
 //! and by curvature elsewhere. As in the paper, every mesh edge whose two vertices have different labels gets a dot at its
-//! middle: white for the first labelling, black for the second. A thin line joins the dots, because coarse meshes have few.
+//! middle: white for the first labelling, black for the second. A thin line joins the dots, because coarse meshes have few. Both have
+//! an edge of the opposite lightness, because the maps' colours run from dark to light.
 
 use std::path::Path;
 
@@ -24,7 +25,7 @@ pub(super) struct Contours;
 
 #[derive(Deserialize)]
 struct Parameters {
-    drawn_name: String,
+    manual_name: String,
     model_name: String,
     view: View,
     dot: f64,
@@ -53,7 +54,7 @@ impl StageKind for Contours {
         .input("subject", &["subject"], "the subject's files")
         .input("prf", &["prf"], "the subject's pRF maps, for colours")
         .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
-        .param("drawn_name", Type::Text, Value::Text("drawn by hand".into()), "what the key calls the first labelling")
+        .param("manual_name", Type::Text, Value::Text("manual labels".into()), "what the key calls the first labelling")
         .param("model_name", Type::Text, Value::Text("predicted".into()), "what the key calls the second labelling")
         .param(
             "view",
@@ -290,7 +291,11 @@ impl Figure<'_> {
         for (boundary, colour) in [(&panel.manual, Colour::WHITE), (&panel.model, Colour::BLACK)] {
             let segments: Vec<Vec<(f64, f64)>> =
                 boundary.segments.iter().map(|segment| segment.map(place).to_vec()).collect();
-            drawing.lines(&segments, Stroke::new(colour, self.parameters.dot / 2.0));
+            let (dot, edge) = (self.parameters.dot, edge(colour));
+            let (line, width) = (dot * 0.7, dot * EDGE);
+            let casing = Stroke { opacity: EDGE_OPACITY, ..Stroke::new(edge, line + 2.0 * width) };
+            drawing.lines(&segments, casing);
+            drawing.lines(&segments, Stroke::new(colour, line));
             drawing.dots(boundary.midpoints.iter().map(|point| place(*point)), self.parameters.dot / 2.0, colour, 1.0);
         }
         drawing.end_clip();
@@ -300,21 +305,32 @@ impl Figure<'_> {
     fn legend(&self, drawing: &mut Drawing, top: f64) {
         let mut y = top + 8.0;
         for (colour, name) in
-            [(Colour::WHITE, &self.parameters.drawn_name), (Colour::BLACK, &self.parameters.model_name)]
+            [(Colour::WHITE, &self.parameters.manual_name), (Colour::BLACK, &self.parameters.model_name)]
         {
             drawing.rectangle((MARGIN, y - 5.0), 26.0, 10.0, 1.5, Colour::rgb(150, 160, 150));
-            drawing.line((MARGIN + 4.0, y), (MARGIN + 22.0, y), Stroke::new(colour, 1.1));
+            let (from, to) = ((MARGIN + 4.0, y), (MARGIN + 22.0, y));
+            drawing.line(from, to, Stroke { opacity: EDGE_OPACITY, ..Stroke::new(edge(colour), 1.4 + 4.0 * EDGE) });
+            drawing.line(from, to, Stroke::new(colour, 1.4));
             drawing.text((MARGIN + 31.0, y), name, Lettering::new(7.5));
             y += 14.0;
         }
         let grey = colour::grey(0.3);
         drawing.rectangle((MARGIN, y - 5.0), 26.0, 10.0, 1.5, grey);
-        drawing.text((MARGIN + 31.0, y), "variance explained below 0.1", Lettering::new(7.5));
+        drawing.text((MARGIN + 31.0, y), "pRF explains less than 0.1 of the variance", Lettering::new(7.5));
         match self.parcellation {
-            "area" => angle_key(drawing, (drawing.width() - MARGIN - 62.0, top + 21.0)),
-            _ => eccentricity_key(drawing, (drawing.width() - MARGIN - 132.0, top + 12.0)),
+            "area" => angle_key(drawing, (drawing.width() - MARGIN - 70.0, top + 21.0)),
+            _ => eccentricity_key(drawing, (drawing.width() - MARGIN - 134.0, top + 12.0)),
         }
     }
+}
+
+/// Width of the edge of boundaries, in diameters of their dots.
+const EDGE: f64 = 0.2;
+const EDGE_OPACITY: f64 = 0.6;
+
+/// The colour of the edge of a boundary.
+fn edge(colour: Colour) -> Colour {
+    if colour == Colour::WHITE { Colour::BLACK } else { Colour::WHITE }
 }
 
 /// A disc of the visual field, coloured by polar angle.
@@ -334,9 +350,9 @@ fn angle_key(drawing: &mut Drawing, centre: (f64, f64)) {
     drawing.image((centre.0 - radius, centre.1 - radius), 2.0 * radius, 2.0 * radius, &pixels, true);
     drawing.ring(centre, radius, Stroke::new(Colour::INK, 0.5));
     let small = Lettering::new(6.5);
-    drawing.text((centre.0 + radius + 4.0, centre.1 - 13.0), "upper", small);
-    drawing.text((centre.0 + radius + 4.0, centre.1), "horizontal", small);
-    drawing.text((centre.0 + radius + 4.0, centre.1 + 13.0), "lower", small);
+    drawing.text((centre.0 + radius + 4.0, centre.1 - 13.0), "0° upper", small);
+    drawing.text((centre.0 + radius + 4.0, centre.1), "90° horizontal", small);
+    drawing.text((centre.0 + radius + 4.0, centre.1 + 13.0), "180° lower", small);
     let title = Lettering::new(7.5).anchor(Anchor::End);
     drawing.text((centre.0 - radius - 5.0, centre.1 - 5.0), "polar angle", title);
     drawing.text((centre.0 - radius - 5.0, centre.1 + 5.0), "in the visual field", title.colour(Colour::QUIET));

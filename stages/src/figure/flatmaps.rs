@@ -23,7 +23,7 @@ pub(super) struct Flatmaps;
 #[derive(Deserialize)]
 struct Parameters {
     channels: Vec<String>,
-    people: usize,
+    subjects: usize,
     rater: String,
 }
 
@@ -54,18 +54,18 @@ const CHANNELS: [Channel; 16] = [
     channel("y", "y", "mm", Map::Sequential),
     channel("z", "z", "mm", Map::Sequential),
     channel("curvature", "curvature", "1/mm", Map::Diverging),
-    channel("convexity", "convexity", "", Map::Diverging),
+    channel("convexity", "convexity", "a.u.", Map::Diverging),
     channel("thickness", "thickness", "mm", Map::Sequential),
     channel("surface_area", "surface area", "mm²", Map::Sequential),
     channel("myelin", "myelin", "T1w/T2w", Map::Sequential),
-    channel("dwi_OR", "optic radiation", "", Map::Sequential),
-    channel("dwi_VOF", "vertical occipital f.", "", Map::Sequential),
-    channel("prf_angle", "polar angle", "", Map::Angle),
+    channel("dwi_OR", "optic radiation", "a.u.", Map::Sequential),
+    channel("dwi_VOF", "vertical occipital f.", "a.u.", Map::Sequential),
+    channel("prf_angle", "polar angle", "0 to 180 deg", Map::Angle),
     channel("prf_eccentricity", "eccentricity", "deg", Map::Eccentricity),
     channel("prf_x", "pRF x", "deg", Map::Diverging),
     channel("prf_y", "pRF y", "deg", Map::Diverging),
     channel("prf_sigma", "pRF size", "deg", Map::Sequential),
-    channel("prf_cod", "variance explained", "", Map::Sequential),
+    channel("prf_cod", "variance explained", "0 to 1", Map::Sequential),
 ];
 
 /// The channels shown by default.
@@ -98,7 +98,7 @@ impl StageKind for Flatmaps {
             Value::List(Vec::new()),
             "columns, by the images' channel names, also prf_angle and prf_eccentricity; none for the usual eight",
         )
-        .param("people", Type::Int(1, 50), Value::Int(6), "rows at most; the first by id are shown")
+        .param("subjects", Type::Int(1, 50), Value::Int(6), "rows at most; the first by id are shown")
         .param(
             "rater",
             Type::Text,
@@ -111,7 +111,7 @@ impl StageKind for Flatmaps {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
         let mut subjects = Vec::new();
-        for (at, file) in task.present("images").take(parameters.people) {
+        for (at, file) in task.present("images").take(parameters.subjects) {
             subjects.push(SubjectImages::read(sid(at, "images")?, file)?);
         }
         if subjects.is_empty() {
@@ -259,7 +259,7 @@ fn outlines(task: &Task, rater: &str, subjects: &mut [SubjectImages]) -> Result<
 
 const CELL: (f64, f64) = (92.0, 46.0);
 const GAP: (f64, f64) = (8.0, 6.0);
-const HEAD: f64 = 34.0;
+const HEAD: f64 = 44.0;
 const FOOT: f64 = 24.0;
 const MARGIN: f64 = 8.0;
 
@@ -268,11 +268,15 @@ fn draw(subjects: &[SubjectImages], channels: &[&Channel], all: usize, simulated
     let left = MARGIN + names + 8.0;
     let width = (left + (CELL.0 + GAP.0) * real(channels.len())).max(230.0) - GAP.0 + MARGIN;
     let height = HEAD + (CELL.1 + GAP.1) * real(subjects.len()) + FOOT;
-    let mut drawing = Drawing::new(width, height, "Flat maps of people");
+    let mut drawing = Drawing::new(width, height, "Flat maps of subjects");
     let outlined = subjects.iter().any(|subject| !subject.outline.is_empty());
-    let lines = if outlined { "; lines: borders of V1, V2 and V3" } else { "" };
-    let title = format!("Flat maps, left and right hemisphere: {} of {all} people{lines}", subjects.len());
+    let lines = if outlined { " Lines: a rater's borders of V1, V2 and V3." } else { "" };
+    let title = format!("Flat maps, left and right hemisphere: {} of {all} subjects", subjects.len());
     drawing.text((MARGIN, 10.0), &title, Lettering::new(8.0));
+    let about = format!(
+        "Colours end at the 2nd and 98th percentile of the subjects shown. Grey: the pRF explains less than 0.1 of the variance.{lines}"
+    );
+    drawing.text((MARGIN, 20.0), &about, Lettering::new(6.5).colour(Colour::QUIET));
     if simulated {
         drawing.simulated_stamp((width - MARGIN, 4.0));
     }

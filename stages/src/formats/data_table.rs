@@ -72,6 +72,17 @@ impl Table {
         self
     }
 
+    /// Adds a column of scores, differences of scores or their spreads, some of them missing, to four decimals: what is counted in
+    /// vertices and varies between subjects by hundredths has no further digits that mean something.
+    #[must_use]
+    pub fn scores(self, name: &str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
+        // Adding 0 makes a negative zero a plain one.
+        self.optional_numbers(
+            name,
+            values.into_iter().map(|value| value.map(|value| (value * 1e4).round() / 1e4 + 0.0)),
+        )
+    }
+
     /// Adds a column of true and false.
     #[must_use]
     pub fn flags(mut self, name: &str, values: impl IntoIterator<Item = bool>) -> Self {
@@ -197,49 +208,150 @@ fn missing(name: &str, row: usize) -> Failure {
     Failure::input(format!("column `{name}` has no value in row {}", row + 1))
 }
 
-/// The side of a split that a subject is on.
+/// The part of a split that a subject is in. The paper has two parts, and its held-out subjects have two uses; three parts
+/// separate them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Partition {
-    /// Training: `trn`.
+    /// Training, of two parts: `trn`.
     Trn,
-    /// Held out from training, used for validation and scores: `val`.
+    /// Held out, of two parts: chooses which weights are kept, and is scored: `val`.
     Val,
+    /// Training, of three parts: `train`.
+    Train,
+    /// Chooses which weights are kept, of three parts: `choose`.
+    Choose,
+    /// Scored only, of three parts: `test`.
+    Test,
 }
 
 impl Partition {
+    /// The parts of the paper.
+    pub const TWO: [Self; 2] = [Self::Trn, Self::Val];
+    /// The parts of a split with subjects for scores alone.
+    pub const THREE: [Self; 3] = [Self::Train, Self::Choose, Self::Test];
+
     /// The word in tables.
     pub fn word(self) -> &'static str {
         match self {
             Partition::Trn => "trn",
             Partition::Val => "val",
+            Partition::Train => "train",
+            Partition::Choose => "choose",
+            Partition::Test => "test",
+        }
+    }
+
+    /// Whether networks are trained on its subjects.
+    pub fn trains(self) -> bool {
+        matches!(self, Partition::Trn | Partition::Train)
+    }
+
+    /// Whether its subjects choose which weights are kept.
+    pub fn chooses(self) -> bool {
+        matches!(self, Partition::Val | Partition::Choose)
+    }
+
+    /// Whether its subjects' scores count: they are held out from training.
+    pub fn is_scored(self) -> bool {
+        matches!(self, Partition::Val | Partition::Test)
+    }
+}
+
+/// How many subjects have each use in a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SplitCounts {
+    /// Trained on.
+    pub train: usize,
+    /// Choose which weights are kept.
+    pub choose: usize,
+    /// Scored.
+    pub scored: usize,
+    /// The subjects that choose are those that are scored, as in the paper.
+    pub two_parts: bool,
+}
+
+impl SplitCounts {
+    /// Counts the subjects of a split.
+    pub fn of(split: &BTreeMap<String, Partition>) -> Self {
+        let count = |is: fn(Partition) -> bool| split.values().filter(|part| is(**part)).count();
+        Self {
+            train: count(Partition::trains),
+            choose: count(Partition::chooses),
+            scored: count(Partition::is_scored),
+            two_parts: split.values().any(|part| *part == Partition::Val),
+        }
+    }
+
+    /// The numbers as words for a figure or a log, such as `20 subjects train, 4 choose the weights, 8 are scored`.
+    pub fn words(&self) -> String {
+        let Self { train, choose, scored, two_parts } = self;
+        match two_parts {
+            true => format!("{train} subjects train; {scored} choose the weights and are scored"),
+            false => format!("{train} subjects train, {choose} choose the weights, {scored} are scored"),
         }
     }
 }
 
-/// Reads a split: on which side each subject is, from the columns `sid` and `partition`.
+/// Reads a split: in which part each subject is, from the columns `sid` and `partition`.
 ///
 /// # Errors
-/// As [`read`] and [`texts`]; Input: a word other than `trn` and `val`, or a subject who is listed twice.
+/// As [`read`] and [`texts`]; Input: a word that is not a part, parts of both vocabularies, or a subject who is listed twice.
 pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
     let at = |failure: Failure| failure.at(folder.display().to_string());
     let frame = read(folder)?;
     let sids = texts(&frame, "sid").map_err(at)?;
-    let sides = texts(&frame, "partition").map_err(at)?;
+    let parts = texts(&frame, "partition").map_err(at)?;
+    let known = || Partition::TWO.into_iter().chain(Partition::THREE);
     let mut split = BTreeMap::new();
-    for (sid, side) in sids.into_iter().zip(sides) {
-        let partition = match side.as_str() {
-            "trn" => Partition::Trn,
-            "val" => Partition::Val,
-            _ => return Err(at(Failure::input(format!("`{sid}` is in `{side}`, expected `trn` or `val`")))),
-        };
+    for (sid, part) in sids.into_iter().zip(parts) {
+        let partition = known().find(|known| known.word() == part).ok_or_else(|| {
+            at(Failure::input(format!(
+                "`{sid}` is in `{part}`, expected `trn` or `val`, or `train`, `choose` or `test`"
+            )))
+        })?;
         if split.insert(sid.clone(), partition).is_some() {
             return Err(at(Failure::input(format!("`{sid}` is listed twice in the split"))));
         }
     }
+    let of_two = split.values().filter(|part| Partition::TWO.contains(part)).count();
+    if of_two > 0 && of_two < split.len() {
+        return Err(at(Failure::input("the split mixes `trn` and `val` with `train`, `choose` and `test`")
+            .hint("two parts are `trn` and `val`, three are `train`, `choose` and `test`")));
+    }
     Ok(split)
 }
 
-/// Writes a split: columns `sid` and `partition` (`trn` or `val`), sorted by `sid`.
+/// Writes which subjects are of one family: columns `sid` and `family`, sorted by `sid`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_families(folder: &Path, families: &BTreeMap<String, i64>) -> Result<(), Failure> {
+    let table =
+        Table::new().text("sid", families.keys().map(String::as_str)).integers("family", families.values().copied());
+    write(folder, &mut table.build()?)
+}
+
+/// Reads which subjects are of one family. Messages name no subject, because the table says who is related.
+///
+/// # Errors
+/// As [`read`] and [`texts`]; Input: a subject who is listed twice.
+pub fn families(folder: &Path) -> Result<BTreeMap<String, i64>, Failure> {
+    let at = |failure: Failure| failure.at(folder.display().to_string());
+    let frame = read(folder)?;
+    let sids = texts(&frame, "sid").map_err(at)?;
+    let column = typed(&frame, "family", &DataType::Int64).map_err(at)?;
+    let values = column.i64().map_err(|error| Failure::internal(error.to_string()))?;
+    let mut families = BTreeMap::new();
+    for (row, (sid, family)) in sids.into_iter().zip(values.iter()).enumerate() {
+        let family = family.ok_or_else(|| at(missing("family", row)))?;
+        if families.insert(sid, family).is_some() {
+            return Err(at(Failure::input("a subject is listed twice in the table of families")));
+        }
+    }
+    Ok(families)
+}
+
+/// Writes a split: columns `sid` and `partition`, sorted by `sid`.
 ///
 /// # Errors
 /// As [`write()`].
@@ -326,8 +438,41 @@ mod tests {
         let bad = Table::new().text("sid", ["a", "a"]).text("partition", ["trn", "val"]);
         write(folder.path(), &mut bad.build().unwrap()).unwrap();
         assert_eq!(split(folder.path()).unwrap_err().message, "`a` is listed twice in the split");
-        let bad = Table::new().text("sid", ["a"]).text("partition", ["test"]);
+        let bad = Table::new().text("sid", ["a"]).text("partition", ["tst"]);
         write(folder.path(), &mut bad.build().unwrap()).unwrap();
-        assert_eq!(split(folder.path()).unwrap_err().message, "`a` is in `test`, expected `trn` or `val`");
+        assert_eq!(
+            split(folder.path()).unwrap_err().message,
+            "`a` is in `tst`, expected `trn` or `val`, or `train`, `choose` or `test`"
+        );
+    }
+
+    #[test]
+    fn families_are_read_back_and_messages_name_no_subject() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = BTreeMap::from([("s01".to_string(), 1), ("s02".to_string(), 1), ("s03".to_string(), 2)]);
+        write_families(folder.path(), &given).unwrap();
+        assert_eq!(families(folder.path()).unwrap(), given);
+        let twice = Table::new().text("sid", ["a", "a"]).integers("family", [1, 2]);
+        write(folder.path(), &mut twice.build().unwrap()).unwrap();
+        assert_eq!(families(folder.path()).unwrap_err().message, "a subject is listed twice in the table of families");
+    }
+
+    #[test]
+    fn three_parts_are_read_back_and_not_mixed_with_two() {
+        use Partition::{Choose, Test, Train, Trn, Val};
+        let folder = tempfile::tempdir().unwrap();
+        let of = |parts: &[Partition]| -> BTreeMap<String, Partition> {
+            parts.iter().enumerate().map(|(index, part)| (format!("s{index}"), *part)).collect()
+        };
+        let three = of(&[Train, Train, Choose, Test, Test, Test]);
+        write_split(folder.path(), &three).unwrap();
+        assert_eq!(split(folder.path()).unwrap(), three);
+        assert_eq!(SplitCounts::of(&three).words(), "2 subjects train, 1 choose the weights, 3 are scored");
+        assert_eq!(
+            SplitCounts::of(&of(&[Trn, Trn, Val])).words(),
+            "2 subjects train; 1 choose the weights and are scored"
+        );
+        write_split(folder.path(), &of(&[Trn, Choose, Test])).unwrap();
+        assert!(split(folder.path()).unwrap_err().message.starts_with("the split mixes"));
     }
 }

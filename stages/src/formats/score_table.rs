@@ -1,8 +1,8 @@
 //! The rows of score tables: what `score/dice` writes and summaries, partitions and figures read.
 //!
 //! Decides the columns and their order (those of the original analysis: `dataset`, `sid`, `hemisphere`, `parcellation`,
-//! `method1`, `method2`, `tag`, `label`, `score`), the order of tags and labels wherever they are listed, and that a
-//! held-out subject is one whose partition is `val`. Knows nothing about how a score is made.
+//! `method1`, `method2`, `tag`, `label`, `score`), the order of tags and labels wherever they are listed, and that the scores
+//! of a subject count if its part of the split is `test`, or `val` where the split has two parts. Knows nothing about how a score is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,13 +10,16 @@ use std::path::Path;
 use pipe_contract::Failure;
 use polars::prelude::DataFrame;
 
-use super::data_table::{self, Partition, Table};
+use super::data_table::{self, Partition, SplitCounts, Table};
 
 /// The label of the mean over labels.
 pub const MEAN: &str = "mean";
 
 /// The tag of a pair of raters.
 pub const RELIABILITY: &str = "rely";
+
+/// The dataset of simulated subjects.
+pub const SIMULATED: &str = "simulated";
 
 /// The columns of the published figures, in their order: a dataset and a tag. `NYU` appears for areas only.
 pub const COLUMNS: [(&str, &str); 14] = [
@@ -140,6 +143,8 @@ pub struct HeldOut {
     pub subjects: BTreeSet<String>,
     /// The one parcellation of all scores.
     pub parcellation: String,
+    /// How the subjects were split.
+    pub split: SplitCounts,
 }
 
 impl HeldOut {
@@ -157,7 +162,7 @@ impl HeldOut {
             for score in read(folder)? {
                 match split.get(&score.sid) {
                     None => drop(unknown.insert(score.sid)),
-                    Some(Partition::Val) if !score.tag.is_empty() => {
+                    Some(part) if part.is_scored() && !score.tag.is_empty() => {
                         parcellations.insert(score.parcellation.clone());
                         scores.push(score);
                     }
@@ -175,7 +180,7 @@ impl HeldOut {
         match (parcellations.next(), parcellations.next()) {
             (None, _) => Err(Failure::input("no held-out subject has a score, expected at least one")
                 .hint("hold out more subjects (`held_out` of the split), or score those who are held out")),
-            (Some(parcellation), None) => Ok(Self { scores, subjects, parcellation }),
+            (Some(parcellation), None) => Ok(Self { scores, subjects, parcellation, split: SplitCounts::of(split) }),
             (Some(first), Some(second)) => {
                 Err(Failure::input(format!("found scores of `{first}` and of `{second}`, expected one parcellation"))
                     .hint("give the stage the axis `outputs`, so that it reads the scores of one output"))
@@ -204,9 +209,9 @@ impl HeldOut {
         self.select(column, label, hemisphere).map(|score| score.score).collect()
     }
 
-    /// How many subjects have a score of this column and label.
-    pub fn subjects_with(&self, column: &(String, String), label: &str) -> usize {
-        self.select(column, label, None).map(|score| score.sid.as_str()).collect::<BTreeSet<_>>().len()
+    /// How many subjects have a score of this column and label, in one hemisphere or in any.
+    pub fn subjects_with(&self, column: &(String, String), label: &str, hemisphere: Option<&str>) -> usize {
+        self.select(column, label, hemisphere).map(|score| score.sid.as_str()).collect::<BTreeSet<_>>().len()
     }
 
     fn select<'a>(
@@ -243,6 +248,35 @@ fn column_rank(dataset: &str, tag: &str) -> (usize, String, usize, String) {
 /// Numbers by value, then everything else.
 fn label_rank(label: &str) -> u64 {
     label.parse().unwrap_or(u64::MAX)
+}
+
+/// What a label is, for readers who do not know the codes: `V1`, the degrees of a ring, or `mean`.
+pub fn region(parcellation: &str, label: &str) -> String {
+    const RINGS: [&str; 5] = ["0-0.5 deg", "0.5-1 deg", "1-2 deg", "2-4 deg", "4-7 deg"];
+    let number = label.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    match (parcellation, number.and_then(|number| RINGS.get(number))) {
+        ("ring", Some(ring)) => (*ring).to_string(),
+        _ => label_name(parcellation, label),
+    }
+}
+
+/// What a tag's scores are of, for readers who do not know the codes; nothing for codes that are not the paper's.
+pub fn explained(tag: &str) -> Option<&'static str> {
+    Some(match tag {
+        "prior" => "template without a network",
+        "inf" => "Bayesian maps",
+        "anat" => "anatomy",
+        "t1t2" => "anatomy and T2",
+        "trac" => "anatomy and diffusion",
+        "nofn" => "anatomy, T2 and diffusion",
+        "full" => "all inputs",
+        "func" => "anatomy and function",
+        "nodw" => "anatomy, T2 and function",
+        "not2" => "anatomy, diffusion and function",
+        "fnyu" => "func, trained further on NYU",
+        RELIABILITY => "raters among themselves",
+        _ => return None,
+    })
 }
 
 /// A name for a label in figures: `V1` or `E1` for numbers, itself for `mean`.
@@ -294,6 +328,9 @@ mod tests {
         let held_out = HeldOut::read([a.path(), b.path()], &sides).unwrap();
         assert_eq!(held_out.subjects.into_iter().collect::<Vec<_>>(), ["a"]);
         assert_eq!(held_out.scores.len(), 1);
+        let three = split(&[("a", Partition::Test), ("b", Partition::Choose)]);
+        let held_out = HeldOut::read([a.path(), b.path()], &three).unwrap();
+        assert_eq!(held_out.subjects.into_iter().collect::<Vec<_>>(), ["a"], "who chooses is not scored");
         let failure = HeldOut::read([b.path()], &sides).unwrap_err();
         assert!(failure.message.starts_with("no held-out subject"), "{failure}");
         let failure = HeldOut::read([b.path()], &split(&[])).unwrap_err();
@@ -307,7 +344,8 @@ mod tests {
             [("NYU", "anat"), ("HCP", "rely"), ("HCP", "anat"), ("HCP", "mine"), ("HCP", "prior"), ("NYU", "fnyu")];
         let scores: Vec<Score> =
             tags.iter().flat_map(|(d, t)| [MEAN, "10", "2"].map(|l| score("a", d, t, l))).collect();
-        let held_out = HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into() };
+        let held_out =
+            HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into(), split: SplitCounts::default() };
         let names: Vec<String> = held_out.columns().into_iter().map(|(d, t)| format!("{d} {t}")).collect();
         assert_eq!(names, ["HCP prior", "HCP anat", "HCP mine", "HCP rely", "NYU anat", "NYU fnyu"]);
         assert_eq!(held_out.labels(), ["2", "10", "mean"]);
@@ -317,6 +355,9 @@ mod tests {
     fn labels_have_names() {
         assert_eq!(["V1", "V3", "mean"], ["1", "3", "mean"].map(|label| label_name("area", label)));
         assert_eq!(label_name("ring", "1"), "E1");
+        assert_eq!(["V2", "mean"], ["2", "mean"].map(|label| region("area", label)));
+        assert_eq!([region("ring", "1"), region("ring", "5")], ["0-0.5 deg", "4-7 deg"]);
+        assert!(COLUMNS.iter().all(|(_, tag)| explained(tag).is_some()));
         assert!(label_names("sect").is_err());
     }
 }

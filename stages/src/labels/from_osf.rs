@@ -1,14 +1,17 @@
 //! `labels/osf`: a rater's manual labels of a subject, from the Open Science Framework.
 //!
-//! The project lists the labels that are not to be used; that list is read once a process.
+//! The project lists the labels that are not to be trained on; that list is read once a process. By default such labels are absent
+//! (`excluded`). The study leaves them out of its training targets only and scores against all of them: for that, `listed: keep`
+//! gives every rater's labels, and `labels/exclude` takes the listed ones out where targets are made.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type};
+use pipe_contract::{Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
+use super::exclude::{Exclusion, excluded, parse};
 use super::from_file::from_hdf5;
 use crate::transfer::osf_project::Project;
 
@@ -24,6 +27,17 @@ pub struct LabelsOsf;
 #[derive(Deserialize)]
 struct Parameters {
     project: String,
+    listed: Listed,
+}
+
+/// What happens to labels that the project's list of exclusions names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Listed {
+    /// They are absent, `excluded`.
+    Absent,
+    /// They are fetched like the others.
+    Keep,
 }
 
 impl StageKind for LabelsOsf {
@@ -40,6 +54,14 @@ impl StageKind for LabelsOsf {
                     Type::Text,
                     "The project's id, `gqnp8`: it holds `normalized/<rater>/<sid>.labels.hdf5`.",
                 );
+        kind.params.push(Param {
+            name: "listed",
+            of: Type::Choice(&["absent", "keep"]),
+            default: Some(Value::Text("absent".into())),
+            neutral: Some(Value::Text("absent".into())),
+            about: "Labels that the project's list of exclusions names: `absent` (the cause is `excluded`), or `keep`, as the \
+                    study's scores do.",
+        });
         kind.axes = vec!["rater", "sid"];
         kind.network = true;
         kind.absences = vec!["not-found", "excluded"];
@@ -48,11 +70,13 @@ impl StageKind for LabelsOsf {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let (sid, rater) = (task.coordinate("sid")?, task.coordinate("rater")?);
-        let project = Project::open(&task.parameters::<Parameters>()?.project)?;
-        let exclusions = exclusions(&project, task, context)?;
-        if let Some(hemisphere) = excluded(&exclusions, rater, sid) {
-            let detail = format!("the project excludes {hemisphere} of subject `{sid}` by rater `{rater}`");
-            return Ok(Ended::Absent { cause: "excluded".to_owned(), detail });
+        let Parameters { project, listed } = task.parameters()?;
+        let project = Project::open(&project)?;
+        if listed == Listed::Absent {
+            let exclusions = exclusions(&project, task, context)?;
+            if let Some(hemisphere) = excluded(&exclusions, rater, sid) {
+                return Ok(super::exclude::absent(rater, sid, hemisphere));
+            }
         }
         let name = format!("normalized/{rater}/{sid}.labels.hdf5");
         let Some(entry) = project.find(&name, context)? else { return Ok(project.lacks(&name)) };
@@ -100,61 +124,8 @@ fn read_exclusions(project: &Project, task: &Task, context: &dyn Context) -> Res
     })?;
     let file = task.scratch.join("exclusions.json");
     entry.download(task, &file, context)?;
-    let bytes = std::fs::read(&file).map_err(|error| Failure::io("read", &file, &error))?;
-    serde_json::from_slice(&bytes).map(Arc::new).map_err(|error| {
-        Failure::input(format!(
-            "`{path}` of project `{}` is not a list of [rater, subject, hemisphere]: {error}",
-            project.id()
-        ))
+    parse(&file).map(Arc::new).map_err(|failure| Failure {
+        message: format!("`{path}` of project `{}` {}", project.id(), failure.message),
+        ..failure
     })
-}
-
-/// Labels that are not to be used: rater, subject, hemisphere.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-struct Exclusion(String, Id, String);
-
-/// A subject's id, which the list writes as a number or as text.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Number(u64),
-    Text(String),
-}
-
-impl Id {
-    fn is(&self, sid: &str) -> bool {
-        match self {
-            Id::Number(number) => number.to_string() == sid,
-            Id::Text(text) => text == sid,
-        }
-    }
-}
-
-/// The hemisphere that excludes a (rater, subject), if one does; either takes the whole pair out. The derived rater
-/// `mean` is excluded where more than one rater is.
-fn excluded(exclusions: &[Exclusion], rater: &str, sid: &str) -> Option<&'static str> {
-    ["lh", "rh"].into_iter().find(|hemisphere| {
-        let here = exclusions.iter().filter(|Exclusion(_, id, h)| id.is(sid) && h == hemisphere);
-        let mut raters: Vec<&str> = here.map(|Exclusion(rater, _, _)| rater.as_str()).collect();
-        raters.sort_unstable();
-        raters.dedup();
-        raters.contains(&rater) || (rater == "mean" && raters.len() > 1)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_hemisphere_excludes_the_pair_and_two_raters_the_mean() {
-        let list = r#"[["A1", 100610, "lh"], ["A2", "100610", "lh"], ["A3", 102311, "rh"]]"#;
-        let list: Vec<Exclusion> = serde_json::from_str(list).unwrap();
-        assert_eq!(excluded(&list, "A1", "100610"), Some("lh"));
-        assert_eq!(excluded(&list, "A2", "100610"), Some("lh"));
-        assert_eq!(excluded(&list, "A3", "100610"), None);
-        assert_eq!(excluded(&list, "A3", "102311"), Some("rh"));
-        assert_eq!(excluded(&list, "mean", "100610"), Some("lh"));
-        assert_eq!(excluded(&list, "mean", "102311"), None);
-    }
 }

@@ -52,6 +52,11 @@ pub fn error_multiplier(comparisons: u32) -> f64 {
     normal_quantile(1.0 - alpha / (2.0 * f64::from(comparisons.max(1))))
 }
 
+/// The level of one interval when a figure shows `comparisons` of them: all together hold the 68.27 % of one standard deviation.
+pub fn confidence(comparisons: u32) -> f64 {
+    1.0 - (1.0 - WITHIN_ONE_SD) / f64::from(comparisons.max(1))
+}
+
 /// The `share`-quantile (0 to 1) of numbers sorted ascending, interpolated linearly between neighbours; NaN of no numbers.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
@@ -191,6 +196,7 @@ mod tests {
     fn the_multipliers_of_the_published_figures() {
         assert!((error_multiplier(28) - 2.532_275).abs() < 5e-7, "area: {}", error_multiplier(28));
         assert!((error_multiplier(22) - 2.446_547).abs() < 5e-7, "ring: {}", error_multiplier(22));
+        assert!((confidence(1) - 0.682_689_5).abs() < 1e-12 && (confidence(28) - 0.988_667).abs() < 5e-7);
         assert!((error_multiplier(1) - 1.000_000_016_2).abs() < 1e-9, "one: {}", error_multiplier(1));
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use pipe_contract::{Arity, Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
-use crate::formats::score_table::{self, MEAN, RELIABILITY, Score};
+use crate::formats::score_table::{self, MEAN, RELIABILITY, SIMULATED, Score};
 use crate::formats::subject_folder::Subject;
 use crate::formats::{data_table, mgh};
 use crate::hemisphere::HEMISPHERES;
@@ -46,8 +46,8 @@ impl StageKind for DiceScores {
         .param(
             "dataset",
             Type::Text,
-            Value::Text("HCP".into()),
-            "value of the column `dataset`, such as HCP or NYU",
+            Value::Text(String::new()),
+            "value of the column `dataset`, such as HCP or NYU; empty: `HCP`, or `simulated` where subjects are",
         );
         kind.params.push(Param {
             name: "radius",
@@ -61,6 +61,7 @@ impl StageKind for DiceScores {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let Parameters { dataset, radius } = task.parameters()?;
+        let dataset = dataset_of(dataset, task.simulated)?;
         let (sid, parcellation) = (task.coordinate("sid")?, task.coordinate("outputs")?);
         let highest = score_table::label_names(parcellation)?.len();
         let methods = methods(task)?;
@@ -110,6 +111,17 @@ impl StageKind for DiceScores {
         notes.iter().for_each(|note| context.log(note));
         data_table::write(task.output("table")?, &mut score_table::table(&rows, task.simulated)?)?;
         Ok(Ended::Done { ran_on: None, notes })
+    }
+}
+
+/// The value of the column `dataset`. Scores of simulated subjects must not pass for those of a real dataset.
+fn dataset_of(given: String, simulated: bool) -> Result<String, Failure> {
+    match (given.as_str(), simulated) {
+        ("", true) => Ok(SIMULATED.into()),
+        ("", false) => Ok("HCP".into()),
+        ("HCP" | "NYU", true) => Err(Failure::input(format!("`dataset` is `{given}`, but the subjects are simulated"))
+            .hint(format!("leave `dataset` out: the column then says `{SIMULATED}`"))),
+        _ => Ok(given),
     }
 }
 
@@ -331,9 +343,18 @@ mod tests {
         let csv = std::fs::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
         let head = "dataset,sid,hemisphere,parcellation,method1,method2,tag,label,score,simulated";
         assert_eq!(csv.lines().next(), Some(head));
-        assert!(csv.lines().nth(1).unwrap().starts_with("HCP,s01,lh,area,A1,A2,rely,1,"), "{csv}");
+        assert!(csv.lines().nth(1).unwrap().starts_with("simulated,s01,lh,area,A1,A2,rely,1,"), "{csv}");
         // A pair of two models has an empty tag, which is written as such.
         assert!(csv.contains("anat,func,\"\",1,"), "{csv}");
+    }
+
+    #[test]
+    fn simulated_scores_do_not_pass_for_real_ones() {
+        assert_eq!(dataset_of(String::new(), false).unwrap(), "HCP");
+        assert_eq!(dataset_of(String::new(), true).unwrap(), "simulated");
+        assert_eq!(dataset_of("mine".into(), true).unwrap(), "mine");
+        let failure = dataset_of("HCP".into(), true).unwrap_err();
+        assert_eq!(failure.message, "`dataset` is `HCP`, but the subjects are simulated");
     }
 
     #[test]

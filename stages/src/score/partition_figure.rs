@@ -1,9 +1,11 @@
-//! The figure of `score/partition`: a bar per part of the gain, and below it which sources the part belongs to.
+//! The figure of `score/partition`: a bar per part of the gain, below it which sources the part belongs to, and in words what bars,
+//! error bars and numbers are.
 
 use super::partition::Part;
+use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
-use crate::formats::score_table::MEAN;
+use crate::formats::score_table::{self, MEAN};
 
 /// Height of the bars' panel in points.
 const PANEL: f64 = 130.0;
@@ -16,21 +18,43 @@ const UNIQUE: Colour = Colour::rgb(38, 110, 160);
 const SHARED: Colour = Colour::rgb(150, 160, 172);
 const TOTAL: Colour = Colour::rgb(96, 100, 108);
 
+/// What the figure states beside the parts.
+pub(super) struct About<'a> {
+    /// `area` or `ring`.
+    pub parcellation: &'a str,
+    /// The sources in their written order.
+    pub sources: &'a [String],
+    /// Share of resamples inside an interval.
+    pub interval: f64,
+    /// How many resamples.
+    pub resamples: usize,
+    /// How the subjects were split.
+    pub split: SplitCounts,
+    /// Whether the data are simulated.
+    pub simulated: bool,
+}
+
 /// Draws the parts of the mean over labels (of the last label, if there is no mean).
-pub(super) fn draw(parcellation: &str, sources: &[String], parts: &[Part], interval: f64, simulated: bool) -> Drawing {
+pub(super) fn draw(about: &About<'_>, parts: &[Part]) -> Drawing {
+    let sources = about.sources;
     let label =
         if parts.iter().any(|part| part.label == MEAN) { MEAN } else { parts.last().map_or(MEAN, |p| &p.label) };
     let shown: Vec<&Part> = parts.iter().filter(|part| part.label == label).collect();
     let bars: Vec<&Part> = shown.iter().copied().filter(|part| part.kind != "base").collect();
     let names = sources.iter().map(|name| text_width(name, 7.5)).fold(0.0, f64::max);
     let left = (names + 22.0).max(58.0);
-    let step = (330.0 / real(bars.len())).clamp(12.0, 38.0);
+    let step = (330.0 / real(bars.len())).clamp(24.0, 46.0);
     let right = left + 8.0 + step * real(bars.len()) + 8.0;
     let bottom = HEAD + PANEL;
-    let foot = 18.0;
+    let notes = notes(about, &bars);
+    let foot = 30.0 + LINE * real(notes.len());
     let height = bottom + 14.0 + ROW * real(sources.len()) + foot;
-    let mut drawing = Drawing::new(right.max(330.0) + 12.0, height, "Unique and shared parts of the gain in Dice");
-    head(&mut drawing, parcellation, label, &shown, interval, simulated);
+    let mut drawing = Drawing::new(right.max(348.0) + 12.0, height, "Unique and shared parts of the gain in Dice");
+    head(&mut drawing, about, label, &shown);
+    for (row, note) in notes.iter().enumerate() {
+        let y = height - LINE * (real(notes.len() - row) - 0.5) - 4.0;
+        drawing.text((10.0, y), note, Lettering::new(6.5).colour(Colour::QUIET));
+    }
 
     let scale = value_scale(&bars, bottom);
     let (values, tick) = ticks(scale.values.0, scale.values.1, 7);
@@ -44,24 +68,57 @@ pub(super) fn draw(parcellation: &str, sources: &[String], parts: &[Part], inter
     drawing.line((left, scale.at(0.0)), (right, scale.at(0.0)), Stroke::new(Colour::INK, 0.6));
     left_axis(&mut drawing, left, &scale, &values, tick, 7.0);
     let axis = Lettering::new(8.0).anchor(Anchor::Middle).turn(-90.0);
-    drawing.text((12.0, HEAD + PANEL / 2.0), "gain in Dice", axis);
+    drawing.text((12.0, HEAD + PANEL / 2.0), "gain in Dice score", axis);
     matrix(&mut drawing, sources, &bars, (left, right), bottom + 14.0, x);
     drawing
 }
 
+/// Distance of two lines of notes.
+const LINE: f64 = 9.0;
+
+/// What error bars are, what n counts, and what the numbers under the bars are.
+fn notes(about: &About<'_>, bars: &[&Part]) -> Vec<String> {
+    let Some(part) = bars.first() else { return Vec::new() };
+    let networks = if part.restarts == 1 {
+        "one network an input: the noise of training is not in the error bars".to_string()
+    } else {
+        format!("of the {} networks of each input", part.restarts)
+    };
+    let whom = match part.families {
+        Some(families) => format!("{families} families ({} subjects)", part.subjects),
+        None => format!("{} subjects", part.subjects),
+    };
+    let resampled = if part.restarts == 1 { format!("{whom}; {networks}") } else { format!("{whom} and {networks}") };
+    let mut notes = Vec::new();
+    if part.interval.is_some() {
+        let (level, count) = (about.interval * 100.0, about.resamples);
+        notes.push(format!("Error bars: {level:.0} % of {count} resamples of {resampled}."));
+    }
+    if part.sd_restarts.is_some() {
+        notes.push(
+            "Under each bar: its height, and the standard deviation (SD) between restarts of one network an input."
+                .into(),
+        );
+    }
+    notes.push(format!("{}.", about.split.words()));
+    notes
+}
+
 /// Title, what is added up, the key of colours, and the stamp.
-fn head(drawing: &mut Drawing, parcellation: &str, label: &str, shown: &[&Part], interval: f64, simulated: bool) {
-    let what = if label == MEAN { "mean over labels".to_string() } else { format!("label {label}") };
-    drawing.text((10.0, 11.0), &format!("Where the gain comes from: {parcellation}, {what}"), Lettering::new(9.0));
+fn head(drawing: &mut Drawing, about: &About<'_>, label: &str, shown: &[&Part]) {
+    let what = match label {
+        MEAN if about.parcellation == "ring" => "mean of five rings".to_string(),
+        MEAN => "mean of V1, V2, V3".to_string(),
+        _ => score_table::region(about.parcellation, label),
+    };
+    drawing.text((10.0, 11.0), &format!("Where the gain comes from: {what}"), Lettering::new(9.0));
     let find = |kind: &str| shown.iter().find(|part| part.kind == kind);
     if let (Some(base), Some(total)) = (find("base"), find("total")) {
-        let range = total.interval.map_or_else(String::new, |(low, high)| {
-            format!(" [{}, {}], {:.0}% of resamples", signed(low), signed(high), interval * 100.0)
-        });
-        let subjects = total.subjects;
+        let range =
+            total.interval.map_or_else(String::new, |(low, high)| format!(" [{}, {}]", signed(low), signed(high)));
         let all = base.estimate + total.estimate;
         let text = format!(
-            "Dice {:.3} to {all:.3}: {}{range}; {subjects} held-out people",
+            "Dice {:.3} without these sources, {all:.3} with all of them: {}{range}",
             base.estimate,
             signed(total.estimate)
         );
@@ -74,7 +131,7 @@ fn head(drawing: &mut Drawing, parcellation: &str, label: &str, shown: &[&Part],
         drawing.text((x + 10.0, 34.5), text, Lettering::new(7.0));
         x += 10.0 + text_width(text, 7.0) + 12.0;
     }
-    if simulated {
+    if about.simulated {
         drawing.simulated_stamp((drawing.width() - 8.0, 5.0));
     }
 }
@@ -120,7 +177,11 @@ fn matrix(
         }
         drawing.dots(inside.into_iter().map(|row| (x(index), y(row))), 2.6, Colour::INK, 1.0);
         let bottom = y(sources.len().saturating_sub(1)) + ROW / 2.0 + 7.0;
-        drawing.text((x(index), bottom), &signed(part.estimate), Lettering::new(6.0).anchor(Anchor::Middle));
+        drawing.text((x(index), bottom), &signed(part.estimate), Lettering::new(6.5).anchor(Anchor::Middle));
+        if let Some(sd) = part.sd_restarts {
+            let lettering = Lettering::new(5.5).anchor(Anchor::Middle).colour(Colour::QUIET);
+            drawing.text((x(index), bottom + 9.0), &format!("SD {sd:.3}"), lettering);
+        }
     }
 }
 
@@ -157,7 +218,26 @@ mod tests {
         let names = ["t2", "diffusion", "function"];
         let sources = (0..3).filter(|bit| set >> bit & 1 == 1).map(|bit| names[bit].to_string()).collect();
         let interval = Some((estimate - half, estimate + half));
-        Part { label: "mean".into(), kind, set, sources, subjects: 8, estimate, interval }
+        Part {
+            label: "mean".into(),
+            kind,
+            set,
+            sources,
+            subjects: 8,
+            families: None,
+            restarts: 3,
+            estimate,
+            interval,
+            sd_restarts: Some(half / 2.0),
+        }
+    }
+
+    fn figure(parts: &[Part], sources: &[&str]) -> Drawing {
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        let split = SplitCounts { train: 20, choose: 4, scored: 8, two_parts: false };
+        let about =
+            About { parcellation: "area", sources: &sources, interval: 0.95, resamples: 2000, split, simulated: true };
+        draw(&about, parts)
     }
 
     fn example() -> Drawing {
@@ -172,8 +252,37 @@ mod tests {
             part("shared", 7, 0.003, 0.006),
             part("total", 7, 0.073, 0.011),
         ];
-        let sources = ["t2", "diffusion", "function"].map(String::from);
-        draw("area", &sources, &parts, 0.95, true)
+        figure(&parts, &["t2", "diffusion", "function"])
+    }
+
+    /// Two sources, as in the demo.
+    fn small() -> Drawing {
+        let set = |kind, set, estimate, half| Part {
+            sources: (0..2).filter(|bit| set >> bit & 1 == 1).map(|bit| ["t2", "function"][bit].to_string()).collect(),
+            ..part(kind, set, estimate, half)
+        };
+        let parts = [
+            set("base", 0, 0.55, 0.02),
+            set("unique", 1, 0.014, 0.013),
+            set("unique", 2, 0.071, 0.024),
+            set("shared", 3, -0.008, 0.015),
+            set("total", 3, 0.077, 0.021),
+        ];
+        figure(&parts, &["t2", "function"])
+    }
+
+    #[test]
+    fn words_say_what_error_bars_and_numbers_are() {
+        let svg = example().svg();
+        assert!(
+            svg.contains("Error bars: 95 % of 2000 resamples of 8 subjects and of the 3 networks of each input."),
+            "{svg}"
+        );
+        assert!(svg.contains("20 subjects train, 4 choose the weights, 8 are scored.") && svg.contains("SD 0.006"));
+        let twins = Part { families: Some(18), subjects: 33, ..part("total", 1, 0.1, 0.01) };
+        assert!(figure(&[twins], &["t2"]).svg().contains("resamples of 18 families (33 subjects)"));
+        let single = Part { restarts: 1, sd_restarts: None, ..part("total", 1, 0.1, 0.01) };
+        assert!(figure(&[single], &["t2"]).svg().contains("the noise of training is not in the error bars"));
     }
 
     #[test]
@@ -191,6 +300,7 @@ mod tests {
     fn can_be_looked_at() {
         if let Some(folder) = std::env::var_os("PIPE_FIGURES") {
             save(&example(), &std::path::Path::new(&folder).join("partition")).unwrap();
+            save(&small(), &std::path::Path::new(&folder).join("partition_small")).unwrap();
         }
     }
 }

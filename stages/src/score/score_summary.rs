@@ -1,4 +1,4 @@
-//! `score/summary`: mean scores of held-out subjects, one row per tag and label, so that a claim can name a cell.
+//! `score/summary`: mean scores of held-out subjects, one row per tag, label and hemisphere, so that a claim can name a cell.
 //!
 //! Decides what is averaged: all scores of a tag and label (each subject counts once per rater and hemisphere), per hemisphere as in
 //! the published figures and over both. Intervals are those figures': mean plus and minus the standard error times a
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::formats::data_table::{self, Table};
 use crate::formats::score_table::{self, HeldOut};
-use crate::numeric::statistics::{Spread, error_multiplier};
+use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
 /// The kind.
 pub(super) struct Summary;
@@ -22,14 +22,16 @@ struct Parameters {
 
 impl StageKind for Summary {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("score/summary", 1, "Mean scores of held-out subjects per tag and label, with intervals")
+        let kind = Kind::new("score/summary", 2, "Mean scores of held-out subjects per tag and label, with intervals")
             .gather("scores", &["table/scores"], "score tables of subjects")
-            .input("split", &["split"], "who is held out (`partition` is `val`)")
+            .input("split", &["split"], "whose scores count (`partition` is `test`, or `val` of two parts)")
             .folder(
                 "table",
                 "table/summary",
-                "one row per dataset, tag and label: parcellation, tag, label, dataset, people, scores, dice, sd, se, low, high, \
-                 then scores, dice, sd, se, low and high of lh and rh; in the order of the published figures",
+                "one row per dataset, tag, label and hemisphere (both, lh, rh), in the order of the published figures: parcellation, \
+                 tag, label, dataset, region (what the label is), hemisphere, n_subjects, n_scores (subjects times raters times \
+                 hemispheres), dice (mean), sd, se, low, high, level (that of the interval from low to high, corrected for the \
+                 number of intervals in the published figure)",
             )
             .param(
                 "comparisons",
@@ -55,41 +57,38 @@ impl StageKind for Summary {
     }
 }
 
-/// One row per column of the published figures that has scores, and label.
+/// One row per column of the published figures that has scores, label and hemisphere.
 fn summary(scores: &HeldOut, comparisons: u32, simulated: bool) -> Result<DataFrame, Failure> {
     let labels = scores.labels();
     let columns = scores.columns();
-    let cells: Vec<_> = columns
-        .iter()
-        .flat_map(|column| labels.iter().map(move |label| (column, label.as_str())))
-        .filter(|(column, label)| !scores.values(column, label, None).is_empty())
-        .collect();
-    let subjects = cells.iter().map(|(column, label)| count(scores.subjects_with(column, label)));
-    let mut table = Table::new()
-        .text("parcellation", cells.iter().map(|_| scores.parcellation.as_str()))
-        .text("tag", cells.iter().map(|(column, _)| column.1.as_str()))
-        .text("label", cells.iter().map(|(_, label)| *label))
-        .text("dataset", cells.iter().map(|(column, _)| column.0.as_str()))
-        .integers("people", subjects);
-    for (hemisphere, end) in [(None, ""), (Some("lh"), "_lh"), (Some("rh"), "_rh")] {
-        let spreads: Vec<Option<Spread>> =
-            cells.iter().map(|(column, label)| Spread::of(&scores.values(column, label, hemisphere))).collect();
-        let numbers = |number: fn(&Spread) -> f64| spreads.iter().map(move |spread| spread.as_ref().map(number));
-        let bounds = |side: fn((f64, f64)) -> f64| {
-            spreads.iter().map(move |spread| spread.as_ref().map(|spread| side(spread.bounds(comparisons))))
-        };
-        table = table
-            .integers(
-                &format!("scores{end}"),
-                spreads.iter().map(|spread| spread.map_or(0, |spread| count(spread.count))),
-            )
-            .optional_numbers(&format!("dice{end}"), numbers(|spread| spread.mean))
-            .optional_numbers(&format!("sd{end}"), numbers(|spread| spread.sd))
-            .optional_numbers(&format!("se{end}"), numbers(|spread| spread.se))
-            .optional_numbers(&format!("low{end}"), bounds(|(low, _)| low))
-            .optional_numbers(&format!("high{end}"), bounds(|(_, high)| high));
+    let mut rows = Vec::new();
+    for column in &columns {
+        for label in &labels {
+            for (name, hemisphere) in [("both", None), ("lh", Some("lh")), ("rh", Some("rh"))] {
+                if let Some(spread) = Spread::of(&scores.values(column, label, hemisphere)) {
+                    rows.push((column, label.as_str(), name, scores.subjects_with(column, label, hemisphere), spread));
+                }
+            }
+        }
     }
-    table.stamped(simulated).build()
+    let level = confidence(comparisons);
+    Table::new()
+        .text("parcellation", rows.iter().map(|_| scores.parcellation.as_str()))
+        .text("tag", rows.iter().map(|row| row.0.1.as_str()))
+        .text("label", rows.iter().map(|row| row.1))
+        .text("dataset", rows.iter().map(|row| row.0.0.as_str()))
+        .text("region", rows.iter().map(|row| score_table::region(&scores.parcellation, row.1)))
+        .text("hemisphere", rows.iter().map(|row| row.2))
+        .integers("n_subjects", rows.iter().map(|row| count(row.3)))
+        .integers("n_scores", rows.iter().map(|row| count(row.4.count)))
+        .scores("dice", rows.iter().map(|row| Some(row.4.mean)))
+        .scores("sd", rows.iter().map(|row| Some(row.4.sd)))
+        .scores("se", rows.iter().map(|row| Some(row.4.se)))
+        .scores("low", rows.iter().map(|row| Some(row.4.bounds(comparisons).0)))
+        .scores("high", rows.iter().map(|row| Some(row.4.bounds(comparisons).1)))
+        .scores("level", rows.iter().map(|_| Some(level)))
+        .stamped(simulated)
+        .build()
 }
 
 fn count(number: usize) -> i64 {
@@ -125,7 +124,12 @@ mod tests {
                 }
             }
         }
-        HeldOut { scores: rows, subjects: BTreeSet::from(["a".into(), "b".into()]), parcellation: "area".into() }
+        HeldOut {
+            scores: rows,
+            subjects: BTreeSet::from(["a".into(), "b".into()]),
+            parcellation: "area".into(),
+            split: data_table::SplitCounts::default(),
+        }
     }
 
     #[test]
@@ -134,22 +138,15 @@ mod tests {
         let mut frame = summary(&held_out(), 1, true).unwrap();
         data_table::write(folder.path(), &mut frame).unwrap();
         let csv = std::fs::read_to_string(folder.path().join(data_table::CSV)).unwrap();
-        let short =
-            csv.lines().map(|line| line.split(',').map(shorten).collect::<Vec<_>>().join(",")).collect::<Vec<_>>();
-        insta::assert_snapshot!(short.join("\n"), @r"
-        parcellation,tag,label,dataset,people,scores,dice,sd,se,low,high,scores_lh,dice_lh,sd_lh,se_lh,low_lh,high_lh,scores_rh,dice_rh,sd_rh,se_rh,low_rh,high_rh,simulated
-        area,prior,1,HCP,2,4,0.600000,0.111803,0.055902,0.544098,0.655902,2,0.650000,0.100000,0.070711,0.579289,0.720711,2,0.550000,0.100000,0.070711,0.479289,0.620711,true
-        area,prior,mean,HCP,2,4,0.550000,0.111803,0.055902,0.494098,0.605902,2,0.600000,0.100000,0.070711,0.529289,0.670711,2,0.500000,0.100000,0.070711,0.429289,0.570711,true
-        area,anat,1,HCP,2,4,0.700000,0.111803,0.055902,0.644098,0.755902,2,0.750000,0.100000,0.070711,0.679289,0.820711,2,0.650000,0.100000,0.070711,0.579289,0.720711,true
-        area,anat,mean,HCP,2,4,0.650000,0.111803,0.055902,0.594098,0.705902,2,0.700000,0.100000,0.070711,0.629289,0.770711,2,0.600000,0.100000,0.070711,0.529289,0.670711,true
+        insta::assert_snapshot!(csv.lines().take(7).collect::<Vec<_>>().join("\n"), @r"
+        parcellation,tag,label,dataset,region,hemisphere,n_subjects,n_scores,dice,sd,se,low,high,level,simulated
+        area,prior,1,HCP,V1,both,2,4,0.6,0.1118,0.0559,0.5441,0.6559,0.6827,true
+        area,prior,1,HCP,V1,lh,2,2,0.65,0.1,0.0707,0.5793,0.7207,0.6827,true
+        area,prior,1,HCP,V1,rh,2,2,0.55,0.1,0.0707,0.4793,0.6207,0.6827,true
+        area,prior,mean,HCP,mean,both,2,4,0.55,0.1118,0.0559,0.4941,0.6059,0.6827,true
+        area,prior,mean,HCP,mean,lh,2,2,0.6,0.1,0.0707,0.5293,0.6707,0.6827,true
+        area,prior,mean,HCP,mean,rh,2,2,0.5,0.1,0.0707,0.4293,0.5707,0.6827,true
         ");
-    }
-
-    /// Rounds numbers to six decimals, so that the snapshot shows what a reader can check.
-    fn shorten(cell: &str) -> String {
-        match cell.parse::<f64>() {
-            Ok(number) if cell.contains('.') => format!("{number:.6}"),
-            _ => cell.to_string(),
-        }
+        assert_eq!(csv.lines().count(), 1 + 2 * 2 * 3);
     }
 }

@@ -4,6 +4,10 @@
 //! table of families (section 1.6 of the analysis). The lists hold positions, not ids, because who is related to whom
 //! must not be published; for the same reason errors here count subjects and name columns and lines, never ids.
 //! The positions mean something only for the study's 163 subjects: 72 pairs and 19 others.
+//!
+//! A second table says which subjects are of one family, for statistics that must not take relatives for independent: by numbers
+//! that this kind gives, not by the ids of the restricted table. It says who is related, so it is as restricted as that table; a
+//! `release:` must not name it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +15,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
 use super::random::present;
-use crate::formats::data_table::{self, Partition};
+use crate::formats::data_table::{self, Partition, SplitCounts};
 
 /// Pairs whose two members are held out, by position among the pairs.
 const HELD_OUT_PAIRS: [usize; 15] = [3, 6, 19, 21, 24, 27, 28, 29, 31, 42, 50, 52, 54, 56, 69];
@@ -33,7 +37,7 @@ pub struct Twins;
 
 impl StageKind for Twins {
     fn kind(&self) -> Kind {
-        Kind::new("split/twins", 1, "the study's split of the 163 subjects, with relatives on the same side")
+        Kind::new("split/twins", 2, "the study's split of the 163 subjects, with relatives on the same side")
             .input(
                 "families",
                 &[],
@@ -41,6 +45,11 @@ impl StageKind for Twins {
             )
             .gather("subjects", &[], "one artifact per subject, on the axis `sid`: the 163 subjects of the study")
             .folder("table", "split", "who trains and who is held out: columns `sid`, `partition` (`trn`, `val`)")
+            .folder(
+                "families",
+                "families",
+                "which subjects are of one family: columns `sid`, `family` (a number); as restricted as the table of families",
+            )
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
@@ -52,12 +61,12 @@ impl StageKind for Twins {
         let mut split = families.split(&all).map_err(at)?;
         let present: BTreeSet<String> = present(task)?.into_iter().collect();
         split.retain(|sid, _| present.contains(sid));
-        let held = split.values().filter(|&&side| side == Partition::Val).count();
-        context.log(&format!("{} subjects train, {held} are held out", split.len() - held));
+        context.log(&SplitCounts::of(&split).words());
         let missing = all.len() - split.len();
         let notes =
             if missing > 0 { vec![format!("{missing} subjects are absent and in neither part")] } else { Vec::new() };
         data_table::write_split(task.output("table")?, &split)?;
+        data_table::write_families(task.output("families")?, &families.numbers(&split))?;
         Ok(Ended::Done { ran_on: None, notes })
     }
 }
@@ -134,6 +143,24 @@ impl Families {
             }
         }
         kinds.into_values().flatten().map(|pair| pair.map(|Id(_, sid)| sid)).collect()
+    }
+
+    /// A number for the family of every subject of a split, counted up in the order of the subjects. Full siblings, half-siblings and
+    /// twins of one `Family_ID` are one family, whatever their zygosity.
+    fn numbers(&self, split: &BTreeMap<String, Partition>) -> BTreeMap<String, i64> {
+        let mut family_of: BTreeMap<&str, &str> = BTreeMap::new();
+        for ((family, _), members) in &self.0 {
+            family_of.extend(members.iter().map(|sid| (sid.as_str(), family.as_str())));
+        }
+        let mut numbers: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut found = BTreeMap::new();
+        for sid in split.keys() {
+            // A subject that the table does not list is a family of its own.
+            let family = family_of.get(sid.as_str()).copied().unwrap_or(sid.as_str());
+            let next = numbers.len() as i64 + 1;
+            found.insert(sid.clone(), *numbers.entry(family).or_insert(next));
+        }
+        found
     }
 
     fn split(&self, subjects: &BTreeSet<String>) -> Result<BTreeMap<String, Partition>, Failure> {
@@ -226,6 +253,18 @@ mod tests {
             assert_eq!(split[sid], Partition::Val, "{sid}");
         }
         assert_eq!(split["1001"], Partition::Trn);
+    }
+
+    #[test]
+    fn families_are_numbered_without_the_ids_of_the_table() {
+        let csv = "Subject,Family_ID,ZygosityGT\n11,52_A,MZ\n12,52_A,MZ\n13,52_A,\n14,9_B,\n15,52_C,DZ\n";
+        let families = Families::parse(csv.as_bytes()).unwrap();
+        let split: BTreeMap<String, Partition> =
+            ["11", "13", "14", "12", "99"].map(|sid| (sid.to_string(), Partition::Val)).into();
+        let numbers: Vec<(String, i64)> = families.numbers(&split).into_iter().collect();
+        // The sibling of the twins is of their family; who is not in the table is alone.
+        let expected = [("11", 1), ("12", 1), ("13", 1), ("14", 2), ("99", 3)];
+        assert_eq!(numbers, expected.map(|(sid, number)| (sid.to_string(), number)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Best;
 
 impl StageKind for Best {
     fn kind(&self) -> Kind {
-        Kind::new("unet/best", 1, "selects the restart with the smallest validation Dice loss")
+        Kind::new("unet/best", 2, "selects the restart with the smallest validation Dice loss")
             .gather("trained", &["model"], "the restarts of one network (axis `restart`)")
             .folder("model", "model", "the chosen one, with `restarts.tsv` on all of them")
     }
@@ -57,7 +57,7 @@ fn choose(restarts: &[Restart<'_>]) -> Result<usize, Failure> {
 }
 
 fn table(restarts: &[Restart<'_>], chosen: usize) -> String {
-    let mut text = String::from("restart\tloss\tdice\tkept\n");
+    let mut text = String::from("restart\tloss\tdice_loss\tkept\n");
     for (index, (at, _, outcome)) in restarts.iter().enumerate() {
         let name = at.get("restart").cloned().unwrap_or_else(|| at.to_string());
         let kept = if index == chosen { "*" } else { "" };
@@ -98,7 +98,7 @@ mod tests {
 
     fn task(folder: &Path, cells: Vec<Cell>) -> Task {
         serde_json::from_value(serde_json::json!({
-            "kind": "unet/best", "version": 1, "params": {}, "at": {}, "inputs": {"trained": Given::Many(cells)},
+            "kind": "unet/best", "version": 2, "params": {}, "at": {}, "inputs": {"trained": Given::Many(cells)},
             "outputs": {"model": folder.join("out")}, "device": "cpu", "threads": 1, "scratch": folder,
         }))
         .unwrap()
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(fs::read_to_string(out.join(WEIGHTS)).unwrap(), format!("{WEIGHTS} 3"));
         assert_eq!(
             fs::read_to_string(out.join(RESTARTS)).unwrap(),
-            "restart\tloss\tdice\tkept\n1\t1.0\t0.4\t\n2\t1.0\tNaN\t\n3\t1.0\t0.2\t*\n10\t1.0\t0.2\t\n"
+            "restart\tloss\tdice_loss\tkept\n1\t1.0\t0.4\t\n2\t1.0\tNaN\t\n3\t1.0\t0.2\t*\n10\t1.0\t0.2\t\n"
         );
     }
 

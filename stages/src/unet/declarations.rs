@@ -1,6 +1,6 @@
 //! Declarations of the kinds that need libtorch; `pipe-torch` runs them.
 
-use pipe_contract::{Kind, Repro, Runs, Type, Value};
+use pipe_contract::{Kind, Param, Repro, Runs, Type, Value};
 
 use super::channels::{INPUTS, OUTPUTS};
 
@@ -18,7 +18,11 @@ pub fn train() -> Kind {
         Kind::new("unet/train", 1, "trains one U-Net on flatmap images, from random weights that depend on its seed")
             .gather("images", &["images"], "images of every subject, 14 channels, one cell per subject (axis `sid`)")
             .gather("targets", &["targets"], "label images, one cell per subject and rater (axes `sid` and `rater`)")
-            .input("split", &["split"], "subjects for training (`trn`) and for choosing the weights (`val`)")
+            .input(
+                "split",
+                &["split"],
+                "subjects that train (`train`, `trn`) and subjects that choose which weights are kept (`choose`, `val`); `test` is not read",
+            )
             .folder(
                 "model",
                 "model",
@@ -52,7 +56,16 @@ pub fn train() -> Kind {
             )
             .param("rounds", Type::Int(1, 1_000), Value::Int(3), "rounds, each from the best weights of the one before")
             .param("base_model", Type::Choice(BASE_MODELS), Value::Text("resnet18".into()), "the encoder");
+    kind.params.push(Param {
+        name: "schedule",
+        of: Type::List(Box::new(Type::Map(Box::new(Type::Any)))),
+        default: Some(Value::List(Vec::new())),
+        neutral: Some(Value::List(Vec::new())),
+        about: "the rounds one by one, as in the original's plan files: `{ lr, bce_weight }` and if wanted `gamma`, `num_epochs`, \
+                `batch_size` (else those of the parameters); replaces `rounds`, `learning_rate` and `bce_weight`",
+    });
     kind = on_device(kind);
+    kind.stamped = true;
     kind.runs = Runs::ProcessFresh;
     kind.random = true;
     kind.checkpoint = true;

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 use serde::Deserialize;
 
 use super::channels::{INPUTS, OUTPUTS};
@@ -23,6 +23,7 @@ pub struct Import;
 struct Params {
     inputs: String,
     outputs: String,
+    pixels: u32,
 }
 
 impl StageKind for Import {
@@ -36,15 +37,23 @@ impl StageKind for Import {
         .folder("model", "model", "weights and options, as `unet/predict` reads them")
         .required("inputs", Type::Choice(INPUTS), "the input channels")
         .required("outputs", Type::Choice(OUTPUTS), "what it predicts")
+        .param(
+            "pixels",
+            Type::Int(8, 512),
+            Value::Int(128),
+            "height of the images that the weights were trained on (the published ones: 128); `unet/predict` refuses others",
+        )
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let params: Params = task.parameters()?;
         let path = task.one("weights")?;
         // Other metadata of the file are left out.
-        let weights = Tensors { metadata: Default::default(), ..read(path)? };
+        let mut weights = Tensors { metadata: Default::default(), ..read(path)? };
+        weights.tensors.values_mut().for_each(unwrap_count);
         let base_model = base_model(&weights);
-        let options = Options::new(&params.inputs, &params.outputs, base_model)?;
+        let options =
+            Options { pixels: Some(params.pixels), ..Options::new(&params.inputs, &params.outputs, base_model)? };
         check(&weights, &options).map_err(|failure| failure.at(path.display().to_string()))?;
         let output = task.output("model")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
@@ -54,12 +63,29 @@ impl StageKind for Import {
     }
 }
 
+/// Some versions of PyTorch save the one number of `num_batches_tracked` as a list of one.
+fn unwrap_count(tensor: &mut Tensor) {
+    if tensor.shape == [1] && matches!(tensor.values, Values::I64(_)) {
+        tensor.shape.clear();
+    }
+}
+
+/// How a file of `torch.save` begins that is not a zip archive: a pickled number that marks it, before PyTorch 1.6 or by request.
+const BEFORE_1_6: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+
 fn read(path: &Path) -> Result<Tensors, Failure> {
-    let mut magic = [0; 2];
-    let started = fs::File::open(path).and_then(|mut file| file.read(&mut magic));
+    let mut start = Vec::new();
+    let started = fs::File::open(path).and_then(|file| file.take(32).read_to_end(&mut start));
     started.map_err(|error| Failure::io("read", path, &error))?;
-    if &magic == b"PK" {
+    if start.starts_with(b"PK") {
         return pytorch::read(path);
+    }
+    if start.first() == Some(&0x80) && start.windows(BEFORE_1_6.len()).any(|part| part == BEFORE_1_6) {
+        return Err(Failure::input(
+            "the weights were saved before PyTorch 1.6 (or in its form, with `_use_new_zipfile_serialization=False`), which is not read",
+        )
+        .at(path.display().to_string())
+        .hint("save them again with PyTorch 1.6 or later: `torch.save(torch.load(FILE, map_location=\"cpu\"), NEW)`"));
     }
     tensors::read(path).map_err(|failure| Failure {
         message: format!("neither a file of `torch.save` nor a safetensors file: {}", failure.message),
@@ -130,7 +156,7 @@ mod tests {
 
     fn task(folder: &Path, inputs: &str) -> Task {
         serde_json::from_value(serde_json::json!({
-            "kind": "unet/import", "version": 1, "params": {"inputs": inputs, "outputs": "area"}, "at": {},
+            "kind": "unet/import", "version": 1, "params": {"inputs": inputs, "outputs": "area", "pixels": 128}, "at": {},
             "inputs": {"weights": {"one": folder.join("weights")}},
             "outputs": {"model": folder.join("out")}, "device": "cpu", "threads": 1, "scratch": folder,
         }))
@@ -144,9 +170,37 @@ mod tests {
         Import.run(&task(folder.path(), "anat"), &Silent).unwrap();
         let options: Options = model_folder::read_json(&folder.path().join("out").join(OPTIONS)).unwrap();
         assert_eq!((options.inputs.as_str(), options.base_model.as_str()), ("anat", "resnet18"));
+        assert_eq!(options.pixels, Some(128));
         let failure = Import.run(&task(folder.path(), "func"), &Silent).unwrap_err();
         assert!(failure.message.contains("`layer0.0.weight` has the shape [64, 7, 7, 7]"), "{failure}");
         assert!(failure.message.contains("[64, 11, 7, 7]"), "{failure}");
+    }
+
+    #[test]
+    fn a_count_saved_as_a_list_of_one_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut saved = weights(7, 3);
+        for tensor in saved.tensors.values_mut().filter(|tensor| matches!(tensor.values, Values::I64(_))) {
+            tensor.shape = vec![1];
+        }
+        tensors::write(&folder.path().join("weights"), &saved).unwrap();
+        Import.run(&task(folder.path(), "anat"), &Silent).unwrap();
+        let model = tensors::read(&folder.path().join("out").join(WEIGHTS)).unwrap();
+        let count = &model.tensors["layer0.1.num_batches_tracked"];
+        assert_eq!((count.shape.len(), &count.values), (0, &Values::I64(vec![3])));
+    }
+
+    #[test]
+    fn a_file_of_an_old_pytorch_is_named_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        // What `torch.save(x, FILE, _use_new_zipfile_serialization=False)` begins with, in protocols 2 and 4.
+        for start in [&b"\x80\x02"[..], b"\x80\x04\x95\x0d\0\0\0\0\0\0\0"] {
+            let rest = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.";
+            fs::write(folder.path().join("weights"), [start, rest].concat()).unwrap();
+            let failure = Import.run(&task(folder.path(), "anat"), &Silent).unwrap_err();
+            assert!(failure.message.contains("saved before PyTorch 1.6"), "{failure}");
+            assert!(failure.hint.unwrap().contains("torch.load"));
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub const OPTIONS: &str = "options.json";
 pub const PLAN: &str = "plan.json";
 /// One row on the selected weights: `input`, `loss`, `dice`. The original's column `training_time` is left out.
 pub const TRAINING: &str = "training.tsv";
-/// One row an epoch: learning rate, losses on both sides, and which epoch was selected.
+/// One row an epoch: learning rate, losses on both sides (`trn_`, `val_`), and which epoch was selected. `dice_loss` is the loss, one
+/// minus a soft Dice score, and so is `dice` in the original's [`TRAINING`].
 pub const EPOCHS: &str = "epochs.tsv";
 /// One row a restart, written by `unet/best`.
 pub const RESTARTS: &str = "restarts.tsv";
@@ -39,7 +40,7 @@ pub struct Options {
     pub base_model: String,
     /// Always false: the encoder starts from random weights.
     pub pretrained: bool,
-    /// Height of the training images in pixels; they are twice as wide. Absent for imported weights.
+    /// Height of the training images in pixels; they are twice as wide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<u32>,
     /// Samples (a subject seen by a rater) trained on.
@@ -48,6 +49,9 @@ pub struct Options {
     /// Samples validated on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_samples: Option<u64>,
+    /// The subjects of the training were simulated; not written where they were not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
     /// Always null; see the module's header.
     pub partition: Option<()>,
 }
@@ -66,6 +70,7 @@ impl Options {
             pixels: None,
             training_samples: None,
             validation_samples: None,
+            simulated: false,
             partition: None,
         })
     }
@@ -149,6 +154,14 @@ mod tests {
         write_json(&path, &options).unwrap();
         assert!(fs::read_to_string(&path).unwrap().contains("\"partition\": null"));
         assert_eq!(read_json::<Options>(&path).unwrap(), options);
+    }
+
+    #[test]
+    fn only_simulated_models_are_marked() {
+        let options = Options::new("anat", "area", "resnet18").unwrap();
+        let text = |simulated| serde_json::to_string(&Options { simulated, ..options.clone() }).unwrap();
+        assert!(text(true).contains("\"simulated\":true") && !text(false).contains("simulated"));
+        assert_eq!(serde_json::from_str::<Options>(&text(false)).unwrap(), options);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! The schedule of a training: rounds of epochs, each round with a smaller learning rate and less cross-entropy.
+//!
+//! Either computed from the values of the first round ([`rounds`]), or listed round by round ([`listed`]): the published plans hold
+//! rounded rates (0.00187 where the rule gives 0.001873...), so they can only be listed.
 
+use pipe_contract::Failure;
 use serde::{Deserialize, Serialize};
 
 /// One round. Written to `plan.json` under the names of the original's plan files.
@@ -27,6 +31,52 @@ pub fn rounds(first: &Round, count: u32) -> Vec<Round> {
             ..first.clone()
         })
         .collect()
+}
+
+/// One round of an explicit list, with the names of the original's plan files.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    lr: f64,
+    bce_weight: f64,
+    gamma: Option<f64>,
+    num_epochs: Option<u32>,
+    batch_size: Option<u32>,
+}
+
+/// The rounds of an explicit list. `lr` and `bce_weight` must be given in each; what else a round leaves out it has from `common`.
+///
+/// # Errors
+/// Input: another name, a missing or unfit value; the message names the round.
+pub fn listed(list: &[serde_json::Value], common: &Round) -> Result<Vec<Round>, Failure> {
+    let read = |(index, given): (usize, &serde_json::Value)| {
+        let unfit = |words: String| {
+            Failure::input(format!("round {} of `schedule`: {words}", index + 1)).hint(
+                "a round is written as in the original's plan files: { lr: 0.00375, bce_weight: 0.75 }, and if wanted \
+                 gamma, num_epochs, batch_size",
+            )
+        };
+        let found: Listed = serde_json::from_value(given.clone()).map_err(|error| unfit(error.to_string()))?;
+        let round = Round {
+            lr: found.lr,
+            bce_weight: found.bce_weight,
+            gamma: found.gamma.unwrap_or(common.gamma),
+            num_epochs: found.num_epochs.unwrap_or(common.num_epochs),
+            batch_size: found.batch_size.unwrap_or(common.batch_size),
+        };
+        let ranges = [
+            ("lr", round.lr, 0.0, 10.0),
+            ("bce_weight", round.bce_weight, 0.0, 1.0),
+            ("gamma", round.gamma, 0.0, 1.0),
+            ("num_epochs", f64::from(round.num_epochs), 1.0, 100_000.0),
+            ("batch_size", f64::from(round.batch_size), 1.0, 100_000.0),
+        ];
+        match ranges.into_iter().find(|(_, value, low, high)| !(*low..=*high).contains(value)) {
+            Some((name, value, low, high)) => Err(unfit(format!("`{name}` is {value}, expected {low} to {high}"))),
+            None => Ok(round),
+        }
+    };
+    list.iter().enumerate().map(read).collect()
 }
 
 impl Round {
@@ -60,6 +110,34 @@ mod tests {
         assert_eq!(rounds(&first(0.1, 0.5), 1), [first(0.1, 0.5)]);
         let two = rounds(&first(0.1, 0.5), 2);
         assert_eq!((two[1].lr, two[1].bce_weight), (0.05, 0.0));
+    }
+
+    #[test]
+    fn listed_rounds_are_taken_as_written() {
+        let list = serde_json::json!([
+            {"lr": 0.00562, "bce_weight": 0.5}, {"lr": 0.00375, "bce_weight": 0.25, "num_epochs": 2}, {"lr": 0.00187, "bce_weight": 0},
+        ]);
+        let plan = listed(list.as_array().unwrap(), &first(1.0, 1.0)).unwrap();
+        assert_eq!(plan.iter().map(|round| round.lr).collect::<Vec<_>>(), [0.00562, 0.00375, 0.00187]);
+        assert_eq!(plan.iter().map(|round| round.bce_weight).collect::<Vec<_>>(), [0.5, 0.25, 0.0]);
+        assert_eq!(plan.iter().map(|round| round.num_epochs).collect::<Vec<_>>(), [10, 2, 10]);
+        assert!(plan.iter().all(|round| (round.gamma, round.batch_size) == (0.9, 5)));
+        // The rule gives the same numbers only before rounding.
+        assert_ne!(plan[2].lr, rounds(&first(0.00562, 0.5), 3)[2].lr);
+    }
+
+    #[test]
+    fn unfit_rounds_are_named() {
+        let message = |round: serde_json::Value| listed(&[round], &first(1.0, 1.0)).unwrap_err().message;
+        assert!(message(serde_json::json!({"lr": 0.1})).contains("round 1 of `schedule`: missing field `bce_weight`"));
+        assert!(message(serde_json::json!({"lr": 0.1, "bce_weight": 0.5, "rate": 1})).contains("unknown field `rate`"));
+        assert!(
+            message(serde_json::json!({"lr": 0.1, "bce_weight": 2})).contains("`bce_weight` is 2, expected 0 to 1")
+        );
+        assert!(
+            message(serde_json::json!({"lr": 0.1, "bce_weight": 0, "num_epochs": 0})).contains("`num_epochs` is 0")
+        );
+        assert!(message(serde_json::json!([1, 2])).starts_with("round 1 of `schedule`"));
     }
 
     #[test]

@@ -67,13 +67,13 @@ impl StageKind for Predict {
     }
 }
 
-/// A network is trained for pictures of one scale. Imported weights do not record which.
+/// A network is trained for pictures of one scale; models imported before `unet/import` recorded it have none.
 fn check_pixels(pixels: usize, options: &Options) -> Result<(), Failure> {
     match options.pixels {
         Some(trained) if trained as usize != pixels => Err(Failure::input(format!(
             "images are {pixels} pixels high, but the network was trained on images of {trained}"
         ))
-        .hint("give the `flatmap/images` of training and prediction the same `pixels`")),
+        .hint("give the `flatmap/images` of training and prediction the same `pixels`; for imported weights, `pixels` of `unet/import`")),
         _ => Ok(()),
     }
 }

@@ -29,7 +29,7 @@ pub struct Samples {
     pub targets: Tensor,
     /// Pairs to train on, by subject and rater.
     pub train: Vec<Pair>,
-    /// Pairs to validate on, by subject and rater.
+    /// Pairs by which weights are chosen, by subject and rater.
     pub validation: Vec<Pair>,
 }
 
@@ -68,7 +68,9 @@ impl Samples {
             match (images.contains_key(sid), split.get(sid)) {
                 (false, _) => no_images += 1,
                 (true, None) => no_side += 1,
-                (true, Some(side)) => drawings.push((sid, *side, path)),
+                // Those who are only scored have no part in a training.
+                (true, Some(part)) if part.trains() || part.chooses() => drawings.push((sid, *part, path)),
+                (true, Some(_)) => {}
             }
         }
         notes.extend(count(no_images, "left out because the subject has no images"));
@@ -93,10 +95,11 @@ impl Samples {
                 usable.push((*sid, *side));
             }
         }
-        for side in [Partition::Trn, Partition::Val] {
-            if !usable.iter().any(|(_, found)| *found == side) {
-                return Err(empty_side(side, usable.len()));
-            }
+        if !usable.iter().any(|(_, part)| part.trains()) {
+            return Err(empty_side("train", "`train` (or `trn`)", usable.len()));
+        }
+        if !usable.iter().any(|(_, part)| part.chooses()) {
+            return Err(empty_side("validate", "`choose` (or `val`)", usable.len()));
         }
         let mut images = Planes::new("images", &options.channels);
         let mut index = BTreeMap::new();
@@ -110,7 +113,7 @@ impl Samples {
                     index.len() - 1
                 }
             };
-            let pairs = if *side == Partition::Trn { &mut train } else { &mut validation };
+            let pairs = if side.trains() { &mut train } else { &mut validation };
             pairs.push(Pair { subject, target });
         }
         if images.size != targets.size {
@@ -293,11 +296,7 @@ fn count(number: usize, what: &str) -> Option<String> {
     (number > 0).then(|| format!("{number} drawings {what}"))
 }
 
-fn empty_side(side: Partition, drawings: usize) -> Failure {
-    let verb = if side == Partition::Trn { "train" } else { "validate" };
-    Failure::input(format!(
-        "nothing to {verb} on: none of {drawings} usable drawings is of a subject in `{}`",
-        side.word()
-    ))
-    .hint("check that `images`, `targets` and `split` have the same subjects, and the share that the split holds out")
+fn empty_side(verb: &str, part: &str, drawings: usize) -> Failure {
+    Failure::input(format!("nothing to {verb} on: none of {drawings} usable drawings is of a subject in {part}"))
+        .hint("check that `images`, `targets` and `split` have the same subjects, and the shares of the split")
 }

@@ -30,6 +30,7 @@ struct Params {
     batch_size: u32,
     rounds: u32,
     base_model: String,
+    schedule: Vec<serde_json::Value>,
     #[serde(flatten)]
     place: Place,
 }
@@ -41,6 +42,7 @@ impl StageKind for Train {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let params: Params = task.parameters()?;
+        let plan = params.plan()?;
         let backend = backend::prepare(&params.place, task)?;
         let mut options = Options::new(&params.inputs, &params.outputs, &params.base_model)?;
         let (samples, notes) = Samples::read(task, &options, backend.device)?;
@@ -48,7 +50,7 @@ impl StageKind for Train {
         options.pixels = Some(samples.pixels());
         options.training_samples = Some(samples.train.len() as u64);
         options.validation_samples = Some(samples.validation.len() as u64);
-        let plan = training_schedule::rounds(&params.first_round(), params.rounds);
+        options.simulated = task.simulated;
         let seed = task.seed()?;
         let shape = Shape::new(&params.base_model, options.channels.len(), options.feature_names.len())?;
         let weights = Weights::fresh(shape, seed, backend.device);
@@ -60,6 +62,14 @@ impl StageKind for Train {
 }
 
 impl Params {
+    /// The rounds as listed, or as they follow from the first.
+    fn plan(&self) -> Result<Vec<training_schedule::Round>, Failure> {
+        match self.schedule.as_slice() {
+            [] => Ok(training_schedule::rounds(&self.first_round(), self.rounds)),
+            listed => training_schedule::listed(listed, &self.first_round()),
+        }
+    }
+
     fn first_round(&self) -> training_schedule::Round {
         training_schedule::Round {
             lr: self.learning_rate,
@@ -123,8 +133,9 @@ fn write(
 
 /// One row an epoch; rounds and epochs count from 1 here, as in the log. `kept` marks the epoch whose weights the model has.
 fn history(state: &State) -> String {
-    let mut text =
-        String::from("round\tepoch\tlr\ttrn_bce\ttrn_dice\ttrn_loss\tval_bce\tval_dice\tval_loss\timproved\tkept\n");
+    let mut text = String::from(
+        "round\tepoch\tlr\ttrn_bce\ttrn_dice_loss\ttrn_loss\tval_bce\tval_dice_loss\tval_loss\timproved\tkept\n",
+    );
     let mark = |yes: bool| if yes { "*" } else { "" };
     let kept = kept(state);
     for (index, row) in state.rows.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The network of the paper: a U-Net whose encoder is a ResNet of basic blocks. Logits out.
 //!
-//! Its decoder enlarges bilinearly with aligned corners, joins the skip connection of the same size and convolves; it has no batch
+//! Its decoder enlarges bilinearly with aligned corners to the size of the skip connection, joins it and convolves; it has no batch
 //! normalisation. Sizes and names are in `pipe_stages::unet::weight_layout`.
 
 use pipe_stages::unet::weight_layout::{UPWARD, WIDTHS, stage};
@@ -19,8 +19,9 @@ pub enum Mode {
     Running,
 }
 
-/// Images whose sides the encoder can halve five times.
-pub const GRAIN: i64 = 32;
+/// Image sides are multiples of this. The original needs multiples of 32, which halve five times; at others the encoder rounds
+/// halves up and the decoder enlarges to the size of its skip connection, which at multiples of 32 is the original's doubling.
+pub const GRAIN: i64 = 8;
 
 /// A network that shares the memory of its weights.
 #[derive(Debug)]
@@ -63,9 +64,9 @@ impl UNet {
         let mut x = self.skips[4].apply(&steps[4]).relu();
         for (up, number) in self.upward.iter().zip([3, 2, 1, 0]) {
             let skip = self.skips[number].apply(&steps[number]).relu();
-            x = up.apply(&Tensor::cat(&[enlarge(&x), skip], 1)).relu();
+            x = up.apply(&Tensor::cat(&[enlarge(&x, &skip), skip], 1)).relu();
         }
-        let x = third.apply(&Tensor::cat(&[enlarge(&x), original], 1)).relu();
+        let x = third.apply(&Tensor::cat(&[enlarge(&x, &original), original], 1)).relu();
         self.last.apply(&x)
     }
 
@@ -86,22 +87,22 @@ impl UNet {
     }
 }
 
-/// Twice as large, bilinear with aligned corners.
-fn enlarge(x: &Tensor) -> Tensor {
-    let size = x.size();
-    let (height, width) = (size[2], size[3]);
+/// As large as `like`, bilinear with aligned corners.
+fn enlarge(x: &Tensor, like: &Tensor) -> Tensor {
+    let (from, to) = (x.size(), like.size());
     if x.device().is_cuda() {
         // The GPU's own kernel adds gradients in an order that differs from run to run; a product of matrices does not.
-        return steps_between(height, x).matmul(x).matmul(&steps_between(width, x).transpose(0, 1));
+        let (rows, columns) = (steps_between(from[2], to[2], x), steps_between(from[3], to[3], x));
+        return rows.matmul(x).matmul(&columns.transpose(0, 1));
     }
-    x.upsample_bilinear2d([2 * height, 2 * width], true, None, None)
+    x.upsample_bilinear2d([to[2], to[3]], true, None, None)
 }
 
-/// The matrix [2n, n] that enlarges `n` values along a line, the first and the last staying in place.
-fn steps_between(count: i64, like: &Tensor) -> Tensor {
-    let scale = if count > 1 { (count - 1) as f64 / (2 * count - 1) as f64 } else { 0.0 };
-    let place = Tensor::arange(2 * count, (like.kind(), like.device())).unsqueeze(1) * scale;
-    let grid = Tensor::arange(count, (like.kind(), like.device())).unsqueeze(0);
+/// The matrix [to, from] that enlarges `from` values along a line, the first and the last staying in place.
+fn steps_between(from: i64, to: i64, like: &Tensor) -> Tensor {
+    let scale = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };
+    let place = Tensor::arange(to, (like.kind(), like.device())).unsqueeze(1) * scale;
+    let grid = Tensor::arange(from, (like.kind(), like.device())).unsqueeze(0);
     (1_f64 - (place - grid).abs()).clamp_min(0.0)
 }
 
@@ -207,12 +208,16 @@ mod tests {
 
     #[test]
     fn enlarging_by_matrices_is_enlarging_bilinearly() {
-        for (height, width) in [(1, 2), (3, 5), (8, 16)] {
-            let x =
-                Tensor::arange(2 * height * width, (Kind::Float, tch::Device::Cpu)).sin().view([1, 2, height, width]);
-            let product = steps_between(height, &x).matmul(&x).matmul(&steps_between(width, &x).transpose(0, 1));
-            let difference = (product - enlarge(&x)).abs().max().double_value(&[]);
-            assert!(difference < 1e-5, "{height} x {width}: {difference}");
+        for ((height, width), (tall, wide)) in
+            [((1, 2), (2, 4)), ((3, 5), (6, 10)), ((8, 16), (16, 32)), ((2, 4), (3, 7)), ((1, 1), (1, 2))]
+        {
+            let kind = (Kind::Float, tch::Device::Cpu);
+            let x = Tensor::arange(2 * height * width, kind).sin().view([1, 2, height, width]);
+            let like = Tensor::zeros([1, 1, tall, wide], kind);
+            let columns = steps_between(width, wide, &x).transpose(0, 1);
+            let product = steps_between(height, tall, &x).matmul(&x).matmul(&columns);
+            let difference = (product - enlarge(&x, &like)).abs().max().double_value(&[]);
+            assert!(difference < 1e-5, "{height} x {width} to {tall} x {wide}: {difference}");
         }
     }
 }

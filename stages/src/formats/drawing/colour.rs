@@ -95,21 +95,23 @@ fn gamma(linear: f64) -> f64 {
     if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * libm::pow(linear, 1.0 / 2.4) - 0.055 }
 }
 
-/// The colour of a polar angle in degrees from the upper vertical meridian, the same on both sides:
-/// red at the upper vertical meridian, green at the horizontal, blue at the lower. All of one lightness, so that
-/// white and black marks show on it.
+/// The colour of a polar angle in degrees from the upper vertical meridian, the same on both sides: dark violet at the upper
+/// vertical meridian, green at the horizontal, light yellow at the lower. Lightness rises evenly, so readers with any colour vision and
+/// grey print can read it; marks on it need an edge of the opposite lightness.
 pub fn polar_angle(degrees: f64) -> Colour {
     let share = (degrees.abs() % 360.0).min(360.0 - degrees.abs() % 360.0) / 180.0;
-    Colour::oklch(0.70, 0.15, 20.0 + 245.0 * share)
+    Colour::oklch(0.36 + 0.54 * share, 0.12, 305.0 - 200.0 * share)
 }
 
 /// The eccentricity at which [`eccentricity`] reaches its last colour, in degrees.
 pub const ECCENTRICITY_END: f64 = 12.0;
 
-/// The colour of an eccentricity in degrees: from magenta at the fovea over yellow (1 degree) and green to blue at
-/// [`ECCENTRICITY_END`] and beyond, in steps of the logarithm, because cortex gives each octave about the same room.
+/// The colour of an eccentricity in degrees: from dark purple at the fovea over red to light yellow at [`ECCENTRICITY_END`] and
+/// beyond, in steps of the logarithm, because cortex gives each octave about the same room. Lightness rises evenly, as for
+/// [`polar_angle`].
 pub fn eccentricity(degrees: f64) -> Colour {
-    Colour::oklch(0.70, 0.15, -15.0 + 275.0 * eccentricity_share(degrees))
+    let share = eccentricity_share(degrees);
+    Colour::oklch(0.34 + 0.56 * share, 0.13, -25.0 + 120.0 * share)
 }
 
 /// Where an eccentricity lies on the scale of [`eccentricity`], 0 to 1.
@@ -160,6 +162,53 @@ mod tests {
         assert_eq!(polar_angle(-180.0), polar_angle(180.0));
         assert_eq!(polar_angle(270.0), polar_angle(90.0));
         assert_ne!(polar_angle(0.0), polar_angle(180.0));
+    }
+
+    /// The lightness (CIE L*, 0 to 100) of a colour as a viewer sees it, by that viewer's matrix on linear sRGB.
+    fn lightness(colour: Colour, viewer: &[[f64; 3]; 3]) -> f64 {
+        let linear = |byte: u8| {
+            let value = f64::from(byte) / 255.0;
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        let rgb = [colour.red, colour.green, colour.blue].map(linear);
+        let seen =
+            viewer.map(|row| row.iter().zip(rgb).map(|(weight, part)| weight * part).sum::<f64>().clamp(0.0, 1.0));
+        let luminance = 0.2126 * seen[0] + 0.7152 * seen[1] + 0.0722 * seen[2];
+        if luminance > 0.008_856 { 116.0 * luminance.cbrt() - 16.0 } else { 903.3 * luminance }
+    }
+
+    /// Full colour vision (whose lightness is what grey print keeps), protanopia and deuteranopia: the matrices of Machado, Oliveira
+    /// and Fernandes (2009) at full severity.
+    const VIEWERS: [(&str, [[f64; 3]; 3]); 3] = [
+        ("grey print", [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        (
+            "protanopia",
+            [
+                [0.152_286, 1.052_583, -0.204_868],
+                [0.114_503, 0.786_281, 0.099_216],
+                [-0.003_882, -0.048_116, 1.051_998],
+            ],
+        ),
+        (
+            "deuteranopia",
+            [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]],
+        ),
+    ];
+
+    /// Every eighth of a scale is lighter than the one before by four units, which two neighbouring areas show.
+    fn rises_for_every_viewer(map: impl Fn(f64) -> Colour) {
+        for (name, viewer) in &VIEWERS {
+            let steps: Vec<f64> = (0..=8).map(|eighths| lightness(map(f64::from(eighths) / 8.0), viewer)).collect();
+            assert!(steps.windows(2).all(|pair| pair[1] - pair[0] >= 4.0), "{name}: {steps:?}");
+            assert!(steps[8] - steps[0] >= 45.0, "{name}: {steps:?}");
+        }
+    }
+
+    #[test]
+    fn maps_can_be_read_with_any_colour_vision_and_in_grey() {
+        rises_for_every_viewer(|share| polar_angle(180.0 * share));
+        rises_for_every_viewer(|share| eccentricity(0.5 * (share * (ECCENTRICITY_END / 0.5).ln_1p()).exp_m1()));
+        rises_for_every_viewer(sequential);
     }
 
     #[test]

@@ -98,6 +98,30 @@ impl Lettering {
     }
 }
 
+/// Fonts for programs that ignore the font inside the file, as many editors do; metrics differ, the words stay readable.
+const FALLBACKS: &str = "Helvetica, Arial, sans-serif";
+
+/// A text in lines that are at most `width` points wide when set at this size, broken between words.
+pub fn wrapped(text: &str, width: f64, size: f64) -> Vec<String> {
+    let space = text_width("n n", size) - text_width("nn", size);
+    let (mut lines, mut used): (Vec<String>, f64) = (Vec::new(), 0.0);
+    for word in text.split_whitespace() {
+        let own = text_width(word, size);
+        match lines.last_mut() {
+            Some(line) if used + space + own <= width => {
+                line.push(' ');
+                line.push_str(word);
+                used += space + own;
+            }
+            _ => {
+                lines.push(word.to_string());
+                used = own;
+            }
+        }
+    }
+    lines
+}
+
 /// Height of capital letters in font sizes; half of it centres text on its point.
 const CAPITAL: f64 = 0.727;
 
@@ -253,7 +277,7 @@ impl Drawing {
         let body = &self.body;
         format!(
             r##"<?xml version="1.0" encoding="UTF-8"?>
-<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}pt" height="{height}pt" viewBox="0 0 {width} {height}" font-family="{FAMILY}">
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}pt" height="{height}pt" viewBox="0 0 {width} {height}" font-family="{FAMILY}, {FALLBACKS}">
 <title>{title}</title>
 {style}<rect width="{width}" height="{height}" fill="#ffffff"/>
 {body}</svg>
@@ -297,6 +321,22 @@ mod tests {
     #[test]
     fn numbers_are_short_and_never_minus_zero() {
         assert_eq!(["0", "-1.5", "0", "12.35", "100"], [0.0, -1.5, -0.001, 12.345_01, 100.0].map(number));
+    }
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        let text = "one two three four five six seven eight nine ten";
+        let lines = wrapped(text, 60.0, 7.0);
+        assert!(lines.len() > 2 && lines.iter().all(|line| text_width(line, 7.0) <= 60.5), "{lines:?}");
+        assert_eq!(lines.join(" "), text);
+        assert_eq!(wrapped("a", 1.0, 7.0), ["a"]);
+    }
+
+    #[test]
+    fn an_svg_names_fonts_for_programs_that_ignore_its_own() {
+        let svg = Drawing::new(10.0, 10.0, "").svg();
+        assert!(svg.contains(r#"font-family="Inter, Helvetica, Arial, sans-serif""#));
+        assert!(svg.contains("@font-face"));
     }
 
     #[test]

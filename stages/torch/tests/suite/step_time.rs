@@ -9,7 +9,8 @@ use pipe_torch::weights::{Shape, Weights};
 
 use crate::support::{device, targets, tensor};
 
-const BATCH: i64 = 5;
+/// Samples in a batch: the demo's and the published code's.
+const BATCHES: [i64; 3] = [1, 2, 5];
 
 /// Processor time of this process so far, all threads together.
 fn core_seconds() -> f64 {
@@ -23,9 +24,9 @@ fn core_seconds() -> f64 {
 fn seconds_per_sample_step() {
     let weights = Weights::fresh(Shape::new("resnet18", 7, 3).unwrap(), 1, device());
     let network = UNet::new(&weights);
-    for pixels in [32, 64, 128] {
-        let image = tensor("image", &[BATCH, 7, pixels, 2 * pixels], 4.0);
-        let gold = targets("gold", &[BATCH, 3, pixels, 2 * pixels]);
+    for (batch, pixels) in BATCHES.into_iter().flat_map(|batch| [32, 48, 56, 64, 128].map(|pixels| (batch, pixels))) {
+        let image = tensor("image", &[batch, 7, pixels, 2 * pixels], 4.0);
+        let gold = targets("gold", &[batch, 3, pixels, 2 * pixels]);
         let mut adam = Adam::new(weights.trained().into_iter().map(|(_, tensor)| tensor).collect());
         let mut best = [f64::INFINITY; 3];
         for _ in 0..5 {
@@ -40,9 +41,9 @@ fn seconds_per_sample_step() {
             let now = [learned, stepped - learned, shown - stepped];
             best.iter_mut().zip(now).for_each(|(best, now)| *best = best.min(now));
         }
-        let each = BATCH as f64;
+        let each = batch as f64;
         println!(
-            "{pixels:3} x {:3}: gradients {:.3} s, Adam {:.3} s, together {:.3} s a sample-step; validation {:.3} s a sample",
+            "batch {batch}, {pixels:3} x {:3}: gradients {:.3} s, Adam {:.3} s, together {:.3} s a sample-step; validation {:.3} s a sample",
             2 * pixels,
             best[0] / each,
             best[1] / each,

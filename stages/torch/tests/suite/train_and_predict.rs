@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, StageKind, Task};
+use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::tensors;
@@ -76,6 +77,45 @@ fn check_log(listener: &Listener) {
     let last = listener.progress_reports().pop().unwrap();
     assert_eq!((last.total, last.unit.as_str()), (36, "steps"));
     assert!(last.note.starts_with("round 2/2, epoch 3/3, val dice 0."), "{}", last.note);
+}
+
+#[test]
+fn listed_rounds_are_those_trained_and_a_simulated_model_is_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let listed = serde_json::json!([
+        {"lr": 0.00375, "bce_weight": 0.5, "num_epochs": 1}, {"lr": 0.00187, "bce_weight": 0, "num_epochs": 1},
+    ]);
+    let mut task = subjects.training(folder.path(), &[("schedule", listed.clone()), ("rounds", 7.into())]);
+    task.simulated = true;
+    run(&task, &Silent).unwrap();
+    let model = folder.path().join("model");
+    let plan: Vec<serde_json::Value> = model_folder::read_json(&model.join(PLAN)).unwrap();
+    let rates: Vec<f64> = plan.iter().map(|round| round["lr"].as_f64().unwrap()).collect();
+    assert_eq!(rates, [0.00375, 0.00187]);
+    let options: Options = model_folder::read_json(&model.join(OPTIONS)).unwrap();
+    assert!(options.simulated);
+    let epochs = fs::read_to_string(model.join("epochs.tsv")).unwrap();
+    assert!(epochs.starts_with("round\tepoch\tlr\ttrn_bce\ttrn_dice_loss\t"), "{epochs}");
+    assert_eq!(epochs.lines().count(), 3);
+    let unfit = subjects.training(folder.path(), &[("schedule", serde_json::json!([{"lr": 0.1}]))]);
+    assert!(run(&unfit, &Silent).unwrap_err().message.starts_with("round 1 of `schedule`"));
+}
+
+#[test]
+fn subjects_who_are_only_scored_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 4, 1);
+    let part = [Partition::Train, Partition::Train, Partition::Choose, Partition::Test];
+    let split = part.into_iter().enumerate().map(|(index, part)| (format!("s{index:02}"), part)).collect();
+    write_split(&folder.path().join("split"), &split).unwrap();
+    fs::write(subjects.images("s03"), "rubbish").unwrap();
+    let params = [("epochs", 1.into()), ("rounds", 1.into())];
+    let task = subjects.training(&folder.path().join("out"), &params);
+    let Ended::Done { notes, .. } = run(&task, &Silent).unwrap() else { panic!() };
+    assert!(notes.is_empty(), "{notes:?}");
+    let options: Options = model_folder::read_json(&folder.path().join("out/model").join(OPTIONS)).unwrap();
+    assert_eq!((options.training_samples, options.validation_samples, options.simulated), (Some(4), Some(2), false));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod fetch_from_s3;
 mod freshness;
 mod kills;
 mod layers;
+mod published;
 mod readme;
 mod reproduction;
 mod side_by_side;

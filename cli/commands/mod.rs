@@ -86,6 +86,7 @@ pub fn run_options(
         force: Vec::new(),
         fail_fast: false,
         retry_absent: false,
+        overwrite: false,
         lock: pipeline.set.is_empty(),
         shuffle: None,
     })

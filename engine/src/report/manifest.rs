@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use pipe_cache::{Action, Content, Digest};
 use pipe_contract::RanOn;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ClaimReport;
 use crate::event::Outcome;
@@ -109,14 +109,14 @@ pub struct InstanceReport {
 }
 
 /// Where a run took place.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Its name.
     pub host: String,
     /// Such as `linux`.
-    pub os: &'static str,
+    pub os: String,
     /// Such as `x86_64`.
-    pub architecture: &'static str,
+    pub architecture: String,
     /// Processor slots that the run offered.
     pub cpu: u32,
     /// GPUs that the run offered.
@@ -128,8 +128,8 @@ impl Machine {
     pub fn this(cpu: u32, gpus: usize) -> Self {
         Self {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            os: std::env::consts::OS,
-            architecture: std::env::consts::ARCH,
+            os: std::env::consts::OS.to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
             cpu,
             gpus,
         }
@@ -137,12 +137,12 @@ impl Machine {
 }
 
 /// A project's version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Git {
     /// The commit.
     pub commit: String,
     /// Whether files differed from it; not looked up when nothing ran.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
 }
 

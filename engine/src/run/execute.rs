@@ -10,7 +10,7 @@ use super::clock;
 use super::ended::EndedTable;
 use super::lookup::{Lookup, LookupOptions};
 use super::options::RunOptions;
-use super::publish_results::{finish_results, locked_results};
+use super::publish_results::{Publishing, finish_results, locked_results, locked_stages};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
@@ -19,7 +19,7 @@ use super::stop::Stop;
 use super::write_manifest;
 use crate::event::{Event, Outcome};
 use crate::plan::Plan;
-use crate::report::{Locked, Lockfile, cache_failure, lockfile_path};
+use crate::report::{Lockfile, cache_failure, lockfile_path};
 
 /// Runs a plan: whatever is not cached, in parallel, then publishes its results and checks its claims.
 ///
@@ -48,7 +48,7 @@ pub(super) fn run_in(
     events: &mut dyn FnMut(Event),
     stop: &Stop,
     outlet: Outlet,
-) -> Result<(Summary, BTreeMap<String, Locked>), Failure> {
+) -> Result<(Summary, Lockfile), Failure> {
     let clock = Instant::now();
     let began = clock::now();
     let wanted = select::wanted(plan, &options.selection)?;
@@ -63,17 +63,25 @@ pub(super) fn run_in(
     let run = clock::run_id(began);
     let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
     events(Event::Began { run: run.clone(), instances });
-    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, stop);
+    let publishing = (outlet == Outlet::Project)
+        .then(|| Publishing::new(plan, options, &run, &began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, stop, publishing);
     if !run_loop.all_known(wanted.as_deref()) {
         run_loop.work(wanted.clone())?;
     }
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
     let whole = wanted.is_none();
-    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, outlet == Outlet::Project, wanted.as_deref());
-    let locked = if whole { locked_results(&mut run_loop.lookup, &state_dir) } else { BTreeMap::new() };
+    let publishing = run_loop.publishing.as_mut();
+    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
+    let results = if whole {
+        locked_results(&mut run_loop.lookup, &state_dir, &options.exec.registry)
+    } else {
+        BTreeMap::new()
+    };
+    let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
-        match Lockfile::new(plan, locked.clone()).write(&path) {
+        match made.write(&path) {
             Ok(()) => summary.lockfile = Some(path),
             Err(failure) => summary.results.failures.push(failure),
         }
@@ -87,7 +95,7 @@ pub(super) fn run_in(
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
     summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
-    Ok((summary, locked))
+    Ok((summary, made))
 }
 
 /// There is no separate store for restricted data yet, so nothing restricted may enter this one.

@@ -26,6 +26,8 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// Run stages again whose cells were recorded as absent.
     pub retry_absent: bool,
+    /// Replace results that were edited since they were published.
+    pub overwrite: bool,
     /// Write the lockfile after a whole and successful run. Off when params were set by hand (`--set`), because the
     /// lockfile is about the profile as the file has it.
     pub lock: bool,

@@ -28,6 +28,7 @@ use super::ended::{EndedTable, Report};
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
+use super::publish_results::Publishing;
 use super::state_dir::StateDir;
 use super::stop::Stop;
 use super::storage::{CacheHealth, Storage};
@@ -66,6 +67,8 @@ pub(super) struct RunLoop<'a> {
     before_retry: Vec<(Instant, InstanceId)>,
     pub ended: EndedTable,
     pub used: Used,
+    /// Results go to the project, if they go anywhere.
+    pub publishing: Option<Publishing<'a>>,
     health: CacheHealth,
 }
 
@@ -85,6 +88,7 @@ impl<'a> RunLoop<'a> {
         lookup_options: LookupOptions,
         events: &'a mut dyn FnMut(Event),
         stop: &'a Stop,
+        publishing: Option<Publishing<'a>>,
     ) -> Self {
         Self {
             lookup,
@@ -101,6 +105,7 @@ impl<'a> RunLoop<'a> {
             before_retry: Vec::new(),
             ended: EndedTable::default(),
             used: Used::default(),
+            publishing,
             health: CacheHealth::default(),
         }
     }
@@ -152,6 +157,7 @@ impl<'a> RunLoop<'a> {
             if self.working.is_empty() && self.key_locked.is_empty() && self.before_retry.is_empty() {
                 return Err(Failure::internal(format!("nothing can go on: {:?}", core.counts())));
             }
+            self.publish();
             let wait = self.until_due();
             match self.executor.as_mut() {
                 Some(executor) => {
@@ -236,7 +242,23 @@ impl<'a> RunLoop<'a> {
     fn until_due(&self) -> Duration {
         let now = Instant::now();
         let pause = self.before_retry.iter().map(|(at, _)| at.saturating_duration_since(now)).min().unwrap_or(LONG);
-        if self.key_locked.is_empty() { pause } else { pause.min(POLL) }
+        let publish = self.publishing.as_ref().and_then(Publishing::until_due).unwrap_or(LONG);
+        let wait = pause.min(publish);
+        if self.key_locked.is_empty() { wait } else { wait.min(POLL) }
+    }
+
+    /// Publishes results of stages that have ended, when it is time.
+    fn publish(&mut self) {
+        if let Some(publishing) = &mut self.publishing {
+            publishing.publish_due(&mut self.lookup, self.state_dir);
+        }
+    }
+
+    /// The results of an instance with outputs can be published.
+    fn has_outputs(&mut self, id: InstanceId) {
+        if let Some(publishing) = &mut self.publishing {
+            publishing.ended(id);
+        }
     }
 
     /// Decides about an instance whose inputs have all ended.
@@ -422,6 +444,7 @@ impl<'a> RunLoop<'a> {
 
     fn report_hit(&mut self, id: InstanceId) {
         self.ended.add_hit();
+        self.has_outputs(id);
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
     }
@@ -434,6 +457,7 @@ impl<'a> RunLoop<'a> {
         notes: Vec<String>,
         log: Option<PathBuf>,
     ) {
+        self.has_outputs(id);
         self.report(id, Outcome::Ran, usage, ran_on, notes, log);
     }
 

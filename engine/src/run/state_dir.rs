@@ -10,7 +10,7 @@
 //!     sources                               file -> digest, by the answer of `stat`
 //!     journal                               instance -> its last keys and seconds
 //!     facts                                 tool -> version
-//!   projects/<folder digest>/<pipeline>[@<profile>]/runs/<run>/manifest.json
+//!   projects/<folder digest>/<pipeline>[@<profile>][+<name>=<value>]/runs/<run>/manifest.json
 //! ```
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
@@ -24,7 +24,7 @@ use pipe_contract::Failure;
 use super::options::Places;
 use crate::exec;
 use crate::plan::Plan;
-use crate::report::{cache_failure, project_root};
+use crate::report::{cache_failure, project_root, variant};
 
 /// The store and the state directory of one plan.
 pub(super) struct StateDir {
@@ -65,7 +65,8 @@ impl StateDir {
         Ok(Self {
             locks: Locks::new(state.join("keys.lock")),
             scope: state.join("pipelines").join(&name),
-            runs: state.join("projects").join(project).join(&name).join("runs"),
+            // A run with `--set` is not the last run of the profile.
+            runs: state.join("projects").join(project).join(format!("{name}{}", variant(plan))).join("runs"),
             state,
             store,
         })

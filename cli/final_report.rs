@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
-use std::time::Duration;
 
 use pipe_engine::report::Results;
 use pipe_engine::run::{Counts, Summary};
@@ -45,20 +43,28 @@ pub fn text(summary: &Summary) -> String {
     text
 }
 
+/// Published files of an earlier version, a line each, without a newline at the end.
+pub fn earlier(files: &[(String, Option<String>)]) -> String {
+    let mut text = String::new();
+    listed(
+        &mut text,
+        "earlier version",
+        files.iter().map(|(path, run)| {
+            let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
+            format!("{path}: made by {run}")
+        }),
+    );
+    text.trim_end().to_owned()
+}
+
 /// Files under `results/` that are not what this run would have made: said last, where it is read.
 fn not_of_this_run(text: &mut String, results: &Results) {
     if results.earlier.is_empty() && results.edited.is_empty() {
         return;
     }
     text.push('\n');
-    listed(
-        text,
-        "earlier version",
-        results.earlier.iter().map(|(path, run)| {
-            let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
-            format!("{path}: made by {run}, not by this one")
-        }),
-    );
+    text.push_str(&earlier(&results.earlier));
+    text.push_str(if results.earlier.is_empty() { "" } else { "\n" });
     listed(
         text,
         "edited",
@@ -90,7 +96,7 @@ fn failures(text: &mut String, summary: &Summary) {
             let _ = writeln!(text, "  log: {}", failed.log.display());
         }
         if let Some(folder) = &failed.retained {
-            let _ = writeln!(text, "  its folder is retained: {}", folder.display());
+            let _ = writeln!(text, "  its folder is kept: {}", folder.display());
         }
     }
 }
@@ -154,31 +160,4 @@ fn by_place(results: &Results) -> BTreeMap<&str, Vec<&String>> {
         places.entry(place).or_default().push(path);
     }
     places
-}
-
-/// How a run ended, from its manifest.
-pub fn of_manifest(manifest: &serde_json::Value, path: &Path) -> String {
-    let number = |name: &str| {
-        manifest["counts"][name].as_u64().map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX))
-    };
-    let counts = Counts {
-        hit: number("hit"),
-        ran: number("ran"),
-        absent: number("absent"),
-        failed: number("failed"),
-        skipped: number("skipped"),
-    };
-    let word = |name: &str| manifest[name].as_str().unwrap_or("?").to_owned();
-    let mut text = format!("run {} began {}\n", word("run"), word("began"));
-    for instance in manifest["instances"].as_array().into_iter().flatten() {
-        let outcome = instance["outcome"]["outcome"].as_str().unwrap_or("?");
-        if !matches!(outcome, "ran" | "hit") {
-            let _ = writeln!(text, "{} {}", styled(CARE, outcome), instance["label"].as_str().unwrap_or("?"));
-        }
-    }
-    let style = if manifest["exit_code"].as_u64() == Some(0) { GOOD } else { BAD };
-    let wall = Duration::from_secs_f64(manifest["wall_seconds"].as_f64().unwrap_or(0.0).max(0.0));
-    let _ = writeln!(text, "{} in {}", styled(style, &tally(&counts)), quantities::duration(wall));
-    let _ = write!(text, "manifest: {}", path.display());
-    text
 }

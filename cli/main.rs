@@ -7,6 +7,7 @@ mod machine;
 mod printer;
 mod quantities;
 mod signals;
+mod status_report;
 mod view;
 
 use std::process::ExitCode;

@@ -44,7 +44,10 @@ fn results_obey_the_umask() {
     let run = |umask: &str| {
         let pipe = space.command(["run", "pipeline.yaml"]);
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]).arg(pipe.get_program()).args(pipe.get_args());
+        command
+            .args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"])
+            .arg(pipe.get_program())
+            .args(pipe.get_args());
         command.env_clear().envs(pipe.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Shown::of(command.current_dir(space.project()).stdin(Stdio::null())).exits(0);
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipe_contract::{Failure, Progress};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::InstanceId;
 
@@ -68,7 +68,7 @@ pub enum Event {
 }
 
 /// The five ways a stage can end.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its outputs were there.

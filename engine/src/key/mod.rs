@@ -31,6 +31,7 @@
 //! A gather may have a thousand cells and many readers. Its list is encoded once ([`CellList`]), stored
 //! as a blob of its own, and the key holds that blob's digest.
 
+mod addressed;
 mod cells;
 mod encode;
 mod reason;
@@ -38,10 +39,11 @@ mod run_facts;
 
 use std::collections::BTreeMap;
 
-use pipe_cache::{Action, Artifact, Content, ContentForm, Digest};
+use pipe_cache::{Action, Content, Digest};
 use pipe_contract::{Coordinates, Value};
 use serde::{Deserialize, Serialize};
 
+pub use addressed::Addressed;
 pub use cells::{CellList, CellState};
 pub use reason::{Reason, explain};
 pub use run_facts::run_facts;
@@ -96,21 +98,6 @@ pub enum Input {
     One(Addressed),
     /// A gather: the digest of its [`CellList`].
     Many(Digest<Content>),
-}
-
-/// Form and digest of an artifact: what of it enters a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Addressed {
-    /// File, executable or folder.
-    pub form: ContentForm,
-    /// Of the file's bytes or the folder's listing.
-    pub digest: Digest<Content>,
-}
-
-impl From<&Artifact> for Addressed {
-    fn from(artifact: &Artifact) -> Self {
-        Self { form: artifact.form, digest: artifact.digest }
-    }
 }
 
 /// What enters a key, borrowed from plan and registry, so that ten thousand keys cost no copies.

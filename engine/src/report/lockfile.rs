@@ -179,7 +179,9 @@ fn found_at(path: &Path) -> Result<Found, Failure> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(Found::Foreign("it is a folder".into())),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            return Ok(Found::Foreign("it is a folder".into()));
+        }
         Err(error) => return Err(Failure::io("read", path, &error)),
     };
     let value: serde_json::Value = match serde_json::from_slice(&bytes) {
@@ -221,7 +223,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.demo.lock");
         assert_eq!(Lockfile::read(&path).unwrap(), None);
-        let empty = Lockfile { parameters: BTreeMap::new(), stages: Vec::new(), results: BTreeMap::new(), ..lockfile() };
+        let empty =
+            Lockfile { parameters: BTreeMap::new(), stages: Vec::new(), results: BTreeMap::new(), ..lockfile() };
         for lockfile in [empty, lockfile()] {
             lockfile.write(&path).unwrap();
             assert_eq!(Lockfile::read(&path).unwrap(), Some(lockfile));

@@ -98,7 +98,8 @@ impl PublishedList {
     /// As text. Runs that made none of the files are left out.
     pub fn text(&self) -> String {
         let line = |name: &String, value: String| format!("    {}: {value}", json(name));
-        let named: BTreeSet<&String> = self.files.values().flatten().filter_map(|version| version.run.as_ref()).collect();
+        let named: BTreeSet<&String> =
+            self.files.values().flatten().filter_map(|version| version.run.as_ref()).collect();
         let runs = self.runs.iter().filter(|(run, _)| named.contains(run)).map(|(run, about)| line(run, json(about)));
         let runs: Vec<String> = runs.collect();
         let files: Vec<String> = self.files.iter().map(|(path, versions)| line(path, json(versions))).collect();

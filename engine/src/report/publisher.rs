@@ -173,7 +173,13 @@ impl Publisher {
 
     /// Publishes results while a run goes on: they are there, and announced in the list. What goes wrong is left to
     /// [`Publisher::finish`], which tries again.
-    pub fn publish(&mut self, store: &Store, sources: &mut Sources, lines: &[ResultLine], sidecar: &mut MakeSidecar<'_>) {
+    pub fn publish(
+        &mut self,
+        store: &Store,
+        sources: &mut Sources,
+        lines: &[ResultLine],
+        sidecar: &mut MakeSidecar<'_>,
+    ) {
         let mut results = Results { folder: self.folder.clone(), ..Results::default() };
         if let Err(failure) = self.try_publish(store, sources, lines, sidecar, None, &mut results) {
             results.failures.push(failure);
@@ -330,7 +336,11 @@ impl Publisher {
                 Err(_) => State::Outdated,
             });
         };
-        if self.placed.get(&one.path).is_some_and(|placed| placed.digest == digest && stamp(&target) == Some(placed.stamp)) {
+        if self
+            .placed
+            .get(&one.path)
+            .is_some_and(|placed| placed.digest == digest && stamp(&target) == Some(placed.stamp))
+        {
             return Ok(State::Same);
         }
         match sources.content(&target) {
@@ -431,9 +441,8 @@ fn sidecars(
 /// Whether a sidecar is the one that was published with the files of a line as they are now.
 fn is_about(list: &PublishedList, path: &str, text: &str, line: &ResultLine) -> bool {
     let of_line = |version: &Version| version.key == line.key;
-    let listed = |piece: &Piece| {
-        piece.blob().is_none_or(|blob| list.version(&piece.path, &blob.digest).is_some_and(of_line))
-    };
+    let listed =
+        |piece: &Piece| piece.blob().is_none_or(|blob| list.version(&piece.path, &blob.digest).is_some_and(of_line));
     list.version(path, &Digest::of(text.as_bytes())).is_some_and(of_line) && line.pieces.iter().all(listed)
 }
 

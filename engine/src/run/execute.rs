@@ -8,13 +8,14 @@ use pipe_contract::Failure;
 
 use super::clock;
 use super::ended::EndedTable;
+use super::event_log::EventLog;
 use super::lookup::{Lookup, LookupOptions};
 use super::options::RunOptions;
 use super::publish_results::{Publishing, finish_results, locked_results, locked_stages};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
-use super::state_dir::StateDir;
+use super::state_dir::{StateDir, make_folder};
 use super::stop::Stop;
 use super::write_manifest;
 use crate::event::{Event, Outcome};
@@ -65,19 +66,20 @@ pub(super) fn run_in(
     events(Event::Began { run: run.clone(), instances });
     let publishing = (outlet == Outlet::Project)
         .then(|| Publishing::new(plan, options, &run, &began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
-    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, stop, publishing);
+    let folder = state_dir.run_folder(&run);
+    make_folder(&folder)?;
+    let log = EventLog::begin(&folder, &run, began, instances);
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop, publishing);
     if !run_loop.all_known(wanted.as_deref()) {
-        run_loop.work(wanted.clone())?;
+        let worked = run_loop.work(wanted.clone());
+        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
     }
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
     let whole = wanted.is_none();
     let publishing = run_loop.publishing.as_mut();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
-    let results = if whole {
-        locked_results(&mut run_loop.lookup, &state_dir, &options.exec.registry)
-    } else {
-        BTreeMap::new()
-    };
+    let results =
+        if whole { locked_results(&mut run_loop.lookup, &state_dir, &options.exec.registry) } else { BTreeMap::new() };
     let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
@@ -95,6 +97,7 @@ pub(super) fn run_in(
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
     summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    run_loop.log.finished(summary.exit_code());
     Ok((summary, made))
 }
 

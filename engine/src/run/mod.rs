@@ -7,6 +7,7 @@ mod attempt;
 mod clock;
 mod commit;
 mod ended;
+mod event_log;
 mod execute;
 mod inputs;
 mod lookup;
@@ -27,12 +28,13 @@ mod write_manifest;
 #[cfg(test)]
 mod tests;
 
+pub use event_log::{LoggedEnd, LoggedRun, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
 pub use publish_results::earlier_results;
 pub use run_summary::{Counts, FailedInstance, Summary};
 pub use select::named;
-pub use status::{Standing, Status, last_manifest, log_of, path_of, status};
+pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, status};
 pub use stop::Stop;
 pub use verification::{
     Alteration, Comparison, Departure, FirstDifference, Rerun, Verdict, Verification, VerifyOptions, verify,

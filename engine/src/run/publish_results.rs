@@ -21,9 +21,9 @@ use crate::ids::InstanceId;
 use crate::key::{COMMAND, KeyParts};
 use crate::plan::{Link, Plan, Published, Work};
 use crate::report::{
-    Git, Locked, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher, PublishingRun, ResultLine, Results,
-    Sidecar, cache_failure, check_claims, commit_of, is_sidecar, parameters_json, pieces_of, project_root, results_folder,
-    work_tree_is_dirty,
+    Git, Locked, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher, PublishingRun, ResultLine,
+    Results, Sidecar, cache_failure, check_claims, commit_of, is_sidecar, parameters_json, pieces_of, project_root,
+    results_folder, work_tree_is_dirty,
 };
 use crate::sched::needed_by;
 
@@ -107,11 +107,7 @@ impl<'a> Publishing<'a> {
 }
 
 /// Everything that the plan publishes and that is there; what is not is noted.
-fn result_lines(
-    lookup: &mut Lookup<'_>,
-    state_dir: &StateDir,
-    wanted: Option<&[bool]>,
-) -> (Results, Vec<ResultLine>) {
+fn result_lines(lookup: &mut Lookup<'_>, state_dir: &StateDir, wanted: Option<&[bool]>) -> (Results, Vec<ResultLine>) {
     let plan = lookup.plan;
     let mut results = Results { folder: results_folder(plan), ..Results::default() };
     let mut lines = Vec::new();

@@ -25,6 +25,7 @@ use pipe_contract::{Failure, RanOn};
 use super::attempt::{Attempt, Due};
 use super::commit::{Commit, Committed, retained_name};
 use super::ended::{EndedTable, Report};
+use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
@@ -54,6 +55,8 @@ pub(super) struct RunLoop<'a> {
     options: &'a RunOptions,
     lookup_options: LookupOptions,
     events: &'a mut dyn FnMut(Event),
+    /// The same events, for later readers.
+    pub log: EventLog,
     stop: &'a Stop,
     /// Begun by the first instance that must work; a run of hits writes nothing to the cache.
     session: Option<Session>,
@@ -87,6 +90,7 @@ impl<'a> RunLoop<'a> {
         options: &'a RunOptions,
         lookup_options: LookupOptions,
         events: &'a mut dyn FnMut(Event),
+        log: EventLog,
         stop: &'a Stop,
         publishing: Option<Publishing<'a>>,
     ) -> Self {
@@ -96,6 +100,7 @@ impl<'a> RunLoop<'a> {
             options,
             lookup_options,
             events,
+            log,
             stop,
             session: None,
             executor: None,
@@ -189,6 +194,7 @@ impl<'a> RunLoop<'a> {
     fn handle_stops(&mut self, core: &mut Core, handled: u8) -> u8 {
         let requests = self.stop.requests();
         if handled == 0 && requests > 0 {
+            self.log.stopping();
             (self.events)(Event::Stopping);
             self.halt(core);
             let running: Vec<_> = self.working.keys().copied().collect();
@@ -347,6 +353,7 @@ impl<'a> RunLoop<'a> {
         self.stop.set_waker(Some(executor.waker()));
         due.attempts += 1;
         let why = due.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        self.log.started(id, &label, due.attempts);
         (self.events)(Event::Started { id, label, why, attempt: due.attempts, log: log.clone() });
         self.working.insert(id, Attempt { _lock: lock, folder, log: log.clone() });
         executor.start(Job { id, log, timeout: self.lookup.plan.stage_of(id).timeout, work });
@@ -408,6 +415,7 @@ impl<'a> RunLoop<'a> {
         let attempts = self.due.get(&id).map_or(1, |due| due.attempts);
         let pause = PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         let label = self.plan().label(id);
+        self.log.retrying(id, &failure, pause.as_secs_f64());
         (self.events)(Event::Retrying { id, label, failure, pause });
         core.set_aside(id, Aside::BeforeRetry);
         self.before_retry.push((Instant::now() + pause, id));
@@ -445,6 +453,7 @@ impl<'a> RunLoop<'a> {
     fn report_hit(&mut self, id: InstanceId) {
         self.ended.add_hit();
         self.has_outputs(id);
+        self.log.hit();
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
     }
@@ -485,6 +494,7 @@ impl<'a> RunLoop<'a> {
         log: Option<PathBuf>,
     ) {
         let label = self.plan().label(id);
+        self.log.ended(id, &label, &outcome, log.as_deref());
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
         let key = self.lookup.key_of(id);

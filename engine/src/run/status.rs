@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use pipe_contract::Failure;
 
+use super::event_log::{self, LoggedRun};
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
@@ -147,4 +148,19 @@ pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf
     let state_dir = StateDir::open(plan, &options.places)?;
     let mut manifests = state_dir.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
     Ok(manifests.find(|path| path.exists()))
+}
+
+/// The last run of this pipeline and profile from this project, as its log of events has it; also one that goes on, or
+/// was killed.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn last_run(plan: &Plan, options: &RunOptions) -> Result<Option<LoggedRun>, Failure> {
+    let state_dir = StateDir::open(plan, &options.places)?;
+    for folder in state_dir.run_folders()?.into_iter().rev() {
+        if let Some(logged) = event_log::read(&folder)? {
+            return Ok(Some(logged));
+        }
+    }
+    Ok(None)
 }

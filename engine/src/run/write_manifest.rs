@@ -30,7 +30,8 @@ pub(super) fn write(
     began: jiff::Timestamp,
 ) -> Result<PathBuf, Failure> {
     let plan = lookup.plan;
-    let earlier = state_dir.run_folders()?;
+    let mut earlier = state_dir.run_folders()?;
+    earlier.retain(|folder| *folder != state_dir.run_folder(&summary.run));
     let state = state_of(lookup);
     // Nothing worked, nothing went wrong: an earlier manifest may have it all.
     let quiet = summary.counts.ran + summary.counts.failed + summary.counts.skipped == 0;

@@ -21,12 +21,7 @@ fn known_duration(recorded: &[Option<f64>], id: InstanceId) -> Option<f64> {
 }
 
 /// The order of starting; `longest` is the remaining chain of every instance. A seed shuffles it instead.
-pub(super) fn order(
-    plan: &Plan,
-    longest: &[f64],
-    recorded: &[Option<f64>],
-    shuffle: Option<u64>,
-) -> Vec<InstanceId> {
+pub(super) fn order(plan: &Plan, longest: &[f64], recorded: &[Option<f64>], shuffle: Option<u64>) -> Vec<InstanceId> {
     let mut ids: Vec<InstanceId> = (0..longest.len() as u32).map(InstanceId).collect();
     match shuffle {
         None => {

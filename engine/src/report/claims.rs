@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::plan::{Claim, Link};
 
@@ -11,7 +12,8 @@ use crate::plan::{Claim, Link};
 pub struct ClaimReport {
     /// Its text.
     pub text: String,
-    /// The value found, or why there is none.
+    /// The value found, or why there is none. (In JSON `found` with the number, or `why`.)
+    #[serde(flatten, serialize_with = "found_or_why")]
     pub found: Result<f64, String>,
     /// The claimed value.
     pub equals: f64,
@@ -19,6 +21,15 @@ pub struct ClaimReport {
     pub within: f64,
     /// Whether it holds.
     pub holds: bool,
+}
+
+fn found_or_why<S: Serializer>(found: &Result<f64, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    match found {
+        Ok(found) => map.serialize_entry("found", found)?,
+        Err(why) => map.serialize_entry("why", why)?,
+    }
+    map.end()
 }
 
 /// Checks claims; `find` gives the path of a table, or why there is none.
@@ -91,6 +102,14 @@ mod tests {
             within: 0.02,
             place: Place { file: PathBuf::new(), line: 1, column: 1 },
         }
+    }
+
+    #[test]
+    fn a_report_is_plain_json() {
+        let report = |found| ClaimReport { text: "t".into(), found, equals: 1.0, within: 0.5, holds: false };
+        let json = |found| serde_json::to_value(report(found)).unwrap();
+        assert_eq!(json(Ok(0.25))["found"], 0.25);
+        assert_eq!(json(Err("no such column".into()))["why"], "no such column");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ClaimReport;
 use crate::event::Outcome;
+use crate::plan::ParamValue;
 
 /// What one run did. JSON, one file a run.
 #[derive(Clone, Debug, Serialize)]
@@ -29,10 +30,17 @@ pub struct Manifest {
     pub file: PathBuf,
     /// The pipeline seed.
     pub seed: u64,
+    /// The final value of every param, and what gave it.
+    pub parameters: BTreeMap<String, ParamValue>,
+    /// What `--set` gave, as typed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
     /// Whether subjects are simulated.
     pub simulated: bool,
     /// When it began, UTC.
     pub began: String,
+    /// When it ended, UTC.
+    pub ended: String,
     /// Seconds from start to end.
     pub wall_seconds: f64,
     /// Seconds of processor time, stages included.

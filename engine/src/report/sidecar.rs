@@ -9,7 +9,7 @@ use pipe_cache::{Action, Content, Digest};
 use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};
 
-use super::{Git, Machine};
+use super::manifest::{Git, Machine};
 use crate::key::Input;
 
 /// The edition of this form.

@@ -32,10 +32,13 @@ fn found_or_why<S: Serializer>(found: &Result<f64, String>, serializer: S) -> Re
     map.end()
 }
 
-/// Checks claims; `find` gives the path of a table, or why there is none.
-pub fn check_claims(claims: &[Claim], mut find: impl FnMut(&Link) -> Result<PathBuf, String>) -> Vec<ClaimReport> {
+/// Checks claims; `find` gives the path of a table and its name in messages, or why there is none.
+pub fn check_claims(
+    claims: &[Claim],
+    mut find: impl FnMut(&Link) -> Result<(PathBuf, String), String>,
+) -> Vec<ClaimReport> {
     let check = |claim: &Claim| {
-        let found = find(&claim.table).and_then(|path| cell(&table_in(&path), claim));
+        let found = find(&claim.table).and_then(|(path, name)| cell(&table_in(&path), &name, claim));
         let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within + ROUNDING);
         ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
     };
@@ -51,8 +54,7 @@ fn table_in(path: &Path) -> PathBuf {
 }
 
 /// The number in the one row that a claim selects.
-fn cell(path: &Path, claim: &Claim) -> Result<f64, String> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+fn cell(path: &Path, name: &str, claim: &Claim) -> Result<f64, String> {
     let mut reader = csv::Reader::from_path(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
     let header = reader.headers().map_err(|error| format!("`{name}` has no header: {error}"))?.clone();
     let position = |column: &str| {
@@ -118,7 +120,7 @@ mod tests {
         std::fs::write(folder.path().join("table.csv"), "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n")
             .unwrap();
         let check = |filter: &[(&str, &str)], column: &str| {
-            check_claims(&[claim(filter, column)], |_| Ok(folder.path().to_owned())).remove(0)
+            check_claims(&[claim(filter, column)], |_| Ok((folder.path().to_owned(), "t.table".to_owned()))).remove(0)
         };
         let good = check(&[("tag", "anat"), ("label", "mean")], "dice");
         assert_eq!((good.found, good.holds), (Ok(0.75), true));

@@ -64,12 +64,14 @@ pub(super) fn run_in(
     let run = clock::run_id(began);
     let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
     events(Event::Began { run: run.clone(), instances });
-    let publishing = (outlet == Outlet::Project)
-        .then(|| Publishing::new(plan, options, &run, &began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
     let folder = state_dir.run_folder(&run);
     make_folder(&folder)?;
     let log = EventLog::begin(&folder, &run, began, instances);
-    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop, publishing);
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop);
+    if outlet == Outlet::Project {
+        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        run_loop.publishing = Some(Publishing::new(plan, options, &run, &began));
+    }
     if !run_loop.all_known(wanted.as_deref()) {
         let worked = run_loop.work(wanted.clone());
         worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;

@@ -216,7 +216,11 @@ pub(super) fn finish_results(
     };
     let whole = |link: &&crate::plan::Claim| is_wanted(&link.table, wanted);
     let claims: Vec<_> = plan.claims.iter().filter(whole).cloned().collect();
-    summary.claims = check_claims(&claims, |link| path_of_link(lookup, state_dir, link));
+    let named = |link: &Link| match link {
+        Link::Output { instance, port, .. } => format!("{}.{port}", plan.label(*instance)),
+        Link::File(path) => path.display().to_string(),
+    };
+    summary.claims = check_claims(&claims, |link| Ok((path_of_link(lookup, state_dir, link)?, named(link))));
 }
 
 fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {

@@ -70,7 +70,7 @@ pub(super) struct RunLoop<'a> {
     before_retry: Vec<(Instant, InstanceId)>,
     pub ended: EndedTable,
     pub used: Used,
-    /// Results go to the project, if they go anywhere.
+    /// Set by the caller of a run whose results go to the project.
     pub publishing: Option<Publishing<'a>>,
     health: CacheHealth,
 }
@@ -92,7 +92,6 @@ impl<'a> RunLoop<'a> {
         events: &'a mut dyn FnMut(Event),
         log: EventLog,
         stop: &'a Stop,
-        publishing: Option<Publishing<'a>>,
     ) -> Self {
         Self {
             lookup,
@@ -110,7 +109,7 @@ impl<'a> RunLoop<'a> {
             before_retry: Vec::new(),
             ended: EndedTable::default(),
             used: Used::default(),
-            publishing,
+            publishing: None,
             health: CacheHealth::default(),
         }
     }

@@ -33,7 +33,7 @@ pub enum Command {
     Log(LogArgs),
     /// Print where an artifact is: `pipe path FILE 'score(outputs=area, sid=s03).table'`
     Path(PathArgs),
-    /// Rerun in a scratch cache and compare every result with the lockfile
+    /// Compare published results with the lockfile, then rerun in a scratch cache and compare again
     Verify(VerifyArgs),
     /// Write a pipeline that ships with `pipe` into this folder, or list them
     Init(InitArgs),
@@ -108,6 +108,9 @@ pub struct RunArgs {
     /// Ask again for cells that were recorded as absent
     #[arg(long)]
     pub retry_absent: bool,
+    /// Replace results that were edited since they were published (they are kept otherwise)
+    #[arg(long)]
+    pub overwrite: bool,
     /// Events as JSON lines on stdout
     #[arg(long)]
     pub json: bool,
@@ -229,6 +232,9 @@ pub struct VerifyArgs {
     /// Keep the scratch cache here instead of dropping it
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
+    /// Only compare published results with the lockfile
+    #[arg(long, conflicts_with = "scratch")]
+    pub no_rerun: bool,
 }
 
 /// `pipe stages`

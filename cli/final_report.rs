@@ -39,7 +39,41 @@ pub fn text(summary: &Summary) -> String {
         quantities::duration(summary.cpu),
         quantities::bytes(summary.peak_memory)
     );
+    not_of_this_run(&mut text, &summary.results);
+    text.truncate(text.trim_end().len());
     text
+}
+
+/// Published files of an earlier version, a line each, without a newline at the end.
+pub fn earlier(files: &[(String, Option<String>)]) -> String {
+    let mut text = String::new();
+    listed(
+        &mut text,
+        "earlier version",
+        files.iter().map(|(path, run)| {
+            let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
+            format!("{path}: made by {run}")
+        }),
+    );
+    text.trim_end().to_owned()
+}
+
+/// Files under `results/` that are not what this run would have made: said last, where it is read.
+fn not_of_this_run(text: &mut String, results: &Results) {
+    if results.earlier.is_empty() && results.edited.is_empty() {
+        return;
+    }
+    text.push('\n');
+    text.push_str(&earlier(&results.earlier));
+    text.push_str(if results.earlier.is_empty() { "" } else { "\n" });
+    listed(
+        text,
+        "edited",
+        results
+            .edited
+            .iter()
+            .map(|path| format!("{path}: changed since it was published, left alone; --overwrite replaces it")),
+    );
 }
 
 /// `ran 12, hits 40`: the usual ways always, the others where they happened.
@@ -119,13 +153,6 @@ fn claims(text: &mut String, summary: &Summary) {
 
 fn results(text: &mut String, summary: &Summary) {
     let results = &summary.results;
-    listed(
-        text,
-        "edited",
-        results.edited.iter().map(|path| {
-            format!("{path}: changed since it was published, left alone; delete it to get the result back")
-        }),
-    );
     listed(text, "stale", results.stale.iter().map(|path| format!("{path}: no result claims it any more")));
     listed(text, "unpublished", results.missing.iter().map(|(path, why)| format!("{path}: {why}")));
     for failure in &results.failures {

@@ -13,6 +13,7 @@ mod isolation;
 mod kills;
 mod layers;
 mod libtorch;
+mod published;
 mod readme;
 mod reproduction;
 mod side_by_side;

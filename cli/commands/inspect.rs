@@ -9,6 +9,7 @@ use pipe_engine::run;
 
 use super::{CommandError, planned, registry, run_options};
 use crate::args;
+use crate::final_report;
 use crate::printer;
 use crate::status_report;
 
@@ -24,6 +25,10 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
     }
     let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };
     printer::data(&status_report::text(&logged));
+    let earlier = final_report::earlier(&run::earlier_results(&plan, &options)?);
+    if !earlier.is_empty() {
+        printer::data(&format!("{earlier}\n"));
+    }
     Ok(0)
 }
 

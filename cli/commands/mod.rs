@@ -94,6 +94,7 @@ pub fn run_options(
         fail_fast: false,
         retry_absent: false,
         set: pipeline.set.clone(),
+        overwrite: false,
         lock: pipeline.set.is_empty(),
         shuffle: None,
     })

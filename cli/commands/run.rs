@@ -21,6 +21,7 @@ pub fn run(args: &args::RunArgs) -> Result<u8, CommandError> {
     options.selection = selection(&args.selection);
     options.force.clone_from(&args.force);
     options.fail_fast = args.fail_fast;
+    options.overwrite = args.overwrite;
     options.retry_absent = args.retry_absent;
     options.shuffle = args.shuffle_ready;
 

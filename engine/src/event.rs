@@ -47,7 +47,8 @@ pub enum Event {
         label: String,
         /// Why.
         failure: Failure,
-        /// After this pause.
+        /// After this pause. (In JSON, seconds.)
+        #[serde(rename = "pause_seconds", serialize_with = "seconds")]
         pause: Duration,
     },
     /// An instance ended.
@@ -58,7 +59,8 @@ pub enum Event {
         label: String,
         /// How.
         outcome: Outcome,
-        /// Wall time of its work; zero for hits.
+        /// Wall time of its work; zero for hits. (In JSON, seconds.)
+        #[serde(rename = "wall_seconds", serialize_with = "seconds")]
         wall: Duration,
         /// Sentences of the stage for the summary.
         notes: Vec<String>,
@@ -104,4 +106,20 @@ pub enum Outcome {
         /// The label of the instance at fault, or `stopped`.
         because: String,
     },
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_seconds_in_json() {
+        let (id, label, wall) = (InstanceId(1), "a".to_owned(), Duration::from_millis(1500));
+        let event = Event::Ended { id, label, outcome: Outcome::Hit, wall, notes: Vec::new() };
+        assert_eq!(serde_json::to_value(&event).unwrap()["wall_seconds"], 1.5);
+    }
 }

@@ -229,10 +229,14 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Bytes of all files below a folder, by their path in it.
+/// Bytes of all results below a folder, by their path in it; without what says which run made them.
 pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let name = |path: &Path| path.strip_prefix(folder).expect("it lies below").display().to_string();
-    files_below(folder).iter().map(|path| (name(path), fs::read(path).expect("a result can be read"))).collect()
+    let files = files_below(folder).into_iter().map(|path| (name(&path), path));
+    files
+        .filter(|(name, _)| !name.ends_with(".published") && !name.ends_with(".provenance.json"))
+        .map(|(name, path)| (name, fs::read(path).expect("a result can be read")))
+        .collect()
 }
 
 /// Copies a folder out of the store, so that the copy can be written.

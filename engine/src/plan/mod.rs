@@ -163,6 +163,8 @@ fn build(
         folder: spec.file.parent().map(Path::to_path_buf).unwrap_or_default(),
         seed: spec.seed,
         simulated: applied.simulated,
+        params: applied.values(),
+        set: options.set.iter().cloned().collect(),
         results: results::results(&env, &drafts, &applied.results, errors),
         claims: results::claims(&env, &drafts, &spec.claims, &profiles, errors),
         releases: results::releases(&env, &drafts, &applied.releases, errors),

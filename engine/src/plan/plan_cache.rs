@@ -20,7 +20,7 @@ use pipe_contract::{Coordinates, Registry, Value};
 
 use super::Options;
 use super::resolved::{
-    Amounts, Claim, Command, GatherId, Instance, Link, Place, Plan, Published, Release, ReleaseWhy, Shell, Source,
+    Amounts, Claim, Command, GatherId, Instance, Link, ParamOrigin, ParamValue, Place, Plan, Published, Release, ReleaseWhy, Shell, Source,
     Stage, Tool, Work,
 };
 use crate::diag::{Diagnostics, Sources};
@@ -225,11 +225,12 @@ numbers!(u8, u32, u64, i64, f64);
 
 fields! {
     Plan {
-        pipeline, profile, about, file, folder, seed, simulated, stages, instances, results, claims, releases, made_from
+        pipeline, profile, about, file, folder, seed, simulated, params, set, stages, instances, results, claims, releases, made_from
     }
     Stage {
         name, work, axes, instances, amounts, retry, timeout, accepts_absent, coverage, credential, temporary, place
     }
+    ParamValue { value, origin }
     Place { file, line, column }
     Command { body, shell, out, env, tools, optional, isolated, net, random }
     Amounts { cpu, gpu, mem, net }
@@ -400,6 +401,17 @@ impl Codec for InstanceId {
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         u32::read(reader).map(InstanceId)
+    }
+}
+
+impl Codec for ParamOrigin {
+    fn write(&self, writer: &mut Writer) {
+        (*self as u8).write(writer);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let origins = [Self::File, Self::Include, Self::Profile, Self::Set];
+        origins.get(usize::from(u8::read(reader)?)).copied()
     }
 }
 

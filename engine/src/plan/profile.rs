@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipe_contract::Value;
 
 use super::Options;
+use super::resolved::{ParamOrigin, ParamValue};
 use crate::diag::{Class, Diagnostic, Sources, Span};
 use crate::spec::{
     self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Tree, Written,
@@ -16,6 +17,7 @@ use crate::spec::{
 /// A parameter with its value.
 pub(super) struct Param {
     pub node: Node,
+    pub origin: ParamOrigin,
     /// Values that `{ keep: [...] }` removed: `drop:` may still name them.
     pub narrowed: BTreeSet<String>,
 }
@@ -30,6 +32,14 @@ pub(super) struct Applied<'a> {
     pub results: Vec<&'a ResultDecl>,
     pub releases: Vec<&'a ReleaseDecl>,
     pub params: BTreeMap<String, Param>,
+}
+
+impl Applied<'_> {
+    /// The value of every parameter.
+    pub fn values(&self) -> BTreeMap<String, ParamValue> {
+        let value = |param: &Param| ParamValue { value: param.node.value(), origin: param.origin };
+        self.params.iter().map(|(name, param)| (name.clone(), value(param))).collect()
+    }
 }
 
 /// Applies the profile that the options name, or the default one.
@@ -224,12 +234,11 @@ fn params(
 
     let mut params = BTreeMap::new();
     for decl in &spec.params {
-        let layers = chain
-            .iter()
-            .flat_map(|profile| &profile.params)
-            .chain(&set)
-            .filter(|(name, _)| name.text == decl.name.text);
-        let layers: Vec<&Node> = layers.map(|(_, node)| node).collect();
+        let of_decl = |(name, _): &&(Name, Node)| name.text == decl.name.text;
+        let profiles = chain.iter().flat_map(|profile| &profile.params).filter(of_decl);
+        let profiles = profiles.map(|(_, node)| (ParamOrigin::Profile, node));
+        let set = set.iter().filter(of_decl).map(|(_, node)| (ParamOrigin::Set, node));
+        let layers: Vec<(ParamOrigin, &Node)> = profiles.chain(set).collect();
         if let Some(param) = param(decl, &layers, &params, sources, errors) {
             params.insert(decl.name.text.clone(), param);
         } else if decl.default.is_none() && decl.given.is_none() && layers.is_empty() {
@@ -264,7 +273,7 @@ fn settings(options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnosti
 /// One parameter after all layers. `None` without a value or with a wrong one (which is reported).
 fn param(
     decl: &ParamDecl,
-    layers: &[&Node],
+    layers: &[(ParamOrigin, &Node)],
     before: &BTreeMap<String, Param>,
     sources: &mut Sources,
     errors: &mut Vec<Diagnostic>,
@@ -277,9 +286,11 @@ fn param(
             None
         }
     });
-    for layer in decl.default.iter().chain(&given).chain(layers.iter().copied()) {
+    let declared = decl.default.iter().map(|node| (ParamOrigin::File, node));
+    let given = given.iter().map(|node| (ParamOrigin::Include, node));
+    for (origin, layer) in declared.chain(given).chain(layers.iter().copied()) {
         let base = param.take();
-        match lay(decl, base, layer, sources) {
+        match lay(decl, base, (origin, layer), sources) {
             Ok(next) => param = Some(next),
             Err(error) => {
                 errors.push(error);
@@ -315,12 +326,17 @@ fn outer_value(
 }
 
 /// Applies one layer to the value of the layers below it.
-fn lay(decl: &ParamDecl, base: Option<Param>, layer: &Node, sources: &mut Sources) -> Result<Param, Diagnostic> {
+fn lay(
+    decl: &ParamDecl,
+    base: Option<Param>,
+    (origin, layer): (ParamOrigin, &Node),
+    sources: &mut Sources,
+) -> Result<Param, Diagnostic> {
     let mut narrowed = base.as_ref().map(|base| base.narrowed.clone()).unwrap_or_default();
     if let Some((key, names)) = single(layer, "keep").filter(|_| base.is_some()) {
         let base = base.map(|base| base.node).unwrap_or_else(|| layer.clone());
         let node = narrow(decl, base, key, names, &mut narrowed)?;
-        return Ok(Param { node, narrowed });
+        return Ok(Param { node, origin, narrowed });
     }
     let layer = match single(layer, "lines") {
         Some((_, file)) if decl.of == ParamType::List => lines(decl, file, sources)?,
@@ -331,7 +347,7 @@ fn lay(decl: &ParamDecl, base: Option<Param>, layer: &Node, sources: &mut Source
         Some(base) => merge(base.node, typed),
         None => typed,
     };
-    Ok(Param { node, narrowed })
+    Ok(Param { node, origin, narrowed })
 }
 
 /// The value of a map that has only this key.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipe_contract::{Coordinates, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{InstanceId, StageId};
 
@@ -27,6 +28,10 @@ pub struct Plan {
     pub seed: u64,
     /// Whether subjects and data are simulated; stamped on figures and tables.
     pub simulated: bool,
+    /// Every param with its final value.
+    pub params: BTreeMap<String, ParamValue>,
+    /// What `--set` gave, as typed, by param; the last of each.
+    pub set: BTreeMap<String, String>,
     /// Stages, in the order of the file; removed ones are not there.
     pub stages: Vec<Stage>,
     /// Instances, in topological order: an instance only reads instances of a smaller id.
@@ -40,6 +45,29 @@ pub struct Plan {
     pub releases: Vec<Release>,
     /// Every file the plan was made from (pipeline, includes, `lines:` files), absolute, for the plan cache.
     pub made_from: Vec<PathBuf>,
+}
+
+/// The final value of a param, and what gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParamValue {
+    /// The value.
+    pub value: Value,
+    /// What gave it.
+    pub origin: ParamOrigin,
+}
+
+/// What gave a param its value: the last of these that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamOrigin {
+    /// Its declaration in the pipeline file or an included one.
+    File,
+    /// The file that includes the one with its declaration.
+    Include,
+    /// The profile, or one that it extends.
+    Profile,
+    /// `--set`.
+    Set,
 }
 
 /// A stage as written, with what its instances share.

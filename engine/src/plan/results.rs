@@ -174,11 +174,13 @@ fn result(
     Ok(())
 }
 
-/// Names that publishing itself uses at the top of the results folder.
+/// Names that publishing itself uses: at the top of the results folder, and beside each result.
 fn check_reserved(path: &str, span: Span) -> Result<(), Diagnostic> {
     let first = path.split('/').next().unwrap_or_default();
-    if first == ".published" || first.starts_with(".publishing") {
-        let message = format!("`{first}` is a name that pipe itself uses in the results folder");
+    let sidecar = path.trim_end_matches('/').ends_with(".provenance.json");
+    if sidecar || matches!(first, ".published" | "parameters.json") || first.starts_with(".publishing") {
+        let name = if sidecar { path } else { first };
+        let message = format!("`{name}` is a name that pipe itself uses in the results folder");
         return Err(Diagnostic::new(Class::Collision, span, message).hint("give the result another name"));
     }
     Ok(())

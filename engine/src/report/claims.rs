@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::plan::{Claim, Link};
 
@@ -11,7 +12,8 @@ use crate::plan::{Claim, Link};
 pub struct ClaimReport {
     /// Its text.
     pub text: String,
-    /// The value found, or why there is none.
+    /// The value found, or why there is none. (In JSON `found` with the number, or `why`.)
+    #[serde(flatten, serialize_with = "found_or_why")]
     pub found: Result<f64, String>,
     /// The claimed value.
     pub equals: f64,
@@ -21,10 +23,22 @@ pub struct ClaimReport {
     pub holds: bool,
 }
 
-/// Checks claims; `find` gives the path of a table, or why there is none.
-pub fn check_claims(claims: &[Claim], mut find: impl FnMut(&Link) -> Result<PathBuf, String>) -> Vec<ClaimReport> {
+fn found_or_why<S: Serializer>(found: &Result<f64, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(1))?;
+    match found {
+        Ok(found) => map.serialize_entry("found", found)?,
+        Err(why) => map.serialize_entry("why", why)?,
+    }
+    map.end()
+}
+
+/// Checks claims; `find` gives the path of a table and its name in messages, or why there is none.
+pub fn check_claims(
+    claims: &[Claim],
+    mut find: impl FnMut(&Link) -> Result<(PathBuf, String), String>,
+) -> Vec<ClaimReport> {
     let check = |claim: &Claim| {
-        let found = find(&claim.table).and_then(|path| cell(&table_in(&path), claim));
+        let found = find(&claim.table).and_then(|(path, name)| cell(&table_in(&path), &name, claim));
         let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within + ROUNDING);
         ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
     };
@@ -40,8 +54,7 @@ fn table_in(path: &Path) -> PathBuf {
 }
 
 /// The number in the one row that a claim selects.
-fn cell(path: &Path, claim: &Claim) -> Result<f64, String> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+fn cell(path: &Path, name: &str, claim: &Claim) -> Result<f64, String> {
     let mut reader = csv::Reader::from_path(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
     let header = reader.headers().map_err(|error| format!("`{name}` has no header: {error}"))?.clone();
     let position = |column: &str| {
@@ -94,12 +107,20 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_plain_json() {
+        let report = |found| ClaimReport { text: "t".into(), found, equals: 1.0, within: 0.5, holds: false };
+        let json = |found| serde_json::to_value(report(found)).unwrap();
+        assert_eq!(json(Ok(0.25))["found"], 0.25);
+        assert_eq!(json(Err("no such column".into()))["why"], "no such column");
+    }
+
+    #[test]
     fn exactly_one_row_is_claimed() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("table.csv"), "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n")
             .unwrap();
         let check = |filter: &[(&str, &str)], column: &str| {
-            check_claims(&[claim(filter, column)], |_| Ok(folder.path().to_owned())).remove(0)
+            check_claims(&[claim(filter, column)], |_| Ok((folder.path().to_owned(), "t.table".to_owned()))).remove(0)
         };
         let good = check(&[("tag", "anat"), ("label", "mean")], "dice");
         assert_eq!((good.found, good.holds), (Ok(0.75), true));

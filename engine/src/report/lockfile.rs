@@ -1,7 +1,9 @@
-//! The lockfile: digests of all published results of one profile, for reviewers and CI.
+//! The lockfile: digests of all published results of one profile, for reviewers and CI, with what is needed to say why
+//! others come out.
 //!
-//! It lies beside the pipeline file, as `<file>.<profile>.lock`, and is made to be committed: JSON with one result a
-//! line, sorted, without times, paths or machines.
+//! It lies beside the pipeline file, as `<file>.<profile>.lock`, and is made to be committed: JSON with one entry a line,
+//! sorted, without times, paths or machines. A file of that name that is no lockfile belongs to another program and is
+//! never replaced.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,26 +11,45 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Content, Digest};
-use pipe_contract::Failure;
+use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
 
-/// The version of the form of lockfiles.
-pub const LOCKFILE_VERSION: u32 = 1;
+/// The version of the form of lockfiles that is written.
+///
+/// 2 adds parameters, stages and tolerances; 1 had results only, and is still read.
+pub const LOCKFILE_VERSION: u32 = 2;
 
 /// Such a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lockfile {
-    /// [`LOCKFILE_VERSION`].
+    /// Its version; [`LOCKFILE_VERSION`] or an earlier one.
     pub lock: u32,
     /// The pipeline.
     pub pipeline: String,
     /// The profile, if the file has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// The final value of every param. (Since 2.)
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Value>,
+    /// Digests of the keys and outputs of every stage, in the order in which they run. (Since 2.)
+    #[serde(default)]
+    pub stages: Vec<LockedStage>,
     /// By path below the results folder.
     pub results: BTreeMap<String, Locked>,
+}
+
+/// All instances of a stage together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedStage {
+    /// The stage.
+    pub stage: String,
+    /// Of the labels and keys of its instances: whether the same work was to be done.
+    pub keys: Digest<Content>,
+    /// Of the labels and outputs of its instances: whether the same was made.
+    pub outputs: Digest<Content>,
 }
 
 /// One published file.
@@ -38,6 +59,9 @@ pub struct Locked {
     pub digest: Digest<Content>,
     /// Its size.
     pub bytes: u64,
+    /// By how much its numbers may differ, where a kind behind it promises no more. (Since 2.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
 }
 
 /// Where the lockfile of a plan lies.
@@ -47,82 +71,197 @@ pub fn lockfile_path(plan: &Plan) -> PathBuf {
     plan.folder.join(format!("{stem}{profile}.lock"))
 }
 
+/// What lies at the place of a lockfile.
+enum Found {
+    Nothing,
+    Lockfile(Lockfile),
+    /// A lockfile of a version that this program does not read.
+    OtherVersion(u64),
+    /// Something else, and why it is not a lockfile.
+    Foreign(String),
+}
+
 impl Lockfile {
-    /// The lockfile of a plan with these results.
-    pub fn new(plan: &Plan, results: BTreeMap<String, Locked>) -> Self {
-        Self { lock: LOCKFILE_VERSION, pipeline: plan.pipeline.clone(), profile: plan.profile.clone(), results }
+    /// The lockfile of a plan with these stages and results.
+    pub fn new(plan: &Plan, stages: Vec<LockedStage>, results: BTreeMap<String, Locked>) -> Self {
+        let parameters = plan.params.iter().map(|(name, param)| (name.clone(), param.value.clone())).collect();
+        let (pipeline, profile) = (plan.pipeline.clone(), plan.profile.clone());
+        Self { lock: LOCKFILE_VERSION, pipeline, profile, parameters, stages, results }
     }
 
     /// Reads a lockfile; `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read, or is not a lockfile of this version.
+    /// It cannot be read, or is not a lockfile of a version that this program reads.
     pub fn read(path: &Path) -> Result<Option<Self>, Failure> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::io("read", path, &error)),
-        };
         let wrong = |what: String| {
             Failure::input(format!("`{}` is not a lockfile of this version of pipe: {what}", path.display()))
-                .hint("delete it and run the pipeline: it is written anew")
+                .hint("if it is not another program's file, delete it and run the pipeline: it is written anew")
         };
-        let lockfile: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        if lockfile.lock != LOCKFILE_VERSION {
-            return Err(wrong(format!("expected `lock` {LOCKFILE_VERSION}, found {}", lockfile.lock)));
+        match found_at(path)? {
+            Found::Nothing => Ok(None),
+            Found::Lockfile(lockfile) => Ok(Some(lockfile)),
+            Found::Foreign(why) => Err(wrong(why)),
+            Found::OtherVersion(version) => {
+                Err(wrong(format!("expected `lock` {LOCKFILE_VERSION} or less, found {version}")))
+            }
         }
-        Ok(Some(lockfile))
     }
 
     /// Writes it, if it is not there already with the same content.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// The folder cannot be written, or a file that is not a lockfile has its name.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         // One fixed name, so that what a killed run left is removed or replaced by the next.
-        let aside = path.with_extension("lock.new");
-        if Self::read(path).is_ok_and(|there| there.as_ref() == Some(self)) {
-            let _ = fs::remove_file(aside);
-            return Ok(());
+        let aside = path.with_file_name(format!(".{name}.pipe-writing"));
+        match found_at(path)? {
+            Found::Lockfile(there) if there == *self => {
+                let _ = fs::remove_file(aside);
+                return Ok(());
+            }
+            Found::Nothing | Found::Lockfile(_) | Found::OtherVersion(_) => {}
+            Found::Foreign(why) => {
+                return Err(Failure::input(format!(
+                    "the lockfile was not written: `{}` exists and is not a lockfile of pipe ({why})",
+                    path.display()
+                ))
+                .hint("rename that file, or the pipeline file; if it was a lockfile once, delete it and run again"));
+            }
         }
         let io = |error: io::Error| Failure::io("write", path, &error);
         fs::write(&aside, self.text()).map_err(io)?;
         fs::rename(&aside, path).map_err(io)
     }
 
-    /// As text: one result a line, so that a review shows what moved.
+    /// As text: one entry a line, so that a review shows what moved.
     fn text(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let mut text = format!("{{\n  \"lock\": {},\n  \"pipeline\": {},\n", self.lock, quoted(&self.pipeline));
         if let Some(profile) = &self.profile {
             text.push_str(&format!("  \"profile\": {},\n", quoted(profile)));
         }
-        let line = |(path, locked): (&String, &Locked)| {
-            format!("    {}: {{ \"digest\": \"{}\", \"bytes\": {} }}", quoted(path), locked.digest, locked.bytes)
+        let parameter = |(name, value): (&String, &Value)| format!("    {}: {}", quoted(name), json(value));
+        text.push_str(&block("parameters", ['{', '}'], self.parameters.iter().map(parameter)));
+        text.push_str(",\n");
+        let stage = |stage: &LockedStage| {
+            let LockedStage { stage, keys, outputs } = stage;
+            format!("    {{ \"stage\": {}, \"keys\": \"{keys}\", \"outputs\": \"{outputs}\" }}", quoted(stage))
         };
-        let lines: Vec<String> = self.results.iter().map(line).collect();
-        text.push_str(&format!("  \"results\": {{\n{}\n  }}\n}}\n", lines.join(",\n")));
+        text.push_str(&block("stages", ['[', ']'], self.stages.iter().map(stage)));
+        text.push_str(",\n");
+        let result = |(path, locked): (&String, &Locked)| {
+            let Locked { digest, bytes, tolerance } = locked;
+            let tolerance = tolerance.map(|tolerance| format!(", \"tolerance\": {tolerance:e}")).unwrap_or_default();
+            format!("    {}: {{ \"digest\": \"{digest}\", \"bytes\": {bytes}{tolerance} }}", quoted(path))
+        };
+        text.push_str(&block("results", ['{', '}'], self.results.iter().map(result)));
+        text.push_str("\n}\n");
         text
     }
+}
+
+fn json(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// A member of the outer object with one entry a line.
+fn block(name: &str, [open, close]: [char; 2], lines: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() {
+        return format!("  \"{name}\": {open}{close}");
+    }
+    format!("  \"{name}\": {open}\n{}\n  {close}", lines.join(",\n"))
+}
+
+fn found_at(path: &Path) -> Result<Found, Failure> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            return Ok(Found::Foreign("it is a folder".into()));
+        }
+        Err(error) => return Err(Failure::io("read", path, &error)),
+    };
+    let value: serde_json::Value = match serde_json::from_slice(&bytes) {
+        Ok(value) => value,
+        Err(error) => return Ok(Found::Foreign(error.to_string())),
+    };
+    let version = value.get("lock").and_then(serde_json::Value::as_u64);
+    let (Some(version), true) = (version, value.get("pipeline").is_some_and(serde_json::Value::is_string)) else {
+        return Ok(Found::Foreign("it has no `lock` with a number and no `pipeline` with a name".into()));
+    };
+    if !(1..=u64::from(LOCKFILE_VERSION)).contains(&version) {
+        return Ok(Found::OtherVersion(version));
+    }
+    Ok(serde_json::from_value(value).map_or_else(|error| Found::Foreign(error.to_string()), Found::Lockfile))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn lockfile() -> Lockfile {
+        let locked = |tolerance| Locked { digest: Digest::of(b"x"), bytes: 1, tolerance };
+        let stage = LockedStage { stage: "s".into(), keys: Digest::of(b"k"), outputs: Digest::of(b"o") };
+        Lockfile {
+            lock: 2,
+            pipeline: "p".into(),
+            profile: Some("demo".into()),
+            parameters: BTreeMap::from([
+                ("epochs".into(), Value::Int(3)),
+                ("rates".into(), Value::List(vec![Value::Float(1e-9), Value::Text("a\nb".into())])),
+            ]),
+            stages: vec![stage],
+            results: BTreeMap::from([("a \"b\".csv".into(), locked(None)), ("c.csv".into(), locked(Some(1e-5)))]),
+        }
+    }
+
     #[test]
     fn a_lockfile_reads_back_as_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.demo.lock");
         assert_eq!(Lockfile::read(&path).unwrap(), None);
-        for results in
-            [BTreeMap::new(), BTreeMap::from([("a \"b\".csv".into(), Locked { digest: Digest::of(b"x"), bytes: 1 })])]
-        {
-            let lockfile = Lockfile { lock: 1, pipeline: "p".into(), profile: Some("demo".into()), results };
+        let empty =
+            Lockfile { parameters: BTreeMap::new(), stages: Vec::new(), results: BTreeMap::new(), ..lockfile() };
+        for lockfile in [empty, lockfile()] {
             lockfile.write(&path).unwrap();
             assert_eq!(Lockfile::read(&path).unwrap(), Some(lockfile));
         }
-        fs::write(&path, "{}").unwrap();
-        assert!(Lockfile::read(&path).unwrap_err().message.contains("is not a lockfile"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left there");
+    }
+
+    #[test]
+    fn the_first_version_is_read_and_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.lock");
+        let digest = Digest::<Content>::of(b"x");
+        let first = format!(
+            "{{\n  \"lock\": 1,\n  \"pipeline\": \"p\",\n  \"results\": {{\n    \"a\": {{ \"digest\": \"{digest}\", \"bytes\": 1 }}\n  }}\n}}\n"
+        );
+        fs::write(&path, first).unwrap();
+        let read = Lockfile::read(&path).unwrap().unwrap();
+        assert_eq!((read.lock, read.results["a"].bytes, read.stages.len()), (1, 1, 0));
+        lockfile().write(&path).unwrap();
+        assert_eq!(Lockfile::read(&path).unwrap(), Some(lockfile()));
+        fs::write(&path, "{ \"lock\": 3, \"pipeline\": \"p\" }").unwrap();
+        assert!(Lockfile::read(&path).unwrap_err().message.contains("expected `lock` 2 or less, found 3"));
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.lock");
+        for foreign in ["{\"owner\": \"another program\"}\n", "", "[1]", "not JSON", "{\"lock\": \"yes\"}"] {
+            fs::write(&path, foreign).unwrap();
+            let failure = lockfile().write(&path).unwrap_err();
+            assert!(failure.message.contains("is not a lockfile of pipe"), "{failure}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+            assert!(Lockfile::read(&path).is_err());
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(lockfile().write(&path).unwrap_err().message.contains("it is a folder"));
     }
 }

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 
 use pipe_cache::{Action, Content, Digest};
 use pipe_contract::RanOn;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ClaimReport;
 use crate::event::Outcome;
+use crate::plan::ParamValue;
 
 /// What one run did. JSON, one file a run.
 #[derive(Clone, Debug, Serialize)]
@@ -29,10 +30,17 @@ pub struct Manifest {
     pub file: PathBuf,
     /// The pipeline seed.
     pub seed: u64,
+    /// The final value of every param, and what gave it.
+    pub parameters: BTreeMap<String, ParamValue>,
+    /// What `--set` gave, as typed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, String>,
     /// Whether subjects are simulated.
     pub simulated: bool,
     /// When it began, UTC.
     pub began: String,
+    /// When it ended, UTC.
+    pub ended: String,
     /// Seconds from start to end.
     pub wall_seconds: f64,
     /// Seconds of processor time, stages included.
@@ -115,14 +123,14 @@ pub struct InstanceReport {
 }
 
 /// Where a run took place.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Its name.
     pub host: String,
     /// Such as `linux`.
-    pub os: &'static str,
+    pub os: String,
     /// Such as `x86_64`.
-    pub architecture: &'static str,
+    pub architecture: String,
     /// Processor slots that the run offered.
     pub cpu: u32,
     /// GPUs that the run offered.
@@ -134,8 +142,8 @@ impl Machine {
     pub fn this(cpu: u32, gpus: usize) -> Self {
         Self {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            os: std::env::consts::OS,
-            architecture: std::env::consts::ARCH,
+            os: std::env::consts::OS.to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
             cpu,
             gpus,
         }
@@ -143,12 +151,12 @@ impl Machine {
 }
 
 /// A project's version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Git {
     /// The commit.
     pub commit: String,
     /// Whether files differed from it; not looked up when nothing ran.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
 }
 

@@ -3,12 +3,18 @@
 mod claims;
 mod lockfile;
 mod manifest;
+mod published_list;
 mod publisher;
+mod results_folder;
+mod sidecar;
 
 pub use claims::{ClaimReport, check_claims};
-pub use lockfile::{LOCKFILE_VERSION, Locked, Lockfile, lockfile_path};
+pub use lockfile::{LOCKFILE_VERSION, Locked, LockedStage, Lockfile, lockfile_path};
 pub use manifest::{Git, InstanceReport, Machine, Manifest, commit_of, work_tree_is_dirty};
-pub use publisher::{Piece, Results, pieces_of, project_root, publish, results_folder};
+pub use published_list::{LIST, PublishedList, PublishingRun, Version};
+pub use publisher::{MakeSidecar, Piece, Publisher, ResultLine, Results, is_sidecar, pieces_of, sidecar_path};
+pub use results_folder::{PARAMETERS, parameters_json, project_root, results_folder, variant};
+pub use sidecar::{MadeBy, PublishedBy, Sidecar};
 
 use pipe_cache::Error;
 use pipe_contract::{Blame, Failure, Unwritable};

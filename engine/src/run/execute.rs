@@ -11,7 +11,7 @@ use super::ended::EndedTable;
 use super::event_log::EventLog;
 use super::lookup::{Lookup, LookupOptions};
 use super::options::RunOptions;
-use super::publish_results::{finish_results, locked_results};
+use super::publish_results::{Publishing, finish_results, locked_results, locked_stages};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
@@ -21,7 +21,7 @@ use super::write_manifest;
 use crate::event::{Event, Outcome};
 use crate::exec;
 use crate::plan::Plan;
-use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, project_root};
+use crate::report::{Lockfile, cache_failure, lockfile_path, project_root};
 
 /// Runs a plan: whatever is not cached, in parallel, then publishes its results and checks its claims.
 ///
@@ -50,7 +50,7 @@ pub(super) fn run_in(
     events: &mut dyn FnMut(Event),
     stop: &Stop,
     outlet: Outlet,
-) -> Result<(Summary, BTreeMap<String, Locked>), Failure> {
+) -> Result<(Summary, Lockfile), Failure> {
     let clock = Instant::now();
     let began = clock::now();
     let options = &with_project_settings(plan, options)?;
@@ -70,6 +70,10 @@ pub(super) fn run_in(
     make_folder(&folder)?;
     let log = EventLog::begin(&folder, &run, began, instances);
     let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop);
+    if outlet == Outlet::Project {
+        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        run_loop.publishing = Some(Publishing::new(plan, options, &run, &began));
+    }
     if !run_loop.all_known(wanted.as_deref()) {
         let worked = run_loop.work(wanted.clone());
         worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
@@ -80,11 +84,14 @@ pub(super) fn run_in(
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
     summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
     let whole = wanted.is_none();
-    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, outlet == Outlet::Project, wanted.as_deref());
-    let locked = if whole { locked_results(&mut run_loop.lookup, &state_dir) } else { BTreeMap::new() };
+    let publishing = run_loop.publishing.as_mut();
+    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
+    let results =
+        if whole { locked_results(&mut run_loop.lookup, &state_dir, &options.exec.registry) } else { BTreeMap::new() };
+    let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
-        match Lockfile::new(plan, locked.clone()).write(&path) {
+        match made.write(&path) {
             Ok(()) => summary.lockfile = Some(path),
             Err(failure) => summary.results.failures.push(failure),
         }
@@ -99,7 +106,7 @@ pub(super) fn run_in(
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
     summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
     run_loop.log.finished(summary.exit_code());
-    Ok((summary, locked))
+    Ok((summary, made))
 }
 
 /// The options of a run with what the project's `pipe.toml` adds.

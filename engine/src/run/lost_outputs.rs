@@ -121,9 +121,10 @@ impl RunLoop<'_> {
         }
         let Ok(pieces) = pieces_of(store, published, &artifact) else { return Ok(false) };
         for piece in pieces {
+            let Some(blob) = piece.blob() else { continue };
             let there = self.lookup.local.sources.content(&results_folder(plan).join(&piece.path));
-            let is_there = there.is_ok_and(|there| there.digest == piece.blob.digest);
-            if !is_there && !self.is_good(&piece.blob)? {
+            let is_there = there.is_ok_and(|there| there.digest == blob.digest);
+            if !is_there && !self.is_good(&blob)? {
                 return Ok(true);
             }
         }

@@ -34,8 +34,11 @@ mod tests;
 pub use event_log::{LoggedEnd, LoggedRun, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
+pub use publish_results::earlier_results;
 pub use run_summary::{Counts, FailedInstance, Summary};
 pub use select::named;
 pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, status};
 pub use stop::Stop;
-pub use verification::{Comparison, Verdict, Verification, verify};
+pub use verification::{
+    Alteration, Comparison, Departure, FirstDifference, Rerun, Verdict, Verification, VerifyOptions, verify,
+};

@@ -30,6 +30,7 @@ use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::lost_outputs::lost_inputs;
 use super::options::RunOptions;
 use super::prepare_task::prepare;
+use super::publish_results::Publishing;
 use super::state_dir::StateDir;
 use super::stop::Stop;
 use super::storage::{CacheHealth, Storage};
@@ -72,6 +73,8 @@ pub(super) struct RunLoop<'a> {
     pub used: Used,
     /// How often the outputs of an instance were found damaged.
     pub(super) reopened: BTreeMap<InstanceId, u32>,
+    /// Set by the caller of a run whose results go to the project.
+    pub publishing: Option<Publishing<'a>>,
     health: CacheHealth,
 }
 
@@ -110,6 +113,7 @@ impl<'a> RunLoop<'a> {
             ended: EndedTable::default(),
             used: Used::default(),
             reopened: BTreeMap::new(),
+            publishing: None,
             health: CacheHealth::default(),
         }
     }
@@ -161,6 +165,7 @@ impl<'a> RunLoop<'a> {
             if self.working.is_empty() && self.key_locked.is_empty() && self.before_retry.is_empty() {
                 return Err(Failure::internal(format!("nothing can go on: {:?}", core.counts())));
             }
+            self.publish();
             let wait = self.until_due();
             match self.executor.as_mut() {
                 Some(executor) => {
@@ -246,7 +251,23 @@ impl<'a> RunLoop<'a> {
     fn until_due(&self) -> Duration {
         let now = Instant::now();
         let pause = self.before_retry.iter().map(|(at, _)| at.saturating_duration_since(now)).min().unwrap_or(LONG);
-        if self.key_locked.is_empty() { pause } else { pause.min(POLL) }
+        let publish = self.publishing.as_ref().and_then(Publishing::until_due).unwrap_or(LONG);
+        let wait = pause.min(publish);
+        if self.key_locked.is_empty() { wait } else { wait.min(POLL) }
+    }
+
+    /// Publishes results of stages that have ended, when it is time.
+    fn publish(&mut self) {
+        if let Some(publishing) = &mut self.publishing {
+            publishing.publish_due(&mut self.lookup, self.state_dir);
+        }
+    }
+
+    /// The results of an instance with outputs can be published.
+    fn has_outputs(&mut self, id: InstanceId) {
+        if let Some(publishing) = &mut self.publishing {
+            publishing.ended(id);
+        }
     }
 
     /// Decides about an instance whose inputs have all ended.
@@ -460,6 +481,7 @@ impl<'a> RunLoop<'a> {
             return; // Looked up again for the sake of what reads it.
         }
         self.ended.add_hit(id);
+        self.has_outputs(id);
         self.log.hit();
         let label = self.plan().label(id);
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
@@ -473,6 +495,7 @@ impl<'a> RunLoop<'a> {
         notes: Vec<String>,
         log: Option<PathBuf>,
     ) {
+        self.has_outputs(id);
         self.report(id, Outcome::Ran, usage, ran_on, notes, log);
     }
 

@@ -12,6 +12,7 @@
 //!     notes                                 key -> what its stage noted
 //!     facts                                 tool -> version
 //!     runs/<run>/                           `events.jsonl`, `manifest.json`
+//!   …/<pipeline>[@<profile>]+<name>=<value>/runs/<run>/     those of runs with `--set`
 //! ```
 //! Two projects never share a folder here, whatever their pipelines are called: a project is its absolute path.
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
@@ -27,7 +28,7 @@ use super::options::Places;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::report::{cache_failure, project_root};
+use crate::report::{cache_failure, project_root, variant};
 
 /// The store and the state directory of one plan.
 pub(super) struct StateDir {
@@ -73,7 +74,9 @@ impl StateDir {
         };
         let project = Digest::<Content>::of(project_root(plan).as_os_str().as_encoded_bytes()).short(16);
         let scope = state.join("projects").join(&project).join(&name);
-        Ok(Self { project, locks: Locks::new(state.join("keys.lock")), runs: scope.join("runs"), scope, state, store })
+        // A run with `--set` is not the last run of the profile.
+        let runs = state.join("projects").join(&project).join(format!("{name}{}", variant(plan))).join("runs");
+        Ok(Self { project, locks: Locks::new(state.join("keys.lock")), runs, scope, state, store })
     }
 
     /// The state of a run whose params were `set` by hand.

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::exec::{Settings, WorkerSettings};
 use crate::key::Reason;
 use crate::plan::{self, Plan};
+use crate::report::{LIST, PublishedList};
 use crate::sched::Capacities;
 
 /// A kind that writes its `text`, or misbehaves in the way of its `does`.
@@ -191,6 +192,7 @@ impl Space {
             fail_fast: false,
             retry_absent: false,
             set: Vec::new(),
+            overwrite: false,
             lock: true,
             shuffle: None,
         }
@@ -594,16 +596,20 @@ fn results_are_copies_that_are_restored_but_never_overwritten() {
 fn what_a_run_announced_before_it_was_killed_does_not_look_edited() {
     let space = words();
     space.run();
-    let first = space.read("results/p/.published");
+    let published = space.path("results/p");
+    let first = PublishedList::read(&published).unwrap();
     space.edit("p.yaml", "echo alone", "echo second");
     space.run();
-    let list = format!("{first}{}", space.read("results/p/.published"));
-    fs::write(space.path("results/p/.published"), list).unwrap();
+    let mut list = PublishedList::read(&published).unwrap();
+    assert_ne!(first.files["alone.txt"], list.files["alone.txt"]);
+    assert_eq!(first.files["sorted.txt"], list.files["sorted.txt"], "made by the first run");
+    list.files.get_mut("alone.txt").unwrap().insert(0, first.files["alone.txt"][0].clone());
+    fs::write(published.join(LIST), list.text()).unwrap();
     space.edit("p.yaml", "echo second", "echo third");
     let results = space.run().summary.results;
     assert_eq!((results.written.as_slice(), results.edited.len()), (&["alone.txt".to_owned()][..], 0));
-    let lines = space.read("results/p/.published").lines().count();
-    assert_eq!(lines, results.written.len() + results.unchanged.len(), "one line a result again");
+    let list = PublishedList::read(&published).unwrap();
+    assert!(list.files.values().all(|versions| versions.len() == 1), "one version a file again: {list:?}");
 }
 
 #[test]
@@ -664,17 +670,24 @@ fn status_runs_nothing() {
 #[test]
 fn a_verification_compares_with_the_lockfile() {
     let space = words();
-    let verify = || verify(&space.plan(), &space.options(), None, &mut |_| {}, &Stop::new());
+    let verify = || {
+        let how = VerifyOptions::default();
+        verify(&space.plan(), &space.options(), how, &mut |_| {}, &mut |_| {}, &Stop::new())
+    };
     assert!(verify().unwrap_err().message.contains("no lockfile"));
     space.run();
     let lockfile = space.read("p.lock");
     let good = verify().unwrap();
-    assert_eq!((good.exit_code(), good.run.counts.ran), (0, 3));
+    assert_eq!((good.exit_code(), good.altered.len()), (0, 0));
+    let good = good.rerun.unwrap();
+    assert_eq!(good.run.counts.ran, 3);
     assert!(good.comparisons.iter().all(|comparison| comparison.verdict == Verdict::Same));
     fs::remove_dir_all(space.path("results")).unwrap();
     space.write("text.txt", "other\n");
     let bad = verify().unwrap();
     assert_eq!(bad.exit_code(), 1);
+    let bad = bad.rerun.unwrap();
+    assert_eq!(bad.first, Some(FirstDifference { stage: "upper".into(), what: Departure::Edited }));
     assert!(matches!(&bad.comparisons[1].verdict, Verdict::Different(why) if why.contains("other bytes")));
     assert!(!space.path("results").exists(), "a verification publishes nothing");
     assert_eq!(space.read("p.lock"), lockfile);

@@ -1,31 +1,76 @@
-//! Reproduction from nothing, compared with the lockfile.
+//! Published results, then a reproduction from nothing, compared with the lockfile.
+//!
+//! What is published is compared first: a rerun says nothing about files that were edited since. Where a rerun differs, the
+//! lockfile's digests of keys and outputs tell a pipeline that was edited from a stage that does not repeat itself.
 //!
 //! Bytes first. Where they differ and a kind behind the result promises numbers only within a tolerance, tables and
 //! tensors are compared number by number with the locked file, if the user's cache or results still have it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use pipe_cache::{Blob, Content, Digest, Found, Store};
-use pipe_contract::{Failure, Registry, Repro};
+use pipe_contract::Failure;
 
 use super::execute::{Outlet, refuse_restricted, run_in};
 use super::options::{Places, RunOptions, Selection};
 use super::run_summary::Summary;
 use super::stop::Stop;
 use crate::event::Event;
-use crate::plan::{Link, Plan, Work};
+use crate::plan::Plan;
 use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, results_folder};
-use crate::sched::needed_by;
 
 /// The outcome of a verification.
 #[derive(Clone, Debug)]
 pub struct Verification {
+    /// Where published results are, and whether the folder exists: a fresh checkout has none.
+    pub published: (PathBuf, bool),
+    /// Published results that are not as the lockfile has them, by path.
+    pub altered: Vec<(String, Alteration)>,
+    /// The run in the scratch cache, and what it made; `None` if it was not asked for.
+    pub rerun: Option<Rerun>,
+}
+
+/// How a published result is not as the lockfile has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alteration {
+    /// Its bytes differ.
+    Edited,
+    /// It is not there.
+    Missing,
+}
+
+/// A run from nothing, compared with the lockfile.
+#[derive(Clone, Debug)]
+pub struct Rerun {
     /// The run in the scratch cache.
     pub run: Summary,
     /// One comparison for every result of the lockfile or the plan, by path.
     pub comparisons: Vec<Comparison>,
+    /// The first stage that differs, if a result does and the lockfile says enough.
+    pub first: Option<FirstDifference>,
+}
+
+/// The first stage, in the order in which they run, at which a rerun departs from the lockfile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstDifference {
+    /// Its name.
+    pub stage: String,
+    /// In what it differs.
+    pub what: Departure,
+}
+
+/// In what a stage differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Its key: the pipeline, a parameter, an input file or a tool is not what it was.
+    Edited,
+    /// Its key is the same and it made other bytes: it does not repeat itself.
+    NotRepeated,
+    /// It is not in the lockfile.
+    Added,
 }
 
 /// One result against the lockfile.
@@ -57,26 +102,47 @@ pub enum Verdict {
     New,
 }
 
+impl Verdict {
+    /// Whether this is how it should be.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Verdict::Same | Verdict::Within { .. })
+    }
+}
+
 impl Verification {
-    /// 0 if every result is the same or within tolerance and the run succeeded; else the run's code, or 1.
+    /// 0 if every published result is as the lockfile has it, every one made now is the same or within tolerance, and
+    /// the run succeeded; else the run's code, or 1. Where nothing is published, the rerun alone decides.
     pub fn exit_code(&self) -> u8 {
-        let good = |comparison: &Comparison| matches!(comparison.verdict, Verdict::Same | Verdict::Within { .. });
-        match self.run.exit_code() {
-            0 => u8::from(!self.comparisons.iter().all(good)),
-            code => code,
+        let altered = !self.altered.is_empty();
+        match &self.rerun {
+            None => u8::from(altered || !self.published.1),
+            Some(rerun) => match rerun.run.exit_code() {
+                0 => u8::from(altered || !rerun.comparisons.iter().all(|comparison| comparison.verdict.is_good())),
+                code => code,
+            },
         }
     }
 }
 
-/// Reruns the plan in a scratch cache (below `scratch`, or a temporary folder that is dropped) and compares every
-/// result with the lockfile. Publishes nothing and writes no lockfile.
+/// How to verify.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VerifyOptions<'v> {
+    /// Where the scratch cache is to be; a temporary folder that is removed if not given.
+    pub scratch: Option<&'v Path>,
+    /// Compare only what is published.
+    pub no_rerun: bool,
+}
+
+/// Compares published results with the lockfile, then reruns the plan in a scratch cache and compares every result.
+/// Publishes nothing and writes no lockfile. `altered` is called before the rerun.
 ///
 /// # Errors
 /// As for [`super::run`]; also if there is no lockfile, or `scratch` is not empty.
 pub fn verify(
     plan: &Plan,
     options: &RunOptions,
-    scratch: Option<&Path>,
+    how: VerifyOptions<'_>,
+    altered: &mut dyn FnMut(&Verification),
     events: &mut dyn FnMut(Event),
     stop: &Stop,
 ) -> Result<Verification, Failure> {
@@ -86,6 +152,49 @@ pub fn verify(
         Failure::input(format!("there is no lockfile `{}`", path.display()))
             .hint("`pipe run` writes it after a whole and successful run; commit it")
     })?;
+    let folder = results_folder(plan);
+    let exists = folder.is_dir();
+    let differences = if exists { alterations(&folder, &lockfile)? } else { Vec::new() };
+    let mut verification = Verification { published: (folder, exists), altered: differences, rerun: None };
+    altered(&verification);
+    if !how.no_rerun {
+        verification.rerun = Some(rerun(plan, options, how.scratch, &lockfile, events, stop)?);
+    }
+    Ok(verification)
+}
+
+/// Published results that differ from the lockfile.
+fn alterations(folder: &Path, lockfile: &Lockfile) -> Result<Vec<(String, Alteration)>, Failure> {
+    let mut altered = Vec::new();
+    for (path, locked) in &lockfile.results {
+        let target = folder.join(path);
+        match digest_of(&target) {
+            Ok(digest) if digest == locked.digest => {}
+            Ok(_) => altered.push((path.clone(), Alteration::Edited)),
+            Err(_) if target.is_dir() => altered.push((path.clone(), Alteration::Edited)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                altered.push((path.clone(), Alteration::Missing));
+            }
+            Err(error) => return Err(Failure::io("read", &target, &error)),
+        }
+    }
+    Ok(altered)
+}
+
+fn digest_of(path: &Path) -> std::io::Result<Digest<Content>> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path)?)?;
+    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
+}
+
+fn rerun(
+    plan: &Plan,
+    options: &RunOptions,
+    scratch: Option<&Path>,
+    lockfile: &Lockfile,
+    events: &mut dyn FnMut(Event),
+    stop: &Stop,
+) -> Result<Rerun, Failure> {
     let temporary;
     let folder = match scratch {
         Some(folder) => {
@@ -109,61 +218,50 @@ pub fn verify(
     let (run, made) = run_in(plan, &from_nothing, events, stop, Outlet::Nowhere)?;
     let scratch = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
     let references = References { store: Store::open(&options.places.cache).ok(), results: results_folder(plan) };
-    let tolerances = Tolerances::of(plan, &options.exec.registry);
-    let paths: BTreeSet<&String> = lockfile.results.keys().chain(made.keys()).collect();
+    let paths: BTreeSet<&String> = lockfile.results.keys().chain(made.results.keys()).collect();
     let compare = |path: &String| {
-        let verdict = match (lockfile.results.get(path), made.get(path)) {
+        let verdict = match (lockfile.results.get(path), made.results.get(path)) {
             (Some(_), None) => Verdict::Missing,
             (None, _) => Verdict::New,
             (Some(locked), Some(now)) if locked.digest == now.digest => Verdict::Same,
             (Some(locked), Some(now)) => {
-                references.compare(path, locked, &scratch.blob_path(&blob(now)), tolerances.at(path))
+                // The first version of lockfiles does not say what was promised: what is promised now counts.
+                let promised = if lockfile.lock == 1 { now.tolerance } else { locked.tolerance };
+                references.compare(path, locked, &scratch.blob_path(&blob(now)), promised.unwrap_or(0.0))
             }
         };
         Comparison { path: path.clone(), verdict }
     };
-    let comparisons = paths.into_iter().map(compare).collect();
-    Ok(Verification { run, comparisons })
+    let comparisons: Vec<Comparison> = paths.into_iter().map(compare).collect();
+    let good = comparisons.iter().all(|comparison| comparison.verdict.is_good());
+    let first = if good || run.exit_code() != 0 { None } else { first_difference(lockfile, &made) };
+    Ok(Rerun { run, comparisons, first })
+}
+
+/// The first stage that differs. Stages run in this order, so those before it made the same.
+fn first_difference(lockfile: &Lockfile, made: &Lockfile) -> Option<FirstDifference> {
+    if lockfile.stages.is_empty() {
+        return None;
+    }
+    made.stages.iter().find_map(|now| {
+        let what = match lockfile.stages.iter().find(|locked| locked.stage == now.stage) {
+            None => Departure::Added,
+            Some(locked) if locked.keys != now.keys => Departure::Edited,
+            Some(locked) if locked.outputs != now.outputs => Departure::NotRepeated,
+            Some(_) => return None,
+        };
+        Some(FirstDifference { stage: now.stage.clone(), what })
+    })
 }
 
 fn blob(locked: &Locked) -> Blob {
     Blob { digest: locked.digest, bytes: locked.bytes, executable: false }
 }
 
-/// The tolerance of every line of `results:`: the largest among the kinds it depends on, 0 if all are exact.
-struct Tolerances(BTreeMap<String, f64>);
-
-impl Tolerances {
-    fn of(plan: &Plan, registry: &Registry) -> Self {
-        let tolerance = |link: &Link| {
-            let Link::Output { instance, .. } = link else { return 0.0 };
-            let needed = needed_by(plan, &BTreeSet::from([*instance]));
-            let stages: BTreeSet<usize> =
-                plan.ids().filter(|id| needed[id.index()]).map(|id| plan.instance(id).stage.index()).collect();
-            stages
-                .into_iter()
-                .map(|stage| match &plan.stages[stage].work {
-                    Work::Command(_) => 0.0,
-                    Work::Kind(name) => match registry.kind(name).map(|kind| kind.repro) {
-                        Some(Repro::Within(tolerance)) => tolerance,
-                        _ => 0.0,
-                    },
-                })
-                .fold(0.0, f64::max)
-        };
-        Self(plan.results.iter().map(|published| (published.path.clone(), tolerance(&published.link))).collect())
-    }
-
-    fn at(&self, path: &str) -> f64 {
-        let in_folder = |name: &str| name.ends_with('/') && path.starts_with(name);
-        self.0.iter().find(|(name, _)| *name == path || in_folder(name)).map_or(0.0, |(_, tolerance)| *tolerance)
-    }
-}
-
 /// Where the locked bytes may still be.
 struct References {
     store: Option<Store>,
-    results: std::path::PathBuf,
+    results: PathBuf,
 }
 
 impl References {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use pipe_cache::{Content, Digest};
 use pipe_contract::Failure;
 
+use super::clock;
 use super::ended::{EndedTable, Report};
 use super::lookup::{Known, Lookup};
 use super::options::RunOptions;
@@ -16,7 +17,7 @@ use crate::ids::InstanceId;
 use crate::report::{Git, InstanceReport, Machine, Manifest, commit_of, project_root, work_tree_is_dirty};
 
 /// The version of the layout of manifests.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How many manifests of a pipeline are saved.
 const SAVED: usize = 100;
 
@@ -46,8 +47,11 @@ pub(super) fn write(
         profile: plan.profile.clone(),
         file: plan.file.clone(),
         seed: plan.seed,
+        parameters: plan.params.clone(),
+        set: plan.set.clone(),
         simulated: plan.simulated,
         began: began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        ended: clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         wall_seconds: summary.wall.as_secs_f64(),
         cpu_seconds: summary.cpu.as_secs_f64(),
         peak_memory_bytes: summary.peak_memory,

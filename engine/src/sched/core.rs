@@ -22,6 +22,7 @@ use pipe_contract::Failure;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::sched::dag::{Dag, Node};
+use crate::sched::priority;
 use crate::sched::resources::{Capacities, Grant, Resources};
 
 /// The state of an instance.
@@ -157,8 +158,8 @@ impl Core {
     pub fn new(plan: &Plan, capacities: Capacities, options: Options) -> Result<Self, Failure> {
         let dag = Dag::new(plan);
         let resources = Resources::new(plan, capacities)?;
-        let longest = dag.critical_paths(|id| duration(&options.durations, id));
-        let by_rank = order(&longest, options.shuffle);
+        let longest = dag.critical_paths(|id| priority::duration(&options.durations, id));
+        let by_rank = priority::order(plan, &longest, &options.durations, options.shuffle);
         let mut rank_of = vec![0; by_rank.len()];
         for (rank, id) in by_rank.iter().enumerate() {
             rank_of[id.index()] = rank as u32;
@@ -494,33 +495,4 @@ fn failed_for_readers(id: InstanceId, ending: Ending) -> u32 {
         Ending::Skipped(Because::Failed(root) | Because::FailFast(root)) => root.0,
         Ending::Skipped(Because::Stopped) => STOPPED,
     }
-}
-
-/// The recorded duration, or 1 s; what cannot be a duration counts as none.
-fn duration(recorded: &[Option<f64>], id: InstanceId) -> f64 {
-    recorded.get(id.index()).copied().flatten().filter(|seconds| seconds.is_finite() && *seconds >= 0.0).unwrap_or(1.0)
-}
-
-/// The order of starting: the longest way to the end first, then by id; or sampled from a seed.
-fn order(longest: &[f64], shuffle: Option<u64>) -> Vec<InstanceId> {
-    let mut ids: Vec<InstanceId> = (0..longest.len() as u32).map(InstanceId).collect();
-    match shuffle {
-        None => ids.sort_by(|a, b| longest[b.index()].total_cmp(&longest[a.index()]).then(a.cmp(b))),
-        Some(seed) => {
-            let mut state = seed;
-            for last in (1..ids.len()).rev() {
-                ids.swap(last, (splitmix(&mut state) % (last as u64 + 1)) as usize);
-            }
-        }
-    }
-    ids
-}
-
-/// The next number of the SplitMix64 sequence (Steele, Lea, Flood 2014); enough to shuffle a queue in tests.
-fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
 }

@@ -23,6 +23,7 @@
 
 mod core;
 mod dag;
+mod priority;
 mod resources;
 
 #[cfg(test)]

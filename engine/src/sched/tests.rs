@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{InstanceId, StageId};
-use crate::plan::{Amounts, Instance, Link, Place, Plan, Source, Stage, Work};
+use crate::plan::{Amounts, Instance, Link, Place, Plan, Published, Source, Stage, Work};
 
 /// What one instance of a test plan is.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,8 @@ fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
         folder: PathBuf::from("/p"),
         seed: 0,
         simulated: false,
+        params: BTreeMap::new(),
+        set: BTreeMap::new(),
         stages: Vec::new(),
         instances: Vec::new(),
         results: Vec::new(),
@@ -459,4 +461,55 @@ proptest! {
         prop_assert!(failed > 0 || skipped == 0);
         simulate(&case, Options::default(), Some(after), seed);
     }
+}
+
+/// `plan_of` with these instances published.
+fn published(specs: &[Spec], gathers: &[Vec<u32>], results: &[u32]) -> Plan {
+    let mut plan = plan_of(specs, gathers);
+    let place = Place { file: PathBuf::from("/p/pipeline.yaml"), line: 1, column: 1 };
+    plan.results.extend(results.iter().map(|id| Published {
+        path: format!("{id}.txt"),
+        link: link(*id),
+        place: place.clone(),
+    }));
+    plan
+}
+
+/// The order in which all instances of a plan start on one processor.
+fn starts(plan: &Plan, durations: Vec<Option<f64>>) -> Vec<u32> {
+    let mut core = Core::new(plan, machine(1), Options { durations, ..Options::default() }).expect("the amounts fit");
+    let mut started = Vec::new();
+    while !core.is_done() {
+        while let Some(id) = core.next_check() {
+            core.must_run(id);
+        }
+        let (id, _) = core.next_start().expect("something is ready");
+        started.push(id.0);
+        core.end(id, Ending::Ran);
+        core.check().expect("consistent");
+    }
+    started
+}
+
+#[test]
+fn what_brings_a_result_with_little_work_starts_before_the_longest_chain() {
+    // 0 <- 1 <- 2 is long; 3 <- 4 brings a result, 4 waits for nothing else; 5 is no result.
+    let one = || Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() };
+    let mut specs = chain(3);
+    specs.extend([one(), Spec { needs: vec![3], ..one() }, one()]);
+    let plan = published(&specs, &[], &[2, 4]);
+    let known = |short: f64| [20.0, 20.0, 20.0, short, short, 0.1].into_iter().map(Some).collect::<Vec<_>>();
+    assert_eq!(starts(&plan, known(1.0)), [3, 4, 0, 1, 2, 5]);
+    assert_eq!(starts(&plan, known(7.0)), [0, 1, 2, 3, 4, 5], "fourteen seconds are not little beside sixty");
+}
+
+#[test]
+fn a_result_that_waits_for_others_does_not_pull_its_inputs_forward() {
+    // 2 is a result of 0 and 1; 3 <- 4 is longer. 2 itself goes first when it can.
+    let one = || Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() };
+    let specs = [one(), one(), Spec { needs: vec![0, 1], ..one() }, one(), Spec { needs: vec![3], ..one() }];
+    let plan = published(&specs, &[], &[2]);
+    let durations = [1.0, 1.0, 0.1, 9.0, 9.0].into_iter().map(Some).collect();
+    assert_eq!(starts(&plan, durations), [3, 4, 0, 1, 2]);
+    assert_eq!(starts(&plan, Vec::new()), [0, 1, 2, 3, 4], "nothing is known in the first run");
 }

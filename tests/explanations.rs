@@ -47,7 +47,8 @@ fn status_while_a_run_goes_on_and_after_a_kill() {
         "pipe: 1\npipeline: p\nstages:\n  quick: { run: 'echo 1 > $OUT_Y', out: { y: y } }\n  \
          slow: { run: 'sleep 60; cp $IN_X $OUT_Y', in: { x: $quick.y }, out: { y: y } }\n",
     );
-    let mut run = space.command(["run", "pipeline.yaml"]).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    let mut run =
+        space.command(["run", "pipeline.yaml"]).stderr(std::process::Stdio::null()).spawn().expect("it starts");
     let until = Instant::now() + Duration::from_secs(60);
     while !Shown::of(&mut space.command(["status", "pipeline.yaml"])).text().contains("running slow") {
         assert!(Instant::now() < until, "`slow` does not start");

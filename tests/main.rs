@@ -3,8 +3,8 @@
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
 mod bad_input;
-mod explanations;
 mod damage;
+mod explanations;
 mod failures;
 mod fetch_from_s3;
 mod freshness;

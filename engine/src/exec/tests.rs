@@ -96,8 +96,7 @@ impl Space {
             build: "b1".into(),
             recycle_after: 3,
         };
-        let mut settings =
-            Settings {
+        let mut settings = Settings {
             registry: Arc::new(registry),
             guard: None,
             worker,

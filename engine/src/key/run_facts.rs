@@ -19,7 +19,9 @@ pub fn run_facts(
     facts.extend(command.out.iter().map(|(port, path)| (format!("out {port}"), path.clone())));
     facts.extend(command.env.iter().map(|(name, value)| (format!("env {name}"), value.clone())));
     let inputs = &plan.instance(id).inputs;
-    let optional = |port: &String| (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned());
+    let optional = |port: &String| {
+        (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned())
+    };
     facts.extend(command.optional.iter().map(optional));
     if command.net {
         facts.insert("net".into(), "true".into());

@@ -20,8 +20,8 @@ use pipe_contract::{Coordinates, Registry, Value};
 
 use super::Options;
 use super::resolved::{
-    Amounts, Claim, Command, GatherId, Instance, Link, ParamOrigin, ParamValue, Place, Plan, Published, Release, ReleaseWhy, Shell, Source,
-    Stage, Tool, Work,
+    Amounts, Claim, Command, GatherId, Instance, Link, ParamOrigin, ParamValue, Place, Plan, Published, Release,
+    ReleaseWhy, Shell, Source, Stage, Tool, Work,
 };
 use crate::diag::{Diagnostics, Sources};
 use crate::ids::{InstanceId, StageId};

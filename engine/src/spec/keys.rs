@@ -185,7 +185,11 @@ pub static STAGE: Table = Table {
         key("drop", Shape::Any, "Coordinate maps of the cells to leave out."),
         key("keep", Shape::Any, "Coordinate maps of the only cells to make."),
         key("uses", Shape::Text, "The stage kind."),
-        key("run", Shape::Text, "A body for `bash -euo pipefail -c`, passed to it unchanged; one that begins with `#!` runs under that program."),
+        key(
+            "run",
+            Shape::Text,
+            "A body for `bash -euo pipefail -c`, passed to it unchanged; one that begins with `#!` runs under that program.",
+        ),
         key("in", Shape::Map(&TEXTS), "Inputs by port: references, or files and folders of the project."),
         key("with", Shape::Map(&Shape::Any), "Parameters."),
         key("out", Shape::Map(&Shape::Text), "For `run:`: output ports and their files or folders (`name/`)."),

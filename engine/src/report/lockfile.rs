@@ -2,7 +2,7 @@
 //! others come out.
 //!
 //! It lies beside the pipeline file, as `<file>.<profile>.lock`, and is made to be committed: JSON with one entry a line,
-//! sorted, without times, paths or machines. A file of that name that is no lockfile belongs to another program and is
+//! sorted, without times, paths or machines. A file of that name that is not a lockfile belongs to another program and is
 //! never replaced.
 
 use std::collections::BTreeMap;

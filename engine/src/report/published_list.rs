@@ -130,8 +130,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(PublishedList::read(folder.path()).unwrap(), PublishedList::default());
         let run = |n| PublishingRun { began: "2026".into(), parameters: [("n".into(), Value::Int(n))].into() };
-        let mut list = PublishedList::default();
-        list.runs = [("r1".into(), run(1)), ("r2".into(), run(2))].into();
+        let runs = [("r1".into(), run(1)), ("r2".into(), run(2))].into();
+        let mut list = PublishedList { runs, ..PublishedList::default() };
         let version = Version { digest: Digest::of(b"x"), run: Some("r2".into()), key: None };
         list.files.insert("a \"b\".csv".into(), vec![version]);
         fs::write(folder.path().join(LIST), list.text()).unwrap();

@@ -175,7 +175,7 @@ fn sidecar(
 ) -> Result<String, Failure> {
     let published = plan.results.iter().find(|published| published.path == line.path);
     let Some(Link::Output { instance, port, entry }) = published.map(|published| &published.link) else {
-        return Err(Failure::internal("a result is no output of a stage"));
+        return Err(Failure::internal("a result is not an output of a stage"));
     };
     let record = line.key.map(|key| state_dir.store.record(&key)).transpose().map_err(|error| cache_failure(&error))?;
     let (parts, record) = record.flatten().map(|record| (record.parts, record.provenance)).unzip();

@@ -493,7 +493,7 @@ fn starts(plan: &Plan, durations: Vec<Option<f64>>) -> Vec<u32> {
 
 #[test]
 fn what_brings_a_result_with_little_work_starts_before_the_longest_chain() {
-    // 0 <- 1 <- 2 is long; 3 <- 4 brings a result, 4 waits for nothing else; 5 is no result.
+    // 0 <- 1 <- 2 is long; 3 <- 4 brings a result, 4 waits for nothing else; 5 is not a result.
     let one = || Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() };
     let mut specs = chain(3);
     specs.extend([one(), Spec { needs: vec![3], ..one() }, one()]);

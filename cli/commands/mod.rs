@@ -14,7 +14,7 @@ use std::time::Duration;
 use pipe_contract::{Failure, Registry};
 use pipe_engine::diag::Diagnostics;
 use pipe_engine::exec;
-use pipe_engine::plan::{Amounts, Plan};
+use pipe_engine::plan::Plan;
 use pipe_engine::run::{Places, RunOptions, Selection};
 
 use crate::args;
@@ -60,9 +60,7 @@ pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Regist
 
 /// What the command line adds to a pipeline file.
 pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::Options {
-    let machine = machine::capacities(place.jobs);
-    let gpu = u32::try_from(machine.gpus.len()).unwrap_or(u32::MAX);
-    let machine = Amounts { cpu: machine.cpu, gpu, mem: machine.mem, net: machine.net };
+    let machine = machine::capacities(place.jobs).amounts();
     pipe_engine::plan::Options { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
 }
 

@@ -22,7 +22,7 @@ pub mod worker;
 
 pub use context::{Context, Progress, Silent};
 pub use coordinates::Coordinates;
-pub use failure::{Blame, Failure};
+pub use failure::{Blame, Failure, Unwritable};
 pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};
 pub use registry::{Implementation, Registry, StageKind};
 pub use task::{Cell, Device, Ended, Given, Presence, RanOn, Task};

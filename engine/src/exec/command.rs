@@ -35,9 +35,10 @@ use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
+use super::work_folder::{COPIES, FILES, IN, LISTS, OUT, TMP, output_path};
 use super::{CommandTask, landlock};
 use crate::ids::InstanceId;
-use crate::plan::{Link, Plan, Source, Work};
+use crate::plan::{INPUT_FOLDER, InputName, Link, Plan, Source};
 
 /// Where an input appears to a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,83 +70,29 @@ pub struct PlacedCell {
     pub artifact: Presence,
 }
 
-/// The folder of inputs that are not at their place in the project, relative to the working folder.
-const IN: &str = "../in";
-
-/// Names the inputs of a `run:` instance; `find` gives the content of a link. A single input that is absent is left out.
+/// Where the inputs of a `run:` instance are, under their names; `find` gives the content of a link. A single input that
+/// is absent is left out.
 pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
     let mut placed = BTreeMap::new();
     for (port, source) in &plan.instance(id).inputs {
-        let input = match source {
-            Source::One(link) => match find(link) {
-                Presence::Present(content) => Placed::One { name: name_of(plan, port, link), content },
+        let input = match (plan.input_name(port, source), source) {
+            (InputName::One(name), Source::One(link)) => match find(link) {
+                Presence::Present(content) => Placed::One { name, content },
                 Presence::Absent(_) => continue,
             },
-            Source::Many(cells) => {
-                let cell = |(at, link): &(Coordinates, Link)| PlacedCell {
+            (InputName::Many { folder, entries }, Source::Many(cells)) => {
+                let cell = |(name, (at, link)): (String, &(Coordinates, Link))| PlacedCell {
                     at: at.clone(),
-                    name: with_extension(&entry_name(at), extension_of(plan, link)),
+                    name,
                     artifact: find(link),
                 };
-                Placed::Many { name: Path::new(IN).join(port), cells: cells.iter().map(cell).collect() }
+                Placed::Many { name: folder, cells: entries.into_iter().zip(cells.iter()).map(cell).collect() }
             }
+            (InputName::One(_), Source::Many(_)) | (InputName::Many { .. }, Source::One(_)) => continue,
         };
         placed.insert(port.clone(), input);
     }
     placed
-}
-
-/// Where a command writes an output declared as `declared` (`out:`), given its [`CommandTask::work`].
-pub fn output_path(work: &Path, declared: &str) -> PathBuf {
-    work.join("out").join(declared.trim_end_matches('/'))
-}
-
-/// The name of a single input, relative to the working folder.
-fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
-    if let Link::File(path) = link
-        && let Ok(inside) = path.strip_prefix(&plan.folder)
-        && inside.components().next().is_some()
-        && inside.components().all(|part| matches!(part, Component::Normal(_)))
-    {
-        return inside.to_path_buf();
-    }
-    Path::new(IN).join(with_extension(port, extension_of(plan, link)))
-}
-
-/// The extension of what is behind a link, if its name has one: programs choose their reader by it.
-fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
-    let name = match link {
-        Link::File(path) => path.file_name()?.to_str()?,
-        Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
-        Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).work {
-            Work::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
-            Work::Kind(_) => return None,
-        },
-    };
-    let (stem, last) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
-    // `x.nii.gz` is a `.nii.gz`: the suffix of a compressor does not name the content.
-    match stem.rsplit_once('.') {
-        Some((stem, _)) if ["gz", "bz2", "xz", "zst"].contains(&last) && !stem.is_empty() => {
-            Some(&name[stem.len() + 1..])
-        }
-        _ => Some(last),
-    }
-}
-
-fn with_extension(stem: &str, extension: Option<&str>) -> String {
-    match extension {
-        Some(extension) if !extension.is_empty() => format!("{stem}.{extension}"),
-        _ => stem.to_owned(),
-    }
-}
-
-/// `rater=A1,sid=s01`; what cannot be in a file name is written `%2F`.
-fn entry_name(at: &Coordinates) -> String {
-    if at.is_empty() {
-        return "only".to_owned();
-    }
-    let safe = |text: &str| text.replace('%', "%25").replace('/', "%2F").replace(',', "%2C");
-    at.iter().map(|(axis, at)| format!("{axis}={}", safe(at))).collect::<Vec<_>>().join(",")
 }
 
 /// A variable of the environment.
@@ -179,12 +126,12 @@ pub(super) struct Layout {
 impl Layout {
     pub fn of(work: &Path) -> Self {
         let below = |name| work.join(name);
-        Self { files: below("files"), out: below("out"), tmp: below("tmp"), inputs: below("in"), lists: below("lists") }
+        Self { files: below(FILES), out: below(OUT), tmp: below(TMP), inputs: below(IN), lists: below(LISTS) }
     }
 
     /// Where a name is that is relative to the working folder.
     fn place(&self, name: &Path) -> PathBuf {
-        name.strip_prefix(IN).map_or_else(|_| self.files.join(name), |name| self.inputs.join(name))
+        name.strip_prefix(INPUT_FOLDER).map_or_else(|_| self.files.join(name), |name| self.inputs.join(name))
     }
 }
 
@@ -379,7 +326,7 @@ fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout
     match (sharing, content.is_dir()) {
         (Sharing::Names, true) => link(content, &place),
         (Sharing::Copies, true) => {
-            let own = task.work.join("copies").join(name.strip_prefix(IN).unwrap_or(name));
+            let own = task.work.join(COPIES).join(name.strip_prefix(INPUT_FOLDER).unwrap_or(name));
             make_folder(own.parent().unwrap_or(&task.work))?;
             copy(content, &own)?;
             link(&own, &place)
@@ -391,7 +338,7 @@ fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout
 
 /// Whether an input may be one more name of a file of the cache.
 fn is_shared(task: &CommandTask, name: &Path, content: &Path) -> bool {
-    name.starts_with(IN) && content.starts_with(&task.cache)
+    name.starts_with(INPUT_FOLDER) && content.starts_with(&task.cache)
 }
 
 fn link(content: &Path, place: &Path) -> Result<(), Failure> {

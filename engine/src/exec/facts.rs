@@ -57,6 +57,12 @@ impl Memo for NoMemo {
 /// How long a tool may take to print its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What of a command its facts depend on: commands for which this is equal have equal facts, of one project and `PATH`.
+pub fn what_facts_depend_on(command: &Command) -> String {
+    let first = if command.tools.is_empty() { first_word(&command.body) } else { None };
+    format!("{:?} {first:?}", command.tools)
+}
+
 /// Finds the facts of a command. `project` is the folder of the pipeline file, `search` the caller's `PATH`.
 /// Starts a process only for a `tools:` version that `memo` does not hold.
 ///

@@ -19,6 +19,7 @@ mod hints;
 mod landlock;
 mod threads;
 mod wake;
+mod work_folder;
 mod worker;
 
 #[cfg(test)]
@@ -35,12 +36,13 @@ use pipe_contract::{Coordinates, Ended, Failure, Progress, Registry, Task, Value
 use crate::ids::InstanceId;
 use crate::plan::Command;
 
-pub use command::{Placed, PlacedCell, layout_inputs, output_path};
+pub use command::{Placed, PlacedCell, layout_inputs};
 pub use executor::Executor;
-pub use facts::{Facts, Memo, NoMemo, facts_of};
+pub use facts::{Facts, Memo, NoMemo, facts_of, what_facts_depend_on};
 pub use guard::serve_if_asked;
 pub use landlock::is_enforced as writes_are_confined;
 pub use wake::Waker;
+pub use work_folder::{output_path, outputs_folder, scratch_folder};
 
 /// The settings of an executor for this machine and program.
 #[derive(Clone)]

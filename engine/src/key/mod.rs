@@ -34,6 +34,7 @@
 mod cells;
 mod encode;
 mod reason;
+mod run_facts;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cells::{CellList, CellState};
 pub use reason::{Reason, explain};
+pub use run_facts::run_facts;
 
 use encode::Encoder;
 

@@ -7,6 +7,8 @@
 
 mod draft;
 mod env;
+mod fits;
+mod input_names;
 mod inputs;
 mod order;
 mod plan_cache;
@@ -27,6 +29,7 @@ use crate::ids::StageId;
 use crate::spec::{self, Spec};
 use draft::Draft;
 use env::Env;
+pub use input_names::{INPUT_FOLDER, InputName};
 use inputs::Port;
 pub use plan_cache::plan_cached;
 pub use resolved::*;

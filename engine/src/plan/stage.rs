@@ -269,33 +269,18 @@ fn amounts(env: &Env<'_>, draft: &Draft<'_>, options: &Options) -> Result<Amount
             amount(env, draft, key, node, &mut wanted)?;
         }
         wanted.net = wanted.net.max(least.net);
-        if let Some(why) = too_much(&wanted, machine) {
+        wanted.cpu = wanted.cpu.max(least.cpu);
+        if let Some(why) = wanted.never_fits(machine) {
             refused.push((*span, why));
             continue;
         }
-        wanted.cpu = wanted.cpu.min(machine.cpu).max(1);
-        return Ok(wanted);
+        return Ok(wanted.clipped_to(machine));
     }
     let message = format!("stage `{}` can never run on this machine", draft.name());
     let (first, why) = refused.remove(0);
     let error = Diagnostic::new(Class::Resources, first, message).label(why);
     let error = refused.into_iter().fold(error, |error, (span, why)| error.also(span, why));
     Err(error.hint("add an alternative that fits: `resources: [{ gpu: 1 }, { cpu: 1 }]`"))
-}
-
-/// The first amount that this machine cannot provide, with both numbers.
-fn too_much(wanted: &Amounts, machine: &Amounts) -> Option<String> {
-    if wanted.gpu > machine.gpu {
-        return Some(format!("needs gpu {}, this machine has {}", wanted.gpu, machine.gpu));
-    }
-    if wanted.mem > machine.mem {
-        return Some(format!(
-            "needs {} of memory, this machine has {}",
-            spec::show_bytes(wanted.mem),
-            spec::show_bytes(machine.mem)
-        ));
-    }
-    (wanted.net > machine.net).then(|| format!("needs net {}, this run offers {}", wanted.net, machine.net))
 }
 
 fn amount(env: &Env<'_>, draft: &Draft<'_>, key: &Name, node: &Node, into: &mut Amounts) -> Result<(), Diagnostic> {

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
 use pipe_contract::Failure;
 
-use super::Places;
+use super::options::Places;
 use crate::exec;
 use crate::plan::Plan;
 use crate::report::{cache_failure, project_root};

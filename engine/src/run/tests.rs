@@ -11,9 +11,10 @@ use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, St
 use tempfile::TempDir;
 
 use super::*;
+use crate::event::Event;
 use crate::exec::{Settings, WorkerSettings};
 use crate::key::Reason;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::sched::Capacities;
 
 /// A kind that writes its `text`, or misbehaves in the way of its `does`.

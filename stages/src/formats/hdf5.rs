@@ -1,7 +1,7 @@
 //! HDF5 in the shapes this field uses: labels (`{lh,rh}/visual_area`, whole numbers), pRF results in MATLAB
 //! v7.3 (numbers in several dimensions behind a user block of 512 bytes).
 //!
-//! Reading goes through `hdf5-reader`, which wants the exact type on disk; here any number type is taken and
+//! Reading goes through `hdf5-reader`, which requires the exact type on disk; here any number type is read and
 //! converted, because writers differ. Writing goes through `hdf5-writer`, whose bytes depend on the content
 //! only; the MATLAB user block is put before its superblock, and the superblock then gets its new address.
 

@@ -331,7 +331,7 @@ mod tests {
     fn unusable_spheres_are_refused() {
         let (points, faces) = subdivided(1);
         let away: Vec<Point> = points.iter().map(|p| [p[0] + 3.0, p[1], p[2]]).collect();
-        assert!(project(&away, &faces, Hemisphere::Left, HCP_RADIUS).unwrap_err().message.contains("no sphere"));
+        assert!(project(&away, &faces, Hemisphere::Left, HCP_RADIUS).unwrap_err().message.contains("not a sphere"));
         let none = project(&points, &faces, Hemisphere::Right, 0.01).unwrap_err();
         assert!(none.message.contains("hemisphere `rh`"), "{none}");
     }

@@ -69,7 +69,7 @@ mod tests {
         let mut points = vec![[3.0, 0.0, 0.0], [0.0, -3.0, 0.0], [0.0, 0.0, 3.0]];
         assert_eq!(sphere_radius(&points).unwrap(), 3.0);
         points.push([9.0, 0.0, 0.0]);
-        assert!(sphere_radius(&points).unwrap_err().message.contains("no sphere"));
+        assert!(sphere_radius(&points).unwrap_err().message.contains("not a sphere"));
         assert!(sphere_radius(&[[0.0; 3]; 4]).is_err());
         assert!(sphere_radius(&[]).is_err());
     }

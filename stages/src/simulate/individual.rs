@@ -1,9 +1,9 @@
 //! Samples a subject: where the anatomy lies against the average one, where the maps lie on the anatomy, and what a scanner
 //! would measure of both.
 //!
-//! Every vertex keeps its place in the anatomy (its coordinates, its curvature, ...) and is moved on the registered
+//! Every vertex has the same place in the anatomy (its coordinates, its curvature, ...) and is moved on the registered
 //! sphere: this is what imperfect registration looks like, and it makes anatomy informative, because areas move along.
-//! The maps then shift once more against the anatomy, which only functional channels see.
+//! The maps then shift once more against the anatomy, which affects only functional channels.
 
 use serde::Deserialize;
 
@@ -89,14 +89,14 @@ pub struct Head {
 
 impl Head {
     /// Samples a head.
-    pub fn draw(seed: u64) -> Self {
+    pub fn sample(seed: u64) -> Self {
         let mut stream = Stream::new(seed, "head");
         let mut three = |mean: f64, sd: f64| std::array::from_fn(|_| mean + sd * stream.normal());
         Self { size: three(1.0, HEAD_SIZE), turn: three(0.0, HEAD_TURN), place: three(0.0, HEAD_PLACE) }
     }
 
     /// A point of the average head in this one, bent by `bend`.
-    fn holds(&self, point: Point, bend: Point) -> Point {
+    fn transform(&self, point: Point, bend: Point) -> Point {
         let turn = cross(self.turn, point);
         std::array::from_fn(|axis| self.size[axis] * point[axis] + turn[axis] + self.place[axis] + bend[axis])
     }
@@ -104,7 +104,7 @@ impl Head {
 
 impl Side {
     /// Samples a hemisphere.
-    pub fn draw(seed: u64, head: &Head, atlas: &Atlas, amplitudes: &Amplitudes) -> Self {
+    pub fn sample(seed: u64, head: &Head, atlas: &Atlas, amplitudes: &Amplitudes) -> Self {
         let name = |what: &str| format!("{} {what}", atlas.hemisphere.name());
         let stream = |what: &str| Stream::new(seed, &name(what));
         let length = amplitudes.correlation;
@@ -146,7 +146,7 @@ impl Side {
             })
             .collect();
         let in_head =
-            |points: &[Point]| points.iter().zip(&bends).map(|(point, bend)| head.holds(*point, *bend)).collect();
+            |points: &[Point]| points.iter().zip(&bends).map(|(point, bend)| head.transform(*point, *bend)).collect();
         let each = |of: fn(&Spot) -> f64| spots.iter().map(|spot| of(spot) as f32).collect::<Vec<_>>();
         let mut thickness = noisy(&atlas.thickness, 2, 1.0, 0.1);
         for (vertex, thickness) in thickness.iter_mut().enumerate() {

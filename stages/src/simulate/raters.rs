@@ -27,7 +27,7 @@ const EDGES: [f64; 5] = [0.5, 1.0, 2.0, 4.0, 7.0];
 
 impl Rater {
     /// The area (0 to 3) and sector (0 to 26) that this rater gives to a place; `habit` scales the biases, 0 is none.
-    pub fn draw(&self, spot: &Spot, habit: f64) -> (i32, i32) {
+    pub fn label(&self, spot: &Spot, habit: f64) -> (i32, i32) {
         let eccentricity = spot.eccentricity() * (1.0 + habit * (self.eccentricity - 1.0));
         let reach = |class: usize| spot.distance[class] - habit * self.border[class];
         // Ties go to the first, so that the choice does not hang on rounding elsewhere.
@@ -85,15 +85,15 @@ mod tests {
             (1, 7.0, 0.1, (0, 0)),
             (0, 3.0, 0.1, (0, 0)),
         ] {
-            assert_eq!(exact.draw(&spot(area, eccentricity, up), 1.0), expected, "{area} {eccentricity} {up}");
+            assert_eq!(exact.label(&spot(area, eccentricity, up), 1.0), expected, "{area} {eccentricity} {up}");
         }
     }
 
     #[test]
-    fn habits_move_borders() {
+    fn biases_move_borders() {
         let wide = Rater { name: "", border: [0.0, 1.0, 0.0, 0.0], eccentricity: 1.0 };
         let between = Spot { distance: [9.0, 2.0, 1.5, 9.0], field: [3.0, 0.5], varea: 2 };
-        assert_eq!(wide.draw(&between, 1.0).0, 1);
-        assert_eq!(wide.draw(&between, 0.0).0, 2);
+        assert_eq!(wide.label(&between, 1.0).0, 1);
+        assert_eq!(wide.label(&between, 0.0).0, 2);
     }
 }

@@ -86,7 +86,7 @@ impl StageKind for SimulateSubject {
         let number = number_of(sid)?;
         let (anatomy, template, masks) = (task.one("anatomy")?, task.one("template")?, task.one("masks")?);
         let (tree, seed) = (task.output("tree")?, task.seed()?);
-        let head = Head::draw(seed);
+        let head = Head::sample(seed);
         let mut sides = Vec::new();
         let mut results = Vec::new();
         for hemisphere in HEMISPHERES {
@@ -95,7 +95,7 @@ impl StageKind for SimulateSubject {
             }
             let atlas = Atlas::read(anatomy, template, hemisphere)?;
             let mask = cortex_mask(masks, hemisphere, FsLr::K32)?;
-            let side = Side::draw(seed, &head, &atlas, &amplitudes);
+            let side = Side::sample(seed, &head, &atlas, &amplitudes);
             let fs_lr = fs_lr_sphere::sphere(&mask, atlas.medial_wall());
             subject_files::write_hemisphere(tree, sid, &atlas, &side, &fs_lr)?;
             let noise = amplitudes.prf_noise;

@@ -59,7 +59,7 @@ pub fn write_labels(folder: &Path, sid: &str, sides: [&Side; 2], amplitudes: &Am
         let mut file = Builder::new();
         for (h, side) in ["lh", "rh"].into_iter().zip(sides) {
             let (areas, sectors): (Vec<i32>, Vec<i32>) =
-                side.rated[index].iter().map(|spot| rater.draw(spot, amplitudes.rater_habit)).unzip();
+                side.rated[index].iter().map(|spot| rater.label(spot, amplitudes.rater_habit)).unzip();
             file.whole_numbers(&format!("{h}/visual_area"), &areas);
             file.whole_numbers(&format!("{h}/visual_sector"), &sectors);
         }

@@ -81,7 +81,7 @@ impl FromIterator<(String, String)> for Environment {
 pub struct Profiles {
     /// Profile to setting to (value, file it is in). The credentials file wins over the config file.
     settings: BTreeMap<String, BTreeMap<String, (String, PathBuf)>>,
-    /// The files that were looked for.
+    /// The files that were searched.
     files: Vec<PathBuf>,
 }
 
@@ -225,9 +225,10 @@ fn half(profile: &str, profiles: &Profiles, has: &str, lacks: &str) -> Failure {
 
 fn no_keys(profile: &str, profiles: &Profiles) -> Failure {
     let files: Vec<String> = profiles.files.iter().map(|path| format!("`{}`", path.display())).collect();
-    let looked = if files.is_empty() { "any file (HOME is not set)".to_owned() } else { files.join(" or ") };
-    let failure =
-        Failure::environment(format!("there is no profile `{profile}` in {looked}, and AWS_ACCESS_KEY_ID is not set"));
+    let searched = if files.is_empty() { "any file (HOME is not set)".to_owned() } else { files.join(" or ") };
+    let failure = Failure::environment(format!(
+        "there is no profile `{profile}` in {searched}, and AWS_ACCESS_KEY_ID is not set"
+    ));
     let nearest = profiles.settings.keys().find(|known| known.eq_ignore_ascii_case(profile));
     match nearest {
         Some(known) => failure.hint(format!("there is a profile `{known}`; did you mean that one?")),

@@ -17,9 +17,9 @@ pub const WEIGHTS: &str = "model.safetensors";
 pub const OPTIONS: &str = "options.json";
 /// The rounds ([`super::training_schedule::Round`]) as a JSON list.
 pub const PLAN: &str = "plan.json";
-/// One row on the weights that were kept: `input`, `loss`, `dice`. The original's column `training_time` is left out.
+/// One row on the selected weights: `input`, `loss`, `dice`. The original's column `training_time` is left out.
 pub const TRAINING: &str = "training.tsv";
-/// One row an epoch: learning rate, losses on both sides, and which epoch was kept.
+/// One row an epoch: learning rate, losses on both sides, and which epoch was selected.
 pub const EPOCHS: &str = "epochs.tsv";
 /// One row a restart, written by `unet/best`.
 pub const RESTARTS: &str = "restarts.tsv";
@@ -76,9 +76,9 @@ impl Options {
 pub struct Outcome {
     /// Input code.
     pub input: String,
-    /// Lowest validation loss in the round that was kept.
+    /// Lowest validation loss in the selected round.
     pub loss: f64,
-    /// Lowest validation Dice loss in the round that was kept, the smallest of all rounds.
+    /// Lowest validation Dice loss in the selected round, the smallest of all rounds.
     pub dice: f64,
 }
 

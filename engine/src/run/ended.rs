@@ -1,0 +1,67 @@
+//! The table of what has ended in a run, and how. The run loop fills it; summary and manifest read it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pipe_cache::{Action, Digest};
+use pipe_contract::RanOn;
+
+use crate::event::Outcome;
+use crate::exec::Usage;
+use crate::ids::InstanceId;
+use crate::key::Reason;
+
+/// How the instances of a run ended that did.
+#[derive(Debug, Default)]
+pub(super) struct EndedTable {
+    reports: BTreeMap<InstanceId, Report>,
+    hits: usize,
+}
+
+/// How an instance ended that was not a hit.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub outcome: Outcome,
+    pub reasons: Vec<Reason>,
+    pub key: Option<Digest<Action>>,
+    pub attempts: u32,
+    pub usage: Usage,
+    pub ran_on: Option<RanOn>,
+    pub notes: Vec<String>,
+    pub log: Option<PathBuf>,
+}
+
+impl EndedTable {
+    /// An instance was a hit; nothing else is recorded of it.
+    pub fn add_hit(&mut self) {
+        self.hits += 1;
+    }
+
+    /// An instance ended and was not a hit.
+    pub fn add(&mut self, id: InstanceId, report: Report) {
+        self.reports.insert(id, report);
+    }
+
+    /// How many were hits.
+    pub fn hits(&self) -> usize {
+        self.hits
+    }
+
+    /// Those that were not, in the order of the plan.
+    pub fn reports(&self) -> impl Iterator<Item = (InstanceId, &Report)> {
+        self.reports.iter().map(|(id, report)| (*id, report))
+    }
+
+    /// The report of one that was not a hit.
+    pub fn report(&self, id: InstanceId) -> Option<&Report> {
+        self.reports.get(&id)
+    }
+
+    /// Whether the absence that an instance found was recorded by an earlier run.
+    pub fn was_absence_recorded(&self, origin: InstanceId) -> bool {
+        match self.report(origin).map(|report| &report.outcome) {
+            Some(Outcome::Absent { recorded, .. }) => *recorded,
+            _ => true,
+        }
+    }
+}

@@ -838,7 +838,7 @@ fn a_stale_or_a_missing_worker_is_one_clear_error() {
 fn a_worker_without_its_libraries_is_one_clear_error() {
     let loader =
         "#!/bin/sh\necho 'worker: error while loading shared libraries: libx.so: cannot open it' >&2\nexit 127\n";
-    for kind in ["test/fresh", "test/kept"] {
+    for kind in ["test/fresh", "test/reusable"] {
         let mut space = Space::new();
         fs::write(space.path("worker"), loader).expect("writes");
         let work = space.task(kind, "well");

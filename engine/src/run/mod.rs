@@ -1,7 +1,7 @@
 //! One execution of a plan: looks up every instance, lets the scheduler and the executor do what is missing,
 //! commits their outputs, publishes results, checks claims, and leaves a manifest.
 //!
-//! The caller makes the output from [`Event`]s while the run goes on and from the [`Summary`] at the end.
+//! The caller makes the output from [`Event`](crate::event::Event)s while the run goes on and from the [`Summary`] at the end.
 
 mod attempt;
 mod clock;

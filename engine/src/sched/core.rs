@@ -86,7 +86,7 @@ pub struct Options {
     pub fail_fast: bool,
     /// Recorded durations in seconds by instance; where there is none, 1. Missing tail entries count as none.
     pub durations: Vec<Option<f64>>,
-    /// Only these instances are in the run; `None` is all of them. See [`needed_by`].
+    /// Only these instances are in the run; `None` is all of them. See [`needed_by`](super::needed_by).
     pub wanted: Option<Vec<bool>>,
     /// Test hook: ready instances are taken in an order sampled from this seed instead of by critical path.
     pub shuffle: Option<u64>,

@@ -7,6 +7,7 @@ mod failures;
 mod fetch_from_s3;
 mod freshness;
 mod kills;
+mod language;
 mod layers;
 mod readme;
 mod reproduction;

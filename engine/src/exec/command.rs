@@ -15,7 +15,8 @@
 //! - A gather is a folder with one entry a cell, named by its coordinates (`rater=A1,sid=s01.csv`). `IN_NAME_LIST`
 //!   names a text with a line `COORDINATES<TAB>PATH` for each present cell, `IN_NAME_ABSENT` one with
 //!   `COORDINATES<TAB>CAUSE` for each absent one, both sorted by coordinates.
-//! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON.
+//! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON,
+//!   with numbers as written where JSON allows it.
 //! - `EACH_AXIS` is the coordinate, `SEED` the seed, `THREADS` how many threads it was granted (it is not in the key:
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.

@@ -261,7 +261,7 @@ fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) ->
     };
     let value = &cell.axes[index].values[cell.at[index] as usize];
     match (path, &value.fields) {
-        ([], _) => Ok(Node::text(reference.span, value.text.clone())),
+        ([], _) => Ok(Node::coordinate(reference.span, value.text.clone())),
         (_, Some(fields)) => descend(fields, path, &format!("each.{name}"), reference),
         (_, None) => {
             let message = format!("axis `{name}` is a list, so its values have no fields");

@@ -74,8 +74,7 @@ fn digest(path: &Path) -> Option<Hash> {
 /// The digests are those of the texts that were read: a later change of a file makes the plan useless, not wrong.
 fn save(path: &Path, plan: &Plan, sources: &Sources, request: Hash) -> std::io::Result<()> {
     let files = sources.iter().filter(|source| source.path.is_absolute());
-    let files: Vec<(PathBuf, Hash)> =
-        files.map(|source| (source.path.clone(), *blake3::hash(source.text.as_bytes()).as_bytes())).collect();
+    let files: Vec<(PathBuf, Hash)> = files.map(|source| (source.path.clone(), source.digest)).collect();
     let mut writer = Writer::default();
     request.write(&mut writer);
     files.write(&mut writer);

@@ -137,7 +137,7 @@ pub struct Instance {
     pub stage: StageId,
     /// Coordinates on the stage's axes.
     pub at: Coordinates,
-    /// Typed parameters with defaults (for `run:` stages: `with:` as written).
+    /// Typed parameters with defaults; for `run:` stages the texts as written ([`crate::spec::Node::as_written`]).
     pub params: BTreeMap<String, Value>,
     /// Inputs by port; an unset optional port is not there.
     pub inputs: BTreeMap<String, Source>,

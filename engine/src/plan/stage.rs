@@ -400,7 +400,7 @@ impl<'a> Params<'a> {
     fn typed(&self, name: &Name, value: &Node) -> Result<Value, Diagnostic> {
         match self.kind.and_then(|kind| kind.params.iter().find(|param| param.name == name.text)) {
             Some(param) => typed(param.name, value, &param.of),
-            None => Ok(value.value()),
+            None => Ok(value.as_written()),
         }
     }
 

@@ -12,7 +12,7 @@ mod reference;
 use std::path::PathBuf;
 
 pub use keys::{Key, PARAM_TYPES, Shape, TABLES, Table};
-pub use node::{Name, Node, Tree, parse, resolve, shortened};
+pub use node::{Name, Node, Style, Tree, parse, resolve, shortened};
 pub use quantity::{bytes, duration, share, show_bytes};
 pub use read::load;
 pub(crate) use read::open;

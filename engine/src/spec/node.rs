@@ -30,13 +30,24 @@ pub enum Tree {
     Scalar {
         /// As written, without quotes.
         text: String,
-        /// Quoted, or a block of text: then it is text whatever it looks like.
-        quoted: bool,
+        /// Which values it may be.
+        style: Style,
     },
     /// A list.
     List(Vec<Node>),
     /// A map, in written order; keys are distinct.
     Map(Vec<(Name, Node)>),
+}
+
+/// Which values a scalar may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes: text, number, boolean or nothing, by the YAML 1.2 core schema.
+    Plain,
+    /// Quoted, or a block of text: text whatever it looks like.
+    Quoted,
+    /// The value of an axis: text, but a number where a stage kind asks for a number.
+    Coordinate,
 }
 
 /// Text with its place.
@@ -51,7 +62,12 @@ pub struct Name {
 impl Node {
     /// Text that is text whatever it looks like.
     pub fn text(span: Span, text: impl Into<String>) -> Self {
-        Self { span, tree: Tree::Scalar { text: text.into(), quoted: true } }
+        Self { span, tree: Tree::Scalar { text: text.into(), style: Style::Quoted } }
+    }
+
+    /// The value of an axis.
+    pub fn coordinate(span: Span, text: impl Into<String>) -> Self {
+        Self { span, tree: Tree::Scalar { text: text.into(), style: Style::Coordinate } }
     }
 
     /// A scalar's text as written.
@@ -64,7 +80,7 @@ impl Node {
 
     /// Whether it is `null`, `~` or nothing at all.
     pub fn is_null(&self) -> bool {
-        matches!(&self.tree, Tree::Scalar { text, quoted: false } if is_null(text))
+        matches!(&self.tree, Tree::Scalar { text, style: Style::Plain } if is_null(text))
     }
 
     /// The entry of a map.
@@ -78,12 +94,71 @@ impl Node {
     /// The value by the YAML 1.2 core schema.
     pub fn value(&self) -> Value {
         match &self.tree {
-            Tree::Scalar { text, quoted: true } => Value::Text(text.clone()),
-            Tree::Scalar { text, quoted: false } => resolve(text),
+            Tree::Scalar { text, style: Style::Plain } => resolve(text),
+            Tree::Scalar { text, .. } => Value::Text(text.clone()),
             Tree::List(items) => Value::List(items.iter().map(Node::value).collect()),
             Tree::Map(entries) => Value::Map(
                 entries.iter().map(|(name, node)| (name.text.clone(), node.value())).collect::<BTreeMap<_, _>>(),
             ),
+        }
+    }
+
+    /// The value as a stage kind takes it that asks for a number or a boolean: that of an axis is converted.
+    pub fn converted(&self) -> Value {
+        match &self.tree {
+            Tree::Scalar { text, style: Style::Coordinate } => resolve(text),
+            _ => self.value(),
+        }
+    }
+
+    /// The value as the body of a `run:` stage gets it: scalars are the text as written (`1.10` is `1.10`, `0x1F` is
+    /// `0x1F`), also in a list. A value with maps or lists inside is JSON: numbers in it are as written where that is a
+    /// number of JSON, else texts.
+    pub fn as_written(&self) -> Value {
+        match &self.tree {
+            _ if self.is_null() => Value::Null,
+            Tree::Scalar { text, .. } => Value::Text(text.clone()),
+            Tree::List(items) if items.iter().all(|item| matches!(item.tree, Tree::Scalar { .. })) => {
+                Value::List(items.iter().map(Node::as_written).collect())
+            }
+            Tree::List(_) | Tree::Map(_) => {
+                let mut json = String::new();
+                self.write_json(&mut json);
+                Value::Text(json)
+            }
+        }
+    }
+
+    /// Compact JSON with sorted keys.
+    fn write_json(&self, json: &mut String) {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        match &self.tree {
+            Tree::List(items) => {
+                json.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    json.push_str(if index > 0 { "," } else { "" });
+                    item.write_json(json);
+                }
+                json.push(']');
+            }
+            Tree::Map(entries) => {
+                let sorted: BTreeMap<&str, &Node> =
+                    entries.iter().map(|(name, node)| (name.text.as_str(), node)).collect();
+                json.push('{');
+                for (index, (name, node)) in sorted.into_iter().enumerate() {
+                    json.push_str(if index > 0 { "," } else { "" });
+                    json.push_str(&text(name));
+                    json.push(':');
+                    node.write_json(json);
+                }
+                json.push('}');
+            }
+            Tree::Scalar { text: written, .. } => match self.value() {
+                Value::Null => json.push_str("null"),
+                Value::Bool(flag) => json.push_str(if flag { "true" } else { "false" }),
+                Value::Int(_) | Value::Float(_) if is_json_number(written) => json.push_str(written),
+                _ => json.push_str(&text(written)),
+            },
         }
     }
 
@@ -109,6 +184,10 @@ pub fn shortened(text: &str) -> String {
         return line.to_owned();
     }
     format!("{}…", line.chars().take(40).collect::<String>())
+}
+
+fn is_json_number(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
 fn is_null(text: &str) -> bool {
@@ -274,11 +353,11 @@ impl Builder<'_> {
             // What the parser gives as text is text, whether it was quoted or not; only a number that is too large
             // comes spelled anew.
             Raw::Text(text) if matches!(text.as_str(), ".inf" | "-.inf" | ".nan") => {
-                Tree::Scalar { text: self.plain(span).map_or(text, str::to_owned), quoted: true }
+                Tree::Scalar { text: self.plain(span).map_or(text, str::to_owned), style: Style::Quoted }
             }
-            Raw::Text(text) => Tree::Scalar { text, quoted: true },
+            Raw::Text(text) => Tree::Scalar { text, style: Style::Quoted },
             Raw::Typed(shown) => self.typed(span, shown),
-            Raw::Null => Tree::Scalar { text: String::new(), quoted: false },
+            Raw::Null => Tree::Scalar { text: String::new(), style: Style::Plain },
             Raw::List(items) => Tree::List(items.into_iter().map(|item| self.node(item, span)).collect()),
             // Keys that begin with `x-` are for the author (for anchors, say) and are ignored everywhere.
             Raw::Map(entries) => Tree::Map(
@@ -299,7 +378,7 @@ impl Builder<'_> {
 
     /// A scalar that the parser took for a number or a boolean: its spelling is that of the file.
     fn typed(&self, span: Span, shown: String) -> Tree {
-        Tree::Scalar { text: self.plain(span).map_or(shown, str::to_owned), quoted: false }
+        Tree::Scalar { text: self.plain(span).map_or(shown, str::to_owned), style: Style::Plain }
     }
 
     /// The characters of a plain scalar on one line; `None` for anything else.
@@ -527,6 +606,28 @@ mod tests {
             if written != "~" {
                 assert_eq!(value.written(), Some(written.trim_matches('"')), "{written}");
             }
+        }
+    }
+
+    #[test]
+    fn commands_get_the_text_as_written() {
+        for (written, expected) in [
+            ("1.10", Value::Text("1.10".into())),
+            ("0x1F", Value::Text("0x1F".into())),
+            ("True", Value::Text("True".into())),
+            ("~", Value::Null),
+            ("\"1.10\"", Value::Text("1.10".into())),
+            ("&x 1.10", Value::Text("1.10".into())),
+            ("!!float 1.10", Value::Text("1.10".into())),
+            ("[1.10, 1e3]", Value::List(vec![Value::Text("1.10".into()), Value::Text("1e3".into())])),
+            (
+                "{ b: [1.10, 0x1F, +1], a: True, \"c\": \"2\", d: ~, 1.50: x }",
+                Value::Text(r#"{"1.50":"x","a":true,"b":[1.10,"0x1F","+1"],"c":"2","d":null}"#.into()),
+            ),
+            ("[[1.10], { x: 1e3 }]", Value::Text(r#"[[1.10],{"x":1e3}]"#.into())),
+        ] {
+            let (_, node) = tree(&format!("a: {written}\n")).expect(written);
+            assert_eq!(node.get("a").expect("a").as_written(), expected, "{written}");
         }
     }
 

@@ -30,6 +30,9 @@ pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u3
         return Ok(file);
     }
     let bytes = std::fs::read(path).map_err(|error| format!("could not read `{shown}`: {}", reason(&error)))?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(format!("`{shown}` is UTF-16 text; save it as UTF-8"));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;

@@ -12,6 +12,7 @@ use pipe_contract::{Arity, Coordinates, Form, Input};
 
 use super::draft::Draft;
 use super::env::{Cell, Env, Target};
+use super::names::{has_wildcard, is_name, is_safe};
 use super::resolved::{Link, Source};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, Pick, Piece, Reference, Selector, Tree, WorkDecl, Written};
@@ -110,9 +111,8 @@ pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: 
 
 /// The declared input of this name; `None` for `run:` stages, which take any input.
 fn input_of<'a>(draft: &Draft<'a>, name: &Name) -> Result<Option<&'a Input>, Diagnostic> {
-    let legal = !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let Some(kind) = draft.kind else {
-        if legal || !matches!(draft.decl.work, WorkDecl::Run(_)) {
+        if is_name(&name.text) || !matches!(draft.decl.work, WorkDecl::Run(_)) {
             return Ok(None);
         }
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&name.text));
@@ -203,8 +203,66 @@ fn item(
         Written::Reference(reference) if !reference.is_value() => {
             rule(env, drafts, reader, name, &reference, input).map(|rule| rule.map(Item::Stage))
         }
-        _ => file(),
+        Written::Plain(text) => {
+            check_file(env, draft, drafts, name, node, &text)?;
+            file()
+        }
+        Written::Template(_) | Written::Reference(_) => {
+            check_wildcards(draft, node)?;
+            file()
+        }
     }
+}
+
+/// What is written as a file of the project, but is a reference, a wildcard, an address, or a path of one machine.
+fn check_file(
+    env: &Env<'_>,
+    draft: &Draft<'_>,
+    drafts: &[Draft<'_>],
+    name: &Name,
+    node: &Node,
+    text: &str,
+) -> Result<(), Diagnostic> {
+    check_wildcards(draft, node)?;
+    let error = |message: String| Diagnostic::new(Class::Reference, node.span, message);
+    let stage_of = |text: &str| env.find(text, &draft.entry.scope);
+    if let Some((stage, port)) = text.rsplit_once('.')
+        && let Some(found) = stage_of(stage).filter(|found| drafts[*found].ports().contains(&port))
+    {
+        let message = format!(
+            "`{text}` is a file of the project here; without `$` it does not name the output of stage `{}`",
+            drafts[found].name()
+        );
+        return Err(error(message).hint(format!("write `${text}`; a file of this name is `./{text}`")));
+    }
+    if text.starts_with('/') {
+        let message = format!("input `{}` is an absolute path: the file would work on this machine only", name.text);
+        return Err(error(message).hint(format!(
+            "write it relative to the pipeline file, or make it a parameter that others can set: \
+             `params: {{ {0}: {text} }}`, `in: {{ {0}: $params.{0} }}`",
+            name.text
+        )));
+    }
+    if text.starts_with("~/") {
+        let message = format!("`~` in input `{}` means nothing here: a pipeline file has no home folder", name.text);
+        return Err(error(message).hint("write the path relative to the pipeline file, or a parameter: `$params.data`"));
+    }
+    if text.contains("://") {
+        let message = format!("input `{}` is an address; only files of the project can be read", name.text);
+        return Err(error(message).hint(format!(
+            "fetch it in a stage with `net: true`: `run: curl -fsSL {text} > \"$OUT_FILE\"`, and read that stage's output"
+        )));
+    }
+    Ok(())
+}
+
+/// `{sid}` in a path: as other engines write it.
+fn check_wildcards(draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
+    let text = node.written().unwrap_or_default();
+    let Some(axis) = draft.axis_names().find(|axis| has_wildcard(text, axis)) else { return Ok(()) };
+    let message = format!("nothing fills in `{{{axis}}}` in this path");
+    let filled = text.replace(&format!("{{{axis}}}"), &format!("${{each.{axis}}}"));
+    Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write \"{filled}\"")))
 }
 
 /// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may, or one whose own mistakes
@@ -457,7 +515,7 @@ impl Rule {
     }
 
     fn entry_path(&self, path: &str) -> Result<Arc<str>, Diagnostic> {
-        if super::results::is_safe(path) && !path.ends_with('/') {
+        if is_safe(path) && !path.ends_with('/') {
             return Ok(path.into());
         }
         let message = format!("`{path}` is not a path inside the folder");

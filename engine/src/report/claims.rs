@@ -24,7 +24,7 @@ pub struct ClaimReport {
 /// Checks claims; `find` gives the path of a table, or why there is none.
 pub fn check_claims(claims: &[Claim], mut find: impl FnMut(&Link) -> Result<PathBuf, String>) -> Vec<ClaimReport> {
     let check = |claim: &Claim| {
-        let found = find(&claim.table).and_then(|path| cell(&table_in(&path), claim));
+        let found = find(&claim.table).and_then(|path| cell(&table_in(&path), &name_of(&claim.table), claim));
         let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within + ROUNDING);
         ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
     };
@@ -39,9 +39,17 @@ fn table_in(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("table.csv") } else { path.to_owned() }
 }
 
+/// What a user calls the table; its path is one of the store, which names it by a digest.
+fn name_of(table: &Link) -> String {
+    match table {
+        Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next().unwrap_or(entry).to_owned(),
+        Link::Output { port, .. } => port.to_string(),
+        Link::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+    }
+}
+
 /// The number in the one row that a claim selects.
-fn cell(path: &Path, claim: &Claim) -> Result<f64, String> {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+fn cell(path: &Path, name: &str, claim: &Claim) -> Result<f64, String> {
     let mut reader = csv::Reader::from_path(path).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
     let header = reader.headers().map_err(|error| format!("`{name}` has no header: {error}"))?.clone();
     let position = |column: &str| {

@@ -57,6 +57,11 @@ impl Table {
     pub fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known.name == key)
     }
+
+    /// Whether the key is likely a misspelt one of these.
+    pub fn is_near(&self, key: &str) -> bool {
+        crate::diag::nearest(key, self.keys.iter().map(|known| known.name)).is_some()
+    }
 }
 
 const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {

@@ -3,11 +3,13 @@
 //! Decides the shape of the language and nothing about its meaning: values are [`Node`]s that `plan` types later,
 //! because only a stage kind declares the types of its parameters. The keys are in [`keys`], once.
 
+mod foreign;
 mod keys;
 mod node;
 mod quantity;
 mod read;
 mod reference;
+mod syntax;
 
 use std::path::PathBuf;
 

@@ -9,6 +9,7 @@ mod freshness;
 mod kills;
 mod language;
 mod layers;
+mod project_inputs;
 mod readme;
 mod reproduction;
 mod side_by_side;

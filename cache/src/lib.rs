@@ -24,6 +24,7 @@ mod sources;
 mod store;
 mod table;
 mod tree;
+mod visible;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,8 @@ pub use index::Index;
 pub use locks::{Lock, Locks};
 pub use record::{Made, Record, Stored};
 pub use session::{Session, remove_all};
-pub use sources::{Identity, Sources, is_missing};
+pub use sources::{Identity, Sources, Visible, is_missing};
 pub use store::{DEFAULT_NAME, Found, Inspection, SEALED, Store};
 pub use table::Table;
 pub use tree::{Artifact, Blob, ContentForm, Entry, Tree};
+pub use visible::{Filter, IGNORED};

@@ -13,7 +13,7 @@ use pipe_contract::{Arity, Coordinates, Form, Input};
 use super::draft::Draft;
 use super::env::{Cell, Env, Target};
 use super::names::{has_wildcard, is_name, is_safe};
-use super::resolved::{Link, Source};
+use super::resolved::{Link, ProjectFile, Source};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, Pick, Piece, Reference, Selector, Tree, WorkDecl, Written};
 
@@ -45,8 +45,17 @@ pub(super) struct Rule {
 enum Item {
     /// An artifact of a stage, or several.
     Stage(Rule),
-    /// A file of the project; the text may depend on the cell.
-    File(Node, PathBuf),
+    /// A file, folder or glob of the project; the text may depend on the cell.
+    File(FileItem),
+}
+
+/// A file of the project as it is written.
+struct FileItem {
+    path: Node,
+    /// The folder that it is relative to.
+    folder: PathBuf,
+    /// [`ProjectFile::ignore`].
+    ignore: Option<Vec<String>>,
 }
 
 /// What one port of a stage reads.
@@ -63,7 +72,7 @@ impl Port {
     pub fn stages(&self) -> impl Iterator<Item = (usize, Span)> {
         self.items.iter().filter_map(|item| match item {
             Item::Stage(rule) => Some((rule.stage, rule.span)),
-            Item::File(..) => None,
+            Item::File(_) => None,
         })
     }
 }
@@ -186,13 +195,19 @@ fn item(
     input: Option<&Input>,
 ) -> Result<Option<Item>, Diagnostic> {
     let draft = &drafts[reader];
-    let file = || Ok(Some(Item::File(node.clone(), draft.entry.folder.clone())));
+    let (node, ignore) = match node.get("path").or_else(|| node.get("ignore")) {
+        Some(_) => with_ignored(name, node)?,
+        None => (node, Some(Vec::new())),
+    };
+    let file = || {
+        let item = FileItem { path: node.clone(), folder: draft.entry.folder.clone(), ignore: ignore.clone() };
+        Ok(Some(Item::File(item)))
+    };
     let Tree::Scalar { .. } = node.tree else {
         let message =
             format!("input `{}` is a reference or a file of the project, found {}", name.text, node.described());
-        return Err(
-            Diagnostic::new(Class::Shape, node.span, message).hint("for example `$stage.port` or `data/table.csv`")
-        );
+        return Err(Diagnostic::new(Class::Shape, node.span, message)
+            .hint("for example `$stage.port`, `data/table.csv` or `{ path: data/, ignore: [\"*.bak\"] }`"));
     };
     if node.is_null() {
         let message = format!("input `{}` has no value", name.text);
@@ -212,6 +227,44 @@ fn item(
             file()
         }
     }
+}
+
+/// `{ path: data/, ignore: ["*.bak"] }`: the path, and what is ignored there besides the usual; `None` for `ignore: []`.
+fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec<String>>), Diagnostic> {
+    let Tree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !spec::FILES.has(&key.text)) {
+        let message = format!("unknown key `{}` in input `{}`", key.text, name.text);
+        let known = spec::FILES.keys.iter().map(|key| key.name);
+        return Err(Diagnostic::new(Class::UnknownKey, key.span, message).known("known keys", &key.text, known));
+    }
+    let Some(path) = node.get("path") else {
+        let message = format!("input `{}` has `ignore` but no `path`", name.text);
+        return Err(Diagnostic::new(Class::Missing, node.span, message).hint("add `path: FOLDER`"));
+    };
+    let patterns = match node.get("ignore") {
+        None => return Ok((path, Some(Vec::new()))),
+        Some(Node { tree: Tree::List(items), .. }) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut ignore = Vec::new();
+    for pattern in patterns {
+        let Some(text) = pattern.written().filter(|_| !pattern.is_null()) else {
+            let message = format!("a pattern of `ignore` is a text, found {}", pattern.described());
+            return Err(
+                Diagnostic::new(Class::Shape, pattern.span, message).hint("for example `[\"*.bak\", \"old/\"]`")
+            );
+        };
+        check_pattern(text, pattern.span)?;
+        ignore.push(text.to_owned());
+    }
+    Ok((path, (!patterns.is_empty()).then_some(ignore)))
+}
+
+fn check_pattern(pattern: &str, span: Span) -> Result<(), Diagnostic> {
+    pipe_cache::Filter::new([pattern], Some(pattern)).map(drop).map_err(|why| {
+        Diagnostic::new(Class::Value, span, format!("a pattern that cannot be read: {why}"))
+            .hint("`*` stands for any characters but `/`, `?` for one, `**` for folders too")
+    })
 }
 
 /// What is written as a file of the project, but is a reference, a wildcard, an address, or a path of one machine.
@@ -544,7 +597,7 @@ pub(super) fn source(
     for item in &port.items {
         fixed.push(match item {
             Item::Stage(rule) => rule.fixed(env, draft, &drafts[rule.stage], cell)?,
-            Item::File(..) => Vec::new(),
+            Item::File(_) => Vec::new(),
         });
     }
     // Entries and files may depend on the cell in a way that is not in the fixed values.
@@ -557,7 +610,7 @@ pub(super) fn source(
     for (item, fixed) in port.items.iter().zip(&fixed) {
         match item {
             Item::Stage(rule) => links.extend(rule.links(env, draft, &drafts[rule.stage], fixed, cell)?),
-            Item::File(node, folder) => links.push((Coordinates::none(), file(env, draft, node, folder, cell)?)),
+            Item::File(item) => links.push((Coordinates::none(), file(env, draft, item, cell)?)),
         }
     }
     if !port.many {
@@ -594,20 +647,22 @@ fn same_coordinates(port: &Port, draft: &Draft<'_>, at: &Coordinates) -> Diagnos
         .hint("coordinates in one gather are distinct: use two inputs, or pick by different values")
 }
 
-/// A file or folder of the project.
-fn file(
-    env: &Env<'_>,
-    draft: &Draft<'_>,
-    node: &Node,
-    folder: &std::path::Path,
-    cell: Cell<'_>,
-) -> Result<Link, Diagnostic> {
-    let value = env.eval(node, &draft.entry.scope, Some(cell))?;
+/// A file or folder of the project, or a glob.
+fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+    let value = env.eval(&item.path, &draft.entry.scope, Some(cell))?;
     let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
         let message = format!("a file of the project is a text, found {}", value.described());
-        return Err(Diagnostic::new(Class::Value, node.span, message));
+        return Err(Diagnostic::new(Class::Value, item.path.span, message));
     };
-    Ok(Link::File(Arc::new(folder.join(text.trim_end_matches('/')))))
+    let (path, only) = match text.find(['*', '?']) {
+        Some(wildcard) => {
+            let fixed = text[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
+            check_pattern(&text[fixed..], item.path.span)?;
+            (item.folder.join(text[..fixed].trim_end_matches('/')), Some(text[fixed..].to_owned()))
+        }
+        None => (item.folder.join(text.trim_end_matches('/')), None),
+    };
+    Ok(Link::File(Arc::new(ProjectFile { path, only, ignore: item.ignore.clone() })))
 }
 
 /// The one link of a reference in `results:` or a claim, for a cell of the stage that is read; `None` if it gathers.

@@ -20,7 +20,7 @@ use pipe_contract::{Coordinates, Registry, Value};
 
 use super::Options;
 use super::resolved::{
-    Amounts, Claim, Command, GatherId, Instance, Link, Place, Plan, Published, Release, ReleaseWhy, Source, Stage,
+    Amounts, Claim, Command, GatherId, Instance, Link, Place, Plan, ProjectFile, Published, Release, ReleaseWhy, Source, Stage,
     Tool, Work,
 };
 use crate::diag::{Diagnostics, Sources};
@@ -28,7 +28,7 @@ use crate::ids::{InstanceId, StageId};
 use crate::spec;
 
 /// The first bytes of every cached plan; raised when the format changes in a way that fields do not show.
-const MAGIC: &[u8; 16] = b"pipe kept plan 1";
+const MAGIC: &[u8; 16] = b"pipe kept plan 2";
 
 /// A BLAKE3 digest.
 type Hash = [u8; 32];
@@ -236,6 +236,7 @@ fields! {
     Published { path, link, place }
     Claim { text, table, filter, column, equals, within, place }
     Release { ports, why }
+    ProjectFile { path, only, ignore }
 }
 
 impl Codec for Hash {
@@ -503,7 +504,7 @@ impl Codec for Link {
                 port: Codec::read(reader)?,
                 entry: Codec::read(reader)?,
             }),
-            1 => Codec::read(reader).map(|path| Link::File(Arc::new(path))),
+            1 => Codec::read(reader).map(|file| Link::File(Arc::new(file))),
             _ => None,
         }
     }

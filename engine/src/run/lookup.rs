@@ -9,15 +9,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Made, Store, Stored, Tree, is_missing};
+use pipe_cache::{
+    Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Store, Stored, Tree, Visible,
+    is_missing,
+};
 use pipe_contract::{Arity, Coordinates, Failure, Kind, Presence, Registry, Value};
 
 use super::state_dir::LocalState;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, CellState, Input, KeyParts, Parts, Reason};
-use crate::plan::{Command, GatherId, Link, Plan, Source, Stage, Work};
-use crate::report::cache_failure;
+use crate::plan::{Command, GatherId, Link, Plan, ProjectFile, Source, Stage, Work};
+use crate::report::{cache_failure, project_root};
 
 /// Looks up the instances of one plan.
 pub(super) struct Lookup<'a> {
@@ -30,7 +33,9 @@ pub(super) struct Lookup<'a> {
     known: Vec<Known>,
     keys: Vec<Option<Digest<Action>>>,
     gathers: BTreeMap<GatherId, Gathered>,
-    files: BTreeMap<Arc<PathBuf>, Artifact>,
+    files: BTreeMap<Arc<ProjectFile>, Visible>,
+    /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
+    filters: BTreeMap<(Option<Vec<String>>, Option<String>), Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By declared tools and the opening of the body: ten thousand stages may use the same tool.
     facts: BTreeMap<(String, String), exec::Facts>,
@@ -157,6 +162,7 @@ impl<'a> Lookup<'a> {
             search: std::env::var_os("PATH").unwrap_or_default(),
             gathers: BTreeMap::new(),
             files: BTreeMap::new(),
+            filters: BTreeMap::new(),
             trees: BTreeMap::new(),
             facts: BTreeMap::new(),
             buffer: Vec::new(),
@@ -386,29 +392,58 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a project file or folder.
-    fn file(&mut self, path: &Arc<PathBuf>) -> Result<Artifact, Failure> {
-        if let Some(artifact) = self.files.get(path) {
-            return Ok(*artifact);
+    fn file(&mut self, file: &Arc<ProjectFile>) -> Result<Artifact, Failure> {
+        if let Some(visible) = self.files.get(file) {
+            return Ok(visible.artifact);
         }
-        let artifact = self.local.sources.content(path).map_err(|error| {
-            if is_missing(&error) {
-                Failure::input(format!("`{}` does not exist", path.display()))
-                    .hint("in `in:`, plain text is a file or folder relative to the pipeline file")
-            } else {
-                cache_failure(&error)
-            }
-        })?;
-        self.files.insert(Arc::clone(path), artifact);
+        let visible = self.visible(file)?;
+        let artifact = visible.artifact;
+        self.files.insert(Arc::clone(file), visible);
         Ok(artifact)
+    }
+
+    /// The part of a folder of the project that a stage may see, if something in the folder is hidden from it.
+    pub fn visible_part(&self, file: &ProjectFile) -> Option<&Tree> {
+        self.files.get(file).and_then(|visible| visible.part.as_ref())
+    }
+
+    fn visible(&mut self, file: &ProjectFile) -> Result<Visible, Failure> {
+        let filter = self.filter(file)?;
+        let visible =
+            self.local.sources.visible(&file.path, &filter).map_err(|error| unread(self.plan, file, &error))?;
+        let empty =
+            visible.artifact.bytes == 0 && visible.part.as_ref().is_none_or(|part| part.files().next().is_none());
+        match &file.only {
+            Some(glob) if empty || visible.artifact.form != ContentForm::Folder => {
+                Err(Failure::input(format!("`{glob}` names no file in `{}`", file.path.display()))
+                    .hint("`*` stops at `/`, `**` does not; ignored files do not count"))
+            }
+            _ => Ok(visible),
+        }
+    }
+
+    fn filter(&mut self, file: &ProjectFile) -> Result<Rc<Filter>, Failure> {
+        let wanted = (file.ignore.clone(), file.only.clone());
+        if let Some(filter) = self.filters.get(&wanted) {
+            return Ok(Rc::clone(filter));
+        }
+        let more = file.ignore.iter().flatten().map(String::as_str);
+        let usual = IGNORED.iter().copied().filter(|_| file.ignore.is_some());
+        let mut filter = Filter::new(usual.chain(more), file.only.as_deref()).map_err(Failure::input)?;
+        if file.ignore.is_some() {
+            filter = filter.hiding(written_by(self.plan));
+        }
+        let filter = Rc::new(filter);
+        self.filters.insert(wanted, Rc::clone(&filter));
+        Ok(filter)
     }
 
     /// Whether the project files that an instance reads are still those in its key.
     pub fn check_sources(&mut self, id: InstanceId) -> Result<(), Failure> {
         for link in links(self.plan, id) {
             let Link::File(path) = link else { continue };
-            let before = self.files.get(path).copied();
-            let now = self.local.sources.content(path).map_err(|error| cache_failure(&error))?;
-            if before != Some(now) {
+            let now = self.visible(path)?.artifact;
+            if self.files.get(path).is_none_or(|before| before.artifact != now) {
                 return Err(Failure::environment(format!("`{}` changed while a stage was reading it", path.display()))
                     .hint("run again while no other process writes to it"));
             }
@@ -604,6 +639,41 @@ fn under_present_name(mut reason: Reason, kind: Option<&Kind>) -> Reason {
         kind.name.clone_into(name);
     }
     reason
+}
+
+/// What the runs of a pipeline write beside it: no input of any of its stages.
+fn written_by(plan: &Plan) -> Vec<PathBuf> {
+    let mut written = vec![project_root(plan).join("results").join(&plan.pipeline)];
+    let stem = plan.file.file_stem().unwrap_or(plan.file.as_os_str()).to_string_lossy();
+    let is_lockfile = |name: &str| {
+        name.strip_prefix(&*stem).and_then(|rest| rest.strip_suffix(".lock")).is_some_and(|profile| {
+            profile.is_empty() || profile.strip_prefix('.').is_some_and(|profile| !profile.contains('.'))
+        })
+    };
+    let entries = std::fs::read_dir(&plan.folder).into_iter().flatten().flatten();
+    written
+        .extend(entries.filter(|entry| entry.file_name().to_str().is_some_and(is_lockfile)).map(|entry| entry.path()));
+    written
+}
+
+/// Why an input of the project cannot be read, and what to do.
+fn unread(plan: &Plan, file: &ProjectFile, error: &pipe_cache::Error) -> Failure {
+    if let pipe_cache::Error::Odd { path, what } = error {
+        return Failure::input(format!("`{}` in the input `{}` is {what}", path.display(), file.path.display()))
+            .hint("remove it, or leave it out: `in: { NAME: { path: FOLDER, ignore: [NAME] } }`");
+    }
+    if !is_missing(error) {
+        return cache_failure(error);
+    }
+    let failure = Failure::input(format!("`{}` does not exist", file.path.display()));
+    let below = file.path.strip_prefix(&plan.folder).ok().and_then(|below| below.to_str());
+    match below {
+        Some(name) if plan.stages.iter().any(|stage| stage.name == name) => failure.hint(format!(
+            "an output of stage `{name}` is written `${name}.PORT`; plain text is a file of the project"
+        )),
+        Some(_) => failure.hint("in `in:`, plain text is a file or folder relative to the pipeline file"),
+        None => failure.hint("the path is outside of the project: is it right on this machine?"),
+    }
 }
 
 /// All links of an instance.

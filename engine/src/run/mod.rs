@@ -27,7 +27,7 @@ pub use status::{Standing, Status, log_of, path_of, status};
 pub use stop::Stop;
 pub use verification::{Comparison, Verdict, Verification, verify};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,7 @@ fn run_in(
     let clock = Instant::now();
     let began = write_manifest::now();
     let wanted = select::wanted(plan, &options.selection)?;
-    let lookup_options = lookup_options(plan, options)?;
+    let lookup_options = lookup_options(plan, options, wanted.as_deref())?;
     let state_dir = StateDir::open(plan, &options.places)?;
     Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
     state_dir.sweep_checkpoints()?;
@@ -126,11 +126,8 @@ fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
     .hint("`pipe plan` works; to run, take a profile without restricted sources"))
 }
 
-fn lookup_options(plan: &Plan, options: &RunOptions) -> Result<LookupOptions, Failure> {
-    let forced = options.force.iter().try_fold(BTreeSet::new(), |mut all, name| {
-        all.extend(named(plan, name)?);
-        Ok::<_, Failure>(all)
-    })?;
+fn lookup_options(plan: &Plan, options: &RunOptions, wanted: Option<&[bool]>) -> Result<LookupOptions, Failure> {
+    let forced = select::forced(plan, &options.force, wanted)?;
     Ok(LookupOptions { forced, absences: options.retry_absent })
 }
 

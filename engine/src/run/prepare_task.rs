@@ -1,9 +1,9 @@
 //! Makes the work of an instance self-contained: every path, parameter and amount it needs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use pipe_cache::{Action, Digest};
+use pipe_cache::{Action, Digest, Entry};
 use pipe_contract::{Cell, Device, Failure, Given, Kind, Presence, Task};
 
 use super::lookup::{Linked, links};
@@ -11,7 +11,7 @@ use super::run_loop::RunLoop;
 use super::state_dir::make_folder;
 use crate::exec::{CommandTask, JobWork, layout_inputs};
 use crate::ids::InstanceId;
-use crate::plan::{Link, Source, Work};
+use crate::plan::{Link, ProjectFile, Source, Work};
 use crate::sched::Grant;
 
 impl RunLoop<'_> {
@@ -27,7 +27,10 @@ impl RunLoop<'_> {
         let stage = plan.stage_of(id);
         let mut paths = BTreeMap::new();
         for link in links(plan, id) {
-            let presence = self.presence(link)?;
+            let presence = match link {
+                Link::File(file) => Presence::Present(self.project_file(file, folder, paths.len())?),
+                Link::Output { .. } => self.presence(link)?,
+            };
             paths.insert(link, presence);
         }
         let find = |link: &Link| paths.get(link).cloned().unwrap_or(Presence::Absent("unknown".into()));
@@ -55,11 +58,28 @@ impl RunLoop<'_> {
         }
     }
 
+    /// Where a file or folder of the project can be read: in its place, unless something in it is ignored. Then in a
+    /// folder of the same name with the files that there are for the stage, clones or second names of those in the project.
+    fn project_file(&self, file: &ProjectFile, work: &Path, number: usize) -> Result<PathBuf, Failure> {
+        let Some(part) = self.lookup.visible_part(file) else { return Ok(file.path.clone()) };
+        let name = file.path.file_name().unwrap_or(std::ffi::OsStr::new("project"));
+        let shown = work.join("seen").join(number.to_string()).join(name);
+        make_folder(&shown)?;
+        for (below, entry) in part.entries() {
+            let place = shown.join(below);
+            match entry {
+                Entry::EmptyFolder => make_folder(&place)?,
+                Entry::File(_) => {
+                    make_folder(place.parent().unwrap_or(&shown))?;
+                    place_file(&file.path.join(below), &place)?;
+                }
+            }
+        }
+        Ok(shown)
+    }
+
     /// Where an artifact can be read.
     fn presence(&mut self, link: &Link) -> Result<Presence, Failure> {
-        if let Link::File(path) = link {
-            return Ok(Presence::Present(path.to_path_buf()));
-        }
         let entry = match link {
             Link::Output { instance, port, entry: Some(entry) } => {
                 let whole = Link::Output { instance: *instance, port: port.clone(), entry: None };
@@ -132,4 +152,14 @@ impl RunLoop<'_> {
             scratch,
         })
     }
+}
+
+/// Gives the content of a file of the project a second place: a clone where the file system has them, else a second
+/// name, else a copy.
+fn place_file(source: &Path, place: &Path) -> Result<(), Failure> {
+    let source = std::fs::canonicalize(source).map_err(|error| Failure::io("read", source, &error))?;
+    if reflink_copy::reflink(&source, place).is_ok() || std::fs::hard_link(&source, place).is_ok() {
+        return Ok(());
+    }
+    std::fs::copy(&source, place).map(drop).map_err(|error| Failure::io("copy an input to", place, &error))
 }

@@ -13,7 +13,7 @@ mod syntax;
 
 use std::path::PathBuf;
 
-pub use keys::{Key, PARAM_TYPES, Shape, TABLES, Table};
+pub use keys::{FILES, Key, PARAM_TYPES, Shape, TABLES, Table};
 pub use node::{Name, Node, Style, Tree, parse, resolve, shortened};
 pub use quantity::{bytes, duration, share, show_bytes};
 pub use read::load;

@@ -262,10 +262,10 @@ fn the_first_resources_that_fit_are_taken_and_cpu_is_clipped() {
 #[test]
 fn run_stages_keep_their_body_untouched() {
     let plan = planned(
-        "stages:\n  a:\n    run: |\n      echo \"${X} $params.y $EACH_SID\" > $OUT_T\n    env: { X: \"a$$b\" }\n    tools: { sh: sh --version, python: { venv: .venv } }\n    random: true\n    out: { t: t.txt }\n",
+        "stages:\n  a:\n    run: |\n      echo \"${X} ${y:-$z} {sid}\" > $OUT_T\n    env: { X: \"a$$b\" }\n    tools: { sh: sh --version, python: { venv: .venv } }\n    random: true\n    out: { t: t.txt }\n",
     );
     let Work::Command(command) = &plan.stages[0].work else { panic!("a command") };
-    assert_eq!(command.body, "echo \"${X} $params.y $EACH_SID\" > $OUT_T\n");
+    assert_eq!(command.body, "echo \"${X} ${y:-$z} {sid}\" > $OUT_T\n");
     assert_eq!(command.env["X"], "a$b");
     assert_eq!(command.tools["python"], Tool::Venv(".venv".into()));
     assert!(plan.instances[0].seed.is_some());

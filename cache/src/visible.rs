@@ -1,5 +1,5 @@
 //! Which entries of a folder outside the store there are for its readers: what desktops, editors and version control
-//! leave in folders is no data, and a glob names some files of a folder.
+//! leave in folders does not count as data, and a glob names some files of a folder.
 //!
 //! Patterns are those of `.gitignore`, without negation: `*` and `?` stop at `/`, `**` does not; a pattern without `/`
 //! is about names at any depth, one with `/` about paths below the folder; a final `/` is about folders only. A folder

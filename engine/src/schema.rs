@@ -85,7 +85,7 @@ fn shape(of: &Shape) -> Value {
     }
 }
 
-/// One of several shapes, told apart by the type of the value, so that what is wrong inside one of them is reported at its
+/// One of several shapes, distinguished by the type of the value, so that what is wrong inside one of them is reported at its
 /// place. (`anyOf` would only say that none of them fits.)
 fn either(shapes: &[Shape]) -> Value {
     let types: Vec<&str> = shapes.iter().flat_map(types).collect();

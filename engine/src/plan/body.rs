@@ -26,7 +26,7 @@ struct Body<'a> {
 enum Word<'t> {
     /// `$NAME` or `${NAME}`, with what follows the name.
     Variable { name: &'t str, after: &'t str, braced: bool },
-    /// `{TEXT}` that is no `${TEXT}`.
+    /// `{TEXT}` without a `$` before it.
     Braces(&'t str),
 }
 
@@ -191,7 +191,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
             '<' if quoted.is_none() && is_quoted_document(rest) => return words,
             '$' => {
                 words.extend(variable(rest));
-                // What `${...}` holds is read too, for a word in it such as `${a:-$OUT_text}`; its brace is no wildcard.
+                // What `${...}` holds is read too, for a word in it such as `${a:-$OUT_text}`; its brace does not begin a wildcard.
                 if rest.starts_with("${") { 2 } else { 1 }
             }
             '{' => {

@@ -35,12 +35,15 @@ pub(super) struct Lookup<'a> {
     gathers: BTreeMap<GatherId, Gathered>,
     files: BTreeMap<Arc<ProjectFile>, Visible>,
     /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
-    filters: BTreeMap<(Option<Vec<String>>, Option<String>), Rc<Filter>>,
+    filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By declared tools and the opening of the body: ten thousand stages may use the same tool.
     facts: BTreeMap<(String, String), exec::Facts>,
     buffer: Vec<u8>,
 }
+
+/// [`ProjectFile::ignore`] and [`ProjectFile::only`].
+type FilterRule = (Option<Vec<String>>, Option<String>);
 
 /// What is known of an instance's outputs.
 #[derive(Clone, Debug)]

@@ -53,7 +53,7 @@ fn described(error: &Error, written: &str) -> (String, String) {
         ),
         Error::Unexpected { .. } => said("a list or a map cannot be a key", "a key is a text; put it in quotes"),
         Error::RecursiveReferencesRequireWeakTypes { .. } => said(
-            "this `*name` is used inside the value that it stands for",
+            "this `*name` is used inside the value that it is a name of",
             "write the value out, or move its anchor (`&name`) elsewhere",
         ),
         Error::UnknownAnchor { .. } => said(
@@ -100,7 +100,7 @@ const SCANNED: &[(&[&str], &str, &str)] = &[
     (&["tab"], "a tab is used for indentation", "indent with spaces"),
     (
         &["escape character", "surrogate", "hex", "Unicode"],
-        "this backslash is no escape that YAML knows",
+        "this backslash begins an escape that YAML does not know",
         "in double quotes `\\` begins an escape: use single quotes, or write the backslash twice",
     ),
     (

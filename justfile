@@ -38,10 +38,15 @@ ci: test
 build: _prerequisites
     scripts/libtorch cargo build --release --locked -p pipe -p pipe-torch
 
-# Format and lints, warnings denied.
+# Format, spelling, dependencies, lints and the documentation of the code, warnings denied.
 lint: _prerequisites
     cargo fmt --all --check
+    scripts/tools typos
+    scripts/tools cargo-shear --locked
+    scripts/one-resolution
+    scripts/deny
     scripts/libtorch cargo clippy --release --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="--deny warnings" scripts/libtorch cargo doc --release --workspace --locked --no-deps --document-private-items
 
 # Checks the shipped pipelines in every profile, without running them.
 plans: build
@@ -62,6 +67,18 @@ demo-seeds *options: build
 # The engine's own cost, next to ninja and doit on the same graphs.
 bench *options: build
     scripts/bench {{ options }}
+
+# Times the parts that the engine's cost is made of: plan, key, look-up, store, a projection.
+bench-parts *options: _prerequisites
+    scripts/libtorch cargo bench --profile release --workspace --locked --bench parts -- {{ options }}
+
+# Builds one wheel with both programs, for machines without a checkout.
+wheel *options: _prerequisites
+    scripts/wheel {{ options }}
+
+# Installs the wheel into a fresh environment and runs what ships; fetches torch (545 MB).
+wheel-test *options:
+    scripts/wheel-test {{ options }}
 
 # The tests that need a CUDA device.
 gpu: _prerequisites

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Run pipelines of content-hashed stages.
@@ -26,7 +27,7 @@ pub enum Command {
     Graph(GraphArgs),
     /// Explain why stages would run: which part of the key changed, from what to what
     Why(WhyArgs),
-    /// Show how the last run ended
+    /// Show how the last run ended, or how far it is
     Status(StatusArgs),
     /// Print the saved log of a stage's last work
     Log(LogArgs),
@@ -34,6 +35,8 @@ pub enum Command {
     Path(PathArgs),
     /// Rerun in a scratch cache and compare every result with the lockfile
     Verify(VerifyArgs),
+    /// Write a pipeline that ships with `pipe` into this folder, or list them
+    Init(InitArgs),
     /// List the stage kinds, or describe one
     Stages(StagesArgs),
     /// Print the JSON Schema of pipeline files
@@ -234,6 +237,14 @@ pub struct StagesArgs {
     /// Describe this kind: `unet/train`
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
+}
+
+/// `pipe init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The pipeline; none lists them
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(crate::commands::init::names()))]
+    pub name: Option<String>,
 }
 
 fn name_value(text: &str) -> Result<(String, String), String> {

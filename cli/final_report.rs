@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
-use std::time::Duration;
 
+use pipe_contract::IMPORTANT;
 use pipe_engine::report::Results;
 use pipe_engine::run::{Counts, Summary};
 
@@ -27,7 +26,7 @@ pub fn text(summary: &Summary) -> String {
         }),
     );
     listed(&mut text, "skipped", summary.skipped.iter().map(|(label, because)| format!("{label}: {because}")));
-    listed(&mut text, "note", summary.notes.iter().map(|(label, note)| format!("{label}: {note}")));
+    listed(&mut text, "note", note_lines(&summary.notes).into_iter());
     claims(&mut text, summary);
     results(&mut text, summary);
     let style = if summary.exit_code() == 0 { GOOD } else { BAD };
@@ -64,7 +63,7 @@ fn failures(text: &mut String, summary: &Summary) {
             let _ = writeln!(text, "  log: {}", failed.log.display());
         }
         if let Some(folder) = &failed.retained {
-            let _ = writeln!(text, "  its folder is retained: {}", folder.display());
+            let _ = writeln!(text, "  its folder is kept: {}", folder.display());
         }
     }
 }
@@ -77,6 +76,27 @@ fn listed(text: &mut String, word: &str, lines: impl Iterator<Item = String>) {
     if lines.len() > LINES {
         let _ = writeln!(text, "{} {} more, all in the manifest", styled(CARE, word), lines.len() - LINES);
     }
+}
+
+/// Equal notes once, with how many stages have them; important ones first.
+fn note_lines(notes: &[(String, String)]) -> Vec<String> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (label, note) in notes {
+        match groups.iter_mut().find(|(known, _)| known == note) {
+            Some((_, labels)) => labels.push(label),
+            None => groups.push((note, vec![label])),
+        }
+    }
+    groups.sort_by_key(|(note, _)| !note.starts_with(IMPORTANT));
+    let line = |(note, labels): &(&str, Vec<&str>)| {
+        let note = note.strip_prefix(IMPORTANT).unwrap_or(note);
+        match labels[..] {
+            [label] => format!("{label}: {note}"),
+            [first, ..] => format!("{first} and {} more: {note}", labels.len() - 1),
+            [] => note.to_owned(),
+        }
+    };
+    groups.iter().map(line).collect()
 }
 
 fn claims(text: &mut String, summary: &Summary) {
@@ -137,29 +157,14 @@ fn by_place(results: &Results) -> BTreeMap<&str, Vec<&String>> {
     places
 }
 
-/// How a run ended, from its manifest.
-pub fn of_manifest(manifest: &serde_json::Value, path: &Path) -> String {
-    let number = |name: &str| {
-        manifest["counts"][name].as_u64().map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX))
-    };
-    let counts = Counts {
-        hit: number("hit"),
-        ran: number("ran"),
-        absent: number("absent"),
-        failed: number("failed"),
-        skipped: number("skipped"),
-    };
-    let word = |name: &str| manifest[name].as_str().unwrap_or("?").to_owned();
-    let mut text = format!("run {} began {}\n", word("run"), word("began"));
-    for instance in manifest["instances"].as_array().into_iter().flatten() {
-        let outcome = instance["outcome"]["outcome"].as_str().unwrap_or("?");
-        if !matches!(outcome, "ran" | "hit") {
-            let _ = writeln!(text, "{} {}", styled(CARE, outcome), instance["label"].as_str().unwrap_or("?"));
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_notes_are_shown_once_and_important_ones_first() {
+        let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
+        let all = [of("a", "fetched again"), of("b", "important: no tracts"), of("c", "important: no tracts")];
+        assert_eq!(note_lines(&all), ["b and 1 more: no tracts", "a: fetched again"]);
     }
-    let style = if manifest["exit_code"].as_u64() == Some(0) { GOOD } else { BAD };
-    let wall = Duration::from_secs_f64(manifest["wall_seconds"].as_f64().unwrap_or(0.0).max(0.0));
-    let _ = writeln!(text, "{} in {}", styled(style, &tally(&counts)), quantities::duration(wall));
-    let _ = write!(text, "manifest: {}", path.display());
-    text
 }

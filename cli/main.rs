@@ -3,10 +3,12 @@
 mod args;
 mod commands;
 mod final_report;
+mod libtorch;
 mod machine;
 mod printer;
 mod quantities;
 mod signals;
+mod status_report;
 mod view;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
         Command::Log(args) => commands::inspect::log(args),
         Command::Path(args) => commands::inspect::path(args),
         Command::Verify(args) => commands::verify::verify(args),
+        Command::Init(args) => commands::init::init(args),
         Command::Stages(args) => catalogue(args.kind.as_deref()),
         Command::Schema => {
             printer::data(&pipe_engine::schema::json(&commands::registry()));

@@ -149,7 +149,7 @@ fn a_wrong_secret_is_distinguished_from_a_missing_object() {
     let story = Story::new(None);
     story.keys("wrong");
     let hint = "AWS S3 Key Generation";
-    story.run(&story.server.endpoint).exits(3).shows("does not accept the secret of the key").shows(hint);
+    story.run(&story.server.endpoint).exits(3).shows("rejected the secret of the key").shows(hint);
 }
 
 #[test]

@@ -1,9 +1,13 @@
-//! Arrows between crates and between the engine's modules go one way; this fails with the offending import.
+//! Arrows between crates and between the modules of a crate go one way; this fails with the offending import.
+//!
+//! What uses what is read from the code. Which crate may use which is the table here; the ladder of the modules of a crate is
+//! stated once, in the documentation of its root file, and read from there.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::module_graph::ModuleGraph;
 use crate::support::workspace;
 
 /// Crate folder, and the crates of ours that its sources may name.
@@ -20,12 +24,24 @@ const CRATES: [(&str, &[&str]); 6] = [
 const OWN: [(&str, &str); 3] =
     [("pipe_engine", "engine/src"), ("pipe_stages", "stages/src"), ("pipe_torch", "stages/torch/src")];
 
-/// The engine's ladder: each module may use only those before it.
-const LADDER: [&str; 12] =
-    ["diag", "ids", "event", "spec", "plan", "graph", "schema", "key", "sched", "exec", "report", "run"];
-
-/// The leaves of the stages, a ladder: each may use only those before it.
-const LEAVES: [&str; 4] = ["hemisphere", "numeric", "formats", "transfer"];
+/// Files that use files which use them, and are known to. What those share with them is to move to a file of its own;
+/// then the line goes.
+const KNOWN_KNOTS: [(&str, &[&str]); 3] = [
+    ("engine/src", &["exec/mod.rs", "graph/mod.rs", "plan/env.rs", "plan/mod.rs", "plan/results.rs", "plan/stage.rs"]),
+    (
+        "stages/src",
+        &[
+            "figure/mod.rs",
+            "flatmap/mod.rs",
+            "formats/drawing/mod.rs",
+            "labels/mod.rs",
+            "package/mod.rs",
+            "score/mod.rs",
+            "score/partition.rs",
+        ],
+    ),
+    ("stages/torch/src", &["lib.rs"]),
+];
 
 /// Folders of the stages that hold no kinds and that only tests use.
 const TESTS_OF_STAGES: [&str; 1] = ["test_support"];
@@ -44,105 +60,81 @@ fn crates_import_downwards() {
 }
 
 #[test]
-fn engine_modules_form_a_ladder() {
-    check_ladder(&workspace().join("engine/src"), &LADDER);
+fn no_files_of_a_crate_use_each_other() {
+    let mut knots = Vec::new();
+    for (folder, _) in CRATES {
+        let known =
+            KNOWN_KNOTS.iter().find(|(crate_folder, _)| *crate_folder == folder).map_or(&[][..], |known| known.1);
+        for knot in ModuleGraph::read(&workspace().join(folder)).knots(known) {
+            let files: Vec<&str> = knot.iter().map(String::as_str).collect();
+            knots.push(format!("in `{folder}`: {}", files.join(", ")));
+        }
+    }
+    assert!(knots.is_empty(), "files that use each other:\n{}", knots.join("\n"));
 }
 
 #[test]
-fn leaves_of_the_stages_form_a_ladder_below_the_kinds() {
-    let root = workspace().join("stages/src");
-    check_ladder(&root, &LEAVES);
-    for leaf in LEAVES {
-        for (file, text) in module(&root, leaf) {
-            for kinds in kind_folders(&root) {
-                assert!(!modules(&text).contains(&kinds), "leaf `{}` may not use `{kinds}`", file.display());
+fn modules_use_only_those_below_them() {
+    let mut wrong = Vec::new();
+    let mut ladders = 0;
+    for (folder, _) in CRATES {
+        let root = workspace().join(folder);
+        let Some(ladder) = ladder_of(&root) else { continue };
+        ladders += 1;
+        let graph = ModuleGraph::read(&root);
+        let rung = |module: &Vec<String>| ladder.iter().position(|name| Some(name) == module.first());
+        for (module, used) in graph.uses() {
+            for to in used {
+                if let (Some(from), Some(above)) = (rung(&module), rung(&to))
+                    && above > from
+                {
+                    wrong.push(format!("in `{folder}`: {} uses {}", graph.name(&module), graph.name(&to)));
+                }
             }
         }
     }
+    assert!(wrong.is_empty(), "not below on the ladder:\n{}", wrong.join("\n"));
+    assert!(ladders >= 2, "the ladders of the engine and the stages are read from `lib.rs`");
+}
+
+#[test]
+fn every_module_of_the_engine_is_on_its_ladder() {
+    let root = workspace().join("engine/src");
+    let ladder: BTreeSet<String> = ladder_of(&root).expect("it has one").into_iter().collect();
+    let modules: BTreeSet<String> =
+        ModuleGraph::read(&root).uses().into_keys().filter_map(|module| module.first().cloned()).collect();
+    assert_eq!(ladder, modules);
 }
 
 #[test]
 fn folders_of_kinds_do_not_import_each_other() {
     let root = workspace().join("stages/src");
-    let folders = kind_folders(&root);
+    let leaves = ladder_of(&root).expect("the leaves of the stages are a ladder");
+    let folders = kind_folders(&root, &leaves);
     assert!(folders.contains("labels"), "{folders:?}");
-    for folder in &folders {
-        for (file, text) in sources(&root.join(folder)) {
-            for other in folders.iter().filter(|other| *other != folder) {
-                assert!(!modules(&text).contains(other), "`{}` may not use `{other}`", file.display());
-            }
+    let graph = ModuleGraph::read(&root);
+    for (module, used) in graph.uses() {
+        let Some(from) = module.first() else { continue };
+        for to in used.iter().filter_map(|to| to.first()) {
+            let may = from == to || !folders.contains(to);
+            assert!(may, "`{}` may not use `{to}`", graph.name(&module));
         }
     }
 }
 
 /// The folders of the stages that are named for the prefix of their kinds.
-fn kind_folders(root: &Path) -> BTreeSet<String> {
+fn kind_folders(root: &Path, leaves: &[String]) -> BTreeSet<String> {
     let entries = fs::read_dir(root).unwrap_or_else(|error| panic!("`{}`: {error}", root.display()));
     let folders = entries.map(|entry| entry.expect("a folder entry").path()).filter(|path| path.is_dir());
     let names = folders.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
-    names.filter(|name| !LEAVES.contains(&name.as_str()) && !TESTS_OF_STAGES.contains(&name.as_str())).collect()
+    names.filter(|name| !leaves.contains(name) && !TESTS_OF_STAGES.contains(&name.as_str())).collect()
 }
 
-fn check_ladder(root: &Path, ladder: &[&str]) {
-    for (rung, name) in ladder.iter().enumerate() {
-        for (file, text) in module(root, name) {
-            for above in &ladder[rung + 1..] {
-                assert!(!modules(&text).contains(*above), "`{}` is below `{above}` and may not use it", file.display());
-            }
-        }
-    }
-}
-
-/// The files of a module, which is one file or a folder.
-fn module(root: &Path, name: &str) -> Vec<(PathBuf, String)> {
-    if root.join(name).is_dir() {
-        return sources(&root.join(name));
-    }
-    let file = root.join(format!("{name}.rs"));
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("`{}`: {error}", file.display()));
-    vec![(file, text)]
-}
-
-#[test]
-fn modules_are_found_however_they_are_imported() {
-    let text = "use crate::plan::Plan;\nuse crate::{\n    key::{self, Parts as run}, spec::*,\n    event};\n// crate::sched::no\n";
-    let text = format!("{text}fn f() {{ crate::exec::start(); pipe_crate::x::y() }}");
-    assert_eq!(modules(&text).into_iter().collect::<Vec<_>>(), ["event", "exec", "key", "plan", "spec"]);
-}
-
-/// The modules of its own crate that a source names, by a path from `crate` or in a group of them.
-fn modules(text: &str) -> BTreeSet<String> {
-    let code: String = code(text).flat_map(|line| [line, "\n"]).collect();
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-            continue;
-        }
-        let path = &code[at + "crate::".len()..];
-        let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-        let Some(group) = path.strip_prefix('{') else {
-            found.insert(name(path));
-            continue;
-        };
-        let mut depth = 1;
-        let mut begins = true;
-        for (place, c) in group.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                ',' => begins = depth == 1,
-                _ if begins && !c.is_whitespace() => {
-                    found.insert(name(&group[place..]));
-                    begins = false;
-                }
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    found
+/// The ladder in the documentation of a crate's root file: a line `//! a → b → c`.
+fn ladder_of(root: &Path) -> Option<Vec<String>> {
+    let text = fs::read_to_string(root.join("lib.rs")).or_else(|_| fs::read_to_string(root.join("main.rs"))).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("//! ").filter(|line| line.contains(" → ")))?;
+    Some(line.split(" → ").map(|name| name.trim().to_owned()).collect())
 }
 
 /// Lines that are not comments.
@@ -165,4 +157,35 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     }
     found.sort();
     found
+}
+
+#[test]
+fn imports_are_found_however_they_are_written() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    };
+    write("lib.rs", "mod a; mod b; mod c; #[cfg(test)] mod t; pub use a::A; use crate::c::{self, inner::*};");
+    write("a.rs", "use crate::{b::B as _, c}; pub struct A; fn f() { crate::c::inner::x(); super::b::y() }");
+    write(
+        "b.rs",
+        "// use crate::c::no;\n#[cfg(test)] mod tests { use crate::c::C; } pub struct B; pub(super) fn y() {}",
+    );
+    write("c/mod.rs", "mod inner; pub use inner::x; pub struct C; fn g() { \"crate::b::B\"; }");
+    write("c/inner.rs", "use super::super::A; pub fn x() {}");
+    write("t.rs", "use crate::a::A;");
+    let graph = ModuleGraph::read(folder.path());
+    let used = |module: &[&str]| -> Vec<String> {
+        let module: Vec<String> = module.iter().map(|name| (*name).to_owned()).collect();
+        graph.uses()[&module].iter().map(|to| graph.name(to)).collect()
+    };
+    assert_eq!(used(&[]), ["c/mod.rs", "c/inner.rs"]);
+    assert_eq!(used(&["a"]), ["b.rs", "c/mod.rs", "c/inner.rs"]);
+    assert_eq!(used(&["b"]), Vec::<String>::new());
+    assert_eq!(used(&["c"]), Vec::<String>::new());
+    assert_eq!(used(&["c", "inner"]), ["a.rs"]);
+    assert!(graph.knots(&["a.rs"]).is_empty());
+    assert_eq!(graph.knots(&[]), [BTreeSet::from(["a.rs".to_owned(), "c/inner.rs".to_owned()])]);
 }

@@ -3,12 +3,17 @@
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
 mod bad_input;
+mod explanations;
+mod damage;
 mod failures;
 mod fetch_from_s3;
 mod freshness;
+mod init;
+mod isolation;
 mod kills;
 mod language;
 mod layers;
+mod libtorch;
 mod project_inputs;
 mod readme;
 mod reproduction;

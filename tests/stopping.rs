@@ -74,11 +74,9 @@ fn a_second_ctrl_c_does_not_wait_for_a_stage_that_will_not_stop() {
     press_ctrl_c(&child);
     thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().expect("its state").is_none(), "the first one leaves the stage time to end");
-    let asked = Instant::now();
+    // That it does not wait for the rest of that time is tested beside the executor, with a grace time of half an hour.
     press_ctrl_c(&child);
     let stderr = interrupted(child);
-    // Well before the three seconds that the first one leaves are over.
-    assert!(asked.elapsed() < Duration::from_secs(2), "it waited {:?}", asked.elapsed());
     assert!(stderr.contains("skipped 1"), "{stderr}");
     wait_until("its processes are gone", || below.iter().all(|pid| !is_alive(*pid)));
     assert_eq!(leftovers(&space.cache()), Vec::<String>::new());

@@ -35,7 +35,8 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The content of a stored file does not match its name; it was put into quarantine if the cache can be written.
+    /// A stored file is missing, or its content does not match its name; then it was put into quarantine if the cache
+    /// can be written.
     Damaged {
         /// The file.
         path: PathBuf,
@@ -76,7 +77,7 @@ impl fmt::Display for Error {
                 write!(f, "`{}` is {what}; artifacts hold only files and folders", path.display())
             }
             Error::Changed { path } => write!(f, "`{}` changed while it was being read", path.display()),
-            Error::Damaged { path } => write!(f, "`{}` in the cache is damaged", path.display()),
+            Error::Damaged { path } => write!(f, "`{}` of the cache is missing or damaged", path.display()),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | question | home |
 //! |---|---|
 //! | how is a folder represented? | [`Tree`] |
-//! | is this blob there and whole? where can it be read? | [`Store`] |
+//! | is this blob there and whole? where can it be read? | [`Store`]: `blobs`, `view` |
 //! | how does something get into the store, and what if we are killed meanwhile? | [`Session`] |
 //! | what was made under a key? | [`Record`], remembered in an [`Index`] |
 //! | what is in this file of the project? | [`Sources`] |
@@ -12,31 +12,50 @@
 //! The store is immutable files only and may be shared between machines. Index, sources, locks and other [`Table`]s
 //! belong to one machine; they hold only what can be determined again.
 //!
+//! Modules form a ladder; each uses only those before it:
+//!
+//! ```text
+//! digest → error → removal → tree → seal → shard → table → record → index → sources → locks → flush → sweep → layout → store → blobs → view → session → publish
+//! ```
+//!
 //! Knows nothing about pipelines, kinds or what a key means; see "Keys, records, blobs" in `engine/DESIGN.md`.
 
+mod blobs;
 mod digest;
 mod error;
+mod flush;
 mod index;
+mod layout;
 mod locks;
+mod publish;
 mod record;
+mod removal;
+mod seal;
 mod session;
+mod shard;
 mod sources;
 mod store;
+mod sweep;
 mod table;
 mod tree;
+mod view;
 mod visible;
 
 #[cfg(test)]
 mod tests;
 
+pub use blobs::{Found, Inspection};
 pub use digest::{Action, Content, Digest, NotADigest};
 pub use error::{Error, Result};
 pub use index::Index;
+pub use layout::DEFAULT_NAME;
 pub use locks::{Lock, Locks};
 pub use record::{Made, Record, Stored};
-pub use session::{Session, remove_all};
+pub use removal::remove_all;
+pub use seal::SEALED;
+pub use session::Session;
 pub use sources::{Identity, Sources, Visible, is_missing};
-pub use store::{DEFAULT_NAME, Found, Inspection, SEALED, Store};
+pub use store::Store;
 pub use table::Table;
 pub use tree::{Artifact, Blob, ContentForm, Entry, Tree};
 pub use visible::{Filter, IGNORED};

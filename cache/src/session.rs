@@ -5,9 +5,8 @@
 //! session, on whatever machine, sees which folders are leftovers and removes them. Nothing depends on process ids.
 //!
 //! Blobs and records become visible by a rename, which a kill cannot split. Against a loss of power they are flushed
-//! in groups: a thread flushes whatever was stored since its last round, at most a second later, and the end of the
-//! session waits for the rest. What was visible but not yet on disk at a power cut has a wrong size or digest
-//! afterwards and counts as missing.
+//! in groups (`flush`), and the end of a run waits for the rest. What was visible but not yet on disk at a power cut has
+//! a wrong size or digest afterwards and counts as missing.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -16,21 +15,24 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use crate::Digest;
+use crate::blobs::Found;
 use crate::error::{Error, Result};
-use crate::store::{Store, hash, is_whole, seal};
+use crate::flush::Flusher;
+use crate::layout::RETAINED;
+use crate::removal::remove_all;
+use crate::seal::{hash, seal};
+use crate::shard::into_shard;
+use crate::store::Store;
+use crate::sweep::{sweep, sweep_leftovers, sweep_lock};
 use crate::tree::{Artifact, Blob, Entry, Tree};
-
-/// What was stored in one round is flushed together.
-const ROUND: Duration = Duration::from_millis(1000);
+use crate::view::View;
 
 /// A process at work in a cache. Dropping it removes its folder.
 pub struct Session {
-    root: PathBuf,
+    store: Store,
     folder: PathBuf,
     /// Held until the end; see the module's text.
     _lock: File,
@@ -52,7 +54,6 @@ impl Session {
     /// The cache cannot be written.
     pub fn begin(store: &Store) -> Result<Self> {
         let work = store.root().join("work");
-        fs::create_dir_all(&work).map_err(Error::io("create the folder", &work))?;
         // While this is held no process sweeps, so that the lock below cannot be swept before it is locked.
         let _sweep = sweep_lock(&work)?;
         sweep(&work)?;
@@ -67,7 +68,7 @@ impl Session {
         fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
         let flusher = Flusher::new(store.root())?;
         Ok(Self {
-            root: store.root().to_owned(),
+            store: store.clone(),
             folder,
             _lock: lock,
             lock_path,
@@ -84,20 +85,12 @@ impl Session {
     /// # Errors
     /// The folder cannot be listed.
     pub fn sweep_leftovers(store: &Store) -> Result<()> {
-        let work = store.root().join("work");
-        let anything = match fs::read_dir(&work) {
-            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != SWEEP)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(Error::io("list", &work)(error)),
-        };
-        if !anything {
-            return Ok(());
-        }
-        match sweep_lock(&work) {
-            Ok(_lock) => sweep(&work),
-            Err(error) if is_read_only(&error) => Ok(()),
-            Err(error) => Err(error),
-        }
+        sweep_leftovers(&store.root().join("work"))
+    }
+
+    /// The store in which it works.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// A folder of this session in which there is nothing, or only empty folders.
@@ -161,6 +154,11 @@ impl Session {
         taken
     }
 
+    /// Where what several tasks of a run need can be put; it goes with the session. It may have to be made.
+    pub fn shared_folder(&self) -> PathBuf {
+        self.folder.join("shared")
+    }
+
     fn fresh_path(&self) -> PathBuf {
         self.folder.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string())
     }
@@ -170,7 +168,7 @@ impl Session {
     /// # Errors
     /// It cannot be moved.
     pub fn retain(&self, folder: &Path, name: &str) -> Result<PathBuf> {
-        let retained = retained_path(&self.root, name);
+        let retained = retained_path(self.store.root(), name);
         self.remove_retained(name)?;
         self.retained.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
         fs::rename(folder, &retained).map_err(Error::io("move a failed stage's folder to", &retained))?;
@@ -185,7 +183,7 @@ impl Session {
         if !self.retained.lock().unwrap_or_else(PoisonError::into_inner).remove(OsStr::new(name)) {
             return Ok(());
         }
-        let retained = retained_path(&self.root, name);
+        let retained = retained_path(self.store.root(), name);
         // Moved first, so that a kill in between leaves nothing half under the name.
         let away = self.fresh_path();
         match fs::rename(&retained, &away) {
@@ -196,43 +194,60 @@ impl Session {
     }
 
     /// Stores a file or folder that this session wrote: moves its files into the store. What was at `path` is gone
-    /// afterwards.
+    /// afterwards. Permissions that its maker took away from itself are given back first.
     ///
     /// # Errors
     /// It holds links or devices, names that are not UTF-8, or the disk is full. What was stored until then is whole.
-    pub fn ingest(&self, store: &Store, path: &Path) -> Result<(Artifact, Vec<Blob>)> {
+    pub fn ingest(&self, path: &Path) -> Result<(Artifact, Vec<Blob>)> {
         let found = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
         if found.is_file() {
-            let blob = self.ingest_file(store, path)?;
+            let blob = self.ingest_file(path, &found)?;
             return Ok((blob.into(), vec![blob]));
         }
         if !found.is_dir() {
             return Err(odd(path, &found));
         }
         let mut tree = Tree::default();
-        for entry in walkdir::WalkDir::new(path).min_depth(1).sort_by_file_name() {
-            let entry = entry.map_err(|error| Error::io("list", path)(error.into()))?;
-            let name = relative(path, entry.path())?;
-            let found = entry.metadata().map_err(|error| Error::io("look at", entry.path())(error.into()))?;
-            if found.is_file() {
-                tree.insert(name, Entry::File(self.ingest_file(store, entry.path())?));
-            } else if !found.is_dir() {
-                return Err(odd(entry.path(), &found));
-            } else if fs::read_dir(entry.path()).map_err(Error::io("list", entry.path()))?.next().is_none() {
-                tree.insert(name, Entry::EmptyFolder);
-            }
-        }
+        self.ingest_folder(path, &found, "", &mut tree)?;
         remove_all(path)?;
-        let listing = self.put(store, &tree.encode())?;
+        let listing = self.put(&tree.encode())?;
         let mut blobs = vec![listing];
         blobs.extend(tree.files().map(|(_, blob)| *blob));
         Ok((tree.artifact(), blobs))
     }
 
+    /// Adds what is in a folder to a listing, in which its names begin with `prefix`.
+    fn ingest_folder(&self, folder: &Path, found: &fs::Metadata, prefix: &str, tree: &mut Tree) -> Result<()> {
+        let list = Error::io("list", folder);
+        give_owner(folder, found, 0o700)?;
+        let mut entries = fs::read_dir(folder).map_err(&list)?.collect::<io::Result<Vec<_>>>().map_err(&list)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        if entries.is_empty() && !prefix.is_empty() {
+            tree.insert(prefix.trim_end_matches('/').to_owned(), Entry::EmptyFolder);
+        }
+        for entry in entries {
+            let path = entry.path();
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                return Err(Error::Odd { path, what: "a name that is not UTF-8" });
+            };
+            let name = format!("{prefix}{name}");
+            let found = fs::symlink_metadata(&path).map_err(Error::io("look at", &path))?;
+            if found.is_file() {
+                tree.insert(name, Entry::File(self.ingest_file(&path, &found)?));
+            } else if found.is_dir() {
+                self.ingest_folder(&path, &found, &format!("{name}/"), tree)?;
+            } else {
+                return Err(odd(&path, &found));
+            }
+        }
+        Ok(())
+    }
+
     /// Hashes a file of this session, seals it and moves it to its name.
-    fn ingest_file(&self, store: &Store, path: &Path) -> Result<Blob> {
+    fn ingest_file(&self, path: &Path, found: &fs::Metadata) -> Result<Blob> {
+        give_owner(path, found, 0o400)?;
         let mut file = File::open(path).map_err(Error::io("open", path))?;
-        let found = file.metadata().map_err(Error::io("look at", path))?;
         let executable = found.mode() & 0o100 != 0;
         if found.nlink() > 1 {
             // Another name of this inode exists: the store gets an inode of its own.
@@ -240,68 +255,83 @@ impl Session {
             let mut copy = File::create_new(&own).map_err(Error::io("create", &own))?;
             let (digest, bytes) = hash(&mut file, Some(&mut copy)).map_err(Error::io("copy", path))?;
             fs::remove_file(path).map_err(Error::io("remove", path))?;
-            return self.place(store, &copy, &own, Blob { digest, bytes, executable });
+            return self.place(&copy, &own, Blob { digest, bytes, executable });
         }
         let (digest, bytes) = hash(&mut file, None).map_err(Error::io("read", path))?;
-        self.place(store, &file, path, Blob { digest, bytes, executable })
+        self.place(&file, path, Blob { digest, bytes, executable })
     }
 
     /// Stores bytes.
     ///
     /// # Errors
     /// The disk is full, or the like.
-    pub fn put(&self, store: &Store, bytes: &[u8]) -> Result<Blob> {
+    pub fn put(&self, bytes: &[u8]) -> Result<Blob> {
         let blob = Blob { digest: Digest::of(bytes), bytes: bytes.len() as u64, executable: false };
-        if store.find(&blob)? == crate::Found::Good {
+        if self.store.verify(&blob)? == Found::Good {
             return Ok(blob);
         }
         let path = self.fresh_path();
         let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
         file.write_all(bytes).map_err(Error::io("write", &path))?;
-        self.place(store, &file, &path, blob)
+        self.place(&file, &path, blob)
     }
 
-    /// Seals a written file and renames it to the blob's name, or drops it if the blob is there already.
-    fn place(&self, store: &Store, file: &File, path: &Path, blob: Blob) -> Result<Blob> {
-        if store.find(&blob)? == crate::Found::Good {
+    /// Seals a written file and renames it to the blob's name, or drops it if the blob is there already, with the right
+    /// bytes.
+    fn place(&self, file: &File, path: &Path, blob: Blob) -> Result<Blob> {
+        if self.store.verify(&blob)? == Found::Good {
             fs::remove_file(path).map_err(Error::io("remove", path))?;
             return Ok(blob);
         }
         seal(file, blob.executable).map_err(Error::io("make read-only", path))?;
-        into_shard(path, &store.blob_path(&blob))?;
+        into_shard(path, &self.store.blob_path(&blob))?;
+        self.store.note_hashed(blob);
         self.flusher.note();
         Ok(blob)
     }
 
-    /// Makes the view of a folder, or makes it anew.
-    pub(crate) fn make_view(&self, store: &Store, tree: &Tree, view: &Path) -> Result<()> {
-        // Not one that was used before: it may hold empty folders, which would be part of the view.
-        let aside = self.fresh_path();
-        fs::create_dir(&aside).map_err(Error::io("create the folder", &aside))?;
-        for (name, entry) in tree.entries() {
-            let target = aside.join(name);
-            let folder = match entry {
-                Entry::File(_) => target.parent().unwrap_or(&aside),
-                Entry::EmptyFolder => &target,
-            };
-            fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
-            if let Entry::File(blob) = entry {
-                link_or_copy(store, blob, &target)?;
+    /// Where an artifact can be read as a file or folder; its bytes are verified, once since the store was opened. For a
+    /// folder its view is made, or made anew, if necessary.
+    ///
+    /// # Errors
+    /// Something is missing or damaged ([`Error::Damaged`]), or the view cannot be made.
+    pub fn path(&self, artifact: &Artifact) -> Result<PathBuf> {
+        match self.store.view_of(artifact)? {
+            View::There(path) => Ok(path),
+            View::ToBeMade { path, tree } => {
+                self.make_view(&tree, &path)?;
+                self.store.note_whole_view(artifact.digest);
+                Ok(path)
             }
         }
-        let open = Permissions::from_mode(0o755);
-        fs::set_permissions(&aside, open).map_err(Error::io("set the permissions of", &aside))?;
-        if is_whole(view, tree) {
+    }
+
+    /// The same for one artifact of a store in which nothing else is done: a session is begun only if a view is to be made.
+    ///
+    /// # Errors
+    /// As for [`Session::path`].
+    pub fn path_once(store: &Store, artifact: &Artifact) -> Result<PathBuf> {
+        match store.view_of(artifact)? {
+            View::There(path) => Ok(path),
+            View::ToBeMade { .. } => Self::begin(store)?.path(artifact),
+        }
+    }
+
+    /// Makes the view of a folder, or makes it anew.
+    fn make_view(&self, tree: &Tree, view: &Path) -> Result<()> {
+        let aside = self.fresh_path();
+        self.store.build_view(&aside, tree)?;
+        if self.store.is_whole(view, tree) {
             // Another process made it meanwhile, and its stages may be reading it.
             return remove_all(&aside);
         }
-        if view.exists() {
+        if fs::symlink_metadata(view).is_ok() {
             let away = self.fresh_path();
             fs::rename(view, &away).map_err(Error::io("replace", view))?;
             remove_all(&away)?;
         }
         match into_shard(&aside, view) {
-            Err(_) if is_whole(view, tree) => remove_all(&aside),
+            Err(_) if self.store.is_whole(view, tree) => remove_all(&aside),
             placed => placed,
         }
     }
@@ -325,7 +355,7 @@ impl Session {
     /// # Errors
     /// The disk refuses.
     pub fn flush(&self) -> Result<()> {
-        self.flusher.flush().map_err(|errno| Error::sys("flush", &self.root)(errno))
+        self.flusher.flush().map_err(|errno| Error::sys("flush", self.store.root())(errno))
     }
 }
 
@@ -370,206 +400,22 @@ fn names_in(folder: &Path) -> BTreeSet<OsString> {
     entries.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).collect()
 }
 
-/// The folder of retained folders of failed stages, below the root of the cache.
-pub(crate) const RETAINED: &str = "kept";
-
 /// Where the folder of a failed stage is retained.
 pub(crate) fn retained_path(root: &Path, name: &str) -> PathBuf {
     root.join(RETAINED).join(name)
 }
 
-/// Renames into a sharded folder, which is made if it is not there.
-pub(crate) fn into_shard(from: &Path, to: &Path) -> Result<()> {
-    let renamed = match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let shard = to.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(shard).map_err(Error::io("create the folder", shard))?;
-            fs::rename(from, to)
-        }
-        renamed => renamed,
-    };
-    renamed.map_err(Error::io("store", to))
-}
-
-/// A hard link inside the store; a sealed copy where the file system has none, or the blob has too many.
-fn link_or_copy(store: &Store, blob: &Blob, target: &Path) -> Result<()> {
-    let source = store.blob_path(blob);
-    if store.find(blob)? != crate::Found::Good {
-        return Err(Error::Damaged { path: source });
-    }
-    if fs::hard_link(&source, target).is_ok() {
+/// Gives the owner permissions that it lacks on something that it made.
+fn give_owner(path: &Path, found: &fs::Metadata, wanted: u32) -> Result<()> {
+    // Another name of a file may lie outside: that one is not ours to change.
+    if found.mode() & wanted == wanted || (found.is_file() && found.nlink() > 1) {
         return Ok(());
     }
-    fs::copy(&source, target).map_err(Error::io("copy to", target))?;
-    let copy = File::open(target).map_err(Error::io("open", target))?;
-    seal(&copy, blob.executable).map_err(Error::io("make read-only", target))
+    let mode = Permissions::from_mode(found.mode() & 0o7777 | wanted);
+    fs::set_permissions(path, mode).map_err(Error::io("set the permissions of", path))
 }
 
 fn odd(path: &Path, found: &fs::Metadata) -> Error {
     let what = if found.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
     Error::Odd { path: path.to_owned(), what }
-}
-
-/// The `/`-separated path below a folder.
-pub(crate) fn relative(folder: &Path, path: &Path) -> Result<String> {
-    let below = path.strip_prefix(folder).unwrap_or(path);
-    below
-        .to_str()
-        .map(str::to_owned)
-        .ok_or_else(|| Error::Odd { path: path.to_owned(), what: "a name that is not UTF-8" })
-}
-
-/// Removes a folder and everything in it, also where a command took away its own permissions.
-pub fn remove_all(path: &Path) -> Result<()> {
-    let first = match fs::remove_dir_all(path) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => error,
-    };
-    for entry in walkdir::WalkDir::new(path) {
-        if let Some(folder) = entry.ok().filter(|entry| entry.file_type().is_dir()) {
-            let _ = fs::set_permissions(folder.path(), Permissions::from_mode(0o700));
-        }
-    }
-    fs::remove_dir_all(path).map_err(|_| Error::io("remove", path)(first))
-}
-
-/// The file that is locked while sessions begin and leftovers are removed.
-const SWEEP: &str = "sweep";
-
-pub(crate) fn sweep_lock(work: &Path) -> Result<File> {
-    let path = work.join(SWEEP);
-    let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
-    file.lock().map_err(Error::io("lock", &path))?;
-    Ok(file)
-}
-
-/// Removes the folders whose lock is free. Called under the sweep lock.
-fn sweep(work: &Path) -> Result<()> {
-    let entries = fs::read_dir(work).map_err(Error::io("list", work))?;
-    let names: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    for lock_path in names.iter().filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
-        let Ok(lock) = File::open(lock_path) else { continue };
-        if lock.try_lock().is_ok() {
-            tracing::debug!(lock = %lock_path.display(), "removing what a dead run left");
-            let folder = remove_all(&lock_path.with_extension(""));
-            or_next_time(folder.and_then(|()| fs::remove_file(lock_path).map_err(Error::io("remove", lock_path))));
-        }
-    }
-    // A kill between removing the two, or a folder whose lock was removed by hand.
-    for folder in names.iter().filter(|path| path.is_dir() && !path.with_extension("lock").exists()) {
-        or_next_time(remove_all(folder));
-    }
-    for file in names.iter().filter(|path| path.is_file() && path.extension().is_none() && !path.ends_with(SWEEP)) {
-        or_next_time(fs::remove_file(file).map_err(Error::io("remove", file)));
-    }
-    Ok(())
-}
-
-/// What cannot be removed (an NFS file that a dying process still has open, a folder of another user) costs space, but
-/// does not stop a run.
-fn or_next_time(removed: Result<()>) {
-    if let Err(error) = removed {
-        tracing::warn!(%error, "what a dead run left stays until the next run");
-    }
-}
-
-fn is_read_only(error: &Error) -> bool {
-    matches!(error.io_kind(), Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
-}
-
-/// Flushes in rounds on a thread of its own.
-struct Flusher {
-    shared: Arc<Flushing>,
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Flushing {
-    root: File,
-    state: Mutex<FlushState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct FlushState {
-    dirty: bool,
-    /// A flush is going on.
-    busy: bool,
-    ending: bool,
-}
-
-impl Flusher {
-    fn new(root: &Path) -> Result<Self> {
-        let root_file = File::open(root).map_err(Error::io("open", root))?;
-        let shared = Arc::new(Flushing { root: root_file, state: Mutex::default(), changed: Condvar::new() });
-        Ok(Self { shared, thread: None }.started())
-    }
-
-    fn started(mut self) -> Self {
-        let shared = Arc::clone(&self.shared);
-        self.thread = std::thread::Builder::new().name("flush".into()).spawn(move || shared.rounds()).ok();
-        self
-    }
-
-    fn note(&self) {
-        let mut state = self.shared.lock();
-        if !state.dirty {
-            state.dirty = true;
-            self.shared.changed.notify_all();
-        }
-    }
-
-    fn flush(&self) -> rustix::io::Result<()> {
-        self.shared.flush()
-    }
-}
-
-impl Flushing {
-    fn lock(&self) -> std::sync::MutexGuard<'_, FlushState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until something was stored, lets more come for a while, flushes.
-    fn rounds(&self) {
-        let mut state = self.lock();
-        while !state.ending {
-            if !state.dirty {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let waited = self.changed.wait_timeout_while(state, ROUND, |state| !state.ending);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
-            if let Err(error) = self.flush() {
-                tracing::warn!(%error, "flushing the cache failed; it is tried again");
-            }
-            state = self.lock();
-        }
-    }
-
-    /// Flushes what was stored so far; waits for a flush that is going on, and does it again if that one failed.
-    fn flush(&self) -> rustix::io::Result<()> {
-        let idle = self.changed.wait_while(self.lock(), |state| state.busy);
-        let mut state = idle.unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::take(&mut state.dirty) {
-            return Ok(());
-        }
-        state.busy = true;
-        drop(state);
-        let flushed = rustix::fs::syncfs(&self.root);
-        let mut state = self.lock();
-        state.busy = false;
-        state.dirty |= flushed.is_err();
-        self.changed.notify_all();
-        flushed
-    }
-}
-
-impl Drop for Flusher {
-    fn drop(&mut self) {
-        self.shared.lock().ending = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
-use crate::session::relative;
-use crate::store::hash;
+use crate::seal::hash;
 use crate::tree::{Artifact, Blob, Entry, Tree};
 use crate::visible::Filter;
 use crate::{Digest, Table};
@@ -245,4 +244,13 @@ fn read(path: &Path) -> Result<(Digest<crate::Content>, Identity, bool)> {
 /// Whether an error means that nothing is there.
 pub fn is_missing(error: &Error) -> bool {
     matches!(error.io_kind(), Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
+/// The `/`-separated path below a folder.
+fn relative(folder: &Path, path: &Path) -> Result<String> {
+    let below = path.strip_prefix(folder).unwrap_or(path);
+    below
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::Odd { path: path.to_owned(), what: "a name that is not UTF-8" })
 }

@@ -64,11 +64,11 @@ fn a_folder_goes_in_and_is_read_as_it_was() {
     let out = space.output(&session, &files);
     fs::create_dir(out.join("empty")).unwrap();
     fs::set_permissions(out.join("a.txt"), Permissions::from_mode(0o700)).unwrap();
-    let (artifact, blobs) = session.ingest(&space.store, &out).unwrap();
+    let (artifact, blobs) = session.ingest(&out).unwrap();
     assert_eq!((artifact.form, artifact.bytes, blobs.len()), (ContentForm::Folder, 9, 4));
     assert!(!out.exists());
 
-    let view = space.store.path(&artifact, Some(&session)).unwrap();
+    let view = session.path(&artifact).unwrap();
     for (name, text) in files {
         assert_eq!(fs::read_to_string(view.join(name)).unwrap(), text);
     }
@@ -91,7 +91,7 @@ fn equal_folders_are_equal_whatever_the_order_owner_time_or_umask() {
         for (name, _) in files {
             fs::set_permissions(out.join(name), Permissions::from_mode(mode)).unwrap();
         }
-        session.ingest(&space.store, &out).unwrap().0.digest
+        session.ingest(&out).unwrap().0.digest
     };
     let first = digest(&[("a", "1"), ("b", "2")], 0o644);
     assert_eq!(first, digest(&[("b", "2"), ("a", "1")], 0o600));
@@ -105,7 +105,7 @@ fn links_and_pipes_are_not_artifacts() {
     let session = space.session();
     let out = space.output(&session, &[("a", "1")]);
     symlink("a", out.join("link")).unwrap();
-    let error = session.ingest(&space.store, &out).unwrap_err().to_string();
+    let error = session.ingest(&out).unwrap_err().to_string();
     assert!(error.contains("a symbolic link") && error.contains("link`"), "{error}");
 }
 
@@ -116,7 +116,7 @@ fn nothing_outside_shares_an_inode_with_a_blob() {
     let out = space.output(&session, &[("a", "mine")]);
     let outside = space.path("outside");
     fs::hard_link(out.join("a"), &outside).unwrap();
-    let (artifact, _) = session.ingest(&space.store, &out.join("a")).unwrap();
+    let (artifact, _) = session.ingest(&out.join("a")).unwrap();
     fs::write(&outside, "evil").unwrap();
     assert_eq!(space.store.read(&artifact.digest).unwrap(), b"mine");
 
@@ -149,9 +149,9 @@ fn a_record_with_a_missing_or_damaged_blob_does_not_count() {
         let space = Space::new();
         let session = space.session();
         let out = space.output(&session, &[("x", "contents"), ("y", "other")]);
-        let output = stored("out", session.ingest(&space.store, &out).unwrap());
-        let view = space.store.path(&output.artifact, Some(&session)).unwrap();
-        space.store.publish(&session, &key("k"), record(vec![output.clone()]), false).unwrap();
+        let output = stored("out", session.ingest(&out).unwrap());
+        let view = session.path(&output.artifact).unwrap();
+        session.publish(&key("k"), record(vec![output.clone()]), false).unwrap();
         let found = space.store.record(&key("k")).unwrap().unwrap();
         assert_eq!(found.made.missing(&space.store).unwrap(), []);
 
@@ -164,11 +164,11 @@ fn a_record_with_a_missing_or_damaged_blob_does_not_count() {
         }
         // The same work again heals the record, the blob and the view.
         let again = space.output(&session, &[("x", "contents"), ("y", "other")]);
-        let output = stored("out", session.ingest(&space.store, &again).unwrap());
-        space.store.publish(&session, &key("k"), record(vec![output.clone()]), false).unwrap();
+        let output = stored("out", session.ingest(&again).unwrap());
+        session.publish(&key("k"), record(vec![output.clone()]), false).unwrap();
         assert_eq!(found.made.missing(&space.store).unwrap(), []);
         let fresh = Store::open(space.store.root()).unwrap();
-        assert_eq!(fresh.path(&output.artifact, Some(&session)).unwrap(), view);
+        assert_eq!(Session::begin(&fresh).unwrap().path(&output.artifact).unwrap(), view);
         assert_eq!(fs::read_to_string(view.join("x")).unwrap(), "contents");
     }
 }
@@ -177,7 +177,7 @@ fn a_record_with_a_missing_or_damaged_blob_does_not_count() {
 fn a_broken_seal_costs_one_look_and_no_work() {
     let space = Space::new();
     let session = space.session();
-    let blob = session.put(&space.store, b"contents").unwrap();
+    let blob = session.put(b"contents").unwrap();
     let path = space.store.blob_path(&blob);
     File::open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     assert_eq!(space.store.find(&blob).unwrap(), Found::Good);
@@ -188,13 +188,13 @@ fn a_broken_seal_costs_one_look_and_no_work() {
 fn inspection_finds_what_stat_cannot() {
     let space = Space::new();
     let session = space.session();
-    let good = session.put(&space.store, b"good").unwrap();
-    let bad = session.put(&space.store, b"baad").unwrap();
+    let good = session.put(b"good").unwrap();
+    let bad = session.put(b"baad").unwrap();
     let path = space.store.blob_path(&bad);
     damage(&path, "flipped");
     let sealed = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(SEALED as u64);
     File::options().write(true).open(&path).unwrap().set_modified(sealed).unwrap();
-    assert_eq!(space.store.find(&bad).unwrap(), Found::Good, "a forged seal is accepted");
+    assert_eq!(space.store.find(&bad).unwrap(), Found::Good, "one `stat` cannot tell");
     let inspection = space.store.inspect().unwrap();
     assert_eq!((inspection.good, inspection.damaged), (1, vec![path]));
     assert_eq!(space.store.find(&bad).unwrap(), Found::Missing);
@@ -206,10 +206,10 @@ fn the_first_record_wins_unless_it_is_replaced_or_has_lost_its_blobs() {
     let space = Space::new();
     let session = space.session();
     let made = |text: &str| {
-        let blob = session.put(&space.store, text.as_bytes()).unwrap();
+        let blob = session.put(text.as_bytes()).unwrap();
         record(vec![stored("out", (blob.into(), vec![]))])
     };
-    let publish = |record: Record, replace| space.store.publish(&session, &key("k"), record, replace).unwrap();
+    let publish = |record: Record, replace| session.publish(&key("k"), record, replace).unwrap();
     let first = made("first");
     assert_eq!(publish(first.clone(), false), first);
     assert_eq!(publish(made("second"), false), first, "the loser adopts");
@@ -224,14 +224,14 @@ fn a_torn_record_does_not_count_and_is_replaced() {
     let space = Space::new();
     let session = space.session();
     let whole = record(vec![]);
-    space.store.publish(&session, &key("k"), whole.clone(), false).unwrap();
+    session.publish(&key("k"), whole.clone(), false).unwrap();
     let path = space.path(&format!("cache/records/{}/{}", &key("k").to_string()[..1], &key("k").to_string()[1..]));
     let text = fs::read(&path).unwrap();
     for length in [0, 1, 40, text.len() / 2, text.len() - 1] {
         fs::remove_file(&path).ok();
         fs::write(&path, &text[..length]).unwrap();
         assert_eq!(space.store.record(&key("k")).unwrap(), None, "{length} of {} bytes", text.len());
-        assert_eq!(space.store.publish(&session, &key("k"), whole.clone(), false).unwrap(), whole);
+        assert_eq!(session.publish(&key("k"), whole.clone(), false).unwrap(), whole);
         assert_eq!(space.store.record(&key("k")).unwrap(), Some(whole.clone()));
     }
 }
@@ -241,9 +241,9 @@ fn an_absence_gives_way_to_outputs() {
     let space = Space::new();
     let session = space.session();
     let absent = Record { made: Made::Absent { cause: "not-found".into() }, ..record(vec![]) };
-    space.store.publish(&session, &key("k"), absent.clone(), false).unwrap();
+    session.publish(&key("k"), absent.clone(), false).unwrap();
     assert_eq!(space.store.record(&key("k")).unwrap(), Some(absent));
-    space.store.publish(&session, &key("k"), record(vec![]), false).unwrap();
+    session.publish(&key("k"), record(vec![]), false).unwrap();
     assert_eq!(space.store.record(&key("k")).unwrap(), Some(record(vec![])));
     space.store.forget(&key("k")).unwrap();
     assert_eq!(space.store.record(&key("k")).unwrap(), None);
@@ -254,15 +254,15 @@ fn an_absence_takes_the_place_of_outputs_that_are_not_whole_or_to_be_replaced() 
     let space = Space::new();
     let session = space.session();
     let absent = || Record { made: Made::Absent { cause: "not-found".into() }, ..record(vec![]) };
-    let blob = session.put(&space.store, b"content").unwrap();
+    let blob = session.put(b"content").unwrap();
     let outputs = || record(vec![stored("out", (blob.into(), vec![]))]);
     for key in [key("forced"), key("damaged"), key("whole")] {
-        space.store.publish(&session, &key, outputs(), false).unwrap();
+        session.publish(&key, outputs(), false).unwrap();
     }
-    assert_eq!(space.store.publish(&session, &key("whole"), absent(), false).unwrap(), outputs());
-    space.store.publish(&session, &key("forced"), absent(), true).unwrap();
+    assert_eq!(session.publish(&key("whole"), absent(), false).unwrap(), outputs());
+    session.publish(&key("forced"), absent(), true).unwrap();
     fs::remove_file(space.store.blob_path(&blob)).unwrap();
-    space.store.publish(&session, &key("damaged"), absent(), false).unwrap();
+    session.publish(&key("damaged"), absent(), false).unwrap();
     assert_eq!(space.store.record(&key("whole")).unwrap(), Some(outputs()));
     assert_eq!(space.store.record(&key("forced")).unwrap(), Some(absent()));
     assert_eq!(space.store.record(&key("damaged")).unwrap(), Some(absent()));
@@ -273,9 +273,9 @@ fn many_publish_one_key_and_all_agree() {
     let space = Space::new();
     let publish = |text: String| {
         let session = space.session();
-        let blob = session.put(&space.store, text.as_bytes()).unwrap();
+        let blob = session.put(text.as_bytes()).unwrap();
         let record = record(vec![stored("out", (blob.into(), vec![]))]);
-        space.store.publish(&session, &key("k"), record, false).unwrap()
+        session.publish(&key("k"), record, false).unwrap()
     };
     let winners: Vec<Record> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || publish(format!("{n}")))).collect();
@@ -442,7 +442,7 @@ fn source_folders_are_listings_and_follow_links() {
     // The same folder, made by a stage, has the same digest.
     let session = space.session();
     let out = space.output(&session, &[("inner/a", "1"), ("b", "2")]);
-    let (artifact, _) = session.ingest(&space.store, &out).unwrap();
+    let (artifact, _) = session.ingest(&out).unwrap();
     assert_eq!(sources.content(&space.path("data")).unwrap(), artifact);
 }
 
@@ -593,7 +593,7 @@ fn an_empty_file_is_taken_back_and_given_out_again() {
 fn permissions_of_a_blob_are_put_right() {
     let space = Space::new();
     let session = space.session();
-    let blob = session.put(&space.store, b"precious").unwrap();
+    let blob = session.put(b"precious").unwrap();
     let path = space.store.blob_path(&blob);
     for mode in [0o000, 0o644, 0o777] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -608,4 +608,95 @@ fn a_new_layout_has_a_new_place() {
     let text = fs::read_to_string(space.path("cache/CACHE")).unwrap();
     let number = text.lines().next().unwrap().rsplit(' ').next().unwrap();
     assert_eq!(DEFAULT_NAME, format!("store-{number}"));
+}
+
+/// Flips a bit of a file without a change of its time, as a disk does.
+fn rot(path: &Path) {
+    let time = fs::metadata(path).unwrap().modified().unwrap();
+    damage(path, "flipped");
+    File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn bytes_are_verified_where_they_are_read_once_unless_they_were_just_written() {
+    let space = Space::new();
+    let blob = {
+        let session = space.session();
+        session.put(b"contents").unwrap()
+    };
+    let fresh = || Store::open(space.store.root()).unwrap();
+    let path = space.store.blob_path(&blob);
+    let (store, late) = (fresh(), fresh());
+    assert_eq!(store.verify(&blob).unwrap(), Found::Good);
+    rot(&path);
+    assert_eq!(store.verify(&blob).unwrap(), Found::Good, "it is not read twice");
+    assert!(late.path(&blob.into()).is_err());
+    assert!(!path.exists(), "in quarantine");
+    assert!(late.copy_out(&blob, &space.path("copy")).is_err());
+    assert!(!space.path("copy").exists());
+}
+
+#[test]
+fn the_same_work_again_replaces_what_is_damaged() {
+    let space = Space::new();
+    let files = [("x", "contents"), ("y", "other"), ("deep/z", "contents")];
+    let (artifact, _) = {
+        let session = space.session();
+        let found = session.ingest(&space.output(&session, &files)).unwrap();
+        session.path(&found.0).unwrap();
+        found
+    };
+    let store = Store::open(space.store.root()).unwrap();
+    let session = Session::begin(&store).unwrap();
+    let view = store.path(&artifact).unwrap();
+    let store = Store::open(space.store.root()).unwrap();
+    let session = (Session::begin(&store).unwrap(), session).0;
+    rot(&view.join("x"));
+    assert_eq!(session.ingest(&space.output(&session, &files)).unwrap().0, artifact);
+    assert!(store.path(&artifact).is_err(), "the view still links to the damaged file");
+    assert_eq!(fs::read_to_string(session.path(&artifact).unwrap().join("deep/z")).unwrap(), "contents");
+}
+
+#[test]
+fn missing_parts_of_a_cache_are_made_anew() {
+    let space = Space::new();
+    let session = space.session();
+    let blob = session.put(b"contents").unwrap();
+    drop(session);
+    for part in ["blobs", "views", "records", "absences", "work", "kept", "CACHE"] {
+        let path = space.path("cache").join(part);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        let store = Store::open(space.store.root()).unwrap_or_else(|error| panic!("without `{part}`: {error}"));
+        assert!(path.exists(), "{part}");
+        let session = Session::begin(&store).unwrap();
+        assert_eq!(session.put(b"contents").unwrap(), blob);
+        session.publish(&key(part), record(vec![]), false).unwrap();
+    }
+    fs::set_permissions(space.path("cache/CACHE"), Permissions::from_mode(0o644)).unwrap();
+    for damaged in ["", "pipe cachf 2\n", "pipe cache 3\n0123456789abcdef\n0000000000000000\n"] {
+        fs::write(space.path("cache/CACHE"), damaged).unwrap();
+        let store = Store::open(space.store.root()).unwrap_or_else(|error| panic!("`{damaged}`: {error}"));
+        assert_eq!(store.find(&blob).unwrap(), Found::Good);
+        fs::set_permissions(space.path("cache/CACHE"), Permissions::from_mode(0o644)).unwrap();
+    }
+}
+
+#[test]
+fn permissions_that_a_stage_took_away_do_not_matter() {
+    let space = Space::new();
+    let session = space.session();
+    let out = space.output(&session, &[("deep/a", "1"), ("deep/b", "2")]);
+    fs::create_dir(out.join("empty")).unwrap();
+    for (path, mode) in [("deep/a", 0o000), ("deep/b", 0o222), ("deep", 0o500), ("empty", 0o000), ("", 0o555)] {
+        fs::set_permissions(out.join(path), Permissions::from_mode(mode)).unwrap();
+    }
+    let (artifact, _) = session.ingest(&out).unwrap();
+    let again = space.output(&session, &[("deep/a", "1"), ("deep/b", "2")]);
+    fs::create_dir(again.join("empty")).unwrap();
+    assert_eq!(session.ingest(&again).unwrap().0, artifact);
+    assert!(!out.exists());
 }

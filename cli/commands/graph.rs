@@ -32,6 +32,7 @@ fn state(standing: &Standing) -> State {
         Standing::Hit => State::Hit,
         Standing::Absent { .. } => State::Absent,
         Standing::Fails { .. } => State::Failed,
+        Standing::Skipped { .. } => State::Skipped,
         Standing::Runs { .. } | Standing::Depends { .. } | Standing::LeftOut => State::Waiting,
     }
 }

@@ -10,24 +10,25 @@ use pipe_engine::run;
 use super::{CommandError, planned, registry, run_options};
 use crate::args;
 use crate::printer;
+use crate::status_report;
 
-/// How the last run ended, from its manifest.
+/// How the last run went, or goes.
 pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let options = run_options(&args.pipeline, &args.place, registry)?;
-    let Some(path) = run::last_manifest(&plan, &options)? else {
-        printer::data("this pipeline and profile never ran here\n");
-        return Ok(0);
-    };
-    let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
     if args.json {
-        printer::data(&text);
+        let Some(path) = run::last_manifest(&plan, &options)? else { return never_ran() };
+        printer::data(&fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?);
         return Ok(0);
     }
-    let manifest: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::internal(format!("the manifest `{}` is not JSON: {error}", path.display())))?;
-    printer::data(&format!("{}\n", crate::final_report::of_manifest(&manifest, &path)));
+    let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };
+    printer::data(&status_report::text(&logged));
+    Ok(0)
+}
+
+fn never_ran() -> Result<u8, CommandError> {
+    printer::data("this pipeline and profile never ran here\n");
     Ok(0)
 }
 

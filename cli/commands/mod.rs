@@ -1,6 +1,7 @@
 //! The commands: each calls the engine with its options and prints the text of the result.
 
 pub mod graph;
+pub mod init;
 pub mod inspect;
 pub mod plan;
 pub mod run;
@@ -13,10 +14,11 @@ use std::time::Duration;
 use pipe_contract::{Failure, Registry};
 use pipe_engine::diag::Diagnostics;
 use pipe_engine::exec;
-use pipe_engine::plan::{Amounts, Plan};
+use pipe_engine::plan::Plan;
 use pipe_engine::run::{Places, RunOptions, Selection};
 
 use crate::args;
+use crate::libtorch;
 use crate::machine;
 
 /// Time between the request to stop and the kill of running stages.
@@ -53,14 +55,14 @@ pub fn registry() -> Arc<Registry> {
 pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Registry) -> Result<Plan, CommandError> {
     let plans = Places::find(place.cache.clone())?.state.join("plans");
     let options = plan_options(pipeline, place);
-    Ok(pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?)
+    let plan = pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?;
+    pipe_engine::plan::refuse_shared_name(&plan)?;
+    Ok(plan)
 }
 
 /// What the command line adds to a pipeline file.
 pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::Options {
-    let machine = machine::capacities(place.jobs);
-    let gpu = u32::try_from(machine.gpus.len()).unwrap_or(u32::MAX);
-    let machine = Amounts { cpu: machine.cpu, gpu, mem: machine.mem, net: machine.net };
+    let machine = machine::capacities(place.jobs).amounts();
     pipe_engine::plan::Options { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
 }
 
@@ -70,14 +72,17 @@ pub fn run_options(
     place: &args::Place,
     registry: Arc<Registry>,
 ) -> Result<RunOptions, Failure> {
+    let libtorch = libtorch::find();
     Ok(RunOptions {
         places: Places::find(place.cache.clone())?,
         exec: exec::Settings {
             registry,
             guard: None,
+            readable: Vec::new(),
             worker: exec::WorkerSettings {
                 program: machine::worker(),
-                libraries: None,
+                libraries: libtorch.path,
+                libraries_hint: libtorch.remedy,
                 build: pipe_stages::BUILD_ID.to_owned(),
                 recycle_after: 200,
             },
@@ -88,6 +93,7 @@ pub fn run_options(
         force: Vec::new(),
         fail_fast: false,
         retry_absent: false,
+        set: pipeline.set.clone(),
         lock: pipeline.set.is_empty(),
         shuffle: None,
     })

@@ -43,13 +43,24 @@ pub fn why(args: &args::WhyArgs) -> Result<u8, CommandError> {
         selected.extend(run::named(&plan, name)?);
     }
     if args.stages.is_empty() {
-        selected.extend(plan.ids().filter(|id| matches!(status.standings[id.index()], Standing::Runs { .. })));
+        let explained = |standing: &Standing| matches!(standing, Standing::Runs { .. } | Standing::Fails { .. });
+        selected.extend(plan.ids().filter(|id| explained(&status.standings[id.index()])));
         if selected.is_empty() {
-            printer::data("nothing would run: every output is cached\n");
+            printer::data(nothing_runs(&status));
         }
     }
     printer::data(&by_instance(&plan, &status, &selected));
     Ok(0)
+}
+
+/// The sentence for a status in which nothing would run or fail.
+fn nothing_runs(status: &Status) -> &'static str {
+    let absent = status.standings.iter().any(|standing| matches!(standing, Standing::Absent { .. }));
+    if absent {
+        "nothing would run: every output is cached or recorded as absent\n"
+    } else {
+        "nothing would run: every output is cached\n"
+    }
 }
 
 /// Checks every profile; the exit code is that of the worst.
@@ -106,9 +117,16 @@ fn by_stage(plan: &Plan, status: &Status) -> String {
             Standing::Runs { reasons } => reasons.first().map(ToString::to_string),
             _ => None,
         });
+        let fails = ids().find_map(|id| match &status.standings[id.index()] {
+            Standing::Fails { failure } => Some(failure_lines(failure)),
+            _ => None,
+        });
         let because = reason.map_or(String::new(), |reason| styled(DIM, &format!("  {reason}")));
         let labels = restricted(plan, stage.instances.start);
         let _ = writeln!(text, "{:width$}  {counts}{because}{labels}", stage.name);
+        if let Some(fails) = fails {
+            let _ = writeln!(text, "{:width$}  {} {fails}", "", styled(BAD, "would fail:"));
+        }
     }
     text.push_str(&totals(status));
     text.push_str(&refused(plan));
@@ -139,7 +157,13 @@ fn totals(status: &Status) -> String {
             }
         }
     }
-    let mut text = format!("would run {}, may run {}, hits {}\n", number("to run"), number("may run"), number("hit"));
+    let mut text = format!("would run {}, may run {}, hits {}", number("to run"), number("may run"), number("hit"));
+    for (word, shown) in [("to fail", "would fail"), ("to be skipped", "would be skipped")] {
+        if number(word) > 0 {
+            let _ = write!(text, ", {shown} {}", number(word));
+        }
+    }
+    text.push('\n');
     if known > 0 {
         let time = quantities::duration(Duration::from_secs_f64(seconds));
         let _ = writeln!(text, "about {time} of work, as recorded for {known} of those {open}");
@@ -154,6 +178,7 @@ fn word(standing: &Standing) -> &'static str {
         Standing::Runs { .. } => "to run",
         Standing::Depends { .. } => "may run",
         Standing::Fails { .. } => "to fail",
+        Standing::Skipped { .. } => "to be skipped",
         Standing::LeftOut => "left out",
     }
 }
@@ -168,6 +193,9 @@ fn by_instance(plan: &Plan, status: &Status, ids: &[InstanceId]) -> String {
             Standing::LeftOut => writeln!(text, "{} {label}", styled(DIM, "   left")),
             Standing::Fails { failure } => {
                 writeln!(text, "{} {label}: {}", styled(BAD, "to fail"), failure_lines(failure))
+            }
+            Standing::Skipped { because } => {
+                writeln!(text, "{} {label}: `{}` would fail", styled(CARE, "to skip"), plan.label(*because))
             }
             Standing::Runs { reasons } => {
                 let reasons = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n          ");
@@ -190,6 +218,8 @@ fn json(plan: &Plan, status: &Status) -> String {
         let reasons = match standing {
             Standing::Runs { reasons } => reasons.iter().map(ToString::to_string).collect(),
             Standing::Depends { on } => on.iter().map(|id| plan.label(*id)).collect(),
+            Standing::Fails { failure } => vec![failure.to_string()],
+            Standing::Skipped { because } => vec![plan.label(*because)],
             _ => Vec::new(),
         };
         serde_json::json!({

@@ -58,6 +58,9 @@ pub fn ending(event: &Event) -> Option<String> {
         Event::Retrying { label, failure, pause, .. } => {
             Some(format!("{} {label} in {}: {failure}", styled(CARE, " again"), quantities::duration(*pause)))
         }
+        Event::Reopened { label, .. } => {
+            Some(format!("{} {label}: what it made is damaged in the cache and is made anew", styled(CARE, " again")))
+        }
         Event::Stopping => {
             Some(format!("{} running stages get a moment; press Ctrl-C again to end at once", styled(CARE, "  stop")))
         }

@@ -64,6 +64,10 @@ impl RunState {
                 }
             }
             Event::Retrying { .. } | Event::Stopping => {}
+            Event::Reopened { was_hit, .. } => {
+                let counter = self.counter(if *was_hit { &Outcome::Hit } else { &Outcome::Ran });
+                *counter = counter.saturating_sub(1);
+            }
             Event::Ended { id, outcome, .. } => {
                 self.running.remove(id);
                 *self.counter(outcome) += 1;

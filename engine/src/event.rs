@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipe_contract::{Failure, Progress};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::InstanceId;
 
@@ -63,12 +63,21 @@ pub enum Event {
         /// Sentences of the stage for the summary.
         notes: Vec<String>,
     },
+    /// What an instance made, in this run or an earlier one, was found damaged: it starts again, though it had ended.
+    Reopened {
+        /// Which.
+        id: InstanceId,
+        /// Its label.
+        label: String,
+        /// It had ended as a hit; else it had run.
+        was_hit: bool,
+    },
     /// A stop was requested; running stages get a moment to end.
     Stopping,
 }
 
 /// The five ways a stage can end.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its outputs were there.

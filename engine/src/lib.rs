@@ -1,7 +1,7 @@
 //! The engine: from a pipeline file to artifacts on disk.
 //!
 //! ```text
-//! diag → ids → event → spec → plan → key → sched → exec → report → run
+//! diag → ids → event → spec → plan → graph → schema → key → sched → exec → report → run
 //! ```
 //! Each module may use only those before it. The engine sees stage kinds only through their declarations
 //! ([`pipe_contract::Kind`]). It prints nothing: `cli` makes the output from [`event::Event`]s.

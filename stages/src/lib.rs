@@ -1,8 +1,12 @@
-//! The stage kinds that ship: everything `pipe` knows about cortex, networks, statistics and where data come from.
+//! The stage kinds that ship: everything about cortex, networks, statistics and sources of data.
 //!
 //! A kind's prefix is its folder: `labels/template` is in `labels/`. These folders never import each other: they share data as
-//! artifacts through ports, and code through the leaves, each of which may use only those before it: `hemisphere`, `numeric`
-//! (geometry, arithmetic), `formats` (readers, writers), `transfer` (everything that touches the network).
+//! artifacts through ports, and code through the leaves, each of which may use only those before it:
+//!
+//! ```text
+//! hemisphere → numeric → formats → transfer
+//! ```
+//! (`numeric`: geometry, arithmetic; `formats`: readers, writers; `transfer`: everything that touches the network.)
 
 pub mod control;
 pub mod figure;

@@ -1,10 +1,14 @@
 //! Compiles `shim.cpp` against libtorch and lets the binary find libtorch again without `LD_LIBRARY_PATH`.
+//!
+//! With `PIPE_TORCH_RPATH=none` the binary holds no path of this machine, because it is for others: `pipe` finds their
+//! libtorch (`cli/libtorch.rs`). The wheel and the Docker image are built so.
 
 use std::path::PathBuf;
 use std::process::exit;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
+    println!("cargo:rerun-if-env-changed=PIPE_TORCH_RPATH");
     println!("cargo:rerun-if-changed=shim.cpp");
     let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
         fail(
@@ -31,9 +35,15 @@ fn main() {
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
     println!("cargo:rustc-link-lib=dylib=dl");
-    // RPATH and not RUNPATH: it also holds for what libtorch itself needs (libgomp, libcudart, libcupti).
-    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    match std::env::var("PIPE_TORCH_RPATH").as_deref() {
+        Ok("none") => {}
+        Ok(other) => fail(&format!("PIPE_TORCH_RPATH is `{other}`, expected `none` or nothing")),
+        Err(_) => {
+            // RPATH and not RUNPATH: it also holds for what libtorch itself needs (libgomp, libcudart, libcupti).
+            println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
+            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        }
+    }
 }
 
 fn fail(message: &str) -> ! {

@@ -28,6 +28,6 @@ fi
 
 packages=$("$tools/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 rm -rf "$tools/ours"
-cargo run --quiet --locked -p pipe-stages --example fidelity -- \
+cargo run --release --quiet --locked -p pipe-stages --example fidelity -- \
     "$packages/nilearn/datasets/data/fsaverage5" "$packages/neuropythy/lib/data/fsaverage/surf" "$tools/ours"
 exec "$tools/venv/bin/python" tests/fidelity/compare.py "$tools/ours" "$@"

@@ -1,5 +1,6 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
+pub mod module_graph;
 pub mod paper;
 pub mod processes;
 
@@ -129,6 +130,11 @@ impl Shown {
         let there = self.stdout.contains(text) || self.stderr.contains(text);
         assert!(there, "does not show `{text}`\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
+    }
+
+    /// Everything it printed, stdout first.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
     }
 
     /// Asserts that a text is not shown on either stream.

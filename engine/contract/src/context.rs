@@ -1,5 +1,7 @@
 //! What a running stage may report and query: progress, log lines, and whether to stop.
 
+use std::path::Path;
+
 /// How far a task has come.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
@@ -24,6 +26,12 @@ pub trait Context: Sync {
 
     /// Whether the task is to stop; long loops check this now and then and end with a failure.
     fn cancelled(&self) -> bool;
+
+    /// A folder that the tasks of a run share, for downloads that several of them need. It is removed when the run ends; it
+    /// may have to be made. `None` where tasks share nothing.
+    fn shared_downloads(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// Discards all reports and never cancels; for tests.

@@ -76,16 +76,10 @@ impl Failure {
 
     /// An I/O error at a path. Full disks, read-only mounts and missing rights count as environment.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let failure = Self::environment(format!("could not {doing} `{}`: {error}", path.display()));
-        match error.kind() {
-            StorageFull | QuotaExceeded => {
-                failure.hint("the disk is full: free some space and run again; what was finished is kept")
-            }
-            ReadOnlyFilesystem | PermissionDenied => {
-                failure.hint("give this user the right to it, or name another place, then run again")
-            }
-            _ => failure,
+        match Unwritable::of(error.kind()) {
+            Some(unwritable) => failure.hint(unwritable.hint()),
+            None => failure,
         }
     }
 
@@ -108,6 +102,35 @@ impl Failure {
     pub fn transient(mut self) -> Self {
         self.transient = true;
         self
+    }
+}
+
+/// Why nothing more can be written to a place: whatever else is tried there would fail too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritable {
+    /// The disk is full, or the user's share of it.
+    Full,
+    /// It may not be written, by this user or at all.
+    Denied,
+}
+
+impl Unwritable {
+    /// What an I/O error means, if it means this.
+    pub fn of(kind: std::io::ErrorKind) -> Option<Self> {
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match kind {
+            StorageFull | QuotaExceeded => Some(Self::Full),
+            ReadOnlyFilesystem | PermissionDenied => Some(Self::Denied),
+            _ => None,
+        }
+    }
+
+    /// What to do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Full => "the disk is full: free some space and run again; finished work stays in the cache",
+            Self::Denied => "give this user the right to it, or name another place, then run again",
+        }
     }
 }
 

@@ -22,8 +22,8 @@ pub mod worker;
 
 pub use context::{Context, Progress, Silent};
 pub use coordinates::Coordinates;
-pub use failure::{Blame, Failure};
+pub use failure::{Blame, Failure, Unwritable};
 pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};
 pub use registry::{Implementation, Registry, StageKind};
-pub use task::{Cell, Device, Ended, Given, Presence, RanOn, Task};
+pub use task::{Cell, Device, Ended, Given, IMPORTANT, Presence, RanOn, Task};
 pub use value::Value;

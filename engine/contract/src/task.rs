@@ -89,6 +89,9 @@ pub enum Device {
     Cuda(u32),
 }
 
+/// Opens a note that changes what a result means: missing data replaced by zeros, cells left out.
+pub const IMPORTANT: &str = "important: ";
+
 /// How a task ended when it did not fail.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,6 +102,7 @@ pub enum Ended {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ran_on: Option<RanOn>,
         /// Sentences for the summary: warnings, coverage.
+        /// One that begins with [`IMPORTANT`] is shown before the others.
         #[serde(default)]
         notes: Vec<String>,
     },

@@ -1,11 +1,12 @@
 //! `run:` stages: what a body finds when it starts, and what must be there when it ends.
 //!
 //! ```text
-//! WORK/files/   the working folder: declared files of the project at their places, nothing else of it
+//! WORK/files/   the working folder: copies of declared files of the project at their places, nothing else of it
 //! WORK/in/      all other inputs; a stage cannot write here
 //! WORK/out/     OUT_*: the folder of outputs; a declared folder exists already
 //! WORK/lists/   IN_*_LIST and IN_*_ABSENT of gathers
 //! WORK/tmp/     HOME and TMPDIR, empty
+//! WORK/seen/    copies of folders of the project without what is ignored there; `files` and `in` link to them
 //! ```
 //! - A file or folder of the project is at its path relative to the pipeline file, so `python scripts/fit.py` works
 //!   in the body as it does in the project, once `scripts/fit.py` is declared. All else is in `../in/` under
@@ -15,30 +16,35 @@
 //! - A gather is a folder with one entry a cell, named by its coordinates (`rater=A1,sid=s01.csv`). `IN_NAME_LIST`
 //!   names a text with a line `COORDINATES<TAB>PATH` for each present cell, `IN_NAME_ABSENT` one with
 //!   `COORDINATES<TAB>CAUSE` for each absent one, both sorted by coordinates.
+//! - An input in `optional:` that stays unset has an empty `IN_*`.
 //! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON,
 //!   with numbers as written where JSON allows it.
 //! - `EACH_AXIS` is the coordinate, `SEED` the seed, `THREADS` how many threads it was granted (it is not in the key:
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
 //!
-//! Nothing is copied: a file of the cache gets one more name in `in/`, and folders and files of the project are symbolic
-//! links. The rule that a stage writes only to `files`, `out` and `tmp` ([`super::landlock`]) protects what they
-//! point to. (Symbolic links for all would do, but making and deleting one costs several times as much as a second name,
-//! and was the largest part of what the engine spends on a small stage.) Copies, which look the same, are made where a
-//! file cannot have another name, and where a stage could write to the cache, because it runs as root and the kernel has
-//! no such rule.
+//! Files of the project up to [`LARGEST_COPY`] are copies, with the permissions of new files: a program that resolves
+//! the path of its script finds the working folder and not the project, whose other files are in no key, and a body that
+//! changes a file or its mode changes its own. Larger ones and folders are symbolic links, each with a rule that allows
+//! reading it. A file of the cache gets one more name in `in/`, a folder of it is a link. The rule that a stage reads only
+//! what is declared and writes only to `files`, `out` and `tmp` ([`super::landlock`]) protects what links point to.
+//! (Symbolic links for all of the cache would do, but making and deleting one costs several times as much as a second
+//! name, and was the largest part of what the engine spends on a small stage.) Copies are made of the cache too where a
+//! file cannot have another name, and where a stage could write to the cache, because it runs as root and no rule holds.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
+use super::readable::linked_outside;
+use super::work_folder::{COPIES, FILES, IN, LISTS, OUT, TMP, output_path};
 use super::{CommandTask, landlock};
 use crate::ids::InstanceId;
-use crate::plan::{Link, Plan, Source, Work};
+use crate::plan::{INPUT_FOLDER, InputName, Link, Plan, Source, variable_part};
 
 /// Where an input appears to a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,85 +76,29 @@ pub struct PlacedCell {
     pub artifact: Presence,
 }
 
-/// The folder of inputs that are not at their place in the project, relative to the working folder.
-const IN: &str = "../in";
-
-/// Names the inputs of a `run:` instance; `find` gives the content of a link. A single input that is absent is left out.
+/// Where the inputs of a `run:` instance are, under their names; `find` gives the content of a link. A single input that
+/// is absent is left out.
 pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
     let mut placed = BTreeMap::new();
     for (port, source) in &plan.instance(id).inputs {
-        let input = match source {
-            Source::One(link) => match find(link) {
-                Presence::Present(content) => Placed::One { name: name_of(plan, port, link), content },
+        let input = match (plan.input_name(port, source), source) {
+            (InputName::One(name), Source::One(link)) => match find(link) {
+                Presence::Present(content) => Placed::One { name, content },
                 Presence::Absent(_) => continue,
             },
-            Source::Many(cells) => {
-                let cell = |(at, link): &(Coordinates, Link)| PlacedCell {
+            (InputName::Many { folder, entries }, Source::Many(cells)) => {
+                let cell = |(name, (at, link)): (String, &(Coordinates, Link))| PlacedCell {
                     at: at.clone(),
-                    name: with_extension(&entry_name(at), extension_of(plan, link)),
+                    name,
                     artifact: find(link),
                 };
-                Placed::Many { name: Path::new(IN).join(port), cells: cells.iter().map(cell).collect() }
+                Placed::Many { name: folder, cells: entries.into_iter().zip(cells.iter()).map(cell).collect() }
             }
+            (InputName::One(_), Source::Many(_)) | (InputName::Many { .. }, Source::One(_)) => continue,
         };
         placed.insert(port.clone(), input);
     }
     placed
-}
-
-/// Where a command writes an output declared as `declared` (`out:`), given its [`CommandTask::work`].
-pub fn output_path(work: &Path, declared: &str) -> PathBuf {
-    work.join("out").join(declared.trim_end_matches('/'))
-}
-
-/// The name of a single input, relative to the working folder.
-fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
-    if let Link::File(path) = link
-        && path.only.is_none()
-        && let Ok(inside) = path.strip_prefix(&plan.folder)
-        && inside.components().next().is_some()
-        && inside.components().all(|part| matches!(part, Component::Normal(_)))
-    {
-        return inside.to_path_buf();
-    }
-    Path::new(IN).join(with_extension(port, extension_of(plan, link)))
-}
-
-/// The extension of what is behind a link, if its name has one: programs choose their reader by it.
-fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
-    let name = match link {
-        Link::File(file) if file.only.is_some() => return None,
-        Link::File(path) => path.file_name()?.to_str()?,
-        Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
-        Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).work {
-            Work::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
-            Work::Kind(_) => return None,
-        },
-    };
-    let (stem, last) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
-    // `x.nii.gz` is a `.nii.gz`: the suffix of a compressor does not name the content.
-    match stem.rsplit_once('.') {
-        Some((stem, _)) if ["gz", "bz2", "xz", "zst"].contains(&last) && !stem.is_empty() => {
-            Some(&name[stem.len() + 1..])
-        }
-        _ => Some(last),
-    }
-}
-
-fn with_extension(stem: &str, extension: Option<&str>) -> String {
-    match extension {
-        Some(extension) if !extension.is_empty() => format!("{stem}.{extension}"),
-        _ => stem.to_owned(),
-    }
-}
-
-/// `rater=A1,sid=s01`; what cannot be in a file name is written `%2F`.
-fn entry_name(at: &Coordinates) -> String {
-    if at.is_empty() {
-        return "only".to_owned();
-    }
-    let safe = |text: &str| text.replace('%', "%25").replace('/', "%2F").replace(',', "%2C");
-    at.iter().map(|(axis, at)| format!("{axis}={}", safe(at))).collect::<Vec<_>>().join(",")
 }
 
 /// A variable of the environment.
@@ -164,6 +114,12 @@ pub(super) enum Sharing {
 }
 
 impl Sharing {
+    /// What is safe for one command: without rules, root could write to the cache.
+    pub fn of(self, task: &CommandTask) -> Self {
+        let ruled = task.command.isolated || !rustix::process::geteuid().is_root();
+        if ruled { self } else { Self::Copies }
+    }
+
     /// What is safe here: files of the cache are read-only, which only root ignores, and only rules stop root.
     pub fn safe() -> Self {
         if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
@@ -182,20 +138,66 @@ pub(super) struct Layout {
 impl Layout {
     pub fn of(work: &Path) -> Self {
         let below = |name| work.join(name);
-        Self { files: below("files"), out: below("out"), tmp: below("tmp"), inputs: below("in"), lists: below("lists") }
+        Self { files: below(FILES), out: below(OUT), tmp: below(TMP), inputs: below(IN), lists: below(LISTS) }
     }
 
     /// Where a name is that is relative to the working folder.
     fn place(&self, name: &Path) -> PathBuf {
-        name.strip_prefix(IN).map_or_else(|_| self.files.join(name), |name| self.inputs.join(name))
+        name.strip_prefix(INPUT_FOLDER).map_or_else(|_| self.files.join(name), |name| self.inputs.join(name))
     }
 }
 
-/// Lays out the folders of a command and returns its environment.
+/// A command that is ready to start.
+pub(super) struct Prepared {
+    pub layout: Layout,
+    pub environment: Vec<Variable>,
+    /// Where it may read, besides what every command may.
+    pub readable: Vec<PathBuf>,
+    /// Permissions of what is reached by links.
+    pub linked: Vec<Linked>,
+}
+
+/// A file or folder of the project that a command reaches by a link, with its permissions: rules do not cover `chmod`.
+pub(super) struct Linked {
+    path: PathBuf,
+    permissions: fs::Permissions,
+}
+
+impl Linked {
+    fn of(task: &CommandTask) -> Vec<Self> {
+        let contents = task.inputs.values().flat_map(|placed| -> Vec<&PathBuf> {
+            match placed {
+                Placed::One { content, .. } => vec![content],
+                Placed::Many { cells, .. } => cells
+                    .iter()
+                    .filter_map(|cell| match &cell.artifact {
+                        Presence::Present(content) => Some(content),
+                        Presence::Absent(_) => None,
+                    })
+                    .collect(),
+            }
+        });
+        let outside = contents.filter(|content| !content.starts_with(&task.cache));
+        let linked = |path: &PathBuf| {
+            let found = fs::metadata(path).ok().filter(|found| found.is_dir() || found.len() > LARGEST_COPY)?;
+            Some(Self { path: path.clone(), permissions: found.permissions() })
+        };
+        outside.filter_map(linked).collect()
+    }
+
+    /// Gives the permissions back that a body has changed.
+    pub fn restore(&self) {
+        if fs::metadata(&self.path).is_ok_and(|found| found.permissions() != self.permissions) {
+            let _ = fs::set_permissions(&self.path, self.permissions.clone());
+        }
+    }
+}
+
+/// Lays out the folders of a command, and says what it finds and may read.
 ///
 /// # Errors
 /// Two inputs map to one place, two names become one variable, or an I/O error.
-pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<(Layout, Vec<Variable>), Failure> {
+pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<Prepared, Failure> {
     let layout = Layout::of(&task.work);
     for folder in [&layout.files, &layout.out, &layout.tmp, &layout.inputs] {
         match fs::create_dir(folder) {
@@ -214,25 +216,30 @@ pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<(Layout, V
     for (name, value) in &task.command.env {
         variables.add(format!("variable `{name}` of `env:`"), name.clone(), value.into())?;
     }
+    let mut readable = vec![task.work.clone()];
+    readable.extend(task.facts.readable.iter().cloned());
     for (port, placed) in &task.inputs {
-        let value = place(task, sharing, &layout, port, placed, &mut variables)?;
-        variables.add(format!("input `{port}`"), format!("IN_{}", shouted(port)), value)?;
+        let value = place(task, sharing, &layout, port, placed, &mut variables, &mut readable)?;
+        variables.add(format!("input `{port}`"), format!("IN_{}", variable_part(port)), value)?;
+    }
+    for port in task.command.optional.iter().filter(|port| !task.inputs.contains_key(*port)) {
+        variables.add(format!("input `{port}`"), format!("IN_{}", variable_part(port)), OsString::new())?;
     }
     for (port, declared) in &task.command.out {
         let value = format!("../out/{declared}").into();
-        variables.add(format!("output `{port}`"), format!("OUT_{}", shouted(port)), value)?;
+        variables.add(format!("output `{port}`"), format!("OUT_{}", variable_part(port)), value)?;
     }
     for (name, value) in &task.params {
         let text = parameter_text(value)?.into();
-        variables.add(format!("parameter `{name}`"), format!("PARAM_{}", shouted(name)), text)?;
+        variables.add(format!("parameter `{name}`"), format!("PARAM_{}", variable_part(name)), text)?;
     }
     for (axis, at) in task.at.iter() {
-        variables.add(format!("axis `{axis}`"), format!("EACH_{}", shouted(axis)), at.into())?;
+        variables.add(format!("axis `{axis}`"), format!("EACH_{}", variable_part(axis)), at.into())?;
     }
     if let Some(seed) = task.seed {
         variables.add("the seed".to_owned(), "SEED".to_owned(), seed.to_string().into())?;
     }
-    Ok((layout, variables.list))
+    Ok(Prepared { layout, environment: variables.list, readable, linked: Linked::of(task) })
 }
 
 /// The environment as it is built; the same name from two sources is an error.
@@ -247,7 +254,7 @@ impl Variables {
     fn system(&mut self, task: &CommandTask, layout: &Layout) {
         let threads = task.threads.max(1).to_string();
         self.list = [
-            ("PATH", task.path.clone()),
+            ("PATH", task.facts.path.clone()),
             ("HOME", layout.tmp.clone().into()),
             ("TMPDIR", layout.tmp.clone().into()),
             ("LANG", "C.UTF-8".into()),
@@ -257,6 +264,7 @@ impl Variables {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
+        self.list.extend(task.facts.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
 
     fn add(&mut self, owner: String, name: String, value: OsString) -> Result<(), Failure> {
@@ -271,9 +279,46 @@ impl Variables {
     }
 }
 
-/// `prf-raw` as part of a variable: `PRF_RAW`.
-pub(super) fn shouted(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+/// The kernel takes no argument and no variable of more bytes, name and end included (`MAX_ARG_STRLEN`).
+const LONGEST_TEXT: usize = 32 * 4096;
+
+/// Refuses what no program can be started with, by name.
+///
+/// # Errors
+/// The body or a variable is longer than the kernel allows.
+pub(super) fn check_sizes(task: &CommandTask, environment: &[Variable]) -> Result<(), Failure> {
+    let body = task.command.body.len();
+    if super::shell::first_line(&task.command.body).is_none() && body >= LONGEST_TEXT {
+        let message = format!("the body has {body} bytes; the system takes at most {} at once", LONGEST_TEXT - 1);
+        return Err(
+            Failure::input(message).hint("put it into a file of the project, declare that in `in:`, and run it")
+        );
+    }
+    let too_long = environment.iter().find(|(name, value)| name.len() + value.len() + 2 > LONGEST_TEXT);
+    too_long.map_or(Ok(()), |(name, value)| Err(too_long_variable(task, name, value)))
+}
+
+/// A variable that is too long, and what to do instead.
+fn too_long_variable(task: &CommandTask, name: &str, value: &OsString) -> Failure {
+    let owner = task.params.keys().find(|param| format!("PARAM_{}", variable_part(param)) == name);
+    let of = owner.map_or(String::new(), |param| format!(" (parameter `{param}`)"));
+    let message = format!(
+        "the variable `{name}`{of} has {} bytes; the system takes at most {} in one variable",
+        value.len(),
+        LONGEST_TEXT - name.len() - 2
+    );
+    Failure::input(message).hint("write the list to a file of the project and declare that in `in:`")
+}
+
+/// The system refused to start a command because its arguments and variables are too large together.
+pub(super) fn too_large(task: &CommandTask) -> Failure {
+    let text = |value: &Value| parameter_text(value).map_or(0, |text| text.len());
+    let largest = task.params.iter().max_by_key(|(_, value)| text(value));
+    let of = largest.map_or(String::new(), |(name, value)| {
+        format!("; the largest is `PARAM_{}` (parameter `{name}`) with {} bytes", variable_part(name), text(value))
+    });
+    Failure::input(format!("the body and its variables are larger together than the system allows{of}"))
+        .hint("write long lists to files of the project and declare these in `in:`")
 }
 
 fn parameter_text(value: &Value) -> Result<String, Failure> {
@@ -316,11 +361,12 @@ fn place(
     port: &str,
     placed: &Placed,
     variables: &mut Variables,
+    readable: &mut Vec<PathBuf>,
 ) -> Result<OsString, Failure> {
     match placed {
         Placed::One { name, content } => {
             if !is_inside_another(port, name, content, &task.inputs)? {
-                provide(task, sharing, content, layout, name)?;
+                provide(task, sharing, content, layout, name, readable)?;
             }
             Ok(value_of(name, content))
         }
@@ -332,7 +378,7 @@ fn place(
                 let at = one_line(&cell.at)?;
                 match &cell.artifact {
                     Presence::Present(content) => {
-                        provide(task, sharing, content, layout, &name.join(&cell.name))?;
+                        provide(task, sharing, content, layout, &name.join(&cell.name), readable)?;
                         let path = value_of(&name.join(&cell.name), content);
                         present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
                     }
@@ -343,7 +389,7 @@ fn place(
                 let file = format!("{port}.{}", suffix.to_lowercase());
                 let path = layout.lists.join(&file);
                 fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
-                let name = format!("IN_{}_{suffix}", shouted(port));
+                let name = format!("IN_{}_{suffix}", variable_part(port));
                 variables.add(format!("the list of input `{port}`"), name, format!("../lists/{file}").into())?;
             }
             let mut value = name.clone().into_os_string();
@@ -370,19 +416,40 @@ fn value_of(name: &Path, content: &Path) -> OsString {
     value
 }
 
+/// Larger files of the project are reached by a link.
+const LARGEST_COPY: u64 = 16 << 20;
+
 /// Makes a content readable under a name that does not exist.
-fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout, name: &Path) -> Result<(), Failure> {
+fn provide(
+    task: &CommandTask,
+    sharing: Sharing,
+    content: &Path,
+    layout: &Layout,
+    name: &Path,
+    readable: &mut Vec<PathBuf>,
+) -> Result<(), Failure> {
     let place = layout.place(name);
     if !is_shared(task, name, content) {
+        let found = fs::metadata(content).map_err(|error| Failure::io("look at", content, &error))?;
+        if found.is_file() && found.len() <= LARGEST_COPY {
+            return copy_of_project(content, &place);
+        }
+        readable.push(content.to_owned());
+        if found.is_dir() {
+            readable.extend(linked_outside(content));
+        }
         return link(content, &place);
     }
     if sharing == Sharing::Names && fs::hard_link(content, &place).is_ok() {
         return Ok(());
     }
     match (sharing, content.is_dir()) {
-        (Sharing::Names, true) => link(content, &place),
+        (Sharing::Names, true) => {
+            readable.push(content.to_owned());
+            link(content, &place)
+        }
         (Sharing::Copies, true) => {
-            let own = task.work.join("copies").join(name.strip_prefix(IN).unwrap_or(name));
+            let own = task.work.join(COPIES).join(name.strip_prefix(INPUT_FOLDER).unwrap_or(name));
             make_folder(own.parent().unwrap_or(&task.work))?;
             copy(content, &own)?;
             link(&own, &place)
@@ -394,7 +461,7 @@ fn provide(task: &CommandTask, sharing: Sharing, content: &Path, layout: &Layout
 
 /// Whether an input may be one more name of a file of the cache.
 fn is_shared(task: &CommandTask, name: &Path, content: &Path) -> bool {
-    name.starts_with(IN) && content.starts_with(&task.cache)
+    name.starts_with(INPUT_FOLDER) && content.starts_with(&task.cache)
 }
 
 fn link(content: &Path, place: &Path) -> Result<(), Failure> {
@@ -406,6 +473,27 @@ fn link(content: &Path, place: &Path) -> Result<(), Failure> {
         linked => linked,
     };
     linked.map_err(|error| Failure::io("link an input to", place, &error))
+}
+
+/// A copy of a file of the project with the permissions that the user's new files have; executable if the original is.
+///
+/// # Errors
+/// The file cannot be read, or the place exists already.
+pub fn copy_of_project(content: &Path, place: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::io("copy an input to", place, &error);
+    let unread = |error: std::io::Error| Failure::io("read", content, &error);
+    let mut from = File::open(content).map_err(unread)?;
+    let mode = if from.metadata().map_err(unread)?.mode() & 0o100 == 0 { 0o666 } else { 0o777 };
+    let create = || File::options().write(true).create_new(true).mode(mode).open(place);
+    let mut to = match create() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            make_folder(place.parent().unwrap_or(place))?;
+            create().map_err(failed)?
+        }
+        created => created.map_err(failed)?,
+    };
+    // On file systems that can, this shares the blocks of the original.
+    std::io::copy(&mut from, &mut to).map(drop).map_err(failed)
 }
 
 fn copy(content: &Path, place: &Path) -> Result<(), Failure> {
@@ -480,9 +568,40 @@ fn conflict(port: &str, other: &str, name: &Path) -> Failure {
 /// An output is missing, empty or of the wrong form.
 pub(super) fn collect(task: &CommandTask) -> Result<Ended, Failure> {
     for (port, declared) in &task.command.out {
+        make_readable(port, &output_path(&task.work, declared))?;
         check_output(task, port, declared)?;
     }
     Ok(Ended::Done { ran_on: None, notes: undeclared_outputs(task) })
+}
+
+/// Gives the permissions to read an output, and to move what is in it: a body may have taken them away (`umask 777`,
+/// `cp -p` from a read-only folder), and they are no part of an artifact. Links are left alone.
+fn make_readable(port: &str, path: &Path) -> Result<(), Failure> {
+    let failed = |what: &str, error: &std::io::Error| {
+        let failure = Failure::stage(format!("output `{port}`: could not {what} what the body wrote: {error}"));
+        match error.raw_os_error() {
+            Some(libc::ENAMETOOLONG) => failure
+                .hint("paths of more than 4,096 bytes cannot be opened by name; use fewer or shorter folder names"),
+            _ => failure,
+        }
+    };
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() || found.is_file() => found,
+        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) => return Err(failed("look at", &error)),
+        _ => return Ok(()),
+    };
+    let needed = if found.is_dir() { 0o700 } else { 0o600 };
+    if found.mode() & needed != needed {
+        let permissions = fs::Permissions::from_mode(found.mode() & 0o7777 | needed);
+        fs::set_permissions(path, permissions).map_err(|error| failed("give permission to read", &error))?;
+    }
+    if found.is_dir() {
+        for entry in fs::read_dir(path).map_err(|error| failed("list", &error))? {
+            let entry = entry.map_err(|error| failed("list", &error))?;
+            make_readable(port, &entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn check_output(task: &CommandTask, port: &str, declared: &str) -> Result<(), Failure> {
@@ -493,7 +612,7 @@ fn check_output(task: &CommandTask, port: &str, declared: &str) -> Result<(), Fa
     };
     match (declared.ends_with('/'), found.is_dir()) {
         _ if found.is_symlink() => {
-            Err(wrong("is a symbolic link").hint(format!("copy the content to `$OUT_{}`", shouted(port))))
+            Err(wrong("is a symbolic link").hint(format!("copy the content to `$OUT_{}`", variable_part(port))))
         }
         (true, false) => Err(wrong("is a file").hint("without the `/` at its end it is declared as a file")),
         (false, true) => Err(wrong("is a folder").hint("with a `/` at its end it is declared as a folder")),
@@ -506,7 +625,7 @@ fn check_output(task: &CommandTask, port: &str, declared: &str) -> Result<(), Fa
 
 /// The usual mistake is a body that writes to the name instead of the variable.
 fn missing(task: &CommandTask, port: &str, declared: &str, failure: Failure) -> Failure {
-    let variable = format!("$OUT_{}", shouted(port));
+    let variable = format!("$OUT_{}", variable_part(port));
     let misplaced = Layout::of(&task.work).files.join(declared.trim_end_matches('/'));
     if misplaced.exists() {
         failure.hint(format!(

@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 use pipe_contract::worker::{FromWorker, ToWorker};
 use pipe_contract::{Ended, Failure, Progress, Runs, Task};
 
-use super::guard::{Answer, Exit, Guard, How, ProcessId, Spawn, kill_inside};
+use super::guard::{Answer, Confined, Exit, Guard, How, Limits, ProcessId, Spawn, kill_inside};
 use super::threads::{self, ThreadEnded};
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
-use super::{CommandTask, Finished, Job, JobWork, Message, Settings, Usage, command, hints};
+use super::{
+    CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Settings, Usage, command,
+    hints, readable,
+};
 use crate::ids::InstanceId;
 
 /// The least time between two progress messages of one job.
@@ -30,7 +33,12 @@ pub struct Executor {
     commands: BTreeMap<ProcessId, InstanceId>,
     workers: BTreeMap<ProcessId, Worker>,
     outbox: VecDeque<Message>,
+    downloads: Option<PathBuf>,
     sharing: command::Sharing,
+    /// What running commands reach by links.
+    linked: BTreeMap<InstanceId, Vec<command::Linked>>,
+    /// What every command may read, found when the first one starts.
+    common: Option<Vec<PathBuf>>,
     waker: Waker,
     threads: mpsc::Receiver<ThreadEnded>,
     thread_ended: mpsc::Sender<ThreadEnded>,
@@ -92,11 +100,19 @@ impl Executor {
             commands: BTreeMap::new(),
             workers: BTreeMap::new(),
             outbox: VecDeque::new(),
+            downloads: None,
             sharing: command::Sharing::safe(),
+            linked: BTreeMap::new(),
+            common: None,
             waker,
             threads,
             thread_ended,
         })
+    }
+
+    /// Tasks that start from now on share this folder for downloads.
+    pub fn share_downloads(&mut self, folder: PathBuf) {
+        self.downloads = Some(folder);
     }
 
     /// Starts a job. [`Executor::next`] reports whatever goes wrong, as for any other end.
@@ -127,7 +143,8 @@ impl Executor {
         };
         if registry.stage(&task.kind).is_some() {
             let (registry, ended) = (Arc::clone(registry), self.thread_ended.clone());
-            return threads::start(id, task, registry, log.to_path_buf(), ended, self.waker.clone()).map(Body::Thread);
+            let places = (log.to_path_buf(), self.downloads.clone());
+            return threads::start(id, task, registry, places, ended, self.waker.clone()).map(Body::Thread);
         }
         let idle = self.workers.values_mut().find(|worker| {
             runs == Runs::ProcessReusable
@@ -153,20 +170,39 @@ impl Executor {
         task: Box<CommandTask>,
         log: &std::path::Path,
     ) -> Result<Body, Failure> {
-        let (layout, environment) = command::prepare(&task, self.sharing)?;
+        let command::Prepared { layout, environment, readable, linked } =
+            command::prepare(&task, self.sharing.of(&task))?;
+        let interpreter = &task.facts.interpreter;
+        let arguments = interpreter.arguments(&task.command.body, &layout.files)?;
+        command::check_sizes(&task, &environment)?;
         let output = worker::open_log(log)?;
+        let common = self.common.get_or_insert_with(|| {
+            let mut common = readable::system(&[&task.project, &task.cache]);
+            common.extend(self.settings.readable.iter().cloned());
+            common
+        });
         let guard = start_guard(&mut self.guard, &self.settings)?;
+        let arguments: Vec<&std::ffi::OsStr> = arguments.iter().map(AsRef::as_ref).collect();
+        let limits = Limits {
+            writable: &[&layout.files, &layout.out, &layout.tmp],
+            readable: &readable,
+            common,
+            network: task.command.net,
+        };
         let spawn = Spawn {
-            program: "/bin/sh".as_ref(),
-            arguments: &["sh", "-eu", "-c", &task.command.body].map(AsRef::as_ref),
+            program: &interpreter.program,
+            arguments: &arguments,
             environment: &environment,
             folder: &layout.files,
-            writable: &[&layout.files, &layout.out, &layout.tmp],
+            limits: task.command.isolated.then_some(limits),
         };
         let process = guard
             .spawn(spawn, output.as_fd(), None)
             .map_err(|error| Failure::environment(format!("could not start the command: {error}")))?;
         self.commands.insert(process, id);
+        if !linked.is_empty() {
+            self.linked.insert(id, linked);
+        }
         Ok(Body::Command(process, task))
     }
 
@@ -250,7 +286,8 @@ impl Executor {
                 Body::Command(..) | Body::Worker(_) => false,
             });
             if is_this {
-                self.finish(ended.id, ended.result, ended.cpu, 0, false);
+                let usage = Usage { cpu: ended.cpu, ..Usage::default() };
+                self.finish(ended.id, ended.result, usage, false);
             }
         }
         for job in self.jobs.values_mut() {
@@ -276,8 +313,7 @@ impl Executor {
                     }
                 }
                 Answer::NotStarted(process, step, number) => {
-                    let error = std::io::Error::from_raw_os_error(number);
-                    self.process_failed(process, &format!("could not {step} it: {error}"));
+                    self.not_started(process, &step, number);
                 }
                 Answer::Exited(process, exit) => self.exited(process, &exit),
             }
@@ -285,6 +321,15 @@ impl Executor {
         if let Err(error) = alive {
             self.lose_guard(&error);
         }
+    }
+
+    fn not_started(&mut self, process: ProcessId, step: &str, number: i32) {
+        let error = std::io::Error::from_raw_os_error(number);
+        let failure = match self.commands.get(&process).and_then(|id| self.jobs.get(id)).map(|job| &job.body) {
+            Some(Body::Command(_, task)) if number == libc::E2BIG => command::too_large(task),
+            _ => Failure::environment(format!("could not {step} it: {error}")),
+        };
+        self.process_failed(process, failure);
     }
 
     /// Without the guard no process of this run is left.
@@ -297,18 +342,18 @@ impl Executor {
         }
         let processes: Vec<ProcessId> = self.commands.keys().chain(self.workers.keys()).copied().collect();
         for process in processes {
-            self.process_failed(process, &format!("its process is gone: {error}"));
+            self.process_failed(process, Failure::environment(format!("its process is gone: {error}")));
         }
     }
 
     /// Ends the job of a process of which no further message will arrive.
-    fn process_failed(&mut self, process: ProcessId, what: &str) {
+    fn process_failed(&mut self, process: ProcessId, failure: Failure) {
         let id = match (self.commands.remove(&process), self.workers.remove(&process)) {
             (Some(id), _) => Some(id),
             (None, worker) => worker.and_then(|worker| worker.job()),
         };
         if let Some(id) = id {
-            self.finish(id, Err(Failure::environment(what)), Duration::ZERO, 0, true);
+            self.finish(id, Err(failure), Usage::default(), true);
         }
     }
 
@@ -326,7 +371,10 @@ impl Executor {
             _ if stop.is_some() => Err(Failure::stage(format!("the command ended with {}", hints::describe(exit)))),
             _ => Err(hints::command_failure(task, exit, log)),
         };
-        self.finish(id, result, exit.cpu, exit.peak_rss, exit.orphans);
+        let isolation = isolation_of(task, exit.confined);
+        let result = result.map(|ended| with_notes(ended, isolation));
+        let usage = Usage { cpu: exit.cpu, peak_rss: exit.peak_rss, isolation: Some(isolation), ..Usage::default() };
+        self.finish(id, result, usage, exit.orphans);
     }
 
     // Workers.
@@ -399,7 +447,7 @@ impl Executor {
             worker.phase = worker::WorkerPhase::Exiting(None);
             worker.quit();
         }
-        self.finish(id, result, cpu, peak_rss, false);
+        self.finish(id, result, Usage { cpu, peak_rss, ..Usage::default() }, false);
     }
 
     /// Kills a worker that broke the protocol; its job fails with this when it is gone.
@@ -423,19 +471,24 @@ impl Executor {
         let result = match (worker.phase, worker.fault) {
             (_, Some(fault)) => Err(fault),
             (worker::WorkerPhase::Exiting(Some((_, result))), None) => result,
+            (worker::WorkerPhase::Starting(..), None) => {
+                Err(worker::load_failure(&self.settings.worker, exit, &log).unwrap_or_else(|| died(exit, &log)))
+            }
             (_, None) => Err(died(exit, &log)),
         };
-        self.finish(id, result, cpu, exit.peak_rss, exit.orphans);
+        self.finish(id, result, Usage { cpu, peak_rss: exit.peak_rss, ..Usage::default() }, exit.orphans);
     }
 
     // Ends and stops.
 
-    fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, cpu: Duration, peak_rss: u64, orphans: bool) {
+    /// Ends a job; `usage` is without its wall time.
+    fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, usage: Usage, orphans: bool) {
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.linked.remove(&id).iter().flatten().for_each(command::Linked::restore);
         if let (Body::Command(_, task), Err(_)) = (&job.body, &result) {
             command::unshare_inputs(task);
         }
-        let usage = Usage { wall: job.started.elapsed(), cpu, peak_rss };
+        let usage = Usage { wall: job.started.elapsed(), ..usage };
         let (result, cancelled) = match (job.stop.map(|stop| stop.cause), result) {
             (Some(StopCause::Cancelled), Err(_)) => (Err(Failure::stage("stopped before it was done")), true),
             (Some(StopCause::TimedOut), Err(_)) => (Err(timed_out(job.timeout.unwrap_or_default())), false),
@@ -485,7 +538,7 @@ impl Executor {
             (StopStep::Kill, Some(process)) => self.signal(process, libc::SIGKILL),
             (StopStep::Abandon, _) | (_, None) => {
                 let failure = Failure::stage("did not stop after its cancellation; its thread was abandoned");
-                self.finish(id, Err(failure), Duration::ZERO, 0, false);
+                self.finish(id, Err(failure), Usage::default(), false);
             }
         }
     }
@@ -562,6 +615,44 @@ impl Executor {
 impl Running {
     fn next_step(&self) -> Option<(Instant, StopStep)> {
         self.stop.as_ref()?.next
+    }
+}
+
+fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation {
+    let files = match (task.command.isolated, confined.files) {
+        (false, _) => FileIsolation::None,
+        (true, false) => FileIsolation::Files,
+        (true, true) => FileIsolation::Full,
+    };
+    let network = match (confined.network, task.command.net) {
+        (true, _) => NetworkIsolation::None,
+        (false, true) => NetworkIsolation::Declared,
+        (false, false) => NetworkIsolation::Open,
+    };
+    Isolation { files, network }
+}
+
+/// Adds what a command could reach although it does not declare it.
+fn with_notes(ended: Ended, isolation: Isolation) -> Ended {
+    let files = match isolation.files {
+        FileIsolation::Full => None,
+        FileIsolation::Files => {
+            Some("isolation: files (this kernel has no rules for reading; absolute paths were open)")
+        }
+        FileIsolation::None => Some("isolation: none (all files and the network were open, as the stage asks for)"),
+    };
+    let network = match (isolation.network, isolation.files) {
+        (NetworkIsolation::Open, FileIsolation::Full | FileIsolation::Files) => {
+            Some("network: open (this system allows no network namespace; the stage could use the network)")
+        }
+        _ => None,
+    };
+    match ended {
+        Ended::Done { ran_on, mut notes } => {
+            notes.extend([files, network].into_iter().flatten().map(str::to_owned));
+            Ended::Done { ran_on, notes }
+        }
+        absent => absent,
     }
 }
 

@@ -3,8 +3,11 @@
 //! | declared | fact |
 //! |---|---|
 //! | `tools: { x: x --version }` | the first line of what that prints |
-//! | `tools: { python: { venv: .venv } }` | a digest of the distributions installed there |
-//! | nothing | the digest of the executable that the body's first word names |
+//! | `tools: { python: { venv: .venv } }` | a digest of what can be imported there ([`super::venv`]) |
+//! | nothing | the digest of the executable that the body's first word names, or its `#!` line |
+//! | R among the tools | a digest of the names and versions in the user's R libraries |
+//!
+//! The shell is a fact of every body ([`super::shell`]).
 //!
 //! A null run starts no process and reads no large file: a fact is remembered under the identity of the file it was found
 //! in (device, inode, size, times), so it is determined again only when that file is another one. Paths stay out of
@@ -14,7 +17,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,10 @@ use std::time::{Duration, Instant};
 
 use pipe_contract::Failure;
 
+use super::readable::{Installations, r_libraries};
+use super::shell::Interpreter;
 use super::worker::SYSTEM_PATH;
+use super::{shell, venv};
 use crate::plan::{Command, Tool};
 
 /// What is true of the tools of a `run:` stage.
@@ -33,6 +38,12 @@ pub struct Facts {
     pub key: BTreeMap<String, String>,
     /// The `PATH` of the stage: virtual environments, the folders of its tools, the system's folders.
     pub path: OsString,
+    /// Installations of its tools, which it may read.
+    pub readable: Vec<PathBuf>,
+    /// Variables that its tools need to find what is installed for this user.
+    pub variables: BTreeMap<String, OsString>,
+    /// What runs its body.
+    pub(super) interpreter: Interpreter,
 }
 
 /// Remembers facts between runs. Keys hold the identity of the file a fact was found in.
@@ -57,6 +68,13 @@ impl Memo for NoMemo {
 /// How long a tool may take to print its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What of a command its facts depend on: commands for which this is equal have equal facts, of one project and `PATH`.
+pub fn what_facts_depend_on(command: &Command) -> String {
+    let program = command.body.lines().next().filter(|line| line.starts_with("#!"));
+    let first = if command.tools.is_empty() { first_word(&command.body) } else { None };
+    format!("{:?} {program:?} {:?} {first:?}", command.shell, command.tools)
+}
+
 /// Finds the facts of a command. `project` is the folder of the pipeline file, `search` the caller's `PATH`.
 /// Starts a process only for a `tools:` version that `memo` does not hold.
 ///
@@ -65,31 +83,88 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dyn Memo) -> Result<Facts, Failure> {
     let mut key = BTreeMap::new();
     let mut folders: Vec<PathBuf> = Vec::new();
+    let mut installations = Installations::new(project);
     // Environments first: a tool of theirs comes before one of the same name elsewhere.
     for (name, tool) in &command.tools {
-        if let Tool::Venv(venv) = tool {
-            let venv = project.join(venv);
-            key.insert(format!("tool:{name}"), venv_fact(name, &venv, memo)?);
-            folders.push(venv.join("bin"));
+        if let Tool::Venv(folder) = tool {
+            let folder = project.join(folder);
+            let environment = venv::look_at(name, &folder, memo)?;
+            key.insert(format!("tool:{name}"), environment.fact);
+            installations.add_environment(&folder);
+            environment.sources.iter().for_each(|source| installations.add_folder(source));
+            folders.push(folder.join("bin"));
         }
     }
     let system = || std::env::split_paths(SYSTEM_PATH);
     let search = joined(folders.iter().cloned().chain(std::env::split_paths(search)).chain(system()));
+    let interpreter = Interpreter::of(command, &search)?;
+    key.insert("shell".to_owned(), interpreter.fact().to_owned());
+    let mut executables: Vec<PathBuf> = Vec::new();
     for (name, tool) in &command.tools {
         if let Tool::Version(version) = tool {
             let executable = find_tool(name, version, &search)?;
             key.insert(format!("tool:{name}"), version_fact(name, version, &executable, memo)?);
-            folders.extend(executable.parent().map(Path::to_path_buf));
+            executables.push(executable);
         }
     }
     if command.tools.is_empty() {
-        let executable = first_word(&command.body).and_then(|word| find(word, &search));
-        let name = executable.as_deref().and_then(Path::file_name).unwrap_or(OsStr::new("sh")).to_string_lossy();
-        let file = executable.clone().unwrap_or_else(|| PathBuf::from("/bin/sh"));
+        let executable = match shell::first_line(&command.body) {
+            Some(_) => Some(interpreter.executable.clone()),
+            None => first_word(&command.body).and_then(|word| find(word, &search)),
+        };
+        let file = executable.clone().unwrap_or_else(|| interpreter.executable.clone());
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
         key.insert(format!("executable:{name}"), executable_fact(&file, memo)?);
-        folders.extend(executable.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+        executables.extend(executable);
     }
-    Ok(Facts { key, path: joined(without_repeats(folders.into_iter().chain(system()))) })
+    folders.extend(executables.iter().filter_map(|executable| executable.parent()).map(Path::to_path_buf));
+    executables.push(interpreter.executable.clone());
+    executables.iter().for_each(|executable| installations.add_tool(executable));
+    let mut variables = BTreeMap::new();
+    let uses_r = executables.iter().any(|path| path.ends_with("R") || path.ends_with("Rscript"));
+    if let Some(libraries) = uses_r.then(|| r_packages(&key, memo)).transpose()?.flatten() {
+        libraries.folders.iter().for_each(|library| installations.add_folder(library));
+        variables.insert("R_LIBS_USER".to_owned(), joined(libraries.folders));
+        key.insert("R packages".to_owned(), libraries.fact);
+    }
+    let path = joined(without_repeats(folders.into_iter().chain(system())));
+    Ok(Facts { key, path, readable: installations.into_found(), variables, interpreter })
+}
+
+/// The user's R libraries.
+struct RPackages {
+    folders: Vec<PathBuf>,
+    fact: String,
+}
+
+/// The user's R libraries, if there are any, with a digest of the `DESCRIPTION` of every package.
+fn r_packages(known: &BTreeMap<String, String>, memo: &mut dyn Memo) -> Result<Option<RPackages>, Failure> {
+    let version = known.values().find(|fact| fact.contains(" version "));
+    let folders = r_libraries(version.map(String::as_str));
+    let mut descriptions: Vec<PathBuf> = Vec::new();
+    for folder in &folders {
+        let entries = fs::read_dir(folder).map_err(|error| Failure::io("list", folder, &error))?;
+        descriptions
+            .extend(entries.flatten().map(|entry| entry.path().join("DESCRIPTION")).filter(|path| path.is_file()));
+    }
+    if descriptions.is_empty() {
+        return Ok(None);
+    }
+    descriptions.sort_by_key(|path| path.parent().and_then(Path::file_name).map(OsStr::to_owned));
+    let mut identities = blake3::Hasher::new();
+    for description in &descriptions {
+        identities.update(identity(description)?.as_bytes());
+    }
+    let fact = remembered(memo, &format!("R packages {}", identities.finalize().to_hex()), || {
+        let mut hasher = blake3::Hasher::new();
+        for description in &descriptions {
+            let text = fs::read(description).map_err(|error| Failure::io("read", description, &error))?;
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(&text);
+        }
+        Ok(format!("blake3:{}", hasher.finalize().to_hex()))
+    })?;
+    Ok(Some(RPackages { folders, fact }))
 }
 
 fn joined(folders: impl IntoIterator<Item = PathBuf>) -> OsString {
@@ -137,7 +212,7 @@ const BUILT_IN: [&str; 42] = [
 ];
 
 /// The executable of this name on a `PATH`.
-fn find(name: &str, search: &OsStr) -> Option<PathBuf> {
+pub(super) fn find(name: &str, search: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(search)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(name))
@@ -159,7 +234,7 @@ fn find_tool(name: &str, version: &str, search: &OsStr) -> Result<PathBuf, Failu
 }
 
 /// Identifies a file without reading it: any change of content changes one of these.
-fn identity(path: &Path) -> Result<String, Failure> {
+pub(super) fn identity(path: &Path) -> Result<String, Failure> {
     let found = fs::metadata(path).map_err(|error| Failure::io("look at", path, &error))?;
     Ok(format!(
         "{} {} {} {} {}.{} {}.{}",
@@ -175,7 +250,7 @@ fn identity(path: &Path) -> Result<String, Failure> {
 }
 
 /// A fact from memory, or found now and remembered.
-fn remembered(
+pub(super) fn remembered(
     memo: &mut dyn Memo,
     key: &str,
     find: impl FnOnce() -> Result<String, Failure>,
@@ -254,78 +329,4 @@ fn reader(stream: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle
         }
         String::from_utf8_lossy(&text).into_owned()
     })
-}
-
-/// The digest of what is installed in a virtual environment: names, versions and the digests that installers recorded.
-fn venv_fact(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<String, Failure> {
-    let missing = |what: String| {
-        Failure::environment(format!("tool `{name}`: {what}"))
-            .hint(format!("make it with `python3 -m venv {}` and install what the stage needs", venv.display()))
-    };
-    if !venv.join("pyvenv.cfg").is_file() {
-        return Err(missing(format!("found no virtual environment at `{}`", venv.display())));
-    }
-    let distributions = distributions(venv)?;
-    let mut identities = blake3::Hasher::new();
-    for file in std::iter::once(&venv.join("pyvenv.cfg")).chain(&distributions) {
-        identities.update(identity(file)?.as_bytes());
-        identities.update(b"\n");
-    }
-    let key = format!("venv {}", identities.finalize().to_hex());
-    remembered(memo, &key, || {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(python_version(venv).as_bytes());
-        for record in &distributions {
-            let text = fs::read_to_string(record).map_err(|error| Failure::io("read", record, &error))?;
-            hasher.update(record.parent().and_then(Path::file_name).unwrap_or_default().as_bytes());
-            hasher.update(b"\n");
-            for line in installed(&text) {
-                hasher.update(line.as_bytes());
-                hasher.update(b"\n");
-            }
-        }
-        Ok(format!("blake3:{}", hasher.finalize().to_hex()))
-    })
-}
-
-/// The `RECORD` (or else `METADATA`) of each distribution, sorted.
-fn distributions(venv: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let list = |folder: &Path| -> Result<Vec<PathBuf>, Failure> {
-        match fs::read_dir(folder) {
-            Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(Failure::io("list", folder, &error)),
-        }
-    };
-    let mut records = Vec::new();
-    for python in list(&venv.join("lib"))? {
-        for entry in list(&python.join("site-packages"))? {
-            if entry.extension() == Some(OsStr::new("dist-info")) {
-                let found = ["RECORD", "METADATA"].map(|name| entry.join(name)).into_iter().find(|path| path.is_file());
-                records.extend(found);
-            }
-        }
-    }
-    records.sort();
-    Ok(records)
-}
-
-/// The lines of a `RECORD` that are the same wherever the environment is: no scripts with its path in them, no
-/// compiled files, no notes of the installer.
-fn installed(record: &str) -> Vec<&str> {
-    let notes = ["/INSTALLER,", "/REQUESTED,", "/direct_url.json,", "/RECORD,"];
-    let mut lines: Vec<&str> = record
-        .lines()
-        .filter(|line| !line.starts_with("../") && !line.contains(".pyc,"))
-        .filter(|line| !notes.iter().any(|note| line.contains(note)))
-        .collect();
-    lines.sort_unstable();
-    lines
-}
-
-fn python_version(venv: &Path) -> String {
-    let text = fs::read_to_string(venv.join("pyvenv.cfg")).unwrap_or_default();
-    let version =
-        text.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim().starts_with("version"));
-    version.map(|(_, version)| version.trim().to_owned()).unwrap_or_default()
 }

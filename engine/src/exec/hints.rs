@@ -9,6 +9,7 @@ use pipe_contract::Failure;
 
 use super::command::Layout;
 use super::guard::{Exit, How};
+use super::readable::is_system;
 use super::{CommandTask, Placed};
 
 /// How much of a log is read.
@@ -36,13 +37,37 @@ pub fn last_lines(tail: &str) -> String {
     if last.is_empty() { String::new() } else { format!("; its log ends with\n    {}", last.join("\n    ")) }
 }
 
-/// `exit code 2`, `signal SIGSEGV (invalid memory access)`.
+/// `exit code 2`, `signal SIGSEGV (invalid memory access)`; of a code by which a shell reports a signal, that signal.
 pub fn describe(exit: &Exit) -> String {
     match exit.how {
-        How::Code(code) => format!("exit code {code}"),
+        How::Code(code) => match signal_of_child(code) {
+            Some(signal) => format!("exit code {code}: a program in it ended with signal {}", signal_name(signal)),
+            None => format!("exit code {code}"),
+        },
         How::Signal(signal) => format!("signal {}", signal_name(signal)),
     }
 }
+
+/// Shells report the signal that ended a program as 128 and its number.
+fn signal_of_child(code: i32) -> Option<i32> {
+    let signal = code - 128;
+    KNOWN_SIGNALS.contains(&signal).then_some(signal)
+}
+
+const KNOWN_SIGNALS: [i32; 12] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGILL,
+    libc::SIGABRT,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGKILL,
+    libc::SIGSEGV,
+    libc::SIGPIPE,
+    libc::SIGTERM,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+];
 
 fn signal_name(signal: i32) -> String {
     let (name, meaning) = match signal {
@@ -83,20 +108,101 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
             lines.join(", ")
         ));
     }
-    if exit.how == How::Code(127) {
+    if let Some(hint) = exit_hint(exit) {
+        return Some(hint.to_owned());
+    }
+    if let Some(path) = unreadable_path(task, tail) {
+        return Some(format!(
+            "a stage reads only its declared inputs, its tools and the system, and `{path}` is none of these; add it to its \
+             `in:`, or, for software, its folder to `readable: [...]` of `pipe.toml`",
+            path = path.display()
+        ));
+    }
+    let says = |words: &[&str]| words.iter().any(|words| tail.contains(words));
+    if says(&["No module named", "Cannot find module", "there is no package called"]) {
         return Some(
-            "a program was not found on the stage's `PATH`; name it under `tools:`, as in `tools: { x: x --version }`"
+            "a package of the project is found if it is declared in `in:`, an installed one if the environment it is \
+             installed in is a tool: `tools: { python: { venv: .venv } }`, `tools: { R: R --version }`"
                 .into(),
         );
     }
-    let denied = ["Permission denied", "Read-only file system", "PermissionError"];
-    if denied.iter().any(|words| tail.contains(words)) {
-        return Some("a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`".into());
+    if says(&NETWORK_WORDS) && !task.command.net {
+        return Some("a stage has no network; one that needs it says `net: true`".into());
     }
-    if tail.contains("parameter not set") || tail.contains("unbound variable") {
-        return Some("the body runs under `sh -eu`: a variable that is not set ends it".into());
+    if says(&["Permission denied", "Read-only file system", "PermissionError", "EACCES"]) {
+        return Some(
+            "a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`, and read only its declared \
+             inputs, its tools and the system"
+                .into(),
+        );
+    }
+    if task.command.isolated && says(&["Operation not permitted", "uid_map", "user namespace"]) {
+        return Some("a stage may not mount; a rootless container needs `isolation: none` on the stage".into());
+    }
+    if says(&["parameter not set", "unbound variable"]) {
+        return Some(
+            "the body runs with `-u`: a variable that is not set ends it; an input that may stay unset is named in \
+             `optional:`"
+                .into(),
+        );
     }
     None
+}
+
+/// What programs print when there is no network.
+const NETWORK_WORDS: [&str; 8] = [
+    "Network is unreachable",
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Could not resolve host",
+    "Couldn't resolve host",
+    "Could not connect to server",
+    "Connection refused",
+    "ENETUNREACH",
+];
+
+/// What an exit code alone says.
+fn exit_hint(exit: &Exit) -> Option<&'static str> {
+    let signal = match exit.how {
+        How::Code(127) => {
+            return Some(
+                "a program was not found on the stage's `PATH`; name it under `tools:`, as in `tools: { x: x --version }`",
+            );
+        }
+        How::Code(code) => signal_of_child(code)?,
+        How::Signal(signal) => signal,
+    };
+    match signal {
+        libc::SIGKILL => {
+            Some("if memory is short, give the stage a `mem:` in `resources:` so that fewer run at one time")
+        }
+        libc::SIGPIPE => Some(
+            "the reader of a pipe stopped early, as `head -1` does, and `pipefail` counts that; let it read to the end \
+             (`sed -n 1p` instead of `head -1`), or accept it: `{ COMMAND || test $? = 141; } | head -1`",
+        ),
+        _ => None,
+    }
+}
+
+/// The first path in a line about missing permission that exists, and that the stage may not read.
+fn unreadable_path(task: &CommandTask, tail: &str) -> Option<PathBuf> {
+    if !task.command.isolated {
+        return None;
+    }
+    let says = ["Permission denied", "PermissionError", "EACCES", "permission denied", "cannot open", "unable to open"];
+    let lines = tail.lines().filter(|line| says.iter().any(|words| line.contains(words)));
+    let own = &task.work;
+    lines.flat_map(words).map(PathBuf::from).find(|path| {
+        let may =
+            path.starts_with(own) || is_system(path) || task.facts.readable.iter().any(|known| path.starts_with(known));
+        path.is_absolute() && path.components().count() > 2 && !may && path.exists()
+    })
+}
+
+/// What a line has between blanks, quotes and brackets.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let breaks = |c: char| c.is_whitespace() || "'\"`,;:()[]<>|=\u{2018}\u{2019}\u{201c}\u{201d}".contains(c);
+    line.split(breaks).filter(|word| !word.is_empty())
 }
 
 /// Paths in the log that exist in the project and are not inputs; at most three.
@@ -104,12 +210,13 @@ fn undeclared_files(task: &CommandTask, tail: &str) -> BTreeSet<PathBuf> {
     let files = Layout::of(&task.work).files;
     let declared: Vec<&Path> =
         task.inputs.values().map(|(Placed::One { name, .. } | Placed::Many { name, .. })| name.as_path()).collect();
-    let breaks = |c: char| c.is_whitespace() || "'\"`,;:()[]<>|=".contains(c);
-    tail.split(breaks)
+    words(tail)
         // A bare word such as `data` is more often a word than a folder.
         .filter(|word| word.contains(['/', '.']))
+        .map(|word| word.trim_end_matches('.').to_owned())
+        .chain(missing_modules(task, tail))
         .filter_map(|word| {
-            let path = Path::new(word);
+            let path = Path::new(&word);
             let inside = path.strip_prefix(&files).or_else(|_| path.strip_prefix(&task.project)).unwrap_or(path);
             let inside = inside.strip_prefix("./").unwrap_or(inside);
             let plain = inside.components().all(|part| matches!(part, Component::Normal(_)));
@@ -121,6 +228,35 @@ fn undeclared_files(task: &CommandTask, tail: &str) -> BTreeSet<PathBuf> {
         .into_iter()
         .take(3)
         .collect()
+}
+
+/// Files of the project that a missing module or package may be: `No module named 'a.b'` is `a/b.py` or `a`, beside a
+/// declared script or in the project's folder.
+fn missing_modules(task: &CommandTask, tail: &str) -> Vec<String> {
+    let mut folders: BTreeSet<PathBuf> = BTreeSet::from([PathBuf::new()]);
+    for placed in task.inputs.values() {
+        let (Placed::One { name, .. } | Placed::Many { name, .. }) = placed;
+        folders.extend(name.parent().filter(|folder| !folder.starts_with("..")).map(Path::to_path_buf));
+    }
+    let after = |words: &'static str| {
+        tail.lines().filter_map(move |line| line.split_once(words)).filter_map(|(_, rest)| self::words(rest).next())
+    };
+    let python = after("No module named").map(|module| module.replace('.', "/"));
+    let node = after("Cannot find module").map(|module| module.trim_start_matches("./").to_owned());
+    let endings = ["", ".py", ".js", ".mjs"];
+    let mut found = Vec::new();
+    for module in python.chain(node) {
+        let top = module.split('/').next().unwrap_or(&module).to_owned();
+        for name in [module.clone(), top] {
+            let here = folders.iter().flat_map(|folder| endings.map(|ending| folder.join(format!("{name}{ending}"))));
+            let there = here.filter(|path| task.project.join(path).exists());
+            found.extend(there.map(|path| path.to_string_lossy().into_owned()));
+            if !found.is_empty() {
+                break;
+            }
+        }
+    }
+    found
 }
 
 /// A port name for a file: its stem, in the letters of names.

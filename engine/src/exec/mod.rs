@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | kind with code here | a thread of its own ([`Runs::Thread`](pipe_contract::Runs)) | a flag it checks |
 //! | kind of the worker | a process of `pipe-torch`, fresh or reused | a message, SIGTERM, SIGKILL |
-//! | `run:` | `sh -eu -c BODY` in a folder of its own | SIGTERM, SIGKILL |
+//! | `run:` | `bash -euo pipefail -c BODY` in a folder of its own | SIGTERM, SIGKILL |
 //!
 //! Every process is started by the supervisor process (guard, `guard/`), one small process that outlives a killed
 //! engine just long enough to end all others. [`Executor`] has one thread, which waits for everything in [`Executor::next`].
@@ -17,8 +17,13 @@ mod facts;
 mod guard;
 mod hints;
 mod landlock;
+mod project_settings;
+mod readable;
+mod shell;
 mod threads;
+mod venv;
 mod wake;
+mod work_folder;
 mod worker;
 
 #[cfg(test)]
@@ -35,12 +40,14 @@ use pipe_contract::{Coordinates, Ended, Failure, Progress, Registry, Task, Value
 use crate::ids::InstanceId;
 use crate::plan::Command;
 
-pub use command::{Placed, PlacedCell, layout_inputs, output_path};
+pub use command::{Placed, PlacedCell, copy_of_project, layout_inputs};
 pub use executor::Executor;
-pub use facts::{Facts, Memo, NoMemo, facts_of};
+pub use facts::{Facts, Memo, NoMemo, facts_of, what_facts_depend_on};
 pub use guard::serve_if_asked;
 pub use landlock::is_enforced as writes_are_confined;
+pub use project_settings::ProjectSettings;
 pub use wake::Waker;
+pub use work_folder::{output_path, outputs_folder, scratch_folder, shown_folder};
 
 /// The settings of an executor for this machine and program.
 #[derive(Clone)]
@@ -52,6 +59,8 @@ pub struct Settings {
     pub guard: Option<PathBuf>,
     /// The worker binary, whether or not it exists, and what it must have been built from.
     pub worker: WorkerSettings,
+    /// What every `run:` stage may read besides the system, its tools and its inputs.
+    pub readable: Vec<PathBuf>,
     /// The time between the cancellation of a task (cancel message, SIGTERM) and SIGKILL.
     pub grace: Duration,
 }
@@ -63,6 +72,8 @@ pub struct WorkerSettings {
     pub program: PathBuf,
     /// `LD_LIBRARY_PATH` for it, if its libraries are not found otherwise.
     pub libraries: Option<OsString>,
+    /// What to do if the loader does not find a library of the worker.
+    pub libraries_hint: String,
     /// The build id it must report.
     pub build: String,
     /// A reusable worker is replaced after so many tasks.
@@ -112,8 +123,8 @@ pub struct CommandTask {
     pub seed: Option<u64>,
     /// Threads it was granted.
     pub threads: u32,
-    /// `PATH` of the stage, from [`Facts::path`].
-    pub path: OsString,
+    /// What is true of its tools.
+    pub facts: Facts,
 }
 
 /// A message about a job.
@@ -154,4 +165,59 @@ pub struct Usage {
     pub cpu: Duration,
     /// The largest resident set of one of its processes, bytes; 0 for threads, which have none of their own.
     pub peak_rss: u64,
+    /// What kept a `run:` stage from the rest of the machine; `None` for other work and for what did not start.
+    pub isolation: Option<Isolation>,
+}
+
+/// What kept a `run:` stage from the rest of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// From files.
+    pub files: FileIsolation,
+    /// From the network.
+    pub network: NetworkIsolation,
+}
+
+/// What kept a `run:` stage from files that it does not declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileIsolation {
+    /// A private folder, and rules for reading and writing everywhere else.
+    Full,
+    /// A private folder; this kernel has no rules.
+    Files,
+    /// A private folder, and the stage has `isolation: none`.
+    None,
+}
+
+/// What kept a `run:` stage from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkIsolation {
+    /// It had a loopback of its own and nothing else.
+    None,
+    /// It has `net: true`.
+    Declared,
+    /// This system allows no network of one's own, or the stage has `isolation: none`.
+    Open,
+}
+
+impl FileIsolation {
+    /// As records have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Files => "files",
+            Self::None => "none",
+        }
+    }
+}
+
+impl NetworkIsolation {
+    /// As records have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Declared => "declared",
+            Self::Open => "open",
+        }
+    }
 }

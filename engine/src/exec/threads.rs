@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub(super) struct Shared {
     /// The latest progress that the executor has not taken.
     progress: Mutex<Option<Progress>>,
     log: PathBuf,
+    downloads: Option<PathBuf>,
     open_log: Mutex<Option<File>>,
     waker: Waker,
 }
@@ -69,6 +70,10 @@ impl Context for Shared {
     fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
+
+    fn shared_downloads(&self) -> Option<&Path> {
+        self.downloads.as_deref()
+    }
 }
 
 /// Starts a task on a thread.
@@ -76,7 +81,7 @@ pub(super) fn start(
     id: InstanceId,
     task: Box<Task>,
     registry: Arc<Registry>,
-    log: PathBuf,
+    (log, downloads): (PathBuf, Option<PathBuf>),
     ended: mpsc::Sender<ThreadEnded>,
     waker: Waker,
 ) -> Result<Arc<Shared>, Failure> {
@@ -85,6 +90,7 @@ pub(super) fn start(
         cancelled: AtomicBool::new(false),
         progress: Mutex::new(None),
         log,
+        downloads,
         open_log: Mutex::new(None),
         waker,
     });

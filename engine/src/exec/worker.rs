@@ -18,7 +18,8 @@ use pipe_contract::worker::{CHANNEL, FromWorker, PROTOCOL, ToWorker};
 use pipe_contract::{Ended, Failure, Registry, Runs, Task};
 
 use super::WorkerSettings;
-use super::guard::{CHANNEL_NUMBER, Guard, ProcessId, Spawn};
+use super::guard::{CHANNEL_NUMBER, Exit, Guard, How, ProcessId, Spawn};
+use super::hints;
 use crate::ids::InstanceId;
 
 /// How long a worker may take to load its libraries and send its hello message.
@@ -99,7 +100,7 @@ impl Worker {
             arguments: &["pipe-torch".as_ref()],
             environment: &environment,
             folder: if reusable { Path::new("/") } else { &task.scratch },
-            writable: &[],
+            limits: None,
         };
         let process = guard.spawn(spawn, output.as_fd(), Some(theirs.as_fd())).map_err(failed)?;
         Ok(Self {
@@ -286,6 +287,21 @@ pub(super) fn accept(
         }
         _ => Ok(()),
     }
+}
+
+/// What the loader of programs (`ld.so`) prints before it ends a program with exit code 127.
+const LOADER_ERRORS: [&str; 2] = ["error while loading shared libraries: ", "symbol lookup error: "];
+
+/// The failure of a worker that the loader could not start because a library is missing or is another one; `None` if
+/// the worker ended for another reason.
+pub(super) fn load_failure(settings: &WorkerSettings, exit: &Exit, log: &Path) -> Option<Failure> {
+    if exit.how != How::Code(127) {
+        return None;
+    }
+    let tail = hints::tail(log);
+    let what = LOADER_ERRORS.iter().find_map(|error| tail.lines().find_map(|line| Some(line.split_once(error)?.1)))?;
+    let message = format!("the worker `pipe-torch` could not be loaded: {}", what.trim_end());
+    Some(Failure::environment(message).hint(settings.libraries_hint.clone()))
 }
 
 fn not_a_message(line: &[u8], why: &str) -> Failure {

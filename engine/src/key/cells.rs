@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipe_cache::{Content, Digest};
 use pipe_contract::Coordinates;
 
-use super::Addressed;
+use super::addressed::Addressed;
 use super::encode::{Decoder, Encoder};
 
 /// Opens the encoding, so that no file of another sort is taken for a list.

@@ -4,7 +4,7 @@
 use pipe_cache::{Content, ContentForm, Digest};
 use pipe_contract::Value;
 
-use super::Addressed;
+use super::addressed::Addressed;
 
 /// Appends to a buffer.
 pub struct Encoder<'b> {

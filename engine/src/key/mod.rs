@@ -12,7 +12,7 @@
 //! | coordinates on the axes that the kind declares (`run:` stages: all axes) | the kind reads them; others are not passed to it, so they cannot matter |
 //! | the seed of random kinds | it is handed to the code |
 //! | whether subjects are simulated, for kinds that draw the stamp | it changes the figure; it is not passed to other kinds |
-//! | facts of `run:` stages: body, declared outputs, environment, tools, `net`, names under which inputs are found | all of that is visible to the command |
+//! | facts of `run:` stages: body, shell, declared outputs, environment, tools, `net`, which optional inputs are unset, names under which inputs are found | all of that is visible to the command |
 //! | the device, if a parameter pins one | it is a parameter like any other, neutral at `any` |
 //!
 //! | stays out | because |
@@ -23,6 +23,7 @@
 //! | job count, granted threads, resources, retries, time-outs | they are about how the work is done. (A kind whose bytes depend on threads has a parameter for it) |
 //! | credentials | secrets enter nothing that is stored; what was fetched is content |
 //! | the device and instruction set it happened to run on | written in the record, so that a user can request the same |
+//! | `isolation: none`, and whether this machine could isolate at all; `readable:` of `pipe.toml` | they decide whether an undeclared read fails, not what a stage that declares all it reads writes; they are in the record |
 //! | causes of absence that a stage accepts, and its coverage | they decide whether there is an output, not which |
 //!
 //! The parts are stored beside the record ([`KeyParts`]), so that a later miss can be explained by comparing old with
@@ -31,18 +32,22 @@
 //! A gather may have a thousand cells and many readers. Its list is encoded once ([`CellList`]), stored
 //! as a blob of its own, and the key holds that blob's digest.
 
+mod addressed;
 mod cells;
 mod encode;
 mod reason;
+mod run_facts;
 
 use std::collections::BTreeMap;
 
-use pipe_cache::{Action, Artifact, Content, ContentForm, Digest};
+use pipe_cache::{Action, Content, Digest};
 use pipe_contract::{Coordinates, Value};
 use serde::{Deserialize, Serialize};
 
+pub use addressed::Addressed;
 pub use cells::{CellList, CellState};
 pub use reason::{Reason, explain};
+pub use run_facts::run_facts;
 
 use encode::Encoder;
 
@@ -55,7 +60,9 @@ pub const LAYOUT: u32 = 1;
 pub const COMMAND: &str = "run";
 
 /// The version of how `run:` stages are carried out: raised when the same command may see something else.
-pub const COMMAND_VERSION: u32 = 1;
+///
+/// 2: bash, copies of project files, nothing readable but what is declared, no network. 1: first form.
+pub const COMMAND_VERSION: u32 = 2;
 
 /// What enters a key, in the form that is stored beside the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,21 +101,6 @@ pub enum Input {
     One(Addressed),
     /// A gather: the digest of its [`CellList`].
     Many(Digest<Content>),
-}
-
-/// Form and digest of an artifact: what of it enters a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Addressed {
-    /// File, executable or folder.
-    pub form: ContentForm,
-    /// Of the file's bytes or the folder's listing.
-    pub digest: Digest<Content>,
-}
-
-impl From<&Artifact> for Addressed {
-    fn from(artifact: &Artifact) -> Self {
-        Self { form: artifact.form, digest: artifact.digest }
-    }
 }
 
 /// What enters a key, borrowed from plan and registry, so that ten thousand keys cost no copies.

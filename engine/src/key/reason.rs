@@ -15,14 +15,18 @@ use super::{CellState, Input, KeyParts};
 pub enum Reason {
     /// This instance has not worked before on this machine, and the cache has no record of the same work.
     FirstTime,
-    /// The same work was begun before, but it failed or was interrupted.
+    /// The same work was begun before, but it was interrupted.
     Unfinished,
+    /// The last attempt at the same work failed.
+    FailedBefore,
+    /// The reasons before this one compare with the last run without `--set`: there was none with the same one.
+    ComparedWithProfile,
     /// It worked before, but the record of that is gone, so that nothing can be compared.
     RecordGone,
-    /// The record is there, but some of its outputs are missing or damaged: these blobs.
+    /// The record is there, but some of its outputs are missing or damaged.
     OutputsMissing {
-        /// Short digests.
-        blobs: Vec<String>,
+        /// Their ports.
+        outputs: Vec<String>,
     },
     /// The user forced it.
     Forced,
@@ -71,6 +75,8 @@ pub enum Reason {
         was: Digest<Content>,
         /// Now.
         now: Digest<Content>,
+        /// Where its content comes from: a file of the project, or `stage.port`. `None` for a gather.
+        from: Option<String>,
     },
     /// A port that was unset is set, or became a gather.
     InputAdded {
@@ -170,7 +176,7 @@ pub fn explain(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec
     compare(&was.inputs, &now.inputs, |port, was, now| match (was, now) {
         (Some(Input::Many(was)), Some(Input::Many(now))) => reasons.extend(gather(port, was, now, cells)),
         (Some(was), Some(now)) => {
-            reasons.push(Reason::InputChanged { port: port.into(), was: was.digest(), now: now.digest() });
+            reasons.push(Reason::InputChanged { port: port.into(), was: was.digest(), now: now.digest(), from: None });
         }
         (None, _) => reasons.push(Reason::InputAdded { port: port.into() }),
         (_, None) => reasons.push(Reason::InputRemoved { port: port.into() }),
@@ -195,7 +201,7 @@ fn compare<V: PartialEq>(
 /// The cells in which two gathers differ; a general sentence if one of the lists is gone.
 fn gather(port: &str, was: &Digest<Content>, now: &Digest<Content>, cells: &mut FindCells<'_>) -> Vec<Reason> {
     let (Some(before), Some(after)) = (cells(was), cells(now)) else {
-        return vec![Reason::InputChanged { port: port.into(), was: *was, now: *now }];
+        return vec![Reason::InputChanged { port: port.into(), was: *was, now: *now, from: None }];
     };
     let mut reasons = Vec::new();
     for at in before.keys().filter(|at| !after.contains_key(*at)) {
@@ -236,9 +242,13 @@ impl fmt::Display for Reason {
         match self {
             Reason::FirstTime => f.write_str("first time"),
             Reason::Unfinished => f.write_str("begun before, but not finished"),
+            Reason::FailedBefore => f.write_str("the last attempt at the same work failed"),
+            Reason::ComparedWithProfile => {
+                f.write_str("compared with the last run without `--set`: none had the same parameters")
+            }
             Reason::RecordGone => f.write_str("the record of its last work is gone"),
-            Reason::OutputsMissing { blobs } => {
-                write!(f, "outputs are missing from the cache or damaged: {}", blobs.join(", "))
+            Reason::OutputsMissing { outputs } => {
+                write!(f, "outputs are missing from the cache or damaged: {}", outputs.join(", "))
             }
             Reason::Forced => f.write_str("forced"),
             Reason::AbsenceRetried { cause } => write!(f, "recorded as absent ({cause}), retried"),
@@ -248,9 +258,10 @@ impl fmt::Display for Reason {
             Reason::ParameterChanged { name, was, now } => {
                 write!(f, "parameter `{name}` changed: {} -> {}", shown(was), shown(now))
             }
-            Reason::InputChanged { port, was, now } => {
-                write!(f, "input `{port}` changed: {} -> {}", was.short(8), now.short(8))
+            Reason::InputChanged { port, from: Some(from), .. } => {
+                write!(f, "input `{port}` changed: `{from}` has other content")
             }
+            Reason::InputChanged { port, .. } => write!(f, "input `{port}` changed: its cells have other content"),
             Reason::InputAdded { port } => write!(f, "input `{port}` was added"),
             Reason::InputRemoved { port } => write!(f, "input `{port}` was removed"),
             Reason::CellAdded { port, at } => write!(f, "input `{port}`: {at} was added"),
@@ -262,6 +273,9 @@ impl fmt::Display for Reason {
             Reason::SeedChanged { was, now } => write!(f, "seed changed: {} -> {}", shown(was), shown(now)),
             Reason::SimulatedChanged { now: true } => f.write_str("subjects are simulated now"),
             Reason::SimulatedChanged { now: false } => f.write_str("subjects are no longer simulated"),
+            Reason::FactChanged { name, was: Some(was), now: Some(now) } if is_digest(was) && is_digest(now) => {
+                write!(f, "{name} changed: it has other content")
+            }
             Reason::FactChanged { name, was, now } => {
                 write!(f, "{name} changed: {} -> {}", shortened(was), shortened(now))
             }
@@ -271,6 +285,11 @@ impl fmt::Display for Reason {
 
 fn shown<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "not set".into(), T::to_string)
+}
+
+/// Facts about files are digests, which show a user nothing.
+fn is_digest(fact: &str) -> bool {
+    fact.starts_with("blake3:")
 }
 
 /// Facts can be whole scripts or long digests: the first line, at most 40 characters of it.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use pipe_cache::ContentForm;
+
 use super::*;
 
 fn content(text: &str) -> Addressed {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::env::Env;
-use super::names::as_variable;
+use super::variables::variable_part;
 use crate::diag::{Class, Diagnostic};
 use crate::spec::{Name, RunDecl};
 
@@ -53,12 +53,12 @@ pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mu
 fn variables(draft: &Draft<'_>, run: &RunDecl) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for (port, _) in &draft.decl.inputs {
-        let name = as_variable(&port.text);
+        let name = variable_part(&port.text);
         variables.extend([format!("IN_{name}"), format!("IN_{name}_LIST"), format!("IN_{name}_ABSENT")]);
     }
-    variables.extend(run.out.iter().map(|(port, _)| format!("OUT_{}", as_variable(&port.text))));
-    variables.extend(draft.decl.with.iter().map(|(name, _)| format!("PARAM_{}", as_variable(&name.text))));
-    variables.extend(draft.axes.iter().map(|axis| format!("EACH_{}", as_variable(&axis.name))));
+    variables.extend(run.out.iter().map(|(port, _)| format!("OUT_{}", variable_part(&port.text))));
+    variables.extend(draft.decl.with.iter().map(|(name, _)| format!("PARAM_{}", variable_part(&name.text))));
+    variables.extend(draft.axes.iter().map(|axis| format!("EACH_{}", variable_part(&axis.name))));
     variables.extend(run.env.iter().map(|(name, _)| name.text.clone()));
     variables
 }
@@ -80,16 +80,16 @@ impl Body<'_> {
             _ if field.is_empty() => return None,
             "params" => format!(
                 "hand it to the stage: `with: {{ {field}: $params.{field} }}`, and write `$PARAM_{}`",
-                as_variable(field)
+                variable_part(field)
             ),
-            "each" => format!("write `$EACH_{}`", as_variable(field)),
-            "in" | "input" => format!("write `$IN_{}`", as_variable(field)),
-            "out" | "output" => format!("write `$OUT_{}`", as_variable(field)),
-            "with" => format!("write `$PARAM_{}`", as_variable(field)),
+            "each" => format!("write `$EACH_{}`", variable_part(field)),
+            "in" | "input" => format!("write `$IN_{}`", variable_part(field)),
+            "out" | "output" => format!("write `$OUT_{}`", variable_part(field)),
+            "with" => format!("write `$PARAM_{}`", variable_part(field)),
             _ if self.env.find(name, &self.draft.entry.scope).is_some() => {
                 format!(
                     "make it an input: `in: {{ {field}: ${name}.{field} }}`, and write `$IN_{}`",
-                    as_variable(field)
+                    variable_part(field)
                 )
             }
             _ => return None,
@@ -142,14 +142,14 @@ impl Body<'_> {
         let named = |what: &str, names: &mut dyn Iterator<Item = &Name>| {
             let names: Vec<&str> = names.map(|name| name.text.as_str()).collect();
             let name = names.iter().find(|name| **name == field).or(names.first());
-            format!("${what}_{}", name.map_or_else(|| "NAME".to_owned(), |name| as_variable(name)))
+            format!("${what}_{}", name.map_or_else(|| "NAME".to_owned(), |name| variable_part(name)))
         };
         let instead = match (first, field) {
-            (name, "") if axis(name) => format!("$EACH_{}", as_variable(name)),
-            ("wildcards" | "each", name) if axis(name) => format!("$EACH_{}", as_variable(name)),
+            (name, "") if axis(name) => format!("$EACH_{}", variable_part(name)),
+            ("wildcards" | "each", name) if axis(name) => format!("$EACH_{}", variable_part(name)),
             ("input", _) => named("IN", &mut self.draft.decl.inputs.iter().map(|(name, _)| name)),
             ("output", _) => named("OUT", &mut self.run.out.iter().map(|(name, _)| name)),
-            ("params", name) if !name.is_empty() => format!("$PARAM_{}", as_variable(name)),
+            ("params", name) if !name.is_empty() => format!("$PARAM_{}", variable_part(name)),
             ("threads", "") => "$THREADS".to_owned(),
             _ => return None,
         };

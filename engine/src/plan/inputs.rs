@@ -331,7 +331,7 @@ fn rule(
     let draft = &drafts[reader];
     let (stage, port) = match env.target(reference, &draft.entry.scope, drafts)? {
         Target::Port { stage, port } => (stage, port),
-        Target::Removed { .. } if input.is_some_and(|input| input.optional) => return Ok(None),
+        Target::Removed { .. } if is_optional(draft, name, input) => return Ok(None),
         Target::Removed { at } => {
             let message =
                 format!("input `{}` of stage `{}` reads a stage that this profile removes", name.text, draft.name());
@@ -348,6 +348,14 @@ fn rule(
     let rule = settle(env, reader, stage, port, reference, drafts)?;
     rule.check_match(draft, target)?;
     Ok(Some(rule))
+}
+
+/// Whether a port may stay unset: as its kind declares, or `optional:` of a `run:` stage.
+fn is_optional(draft: &Draft<'_>, name: &Name, input: Option<&Input>) -> bool {
+    match (&draft.decl.work, input) {
+        (WorkDecl::Run(run), _) => run.optional.iter().any(|port| port.text == name.text),
+        (WorkDecl::Uses(_), input) => input.is_some_and(|input| input.optional),
+    }
 }
 
 /// The port exists, and its artifact type fits.

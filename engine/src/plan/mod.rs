@@ -8,6 +8,8 @@
 mod body;
 mod draft;
 mod env;
+mod fits;
+mod input_names;
 mod inputs;
 mod names;
 mod order;
@@ -16,8 +18,10 @@ mod profile;
 mod resolved;
 mod restricted;
 mod results;
+mod same_name;
 mod stage;
 mod typed;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,10 +33,13 @@ use crate::ids::StageId;
 use crate::spec::{self, Spec};
 use draft::Draft;
 use env::Env;
+pub use input_names::{INPUT_FOLDER, InputName};
 use inputs::Port;
 pub use plan_cache::plan_cached;
 pub use resolved::*;
 pub use restricted::Refused;
+pub use same_name::refuse_shared_name;
+pub use variables::variable_part;
 
 /// What the command line adds to a pipeline file.
 #[derive(Clone, Debug)]

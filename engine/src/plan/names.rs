@@ -15,11 +15,6 @@ pub(super) fn is_variable(text: &str) -> bool {
     is_axis(text) && !text.contains('-')
 }
 
-/// What a name becomes as a part of a variable: `prf-raw` is `PRF_RAW`.
-pub(super) fn as_variable(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
 /// Whether `{NAME}` is in a text as other engines write a wildcard, without a `$` before it.
 pub(super) fn has_wildcard(text: &str, name: &str) -> bool {
     let wildcard = format!("{{{name}}}");

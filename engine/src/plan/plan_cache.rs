@@ -20,8 +20,8 @@ use pipe_contract::{Coordinates, Registry, Value};
 
 use super::Options;
 use super::resolved::{
-    Amounts, Claim, Command, GatherId, Instance, Link, Place, Plan, ProjectFile, Published, Release, ReleaseWhy, Source, Stage,
-    Tool, Work,
+    Amounts, Claim, Command, GatherId, Instance, Link, Place, Plan, ProjectFile, Published, Release, ReleaseWhy, Shell,
+    Source, Stage, Tool, Work,
 };
 use crate::diag::{Diagnostics, Sources};
 use crate::ids::{InstanceId, StageId};
@@ -230,7 +230,7 @@ fields! {
         name, work, axes, instances, amounts, retry, timeout, accepts_absent, coverage, credential, temporary, place
     }
     Place { file, line, column }
-    Command { body, out, env, tools, net, random }
+    Command { body, shell, out, env, tools, optional, isolated, net, random }
     Amounts { cpu, gpu, mem, net }
     Instance { stage, at, params, inputs, seed, restricted }
     Published { path, link, place }
@@ -246,6 +246,16 @@ impl Codec for Hash {
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         reader.take(32)?.try_into().ok()
+    }
+}
+
+impl Codec for Shell {
+    fn write(&self, writer: &mut Writer) {
+        (*self == Shell::Sh).write(writer);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(if bool::read(reader)? { Shell::Sh } else { Shell::Bash })
     }
 }
 

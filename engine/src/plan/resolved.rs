@@ -94,18 +94,33 @@ pub enum Work {
 /// A `run:` stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
-    /// The body, passed to `sh -eu -c` unchanged.
+    /// The body, passed to its shell unchanged.
     pub body: String,
+    /// The shell it runs under, unless it begins with `#!`.
+    pub shell: Shell,
     /// Output port to path below the stage's output folder; a trailing `/` means a folder.
     pub out: BTreeMap<String, String>,
     /// Declared environment.
     pub env: BTreeMap<String, String>,
     /// Declared tools.
     pub tools: BTreeMap<String, Tool>,
+    /// Inputs that may stay unset.
+    pub optional: BTreeSet<String>,
+    /// Reads and writes only what is declared; false with `isolation: none`.
+    pub isolated: bool,
     /// May use the network.
     pub net: bool,
     /// Has a seed.
     pub random: bool,
+}
+
+/// The shell of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// `bash -euo pipefail`.
+    Bash,
+    /// `sh -eu`.
+    Sh,
 }
 
 /// A declared tool of a `run:` stage.

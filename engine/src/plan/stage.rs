@@ -10,9 +10,9 @@ use pipe_contract::{Arity, Coordinates, Kind, Value};
 use super::draft::Draft;
 use super::env::{Env, uses_each};
 use super::names::{has_wildcard, is_name, is_safe, is_variable};
-use super::resolved::{Amounts, Command, Place, Stage, Tool, Work};
+use super::resolved::{Amounts, Command, Place, Shell, Stage, Tool, Work};
 use super::typed::typed;
-use super::{Options, body};
+use super::{Options, body, variables};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, RunDecl, ToolDecl, WorkDecl};
 
@@ -57,6 +57,8 @@ pub(super) fn place(env: &Env<'_>, span: Span) -> Place {
 }
 
 fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Diagnostic>) -> Command {
+    errors.extend(variables::check(draft, run));
+    errors.extend(unknown_optional(draft, run));
     let scope = &draft.entry.scope;
     let mut out: BTreeMap<String, String> = BTreeMap::new();
     let mut places: Vec<(&Name, String)> = Vec::new();
@@ -106,9 +108,12 @@ fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Dia
     };
     Command {
         body: run.body.text.clone(),
+        shell: if run.shell == Some("sh") { Shell::Sh } else { Shell::Bash },
         out,
         env: vars,
         tools: run.tools.iter().map(tool).collect(),
+        optional: run.optional.iter().map(|port| port.text.clone()).collect(),
+        isolated: run.isolation.is_none(),
         net: run.net,
         random: run.random,
     }
@@ -126,11 +131,24 @@ fn check_wildcards(draft: &Draft<'_>, port: &Name, path: &Name) -> Result<(), Di
     )))
 }
 
+/// A name in `optional:` that is not an input.
+fn unknown_optional(draft: &Draft<'_>, run: &RunDecl) -> Option<Diagnostic> {
+    let inputs = || draft.decl.inputs.iter().map(|(name, _)| name.text.as_str());
+    let unknown = run.optional.iter().find(|port| !inputs().any(|name| name == port.text))?;
+    let message = format!("stage `{}` has no input `{}` that could be optional", draft.name(), unknown.text);
+    Some(Diagnostic::new(Class::UnknownName, unknown.span, message).known("its inputs", &unknown.text, inputs()))
+}
+
 /// Outputs are below the stage's own folder, and none is inside another.
 fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]) -> Result<String, Diagnostic> {
     if !is_name(&port.text) {
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&port.text));
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("a name has letters, digits, `_` and `-`"));
+    }
+    // `./y.txt` is `y.txt`.
+    let mut text = text;
+    while let Some(rest) = text.strip_prefix("./") {
+        text = rest.trim_start_matches('/');
     }
     if !is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);
@@ -277,33 +295,18 @@ fn amounts(env: &Env<'_>, draft: &Draft<'_>, options: &Options) -> Result<Amount
             amount(env, draft, key, node, &mut wanted)?;
         }
         wanted.net = wanted.net.max(least.net);
-        if let Some(why) = too_much(&wanted, machine) {
+        wanted.cpu = wanted.cpu.max(least.cpu);
+        if let Some(why) = wanted.never_fits(machine) {
             refused.push((*span, why));
             continue;
         }
-        wanted.cpu = wanted.cpu.min(machine.cpu).max(1);
-        return Ok(wanted);
+        return Ok(wanted.clipped_to(machine));
     }
     let message = format!("stage `{}` can never run on this machine", draft.name());
     let (first, why) = refused.remove(0);
     let error = Diagnostic::new(Class::Resources, first, message).label(why);
     let error = refused.into_iter().fold(error, |error, (span, why)| error.also(span, why));
     Err(error.hint("add an alternative that fits: `resources: [{ gpu: 1 }, { cpu: 1 }]`"))
-}
-
-/// The first amount that this machine cannot provide, with both numbers.
-fn too_much(wanted: &Amounts, machine: &Amounts) -> Option<String> {
-    if wanted.gpu > machine.gpu {
-        return Some(format!("needs gpu {}, this machine has {}", wanted.gpu, machine.gpu));
-    }
-    if wanted.mem > machine.mem {
-        return Some(format!(
-            "needs {} of memory, this machine has {}",
-            spec::show_bytes(wanted.mem),
-            spec::show_bytes(machine.mem)
-        ));
-    }
-    (wanted.net > machine.net).then(|| format!("needs net {}, this run offers {}", wanted.net, machine.net))
 }
 
 fn amount(env: &Env<'_>, draft: &Draft<'_>, key: &Name, node: &Node, into: &mut Amounts) -> Result<(), Diagnostic> {

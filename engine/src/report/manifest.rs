@@ -94,6 +94,12 @@ pub struct InstanceReport {
     pub cpu_seconds: f64,
     /// The largest resident set of its processes, bytes; 0 if it had none of its own.
     pub peak_memory_bytes: u64,
+    /// What kept a `run:` stage from undeclared files: `full`, `files` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<&'static str>,
+    /// What kept a `run:` stage from the network: `none` (it had none), `declared` or `open`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<&'static str>,
     /// What it ran on, where that can change bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ran_on: Option<RanOn>,

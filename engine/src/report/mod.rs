@@ -11,17 +11,14 @@ pub use manifest::{Git, InstanceReport, Machine, Manifest, commit_of, work_tree_
 pub use publisher::{Piece, Results, pieces_of, project_root, publish, results_folder};
 
 use pipe_cache::Error;
-use pipe_contract::{Blame, Failure};
+use pipe_contract::{Blame, Failure, Unwritable};
 
 /// A failure of the cache, with what to do about it.
 pub fn cache_failure(error: &Error) -> Failure {
-    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let failure = Failure::new(blame(error), error.to_string());
-    match (error, error.io_kind()) {
-        (_, Some(StorageFull | QuotaExceeded)) => {
-            failure.hint("the disk is full: free some space and run again; finished work stays in the cache")
-        }
-        (_, Some(ReadOnlyFilesystem | PermissionDenied)) => failure
+    match (error, error.io_kind().and_then(Unwritable::of)) {
+        (_, Some(Unwritable::Full)) => failure.hint(Unwritable::Full.hint()),
+        (_, Some(Unwritable::Denied)) => failure
             .hint("the cache or state folder cannot be written: give rights to it, or name another with `--cache`"),
         (Error::NotACache { .. }, _) => failure.hint("name an empty folder, or one that a cache is in"),
         (Error::Odd { .. }, _) => failure.hint("write a copy of the file instead, for example with `cp -L`"),

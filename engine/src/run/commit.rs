@@ -4,16 +4,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use pipe_cache::{Action, Digest, Made, Record, Stored, remove_all};
+use pipe_cache::{Made, Record, Stored, remove_all};
 use pipe_contract::{Ended, Failure, Form, Kind, RanOn};
 
-use super::lookup::Known;
-use super::run_loop::{RunLoop, Working};
-use super::state_dir::{LastWork, file_name};
-use super::write_manifest::provenance;
-use crate::exec::{Usage, output_path};
+use super::attempt::Attempt;
+use super::lookup::{Known, Lookup, Miss};
+use super::provenance::provenance;
+use super::state_dir::LastWork;
+use super::storage::Storage;
+use crate::exec::{Usage, output_path, outputs_folder};
 use crate::ids::InstanceId;
-use crate::plan::{Plan, Work};
+use crate::plan::Work;
 use crate::report::cache_failure;
 
 /// The outcome of an attempt that did not fail.
@@ -22,51 +23,59 @@ pub(super) enum Committed {
     Absent { cause: String },
 }
 
-impl RunLoop<'_> {
-    /// Checks and stores what an attempt left, and publishes the record.
-    pub(super) fn commit(
-        &mut self,
-        id: InstanceId,
+/// Checks and stores what an attempt left, and publishes the record.
+pub(super) struct Commit<'c, 'a> {
+    pub id: InstanceId,
+    pub miss: &'c Miss<'a>,
+    pub attempt: &'c Attempt,
+    pub storage: Storage<'c>,
+}
+
+impl Commit<'_, '_> {
+    pub fn carry_out(
+        &self,
+        lookup: &mut Lookup<'_>,
         ended: Ended,
         usage: Usage,
         orphans: bool,
-        working: &Working,
     ) -> Result<Committed, Failure> {
-        let key = self.lookup.key_of(id).ok_or_else(|| Failure::internal("an instance worked without a key"))?;
-        self.lookup.check_sources(id)?;
+        let Self { id, miss, storage, .. } = *self;
+        lookup.check_sources(&miss.inputs)?;
         let (made, ran_on, notes) = match ended {
             Ended::Absent { cause, detail } => {
-                self.check_may_be_absent(id, &cause)
+                check_may_be_absent(lookup, id, &cause)
                     .map_err(|failure| Failure { message: format!("{}: {detail}", failure.message), ..failure })?;
-                append(&working.log, &format!("absent ({cause}): {detail}\n"))?;
+                append(&self.attempt.log, &format!("absent ({cause}): {detail}\n"))?;
                 (Made::Absent { cause }, None, vec![detail])
             }
-            Ended::Done { ran_on, notes } => (Made::Outputs(self.ingest(id, &working.folder)?), ran_on, notes),
+            Ended::Done { ran_on, notes } => {
+                let notes = notes.into_iter().chain(miss.inputs.coverage_notes()).collect();
+                (Made::Outputs(self.ingest(lookup)?), ran_on, notes)
+            }
         };
-        let session = self.session.as_ref().ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
-        for list in self.lookup.cell_lists(id)? {
-            session.put(&self.state_dir.store, list.as_bytes()).map_err(|error| self.cache_failure(&error))?;
+        for list in miss.inputs.cell_lists() {
+            storage.session.put(list.as_bytes()).map_err(|error| storage.failure(&error))?;
         }
-        let parts = serde_json::to_value(self.lookup.parts(id)?)
+        let parts = serde_json::to_value(lookup.parts(id, &miss.inputs)?)
             .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
-        let provenance = provenance(&self.plan().label(id), usage, ran_on.as_ref(), &notes);
-        let forced = self.due.get(&id).is_some_and(|due| due.miss.ignores_records());
-        let record = Record { made, parts, provenance };
-        let published = self.state_dir.store.publish(session, &key, record, forced);
-        let record = published.map_err(|error| self.cache_failure(&error))?;
-        self.lookup.local.index.put(&key, &record.made).map_err(|error| cache_failure(&error))?;
-        let last = LastWork { key, seconds: usage.wall.as_secs_f64() };
-        self.lookup.local.note_done(&self.plan().label(id), last)?;
-        self.clean_up(id, &key, orphans, &working.folder);
+        let label = lookup.plan.label(id);
+        let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes) };
+        let published = storage.session.publish(&miss.key, record, miss.ignores_records());
+        let record = published.map_err(|error| storage.failure(&error))?;
+        lookup.save_notes(&miss.key, &record)?;
+        lookup.local.index.put(&miss.key, &record.made).map_err(|error| cache_failure(&error))?;
+        lookup
+            .local
+            .note_done(&label, LastWork { key: miss.key, seconds: usage.wall.as_secs_f64(), of_profile: false })?;
+        self.clean_up(lookup, orphans);
         Ok(match record.made {
             Made::Absent { cause } => {
                 let known: Rc<str> = cause.as_str().into();
-                self.lookup.set_known(id, Known::Absent { cause: known, origin: id });
+                lookup.set_known(id, Known::Absent { cause: known, origin: id });
                 Committed::Absent { cause }
             }
             Made::Outputs(outputs) => {
-                self.lookup.set_known(id, Known::Outputs(outputs.into()));
-                let notes = notes.into_iter().chain(self.lookup.coverage_notes(id)).collect();
+                lookup.set_known(id, Known::Outputs(outputs.into()));
                 Committed::Outputs { ran_on, notes }
             }
         })
@@ -74,15 +83,13 @@ impl RunLoop<'_> {
 
     /// Removes what a finished instance no longer needs. It is finished whether or not that succeeds. A folder in which
     /// an orphaned process may still be at work is not used again.
-    fn clean_up(&self, id: InstanceId, key: &Digest<Action>, orphans: bool, folder: &Path) {
-        let session = self.session.as_ref();
-        let retained = session.map_or(Ok(()), |session| session.remove_retained(&retained_name(self.plan(), id)));
-        let used = match session {
-            Some(session) if !orphans => session.give_back(folder),
-            _ => remove_all(folder),
-        };
-        let checkpoint = match self.lookup.kind(id) {
-            Some(kind) if kind.checkpoint => remove_all(&self.state_dir.checkpoint(key)),
+    fn clean_up(&self, lookup: &Lookup<'_>, orphans: bool) {
+        let Storage { state_dir, session, .. } = self.storage;
+        let folder = &self.attempt.folder;
+        let retained = session.remove_retained(&state_dir.retained_name(lookup.plan, self.id));
+        let used = if orphans { remove_all(folder) } else { session.give_back(folder) };
+        let checkpoint = match lookup.kind(self.id) {
+            Some(kind) if kind.checkpoint => remove_all(&state_dir.checkpoint(&self.miss.key)),
             _ => Ok(()),
         };
         for cleared in [retained, used, checkpoint] {
@@ -92,36 +99,27 @@ impl RunLoop<'_> {
         }
     }
 
-    /// A kind may report only the causes it declares, and the stage must accept them.
-    fn check_may_be_absent(&self, id: InstanceId, cause: &str) -> Result<(), Failure> {
-        match self.lookup.kind(id) {
-            Some(kind) if !kind.absences.contains(&cause) => {
-                Err(Failure::internal(format!("`{}` reports an absence it does not declare: `{cause}`", kind.name)))
-            }
-            _ => self.lookup.check_accepted(id, cause),
-        }
-    }
-
     /// Moves the outputs of an attempt into the store.
-    fn ingest(&self, id: InstanceId, folder: &Path) -> Result<Vec<Stored>, Failure> {
-        let plan = self.plan();
-        let mut paths: Vec<(String, PathBuf)> = match &plan.stage_of(id).work {
+    fn ingest(&self, lookup: &Lookup<'_>) -> Result<Vec<Stored>, Failure> {
+        let folder = &self.attempt.folder;
+        let mut paths: Vec<(String, PathBuf)> = match &lookup.plan.stage_of(self.id).work {
             Work::Command(command) => {
                 command.out.iter().map(|(port, path)| (port.clone(), output_path(folder, path))).collect()
             }
             Work::Kind(_) => {
                 let kind =
-                    self.lookup.kind(id).ok_or_else(|| Failure::internal("a kind vanished from the registry"))?;
-                check_outputs(kind, &folder.join("out"))?
+                    lookup.kind(self.id).ok_or_else(|| Failure::internal("a kind vanished from the registry"))?;
+                check_outputs(kind, &outputs_folder(folder))?
             }
         };
         paths.sort();
-        let session = self.session()?;
+        let storage = self.storage;
         let mut outputs = Vec::with_capacity(paths.len());
         for (port, path) in paths {
-            let (artifact, blobs) = session
-                .ingest(&self.state_dir.store, &path)
-                .map_err(|error| self.cache_failure(&error).at(format!("output `{port}`")))?;
+            let (artifact, blobs) = storage
+                .session
+                .ingest(&path)
+                .map_err(|error| storage.failure(&error).at(format!("output `{port}`")))?;
             let blobs = if artifact.blob().is_some() { Vec::new() } else { blobs };
             outputs.push(Stored { port, artifact, blobs });
         }
@@ -129,10 +127,14 @@ impl RunLoop<'_> {
     }
 }
 
-/// The name under which the folder of a failed instance is retained.
-pub(super) fn retained_name(plan: &Plan, id: InstanceId) -> String {
-    let profile = plan.profile.as_ref().map(|profile| format!("@{profile}")).unwrap_or_default();
-    file_name(&format!("{}{profile},{}", plan.pipeline, plan.label(id)))
+/// A kind may report only the causes it declares, and the stage must accept them.
+fn check_may_be_absent(lookup: &Lookup<'_>, id: InstanceId, cause: &str) -> Result<(), Failure> {
+    match lookup.kind(id) {
+        Some(kind) if !kind.absences.contains(&cause) => {
+            Err(Failure::internal(format!("`{}` reports an absence it does not declare: `{cause}`", kind.name)))
+        }
+        _ => lookup.check_accepted(id, cause),
+    }
 }
 
 /// The outputs of a kind, with the form it declares.

@@ -1,7 +1,10 @@
 //! Looks up instances: what their inputs are, what their key is, what is recorded under it. Starts and stores nothing.
 //!
 //! An instance can be looked up when all it reads has been. Each instance is looked up once: what is found is saved, and
-//! its readers use the digests of content from there.
+//! its readers use the digests of content from there. What is found at its inputs goes with a miss to its work and commit.
+//!
+//! Absence is inherited here and nowhere else: an instance whose required single input is absent is absent for the same
+//! cause, and of several absent ones the instance with the smallest id is named.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -10,15 +13,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use pipe_cache::{
-    Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Store, Stored, Tree, Visible,
+    Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Record, Store, Stored, Tree, Visible,
     is_missing,
 };
-use pipe_contract::{Arity, Coordinates, Failure, Kind, Presence, Registry, Value};
+use pipe_contract::{Arity, Coordinates, Failure, Kind, Registry, Value};
 
-use super::state_dir::LocalState;
+use super::inputs::{Gathered, Home, InputContent, Inputs, Linked, Located};
+use super::options::RunOptions;
+use super::provenance::notes_of;
+use super::select::{self, only_read};
+use super::state_dir::{LastWork, LocalState};
 use crate::exec;
 use crate::ids::InstanceId;
-use crate::key::{self, CellList, CellState, Input, KeyParts, Parts, Reason};
+use crate::key::{self, CellList, KeyParts, Parts, Reason};
 use crate::plan::{Command, GatherId, Link, Plan, ProjectFile, Source, Stage, Work};
 use crate::report::{cache_failure, project_root};
 
@@ -32,13 +39,13 @@ pub(super) struct Lookup<'a> {
     stages: Vec<Declared<'a>>,
     known: Vec<Known>,
     keys: Vec<Option<Digest<Action>>>,
-    gathers: BTreeMap<GatherId, Gathered>,
-    files: BTreeMap<Arc<ProjectFile>, Visible>,
+    gathers: BTreeMap<GatherId, Rc<Gathered>>,
+    files: BTreeMap<Arc<ProjectFile>, Located>,
     /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
     filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
-    /// By declared tools and the opening of the body: ten thousand stages may use the same tool.
-    facts: BTreeMap<(String, String), exec::Facts>,
+    /// By [`exec::what_facts_depend_on`]: ten thousand stages may use the same tool.
+    facts: BTreeMap<String, exec::Facts>,
     buffer: Vec<u8>,
 }
 
@@ -56,28 +63,16 @@ pub(super) enum Known {
     Absent { cause: Rc<str>, origin: InstanceId },
 }
 
-/// An artifact at the other end of a link.
-#[derive(Clone, Debug)]
-pub(super) enum Linked {
-    Present(Artifact),
-    Absent {
-        cause: Rc<str>,
-        origin: InstanceId,
-    },
-    /// This instance is not known.
-    Open(InstanceId),
-}
-
 /// The outcome of a lookup.
 #[derive(Clone, Debug)]
-pub(super) enum LookupOutcome {
+pub(super) enum LookupOutcome<'a> {
     Hit,
     /// Recorded, or an input that it needs is absent (`origin` is another instance then).
     Absent {
         cause: Rc<str>,
         origin: InstanceId,
     },
-    Miss(Miss),
+    Miss(Miss<'a>),
     /// Inputs are not known: these instances.
     Blocked(Vec<InstanceId>),
     Failed(Failure),
@@ -85,20 +80,22 @@ pub(super) enum LookupOutcome {
 
 /// Work that is not recorded.
 #[derive(Clone, Debug)]
-pub(super) struct Miss {
+pub(super) struct Miss<'a> {
     pub key: Digest<Action>,
+    pub inputs: Rc<Inputs<'a>>,
     cause: MissCause,
 }
 
 #[derive(Clone, Debug)]
 enum MissCause {
     NoRecord,
-    Damaged(Vec<Blob>),
+    /// These blobs of these outputs.
+    Damaged(Vec<Blob>, Rc<[Stored]>),
     Forced,
     RetryAbsent(String),
 }
 
-impl Miss {
+impl Miss<'_> {
     /// Whether there may be a record that is to be replaced.
     pub fn ignores_records(&self) -> bool {
         matches!(self.cause, MissCause::Forced)
@@ -112,6 +109,14 @@ pub(super) struct LookupOptions {
     pub forced: BTreeSet<InstanceId>,
     /// Recorded absences.
     pub absences: bool,
+}
+
+impl LookupOptions {
+    /// As the options of a run have it.
+    pub fn of(plan: &Plan, options: &RunOptions, wanted: Option<&[bool]>) -> Result<Self, Failure> {
+        let forced = select::forced(plan, &options.force, wanted)?;
+        Ok(Self { forced, absences: options.retry_absent })
+    }
 }
 
 /// A stage with what its kind declares.
@@ -132,16 +137,9 @@ enum Declaration<'a> {
     Unknown(&'a str),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Gathered {
-    digest: Digest<Content>,
-    present: usize,
-    cells: usize,
-}
-
-/// Inputs as they enter the key.
-enum Inputs<'a> {
-    Ready(Vec<(&'a str, Input)>),
+/// The inputs of an instance, as far as they are known.
+enum Resolution<'a> {
+    Ready(Inputs<'a>),
     Absent { cause: Rc<str>, origin: InstanceId },
     Open(BTreeSet<InstanceId>),
 }
@@ -191,22 +189,40 @@ impl<'a> Lookup<'a> {
         self.known[id.index()] = known;
     }
 
+    /// The outputs of an instance are not as they were recorded: it is to be looked up again.
+    pub fn forget(&mut self, id: InstanceId) {
+        self.known[id.index()] = Known::Open;
+        self.gathers.clear();
+    }
+
     /// The key of an instance, if it was looked up so far.
     pub fn key_of(&self, id: InstanceId) -> Option<Digest<Action>> {
         self.keys[id.index()]
     }
 
     /// Whether an absent artifact at a single port makes the instance absent too.
-    pub fn requires(&self, id: InstanceId, port: &str) -> bool {
+    fn requires(&self, id: InstanceId, port: &str) -> bool {
         match self.kind(id).and_then(|kind| kind.input_named(port)) {
             Some(input) => !input.optional && input.arity == Arity::One,
-            None => self.kind(id).is_none(),
+            None => match &self.stages[self.plan.instance(id).stage.index()].work {
+                Declaration::Command { command } => !command.optional.contains(port),
+                Declaration::Kind { .. } | Declaration::Unknown(_) => false,
+            },
         }
     }
 
     /// Looks up an instance and saves what is found.
-    pub fn look_up(&mut self, id: InstanceId, lookup_options: &LookupOptions) -> LookupOutcome {
+    pub fn look_up(&mut self, id: InstanceId, lookup_options: &LookupOptions) -> LookupOutcome<'a> {
         self.try_look_up(id, lookup_options).unwrap_or_else(LookupOutcome::Failed)
+    }
+
+    /// Looks up the instances that a selection leaves out but reads; they are never run.
+    pub fn look_up_only_read(&mut self, wanted: &[bool]) {
+        let plan = self.plan;
+        let needed = only_read(plan, wanted);
+        for id in plan.ids().filter(|id| needed[id.index()]) {
+            let _ = self.look_up(id, &LookupOptions::default());
+        }
     }
 
     /// Whether a stage has an output port.
@@ -224,7 +240,7 @@ impl<'a> Lookup<'a> {
         Err(Failure::input(format!("stage `{stage}` has no output `{port}`")).hint(format!("it has {there}")))
     }
 
-    fn try_look_up(&mut self, id: InstanceId, lookup_options: &LookupOptions) -> Result<LookupOutcome, Failure> {
+    fn try_look_up(&mut self, id: InstanceId, lookup_options: &LookupOptions) -> Result<LookupOutcome<'a>, Failure> {
         match &self.known[id.index()] {
             Known::Open => {}
             Known::Outputs(_) => return Ok(LookupOutcome::Hit),
@@ -232,21 +248,21 @@ impl<'a> Lookup<'a> {
                 return Ok(LookupOutcome::Absent { cause: Rc::clone(cause), origin: *origin });
             }
         }
-        let inputs = match self.inputs(id)? {
-            Inputs::Ready(inputs) => inputs,
-            Inputs::Open(on) => return Ok(LookupOutcome::Blocked(on.into_iter().collect())),
-            Inputs::Absent { cause, origin } => {
+        let inputs = match self.resolve_inputs(id)? {
+            Resolution::Ready(inputs) => Rc::new(inputs),
+            Resolution::Open(on) => return Ok(LookupOutcome::Blocked(on.into_iter().collect())),
+            Resolution::Absent { cause, origin } => {
                 self.set_known(id, Known::Absent { cause: Rc::clone(&cause), origin });
                 return Ok(LookupOutcome::Absent { cause, origin });
             }
         };
-        self.check_coverage(id)?;
+        self.check_coverage(id, &inputs)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         let key = self.with_parts(id, &inputs, |parts| parts.key(&mut buffer));
         self.buffer = buffer;
         let key = key?;
         self.keys[id.index()] = Some(key);
-        let miss = |cause| Ok(LookupOutcome::Miss(Miss { key, cause }));
+        let miss = |cause| Ok(LookupOutcome::Miss(Miss { key, inputs, cause }));
         if lookup_options.forced.contains(&id) {
             return miss(MissCause::Forced);
         }
@@ -266,7 +282,8 @@ impl<'a> Lookup<'a> {
                         self.set_known(id, Known::Outputs(outputs.into()));
                         Ok(LookupOutcome::Hit)
                     }
-                    _ => miss(MissCause::Damaged(missing)),
+                    Made::Outputs(outputs) => miss(MissCause::Damaged(missing, outputs.into())),
+                    Made::Absent { .. } => miss(MissCause::Damaged(missing, Rc::from([]))),
                 }
             }
         }
@@ -282,9 +299,26 @@ impl<'a> Lookup<'a> {
         }
         let Some(record) = self.store.record(key).map_err(failure)? else { return Ok(None) };
         if remembered.as_ref() != Some(&record.made) {
+            self.save_notes(key, &record)?;
             self.local.index.put(key, &record.made).map_err(failure)?;
         }
         Ok(Some(record.made))
+    }
+
+    /// Saves the notes of outputs; those of an absence are in its log.
+    pub fn save_notes(&mut self, key: &Digest<Action>, record: &Record) -> Result<(), Failure> {
+        match record.made {
+            Made::Outputs(_) => self.local.save_notes(key, &notes_of(record)),
+            Made::Absent { .. } => Ok(()),
+        }
+    }
+
+    /// The notes of the outputs that an instance has.
+    pub fn notes(&mut self, id: InstanceId) -> Result<Vec<String>, Failure> {
+        match (self.known(id), self.key_of(id)) {
+            (Known::Outputs(_), Some(key)) => self.local.notes(&key),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// What another process published under a key since it was looked up, if it is whole.
@@ -294,6 +328,7 @@ impl<'a> Lookup<'a> {
         if !record.made.missing(self.store).map_err(failure)?.is_empty() {
             return Ok(false);
         }
+        self.save_notes(key, &record)?;
         match record.made {
             Made::Absent { .. } => Ok(false),
             Made::Outputs(outputs) => {
@@ -315,40 +350,40 @@ impl<'a> Lookup<'a> {
     }
 
     /// Inputs of an instance by port.
-    fn inputs(&mut self, id: InstanceId) -> Result<Inputs<'a>, Failure> {
-        let instance = self.plan.instance(id);
-        let mut ready = Vec::with_capacity(instance.inputs.len());
+    fn resolve_inputs(&mut self, id: InstanceId) -> Result<Resolution<'a>, Failure> {
+        let mut ready = Inputs::default();
         let mut open = BTreeSet::new();
         let mut absent: Option<(Rc<str>, InstanceId)> = None;
-        for (port, source) in &instance.inputs {
+        for (port, source) in &self.plan.instance(id).inputs {
             match source {
                 Source::One(link) => match self.content(link)? {
-                    Linked::Present(artifact) => ready.push((port.as_str(), Input::One((&artifact).into()))),
+                    Linked::Present(located) => ready.add(port, InputContent::One(link, Ok(located))),
                     Linked::Open(on) => drop(open.insert(on)),
                     Linked::Absent { cause, origin } => {
-                        // Of several, the one with the smallest id is named, as the scheduler does.
-                        if self.requires(id, port) && absent.as_ref().is_none_or(|(_, earlier)| origin < *earlier) {
-                            absent = Some((cause, origin));
+                        let is_first = absent.as_ref().is_none_or(|(_, earlier)| origin < *earlier);
+                        if self.requires(id, port) && is_first {
+                            absent = Some((Rc::clone(&cause), origin));
                         }
+                        ready.add(port, InputContent::One(link, Err(cause)));
                     }
                 },
                 Source::Many(cells) => match self.gathered(cells)? {
-                    Ok(gathered) => ready.push((port.as_str(), Input::Many(gathered.digest))),
+                    Ok(gathered) => ready.add(port, InputContent::Many(gathered)),
                     Err(on) => open.extend(on),
                 },
             }
         }
         Ok(match (open.is_empty(), absent) {
-            (false, _) => Inputs::Open(open),
-            (true, Some((cause, origin))) => Inputs::Absent { cause, origin },
-            (true, None) => Inputs::Ready(ready),
+            (false, _) => Resolution::Open(open),
+            (true, Some((cause, origin))) => Resolution::Absent { cause, origin },
+            (true, None) => Resolution::Ready(ready),
         })
     }
 
     /// What is at the other end of a link.
     pub fn content(&mut self, link: &Link) -> Result<Linked, Failure> {
         let (instance, port, entry) = match link {
-            Link::File(path) => return self.file(path).map(Linked::Present),
+            Link::File(file) => return self.file(file).map(Linked::Present),
             Link::Output { instance, port, entry } => (*instance, port, entry),
         };
         let outputs = match &self.known[instance.index()] {
@@ -362,22 +397,39 @@ impl<'a> Lookup<'a> {
             let label = self.plan.label(instance);
             return Err(Failure::internal(format!("the record of `{label}` has no output `{port}`")));
         };
-        let artifact = stored.artifact;
-        match entry {
-            None => Ok(Linked::Present(artifact)),
-            Some(entry) => self.entry(&artifact, entry, instance, port).map(Linked::Present),
-        }
+        let whole = stored.artifact;
+        let artifact = match entry {
+            None => whole,
+            Some(name) => match self.entry(&whole, name, instance, port)? {
+                Some(artifact) => artifact,
+                None => {
+                    self.forget(instance);
+                    return Ok(Linked::Open(instance));
+                }
+            },
+        };
+        Ok(Linked::Present(Located { artifact, home: Home::Store { whole, entry: entry.clone() } }))
     }
 
-    /// One entry of a folder artifact.
-    fn entry(&mut self, folder: &Artifact, entry: &str, of: InstanceId, port: &str) -> Result<Artifact, Failure> {
+    /// One entry of a folder artifact; `None` if the folder's listing is damaged.
+    fn entry(
+        &mut self,
+        folder: &Artifact,
+        entry: &str,
+        of: InstanceId,
+        port: &str,
+    ) -> Result<Option<Artifact>, Failure> {
         let place = || format!("{}.{port}", self.plan.label(of));
         if folder.form != ContentForm::Folder {
             return Err(Failure::input(format!("`{}` is a file, so it has no entry `{entry}`", place())));
         }
         let tree = match self.trees.get(&folder.digest) {
             Some(tree) => Rc::clone(tree),
-            None => Rc::new(self.store.tree(&folder.digest).map_err(|error| cache_failure(&error))?),
+            None => match self.store.tree(&folder.digest) {
+                Ok(tree) => Rc::new(tree),
+                Err(pipe_cache::Error::Damaged { .. }) => return Ok(None),
+                Err(error) => return Err(cache_failure(&error)),
+            },
         };
         let found = tree.entry(entry).ok_or_else(|| {
             let nearest = tree
@@ -391,31 +443,26 @@ impl<'a> Lookup<'a> {
             }
         })?;
         self.trees.insert(folder.digest, tree);
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// The content of a project file or folder.
-    fn file(&mut self, file: &Arc<ProjectFile>) -> Result<Artifact, Failure> {
-        if let Some(visible) = self.files.get(file) {
-            return Ok(visible.artifact);
+    fn file(&mut self, file: &Arc<ProjectFile>) -> Result<Located, Failure> {
+        if let Some(found) = self.files.get(file) {
+            return Ok(found.clone());
         }
-        let visible = self.visible(file)?;
-        let artifact = visible.artifact;
-        self.files.insert(Arc::clone(file), visible);
-        Ok(artifact)
-    }
-
-    /// The part of a folder of the project that a stage may see, if something in the folder is hidden from it.
-    pub fn visible_part(&self, file: &ProjectFile) -> Option<&Tree> {
-        self.files.get(file).and_then(|visible| visible.part.as_ref())
+        let Visible { artifact, part } = self.visible(file)?;
+        let home = Home::Project { file: Arc::clone(file), part: part.map(Rc::new) };
+        let found = Located { artifact, home };
+        self.files.insert(Arc::clone(file), found.clone());
+        Ok(found)
     }
 
     fn visible(&mut self, file: &ProjectFile) -> Result<Visible, Failure> {
         let filter = self.filter(file)?;
         let visible =
             self.local.sources.visible(&file.path, &filter).map_err(|error| unread(self.plan, file, &error))?;
-        let empty =
-            visible.artifact.bytes == 0 && visible.part.as_ref().is_none_or(|part| part.files().next().is_none());
+        let empty = visible.artifact == Tree::default().artifact();
         match &file.only {
             Some(glob) if empty || visible.artifact.form != ContentForm::Folder => {
                 Err(Failure::input(format!("`{glob}` names no file in `{}`", file.path.display()))
@@ -441,81 +488,49 @@ impl<'a> Lookup<'a> {
         Ok(filter)
     }
 
-    /// Whether the project files that an instance reads are still those in its key.
-    pub fn check_sources(&mut self, id: InstanceId) -> Result<(), Failure> {
-        for link in links(self.plan, id) {
-            let Link::File(path) = link else { continue };
-            let now = self.visible(path)?.artifact;
-            if self.files.get(path).is_none_or(|before| before.artifact != now) {
-                return Err(Failure::environment(format!("`{}` changed while a stage was reading it", path.display()))
+    /// Whether the project files that an instance read are still those in its key.
+    pub fn check_sources(&mut self, inputs: &Inputs<'_>) -> Result<(), Failure> {
+        for located in inputs.present() {
+            let Home::Project { file, .. } = &located.home else { continue };
+            if self.visible(file)?.artifact != located.artifact {
+                let path = file.path.display();
+                return Err(Failure::environment(format!("`{path}` changed while a stage was reading it"))
                     .hint("run again while no other process writes to it"));
             }
         }
         Ok(())
     }
 
-    /// The digest of a gather, or the instances that are not known.
-    fn gathered(&mut self, cells: &Arc<[(Coordinates, Link)]>) -> Result<Result<Gathered, Vec<InstanceId>>, Failure> {
+    /// The content of a gather, or the instances that are not known.
+    fn gathered(
+        &mut self,
+        cells: &Arc<[(Coordinates, Link)]>,
+    ) -> Result<Result<Rc<Gathered>, Vec<InstanceId>>, Failure> {
         let gather = GatherId::of(cells);
         if let Some(gathered) = self.gathers.get(&gather) {
-            return Ok(Ok(*gathered));
+            return Ok(Ok(Rc::clone(gathered)));
         }
-        let (states, open) = self.cell_states(cells)?;
-        if !open.is_empty() {
-            return Ok(Err(open));
-        }
-        let list = CellList::encode(cells.iter().map(|(at, _)| at).zip(&states));
-        let present = states.iter().filter(|state| matches!(state, CellState::Present(_))).count();
-        let gathered = Gathered { digest: list.digest(), present, cells: cells.len() };
-        self.gathers.insert(gather, gathered);
-        Ok(Ok(gathered))
-    }
-
-    fn cell_states(&mut self, cells: &[(Coordinates, Link)]) -> Result<(Vec<CellState>, Vec<InstanceId>), Failure> {
-        let mut states = Vec::with_capacity(cells.len());
+        let mut found = Vec::with_capacity(cells.len());
         let mut open = Vec::new();
-        for (_, link) in cells {
+        for (_, link) in cells.iter() {
             match self.content(link)? {
-                Linked::Present(artifact) => states.push(CellState::Present((&artifact).into())),
-                Linked::Absent { cause, .. } => states.push(CellState::Absent(cause.to_string())),
+                Linked::Present(located) => found.push(Ok(located)),
+                Linked::Absent { cause, .. } => found.push(Err(cause)),
                 Linked::Open(on) => open.push(on),
             }
         }
-        Ok((states, open))
-    }
-
-    /// The encoded lists of the gathers of an instance, to be stored beside its record.
-    pub fn cell_lists(&mut self, id: InstanceId) -> Result<Vec<CellList>, Failure> {
-        let mut lists = Vec::new();
-        for source in self.plan.instance(id).inputs.values() {
-            if let Source::Many(cells) = source {
-                let (states, _) = self.cell_states(cells)?;
-                lists.push(CellList::encode(cells.iter().map(|(at, _)| at).zip(&states)));
-            }
+        if !open.is_empty() {
+            return Ok(Err(open));
         }
-        Ok(lists)
-    }
-
-    /// `n of N` for every gather of an instance that has absent cells.
-    pub fn coverage_notes(&mut self, id: InstanceId) -> Vec<String> {
-        let gathers = self.plan.instance(id).inputs.iter().filter_map(|(port, source)| match source {
-            Source::Many(cells) => Some((port, cells)),
-            Source::One(_) => None,
-        });
-        let note = |(port, cells): (&String, &Arc<[(Coordinates, Link)]>)| {
-            let gathered = self.gathers.get(&GatherId::of(cells))?;
-            let Gathered { present, cells, .. } = gathered;
-            (present < cells).then(|| format!("`{port}` has {present} of {cells} cells"))
-        };
-        gathers.filter_map(note).collect()
+        let gathered = Rc::new(Gathered::new(cells, found));
+        self.gathers.insert(gather, Rc::clone(&gathered));
+        Ok(Ok(gathered))
     }
 
     /// The share of present cells that the stage demands.
-    fn check_coverage(&mut self, id: InstanceId) -> Result<(), Failure> {
-        let plan = self.plan;
-        for (port, least) in &plan.stage_of(id).coverage {
-            let Some(Source::Many(cells)) = plan.instance(id).inputs.get(port) else { continue };
-            let Ok(Gathered { present, cells, .. }) = self.gathered(cells)? else { continue };
+    fn check_coverage(&self, id: InstanceId, inputs: &Inputs<'_>) -> Result<(), Failure> {
+        for (port, least) in &self.plan.stage_of(id).coverage {
+            let Some((present, cells)) = inputs.gather(port).map(Gathered::coverage) else { continue };
             // 0.7 of ten cells are seven, though 0.7 has no exact binary form.
             if (present as f64) < least * cells as f64 - 1e-9 {
                 return Err(Failure::input(format!(
@@ -532,9 +547,10 @@ impl<'a> Lookup<'a> {
     fn with_parts<T>(
         &mut self,
         id: InstanceId,
-        inputs: &[(&'a str, Input)],
+        inputs: &Inputs<'_>,
         then: impl FnOnce(&Parts<'_>) -> T,
     ) -> Result<T, Failure> {
+        let inputs = inputs.for_key();
         let plan = self.plan;
         let instance = plan.instance(id);
         let declared = &self.stages[instance.stage.index()];
@@ -545,7 +561,7 @@ impl<'a> Lookup<'a> {
             kind_version: key::COMMAND_VERSION,
             params: &instance.params,
             neutral: &[],
-            inputs,
+            inputs: &inputs,
             at: &instance.at,
             axes: None,
             seed: instance.seed,
@@ -563,7 +579,7 @@ impl<'a> Lookup<'a> {
             Declaration::Command { command } => {
                 let command = Arc::clone(command);
                 let facts = self.command_facts(id)?.key;
-                let facts = described(plan, id, &command, facts);
+                let facts = key::run_facts(plan, id, &command, facts);
                 Ok(then(&Parts { facts: &facts, ..parts }))
             }
             Declaration::Unknown(name) => {
@@ -577,53 +593,66 @@ impl<'a> Lookup<'a> {
         let Work::Command(command) = &self.plan.stage_of(id).work else {
             return Err(Failure::internal(format!("`{}` is not a command", self.plan.label(id))));
         };
-        let tools = (format!("{:?}", command.tools), opening(&command.body));
-        if let Some(facts) = self.facts.get(&tools) {
+        let same = exec::what_facts_depend_on(command);
+        if let Some(facts) = self.facts.get(&same) {
             return Ok(facts.clone());
         }
         self.local.recall_facts()?;
         let facts = exec::facts_of(command, &self.plan.folder, &self.search, &mut self.local)?;
-        self.facts.insert(tools, facts.clone());
+        self.facts.insert(same, facts.clone());
         Ok(facts)
     }
 
-    /// The parts of an instance's key, as they are stored beside its record. All its inputs are known.
-    pub fn parts(&mut self, id: InstanceId) -> Result<KeyParts, Failure> {
-        match self.inputs(id)? {
-            Inputs::Ready(inputs) => self.with_parts(id, &inputs, |parts| parts.to_owned()),
-            _ => Err(Failure::internal(format!("inputs of `{}` are not known", self.plan.label(id)))),
-        }
+    /// The parts of an instance's key, as they are stored beside its record.
+    pub fn parts(&mut self, id: InstanceId, inputs: &Inputs<'_>) -> Result<KeyParts, Failure> {
+        self.with_parts(id, inputs, |parts| parts.to_owned())
     }
 
     /// Why an instance is not a hit; at least one reason.
-    pub fn reasons(&mut self, id: InstanceId, miss: &Miss) -> Result<Vec<Reason>, Failure> {
+    pub fn reasons(&mut self, id: InstanceId, miss: &Miss<'_>) -> Result<Vec<Reason>, Failure> {
         let known = match &miss.cause {
             MissCause::Forced => Some(Reason::Forced),
             MissCause::RetryAbsent(cause) => Some(Reason::AbsenceRetried { cause: cause.clone() }),
-            MissCause::Damaged(blobs) => {
-                Some(Reason::OutputsMissing { blobs: blobs.iter().map(|blob| blob.digest.short(8)).collect() })
-            }
+            MissCause::Damaged(blobs, outputs) => Some(Reason::OutputsMissing { outputs: ports_of(blobs, outputs) }),
             MissCause::NoRecord => None,
         };
         if let Some(known) = known {
             return Ok(vec![known]);
         }
         let label = self.plan.label(id);
+        let failed = self.local.last_failed(&label)? == Some(miss.key);
         let Some(last) = self.local.last_work(&label)? else {
             let begun = self.local.last_begun(&label)? == Some(miss.key);
-            return Ok(vec![if begun { Reason::Unfinished } else { Reason::FirstTime }]);
+            return Ok(vec![match (failed, begun) {
+                (true, _) => Reason::FailedBefore,
+                (false, true) => Reason::Unfinished,
+                (false, false) => Reason::FirstTime,
+            }]);
         };
+        let mut reasons = self.changes(id, miss, &last)?;
+        if failed {
+            reasons.push(Reason::FailedBefore);
+        }
+        if last.of_profile {
+            reasons.push(Reason::ComparedWithProfile);
+        }
+        Ok(reasons)
+    }
+
+    /// What differs from the last work of an instance; at least one reason.
+    fn changes(&mut self, id: InstanceId, miss: &Miss<'_>, last: &LastWork) -> Result<Vec<Reason>, Failure> {
         if last.key == miss.key {
             return Ok(vec![Reason::RecordGone]);
         }
         let record = self.store.record(&last.key).map_err(|error| cache_failure(&error))?;
         let Some(record) = record else { return Ok(vec![Reason::RecordGone]) };
-        let now = self.parts(id)?;
+        let now = self.parts(id, &miss.inputs)?;
         let mut reasons = match serde_json::from_value::<KeyParts>(record.parts) {
             Ok(was) => {
                 let store = self.store;
                 let reasons = key::explain(&was, &now, &mut |list| CellList::decode(&store.read(list).ok()?));
-                reasons.into_iter().map(|reason| under_present_name(reason, self.kind(id))).collect()
+                let named = |reason| under_present_name(self.with_source(id, reason), self.kind(id));
+                reasons.into_iter().map(named).collect()
             }
             Err(_) => vec![Reason::Layout { was: 0, now: key::LAYOUT }],
         };
@@ -632,6 +661,32 @@ impl<'a> Lookup<'a> {
         }
         Ok(reasons)
     }
+
+    /// Adds to a changed input where its content comes from.
+    fn with_source(&self, id: InstanceId, mut reason: Reason) -> Reason {
+        if let Reason::InputChanged { port, from, .. } = &mut reason
+            && let Some(Source::One(link)) = self.plan.instance(id).inputs.get(port)
+        {
+            *from = Some(match link {
+                Link::File(path) => path.strip_prefix(&self.plan.folder).unwrap_or(path).display().to_string(),
+                Link::Output { instance, port, entry } => {
+                    let entry = entry.as_ref().map(|entry| format!("/{entry}")).unwrap_or_default();
+                    format!("{}.{port}{entry}", self.plan.label(*instance))
+                }
+            });
+        }
+        reason
+    }
+}
+
+/// The ports of the outputs that some of these blobs belong to.
+fn ports_of(blobs: &[Blob], outputs: &[Stored]) -> Vec<String> {
+    let is_hit = |stored: &&Stored| {
+        let own = stored.artifact.blob();
+        let listing = blobs.iter().any(|blob| blob.digest == stored.artifact.digest);
+        listing || own.iter().chain(&stored.blobs).any(|blob| blobs.contains(blob))
+    };
+    outputs.iter().filter(is_hit).map(|stored| stored.port.clone()).collect()
 }
 
 /// A reason with the present name of a renamed kind: the parts of keys have the former one.
@@ -679,53 +734,7 @@ fn unread(plan: &Plan, file: &ProjectFile, error: &pipe_cache::Error) -> Failure
     }
 }
 
-/// All links of an instance.
-pub(super) fn links(plan: &Plan, id: InstanceId) -> impl Iterator<Item = &Link> {
-    plan.instance(id).inputs.values().flat_map(|source| -> Box<dyn Iterator<Item = &Link>> {
-        match source {
-            Source::One(link) => Box::new(std::iter::once(link)),
-            Source::Many(cells) => Box::new(cells.iter().map(|(_, link)| link)),
-        }
-    })
-}
-
 /// Values at which parameters of a kind stay out of the key.
 fn neutral(kind: &Kind) -> Vec<(&str, &Value)> {
     kind.params.iter().filter_map(|param| Some((param.name, param.neutral.as_ref()?))).collect()
-}
-
-/// The part of a body that decides which executable it begins with: its first command up to the first word that is not
-/// an assignment.
-fn opening(body: &str) -> String {
-    let line = body.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
-    let end = line.split_whitespace().find(|word| !word.contains('='));
-    let length = end.map_or(line.len(), |word| word.as_ptr().addr() + word.len() - line.as_ptr().addr());
-    line[..length].to_owned()
-}
-
-/// Everything about a command that it can see, besides its inputs.
-fn described(
-    plan: &Plan,
-    id: InstanceId,
-    command: &Command,
-    tools: BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut facts = tools;
-    facts.insert("body".into(), command.body.clone());
-    facts.extend(command.out.iter().map(|(port, path)| (format!("out {port}"), path.clone())));
-    facts.extend(command.env.iter().map(|(name, value)| (format!("env {name}"), value.clone())));
-    if command.net {
-        facts.insert("net".into(), "true".into());
-    }
-    for (port, placed) in exec::layout_inputs(plan, id, |_| Presence::Present(PathBuf::new())) {
-        let name = match placed {
-            exec::Placed::One { name, .. } => name.to_string_lossy().into_owned(),
-            exec::Placed::Many { name, cells } => {
-                let names: String = cells.iter().map(|cell| format!("{}\0", cell.name)).collect();
-                format!("{}/{}", name.display(), Digest::<Content>::of(names.as_bytes()).short(16))
-            }
-        };
-        facts.insert(format!("name of {port}"), name);
-    }
-    facts
 }

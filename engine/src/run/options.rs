@@ -26,6 +26,8 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// Run stages again whose cells were recorded as absent.
     pub retry_absent: bool,
+    /// Params that were set by hand (`--set`), as they were written. Explanations compare with the last run of the same ones.
+    pub set: Vec<(String, String)>,
     /// Write the lockfile after a whole and successful run. Off when params were set by hand (`--set`), because the
     /// lockfile is about the profile as the file has it.
     pub lock: bool,

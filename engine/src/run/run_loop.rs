@@ -5,36 +5,40 @@
 //! look up ──hit──────────────────────────────► ended
 //!    │ miss
 //!    ▼
-//! queued ──► lock the key ──taken──► waits, is looked up again
+//! queued ──► lock the key ──taken──► aside (key locked), queued again
 //!               │ ours (and no record was published meanwhile)
 //!               ▼
-//!            working ──transient──► pause, queued again
+//!            working ──transient──► aside (before a retry), queued again
 //!               │ done
 //!               ▼
 //!            outputs checked, stored, record published ──► ended
 //! ```
 //! A record is published before the end is reported, so work that was reported as ended is never done twice.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pipe_cache::{Action, Digest, Lock, Session, remove_all};
+use pipe_cache::{Action, Digest, Session, remove_all};
 use pipe_contract::{Failure, RanOn};
 
-use super::commit::{Committed, retained_name};
-use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome, Miss};
+use super::attempt::{Attempt, Due};
+use super::commit::{Commit, Committed};
+use super::ended::{EndedTable, Report};
+use super::event_log::EventLog;
+use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
+use super::lost_outputs::lost_inputs;
 use super::options::RunOptions;
+use super::prepare_task::prepare;
 use super::state_dir::StateDir;
 use super::stop::Stop;
+use super::storage::{CacheHealth, Storage};
 use crate::event::{Event, Outcome};
 use crate::exec::{Executor, Finished, Job, Message, Usage};
 use crate::ids::InstanceId;
-use crate::key::Reason;
 use crate::plan::Plan;
 use crate::report::cache_failure;
-use crate::sched::{Because, Core, Ending, Grant, Need, Options};
+use crate::sched::{Aside, Because, Core, Ending, Grant, Options};
 
 /// How long the executor is waited for when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
@@ -51,23 +55,24 @@ pub(super) struct RunLoop<'a> {
     options: &'a RunOptions,
     lookup_options: LookupOptions,
     pub(super) events: &'a mut dyn FnMut(Event),
+    /// The same events, for later readers.
+    pub log: EventLog,
     stop: &'a Stop,
     /// Begun by the first instance that must work; a run of hits writes nothing to the cache.
-    pub(super) session: Option<Session>,
+    session: Option<Session>,
     executor: Option<Executor>,
     /// What is to be done, by instance, from its lookup to its end.
-    pub(super) due: BTreeMap<InstanceId, Due>,
-    working: BTreeMap<InstanceId, Working>,
-    /// Instances whose key another process has locked.
-    locked: Vec<InstanceId>,
-    /// Instances that are tried again at a time.
-    paused: Vec<(Instant, InstanceId)>,
-    /// How every instance ended that did; hits without particulars.
-    pub ended: BTreeMap<InstanceId, Report>,
-    pub hits: usize,
+    pub(super) due: BTreeMap<InstanceId, Due<'a>>,
+    working: BTreeMap<InstanceId, Attempt>,
+    /// Those that are [`Aside::KeyLocked`].
+    key_locked: Vec<InstanceId>,
+    /// Those that are [`Aside::BeforeRetry`], with the end of their pause.
+    before_retry: Vec<(Instant, InstanceId)>,
+    pub ended: EndedTable,
     pub used: Used,
-    /// The cache cannot be written.
-    cache_unwritable: Cell<bool>,
+    /// How often the outputs of an instance were found damaged.
+    pub(super) reopened: BTreeMap<InstanceId, u32>,
+    health: CacheHealth,
 }
 
 /// What jobs used in all.
@@ -78,34 +83,6 @@ pub(super) struct Used {
     pub peak_rss: u64,
 }
 
-/// How an instance ended that was not a hit.
-#[derive(Clone, Debug)]
-pub(super) struct Report {
-    pub outcome: Outcome,
-    pub reasons: Vec<Reason>,
-    pub key: Option<Digest<Action>>,
-    pub attempts: u32,
-    pub usage: Usage,
-    pub ran_on: Option<RanOn>,
-    pub notes: Vec<String>,
-    pub log: Option<PathBuf>,
-}
-
-/// Work that was found to be due.
-pub(super) struct Due {
-    pub miss: Miss,
-    pub reasons: Vec<Reason>,
-    pub attempts: u32,
-}
-
-/// Work that is going on.
-pub(super) struct Working {
-    /// Held for its `Drop`.
-    _lock: Lock,
-    pub folder: PathBuf,
-    pub log: PathBuf,
-}
-
 impl<'a> RunLoop<'a> {
     pub fn new(
         lookup: Lookup<'a>,
@@ -113,6 +90,7 @@ impl<'a> RunLoop<'a> {
         options: &'a RunOptions,
         lookup_options: LookupOptions,
         events: &'a mut dyn FnMut(Event),
+        log: EventLog,
         stop: &'a Stop,
     ) -> Self {
         Self {
@@ -121,17 +99,18 @@ impl<'a> RunLoop<'a> {
             options,
             lookup_options,
             events,
+            log,
             stop,
             session: None,
             executor: None,
             due: BTreeMap::new(),
             working: BTreeMap::new(),
-            locked: Vec::new(),
-            paused: Vec::new(),
-            ended: BTreeMap::new(),
-            hits: 0,
+            key_locked: Vec::new(),
+            before_retry: Vec::new(),
+            ended: EndedTable::default(),
             used: Used::default(),
-            cache_unwritable: Cell::new(false),
+            reopened: BTreeMap::new(),
+            health: CacheHealth::default(),
         }
     }
 
@@ -179,7 +158,7 @@ impl<'a> RunLoop<'a> {
             if let Some(defect) = core.defect() {
                 return Err(Failure::internal(format!("the scheduler refused a step: {defect}")));
             }
-            if self.working.is_empty() && self.locked.is_empty() && self.paused.is_empty() {
+            if self.working.is_empty() && self.key_locked.is_empty() && self.before_retry.is_empty() {
                 return Err(Failure::internal(format!("nothing can go on: {:?}", core.counts())));
             }
             let wait = self.until_due();
@@ -206,16 +185,14 @@ impl<'a> RunLoop<'a> {
             durations.push(last.map(|last| last.seconds));
         }
         let options = Options { fail_fast: self.options.fail_fast, durations, wanted, shuffle: self.options.shuffle };
-        let lookup = &self.lookup;
-        Core::new(plan, self.options.capacities.clone(), options, |id, port| {
-            if lookup.requires(id, port) { Need::Required } else { Need::Optional }
-        })
+        Core::new(plan, self.options.capacities.clone(), options)
     }
 
     /// Carries out the stop requests since the last time; returns how many there were in all.
     fn handle_stops(&mut self, core: &mut Core, handled: u8) -> u8 {
         let requests = self.stop.requests();
         if handled == 0 && requests > 0 {
+            self.log.stopping();
             (self.events)(Event::Stopping);
             self.halt(core);
             let running: Vec<_> = self.working.keys().copied().collect();
@@ -235,8 +212,8 @@ impl<'a> RunLoop<'a> {
     /// Starts nothing from now on.
     fn halt(&mut self, core: &mut Core) {
         core.stop();
-        self.locked.clear();
-        self.paused.clear();
+        self.key_locked.clear();
+        self.before_retry.clear();
     }
 
     /// Looks up and starts whatever can be. A start that ends at once (a hit after all, a failure) may make more
@@ -249,8 +226,6 @@ impl<'a> RunLoop<'a> {
                 if self.stop.requests() > handled {
                     return;
                 }
-                // First: a gather that is looked up next needs the cells that the scheduler found absent.
-                self.report_settled(core);
                 let Some(id) = core.next_check() else { break };
                 self.check(core, id);
                 moved = true;
@@ -270,8 +245,8 @@ impl<'a> RunLoop<'a> {
     /// How long nothing is due besides messages of the executor.
     fn until_due(&self) -> Duration {
         let now = Instant::now();
-        let pause = self.paused.iter().map(|(at, _)| at.saturating_duration_since(now)).min().unwrap_or(LONG);
-        if self.locked.is_empty() { pause } else { pause.min(POLL) }
+        let pause = self.before_retry.iter().map(|(at, _)| at.saturating_duration_since(now)).min().unwrap_or(LONG);
+        if self.key_locked.is_empty() { pause } else { pause.min(POLL) }
     }
 
     /// Decides about an instance whose inputs have all ended.
@@ -282,22 +257,18 @@ impl<'a> RunLoop<'a> {
                 self.report_hit(id);
             }
             LookupOutcome::Absent { cause, origin } => {
-                core.end(id, Ending::Absent { origin });
-                self.report_absent(id, &cause, true, None);
+                core.end(id, Ending::Absent);
+                let recorded = origin == id || self.ended.was_absence_recorded(origin);
+                self.report_absent(id, &cause, recorded, None);
             }
             LookupOutcome::Miss(miss) => match self.lookup.reasons(id, &miss) {
                 Ok(reasons) => {
-                    self.due.insert(id, Due { miss, reasons, attempts: 0 });
+                    self.due.insert(id, Due { miss, reasons, attempts: 0, outdated: false });
                     core.must_run(id);
                 }
                 Err(failure) => self.fail(core, id, failure, None),
             },
-            LookupOutcome::Blocked(on) => {
-                let names: Vec<String> = on.iter().take(3).map(|id| self.plan().label(*id)).collect();
-                let failure = Failure::input(format!("it reads `{}`, which is not cached", names.join("`, `")))
-                    .hint("run without `--only` and `--from`, so that it is made first");
-                self.fail(core, id, failure, None);
-            }
+            LookupOutcome::Blocked(on) => self.wait_for(core, id, on),
             LookupOutcome::Failed(failure) => self.fail(core, id, failure, None),
         }
     }
@@ -305,10 +276,10 @@ impl<'a> RunLoop<'a> {
     /// Queues what waited for a pause or for the lock of another process.
     fn requeue(&mut self, core: &mut Core) {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.paused).into_iter().partition(|(at, _)| *at <= now);
-        self.paused = later;
-        let due: Vec<(Instant, InstanceId)> = due;
-        for id in due.into_iter().map(|(_, id)| id).chain(std::mem::take(&mut self.locked)) {
+        let (due, later): (Vec<_>, _) =
+            std::mem::take(&mut self.before_retry).into_iter().partition(|(at, _)| *at <= now);
+        self.before_retry = later;
+        for id in due.into_iter().map(|(_, id)| id).chain(std::mem::take(&mut self.key_locked)) {
             core.must_run(id);
         }
     }
@@ -318,9 +289,10 @@ impl<'a> RunLoop<'a> {
         match self.try_start(id, grant) {
             Ok(Start::Working) => {}
             Ok(Start::Locked) => {
-                core.set_aside(id);
-                self.locked.push(id);
+                core.set_aside(id, Aside::KeyLocked);
+                self.key_locked.push(id);
             }
+            Ok(Start::InputsLost(producers)) => self.wait_for(core, id, producers),
             Ok(Start::Hit) => {
                 self.due.remove(&id);
                 core.end(id, Ending::Hit);
@@ -331,45 +303,50 @@ impl<'a> RunLoop<'a> {
     }
 
     fn try_start(&mut self, id: InstanceId, grant: &Grant) -> Result<Start, Failure> {
-        let Some(due) = self.due.get(&id) else {
-            return Err(Failure::internal(format!("`{}` was started without being due", self.plan().label(id))));
+        let label = self.plan().label(id);
+        let Some(due) = self.due.get_mut(&id) else {
+            return Err(Failure::internal(format!("`{label}` was started without being due")));
         };
-        let (key, first, may_adopt) = (due.miss.key, due.attempts == 0, !due.miss.ignores_records());
-        let Some(lock) = self.state_dir.locks.try_lock(&key).map_err(|error| self.cache_failure(&error))? else {
-            return Ok(Start::Locked);
-        };
-        if may_adopt && self.lookup.published_meanwhile(id, &key)? {
+        if due.outdated {
+            return Ok(Start::InputsLost(Vec::new()));
+        }
+        let key = due.miss.key;
+        let lock = self.state_dir.locks.try_lock(&key).map_err(|error| self.health.failure(&error))?;
+        let Some(lock) = lock else { return Ok(Start::Locked) };
+        if !due.miss.ignores_records() && self.lookup.published_meanwhile(id, &key)? {
             return Ok(Start::Hit);
         }
         if self.session.is_none() {
-            self.session = Some(Session::begin(&self.state_dir.store).map_err(|error| self.cache_failure(&error))?);
+            self.session = Some(Session::begin(&self.state_dir.store).map_err(|error| self.health.failure(&error))?);
         }
-        let folder = self.session()?.new_folder().map_err(|error| self.cache_failure(&error))?;
+        let storage = storage(self.session.as_ref(), self.state_dir, &self.health)?;
+        let lost = lost_inputs(&due.miss.inputs, storage)?;
+        if !lost.is_empty() {
+            return Ok(Start::InputsLost(lost));
+        }
+        let folder = storage.session.new_folder().map_err(|error| storage.failure(&error))?;
         let log = self.state_dir.log(&key);
-        if first {
-            self.session()?.new_file(&log).map_err(|error| self.cache_failure(&error))?;
+        if due.attempts == 0 {
+            storage.session.new_file(&log).map_err(|error| storage.failure(&error))?;
         }
-        let label = self.plan().label(id);
         self.lookup.local.note_begun(&label, &key)?;
-        let work = self.work_of(id, grant, &key, &folder)?;
-        if self.executor.is_none() {
-            let executor = Executor::new(self.options.exec.clone())?;
-            self.stop.set_waker(Some(executor.waker()));
-            self.executor = Some(executor);
-        }
-        let Some(due) = self.due.get_mut(&id) else { return Ok(Start::Working) };
+        let work = prepare(&mut self.lookup, storage, id, &due.miss, grant, &folder)?;
+        let executor = match &mut self.executor {
+            Some(executor) => executor,
+            none => {
+                let executor = none.insert(Executor::new(self.options.exec.clone())?);
+                executor.share_downloads(storage.session.shared_folder());
+                executor
+            }
+        };
+        self.stop.set_waker(Some(executor.waker()));
         due.attempts += 1;
         let why = due.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        self.log.started(id, &label, due.attempts);
         (self.events)(Event::Started { id, label, why, attempt: due.attempts, log: log.clone() });
-        self.working.insert(id, Working { _lock: lock, folder, log: log.clone() });
-        if let Some(executor) = &mut self.executor {
-            executor.start(Job { id, log, timeout: self.lookup.plan.stage_of(id).timeout, work });
-        }
+        self.working.insert(id, Attempt { _lock: lock, folder, log: log.clone() });
+        executor.start(Job { id, log, timeout: self.lookup.plan.stage_of(id).timeout, work });
         Ok(Start::Working)
-    }
-
-    pub(super) fn session(&self) -> Result<&Session, Failure> {
-        self.session.as_ref().ok_or_else(|| Failure::internal("no session in the cache was begun"))
     }
 
     /// Handles a message of the executor.
@@ -384,31 +361,36 @@ impl<'a> RunLoop<'a> {
     /// An attempt is over.
     fn finish(&mut self, core: &mut Core, finished: Finished) {
         let Finished { id, result, cancelled, usage, orphans } = finished;
-        let Some(working) = self.working.remove(&id) else { return };
+        let Some(attempt) = self.working.remove(&id) else { return };
         if usage.peak_rss > 0 {
             self.used.cpu += usage.cpu;
             self.used.peak_rss = self.used.peak_rss.max(usage.peak_rss);
         }
         if cancelled && result.is_err() {
-            let _ = remove_all(&working.folder);
+            let _ = remove_all(&attempt.folder);
             core.end(id, Ending::Skipped(Because::Stopped));
-            return self.report_skipped(id, Because::Stopped, Some((&working.log, usage)));
+            return self.report_skipped(id, Because::Stopped, Some((attempt.log, usage)));
         }
-        let ended = result.and_then(|ended| self.commit(id, ended, usage, orphans, &working));
-        match ended {
+        let committed = result.and_then(|ended| {
+            let due = self.due.get(&id).ok_or_else(|| Failure::internal("an instance worked without being due"))?;
+            let storage = storage(self.session.as_ref(), self.state_dir, &self.health)?;
+            let commit = Commit { id, miss: &due.miss, attempt: &attempt, storage };
+            commit.carry_out(&mut self.lookup, ended, usage, orphans)
+        });
+        match committed {
             Ok(Committed::Outputs { ran_on, notes }) => {
                 core.end(id, Ending::Ran);
-                let silent = !orphans && self.session.as_ref().is_some_and(|session| session.take_back(&working.log));
-                self.report_ran(id, usage, ran_on, notes, (!silent).then_some(working.log));
+                let silent = !orphans && self.session.as_ref().is_some_and(|session| session.take_back(&attempt.log));
+                self.report_ran(id, usage, ran_on, notes, (!silent).then_some(attempt.log));
             }
             Ok(Committed::Absent { cause }) => {
-                core.end(id, Ending::Absent { origin: id });
-                self.report_absent(id, &cause, false, Some((working.log, usage)));
+                core.end(id, Ending::Absent);
+                self.report_absent(id, &cause, false, Some((attempt.log, usage)));
             }
             Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => {
-                self.retry(core, id, failure, &working)
+                self.retry(core, id, failure, &attempt)
             }
-            Err(failure) => self.fail(core, id, failure, Some((working, usage))),
+            Err(failure) => self.fail(core, id, failure, Some((attempt, usage))),
         }
     }
 
@@ -417,43 +399,115 @@ impl<'a> RunLoop<'a> {
         failure.transient && attempts <= self.plan().stage_of(id).retry && self.stop.requests() == 0
     }
 
-    fn retry(&mut self, core: &mut Core, id: InstanceId, failure: Failure, working: &Working) {
-        let _ = remove_all(&working.folder);
+    fn retry(&mut self, core: &mut Core, id: InstanceId, failure: Failure, attempt: &Attempt) {
+        let _ = remove_all(&attempt.folder);
         let attempts = self.due.get(&id).map_or(1, |due| due.attempts);
         let pause = PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         let label = self.plan().label(id);
+        self.log.retrying(id, &failure, pause.as_secs_f64());
         (self.events)(Event::Retrying { id, label, failure, pause });
-        core.set_aside(id);
-        self.paused.push((Instant::now() + pause, id));
+        core.set_aside(id, Aside::BeforeRetry);
+        self.before_retry.push((Instant::now() + pause, id));
     }
 
-    /// An instance failed; `working` is there if it was an attempt that did.
-    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, working: Option<(Working, Usage)>) {
-        let (log, retained, usage) = match working {
+    /// An instance failed; `attempt` is there if it was an attempt that did.
+    pub(super) fn fail(
+        &mut self,
+        core: &mut Core,
+        id: InstanceId,
+        failure: Failure,
+        attempt: Option<(Attempt, Usage)>,
+    ) {
+        let (log, retained, usage) = match attempt {
             None => (None, None, Usage::default()),
-            Some((working, usage)) => {
+            Some((attempt, usage)) => {
+                self.note_failed(id);
                 let session = self.session.as_ref();
                 let retained = session.and_then(|session| {
-                    let retained = session.retain(&working.folder, &retained_name(self.lookup.plan, id));
+                    let retained = session.retain(&attempt.folder, &self.state_dir.retained_name(self.lookup.plan, id));
                     retained.inspect_err(|error| tracing::warn!(%error, "a failed stage's folder is lost")).ok()
                 });
-                (Some(working.log), retained, usage)
+                (Some(attempt.log), retained, usage)
             }
         };
         core.end(id, Ending::Failed);
         self.report(id, Outcome::Failed { failure, retained }, usage, None, Vec::new(), log);
-        if self.cache_unwritable.get() {
+        if self.health.is_unwritable() {
             self.halt(core);
         }
     }
 
-    /// A failure of the cache. If it cannot be written at all, nothing else is started: it would only fail as well.
-    pub(super) fn cache_failure(&self, error: &pipe_cache::Error) -> Failure {
-        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        if let Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied) = error.io_kind() {
-            self.cache_unwritable.set(true);
+    /// Saves that an attempt failed, for explanations.
+    fn note_failed(&mut self, id: InstanceId) {
+        let label = self.plan().label(id);
+        let noted = self.due.get(&id).map(|due| self.lookup.local.note_failed(&label, &due.miss.key));
+        if let Some(Err(failure)) = noted {
+            tracing::warn!(%failure, "a failure is not in the journal");
         }
-        cache_failure(error)
+    }
+
+    // Ends, as events at once, and in the table for what follows the run.
+
+    /// Reports the ends that the scheduler decided.
+    fn report_settled(&mut self, core: &mut Core) {
+        for (id, because) in core.settled() {
+            self.report_skipped(id, because, None);
+        }
+    }
+
+    fn report_hit(&mut self, id: InstanceId) {
+        if self.ended.contains(id) {
+            return; // Looked up again for the sake of what reads it.
+        }
+        self.ended.add_hit(id);
+        self.log.hit();
+        let label = self.plan().label(id);
+        (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
+    }
+
+    fn report_ran(
+        &mut self,
+        id: InstanceId,
+        usage: Usage,
+        ran_on: Option<RanOn>,
+        notes: Vec<String>,
+        log: Option<PathBuf>,
+    ) {
+        self.report(id, Outcome::Ran, usage, ran_on, notes, log);
+    }
+
+    fn report_absent(&mut self, id: InstanceId, cause: &str, recorded: bool, work: Option<(PathBuf, Usage)>) {
+        let (log, usage) = work.map_or((None, Usage::default()), |(log, usage)| (Some(log), usage));
+        self.report(id, Outcome::Absent { cause: cause.to_owned(), recorded }, usage, None, Vec::new(), log);
+    }
+
+    fn report_skipped(&mut self, id: InstanceId, because: Because, work: Option<(PathBuf, Usage)>) {
+        let because = match because {
+            Because::Failed(root) | Because::FailFast(root) => self.plan().label(root),
+            Because::Stopped => "stopped".to_owned(),
+        };
+        let (log, usage) = work.map_or((None, Usage::default()), |(log, usage)| (Some(log), usage));
+        self.report(id, Outcome::Skipped { because }, usage, None, Vec::new(), log);
+    }
+
+    fn report(
+        &mut self,
+        id: InstanceId,
+        outcome: Outcome,
+        usage: Usage,
+        ran_on: Option<RanOn>,
+        notes: Vec<String>,
+        log: Option<PathBuf>,
+    ) {
+        if self.ended.contains(id) {
+            return; // As for hits.
+        }
+        let label = self.plan().label(id);
+        self.log.ended(id, &label, &outcome, log.as_deref());
+        (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
+        let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
+        let key = self.lookup.key_of(id);
+        self.ended.add(id, Report { outcome, reasons, key, attempts, usage, ran_on, notes, log });
     }
 
     /// The keys of all instances that were looked up.
@@ -462,9 +516,21 @@ impl<'a> RunLoop<'a> {
     }
 }
 
+/// The cache as an attempt uses it: the session was begun by the first one.
+fn storage<'s>(
+    session: Option<&'s Session>,
+    state_dir: &'s StateDir,
+    health: &'s CacheHealth,
+) -> Result<Storage<'s>, Failure> {
+    let session = session.ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
+    Ok(Storage { state_dir, session, health })
+}
+
 /// The outcome of a start.
 enum Start {
     Working,
+    /// Outputs that it reads are damaged, of these instances, or being made anew.
+    InputsLost(Vec<InstanceId>),
     /// Another process works on the same key.
     Locked,
     /// Another process finished the same key meanwhile.

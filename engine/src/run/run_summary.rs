@@ -21,7 +21,7 @@ pub struct Summary {
     pub absent: Vec<(String, String, bool)>,
     /// Skipped instances: label, and the label of the instance at fault or `stopped`.
     pub skipped: Vec<(String, String)>,
-    /// Notes of stages that ran: label, note.
+    /// Notes of stages about the results that this run made or uses: label, note.
     pub notes: Vec<(String, String)>,
     /// What was published.
     pub results: Results,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pipe_contract::Failure;
 
-use super::Selection;
+use super::options::Selection;
 use crate::ids::InstanceId;
 use crate::plan::{Plan, Stage};
 use crate::sched::needed_by;

@@ -5,13 +5,15 @@
 //!   keys.lock                               a process that works on a key locks a byte of it
 //!   logs/<key>.log                          what the last work under a key printed, if anything
 //!   checkpoints/<key>/                      of kinds that write some; removed after success
-//!   pipelines/<pipeline>[@<profile>]/       shared by all checkouts of a pipeline
+//!   projects/<folder digest>/<pipeline>[@<profile>]/
 //!     index                                 key -> what was made
 //!     sources                               file -> digest, by the answer of `stat`
 //!     journal                               instance -> its last keys and seconds
+//!     notes                                 key -> what its stage noted
 //!     facts                                 tool -> version
-//!   projects/<folder digest>/<pipeline>[@<profile>]/runs/<run>/manifest.json
+//!     runs/<run>/                           `events.jsonl`, `manifest.json`
 //! ```
+//! Two projects never share a folder here, whatever their pipelines are called: a project is its absolute path.
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
 use std::collections::BTreeSet;
@@ -21,8 +23,9 @@ use std::path::{Path, PathBuf};
 use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
 use pipe_contract::Failure;
 
-use super::Places;
+use super::options::Places;
 use crate::exec;
+use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::{cache_failure, project_root};
 
@@ -32,6 +35,8 @@ pub(super) struct StateDir {
     pub locks: Locks,
     /// `<state>/<cache id>`.
     state: PathBuf,
+    /// A digest of the project's path.
+    project: String,
     scope: PathBuf,
     runs: PathBuf,
 }
@@ -42,8 +47,11 @@ pub(super) struct LocalState {
     pub index: Index,
     pub sources: Sources,
     folder: PathBuf,
+    /// The params that were set by hand, as they were written; empty for the profile as it is.
+    set: String,
     journal: Option<Table>,
     facts: Option<Table>,
+    notes: Option<Table>,
 }
 
 /// What the journal has of an instance.
@@ -51,6 +59,8 @@ pub(super) struct LocalState {
 pub(super) struct LastWork {
     pub key: Digest<Action>,
     pub seconds: f64,
+    /// It was without `--set`, although this run has some.
+    pub of_profile: bool,
 }
 
 impl StateDir {
@@ -62,23 +72,21 @@ impl StateDir {
             None => file_name(&plan.pipeline),
         };
         let project = Digest::<Content>::of(project_root(plan).as_os_str().as_encoded_bytes()).short(16);
-        Ok(Self {
-            locks: Locks::new(state.join("keys.lock")),
-            scope: state.join("pipelines").join(&name),
-            runs: state.join("projects").join(project).join(&name).join("runs"),
-            state,
-            store,
-        })
+        let scope = state.join("projects").join(&project).join(&name);
+        Ok(Self { project, locks: Locks::new(state.join("keys.lock")), runs: scope.join("runs"), scope, state, store })
     }
 
-    pub fn local_state(&self) -> Result<LocalState, Failure> {
+    /// The state of a run whose params were `set` by hand.
+    pub fn local_state(&self, set: &[(String, String)]) -> Result<LocalState, Failure> {
         let failure = |error| cache_failure(&error);
         Ok(LocalState {
             index: Index::open(&self.scope.join("index")).map_err(failure)?,
             sources: Sources::open(&self.scope.join("sources")).map_err(failure)?,
             folder: self.scope.clone(),
+            set: set.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
             journal: None,
             facts: None,
+            notes: None,
         })
     }
 
@@ -107,6 +115,13 @@ impl StateDir {
         Ok(())
     }
 
+    /// The name under which the folder of a failed instance is retained.
+    pub fn retained_name(&self, plan: &Plan, id: InstanceId) -> String {
+        let profile = plan.profile.as_ref().map(|profile| format!("@{profile}")).unwrap_or_default();
+        let name = file_name(&format!("{}{profile},{}", plan.pipeline, plan.label(id)));
+        format!("{name},{}", &self.project[..8])
+    }
+
     /// The folder of a run.
     pub fn run_folder(&self, run: &str) -> PathBuf {
         self.runs.join(run)
@@ -131,26 +146,70 @@ impl LocalState {
         open_once(&mut self.journal, &path)
     }
 
-    /// What an instance did last when it ended well.
+    /// What an instance did last when it ended well: with the same `--set`, else without any.
     pub fn last_work(&mut self, label: &str) -> Result<Option<LastWork>, Failure> {
-        Ok(self.journal()?.get(format!("done {label}").as_bytes()).and_then(LastWork::decode))
+        let own = self.row("done", label);
+        let journal = self.journal()?;
+        let same = journal.get(own.as_bytes()).and_then(LastWork::decode);
+        let plain = || journal.get(format!("done {label}").as_bytes()).and_then(LastWork::decode);
+        Ok(same.or_else(|| plain().map(|last| LastWork { of_profile: true, ..last })))
+    }
+
+    /// The name of a row of the journal about an instance under the params of this run.
+    fn row(&self, what: &str, label: &str) -> String {
+        if self.set.is_empty() { format!("{what} {label}") } else { format!("{what} {label}\n{}", self.set) }
+    }
+
+    /// The key under which an instance failed last.
+    pub fn last_failed(&mut self, label: &str) -> Result<Option<Digest<Action>>, Failure> {
+        let row = self.row("failed", label);
+        let bytes = self.journal()?.get(row.as_bytes());
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes))
+    }
+
+    /// Notes that an attempt at an instance failed.
+    pub fn note_failed(&mut self, label: &str, key: &Digest<Action>) -> Result<(), Failure> {
+        let row = self.row("failed", label);
+        self.journal()?.put(row.as_bytes(), key.as_bytes()).map_err(|error| cache_failure(&error))
+    }
+
+    /// What a stage noted about a result, by its key: the notes of a record, saved so that hits need no record.
+    pub fn notes(&mut self, key: &Digest<Action>) -> Result<Vec<String>, Failure> {
+        let bytes = self.notes_table()?.get(key.as_bytes());
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default())
+    }
+
+    /// Saves the notes of a record; most have none.
+    pub fn save_notes(&mut self, key: &Digest<Action>, notes: &[String]) -> Result<(), Failure> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let json = serde_json::to_vec(notes)
+            .map_err(|error| Failure::internal(format!("notes have no JSON form: {error}")))?;
+        self.notes_table()?.put(key.as_bytes(), &json).map_err(|error| cache_failure(&error))
+    }
+
+    fn notes_table(&mut self) -> Result<&mut Table, Failure> {
+        let path = self.folder.join("notes");
+        open_once(&mut self.notes, &path)
     }
 
     /// The key under which an instance was begun last.
     pub fn last_begun(&mut self, label: &str) -> Result<Option<Digest<Action>>, Failure> {
-        let bytes = self.journal()?.get(format!("begun {label}").as_bytes());
+        let row = self.row("begun", label);
+        let bytes = self.journal()?.get(row.as_bytes());
         Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes))
     }
 
     /// Notes that an instance begins.
     pub fn note_begun(&mut self, label: &str, key: &Digest<Action>) -> Result<(), Failure> {
-        let row = format!("begun {label}");
+        let row = self.row("begun", label);
         self.journal()?.put(row.as_bytes(), key.as_bytes()).map_err(|error| cache_failure(&error))
     }
 
     /// Notes that an instance ended well.
     pub fn note_done(&mut self, label: &str, work: LastWork) -> Result<(), Failure> {
-        let row = format!("done {label}");
+        let row = self.row("done", label);
         self.journal()?.put(row.as_bytes(), &work.encode()).map_err(|error| cache_failure(&error))
     }
 
@@ -159,7 +218,7 @@ impl LocalState {
         let failure = |error| cache_failure(&error);
         self.index.tidy(keys).map_err(failure)?;
         self.sources.tidy().map_err(failure)?;
-        for table in [&mut self.journal, &mut self.facts].into_iter().flatten() {
+        for table in [&mut self.journal, &mut self.facts, &mut self.notes].into_iter().flatten() {
             table.tidy().map_err(failure)?;
         }
         Ok(())
@@ -198,7 +257,7 @@ impl LastWork {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (key, seconds) = bytes.split_at_checked(32)?;
         let seconds = f64::from_le_bytes(seconds.try_into().ok()?);
-        Some(Self { key: Digest::from_bytes(key.try_into().ok()?), seconds })
+        Some(Self { key: Digest::from_bytes(key.try_into().ok()?), seconds, of_profile: false })
     }
 }
 

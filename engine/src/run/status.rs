@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use pipe_cache::Session;
 use pipe_contract::Failure;
 
-use super::lookup::{Known, Linked, Lookup, LookupOutcome};
+use super::event_log::{self, LoggedRun};
+use super::inputs::Linked;
+use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
+use super::options::RunOptions;
+use super::select;
 use super::state_dir::StateDir;
-use super::{RunOptions, look_up_what_is_only_read, lookup_options, select};
 use crate::ids::InstanceId;
 use crate::key::Reason;
 use crate::plan::{Link, Plan};
@@ -50,6 +52,11 @@ pub enum Standing {
         /// Why.
         failure: Failure,
     },
+    /// It would be skipped: this instance, which it needs directly or indirectly, would fail.
+    Skipped {
+        /// Of several, the one with the smallest id.
+        because: InstanceId,
+    },
     /// Not part of the selection.
     LeftOut,
 }
@@ -60,11 +67,11 @@ pub enum Standing {
 /// As for [`super::run`], except that restricted sources are allowed.
 pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
-    let lookup_options = lookup_options(plan, options, wanted.as_deref())?;
+    let lookup_options = LookupOptions::of(plan, options, wanted.as_deref())?;
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     if let Some(wanted) = &wanted {
-        look_up_what_is_only_read(&mut lookup, wanted);
+        lookup.look_up_only_read(wanted);
     }
     let mut standings = Vec::with_capacity(plan.instances.len());
     let mut seconds = Vec::with_capacity(plan.instances.len());
@@ -75,15 +82,29 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
             standings.push(Standing::LeftOut);
             continue;
         }
-        standings.push(match lookup.look_up(id, &lookup_options) {
+        let standing = match lookup.look_up(id, &lookup_options) {
             LookupOutcome::Hit => Standing::Hit,
             LookupOutcome::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
             LookupOutcome::Miss(miss) => Standing::Runs { reasons: lookup.reasons(id, &miss)? },
-            LookupOutcome::Blocked(on) => Standing::Depends { on },
+            LookupOutcome::Blocked(on) => match root_failure(&standings, &on) {
+                Some(because) => Standing::Skipped { because },
+                None => Standing::Depends { on },
+            },
             LookupOutcome::Failed(failure) => Standing::Fails { failure },
-        });
+        };
+        standings.push(standing);
     }
     Ok(Status { standings, seconds })
+}
+
+/// The instance whose failure keeps one from running that reads these.
+fn root_failure(standings: &[Standing], on: &[InstanceId]) -> Option<InstanceId> {
+    let root = |id: &InstanceId| match standings.get(id.index()) {
+        Some(Standing::Fails { .. }) => Some(*id),
+        Some(Standing::Skipped { because }) => Some(*because),
+        _ => None,
+    };
+    on.iter().filter_map(root).min()
 }
 
 /// Looks up an instance and all it reads.
@@ -91,7 +112,7 @@ fn look_up_with_inputs(lookup: &mut Lookup<'_>, id: InstanceId) {
     let plan = lookup.plan;
     let needed = needed_by(plan, &BTreeSet::from([id]));
     for id in plan.ids().filter(|id| needed[id.index()]) {
-        let _ = lookup.look_up(id, &super::LookupOptions::default());
+        let _ = lookup.look_up(id, &LookupOptions::default());
     }
 }
 
@@ -108,26 +129,15 @@ pub fn path_of(
     entry: Option<&str>,
 ) -> Result<PathBuf, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
-    let link = |entry: Option<&str>| Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) };
-    let present = |lookup: &mut Lookup<'_>, link: &Link| match lookup.content(link)? {
-        Linked::Present(artifact) => Ok(artifact),
+    match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
+        Linked::Present(located) => located.path(&state_dir.store, None).map_err(|error| cache_failure(&error)),
         Linked::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
         Linked::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
             .hint("run it first; `pipe why` explains what has changed")),
-    };
-    let whole = present(&mut lookup, &link(None))?;
-    if entry.is_some() {
-        present(&mut lookup, &link(entry))?;
     }
-    let path = state_dir.store.path(&whole, None).or_else(|_| {
-        let session = Session::begin(&state_dir.store)?;
-        state_dir.store.path(&whole, Some(&session))
-    });
-    let path = path.map_err(|error| cache_failure(&error))?;
-    Ok(entry.map_or(path.clone(), |entry| path.join(entry)))
 }
 
 /// The saved log of an instance: of the work that gave what it has now, or, where it has nothing, of the last attempt. None
@@ -137,7 +147,7 @@ pub fn path_of(
 /// It never worked.
 pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Option<PathBuf>, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state()?);
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     let label = plan.label(id);
     look_up_with_inputs(&mut lookup, id);
     let key = match lookup.known(id) {
@@ -147,4 +157,29 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
     let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
     Ok(Some(state_dir.log(&key)).filter(has_text))
+}
+
+/// The manifest (JSON) of the last run of this pipeline and profile from this project, if there is one.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf>, Failure> {
+    let state_dir = StateDir::open(plan, &options.places)?;
+    let mut manifests = state_dir.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
+    Ok(manifests.find(|path| path.exists()))
+}
+
+/// The last run of this pipeline and profile from this project, as its log of events has it; also one that goes on, or
+/// was killed.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn last_run(plan: &Plan, options: &RunOptions) -> Result<Option<LoggedRun>, Failure> {
+    let state_dir = StateDir::open(plan, &options.places)?;
+    for folder in state_dir.run_folders()?.into_iter().rev() {
+        if let Some(logged) = event_log::read(&folder)? {
+            return Ok(Some(logged));
+        }
+    }
+    Ok(None)
 }

@@ -11,9 +11,10 @@ use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, St
 use tempfile::TempDir;
 
 use super::*;
+use crate::event::Event;
 use crate::exec::{Settings, WorkerSettings};
 use crate::key::Reason;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::sched::Capacities;
 
 /// A kind that writes its `text`, or misbehaves in the way of its `does`.
@@ -49,6 +50,10 @@ impl StageKind for Write {
             }
             "stutter" if attempts() < 2 => return Err(Failure::environment("503").transient()),
             "nothing" => return Ok(Ended::done()),
+            "note" => {
+                fs::write(task.output("out")?, text("text")).unwrap();
+                return Ok(Ended::Done { ran_on: None, notes: vec!["some data are missing".into()] });
+            }
             "empty" => fs::write(task.output("out")?, "").unwrap(),
             "meddle" => {
                 let source = task.maybe("one").unwrap();
@@ -110,20 +115,20 @@ impl StageKind for Seed {
     }
 }
 
-struct Space {
-    folder: TempDir,
+pub(super) struct Space {
+    pub folder: TempDir,
     registry: Arc<Registry>,
 }
 
 /// A summary and how instances ended that were not hits.
-struct Ran {
-    summary: Summary,
-    whys: BTreeMap<String, String>,
-    events: Vec<Event>,
+pub(super) struct Ran {
+    pub summary: Summary,
+    pub whys: BTreeMap<String, String>,
+    pub events: Vec<Event>,
 }
 
 impl Space {
-    fn with(pipeline: &str) -> Self {
+    pub fn with(pipeline: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("project")).unwrap();
         let mut registry = Registry::new();
@@ -135,16 +140,16 @@ impl Space {
         space
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("project").join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"))
     }
 
@@ -154,20 +159,27 @@ impl Space {
         self.write(name, &text.replace(from, to));
     }
 
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         plan::plan(&self.path("p.yaml"), &plan::Options::default(), &self.registry)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn cache(&self) -> PathBuf {
+    pub fn cache(&self) -> PathBuf {
         self.folder.path().join("cache")
     }
 
-    fn options(&self) -> RunOptions {
-        let worker = WorkerSettings { program: "none".into(), libraries: None, build: "b".into(), recycle_after: 1 };
+    pub fn options(&self) -> RunOptions {
+        let worker = WorkerSettings {
+            program: "none".into(),
+            libraries: None,
+            libraries_hint: String::new(),
+            build: "b".into(),
+            recycle_after: 1,
+        };
         RunOptions {
             places: Places { cache: self.cache(), state: self.folder.path().join("state") },
             exec: Settings {
+                readable: Vec::new(),
                 registry: Arc::clone(&self.registry),
                 guard: None,
                 worker,
@@ -178,20 +190,21 @@ impl Space {
             force: Vec::new(),
             fail_fast: false,
             retry_absent: false,
+            set: Vec::new(),
             lock: true,
             shuffle: None,
         }
     }
 
-    fn run(&self) -> Ran {
+    pub fn run(&self) -> Ran {
         self.run_with(&self.options())
     }
 
-    fn run_with(&self, options: &RunOptions) -> Ran {
+    pub fn run_with(&self, options: &RunOptions) -> Ran {
         self.try_run(options).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    fn try_run(&self, options: &RunOptions) -> Result<Ran, Failure> {
+    pub fn try_run(&self, options: &RunOptions) -> Result<Ran, Failure> {
         let (mut whys, mut events) = (BTreeMap::new(), Vec::new());
         let mut take = |event: Event| {
             if let Event::Started { label, why, .. } = &event {
@@ -204,7 +217,7 @@ impl Space {
     }
 
     /// Where the blob of an output is.
-    fn blob(&self, label: &str, port: &str) -> PathBuf {
+    pub fn blob(&self, label: &str, port: &str) -> PathBuf {
         let plan = self.plan();
         let id = named(&plan, label).unwrap().into_iter().next().unwrap();
         path_of(&plan, &self.options(), id, port, None).unwrap()
@@ -218,7 +231,7 @@ impl Space {
 impl Ran {
     /// `ran hit absent failed skipped`.
     #[track_caller]
-    fn counts(&self, expected: [usize; 5]) -> &Self {
+    pub fn counts(&self, expected: [usize; 5]) -> &Self {
         let Counts { ran, hit, absent, failed, skipped } = self.summary.counts;
         assert_eq!([ran, hit, absent, failed, skipped], expected, "{:?}", self.summary);
         let ended = self.events.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
@@ -335,7 +348,6 @@ fn a_cache_that_cannot_be_written_gives_hits_and_one_clear_failure() {
     space.run();
     // Tests may run as root, whom no permission stops: a file takes the place of the folder of sessions.
     fs::remove_dir_all(space.cache().join("work")).unwrap();
-    space.run().counts([0, 3, 0, 0, 0]);
     fs::write(space.cache().join("work"), "in the way").unwrap();
     space.edit("p.yaml", "echo alone", "echo other");
     let failure = space.try_run(&space.options()).map(|ran| ran.failure().clone()).unwrap_or_else(|failure| failure);
@@ -467,7 +479,7 @@ fn the_folder_of_a_failure_is_retained_until_success() {
     let plan = space.plan();
     let log = log_of(&plan, &space.options(), named(&plan, "bad").unwrap().into_iter().next().unwrap()).unwrap();
     assert_eq!(log.as_ref(), Some(&ran.summary.failed[0].log));
-    assert_eq!(space.run().whys["bad"], "begun before, but not finished");
+    assert_eq!(space.run().whys["bad"], "the last attempt at the same work failed");
     space.edit("p.yaml", "; exit 3", "");
     space.run().counts([2, 0, 0, 0, 0]);
     assert!(!retained.exists());
@@ -821,4 +833,42 @@ fn selections_that_select_or_force_nothing_are_refused() {
     assert!(said(&options(between("sorted", "upper"), &[])).contains("nothing is selected"));
     let only = Selection { only: vec!["sorted".into()], ..Selection::default() };
     assert!(said(&options(only, &["upper"])).contains("forces nothing"));
+}
+
+#[test]
+fn notes_appear_in_every_run_that_uses_the_result() {
+    let space = Space::with(
+        "stages:\n  a: { uses: test/write, with: { does: note, text: 1 } }\n  b: { uses: test/write, with: { does: note, text: 2 } }\n",
+    );
+    let notes = |ran: Ran| ran.summary.notes;
+    let first = notes(space.run());
+    assert_eq!(first.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(first.iter().all(|(_, note)| note == "some data are missing"));
+    assert_eq!(notes(space.run()), first, "a run of hits uses the same results");
+    fs::remove_dir_all(space.folder.path().join("state")).unwrap();
+    assert_eq!(notes(space.run()), first, "notes are part of the record");
+}
+
+#[test]
+fn a_run_folder_has_the_events_of_the_run() {
+    let space = words();
+    space.write("text.txt", "pear");
+    let last = || last_run(&space.plan(), &space.options()).unwrap().unwrap();
+    space.run().counts([3, 0, 0, 0, 0]);
+    let logged = last();
+    assert_eq!((logged.phase, logged.ended.len(), logged.hits), (Phase::Finished(0), 3, 0));
+    space.run().counts([0, 3, 0, 0, 0]);
+    let logged = last();
+    assert_eq!((logged.phase, logged.ended.len(), logged.hits), (Phase::Finished(0), 0, 3));
+    assert!(logged.folder.join("manifest.json").is_file());
+}
+
+#[test]
+fn what_needs_a_failure_would_be_skipped() {
+    let space = Space::with(
+        "stages:\n  a: { uses: test/copy, in: { one: none.txt } }\n  b: { uses: test/copy, in: { one: $a.out/copy.txt } }\n",
+    );
+    let found = status(&space.plan(), &space.options()).unwrap();
+    assert!(matches!(found.standings[0], Standing::Fails { .. }));
+    assert_eq!(found.standings[1], Standing::Skipped { because: crate::ids::InstanceId(0) });
 }

@@ -10,8 +10,10 @@ use std::path::Path;
 use pipe_cache::{Blob, Content, Digest, Found, Store};
 use pipe_contract::{Failure, Registry, Repro};
 
+use super::execute::{Outlet, refuse_restricted, run_in};
+use super::options::{Places, RunOptions, Selection};
+use super::run_summary::Summary;
 use super::stop::Stop;
-use super::{Outlet, Places, RunOptions, Selection, Summary, refuse_restricted, run_in};
 use crate::event::Event;
 use crate::plan::{Link, Plan, Work};
 use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, results_folder};

@@ -1,18 +1,18 @@
-//! Writes the manifest of a run, and the provenance that records carry.
+//! Writes the manifest of a run.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Content, Digest};
-use pipe_contract::{Failure, RanOn};
+use pipe_contract::Failure;
 
-use super::run_loop::{Report, RunLoop};
+use super::ended::{EndedTable, Report};
+use super::lookup::{Known, Lookup};
+use super::options::RunOptions;
+use super::run_summary::Summary;
 use super::state_dir::{StateDir, make_folder};
-use super::{RunOptions, Summary};
-use crate::exec::Usage;
 use crate::ids::InstanceId;
-use crate::plan::Plan;
 use crate::report::{Git, InstanceReport, Machine, Manifest, commit_of, project_root, work_tree_is_dirty};
 
 /// The version of the layout of manifests.
@@ -20,54 +20,23 @@ const VERSION: u32 = 1;
 /// How many manifests of a pipeline are saved.
 const SAVED: usize = 100;
 
-/// The current time, UTC. The one place of the engine that reads the clock.
-pub(super) fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
-}
-
-/// The name of a run: its time, in an order that sorts, and what keeps two runs of one moment apart.
-pub(super) fn run_id(began: jiff::Timestamp) -> String {
-    let process = std::process::id();
-    format!("{}-{process}", began.strftime("%Y-%m-%dT%H-%M-%S-%3f"))
-}
-
-/// Where, when and how an instance worked, for its record.
-pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, notes: &[String]) -> serde_json::Value {
-    serde_json::json!({
-        "instance": label,
-        "ended": now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "wall_seconds": usage.wall.as_secs_f64(),
-        "cpu_seconds": usage.cpu.as_secs_f64(),
-        "peak_memory_bytes": usage.peak_rss,
-        "host": host(),
-        "architecture": std::env::consts::ARCH,
-        "pipe_version": env!("CARGO_PKG_VERSION"),
-        "ran_on": ran_on,
-        "notes": notes,
-    })
-}
-
-/// The machine's name, read once.
-fn host() -> &'static str {
-    static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    HOST.get_or_init(|| Machine::this(0, 0).host)
-}
-
 /// Writes the manifest and removes the oldest ones; returns its path.
 pub(super) fn write(
-    run_loop: &RunLoop<'_>,
+    lookup: &Lookup<'_>,
+    ended: &EndedTable,
     state_dir: &StateDir,
     options: &RunOptions,
     summary: &Summary,
     began: jiff::Timestamp,
 ) -> Result<PathBuf, Failure> {
-    let plan = run_loop.lookup.plan;
-    let earlier = state_dir.run_folders()?;
-    let state = state_of(run_loop);
+    let plan = lookup.plan;
+    let mut earlier = state_dir.run_folders()?;
+    earlier.retain(|folder| *folder != state_dir.run_folder(&summary.run));
+    let state = state_of(lookup);
     // Nothing worked, nothing went wrong: an earlier manifest may have it all.
     let quiet = summary.counts.ran + summary.counts.failed + summary.counts.skipped == 0;
     let same_as = if quiet { earlier.last().and_then(|folder| same_state(folder, state)) } else { None };
-    let hits = if same_as.is_some() { BTreeMap::new() } else { hits_of(run_loop) };
+    let hits = if same_as.is_some() { BTreeMap::new() } else { hits_of(lookup, ended) };
     let project = project_root(plan);
     let manifest = Manifest {
         manifest: VERSION,
@@ -97,7 +66,7 @@ pub(super) fn write(
             // This starts a process, which a run of hits does not.
             dirty: if quiet { None } else { work_tree_is_dirty(project) },
         }),
-        instances: run_loop.ended.iter().map(|(id, report)| instance(run_loop, plan, *id, report)).collect(),
+        instances: ended.reports().map(|(id, report)| instance(lookup, id, report)).collect(),
         hits,
         same_as,
         state,
@@ -121,11 +90,11 @@ pub(super) fn write(
 }
 
 /// A digest of all labels and keys together; the order is that of the plan.
-fn state_of(run_loop: &RunLoop<'_>) -> Digest<Content> {
+fn state_of(lookup: &Lookup<'_>) -> Digest<Content> {
     let mut hasher = blake3::Hasher::new();
-    for id in run_loop.lookup.plan.ids() {
-        hasher.update(run_loop.lookup.plan.label(id).as_bytes());
-        hasher.update(run_loop.lookup.key_of(id).map_or([0; 32], |key| *key.as_bytes()).as_slice());
+    for id in lookup.plan.ids() {
+        hasher.update(lookup.plan.label(id).as_bytes());
+        hasher.update(lookup.key_of(id).map_or([0; 32], |key| *key.as_bytes()).as_slice());
     }
     Digest::from_bytes(*hasher.finalize().as_bytes())
 }
@@ -139,17 +108,16 @@ fn same_state(folder: &Path, state: Digest<Content>) -> Option<String> {
     same.then(|| of.to_owned())
 }
 
-fn hits_of(run_loop: &RunLoop<'_>) -> BTreeMap<String, Digest<pipe_cache::Action>> {
-    let plan = run_loop.lookup.plan;
-    let hits = plan.ids().filter(|id| !run_loop.ended.contains_key(id));
-    hits.filter_map(|id| Some((plan.label(id), run_loop.lookup.key_of(id)?))).collect()
+fn hits_of(lookup: &Lookup<'_>, ended: &EndedTable) -> BTreeMap<String, Digest<pipe_cache::Action>> {
+    let plan = lookup.plan;
+    let hits = plan.ids().filter(|id| ended.report(*id).is_none());
+    hits.filter_map(|id| Some((plan.label(id), lookup.key_of(id)?))).collect()
 }
 
-fn instance(run_loop: &RunLoop<'_>, plan: &Plan, id: InstanceId, report: &Report) -> InstanceReport {
-    let outputs = match run_loop.lookup.known(id) {
-        super::lookup::Known::Outputs(outputs) => {
-            outputs.iter().map(|stored| (stored.port.clone(), stored.artifact.digest)).collect()
-        }
+fn instance(lookup: &Lookup<'_>, id: InstanceId, report: &Report) -> InstanceReport {
+    let plan = lookup.plan;
+    let outputs = match lookup.known(id) {
+        Known::Outputs(outputs) => outputs.iter().map(|stored| (stored.port.clone(), stored.artifact.digest)).collect(),
         _ => BTreeMap::new(),
     };
     InstanceReport {
@@ -162,6 +130,8 @@ fn instance(run_loop: &RunLoop<'_>, plan: &Plan, id: InstanceId, report: &Report
         wall_seconds: report.usage.wall.as_secs_f64(),
         cpu_seconds: report.usage.cpu.as_secs_f64(),
         peak_memory_bytes: report.usage.peak_rss,
+        isolation: report.usage.isolation.map(|isolation| isolation.files.word()),
+        network: report.usage.isolation.map(|isolation| isolation.network.word()),
         ran_on: report.ran_on.clone(),
         outputs,
         notes: report.notes.clone(),

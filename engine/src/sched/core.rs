@@ -1,46 +1,53 @@
 //! The states of a run's instances and the one function that changes them.
 //!
 //! ```text
-//! Waiting ──► Checking ──► Queued ──► Running ──► Ended
-//!    │           │  ▲         │          │          ▲
-//!    │           │  └─────────┼──────────┤          │   set_aside: before a retry
-//!    └───────────┴────────────┴──────────┴──────────┘   hit, absent, skipped
+//! Waiting ──► Checking ──► Queued ──► Running ──► Ended(hit | ran | absent | failed | skipped | left out)
+//!                             ▲          │
+//!                             │          ▼
+//!                             └─ Aside(key locked | before a retry)
 //! ```
+//! An end is for good, except where a reader finds what an instance made damaged: it is reopened (checked again), and
+//! its reader waits again.
+//! From every state an instance may be skipped; a checked one may be a hit, absent or failed without running.
+//! What an absent input means to its readers is not decided here: they are checked like others.
+//!
 //! Nothing is decided about an instance before *all* its inputs have ended. So a skip is reported a little
 //! later, but the end of a run, with its reasons, does not depend on the order in which instances ran.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use pipe_contract::Failure;
 
 use crate::ids::InstanceId;
-use crate::plan::{GatherId, Link, Plan, Source};
+use crate::plan::Plan;
 use crate::sched::dag::{Dag, Node};
 use crate::sched::resources::{Capacities, Grant, Resources};
-
-/// How an input port takes an absent artifact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// A single required port: the reader is absent too.
-    Required,
-    /// An optional port (it stays unset) or a gather (the cell is recorded as absent): the reader is checked as usual.
-    Optional,
-}
 
 /// The state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Some input has not ended.
     Waiting,
-    /// All inputs ended well; `run` decides whether it is a hit, must run, or waits (for a lock, before a retry).
+    /// No input failed and all have ended; `run` decides whether it is a hit, is absent, or must run.
     Checking,
     /// It must run and waits for its amounts.
     Queued,
     /// It holds its amounts.
     Running,
+    /// It started, could not go on, and holds no amounts until `run` queues it again.
+    Aside(Aside),
     /// It has ended, for good.
     Ended(Ending),
+}
+
+/// Why an instance that was started waits to be started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// Another process works on the same key and has locked it.
+    KeyLocked,
+    /// An attempt failed for a reason that may pass, and the pause before the next one is not over.
+    BeforeRetry,
 }
 
 /// How an instance ended, without the particulars, which `run` keeps.
@@ -51,10 +58,7 @@ pub enum Ending {
     /// It succeeded.
     Ran,
     /// A missing cell.
-    Absent {
-        /// The instance that found it missing: itself or one upstream; of several, the one with the smallest id.
-        origin: InstanceId,
-    },
+    Absent,
     /// It went wrong.
     Failed,
     /// It never started, or was not started again.
@@ -98,6 +102,10 @@ pub struct Counts {
     pub queued: usize,
     /// [`State::Running`].
     pub running: usize,
+    /// [`Aside::KeyLocked`].
+    pub key_locked: usize,
+    /// [`Aside::BeforeRetry`].
+    pub before_retry: usize,
     /// [`Ending::Hit`].
     pub hit: usize,
     /// [`Ending::Ran`].
@@ -120,8 +128,8 @@ pub struct Core {
     counts: Counts,
     /// By node: edges whose other end has not ended.
     pending: Vec<u32>,
-    /// By node: what went wrong above it.
-    causes: Vec<RootCauses>,
+    /// By node: the smallest failed instance above it, [`STOPPED`] or [`NO_INSTANCE`].
+    failed_above: Vec<u32>,
     /// Ranks of instances in `Checking` that [`Core::next_check`] has not given out.
     checks: BinaryHeap<Reverse<u32>>,
     resources: Resources,
@@ -129,7 +137,7 @@ pub struct Core {
     rank_of: Vec<u32>,
     by_rank: Vec<InstanceId>,
     longest: Vec<f64>,
-    settled: Vec<(InstanceId, Ending)>,
+    settled: Vec<(InstanceId, Because)>,
     fail_fast: bool,
     /// Set once nothing may start any more.
     stopped: bool,
@@ -137,32 +145,17 @@ pub struct Core {
     defect: Option<String>,
 }
 
-/// What went wrong above a node: the smallest failed and the smallest absent instance.
-#[derive(Clone, Copy)]
-struct RootCauses {
-    /// An instance, [`STOPPED`] or [`NO_INSTANCE`].
-    failed: u32,
-    /// An instance or [`NO_INSTANCE`]; only through required ports.
-    absent: u32,
-}
-
 const NO_INSTANCE: u32 = u32::MAX;
 /// Larger than any instance, so that a failure is named before a stop.
 const STOPPED: u32 = u32::MAX - 1;
 
 impl Core {
-    /// A run of `plan` that has not begun. `need` returns how a port of an instance takes an absent input; it is called
-    /// for single references only.
+    /// A run of `plan` that has not begun.
     ///
     /// # Errors
     /// A stage asks for more memory, GPUs or network than `capacities` can ever give (`cpu` is clipped).
-    pub fn new(
-        plan: &Plan,
-        capacities: Capacities,
-        options: Options,
-        need: impl FnMut(InstanceId, &str) -> Need,
-    ) -> Result<Self, Failure> {
-        let dag = Dag::new(plan, need);
+    pub fn new(plan: &Plan, capacities: Capacities, options: Options) -> Result<Self, Failure> {
+        let dag = Dag::new(plan);
         let resources = Resources::new(plan, capacities)?;
         let longest = dag.critical_paths(|id| duration(&options.durations, id));
         let by_rank = order(&longest, options.shuffle);
@@ -175,7 +168,7 @@ impl Core {
             states: vec![State::Waiting; dag.instances()],
             counts: Counts { waiting: dag.instances(), ..Counts::default() },
             pending: dag.inputs().to_vec(),
-            causes: vec![RootCauses { failed: NO_INSTANCE, absent: NO_INSTANCE }; dag.nodes()],
+            failed_above: vec![NO_INSTANCE; dag.nodes()],
             checks: BinaryHeap::new(),
             resources,
             rank_of,
@@ -203,7 +196,7 @@ impl Core {
             .filter(|id| self.states[id.index()] == State::Waiting && self.pending[id.index()] == 0)
             .collect();
         for index in (0..self.states.len()).filter(|index| !is_wanted(*index)) {
-            self.notify_readers(Node(index as u32), RootCauses { failed: NO_INSTANCE, absent: NO_INSTANCE });
+            self.notify_readers(Node(index as u32), NO_INSTANCE);
         }
         for id in free {
             self.set(id, State::Checking);
@@ -215,7 +208,8 @@ impl Core {
         self.checks.pop().map(|Reverse(rank)| self.by_rank[rank as usize])
     }
 
-    /// `run` found that a checked instance is not a hit. After a stop this is ignored: the instance is skipped already.
+    /// `run` found that a checked instance is not a hit, or that one that was set aside may start again. After a stop
+    /// this is ignored: the instance is skipped already.
     pub fn must_run(&mut self, id: InstanceId) {
         if !self.is_skipped(id) {
             self.set(id, State::Queued);
@@ -231,14 +225,14 @@ impl Core {
         Some((id, grant))
     }
 
-    /// A running instance gives its amounts back and is to be tried again; [`Core::must_run`] queues it when its
-    /// pause is over. After a stop it is skipped instead.
-    pub fn set_aside(&mut self, id: InstanceId) {
+    /// A running instance gives its amounts back and is to be started again; [`Core::must_run`] queues it when what it
+    /// waits for may be over. After a stop it is skipped instead.
+    pub fn set_aside(&mut self, id: InstanceId, why: Aside) {
         if self.stopped {
             self.end(id, Ending::Skipped(Because::Stopped));
-            self.settled.push((id, Ending::Skipped(Because::Stopped)));
+            self.settled.push((id, Because::Stopped));
         } else {
-            self.set(id, State::Checking);
+            self.set(id, State::Aside(why));
         }
     }
 
@@ -248,9 +242,44 @@ impl Core {
             return;
         }
         self.set(id, State::Ended(ending));
-        self.notify_readers(Node(id.0), RootCauses::from(id, ending));
+        self.notify_readers(Node(id.0), failed_for_readers(id, ending));
         if ending == Ending::Failed && self.fail_fast {
             self.skip_rest(Because::FailFast(id));
+        }
+    }
+
+    /// What an instance made is lost: it is checked again, and whatever reads it is to wait for it again. Returns these
+    /// readers, directly or through a gather, in whatever state: those that ended or run had what they needed; the others are
+    /// given to [`Core::wait_again`] when their turn comes.
+    pub fn reopen(&mut self, id: InstanceId) -> Vec<InstanceId> {
+        self.set(id, State::Checking);
+        let mut readers = Vec::new();
+        let mut open = vec![Node(id.0)];
+        while let Some(node) = open.pop() {
+            for position in self.dag.range(node) {
+                let reader = self.dag.reader(position);
+                match self.dag.instance(reader) {
+                    Some(reader) => readers.push(reader),
+                    None if self.pending[reader.index()] == 0 => open.push(reader),
+                    None => {}
+                }
+                self.pending[reader.index()] += 1;
+            }
+        }
+        readers
+    }
+
+    /// A checked or running instance reads one that was reopened since: it gives its amounts back and waits, or is checked
+    /// again if that one has ended meanwhile.
+    pub fn wait_again(&mut self, id: InstanceId) {
+        if self.is_skipped(id) {
+            return;
+        }
+        self.set(id, State::Waiting);
+        if self.pending[id.index()] == 0
+            && let Some((node, failed)) = self.inputs_ended(Node(id.0))
+        {
+            self.notify_readers(node, failed);
         }
     }
 
@@ -259,8 +288,8 @@ impl Core {
         self.skip_rest(Because::Stopped);
     }
 
-    /// Instances whose end was decided here (skipped, or absent through an input) since the last call, in order.
-    pub fn settled(&mut self) -> Vec<(InstanceId, Ending)> {
+    /// Instances whose end was decided here (skipped) since the last call, in order.
+    pub fn settled(&mut self) -> Vec<(InstanceId, Because)> {
         std::mem::take(&mut self.settled)
     }
 
@@ -281,8 +310,8 @@ impl Core {
 
     /// Whether every instance has ended.
     pub fn is_done(&self) -> bool {
-        let Counts { waiting, checking, queued, running, .. } = self.counts;
-        waiting + checking + queued + running == 0
+        let Counts { waiting, checking, queued, running, key_locked, before_retry, .. } = self.counts;
+        waiting + checking + queued + running + key_locked + before_retry == 0
     }
 
     /// The longest chain of durations from the start of this instance to the end of the run, in seconds.
@@ -304,8 +333,7 @@ impl Core {
             self.resources.give_back(id);
         }
         match (before, next) {
-            // One that was set aside is queued again by `run`.
-            (State::Waiting, State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
+            (State::Waiting | State::Ended(_), State::Checking) => self.checks.push(Reverse(self.rank_of[id.index()])),
             (_, State::Queued) => self.resources.queue(self.stage_of[id.index()] as usize, self.rank_of[id.index()]),
             _ => {}
         }
@@ -313,13 +341,13 @@ impl Core {
 
     /// Takes one pending edge off every reader of an ended node, and on through junctions and through instances
     /// whose end follows from it.
-    fn notify_readers(&mut self, node: Node, causes: RootCauses) {
-        let mut ended = vec![(node, causes)];
-        while let Some((node, causes)) = ended.pop() {
+    fn notify_readers(&mut self, node: Node, failed: u32) {
+        let mut ended = vec![(node, failed)];
+        while let Some((node, failed)) = ended.pop() {
             for position in self.dag.range(node) {
-                let edge = self.dag.reader(position);
-                let reader = edge.node();
-                self.causes[reader.index()].add(causes, edge.is_required());
+                let reader = self.dag.reader(position);
+                let above = &mut self.failed_above[reader.index()];
+                *above = failed.min(*above);
                 self.pending[reader.index()] -= 1;
                 if self.pending[reader.index()] == 0 {
                     ended.extend(self.inputs_ended(reader));
@@ -329,23 +357,23 @@ impl Core {
     }
 
     /// All inputs of a node have ended. Returns the node if it has thereby ended itself.
-    fn inputs_ended(&mut self, node: Node) -> Option<(Node, RootCauses)> {
-        let causes = self.causes[node.index()];
-        let Some(id) = self.dag.instance(node) else { return Some((node, causes)) };
+    fn inputs_ended(&mut self, node: Node) -> Option<(Node, u32)> {
+        let failed = self.failed_above[node.index()];
+        let Some(id) = self.dag.instance(node) else { return Some((node, failed)) };
         if self.states[id.index()] != State::Waiting {
             return None; // Skipped by a stop, or left out: its readers were notified then.
         }
-        match causes.ending() {
-            None => {
+        let because = match failed {
+            NO_INSTANCE => {
                 self.set(id, State::Checking);
-                None
+                return None;
             }
-            Some(ending) => {
-                self.set(id, State::Ended(ending));
-                self.settled.push((id, ending));
-                Some((node, RootCauses::from(id, ending)))
-            }
-        }
+            STOPPED => Because::Stopped,
+            root => Because::Failed(InstanceId(root)),
+        };
+        self.set(id, State::Ended(Ending::Skipped(because)));
+        self.settled.push((id, because));
+        Some((node, failed))
     }
 
     /// Skips whatever has not started.
@@ -355,16 +383,16 @@ impl Core {
         }
         self.checks.clear();
         self.resources.clear_queues();
-        let waits = |state: &State| matches!(state, State::Waiting | State::Checking | State::Queued);
+        let waits = |state: &State| matches!(state, State::Waiting | State::Checking | State::Queued | State::Aside(_));
         let rest: Vec<InstanceId> =
             (0..self.states.len() as u32).map(InstanceId).filter(|id| waits(&self.states[id.index()])).collect();
         // All of them first, so that none is checked again when its inputs end.
         for id in &rest {
             self.set(*id, State::Ended(Ending::Skipped(because)));
-            self.settled.push((*id, Ending::Skipped(because)));
+            self.settled.push((*id, because));
         }
         for id in rest {
-            self.notify_readers(Node(id.0), RootCauses::from(id, Ending::Skipped(because)));
+            self.notify_readers(Node(id.0), failed_for_readers(id, Ending::Skipped(because)));
         }
     }
 
@@ -410,13 +438,13 @@ impl Core {
         let (instances, junctions): (Vec<Node>, Vec<Node>) = nodes.partition(|node| self.dag.instance(*node).is_some());
         for node in instances {
             if matches!(self.states[node.index()], State::Ended(_)) {
-                self.dag.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
+                self.dag.readers(node).iter().for_each(|reader| pending[reader.index()] -= 1);
             }
         }
         for node in junctions {
             // A gather without cells of this run never ends and is not waited for.
             if pending[node.index()] == 0 && self.dag.inputs()[node.index()] > 0 {
-                self.dag.readers(node).iter().for_each(|reader| pending[reader.node().index()] -= 1);
+                self.dag.readers(node).iter().for_each(|reader| pending[reader.index()] -= 1);
             }
         }
         pending
@@ -428,11 +456,14 @@ fn may_follow(before: State, next: State) -> bool {
     use State::{Checking, Ended, Queued, Running, Waiting};
     matches!(
         (before, next),
-        (Waiting, Checking | Ended(Ending::Skipped(_) | Ending::Absent { .. } | Ending::LeftOut))
-            | (Checking, Queued | Ended(Ending::Hit | Ending::Absent { .. } | Ending::Failed | Ending::Skipped(_)))
+        (Waiting, Checking | Ended(Ending::Skipped(_) | Ending::LeftOut))
+            | (Checking, Queued | Ended(Ending::Hit | Ending::Absent | Ending::Failed | Ending::Skipped(_)))
             | (Queued, Running | Ended(Ending::Skipped(_)))
-            | (Running, Checking | Ended(Ending::Hit | Ending::Ran | Ending::Absent { .. }))
+            | (Running, State::Aside(_) | Ended(Ending::Hit | Ending::Ran | Ending::Absent))
             | (Running, Ended(Ending::Failed | Ending::Skipped(_)))
+            | (State::Aside(_), Queued | Ended(Ending::Skipped(_)))
+            | (Checking | Running, Waiting)
+            | (Ended(Ending::Hit | Ending::Ran), Checking)
     )
 }
 
@@ -443,9 +474,11 @@ impl Counts {
             State::Checking => &mut self.checking,
             State::Queued => &mut self.queued,
             State::Running => &mut self.running,
+            State::Aside(Aside::KeyLocked) => &mut self.key_locked,
+            State::Aside(Aside::BeforeRetry) => &mut self.before_retry,
             State::Ended(Ending::Hit) => &mut self.hit,
             State::Ended(Ending::Ran) => &mut self.ran,
-            State::Ended(Ending::Absent { .. }) => &mut self.absent,
+            State::Ended(Ending::Absent) => &mut self.absent,
             State::Ended(Ending::Failed) => &mut self.failed,
             State::Ended(Ending::Skipped(_)) => &mut self.skipped,
             State::Ended(Ending::LeftOut) => &mut self.left_out,
@@ -453,34 +486,13 @@ impl Counts {
     }
 }
 
-impl RootCauses {
-    /// What an end means to readers.
-    fn from(id: InstanceId, ending: Ending) -> Self {
-        let (failed, absent) = match ending {
-            Ending::Hit | Ending::Ran | Ending::LeftOut => (NO_INSTANCE, NO_INSTANCE),
-            Ending::Absent { origin } => (NO_INSTANCE, origin.0),
-            Ending::Failed => (id.0, NO_INSTANCE),
-            Ending::Skipped(Because::Failed(root) | Because::FailFast(root)) => (root.0, NO_INSTANCE),
-            Ending::Skipped(Because::Stopped) => (STOPPED, NO_INSTANCE),
-        };
-        Self { failed, absent }
-    }
-
-    fn add(&mut self, other: Self, required: bool) {
-        self.failed = self.failed.min(other.failed);
-        if required {
-            self.absent = self.absent.min(other.absent);
-        }
-    }
-
-    /// The end that follows for an instance, if one does.
-    fn ending(self) -> Option<Ending> {
-        match (self.failed, self.absent) {
-            (NO_INSTANCE, NO_INSTANCE) => None,
-            (NO_INSTANCE, origin) => Some(Ending::Absent { origin: InstanceId(origin) }),
-            (STOPPED, _) => Some(Ending::Skipped(Because::Stopped)),
-            (root, _) => Some(Ending::Skipped(Because::Failed(InstanceId(root)))),
-        }
+/// What the end of an instance adds to [`Core::failed_above`] of its readers.
+fn failed_for_readers(id: InstanceId, ending: Ending) -> u32 {
+    match ending {
+        Ending::Hit | Ending::Ran | Ending::Absent | Ending::LeftOut => NO_INSTANCE,
+        Ending::Failed => id.0,
+        Ending::Skipped(Because::Failed(root) | Because::FailFast(root)) => root.0,
+        Ending::Skipped(Because::Stopped) => STOPPED,
     }
 }
 
@@ -511,35 +523,4 @@ fn splitmix(state: &mut u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
-}
-
-/// Marks the `targets` and everything they read, directly or indirectly.
-pub fn needed_by(plan: &Plan, targets: &BTreeSet<InstanceId>) -> Vec<bool> {
-    let mut needed = vec![false; plan.instances.len()];
-    for target in targets {
-        needed[target.index()] = true;
-    }
-    let mut gathers = BTreeSet::new();
-    let mark = |needed: &mut Vec<bool>, link: &Link| {
-        if let Link::Output { instance, .. } = link {
-            needed[instance.index()] = true;
-        }
-    };
-    // Readers have larger ids, so one pass down is enough; a gather that many read is walked once.
-    for index in (0..plan.instances.len()).rev() {
-        if !needed[index] {
-            continue;
-        }
-        for source in plan.instances[index].inputs.values() {
-            match source {
-                Source::One(link) => mark(&mut needed, link),
-                Source::Many(cells) => {
-                    if gathers.insert(GatherId::of(cells)) {
-                        cells.iter().for_each(|(_, link)| mark(&mut needed, link));
-                    }
-                }
-            }
-        }
-    }
-    needed
 }

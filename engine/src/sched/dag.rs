@@ -5,11 +5,10 @@
 //! and not 25 million. Whether two gathers are the same is seen by the pointer of their shared list.
 //! Edges run from a node to those that read it and are counted, not deduplicated: a reader waits for each of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::InstanceId;
 use crate::plan::{GatherId, Link, Plan, Source};
-use crate::sched::core::Need;
 
 /// An instance or a junction; instances come first and keep their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,54 +20,33 @@ impl Node {
     }
 }
 
-/// One edge, seen from the node that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reader(u32);
-
-/// Set in a [`Reader`] that is absent when the node it reads is.
-const REQUIRED: u32 = 1 << 31;
-
-impl Reader {
-    fn new(node: Node, need: Need) -> Self {
-        Self(node.0 | if need == Need::Required { REQUIRED } else { 0 })
-    }
-
-    pub fn node(self) -> Node {
-        Node(self.0 & !REQUIRED)
-    }
-
-    pub fn is_required(self) -> bool {
-        self.0 & REQUIRED != 0
-    }
-}
-
 /// The graph of one plan.
 pub(super) struct Dag {
     instances: u32,
     /// The readers of node `i` are `readers[first[i]..first[i + 1]]`.
     first: Vec<u32>,
-    readers: Vec<Reader>,
+    readers: Vec<Node>,
     /// How many edges end at a node.
     inputs: Vec<u32>,
 }
 
 impl Dag {
     /// The graph of `plan`.
-    pub fn new(plan: &Plan, mut need: impl FnMut(InstanceId, &str) -> Need) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         let mut edges = Edges { list: Vec::new(), nodes: plan.instances.len() as u32 };
         let mut junctions: BTreeMap<GatherId, Option<Node>> = BTreeMap::new();
         for id in plan.ids() {
             let reader = Node(id.0);
-            for (port, source) in &plan.instance(id).inputs {
+            for source in plan.instance(id).inputs.values() {
                 match source {
-                    Source::One(Link::Output { instance, .. }) => edges.add(Node(instance.0), reader, need(id, port)),
+                    Source::One(Link::Output { instance, .. }) => edges.add(Node(instance.0), reader),
                     Source::One(Link::File(_)) => {}
                     Source::Many(cells) => {
                         let junction = *junctions
                             .entry(GatherId::of(cells))
                             .or_insert_with(|| edges.junction(cells.iter().map(|(_, link)| link)));
                         if let Some(junction) = junction {
-                            edges.add(junction, reader, Need::Optional);
+                            edges.add(junction, reader);
                         }
                     }
                 }
@@ -93,7 +71,7 @@ impl Dag {
     }
 
     /// The readers of a node.
-    pub fn readers(&self, node: Node) -> &[Reader] {
+    pub fn readers(&self, node: Node) -> &[Node] {
         &self.readers[self.range(node)]
     }
 
@@ -102,8 +80,8 @@ impl Dag {
         self.first[node.index()] as usize..self.first[node.index() + 1] as usize
     }
 
-    /// The edge at a position.
-    pub fn reader(&self, position: usize) -> Reader {
+    /// The reader at a position.
+    pub fn reader(&self, position: usize) -> Node {
         self.readers[position]
     }
 
@@ -119,12 +97,11 @@ impl Dag {
         let mut behind = vec![None; self.nodes() - self.instances as usize];
         for id in (0..self.instances).rev() {
             let mut after = 0.0_f64;
-            for reader in self.readers(Node(id)) {
-                let node = reader.node();
+            for node in self.readers(Node(id)).iter().copied() {
                 let path = match self.instance(node) {
                     Some(reader) => longest[reader.index()],
                     None => *behind[node.index() - self.instances()].get_or_insert_with(|| {
-                        self.readers(node).iter().map(|reader| longest[reader.node().index()]).fold(0.0, f64::max)
+                        self.readers(node).iter().map(|reader| longest[reader.index()]).fold(0.0, f64::max)
                     }),
                 };
                 after = after.max(path);
@@ -137,13 +114,13 @@ impl Dag {
 
 /// Edges as they are found, before they are sorted by the node that is read.
 struct Edges {
-    list: Vec<(Node, Reader)>,
+    list: Vec<(Node, Node)>,
     nodes: u32,
 }
 
 impl Edges {
-    fn add(&mut self, read: Node, reader: Node, need: Need) {
-        self.list.push((read, Reader::new(reader, need)));
+    fn add(&mut self, read: Node, reader: Node) {
+        self.list.push((read, reader));
     }
 
     /// A junction for these cells, or none if all of them are files of the project: there is nothing to wait for.
@@ -152,7 +129,7 @@ impl Edges {
         let before = self.list.len();
         for link in links {
             if let Link::Output { instance, .. } = link {
-                self.add(Node(instance.0), junction, Need::Optional);
+                self.add(Node(instance.0), junction);
             }
         }
         let waits = self.list.len() > before;
@@ -166,13 +143,13 @@ impl Edges {
         let mut inputs = vec![0_u32; nodes];
         for (read, reader) in &self.list {
             first[read.index() + 1] += 1;
-            inputs[reader.node().index()] += 1;
+            inputs[reader.index()] += 1;
         }
         for index in 0..nodes {
             first[index + 1] += first[index];
         }
         let mut next = first.clone();
-        let mut readers = vec![Reader(0); self.list.len()];
+        let mut readers = vec![Node(0); self.list.len()];
         for (read, reader) in self.list {
             let position = &mut next[read.index()];
             readers[*position as usize] = reader;
@@ -180,4 +157,35 @@ impl Edges {
         }
         Dag { instances, first, readers, inputs }
     }
+}
+
+/// Marks the `targets` and everything they read, directly or indirectly.
+pub fn needed_by(plan: &Plan, targets: &BTreeSet<InstanceId>) -> Vec<bool> {
+    let mut needed = vec![false; plan.instances.len()];
+    for target in targets {
+        needed[target.index()] = true;
+    }
+    let mut gathers = BTreeSet::new();
+    let mark = |needed: &mut Vec<bool>, link: &Link| {
+        if let Link::Output { instance, .. } = link {
+            needed[instance.index()] = true;
+        }
+    };
+    // Readers have larger ids, so one pass down is enough; a gather that many read is walked once.
+    for index in (0..plan.instances.len()).rev() {
+        if !needed[index] {
+            continue;
+        }
+        for source in plan.instances[index].inputs.values() {
+            match source {
+                Source::One(link) => mark(&mut needed, link),
+                Source::Many(cells) => {
+                    if gathers.insert(GatherId::of(cells)) {
+                        cells.iter().for_each(|(_, link)| mark(&mut needed, link));
+                    }
+                }
+            }
+        }
+    }
+    needed
 }

@@ -6,13 +6,13 @@
 //! ```text
 //! loop {
 //!     while let Some(id) = core.next_check() {           // all inputs ended, digests known: look up the key
-//!         hit      -> core.end(id, Ending::Hit)
-//!         no hit   -> core.must_run(id)
+//!         hit, absent -> core.end(id, Ending::Hit | Ending::Absent)
+//!         else        -> core.must_run(id)
 //!     }
 //!     while let Some((id, grant)) = core.next_start() {  // amounts are taken
 //!         executor.start(...)
 //!     }
-//!     for (id, ending) in core.settled() { ... }         // skipped or absent, decided here
+//!     for (id, because) in core.settled() { ... }        // skipped, decided here
 //!     if core.is_done() { break }
 //!     executor.next(...)  -> core.end(id, Ending::Ran | Failed | Absent)
 //! }
@@ -28,5 +28,6 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-pub use core::{Because, Core, Counts, Ending, Need, Options, State, needed_by};
+pub use core::{Aside, Because, Core, Counts, Ending, Options, State};
+pub use dag::needed_by;
 pub use resources::{Capacities, Grant};

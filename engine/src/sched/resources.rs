@@ -27,6 +27,14 @@ pub struct Capacities {
     pub net: u32,
 }
 
+impl Capacities {
+    /// As amounts of which a stage may need a part.
+    pub fn amounts(&self) -> Amounts {
+        let gpu = u32::try_from(self.gpus.len()).unwrap_or(u32::MAX);
+        Amounts { cpu: self.cpu, gpu, mem: self.mem, net: self.net }
+    }
+}
+
 /// What an instance holds while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
@@ -71,9 +79,12 @@ impl Resources {
         let mut classes = Vec::new();
         let mut class_of = Vec::with_capacity(plan.stages.len());
         for stage in &plan.stages {
-            let mut amounts = stage.amounts.clone();
-            amounts.cpu = amounts.cpu.min(capacities.cpu);
-            refuse_impossible(&stage.name, &amounts, &capacities)?;
+            let all = capacities.amounts();
+            let amounts = stage.amounts.clone().clipped_to(&all);
+            if let Some(why) = amounts.never_fits(&all) {
+                return Err(Failure::environment(format!("stage `{}` {why}", stage.name))
+                    .hint("lower its `resources:`, give it an alternative, or run it on a larger machine"));
+            }
             let shape = (amounts.cpu, amounts.gpu, amounts.mem, amounts.net);
             class_of.push(*shapes.entry(shape).or_insert_with(|| {
                 classes.push(Class { amounts, waiting: BinaryHeap::new() });
@@ -182,22 +193,4 @@ fn uses(amounts: &Amounts) -> Short {
         | u8::from(amounts.gpu > 0) << 1
         | u8::from(amounts.mem > 0) << 2
         | u8::from(amounts.net > 0) << 3
-}
-
-fn refuse_impossible(stage: &str, asked: &Amounts, all: &Capacities) -> Result<(), Failure> {
-    let amounts = [
-        ("gpu", u64::from(asked.gpu), all.gpus.len() as u64),
-        ("mem", asked.mem, all.mem),
-        ("net", u64::from(asked.net), u64::from(all.net)),
-    ];
-    match amounts.into_iter().find(|(_, asked, all)| asked > all) {
-        None => Ok(()),
-        Some((name, asked, all)) => {
-            let unit = if name == "mem" { " bytes" } else { "" };
-            Err(Failure::environment(format!(
-                "stage `{stage}` asks for `{name}: {asked}`{unit}, this run has {all}{unit}"
-            ))
-            .hint("lower its `resources:`, give it an alternative, or run it on a larger machine"))
-        }
-    }
 }

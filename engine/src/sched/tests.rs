@@ -85,16 +85,12 @@ fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
     plan
 }
 
-fn need(_: InstanceId, port: &str) -> Need {
-    if port.starts_with("need") { Need::Required } else { Need::Optional }
-}
-
 fn machine(cpu: u32) -> Capacities {
     Capacities { cpu, gpus: vec![3, 5], mem: 8, net: 2 }
 }
 
 fn core(specs: &[Spec], gathers: &[Vec<u32>], capacities: Capacities, options: Options) -> Core {
-    Core::new(&plan_of(specs, gathers), capacities, options, need).expect("the amounts fit")
+    Core::new(&plan_of(specs, gathers), capacities, options).expect("the amounts fit")
 }
 
 /// A chain `0 <- 1 <- 2 ...`, one processor each.
@@ -134,24 +130,23 @@ fn a_failure_skips_what_needs_it_and_names_the_root() {
     core.must_run(A);
     core.next_start();
     core.end(A, Ending::Failed);
-    let skipped = Ending::Skipped(Because::Failed(A));
+    let skipped = Because::Failed(A);
     assert_eq!(core.settled(), [(B, skipped), (C, skipped)]);
     assert!(core.is_done());
     core.check().expect("consistent");
 }
 
 #[test]
-fn absence_goes_through_required_ports_only() {
+fn readers_of_an_absent_input_are_checked_like_others() {
     let mut specs = chain(2);
-    specs.push(Spec { takes: vec![1], ..Spec::default() });
     specs.push(Spec { gathers: vec![0], ..Spec::default() });
     let mut core = core(&specs, &[vec![0, 1]], machine(1), Options::default());
     core.next_check();
-    core.end(A, Ending::Absent { origin: A });
-    assert_eq!(core.settled(), [(B, Ending::Absent { origin: A })]);
-    let mut checks = vec![core.next_check(), core.next_check()];
-    checks.sort();
-    assert_eq!(checks, [Some(C), Some(InstanceId(3))]);
+    core.end(A, Ending::Absent);
+    assert_eq!((core.next_check(), core.next_check()), (Some(B), None));
+    core.end(B, Ending::Absent);
+    assert_eq!(core.settled(), []);
+    assert_eq!(core.next_check(), Some(C));
     core.check().expect("consistent");
 }
 
@@ -160,7 +155,7 @@ fn a_gather_of_project_files_only_is_not_waited_for() {
     let mut plan = plan_of(&chain(1), &[]);
     let file = (Coordinates::none(), Link::File(Arc::new(ProjectFile::new("/p/x".into()))));
     plan.instances[0].inputs.insert("many".into(), Source::Many(Arc::from([file])));
-    let mut core = Core::new(&plan, machine(1), Options::default(), need).expect("fits");
+    let mut core = Core::new(&plan, machine(1), Options::default()).expect("fits");
     assert_eq!(core.next_check(), Some(A));
 }
 
@@ -201,13 +196,13 @@ fn a_wide_stage_is_not_starved_and_gpu_waiters_block_no_other_stage() {
 fn what_can_never_fit_is_refused_with_both_numbers_and_cpu_is_clipped() {
     let spec = |amounts| [Spec { amounts, ..Spec::default() }];
     let wide = plan_of(&spec(Amounts { cpu: 64, ..Amounts::default() }), &[]);
-    let mut core = Core::new(&wide, machine(2), Options::default(), need).expect("clipped");
+    let mut core = Core::new(&wide, machine(2), Options::default()).expect("clipped");
     core.next_check();
     core.must_run(A);
     assert_eq!(core.next_start().expect("starts").1.cpu, 2);
     let large = plan_of(&spec(Amounts { mem: 9, ..Amounts::default() }), &[]);
-    let refusal = Core::new(&large, machine(2), Options::default(), need).err().expect("9 > 8");
-    assert_eq!(refusal.message, "stage `s0` asks for `mem: 9` bytes, this run has 8 bytes");
+    let refusal = Core::new(&large, machine(2), Options::default()).err().expect("9 > 8");
+    assert_eq!(refusal.message, "stage `s0` needs 9 B of memory, this machine has 8 B");
 }
 
 #[test]
@@ -217,7 +212,7 @@ fn a_stop_skips_the_rest_and_ignores_late_decisions() {
     core.stop();
     core.must_run(A);
     core.end(A, Ending::Failed);
-    let skipped = Ending::Skipped(Because::Stopped);
+    let skipped = Because::Stopped;
     assert_eq!(core.settled(), [(A, skipped), (B, skipped)]);
     assert!(core.is_done());
     core.check().expect("consistent");
@@ -229,11 +224,62 @@ fn a_retry_gives_its_amounts_back_meanwhile() {
     core.next_check();
     core.must_run(A);
     core.next_start();
-    core.set_aside(A);
+    core.set_aside(A, Aside::BeforeRetry);
+    assert_eq!((core.state(A), core.counts().before_retry), (State::Aside(Aside::BeforeRetry), 1));
     assert_eq!((core.next_check(), core.next_start()), (None, None));
     core.check().expect("consistent");
     core.must_run(A);
     assert!(core.next_start().is_some());
+}
+
+#[test]
+fn what_is_reopened_is_waited_for_again() {
+    // 0 <- gather <- 1; 0 <- 2 directly.
+    let one = || Amounts { cpu: 1, ..Amounts::default() };
+    let specs = [
+        Spec { amounts: one(), ..Spec::default() },
+        Spec { gathers: vec![0], amounts: one(), ..Spec::default() },
+        Spec { needs: vec![0], amounts: one(), ..Spec::default() },
+    ];
+    for again in [Ending::Ran, Ending::Hit, Ending::Failed] {
+        let mut core = core(&specs, &[vec![0]], machine(1), Options::default());
+        core.next_check();
+        core.end(A, Ending::Hit);
+        assert_eq!((core.next_check(), core.next_check()), (Some(B), Some(C)));
+        core.must_run(B);
+        core.must_run(C);
+        assert_eq!(core.next_start().map(|(id, _)| id), Some(B));
+        // B finds that what A made is damaged.
+        let mut readers = core.reopen(A);
+        readers.sort();
+        assert_eq!(readers, [B, C]);
+        core.check().expect("consistent");
+        core.wait_again(B);
+        assert_eq!(core.state(B), State::Waiting);
+        assert_eq!(core.next_check(), Some(A));
+        core.must_run(A);
+        core.check().expect("consistent");
+        // C was queued before: it waits as well when its turn comes.
+        let started = core.next_start().map(|(id, _)| id);
+        if started == Some(C) {
+            core.wait_again(C);
+            assert_eq!(core.next_start().map(|(id, _)| id), Some(A));
+        }
+        core.end(A, again);
+        core.check().expect("consistent");
+        if started == Some(A) && core.next_start().is_some() {
+            core.wait_again(C);
+        }
+        core.check().expect("consistent");
+        if again == Ending::Failed {
+            let skipped = State::Ended(Ending::Skipped(Because::Failed(A)));
+            assert_eq!((core.state(B), core.state(C)), (skipped, skipped));
+            assert!(core.is_done());
+        } else {
+            assert_eq!((core.state(B), core.state(C)), (State::Checking, State::Checking));
+            assert_eq!((core.next_check(), core.next_check(), core.next_check()), (Some(B), Some(C), None));
+        }
+    }
 }
 
 #[test]
@@ -266,7 +312,7 @@ fn dense_gathers_cost_no_memory_per_pair() {
     let mut specs = vec![Spec::default(); producers as usize];
     specs.extend((0..producers).map(|_| Spec { gathers: vec![0], ..Spec::default() }));
     let plan = plan_of(&specs, &[(0..producers).collect()]);
-    let mut core = Core::new(&plan, machine(2), Options::default(), need).expect("fits");
+    let mut core = Core::new(&plan, machine(2), Options::default()).expect("fits");
     while let Some(id) = core.next_check() {
         core.end(id, Ending::Hit);
     }
@@ -337,7 +383,7 @@ fn cases() -> impl Strategy<Value = Case> {
 /// Simulates a run. `seed` decides which of the running instances ends next.
 fn simulate(case: &Case, options: Options, stop_after: Option<usize>, seed: u64) -> Vec<Ending> {
     let plan = plan_of(&case.specs, &case.gathers);
-    let mut core = Core::new(&plan, machine(case.cpu), options, need).expect("amounts are within the machine");
+    let mut core = Core::new(&plan, machine(case.cpu), options).expect("amounts are within the machine");
     let mut random = seed;
     let mut sample = |below: usize| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -351,7 +397,11 @@ fn simulate(case: &Case, options: Options, stop_after: Option<usize>, seed: u64)
             for read in plan.reads(id) {
                 assert!(matches!(core.state(read), State::Ended(_)), "{id:?} is checked before {read:?} ended");
             }
+            let is_absent = |need: &u32| core.state(InstanceId(*need)) == State::Ended(Ending::Absent);
+            let lacks = case.specs[id.index()].needs.iter().any(is_absent);
             match case.outcomes[id.index()] {
+                // `run` finds that a required input is absent.
+                _ if lacks => core.end(id, Ending::Absent),
                 Outcome::Hit => core.end(id, Ending::Hit),
                 _ => core.must_run(id),
             }
@@ -369,11 +419,11 @@ fn simulate(case: &Case, options: Options, stop_after: Option<usize>, seed: u64)
         ends += 1;
         match case.outcomes[id.index()] {
             Outcome::Hit | Outcome::Run => core.end(id, Ending::Ran),
-            Outcome::Absent => core.end(id, Ending::Absent { origin: id }),
+            Outcome::Absent => core.end(id, Ending::Absent),
             Outcome::Fail => core.end(id, Ending::Failed),
             Outcome::RetryThenRun if std::mem::replace(&mut tried[id.index()], true) => core.end(id, Ending::Ran),
             Outcome::RetryThenRun => {
-                core.set_aside(id);
+                core.set_aside(id, Aside::KeyLocked);
                 core.must_run(id);
             }
         }

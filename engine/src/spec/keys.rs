@@ -131,6 +131,12 @@ pub static INCLUDE: Table = Table {
 /// The words allowed after `type:` of a parameter.
 pub const PARAM_TYPES: &[&str] = &["list", "map", "text", "int", "float", "bool"];
 
+/// The words allowed after `shell:`.
+pub const SHELLS: &[&str] = &["bash", "sh"];
+
+/// The words allowed after `isolation:`.
+pub const ISOLATIONS: &[&str] = &["none"];
+
 /// A declared parameter.
 pub static PARAM: Table = Table {
     what: "a declared parameter",
@@ -181,7 +187,7 @@ pub static STAGE: Table = Table {
         key("drop", Shape::Any, "Coordinate maps of the cells to leave out."),
         key("keep", Shape::Any, "Coordinate maps of the only cells to make."),
         key("uses", Shape::Text, "The stage kind."),
-        key("run", Shape::Text, "A command for `sh -eu -c`, passed to it unchanged."),
+        key("run", Shape::Text, "A body for `bash -euo pipefail -c`, passed to it unchanged; one that begins with `#!` runs under that program."),
         key("in", Shape::Map(&INPUT), "Inputs by port: references, or files, folders and globs of the project."),
         key("with", Shape::Map(&Shape::Any), "Parameters."),
         key("out", Shape::Map(&Shape::Text), "For `run:`: output ports and their files or folders (`name/`)."),
@@ -190,6 +196,13 @@ pub static STAGE: Table = Table {
             "tools",
             Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&TOOL)])),
             "For `run:`: tools whose version enters the key.",
+        ),
+        key("shell", Shape::Word(SHELLS), "For `run:`: the shell of the body; `bash` if not given (`sh` is `sh -eu`)."),
+        key("optional", TEXTS_SHAPE, "For `run:`: inputs that may stay unset; `IN_NAME` is empty then."),
+        key(
+            "isolation",
+            Shape::Word(ISOLATIONS),
+            "For `run:`: `none` lets the body read and write everywhere, as rootless containers need; shown in its record.",
         ),
         key("net", Shape::Bool, "For `run:`: may use the network."),
         key("random", Shape::Bool, "For `run:`: has a seed."),

@@ -191,6 +191,12 @@ pub struct RunDecl {
     pub env: Vec<(Name, Node)>,
     /// `tools:`.
     pub tools: Vec<(Name, ToolDecl)>,
+    /// `shell:`.
+    pub shell: Option<&'static str>,
+    /// `optional:`.
+    pub optional: Vec<Name>,
+    /// `isolation:`.
+    pub isolation: Option<&'static str>,
     /// `net:`.
     pub net: bool,
     /// `random:`.

@@ -461,7 +461,7 @@ impl Reader {
     fn work(&mut self, name: &Name, fields: &Fields<'_>) -> Option<WorkDecl> {
         match (fields.get("uses"), fields.get("run")) {
             (Some(uses), None) => {
-                for key in ["out", "env", "tools", "net", "random"] {
+                for key in ["out", "env", "tools", "shell", "optional", "isolation", "net", "random"] {
                     if let Some(key) = fields.key(key) {
                         self.error(
                             Diagnostic::new(
@@ -499,6 +499,9 @@ impl Reader {
                     out,
                     env: self.map(fields.get("env"), "env").to_vec(),
                     tools: tools.iter().filter_map(|(tool, node)| Some((tool.clone(), self.tool(node)?))).collect(),
+                    shell: self.word(fields, "shell", keys::SHELLS),
+                    optional: self.texts(fields.get("optional"), "optional"),
+                    isolation: self.word(fields, "isolation", keys::ISOLATIONS),
                     net: self.flag(fields, "net"),
                     random: self.flag(fields, "random"),
                     body: body?,
@@ -686,6 +689,19 @@ impl Reader {
             Some(node) => self.text(node, &format!("`{key}`")).into_iter().collect(),
             None => Vec::new(),
         }
+    }
+
+    /// One of a few words.
+    fn word(&mut self, fields: &Fields<'_>, key: &str, words: &'static [&'static str]) -> Option<&'static str> {
+        let node = fields.get(key)?;
+        let found = words.iter().copied().find(|word| node.written() == Some(word));
+        if found.is_none() {
+            let allowed = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+            let message = format!("`{key}` is {allowed}, found {}", node.described());
+            let hint = format!("write `{key}: {}`, or leave it out", words[0]);
+            self.error(Diagnostic::new(Class::Value, node.span, message).hint(hint));
+        }
+        found
     }
 
     fn flag(&mut self, fields: &Fields<'_>, key: &str) -> bool {

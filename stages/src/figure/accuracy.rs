@@ -204,7 +204,7 @@ fn head(drawing: &mut Drawing, scores: &HeldOut, simulated: bool) {
         drawing.text((x + 8.0, 11.0), name, Lettering::new(7.0));
         x += 8.0 + text_width(name, 7.0) + 10.0;
     }
-    let subjects = match scores.people.len() {
+    let subjects = match scores.subjects.len() {
         1 => "1 held-out person".to_string(),
         count => format!("{count} held-out people"),
     };
@@ -297,7 +297,7 @@ mod tests {
             }
         }
         let subjects = (0..8).map(|i| format!("s{i:02}")).collect::<BTreeSet<_>>();
-        HeldOut { scores, people: subjects, parcellation: parcellation.into() }
+        HeldOut { scores, subjects, parcellation: parcellation.into() }
     }
 
     #[test]

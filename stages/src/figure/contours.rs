@@ -368,7 +368,7 @@ mod tests {
         let label = |shift: f64| turned.iter().map(|(x, y)| ring(x + shift, *y - 60.0)).collect::<Vec<i32>>();
         let mut task = tasks::task(&Contours, folder);
         task.at = [("outputs", parcellation)].into_iter().collect();
-        tasks::give(&mut task, "subject", &tasks::person(folder, "s01", 4));
+        tasks::give(&mut task, "subject", &tasks::write_subject(folder, "s01", 4));
         tasks::give(&mut task, "manual", &tasks::labels(&folder.join("manual"), &label(0.0)));
         tasks::give(&mut task, "model", &tasks::labels(&folder.join("model"), &label(3.0)));
         let prf = folder.join("prf");

@@ -1,11 +1,11 @@
-//! `flatmap/images`: what a network sees of a person, as pictures of the flattened occipital cortex.
+//! `flatmap/images`: the input of a network: maps of a subject as images of the flattened occipital cortex.
 //!
-//! Decides the channels, their order (that of the study's `full` input) and what stands for a measurement that a person
+//! Decides the channels, their order (that of the study's `full` input) and the values of a measurement that a subject
 //! does not have: zeros, which is what the study's own program does, with a note.
 
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task};
+use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
 use rayon::prelude::*;
 
 use super::{Drawing, check_count, picture};
@@ -41,8 +41,8 @@ pub struct Images;
 
 impl StageKind for Images {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("flatmap/images", 1, "paints a person's maps onto the flattened occipital cortex")
-            .input("subject", &["subject"], "surfaces and structural maps of one person, as in HCP_1200")
+        let kind = Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
+            .input("subject", &["subject"], "surfaces and structural maps of one subject, as in HCP_1200")
             .port("prf", &["prf"], Arity::One, true, "pRF maps on the native mesh; without them those channels are 0")
             .file(
                 "images",
@@ -57,7 +57,7 @@ impl StageKind for Images {
         let subject = Subject::open(task.one("subject")?)?;
         let mut notes = Vec::new();
         if task.maybe("prf").is_none() {
-            notes.push(format!("no pRF maps: {} are 0", PRF.join(", ")));
+            notes.push(format!("{IMPORTANT}no pRF maps: {} are 0", PRF.join(", ")));
         }
         let [left, right] = HEMISPHERES;
         let left = Half::of(&subject, left, task.maybe("prf"), &drawing, context, &mut notes)?;
@@ -110,7 +110,7 @@ impl Half {
         ));
         for (channel, tract) in [("dwi_OR", &cortex.optic_radiation), ("dwi_VOF", &cortex.vertical_occipital)] {
             if tract.is_none() {
-                notes.push(format!("no tract end points for {}: {channel} is 0", hemisphere.name()));
+                notes.push(format!("{IMPORTANT}no tract end points for {}: {channel} is 0", hemisphere.name()));
             }
         }
         let functional = match prf {
@@ -164,12 +164,12 @@ fn read_prf(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::small_subject::{Ran, person, prf};
+    use crate::test_support::small_subject::{Ran, prf, write_subject};
 
     #[test]
-    fn a_person_becomes_fourteen_pictures() {
+    fn a_subject_becomes_fourteen_pictures() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s01");
+        let subject = write_subject(folder.path(), "s01");
         let maps = prf(folder.path());
         let ran = Ran::of(&Images, &[("subject", &subject), ("prf", &maps)], &[("pixels", 32), ("radius", 80)]);
         let file = tensors::read(&ran.output("images")).unwrap();
@@ -189,23 +189,23 @@ mod tests {
     #[test]
     fn without_prf_maps_their_channels_are_zero() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s02");
+        let subject = write_subject(folder.path(), "s02");
         let ran = Ran::of(&Images, &[("subject", &subject)], &[("pixels", 16), ("radius", 80)]);
         let file = tensors::read(&ran.output("images")).unwrap();
         let (_, images) = file.floats("images").unwrap();
         assert!(images[10 * 16 * 32..].iter().all(|&value| value == 0.0));
-        assert_eq!(ran.notes()[0], "no pRF maps: prf_x, prf_y, prf_sigma, prf_cod are 0");
+        assert_eq!(ran.notes()[0], "important: no pRF maps: prf_x, prf_y, prf_sigma, prf_cod are 0");
     }
 
     #[test]
     fn maps_of_another_mesh_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s03");
+        let subject = write_subject(folder.path(), "s03");
         let maps = prf(folder.path());
         mgh::write_f32(&maps.join("rh.prf_sigma.mgz"), &[1.0; 7]).unwrap();
         let failure = Ran::try_of(&Images, &[("subject", &subject), ("prf", &maps)], &[("pixels", 16), ("radius", 80)]);
         let failure = failure.unwrap_err();
         assert_eq!(failure.message, "`rh.prf_sigma.mgz` has 7 values, but the hemisphere has 642 vertices");
-        assert_eq!(failure.place.as_deref(), Some("person `s03`, rh"));
+        assert_eq!(failure.place.as_deref(), Some("subject `s03`, rh"));
     }
 }

@@ -1,4 +1,4 @@
-//! `flatmap/...`: the kinds that paint a person's maps and labels onto the flattened occipital cortex. The geometry itself is in
+//! `flatmap/...`: the kinds that paint a subject's maps and labels onto the flattened occipital cortex. The geometry itself is in
 //! [`crate::numeric`].
 
 mod images;
@@ -17,7 +17,7 @@ pub fn install(registry: &mut Registry) {
     registry.add(targets::Targets);
 }
 
-/// The parameters that say how a map is drawn, the same for pictures and targets.
+/// The parameters of how a map is painted, the same for images and targets.
 #[derive(serde::Deserialize)]
 struct Drawing {
     pixels: usize,
@@ -54,7 +54,7 @@ fn picture(left: &[f32], right: &[f32], pixels: usize) -> Vec<f32> {
     resize(&painted, 1, (PAINTED_PIXELS, 2 * PAINTED_PIXELS), (pixels, 2 * pixels))
 }
 
-/// Checks that a map has one value for each vertex of a person's hemisphere.
+/// Checks that a map has one value for each vertex of a subject's hemisphere.
 fn check_count(
     what: &str,
     found: usize,
@@ -67,5 +67,5 @@ fn check_count(
     }
     Err(Failure::input(format!("`{what}` has {found} values, but the hemisphere has {vertices} vertices"))
         .at(subject.place(hemisphere))
-        .hint("the map was made for another mesh, or for another person"))
+        .hint("the map was made for another mesh, or for another subject"))
 }

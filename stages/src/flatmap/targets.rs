@@ -1,7 +1,7 @@
-//! `flatmap/labels`: what a network shall draw, as one picture per label.
+//! `flatmap/labels`: the targets of a network, as one image per label.
 //!
 //! Painted with the nearest vertex's label and then resized like the input, so that targets are fractional at borders.
-//! A rater may have drawn areas and no sectors: then there are channels for the areas only, which the metadata says.
+//! A rater may have labelled areas and no sectors: then there are channels for the areas only, as the metadata lists.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,13 +36,13 @@ pub struct Targets;
 
 impl StageKind for Targets {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("flatmap/labels", 1, "paints a person's labels onto the flattened occipital cortex")
-            .input("subject", &["subject"], "surfaces of the person, as in HCP_1200")
+        let kind = Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
+            .input("subject", &["subject"], "surfaces of the subject, as in HCP_1200")
             .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh")
             .file(
                 "images",
                 "targets",
-                "safetensors: `targets` f32 [channels, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4, as far as drawn), `radius` (degrees), `sid`",
+                "safetensors: `targets` f32 [channels, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4, as far as labelled), `radius` (degrees), `sid`",
             );
         Drawing::declare(kind)
     }
@@ -53,15 +53,15 @@ impl StageKind for Targets {
         let [left, right] = HEMISPHERES;
         let folder = task.one("labels")?;
         let there = |file: &str| HEMISPHERES.iter().all(|hemisphere| folder.join(name(*hemisphere, file)).exists());
-        let (drawn, lacking): (Vec<&str>, Vec<&str>) = FILES.into_iter().partition(|file| there(file));
-        if drawn.is_empty() {
+        let (present, lacking): (Vec<&str>, Vec<&str>) = FILES.into_iter().partition(|file| there(file));
+        if present.is_empty() {
             return Err(Failure::input("the labels have neither areas nor rings of both hemispheres")
                 .at(folder.display().to_string())
                 .hint("`{lh,rh}.area.mgz`, `{lh,rh}.ring.mgz` or all four are expected"));
         }
-        let left = Half::of(&subject, left, folder, &drawn, &drawing)?;
-        let right = Half::of(&subject, right, folder, &drawn, &drawing)?;
-        let channels: Vec<_> = CHANNELS.into_iter().filter(|(file, ..)| drawn.contains(file)).collect();
+        let left = Half::of(&subject, left, folder, &present, &drawing)?;
+        let right = Half::of(&subject, right, folder, &present, &drawing)?;
+        let channels: Vec<_> = CHANNELS.into_iter().filter(|(file, ..)| present.contains(file)).collect();
         let pixels = drawing.pixels;
         let images: Vec<f32> = channels
             .par_iter()
@@ -96,13 +96,13 @@ impl Half {
         subject: &Subject,
         hemisphere: Hemisphere,
         folder: &Path,
-        drawn: &[&'static str],
+        files: &[&'static str],
         drawing: &Drawing,
     ) -> Result<Self, Failure> {
         let mesh = subject.registered(hemisphere)?;
         let vertices = mesh.sphere.len();
         let read = |file: &&'static str| Ok((*file, read(folder, file, subject, hemisphere, vertices)?));
-        let labels = drawn.iter().map(read).collect::<Result<_, Failure>>()?;
+        let labels = files.iter().map(read).collect::<Result<_, Failure>>()?;
         Ok(Self { raster: drawing.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), labels })
     }
 
@@ -135,14 +135,14 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::small_subject::{Ran, VERTICES, labels, person};
+    use crate::test_support::small_subject::{Ran, VERTICES, labels, write_subject};
 
     #[test]
     fn labels_become_fractions_of_pixels() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s01");
-        let drawn = labels(folder.path());
-        let ran = Ran::of(&Targets, &[("subject", &subject), ("labels", &drawn)], &[("pixels", 32), ("radius", 80)]);
+        let subject = write_subject(folder.path(), "s01");
+        let rated = labels(folder.path());
+        let ran = Ran::of(&Targets, &[("subject", &subject), ("labels", &rated)], &[("pixels", 32), ("radius", 80)]);
         let file = tensors::read(&ran.output("images")).unwrap();
         assert_eq!(file.text("channels").unwrap(), "V1,V2,V3,E0,E1,E2,E3,E4");
         let (shape, targets) = file.floats("targets").unwrap();
@@ -157,35 +157,35 @@ mod tests {
     #[test]
     fn labels_that_do_not_fit_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s01");
-        let drawn = labels(folder.path());
+        let subject = write_subject(folder.path(), "s01");
+        let rated = labels(folder.path());
         let run = || {
-            let inputs: [(&str, &Path); 2] = [("subject", &subject), ("labels", &drawn)];
+            let inputs: [(&str, &Path); 2] = [("subject", &subject), ("labels", &rated)];
             Ran::try_of(&Targets, &inputs, &[("pixels", 16), ("radius", 80)]).unwrap_err()
         };
         let mut wrong = vec![0; VERTICES];
         wrong[5] = 6;
-        mgh::write_i32(&drawn.join("lh.ring.mgz"), &wrong).unwrap();
+        mgh::write_i32(&rated.join("lh.ring.mgz"), &wrong).unwrap();
         assert_eq!(run().message, "`lh.ring.mgz` has the label 6 at vertex 5, expected 0 to 5");
-        mgh::write_i32(&drawn.join("lh.ring.mgz"), &wrong[..9]).unwrap();
+        mgh::write_i32(&rated.join("lh.ring.mgz"), &wrong[..9]).unwrap();
         assert!(run().message.contains("has 9 values, but the hemisphere has 642 vertices"));
-        std::fs::remove_file(drawn.join("lh.ring.mgz")).unwrap();
-        std::fs::remove_file(drawn.join("rh.area.mgz")).unwrap();
+        std::fs::remove_file(rated.join("lh.ring.mgz")).unwrap();
+        std::fs::remove_file(rated.join("rh.area.mgz")).unwrap();
         assert!(run().message.starts_with("the labels have neither areas nor rings"));
     }
 
     #[test]
     fn labels_without_rings_give_areas_only_and_a_note() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s01");
-        let drawn = labels(folder.path());
+        let subject = write_subject(folder.path(), "s01");
+        let rated = labels(folder.path());
         let run = || {
-            let inputs: [(&str, &Path); 2] = [("subject", &subject), ("labels", &drawn)];
+            let inputs: [(&str, &Path); 2] = [("subject", &subject), ("labels", &rated)];
             let ran = Ran::of(&Targets, &inputs, &[("pixels", 16), ("radius", 80)]);
             (tensors::read(&ran.output("images")).unwrap(), ran.notes().to_vec())
         };
         let (both, _) = run();
-        std::fs::remove_file(drawn.join("rh.ring.mgz")).unwrap();
+        std::fs::remove_file(rated.join("rh.ring.mgz")).unwrap();
         let (areas, notes) = run();
         assert_eq!(notes, ["no `ring` labels of both hemispheres: no channels for them"]);
         assert_eq!(areas.text("channels").unwrap(), "V1,V2,V3");

@@ -57,7 +57,7 @@ pub(super) fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
 
 /// Unpacks zlib, which GIFTI calls `GZipBase64Binary`.
 pub(super) fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    // Some writers really do use gzip there; the first bytes tell.
+    // Some writers really do use gzip there; the first bytes decide.
     if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(bytes) } else { bounded(ZlibDecoder::new(bytes), "zlib") }
 }
 

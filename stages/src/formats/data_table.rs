@@ -1,4 +1,4 @@
-//! Tables as artifacts: a folder with `table.csv` for people and `table.parquet` for programs, the same rows in both.
+//! Tables as artifacts: a folder with `table.csv` for readers and `table.parquet` for programs, the same rows in both.
 //!
 //! Decides how a table becomes bytes, so that equal tables are equal files on every machine: Parquet without
 //! compression and without statistics, in one row group, written by one thread; CSV with `\n` line ends, floats in the shortest
@@ -18,7 +18,7 @@ use polars::prelude::{
     PolarsError, SerReader, SerWriter, StatisticsOptions,
 };
 
-/// The file for people.
+/// The file for readers.
 pub const CSV: &str = "table.csv";
 
 /// The file for programs.
@@ -79,7 +79,7 @@ impl Table {
         self
     }
 
-    /// Adds a column `simulated`, true in every row, if `simulated` says so; call it last.
+    /// Adds a column `simulated`, true in every row, if `simulated` is set; call it last.
     ///
     /// Tables of a simulated run carry their stamp as data, where no reader can lose it; a table of real data has no such column.
     #[must_use]
@@ -163,7 +163,7 @@ pub fn read(folder: &Path) -> Result<DataFrame, Failure> {
 /// A text column without missing values.
 ///
 /// # Errors
-/// Input: no such column, another type, or a missing value; says which columns there are.
+/// Input: no such column, another type, or a missing value; the message lists the columns.
 pub fn texts(frame: &DataFrame, name: &str) -> Result<Vec<String>, Failure> {
     let column = typed(frame, name, &DataType::String)?;
     let values = column.str().map_err(|error| Failure::internal(error.to_string()))?;
@@ -197,7 +197,7 @@ fn missing(name: &str, row: usize) -> Failure {
     Failure::input(format!("column `{name}` has no value in row {}", row + 1))
 }
 
-/// The side of a split that a person is on.
+/// The side of a split that a subject is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Partition {
     /// Training: `trn`.
@@ -216,17 +216,17 @@ impl Partition {
     }
 }
 
-/// Reads a split: on which side each person is, from the columns `sid` and `partition`.
+/// Reads a split: on which side each subject is, from the columns `sid` and `partition`.
 ///
 /// # Errors
-/// As [`read`] and [`texts`]; Input: a word other than `trn` and `val`, or a person who is listed twice.
+/// As [`read`] and [`texts`]; Input: a word other than `trn` and `val`, or a subject who is listed twice.
 pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
     let at = |failure: Failure| failure.at(folder.display().to_string());
     let frame = read(folder)?;
-    let people = texts(&frame, "sid").map_err(at)?;
+    let sids = texts(&frame, "sid").map_err(at)?;
     let sides = texts(&frame, "partition").map_err(at)?;
     let mut split = BTreeMap::new();
-    for (sid, side) in people.into_iter().zip(sides) {
+    for (sid, side) in sids.into_iter().zip(sides) {
         let partition = match side.as_str() {
             "trn" => Partition::Trn,
             "val" => Partition::Val,
@@ -242,7 +242,7 @@ pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
 /// Writes a split: columns `sid` and `partition` (`trn` or `val`), sorted by `sid`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_split(folder: &Path, split: &BTreeMap<String, Partition>) -> Result<(), Failure> {
     let table = Table::new()
         .text("sid", split.keys().map(String::as_str))

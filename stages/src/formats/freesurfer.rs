@@ -21,7 +21,7 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// The points in double precision, as geometry wants them.
+    /// The points in double precision, as the geometry needs them.
     pub fn points(&self) -> Vec<[f64; 3]> {
         self.coordinates.iter().map(|point| point.map(f64::from)).collect()
     }
@@ -190,7 +190,8 @@ mod tests {
 
         let written = tempfile::tempdir().unwrap();
         let path = written.path().join("lh.curv");
-        write_morphometry(&path, &[0.25, -1.5, 0.0, 3.0e7], 4).unwrap();
+        // The fixture was written without a number of faces.
+        write_morphometry(&path, &[0.25, -1.5, 0.0, 3.0e7], 0).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(folder.join("lh.curv")).unwrap());
     }
 

@@ -1,5 +1,5 @@
 //! The fs_LR meshes of the Human Connectome Project, as far as files depend on them: numbers of vertices, which vertices
-//! are cortex, and the numbers under which results on grayordinates list people.
+//! are cortex, and the numbers under which results on grayordinates list subjects.
 
 use std::path::Path;
 
@@ -49,15 +49,15 @@ pub fn cortex_mask(folder: &Path, hemisphere: Hemisphere, mesh: FsLr) -> Result<
         .at(path.display().to_string()))
 }
 
-/// The number under which results list a person: the digits of the id. Real ids are digits only; `s07` of a simulated
-/// study is person 7. At most 15 digits, which survive as MATLAB's ordinary numbers.
+/// The number under which results list a subject: the digits of the id. Real ids are digits only; `s07` of a simulated
+/// study is subject 7. At most 15 digits, which survive as MATLAB's ordinary numbers.
 ///
 /// # Errors
 /// The id has no digits or too many; input's blame.
 pub fn number_of(sid: &str) -> Result<u64, Failure> {
     let digits: String = sid.chars().filter(char::is_ascii_digit).collect();
     digits.parse().ok().filter(|_| digits.len() <= 15).ok_or_else(|| {
-        Failure::input(format!("person `{sid}` has no number, but pRF results list people by number"))
+        Failure::input(format!("subject `{sid}` has no number, but pRF results list subjects by number"))
             .hint("use an id with digits, such as `s01`")
     })
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_listed_by_the_digits_of_their_id() {
+    fn subjects_are_listed_by_the_digits_of_their_id() {
         assert_eq!(number_of("115017"), Ok(115_017));
         assert_eq!(number_of("s07"), Ok(7));
         assert!(number_of("anna").is_err() && number_of("1234567890123456").is_err());

@@ -3,7 +3,7 @@
 //! Read: 32-bit and 64-bit floats, 32-bit and 8-bit whole numbers, as text, base64 or zlib in base64 (which
 //! GIFTI calls gzip), both byte orders, both index orders, also inside gzip. Arrays in external files are
 //! refused. Written: little-endian, zlib in base64, without dates, user names or paths. Transformation
-//! matrices are neither applied nor kept: surfaces of one person share one space.
+//! matrices are neither applied nor kept: surfaces of one subject share one space.
 
 use std::path::Path;
 
@@ -249,7 +249,7 @@ fn unknown_type(kind: &str) -> Failure {
 fn parse_text(text: &str, kind: &str) -> Result<Numbers, Failure> {
     fn all<T: std::str::FromStr>(text: &str) -> Result<Vec<T>, Failure> {
         text.split_ascii_whitespace()
-            .map(|word| word.parse().map_err(|_| Failure::input(format!("`{word}` stands where a number should"))))
+            .map(|word| word.parse().map_err(|_| Failure::input(format!("found `{word}`, expected a number"))))
             .collect()
     }
     match kind {
@@ -280,7 +280,7 @@ fn parse_bytes(bytes: &[u8], kind: &str, big_endian: bool) -> Result<Numbers, Fa
     })
 }
 
-/// A float of 8 bytes, narrowed: the other files of a person have 4.
+/// A float of 8 bytes, narrowed: the other files of a subject have 4.
 #[expect(clippy::cast_possible_truncation, reason = "narrowing is the purpose")]
 fn double(chunk: &[u8], big_endian: bool) -> f32 {
     let mut word = [0_u8; 8];

@@ -1,9 +1,9 @@
 //! HDF5 in the shapes this field uses: labels (`{lh,rh}/visual_area`, whole numbers), pRF results in MATLAB
 //! v7.3 (numbers in several dimensions behind a user block of 512 bytes).
 //!
-//! Reading goes through `hdf5-reader`, which wants the exact type on disk; here any number type is taken and
+//! Reading goes through `hdf5-reader`, which requires the exact type on disk; here any number type is read and
 //! converted, because writers differ. Writing goes through `hdf5-writer`, whose bytes depend on the content
-//! only; the MATLAB user block is put before its superblock, which is then told where it stands.
+//! only; the MATLAB user block is put before its superblock, and the superblock then gets its new address.
 
 use std::path::Path;
 
@@ -117,7 +117,7 @@ impl File {
     }
 }
 
-/// What to do about data that are not where the file says.
+/// The remedy for data that are not at the address in the file.
 const INCOMPLETE: &str = "check that the file is the right one and complete: copy or download it again";
 
 fn whole(value: f64) -> Option<i64> {
@@ -199,7 +199,7 @@ impl Builder {
         binary::write(path, &bytes)
     }
 
-    /// Writes the file as MATLAB v7.3 does: behind a block of 512 bytes that says so (without platform and time).
+    /// Writes the file as MATLAB v7.3 does: behind a block of 512 bytes with its name (without platform and time).
     ///
     /// # Errors
     /// As [`Builder::write`].
@@ -222,7 +222,7 @@ fn float(size: u8) -> Datatype {
     Datatype::FloatingPoint { size, byte_order: ByteOrder::LittleEndian }
 }
 
-/// The attribute by which MATLAB knows its own types.
+/// The attribute by which MATLAB recognises its own types.
 fn class(name: &str) -> AttributeBuilder {
     AttributeBuilder::fixed_string("MATLAB_class", name)
 }

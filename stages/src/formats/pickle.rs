@@ -1,13 +1,13 @@
 //! Reads pickles without Python and without running anything from them: numbers, text, tuples, lists, dictionaries.
 //!
 //! A pickle is a program for a stack machine that could call anything. This reader knows the operations that build plain data;
-//! calls and persistent ids it hands to the [`Object`] of a format, which makes of them what it allows and refuses the rest. A file
+//! calls and persistent ids are converted by the [`Object`] of a format, which refuses those that it does not allow. A file
 //! from elsewhere may also try to exhaust memory: how many operations there are, how deep items are nested and how many of them
 //! are copied is bounded.
 
 use std::collections::BTreeMap;
 
-/// What is wrong with a pickle.
+/// A fault of a pickle, as a message.
 pub type Problem = String;
 
 /// Greatest number of operations in a pickle, each of which makes one item at most.
@@ -17,15 +17,15 @@ const MOST_DEPTH: usize = 32;
 /// Greatest number of items that are copied because the pickle refers to them again.
 const MOST_COPIES: usize = 1 << 20;
 
-/// What a format makes of the two operations that plain data do not need.
+/// How a format converts the two operations that plain data do not need.
 pub trait Object: Clone {
-    /// What a persistent id stands for.
+    /// The object that a persistent id refers to.
     ///
     /// # Errors
     /// The format has no such id.
     fn persistent(id: Item<Self>) -> Result<Self, Problem>;
 
-    /// What a call of a class or function with this name would give.
+    /// The result of a call of a class or function with this name.
     ///
     /// # Errors
     /// The format allows no such call.
@@ -62,7 +62,7 @@ pub enum Item<O> {
     List(Vec<Item<O>>),
     /// A dictionary, in order.
     Dict(Vec<(Item<O>, Item<O>)>),
-    /// What the format made of a call or a persistent id.
+    /// The object of a call or a persistent id.
     Object(O),
 }
 
@@ -264,7 +264,7 @@ impl<'a, O: Object> Machine<'a, O> {
     fn set(&mut self, items: Vec<Item<O>>) -> Result<(), Problem> {
         check_depth(&items)?;
         let Some(Item::Dict(pairs)) = self.stack.last_mut() else {
-            return Err("the pickle sets an entry of something that is no dictionary".into());
+            return Err("the pickle sets an entry of something that is not a dictionary".into());
         };
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
@@ -276,7 +276,7 @@ impl<'a, O: Object> Machine<'a, O> {
     fn append(&mut self, items: Vec<Item<O>>) -> Result<(), Problem> {
         check_depth(&items)?;
         let Some(Item::List(list)) = self.stack.last_mut() else {
-            return Err("the pickle appends to something that is no list".into());
+            return Err("the pickle appends to something that is not a list".into());
         };
         list.extend(items);
         Ok(())

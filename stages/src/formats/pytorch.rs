@@ -63,7 +63,7 @@ fn root(archive: &ZipArchive<File>) -> Result<String, Problem> {
         .ok_or_else(|| "the archive has no `data.pkl`".into())
 }
 
-/// The bytes of an entry, of which there are at most `most`, whatever its header says.
+/// The bytes of an entry, of which there are at most `most`, whatever its header states.
 fn entry(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, Problem> {
     let file = archive.by_name(name).map_err(|error| format!("the archive has no `{name}`: {error}"))?;
     let mut bytes = Vec::new();
@@ -86,7 +86,7 @@ enum Part {
 impl Object for Part {
     /// `("storage", class, key, device, count)`: where the numbers of tensors are.
     fn persistent(id: Item<Self>) -> Result<Self, Problem> {
-        let Item::Tuple(parts) = id else { return Err("a storage in `data.pkl` is no tuple".into()) };
+        let Item::Tuple(parts) = id else { return Err("a storage in `data.pkl` is not a tuple".into()) };
         let [Item::Text(word), Item::Global(class), Item::Text(key), ..] = parts.as_slice() else {
             return Err("a storage in `data.pkl` has another form than PyTorch's".into());
         };
@@ -234,7 +234,7 @@ fn half(bits: u16) -> f32 {
 fn size(item: &Item<Part>) -> Result<usize, Problem> {
     match item {
         Item::Int(value) => usize::try_from(*value).map_err(|_| format!("a tensor has a size of {value}")),
-        other => Err(format!("a tensor has a size that is no number: {other:?}")),
+        other => Err(format!("a tensor has a size that is not a number: {other:?}")),
     }
 }
 

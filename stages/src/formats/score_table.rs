@@ -2,7 +2,7 @@
 //!
 //! Decides the columns and their order (those of the original analysis: `dataset`, `sid`, `hemisphere`, `parcellation`,
 //! `method1`, `method2`, `tag`, `label`, `score`), the order of tags and labels wherever they are listed, and that a
-//! held-out person is one whose partition is `val`. Knows nothing about how a score is made.
+//! held-out subject is one whose partition is `val`. Knows nothing about how a score is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,9 +59,9 @@ pub fn label_names(parcellation: &str) -> Result<&'static [&'static str], Failur
 /// One score of one pair of methods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// Where the person comes from, such as `HCP`.
+    /// Where the subject comes from, such as `HCP`.
     pub dataset: String,
-    /// The person.
+    /// The subject.
     pub sid: String,
     /// `lh` or `rh`.
     pub hemisphere: String,
@@ -131,22 +131,22 @@ pub fn read(folder: &Path) -> Result<Vec<Score>, Failure> {
     Ok(scores.into_iter().map_while(&mut row).collect())
 }
 
-/// The tagged scores of held-out people.
+/// The tagged scores of held-out subjects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldOut {
     /// Their scores that have a tag, in the order of tables and rows.
     pub scores: Vec<Score>,
-    /// The people, sorted.
-    pub people: BTreeSet<String>,
+    /// The subjects, sorted.
+    pub subjects: BTreeSet<String>,
     /// The one parcellation of all scores.
     pub parcellation: String,
 }
 
 impl HeldOut {
-    /// Keeps the tagged scores of people who are held out in `split`.
+    /// Keeps the tagged scores of subjects who are held out in `split`.
     ///
     /// # Errors
-    /// Input: no table, no held-out person among them, a person who is not in the split, or scores of several parcellations;
+    /// Input: no table, no held-out subject among them, a subject who is not in the split, or scores of several parcellations;
     /// and as [`read`].
     pub fn read<'a>(
         tables: impl IntoIterator<Item = &'a Path>,
@@ -165,17 +165,17 @@ impl HeldOut {
                 }
             }
         }
-        // Counted, not named: who is on which side of a split by families tells who is whose relative.
+        // Counted, not named: the sides of a split by families reveal relatives.
         if !unknown.is_empty() {
-            return Err(Failure::input(format!("people who are scored but not in the split: {}", unknown.len()))
-                .hint("make split and scores from the same list of people"));
+            return Err(Failure::input(format!("subjects who are scored but not in the split: {}", unknown.len()))
+                .hint("make split and scores from the same list of subjects"));
         }
-        let people: BTreeSet<String> = scores.iter().map(|score| score.sid.clone()).collect();
+        let subjects: BTreeSet<String> = scores.iter().map(|score| score.sid.clone()).collect();
         let mut parcellations = parcellations.into_iter();
         match (parcellations.next(), parcellations.next()) {
-            (None, _) => Err(Failure::input("no held-out person has a score, expected at least one")
-                .hint("hold out more people (`held_out` of the split), or score those who are held out")),
-            (Some(parcellation), None) => Ok(Self { scores, people, parcellation }),
+            (None, _) => Err(Failure::input("no held-out subject has a score, expected at least one")
+                .hint("hold out more subjects (`held_out` of the split), or score those who are held out")),
+            (Some(parcellation), None) => Ok(Self { scores, subjects, parcellation }),
             (Some(first), Some(second)) => {
                 Err(Failure::input(format!("found scores of `{first}` and of `{second}`, expected one parcellation"))
                     .hint("give the stage the axis `outputs`, so that it reads the scores of one output"))
@@ -204,8 +204,8 @@ impl HeldOut {
         self.select(column, label, hemisphere).map(|score| score.score).collect()
     }
 
-    /// How many people have a score of this column and label.
-    pub fn people_with(&self, column: &(String, String), label: &str) -> usize {
+    /// How many subjects have a score of this column and label.
+    pub fn subjects_with(&self, column: &(String, String), label: &str) -> usize {
         self.select(column, label, None).map(|score| score.sid.as_str()).collect::<BTreeSet<_>>().len()
     }
 
@@ -224,7 +224,7 @@ impl HeldOut {
     }
 }
 
-/// Where a column stands: its dataset (those of the published figures first), then its tag.
+/// The rank of a column: its dataset (those of the published figures first), then its tag.
 fn column_rank(dataset: &str, tag: &str) -> (usize, String, usize, String) {
     let dataset_rank = match dataset {
         "HCP" => 0,
@@ -276,8 +276,8 @@ mod tests {
         folder
     }
 
-    fn split(people: &[(&str, Partition)]) -> BTreeMap<String, Partition> {
-        people.iter().map(|(sid, side)| ((*sid).to_string(), *side)).collect()
+    fn split(subjects: &[(&str, Partition)]) -> BTreeMap<String, Partition> {
+        subjects.iter().map(|(sid, side)| ((*sid).to_string(), *side)).collect()
     }
 
     #[test]
@@ -287,27 +287,27 @@ mod tests {
     }
 
     #[test]
-    fn only_tagged_scores_of_held_out_people_count() {
+    fn only_tagged_scores_of_held_out_subjects_count() {
         let a = written(&[score("a", "HCP", "anat", "1"), score("a", "HCP", "", "1")]);
         let b = written(&[score("b", "HCP", "anat", "1")]);
         let sides = split(&[("a", Partition::Val), ("b", Partition::Trn)]);
         let held_out = HeldOut::read([a.path(), b.path()], &sides).unwrap();
-        assert_eq!(held_out.people.into_iter().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(held_out.subjects.into_iter().collect::<Vec<_>>(), ["a"]);
         assert_eq!(held_out.scores.len(), 1);
         let failure = HeldOut::read([b.path()], &sides).unwrap_err();
-        assert!(failure.message.starts_with("no held-out person"), "{failure}");
+        assert!(failure.message.starts_with("no held-out subject"), "{failure}");
         let failure = HeldOut::read([b.path()], &split(&[])).unwrap_err();
-        assert_eq!(failure.message, "people who are scored but not in the split: 1");
+        assert_eq!(failure.message, "subjects who are scored but not in the split: 1");
         assert!(failure.place.is_none(), "a path may hold the id");
     }
 
     #[test]
-    fn columns_stand_as_in_the_paper_and_labels_by_number() {
+    fn columns_are_ordered_as_in_the_paper_and_labels_by_number() {
         let tags =
             [("NYU", "anat"), ("HCP", "rely"), ("HCP", "anat"), ("HCP", "mine"), ("HCP", "prior"), ("NYU", "fnyu")];
         let scores: Vec<Score> =
             tags.iter().flat_map(|(d, t)| [MEAN, "10", "2"].map(|l| score("a", d, t, l))).collect();
-        let held_out = HeldOut { scores, people: BTreeSet::new(), parcellation: "area".into() };
+        let held_out = HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into() };
         let names: Vec<String> = held_out.columns().into_iter().map(|(d, t)| format!("{d} {t}")).collect();
         assert_eq!(names, ["HCP prior", "HCP anat", "HCP mine", "HCP rely", "NYU anat", "NYU fnyu"]);
         assert_eq!(held_out.labels(), ["2", "10", "mean"]);

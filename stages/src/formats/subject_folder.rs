@@ -4,7 +4,7 @@
 //! The choice of file per quantity follows what the original analysis opens: scalars come from the FreeSurfer
 //! files under `T1w/<sid>/surf` (where curvature and convexity have FreeSurfer's sign), coordinates and the
 //! MSMAll sphere from GIFTI. Everything native has one value per vertex of `{lh,rh}.white`; a file that does
-//! not is an error that names person, hemisphere, file, what was found and what was expected.
+//! not is an error that names subject, hemisphere, file, what was found and what was expected.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +14,9 @@ use super::fs_lr_meshes::FsLr;
 use super::{freesurfer, gifti, mgh};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
 
-/// Files that a person must have, relative to the folder that holds `<sid>/`, sorted.
+/// Files that a subject must have, relative to the folder that holds `<sid>/`, sorted.
 ///
-/// A person without one of them has an incomplete release and is left out as a whole.
+/// A subject without one of them has an incomplete release and is left out as a whole.
 pub fn required_files(sid: &str) -> Vec<String> {
     let mut files: Vec<String> = HEMISPHERES
         .into_iter()
@@ -39,7 +39,7 @@ pub fn required_files(sid: &str) -> Vec<String> {
     files
 }
 
-/// Files that are read where a person has them, relative to the folder that holds `<sid>/`, sorted: the fs_LR
+/// Files that are read where a subject has them, relative to the folder that holds `<sid>/`, sorted: the fs_LR
 /// spheres (59k and 32k; pRF results need the one of their own resolution) and the end points of the optic
 /// radiation and the vertical occipital fasciculus. The tract maps are no part of the `HCP_1200` bucket, only
 /// of trees made elsewhere.
@@ -60,7 +60,7 @@ pub fn optional_files(sid: &str) -> Vec<String> {
     files
 }
 
-/// A person's files: the folder `<sid>/` of an `HCP_1200` tree, or of a `subject` artifact.
+/// A subject's files: the folder `<sid>/` of an `HCP_1200` tree, or of a `subject` artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     sid: String,
@@ -93,9 +93,9 @@ pub struct Cortex {
     pub surface_area: Vec<f32>,
     /// Myelin map (T1w / T2w, bias corrected); NaN where missing.
     pub myelin: Vec<f32>,
-    /// End points of the optic radiation, if the person has that map; NaN where missing.
+    /// End points of the optic radiation, if the subject has that map; NaN where missing.
     pub optic_radiation: Option<Vec<f32>>,
-    /// End points of the vertical occipital fasciculus, if the person has that map; NaN where missing.
+    /// End points of the vertical occipital fasciculus, if the subject has that map; NaN where missing.
     pub vertical_occipital: Option<Vec<f32>>,
 }
 
@@ -114,7 +114,7 @@ impl Subject {
         match &names[..] {
             [sid] => Ok(Self { sid: sid.clone(), folder: artifact.join(sid) }),
             _ => Err(Failure::input(format!(
-                "the folder of a person has {} entries [{}], expected one, named as the person",
+                "the folder of a subject has {} entries [{}], expected one, named as the subject",
                 names.len(),
                 names.join(", ")
             ))
@@ -122,14 +122,14 @@ impl Subject {
         }
     }
 
-    /// The person's id.
+    /// The subject's id.
     pub fn sid(&self) -> &str {
         &self.sid
     }
 
     /// The place that messages give for a fault in a hemisphere.
     pub fn place(&self, hemisphere: Hemisphere) -> String {
-        format!("person `{}`, {}", self.sid, hemisphere.name())
+        format!("subject `{}`, {}", self.sid, hemisphere.name())
     }
 
     /// Topology and registered sphere of a hemisphere: what labels and predictions need.
@@ -212,7 +212,7 @@ impl Subject {
         self.measured(hemisphere, &file, mgh::read_f32, vertices).map(Some)
     }
 
-    /// Reads a file of this person; what goes wrong names person and hemisphere.
+    /// Reads a file of this subject; what goes wrong names subject and hemisphere.
     fn read<T>(
         &self,
         hemisphere: Hemisphere,
@@ -259,7 +259,7 @@ impl Subject {
         let message = format!("the file has values for {found} vertices, expected {vertices}, as the mesh has");
         Err(self
             .fault(hemisphere, file, message)
-            .hint("the files of this person come from different meshes or versions"))
+            .hint("the files of this subject come from different meshes or versions"))
     }
 
     fn check_finite(&self, hemisphere: Hemisphere, file: &str, values: &[f32]) -> Result<(), Failure> {
@@ -274,7 +274,7 @@ impl Subject {
                 );
                 Err(self
                     .fault(hemisphere, file, message)
-                    .hint("the program that wrote the file has failed for this person: get the file anew, or leave the person out"))
+                    .hint("the program that wrote the file has failed for this subject: get the file anew, or leave the subject out"))
             }
         }
     }
@@ -310,8 +310,8 @@ mod tests {
     use super::*;
     use crate::formats::freesurfer::{Surface, write_morphometry, write_surface};
 
-    /// A person whose hemispheres are octahedra of radius 100.
-    fn person() -> (tempfile::TempDir, Subject) {
+    /// A subject whose hemispheres are octahedra of radius 100.
+    fn octahedral_subject() -> (tempfile::TempDir, Subject) {
         let folder = tempfile::tempdir().unwrap();
         let mesh = octahedron(100.0);
         for file in required_files("s01").into_iter().chain(optional_files("s01")) {
@@ -351,8 +351,8 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_person_is_read_and_tracts_may_be_missing() {
-        let (folder, subject) = person();
+    fn a_whole_subject_is_read_and_tracts_may_be_missing() {
+        let (folder, subject) = octahedral_subject();
         assert_eq!(subject.sid(), "s01");
         let cortex = subject.cortex(Hemisphere::Left).unwrap();
         assert_eq!((cortex.registered.triangles.len(), cortex.midthickness.len()), (8, 6));
@@ -372,18 +372,18 @@ mod tests {
 
     #[test]
     fn files_of_another_mesh_are_refused() {
-        let (folder, subject) = person();
+        let (folder, subject) = octahedral_subject();
         write_morphometry(&folder.path().join("s01/T1w/s01/surf/lh.curv"), &[0.0; 5], 6).unwrap();
         let (message, place) = fault(&subject);
         assert_eq!(message, "the file has values for 5 vertices, expected 6, as the mesh has");
-        assert_eq!(place, "person `s01`, lh, s01/T1w/s01/surf/lh.curv");
+        assert_eq!(place, "subject `s01`, lh, s01/T1w/s01/surf/lh.curv");
         // The right hemisphere is not concerned.
         assert!(subject.cortex(Hemisphere::Right).is_ok());
     }
 
     #[test]
     fn numbers_that_are_none_are_refused_where_geometry_needs_them() {
-        let (folder, subject) = person();
+        let (folder, subject) = octahedral_subject();
         let thickness = folder.path().join("s01/T1w/s01/surf/lh.thickness");
         write_morphometry(&thickness, &[2.0, f32::NAN, 2.0, f32::NAN, 2.0, 2.0], 8).unwrap();
         assert_eq!(
@@ -398,13 +398,13 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_missing_or_no_sphere_is_named() {
-        let (folder, subject) = person();
+        let (folder, subject) = octahedral_subject();
         let sphere = folder.path().join("s01/T1w/s01/surf/lh.sphere.reg");
         let whole = std::fs::read(&sphere).unwrap();
         std::fs::write(&sphere, &whole[..100]).unwrap();
         let (message, place) = fault(&subject);
         assert!(message.starts_with("the file is cut off"), "{message}");
-        assert_eq!(place, "person `s01`, lh, s01/T1w/s01/surf/lh.sphere.reg");
+        assert_eq!(place, "subject `s01`, lh, s01/T1w/s01/surf/lh.sphere.reg");
 
         let mut flat = octahedron(100.0);
         flat.coordinates[3] = [0.0, -2.0, 0.0];
@@ -419,13 +419,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_several_people_is_no_person() {
-        let (folder, _) = person();
+    fn a_folder_of_several_subjects_is_refused() {
+        let (folder, _) = octahedral_subject();
         std::fs::create_dir(folder.path().join("s02")).unwrap();
         let failure = Subject::open(folder.path()).unwrap_err();
         assert_eq!(
             failure.message,
-            "the folder of a person has 2 entries [s01, s02], expected one, named as the person"
+            "the folder of a subject has 2 entries [s01, s02], expected one, named as the subject"
         );
     }
 }

@@ -99,7 +99,7 @@ impl Tensors {
     /// The shape and values of a tensor of 32-bit floats.
     ///
     /// # Errors
-    /// Input: no such tensor, or one of whole numbers; says which there are.
+    /// Input: no such tensor, or one of whole numbers; the message lists them.
     pub fn floats(&self, name: &str) -> Result<(&[usize], &[f32]), Failure> {
         match self.tensors.get(name) {
             Some(Tensor { shape, values: Values::F32(values) }) => Ok((shape, values)),
@@ -118,7 +118,7 @@ impl Tensors {
     /// Input: there is no such text.
     pub fn text(&self, name: &str) -> Result<&str, Failure> {
         self.metadata.get(name).map(String::as_str).ok_or_else(|| {
-            Failure::input(format!("the metadata of the file says nothing about `{name}`"))
+            Failure::input(format!("the metadata of the file has no `{name}`"))
                 .hint("was the file written by another program?")
         })
     }

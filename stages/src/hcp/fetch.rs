@@ -1,7 +1,7 @@
-//! The kind `hcp/fetch`: the files of one person that the pipeline reads, from an `HCP_1200` tree or bucket.
+//! The kind `hcp/fetch`: the files of one subject that the pipeline reads, from an `HCP_1200` tree or bucket.
 //!
-//! Decides what makes a person: every required file, the optional ones where there are any, nothing else. A person who
-//! lacks a required file is *absent* (`not-found`), whichever file it is: half a person is of no use downstream.
+//! Decides which files belong to a subject: every required one, the optional ones where there are any, nothing else. A subject
+//! without a required file is *absent* (`not-found`), whichever file it is: an incomplete subject is of no use downstream.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value}
 use serde::Deserialize;
 
 use crate::formats::subject_folder::{optional_files, required_files};
-use crate::transfer::credentials::Surroundings;
+use crate::transfer::credentials::Environment;
 use crate::transfer::local_file::place;
-use crate::transfer::object_store::{Folder, ObjectStore, Wanted, bring_all};
-use crate::transfer::s3_client::{Location, Reach, S3};
+use crate::transfer::object_store::{Folder, ObjectStore, Wanted, fetch_all};
+use crate::transfer::s3_client::{AccessOptions, Location, S3};
 use crate::transfer::url::work_folder;
 
-/// `hcp/fetch`: one person's files.
+/// `hcp/fetch`: one subject's files.
 pub struct HcpFetch;
 
 #[derive(Deserialize)]
@@ -28,7 +28,7 @@ struct Parameters {
 impl StageKind for HcpFetch {
     fn kind(&self) -> Kind {
         let text = || Value::Text(String::new());
-        let mut kind = Kind::new("hcp/fetch", 1, "The files of one person that the pipeline reads, from an HCP_1200 tree or bucket.")
+        let mut kind = Kind::new("hcp/fetch", 1, "The files of one subject that the pipeline reads, from an HCP_1200 tree or bucket.")
             .port(
                 "source",
                 &["hcp-tree"],
@@ -37,7 +37,7 @@ impl StageKind for HcpFetch {
                 "A folder with `<sid>/T1w/...` and `<sid>/MNINonLinear/...`, as below `HCP_1200/`; instead of `url`.",
             )
             .folder("files", "subject", "`<sid>/` with the required files, and the optional ones where there are any.")
-            .param("url", Type::Text, text(), "The place of the people in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.")
+            .param("url", Type::Text, text(), "The place of the subjects in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.")
             .param("endpoint", Type::Text, text(), "The address of the S3 server; empty for AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's `endpoint_url`, or Amazon.")
             .param("region", Type::Text, text(), "The region of the bucket; empty for AWS_REGION, the profile's `region`, or us-east-1.");
         kind.axes = vec!["sid"];
@@ -54,12 +54,12 @@ impl StageKind for HcpFetch {
         match (task.maybe("source"), parameters.url.as_str()) {
             (Some(source), "") => fetch(&Folder(source), sid, &task.scratch.join("files"), target, context),
             (None, url) if !url.is_empty() => {
-                let reach = Reach {
+                let options = AccessOptions {
                     credential: task.credential.as_deref(),
                     endpoint: &parameters.endpoint,
                     region: &parameters.region,
                 };
-                let store = S3::new(Location::parse(url)?, &reach, &Surroundings::of_process())?;
+                let store = S3::new(Location::parse(url)?, &options, &Environment::of_process())?;
                 fetch(&store, sid, &work_folder(task).join("files"), target, context)
             }
             (None, _) => Err(Failure::input("`hcp/fetch` has neither a `source` nor a `url`")
@@ -90,11 +90,11 @@ fn fetch(
     let wanted = |required: bool| move |key: String| Wanted { key, required };
     let mut all: Vec<Wanted> = required_files(sid).into_iter().map(wanted(true)).collect();
     all.extend(optional_files(sid).into_iter().map(wanted(false)));
-    let missing = bring_all(store, &all, work, context)?;
+    let missing = fetch_all(store, &all, work, context)?;
     if let Some(first) = missing.first() {
         return Ok(Ended::Absent {
             cause: "not-found".to_owned(),
-            detail: format!("person `{sid}` lacks a required file: there is no `{}`", store.name(first)),
+            detail: format!("subject `{sid}` lacks a required file: `{}` does not exist", store.name(first)),
         });
     }
     for want in &all {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::transfer::local_file::create_parent;
 
-    fn person(folder: &Path, sid: &str, without: Option<&str>) {
+    fn write_subject(folder: &Path, sid: &str, without: Option<&str>) {
         for key in required_files(sid) {
             if without != Some(key.as_str()) {
                 create_parent(&folder.join(&key)).unwrap();
@@ -123,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_copied_without_what_nobody_reads() {
+    fn files_that_no_kind_reads_are_not_copied() {
         let folder = tempfile::tempdir().unwrap();
         let (source, work, target) = (folder.path().join("in"), folder.path().join("work"), folder.path().join("out"));
-        person(&source, "s01", None);
+        write_subject(&source, "s01", None);
         std::fs::write(source.join("s01/T1w/other.nii.gz"), "big").unwrap();
         let optional = &optional_files("s01")[0];
         create_parent(&source.join(optional)).unwrap();
@@ -138,15 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn a_person_with_a_file_missing_is_absent() {
+    fn a_subject_with_a_file_missing_is_absent() {
         let folder = tempfile::tempdir().unwrap();
         let (source, work, target) = (folder.path().join("in"), folder.path().join("work"), folder.path().join("out"));
         let missing = required_files("s02").remove(3);
-        person(&source, "s02", Some(&missing));
+        write_subject(&source, "s02", Some(&missing));
         match fetch(&Folder(&source), "s02", &work, &target, &Silent).unwrap() {
             Ended::Absent { cause, detail } => {
                 assert_eq!(cause, "not-found");
-                assert!(detail.contains("person `s02`") && detail.contains(&missing), "{detail}");
+                assert!(detail.contains("subject `s02`") && detail.contains(&missing), "{detail}");
             }
             other => panic!("{other:?}"),
         }

@@ -1,4 +1,4 @@
-//! `labels/import`: visual areas and eccentricity rings per vertex out of the HDF5 files in which raters' drawings come. Decides
+//! `labels/import`: visual areas and eccentricity rings per vertex out of the HDF5 files that hold raters' manual labels. Decides
 //! which sector is in which ring.
 
 use std::path::Path;
@@ -33,7 +33,7 @@ impl StageKind for LabelsImport {
 /// only; the sentences that are returned say so.
 ///
 /// # Errors
-/// The file is no such HDF5, lacks areas, holds values outside 0..3 or 0..26, or sectors of another mesh (input's
+/// The file is not such an HDF5 file, lacks areas, holds values outside 0..3 or 0..26, or sectors of another mesh (input's
 /// blame); the folder cannot be written.
 pub fn from_hdf5(file: &Path, output: &Path) -> Result<Vec<String>, Failure> {
     let source = hdf5::File::open(file)?;
@@ -128,7 +128,7 @@ mod tests {
             let area: i32 = name[1..2].parse().unwrap();
             assert_eq!(sectors_to_rings(&[area], &[sector as i32]), [digit + 1], "{name}");
         }
-        // Foveal V2 and V3 have no sector; outside the areas there is no ring.
+        // Foveal V2 and V3 have no sector; outside the areas the ring is 0.
         assert_eq!(sectors_to_rings(&[2, 3, 0], &[0, 0, 0]), [1, 1, 0]);
     }
 

@@ -1,6 +1,6 @@
-//! `labels/osf`: a rater's labels of a person from the project of hand-drawn labels on the Open Science Framework.
+//! `labels/osf`: a rater's manual labels of a subject, from the Open Science Framework.
 //!
-//! The project lists drawings that are not to be used; that list is read once a process.
+//! The project lists the labels that are not to be used; that list is read once a process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
@@ -12,10 +12,10 @@ use serde::Deserialize;
 use super::from_file::from_hdf5;
 use crate::transfer::osf_project::Project;
 
-/// How often an instance that waits for another one's answer looks whether the run ends.
+/// How often an instance that waits for another one's download checks for a cancellation.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// One project's exclusions, once somebody has read them.
+/// One project's exclusions, once an instance has read them.
 type ExclusionsSlot = Mutex<Option<Arc<Vec<Exclusion>>>>;
 
 /// The kind.
@@ -29,7 +29,7 @@ struct Parameters {
 impl StageKind for LabelsOsf {
     fn kind(&self) -> Kind {
         let mut kind =
-            Kind::new("labels/osf", 1, "A rater's hand-drawn labels of a person, from the Open Science Framework.")
+            Kind::new("labels/osf", 1, "A rater's manual labels of a subject, from the Open Science Framework.")
                 .folder(
                     "labels",
                     "labels",
@@ -51,7 +51,7 @@ impl StageKind for LabelsOsf {
         let project = Project::open(&task.parameters::<Parameters>()?.project)?;
         let exclusions = exclusions(&project, task, context)?;
         if let Some(hemisphere) = excluded(&exclusions, rater, sid) {
-            let detail = format!("the project excludes {hemisphere} of person `{sid}` by rater `{rater}`");
+            let detail = format!("the project excludes {hemisphere} of subject `{sid}` by rater `{rater}`");
             return Ok(Ended::Absent { cause: "excluded".to_owned(), detail });
         }
         let name = format!("normalized/{rater}/{sid}.labels.hdf5");
@@ -63,16 +63,16 @@ impl StageKind for LabelsOsf {
     }
 }
 
-/// `normalized/logs/exclusions.json`: rater, person and hemisphere of drawings that are not to be used.
+/// `normalized/logs/exclusions.json`: rater, subject and hemisphere of labels that are not to be used.
 fn exclusions(project: &Project, task: &Task, context: &dyn Context) -> Result<Arc<Vec<Exclusion>>, Failure> {
-    static KEPT: OnceLock<Mutex<BTreeMap<String, Arc<ExclusionsSlot>>>> = OnceLock::new();
+    static EXCLUSIONS: OnceLock<Mutex<BTreeMap<String, Arc<ExclusionsSlot>>>> = OnceLock::new();
     let key = project.key();
     let slot = {
-        let mut kept = KEPT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(kept.entry(key).or_default())
+        let mut slots = EXCLUSIONS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(key).or_default())
     };
-    // Held while fetching: the other instances wait for this project's one answer instead of asking again, unless the
-    // run ends meanwhile.
+    // Locked during the download: the other instances wait for it instead of downloading the list again, unless the run is
+    // cancelled.
     let mut known = loop {
         match slot.try_lock() {
             Ok(known) => break known,
@@ -93,27 +93,27 @@ fn read_exclusions(project: &Project, task: &Task, context: &dyn Context) -> Res
     let path = "normalized/logs/exclusions.json";
     let entry = project.find(path, context)?.ok_or_else(|| {
         Failure::input(format!(
-            "the project `{}` has no `{path}`, so nobody knows which drawings to leave out",
+            "the project `{}` has no `{path}`, so the labels to leave out are unknown",
             project.id()
         ))
-        .hint("is it the project of hand-drawn labels (`gqnp8`)?")
+        .hint("is it the project of manual labels (`gqnp8`)?")
     })?;
     let file = task.scratch.join("exclusions.json");
     entry.download(task, &file, context)?;
     let bytes = std::fs::read(&file).map_err(|error| Failure::io("read", &file, &error))?;
     serde_json::from_slice(&bytes).map(Arc::new).map_err(|error| {
         Failure::input(format!(
-            "`{path}` of project `{}` is no list of [rater, person, hemisphere]: {error}",
+            "`{path}` of project `{}` is not a list of [rater, subject, hemisphere]: {error}",
             project.id()
         ))
     })
 }
 
-/// A drawing that is not to be used: rater, person, hemisphere.
+/// Labels that are not to be used: rater, subject, hemisphere.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Exclusion(String, Id, String);
 
-/// A person's id, which the list writes as a number or as text.
+/// A subject's id, which the list writes as a number or as text.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 enum Id {
@@ -130,7 +130,7 @@ impl Id {
     }
 }
 
-/// The hemisphere that excludes a (rater, person), if one does; either takes the whole pair out. The derived rater
+/// The hemisphere that excludes a (rater, subject), if one does; either takes the whole pair out. The derived rater
 /// `mean` is excluded where more than one rater is.
 fn excluded(exclusions: &[Exclusion], rater: &str, sid: &str) -> Option<&'static str> {
     ["lh", "rh"].into_iter().find(|hemisphere| {

@@ -1,7 +1,7 @@
 //! `labels/template`: labels from anatomy alone, by the retinotopic template of Benson et al. (2014) on fsaverage.
 //!
 //! Decides the study's `prior` (section 4.3): angle and eccentricity become x and y, which are interpolated from
-//! fsaverage to the person through the registered spheres, and become eccentricity again; the area is that of the
+//! fsaverage to the subject through the registered spheres, and become eccentricity again; the area is that of the
 //! corner with the largest weight; where it is 0 the eccentricity is 0.
 //! fsaverage's own sphere is not among the template's files: it follows from their triangles
 //! ([`crate::numeric::icosahedron`]).
@@ -30,7 +30,7 @@ impl StageKind for TemplateLabels {
                 &["files"],
                 "`{lh,rh}.benson14_{angle,eccen,varea}.v4_0.mgz` and `{lh,rh}.benson14_retinotopy.v4_0.sphere.reg` on fsaverage",
             )
-            .input("subject", &["subject"], "surfaces of the person, as in HCP_1200")
+            .input("subject", &["subject"], "surfaces of the subject, as in HCP_1200")
             .folder("labels", "labels", "`{lh,rh}.{area,ring}.mgz`: int32 per native vertex, 0 where none")
     }
 
@@ -94,7 +94,7 @@ impl Template {
         Ok(Self { sphere: SphereLocator::new(&points, &faces).map_err(at)?, x, y, area })
     }
 
-    /// Area and ring of every vertex of a person's hemisphere.
+    /// Area and ring of every vertex of a subject's hemisphere.
     fn labels(&self, subject: &Subject, hemisphere: Hemisphere) -> Result<(Vec<i32>, Vec<i32>), Failure> {
         let mesh = subject.registered(hemisphere)?;
         let label = |&point: &[f64; 3]| {
@@ -124,13 +124,13 @@ fn position(angle: f32, eccentricity: f32) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::small_subject::{Ran, VERTICES, person, template_on};
+    use crate::test_support::small_subject::{Ran, VERTICES, template_on, write_subject};
     use crate::test_support::tasks::data;
 
     #[test]
     fn a_template_on_the_same_sphere_comes_through() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s01");
+        let subject = write_subject(folder.path(), "s01");
         let template = template_on(folder.path(), 3);
         let ran = Ran::of(&TemplateLabels, &[("template", &template), ("subject", &subject)], &[]);
         let read = |name: &str| mgh::read_i32(&ran.output("labels").join(name)).unwrap();
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let subject = person(folder.path(), "s01");
+        let subject = write_subject(folder.path(), "s01");
         let template = template_on(folder.path(), 3);
         std::fs::remove_file(template.join("rh.benson14_varea.v4_0.mgz")).unwrap();
         let failure = Ran::try_of(&TemplateLabels, &[("template", &template), ("subject", &subject)], &[]).unwrap_err();

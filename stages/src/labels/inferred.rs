@@ -1,4 +1,4 @@
-//! `labels/inferred`: Bayesian inferred maps of a person as labels, from the Open Science Framework.
+//! `labels/inferred`: Bayesian inferred maps of a subject as labels, from the Open Science Framework.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ impl StageKind for LabelsInferred {
         let mut kind = Kind::new(
             "labels/inferred",
             1,
-            "Bayesian inferred maps of a person as labels, from the Open Science Framework.",
+            "Bayesian inferred maps of a subject as labels, from the Open Science Framework.",
         )
         .folder("labels", "labels", "{lh,rh}.area.mgz (0..3) and {lh,rh}.ring.mgz (0..5), one value per native vertex.")
         .required(
@@ -60,7 +60,7 @@ impl StageKind for LabelsInferred {
 }
 
 /// Reads inferred maps, `{lh,rh}.inf-MSMAll_{varea,eccen}.native32k.mgz` under any prefix that `path` gives them,
-/// and writes a `labels` artifact. `path` is asked with a hemisphere and `varea` or `eccen`.
+/// and writes a `labels` artifact. `path` gets a hemisphere and `varea` or `eccen`.
 ///
 /// # Errors
 /// A map is missing, damaged, or the two of a hemisphere differ in length (input's blame); the folder cannot be
@@ -82,7 +82,7 @@ fn from_inferred<P: AsRef<Path>>(path: impl Fn(Hemisphere, &str) -> P, output: &
             .at(eccen_file.as_ref().display().to_string()));
         }
         let areas = whole(&varea).map_err(|failure| failure.at(varea_file.as_ref().display().to_string()))?;
-        // An eccentricity that is no number is in no band, so it gives no label either.
+        // An eccentricity that is not a number is in no band, so it gives no label either.
         let labels = areas.into_iter().zip(&eccen).map(|(area, eccen)| area_and_ring(area, f64::from(*eccen)));
         let (area, ring) = labels.unzip();
         maps.push((hemisphere, area, ring));

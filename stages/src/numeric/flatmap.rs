@@ -1,7 +1,7 @@
 //! The flat map of the occipital cortex, its pictures, and the way back from pictures to vertices.
 //!
 //! Reproduces sections 2.1 to 2.3 and 4.1 of the analysis by Benson, Song et al. (2025): the orthographic
-//! projection of the registered sphere, a pixel grid over the bounding box of that person's map, painting, and
+//! projection of the registered sphere, a pixel grid over the bounding box of the subject's map, painting, and
 //! nearest-pixel sampling. Two oddities of the original are kept, because published weights have seen them:
 //! the radius of the disc of candidate pixels takes the middle of y from x and the other way round, and the pixel
 //! grid is single precision.
@@ -48,7 +48,7 @@ pub struct Bounds {
 /// `sphere` and `faces` are the native mesh registered to fsaverage, at any radius.
 ///
 /// # Errors
-/// Input: a broken mesh, a surface that is no sphere, or no triangle near the pole.
+/// Input: a broken mesh, a surface that is not a sphere, or no triangle near the pole.
 pub fn project(sphere: &[Point], faces: &[[u32; 3]], hemisphere: Hemisphere, radius: f64) -> Result<FlatMap, Failure> {
     mesh::check(sphere, faces)?;
     let sphere_radius = mesh::sphere_radius(sphere)?;
@@ -331,7 +331,7 @@ mod tests {
     fn unusable_spheres_are_refused() {
         let (points, faces) = subdivided(1);
         let away: Vec<Point> = points.iter().map(|p| [p[0] + 3.0, p[1], p[2]]).collect();
-        assert!(project(&away, &faces, Hemisphere::Left, HCP_RADIUS).unwrap_err().message.contains("no sphere"));
+        assert!(project(&away, &faces, Hemisphere::Left, HCP_RADIUS).unwrap_err().message.contains("not a sphere"));
         let none = project(&points, &faces, Hemisphere::Right, 0.01).unwrap_err();
         assert!(none.message.contains("hemisphere `rh`"), "{none}");
     }

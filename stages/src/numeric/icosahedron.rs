@@ -162,12 +162,12 @@ fn coarsen(faces: &[[u32; 3]], level: u32) -> Result<Family, Failure> {
         }
         for vertex in face.iter().copied().filter(|&vertex| !is_old(vertex)) {
             adopt(&mut parents[vertex as usize - old], corner).ok_or_else(|| {
-                not_icosahedral(format!("vertex {vertex} is no midpoint of an edge of level {level}"))
+                not_icosahedral(format!("vertex {vertex} is not a midpoint of an edge of level {level}"))
             })?;
         }
     }
     if let Some(orphan) = parents.iter().position(|[_, second]| *second == u32::MAX) {
-        return Err(not_icosahedral(format!("vertex {} is no midpoint of an edge of level {level}", old + orphan)));
+        return Err(not_icosahedral(format!("vertex {} is not a midpoint of an edge of level {level}", old + orphan)));
     }
     let shared = |p: u32, q: u32| {
         let theirs = parents[q as usize - old];

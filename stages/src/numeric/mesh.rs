@@ -44,7 +44,7 @@ pub fn sphere_radius(coordinates: &[Point]) -> Result<f64, Failure> {
         return Ok(radius);
     }
     Err(Failure::input(format!(
-        "the surface is no sphere around the origin: vertices are {radius:.2} from it on average with a standard deviation of {deviation:.2}"
+        "the surface is not a sphere around the origin: vertices are {radius:.2} from it on average with a standard deviation of {deviation:.2}"
     ))
     .hint("the registered sphere (`sphere.reg`) is needed here, not the white or inflated surface"))
 }
@@ -65,11 +65,11 @@ mod tests {
     }
 
     #[test]
-    fn spheres_are_told_from_other_shapes() {
+    fn spheres_are_distinguished_from_other_shapes() {
         let mut points = vec![[3.0, 0.0, 0.0], [0.0, -3.0, 0.0], [0.0, 0.0, 3.0]];
         assert_eq!(sphere_radius(&points).unwrap(), 3.0);
         points.push([9.0, 0.0, 0.0]);
-        assert!(sphere_radius(&points).unwrap_err().message.contains("no sphere"));
+        assert!(sphere_radius(&points).unwrap_err().message.contains("not a sphere"));
         assert!(sphere_radius(&[[0.0; 3]; 4]).is_err());
         assert!(sphere_radius(&[]).is_err());
     }

@@ -1,6 +1,6 @@
 //! Nearest points of space by a k-d tree; of equally near ones the smallest number wins.
 //!
-//! Own, because the libraries looked at return an arbitrary one of equally near points, and a regular sphere has
+//! Our own, because known libraries return an arbitrary one of equally near points, and a regular sphere has
 //! many. The answer is a function of the points alone: it equals a search through all of them.
 
 use rayon::prelude::*;

@@ -11,7 +11,7 @@ use crate::hemisphere::Hemisphere;
 /// The radius of the map in the published analysis of the Human Connectome Project, in radians (80 degrees).
 pub const HCP_RADIUS: f64 = PI / 2.25;
 
-/// The radius of the map for other people's FreeSurfer subjects in the published analysis, in radians.
+/// The radius of the map for the other FreeSurfer subjects in the published analysis, in radians.
 pub const FREESURFER_RADIUS: f64 = PI / 2.0;
 
 /// What a map is centred on, as points on the fsaverage sphere (mm, FreeSurfer's axes: right, anterior, superior).
@@ -38,7 +38,7 @@ pub struct Rotation(pub [Point; 3]);
 impl Rotation {
     /// The rotation that brings the pole's center to +z and its right point to y = 0, x > 0.
     pub fn facing(pole: &Pole) -> Self {
-        let up = bring_to_z(pole.center);
+        let up = rotation_to_z(pole.center);
         let right = up.apply(pole.right);
         let angle = -libm::atan2(right[1], right[0]);
         around_z(angle).after(&up)
@@ -57,7 +57,7 @@ impl Rotation {
 }
 
 /// The smallest rotation that brings a direction to +z.
-fn bring_to_z(direction: Point) -> Rotation {
+fn rotation_to_z(direction: Point) -> Rotation {
     const Z: Point = [0.0, 0.0, 1.0];
     let angle = libm::acos((dot(direction, Z) / norm(direction)).clamp(-1.0, 1.0));
     // A direction along z has no axis of its own: nothing to turn, or half a turn around x.

@@ -2,7 +2,7 @@
 //!
 //! One filter serves every factor. Shrinking by `f` weighs inputs by a triangle of half-width `f` around the output's
 //! centre `f (i + 0.5)`; enlarging uses half-width 1, which is plain bilinear interpolation with half-pixel centres
-//! (the original says so too: antialiasing has no effect when enlarging). Weights are cut off at the image's border and
+//! (as in the original: antialiasing has no effect when enlarging). Weights are cut off at the image's border and
 //! renormalised. Columns first, then rows.
 
 use rayon::prelude::*;
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// What the rule says, pixel by pixel and without any tables.
+    /// The rule, pixel by pixel and without any tables.
     fn naive(image: &[f32], (rows, columns): (usize, usize), (to_rows, to_columns): (usize, usize)) -> Vec<f32> {
         let weight = |from: usize, to: usize, output: usize, input: usize| {
             let factor = from as f64 / to as f64;

@@ -36,7 +36,7 @@ impl SphereLocator {
     /// Prepares a search on the sphere of `faces` over `coordinates`, centred at the origin.
     ///
     /// # Errors
-    /// Input: a broken mesh, or one that is no sphere around the origin.
+    /// Input: a broken mesh, or one that is not a sphere around the origin.
     pub fn new(coordinates: &[Point], faces: &[[u32; 3]]) -> Result<Self, Failure> {
         mesh::check(coordinates, faces)?;
         let radius = mesh::sphere_radius(coordinates)?;
@@ -110,7 +110,7 @@ impl SphereLocator {
     fn is_over(&self, point: Point, face: u32) -> bool {
         let [a, b, c] = self.corners(face);
         let inside = |p: Point, q: Point| self.orientation * dot(point, cross(p, q)) >= -TOLERANCE;
-        // The three planes through the origin also bound the opposite cone; the centre tells the two apart.
+        // The three planes through the origin also bound the opposite cone; the centre distinguishes the two.
         inside(a, b) && inside(b, c) && inside(c, a) && dot(point, centre([a, b, c])) > 0.0
     }
 

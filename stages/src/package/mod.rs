@@ -4,6 +4,7 @@ mod archive;
 mod files;
 mod glob;
 mod pip;
+mod shared_download;
 
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {

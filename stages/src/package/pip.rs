@@ -1,6 +1,6 @@
-//! Runs `python3 -m pip download` and tells in words why it failed.
+//! Runs `python3 -m pip download` and explains its failures.
 //!
-//! pip is asked for one exact version and nothing else. Its temporary files lie in the task's scratch folder, it runs in
+//! pip downloads one exact version and nothing else. Its temporary files lie in the task's scratch folder, it runs in
 //! a process group of its own and dies with this process, so that neither Ctrl-C nor a kill leaves anything behind.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::transfer::http::redact;
 use crate::transfer::url::bytes;
 
 const INSTALL_PYTHON: &str = "install it, on Debian and Ubuntu: apt-get install python3 python3-pip";
-/// How often the running pip is looked at.
+/// How often the running pip is polled.
 const TICK: Duration = Duration::from_millis(50);
 
 /// A package with its exact version.
@@ -40,7 +40,7 @@ impl Package {
             Some((name, version)) if legal(name.trim()) && legal(version.trim()) => {
                 Ok(Self { name: name.trim().to_owned(), version: version.trim().to_owned() })
             }
-            _ => Err(Failure::input(format!("`{text}` is no pinned package, expected `name==version`"))
+            _ => Err(Failure::input(format!("`{text}` is not a pinned package, expected `name==version`"))
                 .hint("an exact version is needed, because the same task must always give the same files")),
         }
     }
@@ -64,7 +64,7 @@ pub fn download(package: &Package, scratch: &Path, context: &dyn Context) -> Res
     let mut command = Command::new("python3");
     command
         .args(["-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"])
-        // Data files do not care which Python could import their package.
+        // The version of Python matters only to code, not to data files.
         .args(["--ignore-requires-python", "--progress-bar", "off", "--dest"])
         .arg(&folder)
         .arg(package.to_string())
@@ -72,22 +72,22 @@ pub fn download(package: &Package, scratch: &Path, context: &dyn Context) -> Res
         .env("LC_ALL", "C.UTF-8")
         .env("NO_COLOR", "1")
         .env("PYTHONUNBUFFERED", "1");
-    let said = run(command, scratch, &format!("pip download {package}"), context)?;
+    let output = run(command, scratch, &format!("pip download {package}"), context)?;
     let outcome = single_file(&folder)?;
     let _ = std::fs::remove_dir_all(&temporary);
     match outcome {
-        Some(file) if said.success => Ok(file),
-        _ => Err(explain(&said.text, package)),
+        Some(file) if output.success => Ok(file),
+        _ => Err(explain(&output.text, package)),
     }
 }
 
-struct Said {
+struct PipOutput {
     success: bool,
     text: String,
 }
 
 /// Runs to the end or to a cancellation; every line goes to the stage's log.
-fn run(mut command: Command, scratch: &Path, note: &str, context: &dyn Context) -> Result<Said, Failure> {
+fn run(mut command: Command, scratch: &Path, note: &str, context: &dyn Context) -> Result<PipOutput, Failure> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     // SAFETY: between fork and exec only one system call is made, which is async-signal-safe.
     unsafe {
@@ -107,7 +107,7 @@ fn run(mut command: Command, scratch: &Path, note: &str, context: &dyn Context) 
         let err = scope.spawn(move || lines(err, context));
         let success = wait(&mut child, scratch, note, context);
         let text = format!("{}{}", out.join().unwrap_or_default(), err.join().unwrap_or_default());
-        success.map(|success| Said { success, text })
+        success.map(|success| PipOutput { success, text })
     })
 }
 
@@ -165,23 +165,23 @@ fn single_file(folder: &Path) -> Result<Option<PathBuf>, Failure> {
     Ok(if files.len() == 1 { files.pop() } else { None })
 }
 
-/// Says in our words what pip's output means.
-fn explain(said: &str, package: &Package) -> Failure {
-    if said.contains("No module named pip") {
+/// The failure that pip's output describes.
+fn explain(output: &str, package: &Package) -> Failure {
+    if output.contains("No module named pip") {
         return Failure::environment("`python3` has no pip, and packages come through it").hint(INSTALL_PYTHON);
     }
-    let offered = said.split("(from versions: ").nth(1).and_then(|rest| rest.split(')').next());
+    let offered = output.split("(from versions: ").nth(1).and_then(|rest| rest.split(')').next());
     let offered: Vec<&str> = offered.map(|list| list.split(", ").collect()).unwrap_or_default();
     let unreachable =
         ["Retrying (", "connection broken", "NewConnectionError", "ConnectionError", "Network is unreachable"];
-    if unreachable.iter().any(|sign| said.contains(sign)) {
+    if unreachable.iter().any(|sign| output.contains(sign)) {
         return Failure::environment(format!("pip could not reach its package index to get `{package}`"))
             .hint("check the network, the proxy settings and `python3 -m pip config list`, then run again")
             .transient();
     }
     match offered.as_slice() {
-        [] => Failure::environment(format!("pip could not get `{package}`: {}", last_error(said)))
-            .hint("`pipe log` shows all that pip said"),
+        [] => Failure::environment(format!("pip could not get `{package}`: {}", last_error(output)))
+            .hint("`pipe log` shows the output of pip"),
         ["none"] => Failure::input(format!("pip's package index has no package `{}`", package.name))
             .hint("check the name and `python3 -m pip config list`"),
         versions => Failure::input(format!("`{}` has no version {}", package.name, package.version))
@@ -190,10 +190,10 @@ fn explain(said: &str, package: &Package) -> Failure {
 }
 
 /// The last line that pip calls an error, else its last line.
-fn last_error(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+fn last_error(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let error = lines.iter().rev().find_map(|line| line.strip_prefix("ERROR: ")).or(lines.last().copied());
-    redact(error.unwrap_or("it said nothing"))
+    redact(error.unwrap_or("no output"))
 }
 
 #[cfg(test)]
@@ -209,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn what_pip_says_becomes_a_sentence() {
+    fn the_output_of_pip_becomes_a_message() {
         let package = Package::parse("nilearn==0.14.9").unwrap();
-        let explain = |said: &str| explain(said, &package);
+        let explain = |output: &str| explain(output, &package);
         let versions = "ERROR: Could not find a version that satisfies the requirement nilearn==0.14.9 (from versions: 0.13.1, 0.14.0, 0.14.1)\nERROR: No matching distribution found for nilearn==0.14.9";
         let failure = explain(versions);
         assert_eq!(failure.message, "`nilearn` has no version 0.14.9");

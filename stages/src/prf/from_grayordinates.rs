@@ -1,5 +1,5 @@
-//! `prf/import`: population receptive fields of one person, from the results file of the 7T retinotopy study
-//! (MATLAB v7.3, all people, on fs_LR grayordinates) to the person's native vertices.
+//! `prf/import`: population receptive fields of one subject, from the results file of the 7T retinotopy study
+//! (MATLAB v7.3, all subjects, on fs_LR grayordinates) to the subject's native vertices.
 //!
 //! Each native vertex takes the value of the nearest fs_LR vertex, both on their spheres under MSMAll. Fs_LR
 //! vertices outside the cortex mask have no grayordinate: their value is missing, and so is that of native
@@ -29,13 +29,13 @@ const SIZE: u64 = 5;
 
 impl StageKind for PrfImport {
     fn kind(&self) -> Kind {
-        Kind::new("prf/import", 1, "Brings pRF results from fs_LR grayordinates to a person's native vertices")
+        Kind::new("prf/import", 1, "Brings pRF results from fs_LR grayordinates to a subject's native vertices")
             .input(
                 "results",
                 &["prf-raw"],
                 "MATLAB v7.3: subjectids, allresults [split, subject, quantity, grayordinate]; 32k or 59k",
             )
-            .input("subject", &["subject"], "the person's files, for the fs_LR and MSMAll spheres")
+            .input("subject", &["subject"], "the subject's files, for the fs_LR and MSMAll spheres")
             .input("masks", &["files"], "{lh,rh}.atlasroi.{32k,59k}_fs_LR.shape.gii: which fs_LR vertices are cortex")
             .folder(
                 "maps",
@@ -113,7 +113,7 @@ fn import(results: &Path, subject: &Subject, masks: &Path) -> Result<[Fields; 2]
         maps[side] = grayordinates.at(&at);
         if !maps[side].cod.iter().any(|value| value.is_finite()) {
             return Err(Failure::input(format!(
-                "person `{}` has no receptive field in {}: every value is missing",
+                "subject `{}` has no receptive field in {}: every value is missing",
                 subject.sid(),
                 hemisphere.name()
             ))
@@ -123,11 +123,11 @@ fn import(results: &Path, subject: &Subject, masks: &Path) -> Result<[Fields; 2]
     Ok(maps)
 }
 
-/// The mesh of a results file and the row of a person in it.
+/// The mesh of a results file and the row of a subject in it.
 fn find(file: &hdf5::File, results: &Path, sid: &str) -> Result<(FsLr, u64), Failure> {
     let place = || results.display().to_string();
     let shape = file.shape("allresults")?;
-    let [splits, people, quantities, length] = shape[..] else {
+    let [splits, subjects, quantities, length] = shape[..] else {
         return Err(Failure::input(format!(
             "`allresults` has shape {shape:?}, expected [split, subject, quantity, grayordinate]"
         ))
@@ -155,18 +155,18 @@ fn find(file: &hdf5::File, results: &Path, sid: &str) -> Result<(FsLr, u64), Fai
     let ids = file.whole_numbers("subjectids")?;
     let rows: Vec<usize> = (0..ids.len()).filter(|row| u64::try_from(ids[*row]) == Ok(wanted)).collect();
     match rows[..] {
-        [row] if (row as u64) < people => Ok((mesh, row as u64)),
-        [row] => Err(Failure::input(format!("person `{sid}` is number {row}, but `allresults` holds {people} people"))
-            .at(place())),
-        [] => {
-            Err(Failure::input(format!("person `{sid}` is not among the {} people of `subjectids`", ids.len()))
+        [row] if (row as u64) < subjects => Ok((mesh, row as u64)),
+        [row] => {
+            Err(Failure::input(format!("subject `{sid}` is number {row}, but `allresults` holds {subjects} subjects"))
                 .at(place()))
         }
-        _ => Err(Failure::input(format!("person `{sid}` is listed {} times in `subjectids`", rows.len())).at(place())),
+        [] => Err(Failure::input(format!("subject `{sid}` is not among the {} subjects of `subjectids`", ids.len()))
+            .at(place())),
+        _ => Err(Failure::input(format!("subject `{sid}` is listed {} times in `subjectids`", rows.len())).at(place())),
     }
 }
 
-/// Visual field coordinates, size and variance explained of one person, per grayordinate.
+/// Visual field coordinates, size and variance explained of one subject, per grayordinate.
 fn read_fields(file: &hdf5::File, row: u64) -> Result<Fields, Failure> {
     let quantity =
         |index| file.numbers("allresults", Some(&[Pick::At(ALL_RUNS), Pick::At(row), Pick::At(index), Pick::All]));
@@ -213,15 +213,15 @@ mod tests {
     fn results(length: usize, ids: &[f64]) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.mat");
-        let people = ids.len() as u64;
+        let subjects = ids.len() as u64;
         let mut values = vec![f32::NAN; 6 * ids.len() * length];
-        // The last person's first grayordinate: angle 90 degrees (straight up), 3 degrees out, 40 % explained, size 2.
+        // The last subject's first grayordinate: angle 90 degrees (straight up), 3 degrees out, 40 % explained, size 2.
         for (quantity, value) in [90.0, 3.0, 0.0, 0.0, 40.0, 2.0].into_iter().enumerate() {
             values[((ids.len() - 1) * 6 + quantity) * length] = value;
         }
         let mut builder = hdf5::Builder::new();
-        builder.doubles("subjectids", &[1, people], ids);
-        builder.packed_singles("allresults", &[1, people, 6, length as u64], &[1, 1, 1, length as u64], &values);
+        builder.doubles("subjectids", &[1, subjects], ids);
+        builder.packed_singles("allresults", &[1, subjects, 6, length as u64], &[1, 1, 1, length as u64], &values);
         builder.write_matlab(&path).unwrap();
         (folder, path)
     }
@@ -238,11 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_person_and_the_shape() {
+    fn errors_name_the_subject_and_the_shape() {
         let (_folder, path) = results(59_412, &[3.0, 7.0]);
         let file = hdf5::File::open(&path).unwrap();
         let unknown = find(&file, &path, "115017").unwrap_err();
-        assert_eq!(unknown.message, "person `115017` is not among the 2 people of `subjectids`");
+        assert_eq!(unknown.message, "subject `115017` is not among the 2 subjects of `subjectids`");
         let (_folder, path) = results(100, &[3.0]);
         let file = hdf5::File::open(&path).unwrap();
         let length = find(&file, &path, "3").unwrap_err();

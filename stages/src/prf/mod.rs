@@ -1,4 +1,4 @@
-//! `prf/...`: the kinds that bring results of pRF analyses.
+//! `prf/...`: the kinds that import results of pRF analyses.
 
 mod from_grayordinates;
 

@@ -292,7 +292,7 @@ mod tests {
         let mut task = tasks::task(&DiceScores, folder);
         task.at = [("outputs", "area"), ("sid", "s01")].into_iter().collect();
         task.simulated = true;
-        tasks::give(&mut task, "subject", &tasks::person(folder, "s01", 3));
+        tasks::give(&mut task, "subject", &tasks::write_subject(folder, "s01", 3));
         tasks::gather(&mut task, "models", &[("inputs", "anat")], Some(&artifact("anat", bands(0.1, 3))));
         tasks::gather(&mut task, "models", &[("inputs", "func")], Some(&artifact("func", bands(0.05, 2))));
         tasks::gather(&mut task, "raters", &[("rater", "A1")], Some(&artifact("A1", bands(0.0, 3))));

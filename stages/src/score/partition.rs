@@ -69,11 +69,11 @@ impl StageKind for VariancePartition {
                 return Err(Failure::stage("stopped before all labels were resampled"));
             }
             let subjects = lattice.subjects(&scores, label)?;
-            let left_out = scores.people.len() - subjects.len();
+            let left_out = scores.subjects.len() - subjects.len();
             if left_out > 0 {
                 notes.push(format!(
                     "label {label}: {left_out} of {} subjects lack a score of some subset",
-                    scores.people.len()
+                    scores.subjects.len()
                 ));
             }
             let resamples =
@@ -459,7 +459,7 @@ mod tests {
             score("b", "lh", "anat", 0.25),
             score("b", "lh", "prior", 0.9),
         ];
-        let held_out = HeldOut { scores, people: BTreeSet::new(), parcellation: "area".into() };
+        let held_out = HeldOut { scores, subjects: BTreeSet::new(), parcellation: "area".into() };
         assert_eq!(lattice.subjects(&held_out, "mean").unwrap(), [[0.5, 0.75]]);
         let failure = lattice.subjects(&held_out, "1").unwrap_err();
         assert!(failure.message.contains("no subject has scores of all subsets"), "{failure}");

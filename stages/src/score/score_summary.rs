@@ -45,8 +45,10 @@ impl StageKind for Summary {
         let (scores, notes) = super::held_out(task)?;
         let comparisons = if comparisons == 0 { score_table::comparisons(&scores.parcellation) } else { comparisons };
         let z = error_multiplier(comparisons);
-        context
-            .log(&format!("{} held-out subjects; intervals are {z:.6} standard errors each way", scores.people.len()));
+        context.log(&format!(
+            "{} held-out subjects; intervals are {z:.6} standard errors each way",
+            scores.subjects.len()
+        ));
         let mut frame = summary(&scores, comparisons, task.simulated)?;
         data_table::write(task.output("table")?, &mut frame)?;
         Ok(Ended::Done { ran_on: None, notes })
@@ -62,7 +64,7 @@ fn summary(scores: &HeldOut, comparisons: u32, simulated: bool) -> Result<DataFr
         .flat_map(|column| labels.iter().map(move |label| (column, label.as_str())))
         .filter(|(column, label)| !scores.values(column, label, None).is_empty())
         .collect();
-    let subjects = cells.iter().map(|(column, label)| count(scores.people_with(column, label)));
+    let subjects = cells.iter().map(|(column, label)| count(scores.subjects_with(column, label)));
     let mut table = Table::new()
         .text("parcellation", cells.iter().map(|_| scores.parcellation.as_str()))
         .text("tag", cells.iter().map(|(column, _)| column.1.as_str()))
@@ -123,7 +125,7 @@ mod tests {
                 }
             }
         }
-        HeldOut { scores: rows, people: BTreeSet::from(["a".into(), "b".into()]), parcellation: "area".into() }
+        HeldOut { scores: rows, subjects: BTreeSet::from(["a".into(), "b".into()]), parcellation: "area".into() }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The real anatomy and the real retinotopic template from which people are made: FreeSurfer's fsaverage5 as nilearn
+//! The real anatomy and the real retinotopic template from which subjects are simulated: FreeSurfer's fsaverage5 as nilearn
 //! packages it, and the template of Benson et al. (2014) on fsaverage, whose first 10,242 vertices are fsaverage5's.
 //!
 //! Decides how the template is read between vertices: areas by the distance to the nearest vertex of each area, so
@@ -44,7 +44,7 @@ pub struct Atlas {
     varea: Vec<i32>,
 }
 
-/// What the template says at a point of the sphere.
+/// The template at a point of the sphere.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spot {
     /// Distance in sphere units to none of V1-V3, V1, V2, V3; 0 inside.
@@ -119,7 +119,7 @@ impl Atlas {
         })
     }
 
-    /// What the template says at a point of the sphere.
+    /// The template at a point of the sphere.
     pub fn spot(&self, point: Point) -> Spot {
         let Some(address) = self.locator.locate(point) else {
             return Spot {

@@ -1,4 +1,4 @@
-//! Smooth random functions on the sphere, and the smooth one-to-one maps of the sphere that they drive.
+//! Smooth random functions on the sphere, and the smooth one-to-one maps of the sphere along them.
 //!
 //! A field is a sum of plane waves with random directions and lengths (random Fourier features), which approaches
 //! the Gaussian process with covariance `sd^2 exp(-d^2 / (2 length^2))`, `d` the straight distance. It can be

@@ -1,7 +1,7 @@
-//! A stand-in for the fs_LR mesh of 32,492 vertices, on which pRF results come: a geodesic sphere with that number of
+//! A replacement for the fs_LR mesh of 32,492 vertices, on which pRF results come: a geodesic sphere with that number of
 //! vertices, numbered so that the vertices outside the real cortex mask lie on the medial wall.
 //!
-//! The real mesh cannot be shipped; readers need only its number of vertices, the person's sphere file and the mask.
+//! The real mesh cannot be shipped; readers need only its number of vertices, the subject's sphere file and the mask.
 
 use std::collections::BTreeMap;
 

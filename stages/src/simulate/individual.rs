@@ -1,9 +1,9 @@
-//! Draws a person: where their anatomy lies against the average one, where their maps lie on their anatomy, and what
-//! a scanner would measure of both.
+//! Samples a subject: where the anatomy lies against the average one, where the maps lie on the anatomy, and what a scanner
+//! would measure of both.
 //!
-//! Every vertex keeps its place in the anatomy (its coordinates, its curvature, ...) and is moved on the registered
+//! Every vertex has the same place in the anatomy (its coordinates, its curvature, ...) and is moved on the registered
 //! sphere: this is what imperfect registration looks like, and it makes anatomy informative, because areas move along.
-//! The maps then shift once more against the anatomy, which only functional channels see.
+//! The maps then shift once more against the anatomy, which affects only functional channels.
 
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use super::random_stream::Stream;
 use crate::numeric::projection::HCP_RADIUS;
 use crate::numeric::vector::{Point, cross};
 
-/// How much people, maps, raters and measurements differ. Lengths are in units of the sphere of radius 100, of
+/// How much subjects, maps, raters and measurements differ. Lengths are in units of the sphere of radius 100, of
 /// which one is about a millimetre; standard deviations are per axis along the sphere.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Amplitudes {
@@ -21,9 +21,9 @@ pub struct Amplitudes {
     pub anatomy_warp: f64,
     /// S.d. of the shift of the maps against the anatomy.
     pub map_warp: f64,
-    /// S.d. of the raters' unsteadiness.
+    /// S.d. of the raters' random errors.
     pub rater_jitter: f64,
-    /// Scale of the raters' habits.
+    /// Scale of the raters' biases.
     pub rater_habit: f64,
     /// Noise of structural channels, as a share of each channel's own spread.
     pub channel_noise: f64,
@@ -35,7 +35,7 @@ pub struct Amplitudes {
 
 /// Correlation length of channel noise, in sphere units: about two vertices of fsaverage5.
 const CHANNEL_LENGTH: f64 = 8.0;
-/// Correlation length of the raters' unsteadiness, in sphere units.
+/// Correlation length of the raters' random errors, in sphere units.
 const JITTER_LENGTH: f64 = 15.0;
 /// S.d. of the registration of functional areas (MSMAll) against that of folds, in sphere units.
 const MSMALL_WARP: f64 = 1.5;
@@ -47,10 +47,10 @@ const HEAD_TURN: f64 = 0.03;
 const HEAD_PLACE: f64 = 2.0;
 /// The myelin map is a ratio of two images: noise against that of other channels.
 const MYELIN_NOISE: f64 = 3.0;
-/// Diffusion sees little of where fibres end: noise of tract end points against that of other channels.
+/// Diffusion measures little of where fibres end: noise of tract end points against that of other channels.
 const TRACT_NOISE: f64 = 8.0;
 
-/// One hemisphere of a person, one entry per vertex.
+/// One hemisphere of a subject, one entry per vertex.
 pub struct Side {
     /// On the sphere registered to fsaverage.
     pub registered: Vec<Point>,
@@ -74,10 +74,10 @@ pub struct Side {
     pub optic_radiation: Vec<f32>,
     /// End points of the vertical occipital fasciculus, 0 to 1.
     pub vertical_occipital: Vec<f32>,
-    /// What the person's own maps say.
+    /// The subject's own maps.
     pub spots: Vec<Spot>,
-    /// What each rater's hand makes of them, in the order of [`super::raters::RATERS`].
-    pub drawn: [Vec<Spot>; 4],
+    /// The same with each rater's random errors, in the order of [`super::raters::RATERS`].
+    pub rated: [Vec<Spot>; 4],
 }
 
 /// Size, turn and place of a head: the same for both hemispheres.
@@ -88,23 +88,23 @@ pub struct Head {
 }
 
 impl Head {
-    /// Draws a head.
-    pub fn draw(seed: u64) -> Self {
+    /// Samples a head.
+    pub fn sample(seed: u64) -> Self {
         let mut stream = Stream::new(seed, "head");
         let mut three = |mean: f64, sd: f64| std::array::from_fn(|_| mean + sd * stream.normal());
         Self { size: three(1.0, HEAD_SIZE), turn: three(0.0, HEAD_TURN), place: three(0.0, HEAD_PLACE) }
     }
 
     /// A point of the average head in this one, bent by `bend`.
-    fn holds(&self, point: Point, bend: Point) -> Point {
+    fn transform(&self, point: Point, bend: Point) -> Point {
         let turn = cross(self.turn, point);
         std::array::from_fn(|axis| self.size[axis] * point[axis] + turn[axis] + self.place[axis] + bend[axis])
     }
 }
 
 impl Side {
-    /// Draws a hemisphere.
-    pub fn draw(seed: u64, head: &Head, atlas: &Atlas, amplitudes: &Amplitudes) -> Self {
+    /// Samples a hemisphere.
+    pub fn sample(seed: u64, head: &Head, atlas: &Atlas, amplitudes: &Amplitudes) -> Self {
         let name = |what: &str| format!("{} {what}", atlas.hemisphere.name());
         let stream = |what: &str| Stream::new(seed, &name(what));
         let length = amplitudes.correlation;
@@ -117,10 +117,10 @@ impl Side {
 
         let places: Vec<Point> = atlas.sphere.iter().map(|point| displaced(*point, maps.at(*point))).collect();
         let spots: Vec<Spot> = places.iter().map(|place| atlas.spot(*place)).collect();
-        let hands: Vec<[f64; 12]> = places.iter().map(|place| jitter.at(*place)).collect();
-        let drawn = std::array::from_fn(|rater| {
-            let push = |hand: &[f64; 12]| std::array::from_fn(|axis| hand[3 * rater + axis]);
-            places.iter().zip(&hands).map(|(place, hand)| atlas.spot(displaced(*place, push(hand)))).collect()
+        let errors: Vec<[f64; 12]> = places.iter().map(|place| jitter.at(*place)).collect();
+        let rated = std::array::from_fn(|rater| {
+            let push = |error: &[f64; 12]| std::array::from_fn(|axis| error[3 * rater + axis]);
+            places.iter().zip(&errors).map(|(place, error)| atlas.spot(displaced(*place, push(error)))).collect()
         });
 
         let registered: Vec<Point> = atlas.sphere.iter().map(|point| anatomy.flow(*point)).collect();
@@ -146,7 +146,7 @@ impl Side {
             })
             .collect();
         let in_head =
-            |points: &[Point]| points.iter().zip(&bends).map(|(point, bend)| head.holds(*point, *bend)).collect();
+            |points: &[Point]| points.iter().zip(&bends).map(|(point, bend)| head.transform(*point, *bend)).collect();
         let each = |of: fn(&Spot) -> f64| spots.iter().map(|spot| of(spot) as f32).collect::<Vec<_>>();
         let mut thickness = noisy(&atlas.thickness, 2, 1.0, 0.1);
         for (vertex, thickness) in thickness.iter_mut().enumerate() {
@@ -167,7 +167,7 @@ impl Side {
             vertical_occipital: noisy(&each(vertical_occipital), 6, TRACT_NOISE, 0.0),
             registered,
             spots,
-            drawn,
+            rated,
         }
     }
 }

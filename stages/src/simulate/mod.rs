@@ -14,5 +14,5 @@ mod subject_files;
 
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
-    registry.add(subject::SimulatePerson);
+    registry.add(subject::SimulateSubject);
 }

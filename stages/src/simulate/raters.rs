@@ -1,5 +1,5 @@
-//! Four raters who draw V1-V3 and the eccentricity lines: each with habits that hold for everybody they draw, and with
-//! an unsteady hand that differs from drawing to drawing.
+//! Four raters who label V1-V3 and the eccentricity bands: each with biases that are the same for every subject. Their random
+//! errors, which differ from subject to subject, are in `individual`.
 
 use super::atlas::Spot;
 
@@ -11,14 +11,14 @@ pub const RATERS: [Rater; 4] = [
     Rater { name: "A4", border: [-0.3, 0.0, 0.5, 0.2], eccentricity: 1.02 },
 ];
 
-/// A rater's habits.
+/// A rater's biases.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rater {
     /// The name, as in the published label set.
     pub name: &'static str,
-    /// How far, in sphere units, they draw the borders of outside, V1, V2, V3 too far out.
+    /// How far, in sphere units, they place the borders of outside, V1, V2, V3 too far out.
     pub border: [f64; 4],
-    /// By what factor they think eccentricities larger than they are.
+    /// The factor on eccentricities.
     pub eccentricity: f64,
 }
 
@@ -26,8 +26,8 @@ pub struct Rater {
 const EDGES: [f64; 5] = [0.5, 1.0, 2.0, 4.0, 7.0];
 
 impl Rater {
-    /// The area (0 to 3) and sector (0 to 26) that this rater gives to a place; `habit` scales the habits, 0 is none.
-    pub fn draw(&self, spot: &Spot, habit: f64) -> (i32, i32) {
+    /// The area (0 to 3) and sector (0 to 26) that this rater gives to a place; `habit` scales the biases, 0 is none.
+    pub fn label(&self, spot: &Spot, habit: f64) -> (i32, i32) {
         let eccentricity = spot.eccentricity() * (1.0 + habit * (self.eccentricity - 1.0));
         let reach = |class: usize| spot.distance[class] - habit * self.border[class];
         // Ties go to the first, so that the choice does not hang on rounding elsewhere.
@@ -85,15 +85,15 @@ mod tests {
             (1, 7.0, 0.1, (0, 0)),
             (0, 3.0, 0.1, (0, 0)),
         ] {
-            assert_eq!(exact.draw(&spot(area, eccentricity, up), 1.0), expected, "{area} {eccentricity} {up}");
+            assert_eq!(exact.label(&spot(area, eccentricity, up), 1.0), expected, "{area} {eccentricity} {up}");
         }
     }
 
     #[test]
-    fn habits_move_borders() {
+    fn biases_move_borders() {
         let wide = Rater { name: "", border: [0.0, 1.0, 0.0, 0.0], eccentricity: 1.0 };
         let between = Spot { distance: [9.0, 2.0, 1.5, 9.0], field: [3.0, 0.5], varea: 2 };
-        assert_eq!(wide.draw(&between, 1.0).0, 1);
-        assert_eq!(wide.draw(&between, 0.0).0, 2);
+        assert_eq!(wide.label(&between, 1.0).0, 1);
+        assert_eq!(wide.label(&between, 0.0).0, 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Simulated people through the ordinary imports, on the real anatomy and template kept beside the project
+//! Simulated subjects through the ordinary imports, on the real anatomy and template kept beside the project
 //! (`just data`).
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pipe_contract::{Coordinates, Device, Given, Registry, Silent, StageKind, Task};
 
 use super::atlas::Atlas;
-use super::subject::SimulatePerson;
+use super::subject::SimulateSubject;
 use crate::formats::mgh;
 use crate::formats::subject_folder::{Subject, optional_files, required_files};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
@@ -47,14 +47,14 @@ fn task(
     }
 }
 
-/// Makes person `sid`; gives the folder of the outputs.
+/// Makes subject `sid`; gives the folder of the outputs.
 fn make(data: &Path, folder: &Path, sid: &str, seed: u64) -> PathBuf {
     let output = folder.join(sid);
     let (anatomy, template, masks) =
         (data.join("fsaverage5"), data.join("neuropythy/fsaverage"), data.join("neuropythy/fs_LR"));
     let inputs = [("anatomy", anatomy.as_path()), ("template", &template), ("masks", &masks)];
-    let task = task(&SimulatePerson, &[("sid", sid)], &inputs, &output, Some(seed));
-    SimulatePerson.run(&task, &Silent).unwrap();
+    let task = task(&SimulateSubject, &[("sid", sid)], &inputs, &output, Some(seed));
+    SimulateSubject.run(&task, &Silent).unwrap();
     output
 }
 
@@ -91,7 +91,7 @@ fn mean(values: &[f64]) -> f64 {
 
 #[test]
 #[ignore = "needs the real data: `just data`"]
-fn a_person_passes_through_the_ordinary_imports() {
+fn the_ordinary_imports_read_a_simulated_subject() {
     let data = data("");
     let folder = tempfile::tempdir().unwrap();
     let output = make(&data, folder.path(), "s07", 7);
@@ -165,7 +165,7 @@ fn warped_spheres_do_not_fold() {
     }
 }
 
-/// What people look like to the scores before anything is learned: the template lies well off, raters agree.
+/// Scores of simulated subjects before any training: the template lies well off, raters agree.
 /// Run with `--nocapture` to see the figures that the default amplitudes were chosen by.
 #[test]
 #[ignore = "needs the real data: `just data`"]
@@ -175,11 +175,11 @@ fn raters_agree_and_the_template_is_off() {
     let atlases = HEMISPHERES.map(|hemisphere| {
         Atlas::read(&data.join("fsaverage5"), &data.join("neuropythy/fsaverage"), hemisphere).unwrap()
     });
-    for seed in 1..=people() {
+    for seed in 1..=subjects() {
         let folder = tempfile::tempdir().unwrap();
         let output = make(&data, folder.path(), "s01", seed);
         let subject = Subject::open(&output.join("tree")).unwrap();
-        let drawn = ["A1", "A2", "A3", "A4"].map(|rater| {
+        let rated = ["A1", "A2", "A3", "A4"].map(|rater| {
             let imported = output.join("imported").join(rater);
             let file = output.join(format!("labels/{rater}/s01.labels.hdf5"));
             import_with("labels/import", &[("file", &file)], &imported);
@@ -191,7 +191,7 @@ fn raters_agree_and_the_template_is_off() {
             let area_of = |folder: &PathBuf| {
                 map.pick(&mgh::read_i32(&folder.join(format!("{}.area.mgz", hemisphere.name()))).unwrap())
             };
-            let raters = drawn.each_ref().map(area_of);
+            let raters = rated.each_ref().map(area_of);
             let template: Vec<i32> = map
                 .pick(&mesh.sphere)
                 .into_iter()
@@ -212,13 +212,13 @@ fn raters_agree_and_the_template_is_off() {
     let (rely, prior) = (mean(&rely), mean(&prior));
     #[expect(clippy::print_stdout, reason = "the figures by which the amplitudes were chosen")]
     {
-        println!("inter-rater Dice {rely:.3}, template Dice {prior:.3}, means over V1-V3 of {} people", people());
+        println!("inter-rater Dice {rely:.3}, template Dice {prior:.3}, means over V1-V3 of {} subjects", subjects());
     }
     assert!((0.74..0.88).contains(&rely), "inter-rater Dice is {rely}");
     assert!((0.38..0.56).contains(&prior), "template Dice is {prior}");
 }
 
-/// How many people the figures are made of.
-fn people() -> u64 {
-    std::env::var("PIPE_SIMULATED_PEOPLE").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+/// How many subjects the figures are made of.
+fn subjects() -> u64 {
+    std::env::var("PIPE_SIMULATED_SUBJECTS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }

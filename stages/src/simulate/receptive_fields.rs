@@ -1,4 +1,4 @@
-//! What a retinotopy experiment would report for a person: results on fs_LR grayordinates, as published for the 7T
+//! What a retinotopy experiment would report for a subject: results on fs_LR grayordinates, as published for the 7T
 //! study, with noise, with variance explained well below one, with missing values outside of the scanned slab.
 
 use super::atlas::{Atlas, Spot};

@@ -1,7 +1,7 @@
-//! `simulate/person`: a simulated person, so that the whole analysis runs without anybody's data.
+//! `simulate/subject`: a simulated subject, so that the whole analysis runs without real data.
 //!
-//! People are warps of a real anatomy with a real retinotopic template on it; `individual` says how they are drawn, `subject_files`
-//! how they are written. From their files on nothing knows that they are simulated: the ordinary kinds read them.
+//! A subject is a warp of a real anatomy with a real retinotopic template on it: `individual` samples it, `subject_files` writes it.
+//! The ordinary kinds read these files like those of real subjects.
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
 
@@ -12,13 +12,14 @@ use crate::formats::fs_lr_meshes::{FsLr, cortex_mask, number_of};
 use crate::hemisphere::HEMISPHERES;
 
 /// The kind.
-pub struct SimulatePerson;
+pub struct SimulateSubject;
 
-impl StageKind for SimulatePerson {
+impl StageKind for SimulateSubject {
     fn kind(&self) -> Kind {
         let length = || Type::Float(0.0, 15.0);
         let mut kind =
-            Kind::new("simulate/person", 1, "Makes a person on a real anatomy: files, raters' labels, pRF results")
+            Kind::new("simulate/subject", 1, "Makes a subject on a real anatomy: files, raters' labels, pRF results")
+                .formerly("simulate/person")
                 .input(
                     "anatomy",
                     &["files"],
@@ -49,12 +50,17 @@ impl StageKind for SimulatePerson {
                     Value::Float(2.6),
                     "s.d. of the shift of maps against anatomy, in sphere units",
                 )
-                .param("rater_jitter", length(), Value::Float(1.5), "s.d. of the raters' unsteadiness, in sphere units")
+                .param(
+                    "rater_jitter",
+                    length(),
+                    Value::Float(1.5),
+                    "s.d. of the raters' random errors, in sphere units",
+                )
                 .param(
                     "rater_habit",
                     Type::Float(0.0, 10.0),
                     Value::Float(1.0),
-                    "scale of the raters' habits; 0 is none",
+                    "scale of the raters' biases; 0 is none",
                 )
                 .param(
                     "channel_noise",
@@ -80,23 +86,23 @@ impl StageKind for SimulatePerson {
         let number = number_of(sid)?;
         let (anatomy, template, masks) = (task.one("anatomy")?, task.one("template")?, task.one("masks")?);
         let (tree, seed) = (task.output("tree")?, task.seed()?);
-        let head = Head::draw(seed);
+        let head = Head::sample(seed);
         let mut sides = Vec::new();
         let mut results = Vec::new();
         for hemisphere in HEMISPHERES {
             if context.cancelled() {
-                return Err(Failure::stage("stopped before the person was made"));
+                return Err(Failure::stage("stopped before the subject was made"));
             }
             let atlas = Atlas::read(anatomy, template, hemisphere)?;
             let mask = cortex_mask(masks, hemisphere, FsLr::K32)?;
-            let side = Side::draw(seed, &head, &atlas, &amplitudes);
+            let side = Side::sample(seed, &head, &atlas, &amplitudes);
             let fs_lr = fs_lr_sphere::sphere(&mask, atlas.medial_wall());
             subject_files::write_hemisphere(tree, sid, &atlas, &side, &fs_lr)?;
             let noise = amplitudes.prf_noise;
             results.push(receptive_fields::measure(seed, &atlas, &side, &fs_lr.points(), &mask, noise));
             sides.push(side);
         }
-        let [left, right] = &sides[..] else { return Err(Failure::internal("a person has two hemispheres")) };
+        let [left, right] = &sides[..] else { return Err(Failure::internal("a subject has two hemispheres")) };
         subject_files::write_labels(task.output("labels")?, sid, [left, right], &amplitudes)?;
         subject_files::write_results(task.output("prf")?, number, [&results[0], &results[1]])?;
         Ok(Ended::done())

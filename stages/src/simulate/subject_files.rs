@@ -1,4 +1,4 @@
-//! Writes a person in the files, formats and layout in which real people come: the `HCP_1200` tree, the label files
+//! Writes a subject in the files, formats and layout of real subjects: the `HCP_1200` tree, the label files
 //! of four raters, the results of the retinotopy study.
 
 use std::path::Path;
@@ -20,12 +20,12 @@ const GRAYORDINATES: usize = 91_282;
 /// Writes the files of one hemisphere below `folder`, which gets `<sid>/`.
 pub fn write_hemisphere(folder: &Path, sid: &str, atlas: &Atlas, side: &Side, fs_lr: &Surface) -> Result<(), Failure> {
     let (h, l) = (atlas.hemisphere.name(), atlas.hemisphere.letter());
-    let person = folder.join(sid);
-    let surf = person.join("T1w").join(sid).join("surf");
-    let t1w = person.join("T1w/Native");
-    let native = person.join("MNINonLinear/Native");
-    let low = person.join("MNINonLinear/fsaverage_LR32k");
-    let tracts = person.join("tracts");
+    let subject = folder.join(sid);
+    let surf = subject.join("T1w").join(sid).join("surf");
+    let t1w = subject.join("T1w/Native");
+    let native = subject.join("MNINonLinear/Native");
+    let low = subject.join("MNINonLinear/fsaverage_LR32k");
+    let tracts = subject.join("tracts");
     for folder in [&surf, &t1w, &native, &low, &tracts] {
         create(folder)?;
     }
@@ -59,7 +59,7 @@ pub fn write_labels(folder: &Path, sid: &str, sides: [&Side; 2], amplitudes: &Am
         let mut file = Builder::new();
         for (h, side) in ["lh", "rh"].into_iter().zip(sides) {
             let (areas, sectors): (Vec<i32>, Vec<i32>) =
-                side.drawn[index].iter().map(|spot| rater.draw(spot, amplitudes.rater_habit)).unzip();
+                side.rated[index].iter().map(|spot| rater.label(spot, amplitudes.rater_habit)).unzip();
             file.whole_numbers(&format!("{h}/visual_area"), &areas);
             file.whole_numbers(&format!("{h}/visual_sector"), &sectors);
         }
@@ -70,7 +70,7 @@ pub fn write_labels(folder: &Path, sid: &str, sides: [&Side; 2], amplitudes: &Am
     Ok(())
 }
 
-/// Writes the results of one person as `number`; `sides` are what was measured left and right.
+/// Writes the results of one subject as `number`; `sides` are what was measured left and right.
 pub fn write_results(path: &Path, number: u64, sides: [&[Vec<[f32; QUANTITIES]>]; 2]) -> Result<(), Failure> {
     let mut values = Vec::with_capacity(SPLITS * QUANTITIES * GRAYORDINATES);
     for split in 0..SPLITS {

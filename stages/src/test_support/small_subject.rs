@@ -1,4 +1,4 @@
-//! What the tests of this topic share: a small person on a sphere of 642 vertices, and a way to run a kind.
+//! A small subject on a sphere of 642 vertices, and a way to run a kind.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::formats::{freesurfer, gifti, mgh};
 use crate::hemisphere::HEMISPHERES;
 use crate::numeric::icosahedron::subdivided;
 
-/// Vertices of each hemisphere of [`person`].
+/// Vertices of each hemisphere of [`write_subject`].
 pub const VERTICES: usize = 642;
 
 /// A finished run of a kind.
@@ -70,7 +70,7 @@ fn sphere(level: u32) -> freesurfer::Surface {
 }
 
 /// A `subject` artifact: both hemispheres are spheres; curvature is -1 on the left and +1 on the right, thickness 2.
-pub fn person(folder: &Path, sid: &str) -> PathBuf {
+pub fn write_subject(folder: &Path, sid: &str) -> PathBuf {
     let artifact = folder.join("subject");
     let surf = artifact.join(format!("{sid}/T1w/{sid}/surf"));
     let native = artifact.join(format!("{sid}/T1w/Native"));
@@ -96,7 +96,7 @@ pub fn person(folder: &Path, sid: &str) -> PathBuf {
     artifact
 }
 
-/// A `prf` artifact that fits [`person`]; every third value is missing.
+/// A `prf` artifact that fits [`write_subject`]; every third value is missing.
 pub fn prf(folder: &Path) -> PathBuf {
     let artifact = folder.join("prf");
     std::fs::create_dir_all(&artifact).unwrap();
@@ -109,7 +109,7 @@ pub fn prf(folder: &Path) -> PathBuf {
     artifact
 }
 
-/// A `labels` artifact that fits [`person`]: V2 in ring 3 on the left, V3 in ring 5 on the right.
+/// A `labels` artifact that fits [`write_subject`]: V2 in ring 3 on the left, V3 in ring 5 on the right.
 pub fn labels(folder: &Path) -> PathBuf {
     let artifact = folder.join("labels");
     std::fs::create_dir_all(&artifact).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests of several topics share: a small person whose hemispheres are spheres, and a way to run a kind.
+//! A subject of any size whose hemispheres are spheres, and tasks to run a kind with.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -63,13 +63,13 @@ pub fn run(stage: &dyn StageKind, task: &Task) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// Unit points of the sphere that both hemispheres of [`person`] are, of `10 * 4^level + 2` vertices.
+/// Unit points of the sphere that both hemispheres of [`write_subject`] are, of `10 * 4^level + 2` vertices.
 pub fn points(level: u32) -> Vec<[f64; 3]> {
     subdivided(level).0
 }
 
 /// A `subject` artifact: both hemispheres are spheres, curvature alternates with depth.
-pub fn person(folder: &Path, sid: &str, level: u32) -> PathBuf {
+pub fn write_subject(folder: &Path, sid: &str, level: u32) -> PathBuf {
     let artifact = folder.join("subject");
     let surf = artifact.join(format!("{sid}/T1w/{sid}/surf"));
     let native = artifact.join(format!("{sid}/T1w/Native"));

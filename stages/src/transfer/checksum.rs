@@ -1,6 +1,6 @@
-//! Digests of fetched files, in the spellings that the outside world uses: SHA-256 pins, MD5 entity tags.
+//! Digests of fetched files, as sources publish them: SHA-256 pins, MD5 entity tags.
 //!
-//! Not the digests of artifacts (the cache computes those); these compare what arrived with what somebody promised.
+//! Not the digests of artifacts (the cache computes those); these compare what arrived with what was expected.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use pipe_contract::Failure;
 
-/// A SHA-256 that somebody wrote down: 64 lower-case hexadecimal digits.
+/// A SHA-256 as written in a file: 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sha256(String);
 
@@ -22,7 +22,7 @@ impl Sha256 {
         if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(Self(digits));
         }
-        Err(Failure::input(format!("`{text}` is no SHA-256, expected 64 hexadecimal digits"))
+        Err(Failure::input(format!("`{text}` is not a SHA-256, expected 64 hexadecimal digits"))
             .hint("`sha256sum FILE` prints it"))
     }
 
@@ -57,7 +57,7 @@ impl Sha256 {
         if found == *self {
             return Ok(());
         }
-        Err(Failure::input(format!("`{name}` has SHA-256 {}, the pin says {}", found.0, self.0)).hint(
+        Err(Failure::input(format!("`{name}` has SHA-256 {}, expected {}, its pin", found.0, self.0)).hint(
             "the source serves another file than the one that was pinned: find out why before you change the pin",
         ))
     }

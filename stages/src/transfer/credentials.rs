@@ -1,10 +1,10 @@
-//! Finds the keys that a stage's `credential: NAME` stands for, in the places where people keep keys for S3.
+//! Finds the keys that a stage's `credential: NAME` stands for, in the usual places of keys for S3.
 //!
 //! `NAME` is a profile of the credentials file (`~/.aws/credentials`, or `AWS_SHARED_CREDENTIALS_FILE`) or of the config
 //! file (`~/.aws/config`, or `AWS_CONFIG_FILE`, where it is headed `[profile NAME]`); the credentials file goes first.
-//! Without such a profile the variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` serve.
+//! Without such a profile the variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` are used.
 //! The name `default` is the usual chain: the variables, then the profile of `AWS_PROFILE`, then `[default]`.
-//! A `credential_process` is run. Sign-in flows (SSO, assumed roles) are the vendor's tool's business: the error says so.
+//! A `credential_process` is run. Sign-in flows (SSO, assumed roles) are left to the vendor's tool: the error names it.
 //!
 //! Nothing here shows a secret: not in messages, not in `Debug`.
 
@@ -36,7 +36,7 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// The last four characters of the key id: enough to recognise it, of no use to anybody else.
+    /// The last four characters of the key id: enough to recognise it, of no use without the rest.
     pub fn short_id(&self) -> String {
         let skip = self.id.chars().count().saturating_sub(4);
         format!("...{}", self.id.chars().skip(skip).collect::<String>())
@@ -45,11 +45,11 @@ impl Keys {
 
 /// What the process was started with; explicit, so that tests need not touch the real environment.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct Environment {
     variables: BTreeMap<String, String>,
 }
 
-impl Surroundings {
+impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
         std::env::vars_os()
@@ -70,7 +70,7 @@ impl Surroundings {
     }
 }
 
-impl FromIterator<(String, String)> for Surroundings {
+impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(iter: I) -> Self {
         Self { variables: iter.into_iter().collect() }
     }
@@ -79,9 +79,9 @@ impl FromIterator<(String, String)> for Surroundings {
 /// The profiles of both files.
 #[derive(Debug, Default)]
 pub struct Profiles {
-    /// Profile to setting to (value, file it stands in). The credentials file wins over the config file.
+    /// Profile to setting to (value, file it is in). The credentials file wins over the config file.
     settings: BTreeMap<String, BTreeMap<String, (String, PathBuf)>>,
-    /// The files that were looked for.
+    /// The files that were searched.
     files: Vec<PathBuf>,
 }
 
@@ -90,10 +90,10 @@ impl Profiles {
     ///
     /// # Errors
     /// Environment: a file exists and cannot be read.
-    pub fn read(around: &Surroundings) -> Result<Self, Failure> {
+    pub fn read(environment: &Environment) -> Result<Self, Failure> {
         let mut profiles = Self::default();
-        let config = around.file("AWS_CONFIG_FILE", "config");
-        let credentials = around.file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+        let config = environment.file("AWS_CONFIG_FILE", "config");
+        let credentials = environment.file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
         for (path, is_config) in [(credentials, false), (config, true)] {
             let Some(path) = path else { continue };
             match std::fs::read_to_string(&path) {
@@ -144,7 +144,7 @@ impl Profiles {
     }
 }
 
-/// `[name]` in the credentials file; `[default]` or `[profile name]` in the config file, where other heads are no profiles.
+/// `[name]` in the credentials file; `[default]` or `[profile name]` in the config file, where other headers are not profiles.
 fn profile_of(header: &str, is_config: bool) -> Option<String> {
     if !is_config || header == "default" {
         return Some(header.to_owned());
@@ -158,32 +158,32 @@ fn profile_of(header: &str, is_config: bool) -> Option<String> {
 /// The keys of a credential.
 ///
 /// # Errors
-/// Environment: there are none, half of them is missing, or they come from a flow that only the vendor's tool knows.
-pub fn find(name: &str, around: &Surroundings, profiles: &Profiles) -> Result<Keys, Failure> {
+/// Environment: there are none, half of them is missing, or they come from a flow that only the vendor's tool supports.
+pub fn find(name: &str, environment: &Environment, profiles: &Profiles) -> Result<Keys, Failure> {
     let chain = name == "default";
-    let profile = if chain { around.get("AWS_PROFILE").unwrap_or("default") } else { name };
-    if chain && let Some(keys) = from_variables(around)? {
+    let profile = if chain { environment.get("AWS_PROFILE").unwrap_or("default") } else { name };
+    if chain && let Some(keys) = from_variables(environment)? {
         return Ok(keys);
     }
     if profiles.settings.contains_key(profile) {
         return from_profile(profile, profiles);
     }
-    if !chain && let Some(keys) = from_variables(around)? {
+    if !chain && let Some(keys) = from_variables(environment)? {
         return Ok(keys);
     }
     Err(no_keys(profile, profiles))
 }
 
-fn from_variables(around: &Surroundings) -> Result<Option<Keys>, Failure> {
-    let Some(id) = around.get("AWS_ACCESS_KEY_ID") else { return Ok(None) };
-    let Some(secret) = around.get("AWS_SECRET_ACCESS_KEY") else {
+fn from_variables(environment: &Environment) -> Result<Option<Keys>, Failure> {
+    let Some(id) = environment.get("AWS_ACCESS_KEY_ID") else { return Ok(None) };
+    let Some(secret) = environment.get("AWS_SECRET_ACCESS_KEY") else {
         return Err(Failure::environment("AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not")
             .hint("set both, or unset both and use a profile"));
     };
     Ok(Some(Keys {
         id: id.to_owned(),
         secret: secret.to_owned(),
-        token: around.get("AWS_SESSION_TOKEN").map(str::to_owned),
+        token: environment.get("AWS_SESSION_TOKEN").map(str::to_owned),
         found_in: "the variable AWS_ACCESS_KEY_ID".to_owned(),
     }))
 }
@@ -225,9 +225,10 @@ fn half(profile: &str, profiles: &Profiles, has: &str, lacks: &str) -> Failure {
 
 fn no_keys(profile: &str, profiles: &Profiles) -> Failure {
     let files: Vec<String> = profiles.files.iter().map(|path| format!("`{}`", path.display())).collect();
-    let looked = if files.is_empty() { "any file (HOME is not set)".to_owned() } else { files.join(" or ") };
-    let failure =
-        Failure::environment(format!("there is no profile `{profile}` in {looked}, and AWS_ACCESS_KEY_ID is not set"));
+    let searched = if files.is_empty() { "any file (HOME is not set)".to_owned() } else { files.join(" or ") };
+    let failure = Failure::environment(format!(
+        "there is no profile `{profile}` in {searched}, and AWS_ACCESS_KEY_ID is not set"
+    ));
     let nearest = profiles.settings.keys().find(|known| known.eq_ignore_ascii_case(profile));
     match nearest {
         Some(known) => failure.hint(format!("there is a profile `{known}`; did you mean that one?")),
@@ -250,7 +251,7 @@ struct ProcessOutput {
 fn from_process(command: &str, place: &str) -> Result<Keys, Failure> {
     let failed = |what: String| {
         Failure::environment(format!("the `credential_process` of {place} {what}"))
-            .hint("run the command by hand and mend it")
+            .hint("run the command by hand and fix it")
     };
     let words = split_words(command).ok_or_else(|| failed("has a quote that is never closed".to_owned()))?;
     let (program, arguments) = words.split_first().ok_or_else(|| failed("is empty".to_owned()))?;
@@ -347,8 +348,8 @@ credential_process = false
     fn find_in(home: &Path, name: &str, variables: &[(&str, &str)]) -> Result<Keys, Failure> {
         let mut all = vec![("HOME".to_owned(), home.display().to_string())];
         all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let around: Surroundings = all.into_iter().collect();
-        find(name, &around, &Profiles::read(&around)?)
+        let environment: Environment = all.into_iter().collect();
+        find(name, &environment, &Profiles::read(&environment)?)
     }
 
     #[test]
@@ -392,8 +393,8 @@ credential_process = false
     #[test]
     fn settings_of_groups_and_other_sections_are_not_taken() {
         let home = home();
-        let around: Surroundings = [("HOME".to_owned(), home.path().display().to_string())].into_iter().collect();
-        let profiles = Profiles::read(&around).unwrap();
+        let environment: Environment = [("HOME".to_owned(), home.path().display().to_string())].into_iter().collect();
+        let profiles = Profiles::read(&environment).unwrap();
         assert_eq!(profiles.get("hcp", "region"), Some("us-east-1"));
         assert_eq!(profiles.get("hcp", "endpoint_url"), None);
         assert!(!profiles.settings.contains_key("services other"));
@@ -409,7 +410,7 @@ credential_process = false
     }
 
     #[test]
-    fn what_cannot_be_used_is_said_with_the_way_out() {
+    fn what_cannot_be_used_is_an_error_with_a_remedy() {
         let home = home();
         let sso = find_in(home.path(), "sso", &[]).unwrap_err();
         assert!(

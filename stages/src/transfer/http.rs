@@ -1,7 +1,7 @@
-//! Brings one file over HTTP: resumed where it broke off, tried again when that can help, never half and whole-looking.
+//! Fetches one file over HTTP: resumed where it broke off, retried where that can help, complete or not there.
 //!
-//! Knows ranges, validators, retries and bytes; knows no buckets, pins or stages. What a refusal (403, 404) means is the
-//! caller's to word. Addresses may carry tokens, so no message from here ever shows a query string.
+//! Knows ranges, validators, retries and bytes; knows no buckets, pins or stages. The caller words what a refusal (403, 404)
+//! means. Addresses may carry tokens, so no message from here ever shows a query string.
 //!
 //! A body grows in a `partial` file whose validator (entity tag or date) lies beside it; a later attempt, or a later
 //! run that is given the same file, asks for the rest under the condition that the object is still the same one.
@@ -24,52 +24,52 @@ pub const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 400 });
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(30);
-/// What is kept of a refusal's body to be shown or parsed.
+/// What is read of a refusal's body to be shown or parsed.
 const REFUSAL_BYTES: u64 = 16 * 1024;
 
 /// One request: made anew for every attempt, because signatures hold the time.
-pub struct Ask {
+pub struct GetRequest {
     /// The full address.
     pub url: String,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// How to make sure that the rest belongs to what is already there.
+/// How a resumed request makes sure that the rest belongs to the bytes already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub enum Precondition {
     /// `If-Range`: the server sends everything when the object changed.
     IfRange,
-    /// `If-Match`: the server answers 412 when the object changed (S3 knows only this one).
+    /// `If-Match`: the server answers 412 when the object changed (S3 supports only this one).
     IfMatch,
 }
 
-/// A file to bring.
+/// A file to fetch.
 pub struct Download<'a> {
     /// What messages call it; never an address with a signature.
     pub name: &'a str,
     /// Where it grows; beside it lies `<name>.state`.
     pub partial: PathBuf,
     /// Makes the request of an attempt.
-    pub ask: &'a (dyn Fn() -> Result<Ask, Failure> + Sync),
-    /// How a resumed request is guarded.
-    pub guard: Guard,
+    pub request: &'a (dyn Fn() -> Result<GetRequest, Failure> + Sync),
+    /// The condition of a resumed request.
+    pub precondition: Precondition,
     /// Compares the whole file with what the headers promise; a difference discards it and counts as an attempt.
     pub verify: &'a (dyn Fn(&Path, &HeaderMap) -> Result<(), String> + Sync),
-    /// Hears of bytes in the file so far, and in all if known.
+    /// Called with the bytes in the file so far, and in all if known.
     pub on_bytes: &'a (dyn Fn(u64, Option<u64>) + Sync),
 }
 
-/// Why a file did not come.
+/// Why a file was not fetched.
 #[derive(Debug)]
-pub enum Trouble {
-    /// The server said no, and will say so again.
+pub enum RequestError {
+    /// The server refused, and a retry would not help.
     Refused(Refusal),
-    /// It may work later: the message tells what happened last and how often it was tried.
-    Passing(String),
-    /// The run wants to stop.
+    /// It may work later: the message has the last error and the number of attempts.
+    Transient(String),
+    /// The run was cancelled.
     Cancelled,
-    /// The disk is in the way.
+    /// A fault of this machine, such as a full disk, or of the address.
     Local(Failure),
 }
 
@@ -82,25 +82,25 @@ pub struct Refusal {
     pub body: String,
 }
 
-impl Trouble {
+impl RequestError {
     /// As a failure, for callers that have no better words for a refusal than its status.
     pub fn into_failure(self, name: &str) -> Failure {
         match self {
-            Trouble::Refused(Refusal { status: status @ (404 | 410), .. }) => {
-                Failure::input(format!("`{name}` does not exist (the server says {status})")).hint("check the address")
+            RequestError::Refused(Refusal { status: status @ (404 | 410), .. }) => {
+                Failure::input(format!("`{name}` does not exist (HTTP status {status})")).hint("check the address")
             }
-            Trouble::Refused(Refusal { status: status @ (401 | 403), .. }) => {
-                Failure::environment(format!("the server does not hand out `{name}` (it says {status})"))
+            RequestError::Refused(Refusal { status: status @ (401 | 403), .. }) => {
+                Failure::environment(format!("access to `{name}` was denied (HTTP status {status})"))
                     .hint("check that the address is public")
             }
-            Trouble::Refused(refusal) => {
+            RequestError::Refused(refusal) => {
                 Failure::environment(format!("the server refused `{name}` with status {}", refusal.status))
             }
-            Trouble::Passing(message) => Failure::environment(message)
-                .hint("check the network and run again; what has arrived is kept")
+            RequestError::Transient(message) => Failure::environment(message)
+                .hint("check the network and run again; the download resumes where it stopped")
                 .transient(),
-            Trouble::Cancelled => Failure::stage(format!("stopped while `{name}` was being fetched")),
-            Trouble::Local(failure) => failure,
+            RequestError::Cancelled => Failure::stage(format!("stopped while `{name}` was fetched")),
+            RequestError::Local(failure) => failure,
         }
     }
 }
@@ -112,16 +112,16 @@ struct State {
     total: Option<u64>,
 }
 
-/// How one attempt went wrong.
-enum Setback {
-    Final(Trouble),
-    /// Worth another try, after the pause that the server asked for if it did.
+/// How one attempt failed.
+enum AttemptError {
+    Final(RequestError),
+    /// Worth another attempt, after the pause that the server requested if it did.
     Again(String, Option<Duration>),
 }
 
-impl From<Failure> for Setback {
+impl From<Failure> for AttemptError {
     fn from(failure: Failure) -> Self {
-        Setback::Final(Trouble::Local(failure))
+        AttemptError::Final(RequestError::Local(failure))
     }
 }
 
@@ -162,11 +162,11 @@ fn root_certificates() -> Result<RootCerts, Failure> {
     Ok(RootCerts::from(certificates))
 }
 
-/// Brings the whole file to `download.partial`, with as many attempts as help.
+/// Fetches the whole file to `download.partial`, with several attempts.
 ///
 /// # Errors
-/// See [`Trouble`]. After `Passing` and `Cancelled` the partial file stays, to be resumed.
-pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Result<(), Trouble> {
+/// See [`RequestError`]. After `Transient` and `Cancelled` the partial file stays, to be resumed.
+pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Result<(), RequestError> {
     let mut failed = 0;
     loop {
         let before = length_of(&download.partial);
@@ -176,12 +176,12 @@ pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Resul
                 let _ = std::fs::remove_file(state_path(&download.partial));
                 return Ok(());
             }
-            Err(Setback::Final(trouble)) => return Err(trouble),
-            Err(Setback::Again(message, wait)) => (message, wait),
+            Err(AttemptError::Final(error)) => return Err(error),
+            Err(AttemptError::Again(message, wait)) => (message, wait),
         };
         failed = if length_of(&download.partial) > before { 1 } else { failed + 1 };
         if failed >= ATTEMPTS {
-            return Err(Trouble::Passing(format!("{message}; {ATTEMPTS} attempts in a row got no further")));
+            return Err(RequestError::Transient(format!("{message}; {ATTEMPTS} attempts in a row got no further")));
         }
         context.log(&format!("{message}; trying again"));
         pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;
@@ -191,31 +191,38 @@ pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Resul
 /// The text of a small answer, such as a listing, with the same retries.
 ///
 /// # Errors
-/// See [`Trouble`].
-pub fn text(agent: &Agent, name: &str, ask: &dyn Fn() -> Ask, context: &dyn Context) -> Result<String, Trouble> {
+/// See [`RequestError`].
+pub fn text(
+    agent: &Agent,
+    name: &str,
+    request: &dyn Fn() -> GetRequest,
+    context: &dyn Context,
+) -> Result<String, RequestError> {
     let mut failed = 0;
     loop {
-        let outcome = send(agent, name, &ask(), &[]).and_then(|response| read_text(name, response));
+        let outcome = send(agent, name, &request(), &[]).and_then(|response| read_text(name, response));
         let (message, wait) = match outcome {
             Ok(text) => return Ok(text),
-            Err(Setback::Final(trouble)) => return Err(trouble),
-            Err(Setback::Again(message, wait)) => (message, wait),
+            Err(AttemptError::Final(error)) => return Err(error),
+            Err(AttemptError::Again(message, wait)) => (message, wait),
         };
         failed += 1;
         if failed >= ATTEMPTS {
-            return Err(Trouble::Passing(format!("{message}; tried {ATTEMPTS} times")));
+            return Err(RequestError::Transient(format!("{message}; tried {ATTEMPTS} times")));
         }
         context.log(&format!("{message}; trying again"));
         pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;
     }
 }
 
-fn read_text(name: &str, mut response: Response<ureq::Body>) -> Result<String, Setback> {
+fn read_text(name: &str, mut response: Response<ureq::Body>) -> Result<String, AttemptError> {
     let body = response.body_mut().with_config().limit(64 << 20).read_to_string();
-    body.map_err(|error| Setback::Again(format!("the answer about `{name}` broke off ({})", describe(&error)), None))
+    body.map_err(|error| {
+        AttemptError::Again(format!("the answer about `{name}` broke off ({})", describe(&error)), None)
+    })
 }
 
-fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<(), Setback> {
+fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<(), AttemptError> {
     let partial = &download.partial;
     let state = read_state(partial);
     let have = length_of(partial);
@@ -223,12 +230,15 @@ fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<
     if resumed.is_none() {
         discard(partial)?;
     }
-    let extra = resumed.map_or_else(Vec::new, |validator| range_headers(have, validator, download.guard));
-    let response = match send(agent, download.name, &(download.ask)()?, &extra) {
+    let extra = resumed.map_or_else(Vec::new, |validator| range_headers(have, validator, download.precondition));
+    let response = match send(agent, download.name, &(download.request)()?, &extra) {
         // The object changed, or the file was already whole when we were stopped: begin again.
-        Err(Setback::Final(Trouble::Refused(Refusal { status: 412 | 416, .. }))) if resumed.is_some() => {
+        Err(AttemptError::Final(RequestError::Refused(Refusal { status: 412 | 416, .. }))) if resumed.is_some() => {
             discard(partial)?;
-            return Err(Setback::Again(format!("`{}` changed at its source; beginning again", download.name), None));
+            return Err(AttemptError::Again(
+                format!("`{}` changed at its source; beginning again", download.name),
+                None,
+            ));
         }
         other => other?,
     };
@@ -237,18 +247,23 @@ fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<
         206 if resumed.is_some() => resumed_from(&headers, have, download.name).inspect_err(|_| {
             let _ = discard(partial);
         })?,
-        206 => return Err(Setback::Again(format!("`{}` came in part though all was asked for", download.name), None)),
+        206 => {
+            return Err(AttemptError::Again(
+                format!("`{}` arrived as a part, but the whole file was requested", download.name),
+                None,
+            ));
+        }
         _ => 0,
     };
     let total = number(&headers, "content-length").map(|rest| from + rest);
     if from == 0 {
         discard(partial)?;
-        write_state(partial, &State { validator: validator(&headers, download.guard), total })?;
+        write_state(partial, &State { validator: validator(&headers, download.precondition), total })?;
     }
     receive(response, download, from, total, context)?;
     (download.verify)(partial, &headers).map_err(|message| {
         let _ = discard(partial);
-        Setback::Again(message, None)
+        AttemptError::Again(message, None)
     })
 }
 
@@ -256,35 +271,35 @@ fn attempt(agent: &Agent, download: &Download, context: &dyn Context) -> Result<
 fn send(
     agent: &Agent,
     name: &str,
-    ask: &Ask,
+    request: &GetRequest,
     extra: &[(&'static str, String)],
-) -> Result<Response<ureq::Body>, Setback> {
+) -> Result<Response<ureq::Body>, AttemptError> {
     // Compressed transfer would break offsets and lengths.
-    let mut request = agent.get(&ask.url).header("accept-encoding", "identity");
-    for (key, value) in ask.headers.iter().chain(extra) {
-        request = request.header(*key, value);
+    let mut builder = agent.get(&request.url).header("accept-encoding", "identity");
+    for (key, value) in request.headers.iter().chain(extra) {
+        builder = builder.header(*key, value);
     }
-    let response = request.call().map_err(|error| {
+    let response = builder.call().map_err(|error| {
         let message = format!("could not reach the server of `{name}` ({})", describe(&error));
         if is_lasting(&error) {
-            Setback::Final(Trouble::Local(Failure::input(message)))
+            AttemptError::Final(RequestError::Local(Failure::input(message)))
         } else {
-            Setback::Again(message, None)
+            AttemptError::Again(message, None)
         }
     })?;
     match response.status().as_u16() {
         200 | 206 => Ok(response),
         status @ (408 | 425 | 429 | 500..=599) => {
             let wait = number(response.headers(), "retry-after").map(Duration::from_secs);
-            Err(Setback::Again(format!("the server of `{name}` answered {status}"), wait))
+            Err(AttemptError::Again(format!("the server of `{name}` answered {status}"), wait))
         }
-        status => Err(Setback::Final(Trouble::Refused(refusal(status, response)))),
+        status => Err(AttemptError::Final(RequestError::Refused(refusal(status, response)))),
     }
 }
 
 fn refusal(status: u16, response: Response<ureq::Body>) -> Refusal {
     let mut body = Vec::new();
-    // A body that breaks off still leaves the status to tell.
+    // The status is enough if the body breaks off.
     let _ = response.into_body().into_reader().take(REFUSAL_BYTES).read_to_end(&mut body);
     Refusal { status, body: String::from_utf8_lossy(&body).into_owned() }
 }
@@ -295,16 +310,16 @@ fn receive(
     from: u64,
     total: Option<u64>,
     context: &dyn Context,
-) -> Result<(), Setback> {
+) -> Result<(), AttemptError> {
     let partial = &download.partial;
-    let failed = |error: std::io::Error| Setback::from(Failure::io("write", partial, &error));
+    let failed = |error: std::io::Error| AttemptError::from(Failure::io("write", partial, &error));
     let mut file = OpenOptions::new().append(true).create(true).open(partial).map_err(failed)?;
     let mut body = response.into_body().into_reader();
     let mut block = vec![0; 1 << 16];
     let mut have = from;
     loop {
         if context.cancelled() {
-            return Err(Setback::Final(Trouble::Cancelled));
+            return Err(AttemptError::Final(RequestError::Cancelled));
         }
         let count = match body.read(&mut block) {
             Ok(0) => break,
@@ -321,35 +336,35 @@ fn receive(
     }
 }
 
-fn broken_off(name: &str, have: u64, total: Option<u64>, why: &str) -> Setback {
+fn broken_off(name: &str, have: u64, total: Option<u64>, why: &str) -> AttemptError {
     let of = total.map_or_else(String::new, |total| format!(" of {total}"));
-    Setback::Again(format!("`{name}` is truncated: it broke off after {have}{of} bytes ({})", redact(why)), None)
+    AttemptError::Again(format!("`{name}` is truncated: it broke off after {have}{of} bytes ({})", redact(why)), None)
 }
 
-fn range_headers(have: u64, validator: &str, guard: Guard) -> Vec<(&'static str, String)> {
-    let condition = match guard {
-        Guard::IfRange => "if-range",
-        Guard::IfMatch => "if-match",
+fn range_headers(have: u64, validator: &str, precondition: Precondition) -> Vec<(&'static str, String)> {
+    let condition = match precondition {
+        Precondition::IfRange => "if-range",
+        Precondition::IfMatch => "if-match",
     };
     vec![("range", format!("bytes={have}-")), (condition, validator.to_owned())]
 }
 
-/// Checks that the server sends the range that was asked for.
-fn resumed_from(headers: &HeaderMap, have: u64, name: &str) -> Result<u64, Setback> {
+/// Checks that the server sends the requested range.
+fn resumed_from(headers: &HeaderMap, have: u64, name: &str) -> Result<u64, AttemptError> {
     let range = header(headers, "content-range").unwrap_or_default();
     let start = range.strip_prefix("bytes ").and_then(|rest| rest.split('-').next()).and_then(|text| text.parse().ok());
     if start == Some(have) {
         return Ok(have);
     }
-    Err(Setback::Again(format!("asked for `{name}` from byte {have}, the server sent `{range}`"), None))
+    Err(AttemptError::Again(format!("requested `{name}` from byte {have}, received `{range}`"), None))
 }
 
 /// What makes a later range safe: a strong entity tag, else (not for `If-Match`) the date of the last change.
-fn validator(headers: &HeaderMap, guard: Guard) -> Option<String> {
+fn validator(headers: &HeaderMap, precondition: Precondition) -> Option<String> {
     let tag = header(headers, "etag").filter(|tag| !tag.starts_with("W/"));
-    match guard {
-        Guard::IfMatch => tag,
-        Guard::IfRange => tag.or_else(|| header(headers, "last-modified")),
+    match precondition {
+        Precondition::IfMatch => tag,
+        Precondition::IfRange => tag.or_else(|| header(headers, "last-modified")),
     }
 }
 
@@ -362,7 +377,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     header(headers, name)?.trim().parse().ok()
 }
 
-/// Errors that no retry can mend: they lie in the address or the certificate, not in the moment.
+/// Errors that no retry can fix: they lie in the address or the certificate, not in the moment.
 fn is_lasting(error: &ureq::Error) -> bool {
     matches!(
         error,
@@ -404,11 +419,11 @@ pub fn redact(text: &str) -> String {
     out
 }
 
-fn pause(length: Duration, context: &dyn Context) -> Result<(), Trouble> {
+fn pause(length: Duration, context: &dyn Context) -> Result<(), RequestError> {
     let until = Instant::now() + length;
     while Instant::now() < until {
         if context.cancelled() {
-            return Err(Trouble::Cancelled);
+            return Err(RequestError::Cancelled);
         }
         std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
     }
@@ -460,27 +475,27 @@ mod tests {
         (0..200_000_u32).flat_map(|number| number.to_le_bytes()).collect()
     }
 
-    fn get(server: &Server, partial: &Path) -> Result<(), Trouble> {
-        get_with(server, partial, Guard::IfRange, &|_, _| Ok(()))
+    fn get(server: &Server, partial: &Path) -> Result<(), RequestError> {
+        get_with(server, partial, Precondition::IfRange, &|_, _| Ok(()))
     }
 
     fn get_with(
         server: &Server,
         partial: &Path,
-        guard: Guard,
+        precondition: Precondition,
         verify: &(dyn Fn(&Path, &HeaderMap) -> Result<(), String> + Sync),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RequestError> {
         let url = format!("{}/file?X-Amz-Signature=abc", server.address());
-        let ask = || Ok(Ask { url: url.clone(), headers: Vec::new() });
+        let request = || Ok(GetRequest { url: url.clone(), headers: Vec::new() });
         let on_bytes = |_, _| {};
         let partial = partial.to_owned();
-        let download = Download { name: "file", partial, ask: &ask, guard, verify, on_bytes: &on_bytes };
+        let download = Download { name: "file", partial, request: &request, precondition, verify, on_bytes: &on_bytes };
         fetch(&agent().unwrap(), &download, &Silent)
     }
 
-    fn message(result: Result<(), Trouble>) -> String {
+    fn message(result: Result<(), RequestError>) -> String {
         match result.unwrap_err() {
-            Trouble::Passing(message) => message,
+            RequestError::Transient(message) => message,
             other => panic!("{other:?}"),
         }
     }
@@ -520,15 +535,15 @@ mod tests {
 
     #[test]
     fn an_object_that_changed_meanwhile_is_fetched_anew() {
-        for guard in [Guard::IfRange, Guard::IfMatch] {
-            let server = Server::start(move |request: &Request, _: &str| match (request.number, guard) {
+        for precondition in [Precondition::IfRange, Precondition::IfMatch] {
+            let server = Server::start(move |request: &Request, _: &str| match (request.number, precondition) {
                 (1, _) => Answer::ok(vec![1; 90_000]).with("etag", "\"old\"").cut_after(70_000),
-                (2, Guard::IfMatch) => Answer::status(412),
+                (2, Precondition::IfMatch) => Answer::status(412),
                 _ => Answer::ok(body()).with("etag", "\"new\""),
             });
             let folder = tempfile::tempdir().unwrap();
             let partial = folder.path().join("f");
-            get_with(&server, &partial, guard, &|_, _| Ok(())).unwrap();
+            get_with(&server, &partial, precondition, &|_, _| Ok(())).unwrap();
             assert_eq!(std::fs::read(&partial).unwrap(), body());
         }
     }
@@ -548,12 +563,12 @@ mod tests {
     fn a_server_that_always_cuts_is_named_with_the_bytes() {
         let server = Server::start(|_: &Request, _: &str| Answer::ok(vec![0; 1000]).cut_after(10));
         let folder = tempfile::tempdir().unwrap();
-        let said = message(get(&server, &folder.path().join("f")));
-        assert!(said.starts_with("`file` is truncated: it broke off after 10 of 1000 bytes"), "{said}");
+        let shown = message(get(&server, &folder.path().join("f")));
+        assert!(shown.starts_with("`file` is truncated: it broke off after 10 of 1000 bytes"), "{shown}");
     }
 
     #[test]
-    fn a_range_that_was_not_asked_for_is_not_appended() {
+    fn another_range_than_the_requested_one_is_not_appended() {
         let server = Server::start(|request: &Request, _: &str| match request.number {
             1 => Answer::ok(body()).with("etag", "\"v\"").cut_after(100_000),
             2 => Answer::rest(&body(), 7).with("etag", "\"v\""),
@@ -570,8 +585,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let partial = folder.path().join("f");
         let verify = |_: &Path, _: &HeaderMap| Err("`file` arrived with another MD5".to_owned());
-        let said = message(get_with(&server, &partial, Guard::IfMatch, &verify));
-        assert!(said.contains("another MD5; 5 attempts"), "{said}");
+        let shown = message(get_with(&server, &partial, Precondition::IfMatch, &verify));
+        assert!(shown.contains("another MD5; 5 attempts"), "{shown}");
         assert!(!partial.exists());
     }
 
@@ -586,29 +601,29 @@ mod tests {
         get(&server, &folder.path().join("f")).unwrap();
         assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), b"here");
         match get(&server, &folder.path().join("g")).unwrap_err() {
-            Trouble::Refused(refusal) => assert_eq!(refusal.status, 404),
+            RequestError::Refused(refusal) => assert_eq!(refusal.status, 404),
             other => panic!("{other:?}"),
         }
         assert_eq!(server.requests(), 3);
     }
 
     #[test]
-    fn nobody_there_is_passing_and_shows_no_signature() {
+    fn an_unreachable_server_is_a_transient_error_that_shows_no_signature() {
         let server = Server::start(|_: &Request, _: &str| Answer::ok(""));
         let url = format!("{}/x?X-Amz-Signature=topsecret", server.address());
         drop(server);
-        let ask = || Ask { url: url.clone(), headers: Vec::new() };
-        let said = match text(&agent().unwrap(), "x", &ask, &Silent).unwrap_err() {
-            Trouble::Passing(message) => message,
+        let request = || GetRequest { url: url.clone(), headers: Vec::new() };
+        let shown = match text(&agent().unwrap(), "x", &request, &Silent).unwrap_err() {
+            RequestError::Transient(message) => message,
             other => panic!("{other:?}"),
         };
-        assert!(said.contains("could not reach the server of `x`") && !said.contains("topsecret"), "{said}");
+        assert!(shown.contains("could not reach the server of `x`") && !shown.contains("topsecret"), "{shown}");
     }
 
     #[test]
     fn query_strings_are_hidden() {
         assert_eq!(redact("GET http://h/k?X-Amz-Signature=ab&c=d: refused"), "GET http://h/k? refused");
-        assert_eq!(redact("`http://h/k?a=b` said no. Why?"), "`http://h/k?` said no. Why?");
+        assert_eq!(redact("`http://h/k?a=b` failed. Why?"), "`http://h/k?` failed. Why?");
         assert_eq!(redact("nothing"), "nothing");
     }
 }

@@ -1,4 +1,4 @@
-//! A tiny HTTP server on the loopback device for tests: answers as the test says, one connection a request.
+//! A tiny HTTP server on the loopback device for tests: the test makes the answers; one connection a request.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-/// What was asked.
+/// A request that arrived.
 pub struct Request {
     /// Path and query.
     pub target: String,
@@ -28,7 +28,7 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// The answer to a request.
 pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
@@ -90,7 +90,7 @@ impl Server {
                     return;
                 }
                 let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
-                // A client that goes away is part of some tests.
+                // A client that disconnects is part of some tests.
                 let _ = serve(stream, number, &|request: &Request| answer(request, &own));
             }
         });

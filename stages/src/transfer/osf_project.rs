@@ -1,7 +1,7 @@
 //! Projects on the Open Science Framework: finds files in a project's storage and downloads them.
 //!
-//! A project's storage is a tree of folders; a folder is listed in pages, slowly, so what is listed is kept for the life
-//! of the process and names are asked for by filter. A listing gives each file's SHA-256, which is compared after the
+//! A project's storage is a tree of folders; a folder is listed in pages, slowly, so listings are cached for the life
+//! of the process and names are filtered by the server. A listing gives each file's SHA-256, which is compared after the
 //! download: the pin comes from the archive itself. The service answers 429 and 5xx now and then; both are retried.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use pipe_contract::{Context, Ended, Failure, Task};
 use serde::Deserialize;
 
 use super::checksum::Sha256;
-use super::http::{self, Ask};
+use super::http::{self, GetRequest};
 use super::url::fetch_url;
 
 const API: &str = "https://api.osf.io/v2";
@@ -47,9 +47,8 @@ impl Project {
     /// Input: a malformed id. Environment: the certificates cannot be read.
     pub fn open(id: &str) -> Result<Self, Failure> {
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return Err(
-                Failure::input(format!("`{id}` is no project id")).hint("it is the last part of the project's address")
-            );
+            return Err(Failure::input(format!("`{id}` is not a project id"))
+                .hint("it is the last part of the project's address"));
         }
         let api = std::env::var(API_VARIABLE).unwrap_or_else(|_| API.to_owned());
         Self::at(id, api.trim_end_matches('/'))
@@ -64,12 +63,12 @@ impl Project {
         &self.id
     }
 
-    /// What tells this project from those of other addresses of the API.
+    /// A key that is unique also across addresses of the API.
     pub fn key(&self) -> String {
         format!("{}/{}", self.api, self.id)
     }
 
-    /// How an instance ends whose file the project does not have.
+    /// The outcome of an instance whose file is not in the project.
     pub fn lacks(&self, path: &str) -> Ended {
         Ended::Absent {
             cause: "not-found".to_owned(),
@@ -95,8 +94,8 @@ impl Project {
         Ok(listing.iter().find(|entry| !entry.is_folder && entry.name == name).cloned())
     }
 
-    /// What a folder holds, at least under the name asked for. Folders on the way are the same for every person, so
-    /// their listings are kept.
+    /// The entries of a folder, at least those of the wanted name. Folders on the way are the same for every subject, so
+    /// their listings are cached.
     fn list(
         &self,
         folder: &str,
@@ -107,13 +106,13 @@ impl Project {
         if let Some((name, _)) = wanted {
             url.push_str(&format!("&filter[name]={}", percent_encoded(name)));
         }
-        let keep = wanted.is_some_and(|(_, is_folder)| is_folder);
-        if keep && let Some(listing) = kept().get(&url) {
+        let cache = wanted.is_some_and(|(_, is_folder)| is_folder);
+        if cache && let Some(listing) = listings().get(&url) {
             return Ok(Arc::clone(listing));
         }
         let listing = Arc::new(self.read_pages(&url, context)?);
-        if keep {
-            kept().insert(url, Arc::clone(&listing));
+        if cache {
+            listings().insert(url, Arc::clone(&listing));
         }
         Ok(listing)
     }
@@ -139,10 +138,10 @@ impl Project {
     fn get(&self, url: &str, context: &dyn Context) -> Result<String, Failure> {
         let name = format!("the listing of project {}", self.id);
         let url = url.replace('[', "%5B").replace(']', "%5D");
-        let ask = || Ask { url: url.clone(), headers: Vec::new() };
-        http::text(&self.agent, &name, &ask, context).map_err(|trouble| match trouble {
-            http::Trouble::Refused(refusal) if matches!(refusal.status, 401 | 403 | 404 | 410) => {
-                Failure::input(format!("there is no public project `{}` (the server says {})", self.id, refusal.status))
+        let request = || GetRequest { url: url.clone(), headers: Vec::new() };
+        http::text(&self.agent, &name, &request, context).map_err(|error| match error {
+            http::RequestError::Refused(refusal) if matches!(refusal.status, 401 | 403 | 404 | 410) => {
+                Failure::input(format!("there is no public project `{}` (HTTP status {})", self.id, refusal.status))
                     .hint("check the project's id, and that the project is public")
             }
             other => other.into_failure(&name),
@@ -151,7 +150,7 @@ impl Project {
 }
 
 impl Entry {
-    /// Brings the file and compares it with its SHA-256; the remarks say where the listing gives none.
+    /// Brings the file and compares it with its SHA-256; the notes say so where the listing gives none.
     ///
     /// # Errors
     /// Those of [`fetch_url`].
@@ -164,9 +163,9 @@ impl Entry {
     }
 }
 
-fn kept() -> std::sync::MutexGuard<'static, BTreeMap<String, Arc<Vec<Entry>>>> {
-    static KEPT: OnceLock<Mutex<BTreeMap<String, Arc<Vec<Entry>>>>> = OnceLock::new();
-    KEPT.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+fn listings() -> std::sync::MutexGuard<'static, BTreeMap<String, Arc<Vec<Entry>>>> {
+    static LISTINGS: OnceLock<Mutex<BTreeMap<String, Arc<Vec<Entry>>>>> = OnceLock::new();
+    LISTINGS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn percent_encoded(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! A bucket that speaks the S3 protocol, as an [`ObjectStore`].
 //!
-//! Requests are signed in a header (`sign`), so an address holds no secret; `rusty-s3` makes the addresses. What comes is
+//! Requests are signed in a header (`sign`), so an address holds no secret; `rusty-s3` makes the addresses. What arrives is
 //! compared with its length, and with its MD5 where the entity tag is one. Servers differ in their codes for the same
 //! refusal, so messages go by status first and by code second.
 
@@ -12,12 +12,12 @@ use rusty_s3::{Bucket, UrlStyle};
 use ureq::http::HeaderMap;
 
 use super::checksum::md5_of_file;
-use super::credentials::{self, Keys, Profiles, Surroundings};
-use super::http::{self, Ask, Download, Guard, Refusal, Trouble};
-use super::object_store::{Brought, ObjectStore};
+use super::credentials::{self, Environment, Keys, Profiles};
+use super::http::{self, Download, GetRequest, Precondition, Refusal, RequestError};
+use super::object_store::{Fetched, ObjectStore};
 use super::signature_v4::Get;
 
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// A place in a bucket: `s3://bucket/prefix`.
@@ -32,7 +32,7 @@ impl Location {
     /// Reads `s3://bucket` or `s3://bucket/prefix`.
     ///
     /// # Errors
-    /// Input: anything else, or a prefix with `.`, `..` or empty components (an address cannot say them).
+    /// Input: anything else, or a prefix with `.`, `..` or empty components (addresses normalise them).
     pub fn parse(url: &str) -> Result<Self, Failure> {
         let bad =
             |why: &str| Failure::input(format!("`{}` {why}", http::redact(url))).hint("expected `s3://BUCKET/PREFIX`");
@@ -54,9 +54,9 @@ impl Location {
     }
 }
 
-/// What a stage may say about how a bucket is reached; empty text is "not said".
+/// How a stage accesses a bucket; empty text is "not set".
 #[derive(Clone, Debug, Default)]
-pub struct Reach<'a> {
+pub struct AccessOptions<'a> {
     /// The name after `credential:`; without one requests are anonymous.
     pub credential: Option<&'a str>,
     /// The server's address.
@@ -65,7 +65,7 @@ pub struct Reach<'a> {
     pub region: &'a str,
 }
 
-/// A bucket and how to reach it.
+/// A bucket and how to options it.
 #[derive(Debug)]
 pub struct S3 {
     location: Location,
@@ -79,26 +79,26 @@ impl S3 {
     /// Finds keys, server and region. Nothing is sent yet.
     ///
     /// # Errors
-    /// Environment: no keys for the credential. Input: an address that is none.
-    pub fn new(location: Location, reach: &Reach, around: &Surroundings) -> Result<Self, Failure> {
-        let profiles = Profiles::read(around)?;
-        let keys = reach.credential.map(|name| credentials::find(name, around, &profiles)).transpose()?;
-        let setting = |name: &str| reach.credential.and_then(|profile| profiles.get(profile, name));
-        let said = |text: &'_ str| if text.is_empty() { None } else { Some(text.to_owned()) };
-        let region = said(reach.region)
-            .or_else(|| around.get("AWS_REGION").map(str::to_owned))
-            .or_else(|| around.get("AWS_DEFAULT_REGION").map(str::to_owned))
+    /// Environment: no keys for the credential. Input: a malformed endpoint.
+    pub fn new(location: Location, options: &AccessOptions, environment: &Environment) -> Result<Self, Failure> {
+        let profiles = Profiles::read(environment)?;
+        let keys = options.credential.map(|name| credentials::find(name, environment, &profiles)).transpose()?;
+        let setting = |name: &str| options.credential.and_then(|profile| profiles.get(profile, name));
+        let set = |text: &'_ str| if text.is_empty() { None } else { Some(text.to_owned()) };
+        let region = set(options.region)
+            .or_else(|| environment.get("AWS_REGION").map(str::to_owned))
+            .or_else(|| environment.get("AWS_DEFAULT_REGION").map(str::to_owned))
             .or_else(|| setting("region").map(str::to_owned))
             .unwrap_or_else(|| DEFAULT_REGION.to_owned());
-        let endpoint = said(reach.endpoint)
-            .or_else(|| around.get("AWS_ENDPOINT_URL_S3").map(str::to_owned))
-            .or_else(|| around.get("AWS_ENDPOINT_URL").map(str::to_owned))
+        let endpoint = set(options.endpoint)
+            .or_else(|| environment.get("AWS_ENDPOINT_URL_S3").map(str::to_owned))
+            .or_else(|| environment.get("AWS_ENDPOINT_URL").map(str::to_owned))
             .or_else(|| setting("endpoint_url").map(str::to_owned));
         let bucket = bucket(&location, endpoint.as_deref(), &region)?;
-        Ok(Self { location, bucket, credential: reach.credential.map(str::to_owned), keys, agent: http::agent()? })
+        Ok(Self { location, bucket, credential: options.credential.map(str::to_owned), keys, agent: http::agent()? })
     }
 
-    fn ask(&self, key: &str) -> Result<Ask, Failure> {
+    fn request(&self, key: &str) -> Result<GetRequest, Failure> {
         let url = self.bucket.object_url(key);
         let headers = match &self.keys {
             Some(keys) => {
@@ -109,13 +109,13 @@ impl S3 {
             }
             None => Vec::new(),
         };
-        Ok(Ask { url: url.into(), headers })
+        Ok(GetRequest { url: url.into(), headers })
     }
 
-    /// A refusal in words that help.
+    /// A refusal as a failure with a remedy.
     fn refused(&self, refusal: &Refusal, name: &str) -> Failure {
         let code = element(&refusal.body, "Code").unwrap_or_default();
-        let said = if code.is_empty() { refusal.status.to_string() } else { format!("{} {code}", refusal.status) };
+        let status = if code.is_empty() { refusal.status.to_string() } else { format!("{} {code}", refusal.status) };
         if code == "NoSuchBucket" {
             return Failure::input(format!("there is no bucket `{}` at `{}`", self.location.bucket, self.server()))
                 .hint("check `url:` and the endpoint");
@@ -126,35 +126,35 @@ impl S3 {
             let region =
                 element(&refusal.body, "Region").map_or_else(|| "its own".to_owned(), |region| format!("`{region}`"));
             return Failure::environment(format!(
-                "the server says that the bucket `{}` is in another region ({said})",
+                "the bucket `{}` is in another region ({status})",
                 self.location.bucket
             ))
             .hint(format!("set `region:` of the stage, or AWS_REGION, to {region}"));
         }
         if matches!(refusal.status, 401 | 403) {
-            return self.forbidden(&code, &said, name);
+            return self.forbidden(&code, &status, name);
         }
-        Failure::environment(format!("the server refused `{name}` ({said})")).hint("`pipe log` has the stage's log")
+        Failure::environment(format!("the server refused `{name}` ({status})")).hint("`pipe log` has the stage's log")
     }
 
-    fn forbidden(&self, code: &str, said: &str, name: &str) -> Failure {
+    fn forbidden(&self, code: &str, status: &str, name: &str) -> Failure {
         let (Some(keys), Some(credential)) = (&self.keys, &self.credential) else {
-            return Failure::environment(format!("the server does not hand out `{name}` without a key ({said})"))
+            return Failure::environment(format!("access to `{name}` without a key was denied ({status})"))
                 .hint("name the keys to use with `credential: PROFILE` on the stage");
         };
         let which = format!("the key {} of {}", keys.short_id(), keys.found_in);
         match code {
-            "SignatureDoesNotMatch" => Failure::environment(format!("the server does not accept the secret of {which} ({said})"))
+            "SignatureDoesNotMatch" => Failure::environment(format!("the server rejected the secret of {which} ({status})"))
                 .hint("the secret access key is mistyped or was renewed: copy it again".to_owned() + &self.where_keys_come_from()),
-            "InvalidAccessKeyId" | "NotSignedUp" => Failure::environment(format!("the server does not know {which} ({said})"))
+            "InvalidAccessKeyId" | "NotSignedUp" => Failure::environment(format!("{which} is unknown to the server ({status})"))
                 .hint(format!("it was withdrawn or belongs to another server: make a new one{}", self.where_keys_come_from())),
             "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => {
-                Failure::environment(format!("the session of {which} has ended ({said})"))
+                Failure::environment(format!("the session of {which} has ended ({status})"))
                     .hint(format!("get new temporary keys for `{credential}` and run again"))
             }
-            "RequestTimeTooSkewed" => Failure::environment(format!("the server refuses `{name}` because this machine's clock is wrong ({said})"))
+            "RequestTimeTooSkewed" => Failure::environment(format!("access to `{name}` was denied because this machine's clock is wrong ({status})"))
                 .hint("set the clock and run again"),
-            _ => Failure::environment(format!("{which} may not read `{name}` ({said})")).hint(format!(
+            _ => Failure::environment(format!("access to `{name}` with {which} was denied ({status})")).hint(format!(
                 "the key is refused for this object: check that the data use terms are accepted and the key is current{}; \
                  a bucket that may not be listed also answers 403 for objects that do not exist",
                 self.where_keys_come_from()
@@ -162,7 +162,7 @@ impl S3 {
         }
     }
 
-    /// Who gives keys for this bucket, as far as we know it.
+    /// Where to get keys for this bucket, if it is a known one.
     fn where_keys_come_from(&self) -> String {
         if self.location.bucket == "hcp-openaccess" {
             " (sign in to ConnectomeDB or BALSA, accept the open access terms, and use \"AWS S3 Key Generation\")"
@@ -178,30 +178,30 @@ impl S3 {
 }
 
 impl ObjectStore for S3 {
-    fn bring(
+    fn fetch(
         &self,
         key: &str,
         to: &Path,
         on_bytes: &(dyn Fn(u64, Option<u64>) + Sync),
         context: &dyn Context,
-    ) -> Result<Brought, Failure> {
+    ) -> Result<Fetched, Failure> {
         let name = self.name(key);
         let key = self.location.key(key);
         let verify = |path: &Path, headers: &HeaderMap| same_md5(path, headers, &name);
         let download = Download {
             name: &name,
             partial: to.to_owned(),
-            ask: &|| self.ask(&key),
-            guard: Guard::IfMatch,
+            request: &|| self.request(&key),
+            precondition: Precondition::IfMatch,
             verify: &verify,
             on_bytes,
         };
         match http::fetch(&self.agent, &download, context) {
-            Ok(()) => Ok(Brought::Whole),
-            Err(Trouble::Refused(refusal)) if refusal.status == 404 && !refusal.body.contains("NoSuchBucket") => {
-                Ok(Brought::Missing)
+            Ok(()) => Ok(Fetched::Complete),
+            Err(RequestError::Refused(refusal)) if refusal.status == 404 && !refusal.body.contains("NoSuchBucket") => {
+                Ok(Fetched::Missing)
             }
-            Err(Trouble::Refused(refusal)) => Err(self.refused(&refusal, &name)),
+            Err(RequestError::Refused(refusal)) => Err(self.refused(&refusal, &name)),
             Err(other) => Err(other.into_failure(&name)),
         }
     }
@@ -210,8 +210,8 @@ impl ObjectStore for S3 {
         format!("s3://{}/{}", self.location.bucket, self.location.key(key))
     }
 
-    fn at_once(&self) -> usize {
-        AT_ONCE
+    fn concurrency(&self) -> usize {
+        CONCURRENCY
     }
 }
 
@@ -241,7 +241,7 @@ fn same_md5(path: &Path, headers: &HeaderMap, name: &str) -> Result<(), String> 
     }
     match md5_of_file(path) {
         Ok(found) if found == tag => Ok(()),
-        Ok(found) => Err(format!("`{name}` arrived with MD5 {found}, the server says {tag}")),
+        Ok(found) => Err(format!("`{name}` has MD5 {found}, expected {tag} (its entity tag)")),
         Err(failure) => Err(failure.to_string()),
     }
 }
@@ -259,14 +259,14 @@ mod tests {
 
     use super::*;
 
-    fn around(variables: &[(&str, &str)]) -> Surroundings {
+    fn environment(variables: &[(&str, &str)]) -> Environment {
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "very/secret")];
 
-    fn store(reach: &Reach, variables: &[(&str, &str)]) -> S3 {
-        S3::new(Location::parse("s3://hcp-openaccess/HCP_1200").unwrap(), reach, &around(variables)).unwrap()
+    fn store(options: &AccessOptions, variables: &[(&str, &str)]) -> S3 {
+        S3::new(Location::parse("s3://hcp-openaccess/HCP_1200").unwrap(), options, &environment(variables)).unwrap()
     }
 
     fn refusal(status: u16, code: &str) -> Refusal {
@@ -288,62 +288,67 @@ mod tests {
 
     #[test]
     fn requests_are_signed_with_key_region_and_token() {
-        let reach = Reach { credential: Some("x"), ..Reach::default() };
+        let options = AccessOptions { credential: Some("x"), ..AccessOptions::default() };
         let variables = [KEYS[0], KEYS[1], ("AWS_SESSION_TOKEN", "tok"), ("AWS_REGION", "eu-central-1")];
-        let ask = store(&reach, &variables).ask("HCP_1200/a b+c").unwrap();
-        assert_eq!(ask.url, "https://hcp-openaccess.s3.eu-central-1.amazonaws.com/HCP_1200/a%20b%2Bc");
-        let header = |name: &str| &ask.headers.iter().find(|(key, _)| *key == name).unwrap().1;
+        let request = store(&options, &variables).request("HCP_1200/a b+c").unwrap();
+        assert_eq!(request.url, "https://hcp-openaccess.s3.eu-central-1.amazonaws.com/HCP_1200/a%20b%2Bc");
+        let header = |name: &str| &request.headers.iter().find(|(key, _)| *key == name).unwrap().1;
         assert!(header("authorization").contains("/eu-central-1/s3/aws4_request, SignedHeaders=host;"));
         assert_eq!(header("x-amz-security-token"), "tok");
-        assert!(!ask.headers.iter().any(|(_, value)| value.contains("secret")));
+        assert!(!request.headers.iter().any(|(_, value)| value.contains("secret")));
     }
 
     #[test]
     fn without_a_credential_requests_are_anonymous() {
-        let ask = store(&Reach::default(), &KEYS).ask("x").unwrap();
-        assert_eq!(ask.url, "https://hcp-openaccess.s3.us-east-1.amazonaws.com/x");
-        assert!(ask.headers.is_empty());
+        let request = store(&AccessOptions::default(), &KEYS).request("x").unwrap();
+        assert_eq!(request.url, "https://hcp-openaccess.s3.us-east-1.amazonaws.com/x");
+        assert!(request.headers.is_empty());
     }
 
     #[test]
     fn endpoints_are_taken_in_order_and_use_paths() {
         let variables = [("AWS_ENDPOINT_URL", "http://b:2"), ("AWS_ENDPOINT_URL_S3", "http://a:1")];
-        assert_eq!(store(&Reach::default(), &variables).ask("x").unwrap().url, "http://a:1/hcp-openaccess/x");
-        assert_eq!(store(&Reach::default(), &variables[..1]).ask("x").unwrap().url, "http://b:2/hcp-openaccess/x");
-        let reach = Reach { endpoint: "http://c:3", ..Reach::default() };
-        assert_eq!(store(&reach, &variables).ask("x").unwrap().url, "http://c:3/hcp-openaccess/x");
-        let reach = Reach { endpoint: "nonsense", ..Reach::default() };
-        let failure = S3::new(Location::parse("s3://bucket").unwrap(), &reach, &around(&[])).unwrap_err();
+        assert_eq!(
+            store(&AccessOptions::default(), &variables).request("x").unwrap().url,
+            "http://a:1/hcp-openaccess/x"
+        );
+        assert_eq!(
+            store(&AccessOptions::default(), &variables[..1]).request("x").unwrap().url,
+            "http://b:2/hcp-openaccess/x"
+        );
+        let options = AccessOptions { endpoint: "http://c:3", ..AccessOptions::default() };
+        assert_eq!(store(&options, &variables).request("x").unwrap().url, "http://c:3/hcp-openaccess/x");
+        let options = AccessOptions { endpoint: "nonsense", ..AccessOptions::default() };
+        let failure = S3::new(Location::parse("s3://bucket").unwrap(), &options, &environment(&[])).unwrap_err();
         assert!(failure.message.contains("`nonsense` cannot be used"), "{failure}");
     }
 
     #[test]
-    fn refusals_are_told_apart() {
-        let reach = Reach { credential: Some("hcp"), ..Reach::default() };
-        let store = store(&reach, &KEYS);
-        let say = |status, code| {
+    fn refusals_are_distinguished() {
+        let options = AccessOptions { credential: Some("hcp"), ..AccessOptions::default() };
+        let store = store(&options, &KEYS);
+        let message = |status, code| {
             let failure = store.refused(&refusal(status, code), "s3://b/k");
             format!("{} / {}", failure.message, failure.hint.unwrap_or_default())
         };
-        let wrong_secret = say(403, "SignatureDoesNotMatch");
+        let wrong_secret = message(403, "SignatureDoesNotMatch");
         assert!(wrong_secret.contains("secret of the key ...MPLE") && wrong_secret.contains("AWS S3 Key Generation"));
-        assert!(
-            say(403, "InvalidAccessKeyId").contains("does not know the key ...MPLE of the variable AWS_ACCESS_KEY_ID")
-        );
-        assert!(say(403, "AccessDenied").contains("may not read `s3://b/k`"));
-        assert!(say(403, "").contains("may not read `s3://b/k` (403)"));
-        assert!(say(403, "ExpiredToken").contains("session"));
-        assert!(say(403, "RequestTimeTooSkewed").contains("clock"));
-        assert!(say(301, "PermanentRedirect").contains("to `eu-west-1`"));
-        assert!(say(404, "NoSuchBucket").contains("no bucket `hcp-openaccess`"));
-        for text in [wrong_secret, say(403, "AccessDenied"), format!("{store:?}")] {
+        let unknown = message(403, "InvalidAccessKeyId");
+        assert!(unknown.starts_with("the key ...MPLE of the variable AWS_ACCESS_KEY_ID is unknown"), "{unknown}");
+        assert!(message(403, "AccessDenied").starts_with("access to `s3://b/k` with the key"));
+        assert!(message(403, "").contains("AWS_ACCESS_KEY_ID was denied (403)"));
+        assert!(message(403, "ExpiredToken").contains("session"));
+        assert!(message(403, "RequestTimeTooSkewed").contains("clock"));
+        assert!(message(301, "PermanentRedirect").contains("to `eu-west-1`"));
+        assert!(message(404, "NoSuchBucket").contains("no bucket `hcp-openaccess`"));
+        for text in [wrong_secret, message(403, "AccessDenied"), format!("{store:?}")] {
             assert!(!text.contains("very/secret") && !text.contains("AKIDEXAMPLE"), "{text}");
         }
     }
 
     #[test]
-    fn anonymous_refusals_ask_for_a_credential() {
-        let failure = store(&Reach::default(), &[]).refused(&refusal(403, "AccessDenied"), "s3://b/k");
+    fn anonymous_refusals_have_a_credential_as_remedy() {
+        let failure = store(&AccessOptions::default(), &[]).refused(&refusal(403, "AccessDenied"), "s3://b/k");
         assert!(failure.message.contains("without a key") && failure.hint.unwrap().contains("credential:"));
     }
 

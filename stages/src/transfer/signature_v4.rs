@@ -50,7 +50,7 @@ impl Get<'_> {
         Ok(headers)
     }
 
-    /// The names of the signed headers, and the text that stands for the request.
+    /// The names of the signed headers, and the canonical text of the request.
     fn canonical_request(&self, headers: &[(&'static str, String)]) -> (String, String) {
         let all: Vec<(&str, &str)> = std::iter::once(("host", self.host))
             .chain(headers.iter().map(|(name, value)| (*name, value.trim())))

@@ -7,7 +7,7 @@ use pipe_contract::{Context, Failure, Progress, Task};
 use ureq::http::HeaderMap;
 
 use super::checksum::Sha256;
-use super::http::{self, Ask, Download, Guard};
+use super::http::{self, Download, GetRequest, Precondition};
 use super::local_file::place;
 
 /// Fetches an address to `target`, compares it with its pin, and remarks when there is none.
@@ -22,20 +22,20 @@ pub fn fetch_url(
     context: &dyn Context,
 ) -> Result<Vec<String>, Failure> {
     if !(url.starts_with("https://") || url.starts_with("http://")) {
-        return Err(Failure::input(format!("`{}` is no address, expected `https://...`", http::redact(url))));
+        return Err(Failure::input(format!("`{}` is not an address, expected `https://...`", http::redact(url))));
     }
     let name = http::redact(url);
     let partial = work_folder(task).join("download");
-    let ask = || Ok(Ask { url: url.to_owned(), headers: Vec::new() });
+    let request = || Ok(GetRequest { url: url.to_owned(), headers: Vec::new() });
     let download = Download {
         name: &name,
         partial: partial.clone(),
-        ask: &ask,
-        guard: Guard::IfRange,
+        request: &request,
+        precondition: Precondition::IfRange,
         verify: &|_: &Path, _: &HeaderMap| Ok(()),
         on_bytes: &|done, total| context.progress(bytes(done, total.unwrap_or(0), "")),
     };
-    http::fetch(&http::agent()?, &download, context).map_err(|trouble| trouble.into_failure(&name))?;
+    http::fetch(&http::agent()?, &download, context).map_err(|error| error.into_failure(&name))?;
     let mut notes = Vec::new();
     match pin {
         Some(pin) => pin.check(&partial, &name).inspect_err(|_| {

@@ -13,7 +13,7 @@ pub struct Best;
 
 impl StageKind for Best {
     fn kind(&self) -> Kind {
-        Kind::new("unet/best", 1, "keeps the restart with the smallest validation Dice loss")
+        Kind::new("unet/best", 1, "selects the restart with the smallest validation Dice loss")
             .gather("trained", &["model"], "the restarts of one network (axis `restart`)")
             .folder("model", "model", "the chosen one, with `restarts.tsv` on all of them")
     }
@@ -22,7 +22,7 @@ impl StageKind for Best {
         let restarts = read(task)?;
         let chosen = choose(&restarts)?;
         let (at, folder, outcome) = &restarts[chosen];
-        context.log(&format!("kept {at}: validation Dice loss {:.4} of {} restarts", outcome.dice, restarts.len()));
+        context.log(&format!("selected {at}: validation Dice loss {:.4} of {} restarts", outcome.dice, restarts.len()));
         let output = task.output("model")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         for name in [WEIGHTS, OPTIONS, PLAN, TRAINING, EPOCHS] {

@@ -4,10 +4,10 @@
 
 use pipe_contract::Failure;
 
-/// The codes of `inputs`: what a network may look at.
+/// The codes of `inputs`: which channels a network reads.
 pub const INPUTS: &[&str] = &["anat", "t1t2", "trac", "nofn", "func", "nodw", "not2", "full"];
 
-/// The codes of `outputs`: what a network draws.
+/// The codes of `outputs`: what a network predicts.
 pub const OUTPUTS: &[&str] = &["area", "ring"];
 
 const ANATOMY: [&str; 7] = ["x", "y", "z", "curvature", "convexity", "thickness", "surface_area"];

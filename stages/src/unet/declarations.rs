@@ -15,20 +15,20 @@ pub fn in_worker() -> Vec<Kind> {
 /// `unet/train`.
 pub fn train() -> Kind {
     let mut kind =
-        Kind::new("unet/train", 1, "trains one U-Net on flatmap images, from random weights drawn from its seed")
-            .gather("images", &["images"], "images of every person, 14 channels, one cell a person (axis `sid`)")
-            .gather("targets", &["targets"], "label images, one cell a person and rater (axes `sid` and `rater`)")
-            .input("split", &["split"], "who is trained on (`trn`) and who decides which weights are kept (`val`)")
+        Kind::new("unet/train", 1, "trains one U-Net on flatmap images, from random weights that depend on its seed")
+            .gather("images", &["images"], "images of every subject, 14 channels, one cell per subject (axis `sid`)")
+            .gather("targets", &["targets"], "label images, one cell per subject and rater (axes `sid` and `rater`)")
+            .input("split", &["split"], "subjects for training (`trn`) and for choosing the weights (`val`)")
             .folder(
                 "model",
                 "model",
                 "weights (safetensors, the original's names), options, plan and the course of the training",
             )
-            .required("inputs", Type::Choice(INPUTS), "which channels the network sees")
+            .required("inputs", Type::Choice(INPUTS), "the input channels")
             .required(
                 "outputs",
                 Type::Choice(OUTPUTS),
-                "what it draws: visual areas V1-V3 or five rings of eccentricity",
+                "what it predicts: visual areas V1-V3 or five rings of eccentricity",
             )
             .param("epochs", Type::Int(1, 100_000), Value::Int(10), "epochs in each round")
             .param("learning_rate", Type::Float(0.0, 10.0), Value::Float(0.00375), "learning rate of the first epoch")
@@ -48,7 +48,7 @@ pub fn train() -> Kind {
                 "batch_size",
                 Type::Int(1, 100_000),
                 Value::Int(5),
-                "samples in a batch; 5 is what the published code used, whatever its plan files say",
+                "samples in a batch; 5 is what the published code used, not what its plan files have",
             )
             .param("rounds", Type::Int(1, 1_000), Value::Int(3), "rounds, each from the best weights of the one before")
             .param("base_model", Type::Choice(BASE_MODELS), Value::Text("resnet18".into()), "the encoder");
@@ -63,10 +63,10 @@ pub fn train() -> Kind {
 
 /// `unet/predict`.
 pub fn predict() -> Kind {
-    let mut kind = Kind::new("unet/predict", 1, "draws labels on a person's cortex with a trained U-Net")
+    let mut kind = Kind::new("unet/predict", 1, "predicts labels on a subject's cortex with a trained U-Net")
         .input("model", &["model"], "the network")
-        .input("images", &["images"], "the person's images, as many pixels high as those of the training; they say how far the map reaches")
-        .input("subject", &["subject"], "the person's surfaces, for the place of each vertex in the image")
+        .input("images", &["images"], "the subject's images, as many pixels high as those of the training; their metadata give the radius of the map")
+        .input("subject", &["subject"], "the subject's surfaces, for the place of each vertex in the image")
         .folder("labels", "labels", "`{lh,rh}.{area,ring}.mgz`, one label a native vertex, 0 outside the map")
         .param(
             "bn",

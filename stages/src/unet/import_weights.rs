@@ -1,7 +1,7 @@
-//! `unet/import`: weights that somebody else trained, as a `model`.
+//! `unet/import`: weights trained elsewhere, as a `model`.
 //!
 //! Takes the original's `model.pt` (a state dict of `torch.save`) or a safetensors file, and checks every name and shape against the
-//! network that `inputs` and `outputs` ask for, so that a mix-up is told here and not as a bad prediction.
+//! network that `inputs` and `outputs` describe, so that a mix-up is an error here and not a bad prediction.
 
 use std::fs;
 use std::io::Read;
@@ -34,14 +34,14 @@ impl StageKind for Import {
         )
         .input("weights", &[], "`model.pt` as `torch.save(model.state_dict())` writes it, or a safetensors file")
         .folder("model", "model", "weights and options, as `unet/predict` reads them")
-        .required("inputs", Type::Choice(INPUTS), "which channels the network sees")
-        .required("outputs", Type::Choice(OUTPUTS), "what it draws")
+        .required("inputs", Type::Choice(INPUTS), "the input channels")
+        .required("outputs", Type::Choice(OUTPUTS), "what it predicts")
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let params: Params = task.parameters()?;
         let path = task.one("weights")?;
-        // Whatever else the file says about itself stays behind.
+        // Other metadata of the file are left out.
         let weights = Tensors { metadata: Default::default(), ..read(path)? };
         let base_model = base_model(&weights);
         let options = Options::new(&params.inputs, &params.outputs, base_model)?;

@@ -1,4 +1,4 @@
-//! `unet/...`: the kinds that train U-Nets and use them, as far as they can be said without libtorch.
+//! `unet/...`: the kinds that train U-Nets and use them, as far as they need no libtorch.
 //!
 //! `unet/train` and `unet/predict` are only *declared* here, so that every pipeline can be planned and checked anywhere;
 //! their code is in `pipe-torch`, which this crate never links. What both sides must agree on is here once: the channels of

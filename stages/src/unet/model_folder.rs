@@ -1,7 +1,7 @@
 //! The files of a `model` artifact beside its weights, and the table of how the training went.
 //!
-//! Nothing in them names a person: the original writes both lists of ids into `options.json`, but a split that follows families
-//! tells who is whose twin, and a model is what gets published. Nor do they hold times, which no second run would repeat.
+//! Nothing in them names a subject: the original writes both lists of ids into `options.json`, but a split that follows families
+//! reveals twins, and models are published. Nor do they hold times, which no second run would repeat.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,9 +17,9 @@ pub const WEIGHTS: &str = "model.safetensors";
 pub const OPTIONS: &str = "options.json";
 /// The rounds ([`super::training_schedule::Round`]) as a JSON list.
 pub const PLAN: &str = "plan.json";
-/// One row on the weights that were kept: `input`, `loss`, `dice`. The original's column `training_time` is left out.
+/// One row on the selected weights: `input`, `loss`, `dice`. The original's column `training_time` is left out.
 pub const TRAINING: &str = "training.tsv";
-/// One row an epoch: learning rate, losses on both sides, and which epoch was kept.
+/// One row an epoch: learning rate, losses on both sides, and which epoch was selected.
 pub const EPOCHS: &str = "epochs.tsv";
 /// One row a restart, written by `unet/best`.
 pub const RESTARTS: &str = "restarts.tsv";
@@ -29,7 +29,7 @@ pub const RESTARTS: &str = "restarts.tsv";
 pub struct Options {
     /// Input code, such as `anat`.
     pub inputs: String,
-    /// Output code, `area` or `ring`. The original calls it so, too.
+    /// Output code, `area` or `ring`. The name is the original's.
     pub prediction: String,
     /// Input channels in order.
     pub channels: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Options {
     /// Height of the training images in pixels; they are twice as wide. Absent for imported weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<u32>,
-    /// Samples (a person seen by a rater) trained on.
+    /// Samples (a subject seen by a rater) trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_samples: Option<u64>,
     /// Samples validated on.
@@ -76,9 +76,9 @@ impl Options {
 pub struct Outcome {
     /// Input code.
     pub input: String,
-    /// Lowest validation loss in the round that was kept.
+    /// Lowest validation loss in the selected round.
     pub loss: f64,
-    /// Lowest validation Dice loss in the round that was kept, the smallest of all rounds.
+    /// Lowest validation Dice loss in the selected round, the smallest of all rounds.
     pub dice: f64,
 }
 
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_name_nobody_and_come_back() {
+    fn options_hold_no_ids_and_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let options = Options { pixels: Some(64), ..Options::new("not2", "ring", "resnet18").unwrap() };
         let path = folder.path().join(OPTIONS);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_table_is_told_with_its_place() {
+    fn a_broken_table_is_reported_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(TRAINING), "input\tdice\nanat\tnone\n").unwrap();
         let failure = Outcome::read(folder.path()).unwrap_err();

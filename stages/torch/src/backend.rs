@@ -104,7 +104,8 @@ fn load_cuda(index: usize) -> Result<(), Failure> {
             text.words()
         ))
         .hint(
-            "put the libraries of the same torch wheel on LD_LIBRARY_PATH, or run on the processor with `device: cpu`",
+            "set PIPE_LIBTORCH to the folder `torch/lib` of torch==2.11.0 with its CUDA packages, or run on the processor \
+             with `device: cpu`",
         ));
     }
     let devices = tch::Cuda::device_count();

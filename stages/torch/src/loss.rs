@@ -1,6 +1,6 @@
 //! The loss of the paper: a share of re-weighted cross-entropy, the rest Dice.
 
-use tch::{Kind, Reduction, Tensor};
+use tch::{Reduction, Tensor};
 
 /// The three losses of a batch, scalars on the device.
 #[derive(Debug)]
@@ -26,19 +26,19 @@ const PIXELS: [i64; 2] = [2, 3];
 /// `mean over samples and classes of 1 - (2 sum(p g) + 1) / (sum(p^2) + sum(g^2) + 1)` with `p = sigmoid(logits)`.
 fn dice(logits: &Tensor, gold: &Tensor) -> Tensor {
     let p = logits.sigmoid();
-    let sum = |x: Tensor| x.sum_dim_intlist(PIXELS.as_slice(), false, Kind::Float);
+    let sum = |x: Tensor| x.sum_dim_intlist(PIXELS.as_slice(), false, None);
     let overlap = sum(&p * gold) * 2.0 + 1.0;
     let sizes = sum(&p * &p) + sum(gold * gold) + 1.0;
-    (1_f64 - overlap / sizes).mean(Kind::Float)
+    (1_f64 - overlap / sizes).mean(None)
 }
 
 /// `sum over classes of (mean cross-entropy) * (pixels - sum of targets) / pixels`, both over the whole batch.
 fn bce(logits: &Tensor, gold: &Tensor) -> Tensor {
     let whole = [0, PIXELS[0], PIXELS[1]];
     let each = logits.binary_cross_entropy_with_logits::<Tensor>(gold, None, None, Reduction::None);
-    let mean = each.mean_dim(whole.as_slice(), false, Kind::Float);
-    let negative = 1_f64 - gold.mean_dim(whole.as_slice(), false, Kind::Float);
-    (mean * negative).sum(Kind::Float)
+    let mean = each.mean_dim(whole.as_slice(), false, None);
+    let negative = 1_f64 - gold.mean_dim(whole.as_slice(), false, None);
+    (mean * negative).sum(None)
 }
 
 #[cfg(test)]

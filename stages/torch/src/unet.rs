@@ -100,8 +100,8 @@ fn enlarge(x: &Tensor) -> Tensor {
 /// The matrix [2n, n] that enlarges `n` values along a line, the first and the last staying in place.
 fn steps_between(count: i64, like: &Tensor) -> Tensor {
     let scale = if count > 1 { (count - 1) as f64 / (2 * count - 1) as f64 } else { 0.0 };
-    let place = Tensor::arange(2 * count, (Kind::Float, like.device())).unsqueeze(1) * scale;
-    let grid = Tensor::arange(count, (Kind::Float, like.device())).unsqueeze(0);
+    let place = Tensor::arange(2 * count, (like.kind(), like.device())).unsqueeze(1) * scale;
+    let grid = Tensor::arange(count, (like.kind(), like.device())).unsqueeze(0);
     (1_f64 - (place - grid).abs()).clamp_min(0.0)
 }
 

@@ -71,6 +71,18 @@ impl Weights {
         Self { shape, entries: entries.collect() }
     }
 
+    /// The same numbers with 64 bits, in which a network and its training do not depend on the processor's instruction
+    /// set beyond the last digits: for comparisons with other programs.
+    #[must_use]
+    pub fn double(self) -> Self {
+        let convert = |(entry, tensor): (Entry, Tensor)| {
+            let kind = if entry.role == Role::Batches { Kind::Int64 } else { Kind::Double };
+            let tensor = tensor.detach().to_kind(kind).set_requires_grad(entry.role.is_trained());
+            (entry, tensor)
+        };
+        Self { shape: self.shape, entries: self.entries.into_iter().map(convert).collect() }
+    }
+
     /// Reads the weights of a network from a safetensors file.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Names a process between engine and guard; never used twice, unlike a process number.
@@ -25,8 +25,20 @@ pub struct Spawn<'a> {
     pub environment: &'a [(String, std::ffi::OsString)],
     /// Its working folder.
     pub folder: &'a Path,
-    /// The only folders it may write in, where the kernel can enforce that; empty means no restriction.
+    /// What it may reach, where the kernel can enforce that; `None` is everything that this user may.
+    pub limits: Option<Limits<'a>>,
+}
+
+/// What a confined process may reach.
+pub struct Limits<'a> {
+    /// The folders it may write in.
     pub writable: &'a [&'a Path],
+    /// Files and folders it may read and execute besides.
+    pub readable: &'a [PathBuf],
+    /// The same, equal for all processes of a run: they are opened once.
+    pub common: &'a [PathBuf],
+    /// Whether it may use the network; if not it gets a network of its own with nothing but `lo`.
+    pub network: bool,
 }
 
 /// The descriptor under which a process finds its channel.
@@ -64,6 +76,17 @@ pub struct Exit {
     pub peak_rss: u64,
     /// Orphaned processes are left, whose parent is the guard: its own, or those of another that still runs.
     pub orphans: bool,
+    /// What kept it from the rest of the machine.
+    pub confined: Confined,
+}
+
+/// What kept a process from the rest of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Confined {
+    /// Rules for reading and writing.
+    pub files: bool,
+    /// A network of its own.
+    pub network: bool,
 }
 
 /// How a process ended.
@@ -93,7 +116,13 @@ impl Request<'_> {
                 for (name, value) in spawn.environment {
                     frame.pair(name, value)?;
                 }
-                frame.texts(spawn.writable.iter().map(|path| path.as_os_str()))?;
+                frame.byte(u8::from(spawn.limits.is_some()));
+                if let Some(limits) = &spawn.limits {
+                    frame.texts(limits.writable.iter().map(|path| path.as_os_str()))?;
+                    frame.texts(limits.readable.iter().map(|path| path.as_os_str()))?;
+                    frame.texts(limits.common.iter().map(|path| path.as_os_str()))?;
+                    frame.byte(u8::from(limits.network));
+                }
             }
             Request::Signal(id, signal) => {
                 frame.byte(b'K');
@@ -137,6 +166,8 @@ impl Answer {
                 frame.number(exit.cpu.as_micros() as u64);
                 frame.number(exit.peak_rss);
                 frame.byte(u8::from(exit.orphans));
+                frame.byte(u8::from(exit.confined.files));
+                frame.byte(u8::from(exit.confined.network));
             }
         }
         frame.finish()
@@ -158,7 +189,9 @@ impl Answer {
                 let number = body.number()? as i32;
                 let how = if signalled { How::Signal(number) } else { How::Code(number) };
                 let cpu = Duration::from_micros(body.number()?);
-                Answer::Exited(id, Exit { how, cpu, peak_rss: body.number()?, orphans: body.byte()? == 1 })
+                let (peak_rss, orphans) = (body.number()?, body.byte()? == 1);
+                let confined = Confined { files: body.byte()? == 1, network: body.byte()? == 1 };
+                Answer::Exited(id, Exit { how, cpu, peak_rss, orphans, confined })
             }
             _ => return None,
         })

@@ -16,15 +16,16 @@
 
 mod client;
 mod frames;
+mod network;
 mod serve;
 mod spawn;
 
 pub(super) use client::{Guard, kill_inside};
-pub(super) use frames::{Answer, CHANNEL_NUMBER, Exit, How, ProcessId, Spawn};
+pub(super) use frames::{Answer, CHANNEL_NUMBER, Confined, Exit, How, Limits, ProcessId, Spawn};
 pub use serve::serve_if_asked;
 
 /// The environment variable that makes a `pipe` binary a guard; its value is [`VERSION`].
 const GUARD_VARIABLE: &str = "PIPE_GUARD";
 
 /// Engine and guard are the same binary; a different value shows that they are not.
-const VERSION: &str = concat!("1 ", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::frames::{Answer, Exit, How, ProcessId, Reader};
+use super::frames::{Answer, Confined, Exit, How, ProcessId, Reader};
+use super::network::OwnNetwork;
 use super::spawn::{Spawner, Started};
 use super::{GUARD_VARIABLE, VERSION};
 
@@ -31,8 +32,16 @@ pub fn serve_if_asked() {
 /// The guard.
 struct Server {
     socket: UnixStream,
-    processes: BTreeMap<libc::pid_t, (ProcessId, OwnedFd)>,
+    processes: BTreeMap<libc::pid_t, Process>,
     spawner: Spawner,
+}
+
+/// A process it has started.
+struct Process {
+    id: ProcessId,
+    pidfd: OwnedFd,
+    confined: Confined,
+    network: Option<OwnNetwork>,
 }
 
 impl Server {
@@ -75,7 +84,7 @@ impl Server {
     fn wait(&self) -> io::Result<(bool, bool)> {
         let entry = |fd: &dyn AsRawFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let mut entries = vec![entry(&self.socket)];
-        entries.extend(self.processes.values().map(|(_, pidfd)| entry(pidfd)));
+        entries.extend(self.processes.values().map(|process| entry(&process.pidfd)));
         // SAFETY: the count is that of the entries, and their descriptors are open.
         let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, -1) };
         if ready < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
@@ -89,15 +98,19 @@ impl Server {
         while let Child::Ended(pid) = peek() {
             match self.processes.remove(&pid) {
                 // The leader is not reaped yet, so its number still names its group and no other.
-                Some((id, _)) => {
+                Some(Process { id, confined, network, .. }) => {
                     kill_group(pid, libc::SIGKILL);
-                    let mut exit = reap_child(pid);
+                    let mut exit = Exit { confined, ..reap_child(pid) };
                     // What left its group while its stage ran must not outlive it. While other stages run, the stage of
                     // an orphaned process is unknown.
                     if self.processes.is_empty() {
                         sweep();
                     } else {
                         exit.orphans = children().iter().any(|child| !self.processes.contains_key(child));
+                    }
+                    // A network in which an orphaned process may still listen is not given to another stage.
+                    if let Some(network) = network.filter(|_| !exit.orphans) {
+                        self.spawner.networks.give_back(network);
                     }
                     self.send(&Answer::Exited(id, exit))?;
                 }
@@ -115,7 +128,7 @@ impl Server {
             Some(b'S') => self.start(&mut body, descriptors),
             Some(b'K') => {
                 let (Some(id), Some(signal)) = (body.number(), body.number()) else { return Err(nonsense()) };
-                if let Some((pid, _)) = self.processes.iter().find(|(_, (known, _))| *known == ProcessId(id)) {
+                if let Some((pid, _)) = self.processes.iter().find(|(_, process)| process.id == ProcessId(id)) {
                     kill_group(*pid, signal as i32);
                 }
                 Ok(())
@@ -129,8 +142,8 @@ impl Server {
         let id = ProcessId(body.number().ok_or_else(nonsense)?);
         let wants_number = descriptors.len() > 1;
         match self.spawner.spawn(body, &descriptors) {
-            Ok(Started { pid, pidfd }) => {
-                self.processes.insert(pid, (id, pidfd));
+            Ok(Started { pid, pidfd, confined, network }) => {
+                self.processes.insert(pid, Process { id, pidfd, confined, network });
                 if wants_number { self.send(&Answer::Started(id, pid)) } else { Ok(()) }
             }
             Err((step, error)) => {
@@ -252,7 +265,8 @@ fn reap_child(pid: libc::pid_t) -> Exit {
         How::Code(libc::WEXITSTATUS(status))
     };
     let cpu = time(used.ru_utime) + time(used.ru_stime);
-    Exit { how, cpu, peak_rss: used.ru_maxrss.max(0) as u64 * 1024, orphans: false }
+    let peak_rss = used.ru_maxrss.max(0) as u64 * 1024;
+    Exit { how, cpu, peak_rss, orphans: false, confined: Confined::default() }
 }
 
 fn kill_group(leader: libc::pid_t, signal: i32) {

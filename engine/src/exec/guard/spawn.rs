@@ -9,13 +9,17 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-use super::frames::{CHANNEL_NUMBER, Reader};
+use super::frames::{CHANNEL_NUMBER, Confined, Reader};
+use super::network::{self, OwnNetwork, OwnNetworks};
 use crate::exec::landlock::{self, Confinement};
 
 /// A process that runs.
 pub(super) struct Started {
     pub pid: libc::pid_t,
     pub pidfd: OwnedFd,
+    pub confined: Confined,
+    /// The network it has for itself.
+    pub network: Option<OwnNetwork>,
 }
 
 /// The step that failed, in words, and how.
@@ -27,6 +31,7 @@ pub(super) struct Spawner {
     /// This process, the parent of all.
     parent: libc::pid_t,
     confinement: Option<Confinement>,
+    pub networks: OwnNetworks,
 }
 
 /// What the child needs, laid out before it exists, and where it writes what went wrong.
@@ -38,6 +43,8 @@ struct ChildSetup {
     output: c_int,
     channel: Option<c_int>,
     rules: Option<c_int>,
+    users: Option<c_int>,
+    network: Option<c_int>,
     parent: libc::pid_t,
     failed: Option<&'static str>,
     error: c_int,
@@ -49,7 +56,8 @@ impl Spawner {
     pub fn new() -> io::Result<Self> {
         // The ABI requires a stack to be aligned to 16 bytes, hence the element type.
         let stack = vec![0; STACK_BYTES / size_of::<u128>()];
-        Ok(Self { stack, parent: std::process::id() as libc::pid_t, confinement: Confinement::new()? })
+        let parent = std::process::id() as libc::pid_t;
+        Ok(Self { stack, parent, confinement: Confinement::new()?, networks: OwnNetworks::default() })
     }
 
     /// Starts what the rest of a request names; the first descriptor is its output, the second its channel.
@@ -59,14 +67,9 @@ impl Spawner {
         let folder = request.text().ok_or_else(fault)?;
         let arguments = request.texts().ok_or_else(fault)?;
         let environment = request.texts().ok_or_else(fault)?;
-        let writable = request.texts().ok_or_else(fault)?;
         let output = descriptors.first().ok_or_else(fault)?;
-        let rules = match &self.confinement {
-            Some(confinement) if !writable.is_empty() => Some(
-                confinement.only_writable(&writable, output).map_err(|error| ("make the write rules for", error))?,
-            ),
-            _ => None,
-        };
+        let limited = request.byte().ok_or_else(fault)? == 1;
+        let (rules, network) = if limited { self.limits(request, output)? } else { (None, None) };
         let mut setup = ChildSetup {
             program: program.as_ptr(),
             folder: folder.as_ptr(),
@@ -75,6 +78,8 @@ impl Spawner {
             output: output.as_raw_fd(),
             channel: descriptors.get(1).map(AsRawFd::as_raw_fd),
             rules: rules.as_ref().map(AsRawFd::as_raw_fd),
+            users: network.as_ref().and_then(|network| network.users.as_ref()).map(AsRawFd::as_raw_fd),
+            network: network.as_ref().map(|network| network.network.as_raw_fd()),
             parent: self.parent,
             failed: None,
             error: 0,
@@ -82,10 +87,42 @@ impl Spawner {
         let (arguments, environment) = (pointers(&arguments), pointers(&environment));
         setup.arguments = arguments.as_ptr();
         setup.environment = environment.as_ptr();
-        self.clone(&mut setup)
+        match self.clone(&mut setup) {
+            Ok((pid, pidfd)) => {
+                let complete = self.confinement.as_ref().is_some_and(Confinement::is_complete);
+                let confined = Confined { files: rules.is_some() && complete, network: network.is_some() };
+                Ok(Started { pid, pidfd, confined, network })
+            }
+            Err(failed) => {
+                network.into_iter().for_each(|network| self.networks.give_back(network));
+                Err(failed)
+            }
+        }
     }
 
-    fn clone(&mut self, setup: &mut ChildSetup) -> Result<Started, NotStarted> {
+    /// The rule set and the network for the limits that a request goes on with, as far as this kernel has them.
+    fn limits(
+        &mut self,
+        request: &mut Reader<'_>,
+        output: &OwnedFd,
+    ) -> Result<(Option<OwnedFd>, Option<OwnNetwork>), NotStarted> {
+        let fault = || ("read the limits for", io::Error::from(io::ErrorKind::InvalidData));
+        let writable = request.texts().ok_or_else(fault)?;
+        let readable = request.texts().ok_or_else(fault)?;
+        let common = request.texts().ok_or_else(fault)?;
+        let may_use_network = request.byte().ok_or_else(fault)? == 1;
+        let rules = match &mut self.confinement {
+            Some(confinement) => Some(
+                confinement
+                    .rules(&writable, &readable, &common, output)
+                    .map_err(|error| ("make the rules for reading and writing for", error))?,
+            ),
+            None => None,
+        };
+        Ok((rules, if may_use_network { None } else { self.networks.take() }))
+    }
+
+    fn clone(&mut self, setup: &mut ChildSetup) -> Result<(libc::pid_t, OwnedFd), NotStarted> {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: c_int = -1;
         // SAFETY: the stack is ours, aligned, and grows down from its end; `CLONE_VFORK` suspends this process until
@@ -100,7 +137,7 @@ impl Spawner {
         // SAFETY: the call succeeded, so the descriptor is open and ours.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         match setup.failed {
-            None => Ok(Started { pid, pidfd }),
+            None => Ok((pid, pidfd)),
             Some(step) => {
                 let mut status = 0;
                 // SAFETY: reaps the child, which has ended or is about to.
@@ -135,6 +172,10 @@ extern "C" fn child(setup: *mut c_void) -> c_int {
 unsafe fn become_program(setup: &ChildSetup) -> &'static str {
     // SAFETY: system calls on numbers and on texts that outlive this child's stay in the parent's memory.
     unsafe {
+        // First, because another user namespace is another set of credentials.
+        if setup.network.is_some_and(|network| network::enter(setup.users, network) < 0) {
+            return "enter the network of";
+        }
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 || libc::getppid() != setup.parent {
             return "tie to its guard";
         }
@@ -151,7 +192,7 @@ unsafe fn become_program(setup: &ChildSetup) -> &'static str {
             return "enter the working folder of";
         }
         if setup.rules.is_some_and(|rules| landlock::restrict_self(rules) < 0) {
-            return "apply the write rules to";
+            return "apply the rules for reading and writing to";
         }
         libc::execve(setup.program, setup.arguments, setup.environment);
         "execute"

@@ -1,8 +1,8 @@
-//! Figures as vector drawings: a small SVG writer, and its one way out as SVG, PDF and PNG.
+//! Figures as vector drawings: a small SVG writer, and its output as SVG, PDF and PNG.
 //!
 //! Decides how a figure becomes bytes: lengths are points (1/72 inch) with at most two decimals, y points down, text is
 //! set in the one font that is compiled in, and nothing but the drawing itself reaches the files (no clock, no system font,
-//! no locale). A leaf, because several topics draw: it knows colours and axes, nothing about cortex or scores.
+//! no locale). Several folders of kinds use it. Knows colours and axes, nothing about cortex or scores.
 
 pub mod axes;
 pub mod colour;
@@ -20,7 +20,7 @@ pub use render::{FAMILY, save, text_width};
 /// A place on the drawing: points from the left and from the top.
 pub type Point = (f64, f64);
 
-/// How a line is drawn.
+/// The style of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stroke {
     /// Its colour.
@@ -46,7 +46,7 @@ impl Stroke {
     }
 }
 
-/// Where a text stands relative to its point, along its own direction.
+/// The alignment of a text relative to its point, along its own direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     /// The text begins there.
@@ -64,7 +64,7 @@ pub struct Lettering {
     pub size: f64,
     /// Its colour.
     pub colour: Colour,
-    /// Where it stands relative to its point.
+    /// Its alignment relative to its point.
     pub anchor: Anchor,
     /// Turned clockwise about its point, in degrees.
     pub turn: f64,
@@ -101,7 +101,7 @@ impl Lettering {
 /// Height of capital letters in font sizes; half of it centres text on its point.
 const CAPITAL: f64 = 0.727;
 
-/// A figure under construction, drawn back to front.
+/// A figure under construction, painted back to front.
 #[derive(Clone, Debug)]
 pub struct Drawing {
     width: f64,
@@ -113,7 +113,7 @@ pub struct Drawing {
 }
 
 impl Drawing {
-    /// An empty white sheet of this size in points. The title is for machines (PDF and SVG metadata), it is not drawn.
+    /// An empty white sheet of this size in points. The title is for machines (PDF and SVG metadata), it is not visible.
     pub fn new(width: f64, height: f64, title: &str) -> Self {
         Self { width, height, title: title.to_string(), body: String::new(), texts: 0, clips: 0 }
     }
@@ -162,23 +162,23 @@ impl Drawing {
         self.element(&format!(r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" {}/>"#, stroke.attributes()));
     }
 
-    /// A circle's outline.
+    /// The outline of a disc.
     pub fn ring(&mut self, centre: Point, radius: f64, stroke: Stroke) {
         let (x, y, r) = (number(centre.0), number(centre.1), number(radius));
         self.element(&format!(r#"<circle cx="{x}" cy="{y}" r="{r}" {}/>"#, stroke.attributes()));
     }
 
-    /// Filled circles of one size and colour. Each has its own opacity: where they overlap they add up.
+    /// Dots of one size and colour. Each has its own opacity: where they overlap they add up.
     pub fn dots(&mut self, centres: impl IntoIterator<Item = Point>, radius: f64, fill: Colour, opacity: f64) {
         let radius = number(radius);
-        let mut circles = String::new();
+        let mut dots = String::new();
         for (x, y) in centres {
-            let _ = write!(circles, r#"<circle cx="{}" cy="{}" r="{radius}"/>"#, number(x), number(y));
+            let _ = write!(dots, r#"<circle cx="{}" cy="{}" r="{radius}"/>"#, number(x), number(y));
         }
-        if !circles.is_empty() {
+        if !dots.is_empty() {
             let opacity =
                 if opacity < 1.0 { format!(r#" fill-opacity="{}""#, decimals(opacity, 4)) } else { String::new() };
-            self.element(&format!(r#"<g fill="{}"{opacity}>{circles}</g>"#, fill.hex()));
+            self.element(&format!(r#"<g fill="{}"{opacity}>{dots}</g>"#, fill.hex()));
         }
     }
 
@@ -214,7 +214,7 @@ impl Drawing {
         ));
     }
 
-    /// Shows what is drawn next only inside a rectangle, until [`end_clip`](Self::end_clip).
+    /// Clips what follows to a rectangle, until [`end_clip`](Self::end_clip).
     pub fn begin_clip(&mut self, at: Point, width: f64, height: f64) {
         self.clips += 1;
         let (x, y, w, h, clip) = (number(at.0), number(at.1), number(width), number(height), self.clips);

@@ -45,7 +45,7 @@ impl Raster {
     }
 }
 
-/// A PNG file of RGBA bytes. `pixels_per_metre` tells viewers how large it is meant to be.
+/// A PNG file of RGBA bytes. `pixels_per_metre` sets the size at which viewers show it.
 ///
 /// Cannot fail: the bytes go to memory and their number fits the size, which is checked here.
 pub(super) fn encode(width: usize, height: usize, rgba: &[u8], pixels_per_metre: Option<u32>) -> Vec<u8> {

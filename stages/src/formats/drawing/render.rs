@@ -65,7 +65,7 @@ fn fonts() -> Arc<fontdb::Database> {
     FONTS.get_or_init(load).clone()
 }
 
-/// Only the bundled font, and only when it was asked for by name.
+/// Only the bundled font, and only by its name.
 fn options() -> usvg::Options<'static> {
     let select_font: usvg::FontSelectionFn = Box::new(|font, fonts| {
         let named = font.families().iter().any(|family| matches!(family, FontFamily::Named(name) if name == FAMILY));
@@ -87,7 +87,7 @@ fn parse(drawing: &Drawing) -> Result<usvg::Tree, Failure> {
     });
     if let Some(text) = lacking {
         return Err(Failure::internal(format!("the figures' font has no glyph for `{text}`"))
-            .hint("use Latin or Greek letters in names that are drawn"));
+            .hint("use Latin or Greek letters in names that a figure shows"));
     }
     if seen != drawing.texts {
         let message = format!("{seen} of {} texts of a figure found the font `{FAMILY}`", drawing.texts);
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(document.root_element().attribute("width"), Some("144pt"));
         assert!(pdf.starts_with(b"%PDF-") && pdf.trim_ascii_end().ends_with(b"%%EOF"));
         let text = String::from_utf8_lossy(&pdf);
-        assert!(!text.contains("CreationDate") && !text.contains("CreateDate"), "a PDF must not tell the time");
+        assert!(!text.contains("CreationDate") && !text.contains("CreateDate"), "a PDF must not hold the time");
         let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
         assert_eq!((reader.info().width, reader.info().height), (600, 300));
     }

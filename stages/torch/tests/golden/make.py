@@ -2,6 +2,8 @@
 
 The network, loss and training loop here are an independent rendering of the published description, in plain PyTorch.
 Weights, images and targets come from integer arithmetic that Rust repeats exactly (`formula`), so only outputs are kept.
+Networks and training are computed with 64 bits: with 32, units whose activation is nearly zero fall on one or the other side of a
+ReLU by the processor's instruction set, and gradients differ by more than a percent between machines.
 `python make.py check MODEL` reads a `model.safetensors` written by pipe-torch and loads it by its names, strictly.
 """
 
@@ -114,7 +116,7 @@ def fill(net):
             value = 0.2 * u
         state[name] = torch.from_numpy(value.astype(np.float32).reshape(tuple(tensor.shape)))
     net.load_state_dict(state)
-    return net
+    return net.double()
 
 
 def tensor(name, shape, scale=4.0):
@@ -149,8 +151,8 @@ def digest(x, picks=24):
 
 def network(base, n, k):
     net = fill(UNet(n, k, DEPTHS[base]))
-    image = tensor("image", (2, n, 32, 64))
-    gold = targets("gold", (2, k, 32, 64))
+    image = tensor("image", (2, n, 32, 64)).double()
+    gold = targets("gold", (2, k, 32, 64)).double()
     out = {"base_model": base, "inputs": n, "outputs": k,
            "parameters": sum(p.numel() for p in net.parameters()), "names": list(net.state_dict())}
     net.eval()
@@ -193,9 +195,9 @@ def order(role, epoch, count):
 
 def training():
     n, k, height, width = 2, 3, 32, 64
-    images = [tensor(f"person{i}", (n, height, width)) for i in range(4)]
-    trn = [(p, targets(f"trn{p}{r}", (k, height, width))) for p, r in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (1, 2)]]
-    val = [(3, targets(f"val3{rater}", (k, height, width))) for rater in range(3)]
+    images = [tensor(f"person{i}", (n, height, width)).double() for i in range(4)]
+    trn = [(p, targets(f"trn{p}{r}", (k, height, width)).double()) for p, r in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (1, 2)]]
+    val = [(3, targets(f"val3{rater}", (k, height, width)).double()) for rater in range(3)]
     net = fill(UNet(n, k, DEPTHS["resnet18"]))
     lr, gamma, weight, epochs, batch, rounds = 2e-5, 0.9, 0.75, 2, 3, 3
     history, best_dice, best_state, best_round, counter = [], math.inf, None, None, 0

@@ -5,7 +5,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use pipe_contract::worker::{CHANNEL, FromWorker, PROTOCOL, ToWorker};
 use pipe_contract::{Ended, Failure, Progress, Task};
@@ -115,11 +114,10 @@ fn a_worker_whose_engine_is_gone_ends_in_the_middle_of_a_task() {
     let folder = tempfile::tempdir().unwrap();
     let mut worker = Worker::start();
     worker.receive();
-    worker.send(&training(folder.path(), 1_000));
+    // More epochs than a test could wait for.
+    worker.send(&training(folder.path(), 1_000_000));
     worker.receive();
-    let begun = Instant::now();
     assert!(!worker.end().status.success());
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! The text of `pipe status`: how every instance of the last run ended, in the words of a run's own report, and whether the run
+//! goes on or was killed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use pipe_engine::event::Outcome;
+use pipe_engine::run::{Counts, LoggedEnd, LoggedRun, Phase};
+
+use crate::final_report::tally;
+use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
+use crate::quantities;
+
+/// Long lists are cut after this many lines; the log of events has them all.
+const LINES: usize = 12;
+
+/// A run as text.
+pub fn text(logged: &LoggedRun) -> String {
+    let mut text = head(logged);
+    ran(&mut text, logged);
+    failed(&mut text, logged);
+    let others = |wanted: fn(&Outcome) -> Option<String>| {
+        let line = move |end: &LoggedEnd| wanted(&end.outcome).map(|why| format!("{}: {why}", end.label));
+        logged.ended.iter().filter_map(line).collect::<Vec<_>>()
+    };
+    listed(
+        &mut text,
+        "skipped",
+        &others(|outcome| match outcome {
+            Outcome::Skipped { because } if because == "stopped" => Some("the run was stopped".into()),
+            Outcome::Skipped { because } => Some(format!("because of `{because}`")),
+            _ => None,
+        }),
+    );
+    listed(
+        &mut text,
+        " absent",
+        &others(|outcome| match outcome {
+            Outcome::Absent { cause, .. } => Some(cause.clone()),
+            _ => None,
+        }),
+    );
+    running(&mut text, logged);
+    foot(&mut text, logged);
+    text
+}
+
+fn head(logged: &LoggedRun) -> String {
+    let state = match logged.phase {
+        Phase::Running if logged.stopped => styled(CARE, "is being stopped"),
+        Phase::Running => styled(CARE, "goes on"),
+        Phase::Finished(0) => styled(GOOD, "ended well"),
+        Phase::Finished(code) if logged.stopped => styled(BAD, &format!("was stopped (exit code {code})")),
+        Phase::Finished(code) => styled(BAD, &format!("ended with exit code {code}")),
+        Phase::Killed => styled(BAD, "was killed before its end"),
+    };
+    format!("the run that began {} {state}\n", logged.began)
+}
+
+/// One line a stage: they are many, and well.
+fn ran(text: &mut String, logged: &LoggedRun) {
+    let mut stages = BTreeMap::<&str, (usize, f64)>::new();
+    let mut order = Vec::new();
+    for end in logged.ended.iter().filter(|end| end.outcome == Outcome::Ran) {
+        let stage = end.label.split('(').next().unwrap_or(&end.label);
+        let (number, seconds) = stages.entry(stage).or_insert_with(|| {
+            order.push(stage);
+            (0, 0.0)
+        });
+        *number += 1;
+        *seconds += end.seconds;
+    }
+    for stage in order {
+        let (number, seconds) = stages[stage];
+        let often = if number > 1 { format!(" ({number} times)") } else { String::new() };
+        let time = styled(DIM, &quantities::duration(Duration::from_secs_f64(seconds.max(0.0))));
+        let _ = writeln!(text, "{} {stage}{often} {time}", styled(GOOD, "    ran"));
+    }
+}
+
+/// Equal failures once.
+fn failed(text: &mut String, logged: &LoggedRun) {
+    let mut groups: Vec<(&LoggedEnd, usize)> = Vec::new();
+    for end in &logged.ended {
+        let Outcome::Failed { failure, .. } = &end.outcome else { continue };
+        let same =
+            |first: &LoggedEnd| matches!(&first.outcome, Outcome::Failed { failure: other, .. } if other == failure);
+        match groups.iter_mut().find(|(first, _)| same(first)) {
+            Some((_, number)) => *number += 1,
+            None => groups.push((end, 1)),
+        }
+    }
+    for (end, number) in groups {
+        let Outcome::Failed { failure, retained } = &end.outcome else { continue };
+        let more = if number > 1 { format!(" and {} more", number - 1) } else { String::new() };
+        let _ = writeln!(text, "{} {}{more}: {failure}", styled(BAD, " failed"), end.label);
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(text, "        {} {hint}", styled(HINT, "hint:"));
+        }
+        if let Some(log) = &end.log {
+            let _ = writeln!(text, "        log: {}", log.display());
+        }
+        if let Some(folder) = retained {
+            let _ = writeln!(text, "        its folder is kept: {}", folder.display());
+        }
+    }
+}
+
+fn running(text: &mut String, logged: &LoggedRun) {
+    let lines: Vec<String> = logged
+        .running
+        .iter()
+        .map(|(label, since)| {
+            let began = quantities::duration(Duration::from_secs_f64(since.max(0.0)));
+            format!("{label}, started {began} after the run")
+        })
+        .collect();
+    match logged.phase {
+        Phase::Running => listed(text, "running", &lines),
+        Phase::Killed => listed(text, " killed", &lines),
+        Phase::Finished(_) => {}
+    }
+}
+
+fn listed(text: &mut String, word: &str, lines: &[String]) {
+    for line in lines.iter().take(LINES) {
+        let _ = writeln!(text, "{} {line}", styled(CARE, word));
+    }
+    if lines.len() > LINES {
+        let _ = writeln!(text, "{} {} more", styled(CARE, word), lines.len() - LINES);
+    }
+}
+
+fn foot(text: &mut String, logged: &LoggedRun) {
+    let counts = counts(logged);
+    let ended = counts.hit + counts.ran + counts.absent + counts.failed + counts.skipped;
+    let open = logged.instances.saturating_sub(ended);
+    let after = quantities::duration(Duration::from_secs_f64(logged.seconds.max(0.0)));
+    let rest = match logged.phase {
+        Phase::Finished(_) => format!(" in {after}"),
+        Phase::Running => format!(" so far; {open} of {} have not ended", logged.instances),
+        Phase::Killed => {
+            format!(" in {after}; {open} of {} had not ended: run again, what ended is in the cache", logged.instances)
+        }
+    };
+    let _ = writeln!(text, "{}{rest}", tally(&counts));
+    let _ = writeln!(text, "details: {}", logged.folder.display());
+}
+
+fn counts(logged: &LoggedRun) -> Counts {
+    let mut counts = Counts { hit: logged.hits, ..Counts::default() };
+    for end in &logged.ended {
+        match &end.outcome {
+            Outcome::Hit => counts.hit += 1,
+            Outcome::Ran => counts.ran += 1,
+            Outcome::Absent { .. } => counts.absent += 1,
+            Outcome::Failed { .. } => counts.failed += 1,
+            Outcome::Skipped { .. } => counts.skipped += 1,
+        }
+    }
+    counts
+}

@@ -1,0 +1,162 @@
+//! The program that runs a body, and how the body is passed to it.
+//!
+//! | body | runs as |
+//! |---|---|
+//! | of a stage | `bash -euo pipefail -c BODY` |
+//! | with `shell: sh` | `sh -eu -c BODY` |
+//! | that begins with `#!PROGRAM ARGUMENT` | `PROGRAM ARGUMENT .body`, a file in the working folder |
+//!
+//! Without bash a stage fails; it never runs under another shell than the one it was written for.
+//!
+//! What `pipefail` does not see: a command in `<(...)` or `>(...)`, and one in `local x=$(...)` or `export x=$(...)`, whose
+//! exit code is that of `local` (write `local x; x=$(...)`). With `-e`, a command in a condition (`if`, `&&`, `||`) does not
+//! end the body.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pipe_contract::Failure;
+
+use super::facts::find;
+use super::worker::SYSTEM_PATH;
+use crate::plan::{Command, Shell};
+
+/// The name of the file, in the working folder, that a body with `#!` is written to.
+const BODY_FILE: &str = ".body";
+
+/// What runs a body.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Interpreter {
+    /// The program, absolute.
+    pub program: PathBuf,
+    /// The executable that decides what the body does: the program, or the one that `/usr/bin/env` starts.
+    pub executable: PathBuf,
+    how: How,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum How {
+    Shell(Shell),
+    /// A file, after the argument of the `#!` line.
+    File(Option<String>),
+}
+
+impl Interpreter {
+    /// The interpreter of a command. `search` is where programs are looked for that a `#!` line names without a path, and
+    /// bash after the system's folders.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn of(command: &Command, search: &OsStr) -> Result<Self, Failure> {
+        if let Some(line) = first_line(&command.body) {
+            return of_line(line, search);
+        }
+        let program = find_shell(command.shell, [SYSTEM_PATH.as_ref(), search])?;
+        Ok(Self { executable: program.clone(), program, how: How::Shell(command.shell) })
+    }
+
+    /// The name of a shell with its options, for the key; a `#!` line is in the body.
+    pub fn fact(&self) -> &'static str {
+        match self.how {
+            How::Shell(Shell::Bash) => "bash -euo pipefail",
+            How::Shell(Shell::Sh) => "sh -eu",
+            How::File(_) => "#!",
+        }
+    }
+
+    /// The arguments with the program's name first. Writes the file, if the body is to be one, into the working folder.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn arguments(&self, body: &str, folder: &Path) -> Result<Vec<OsString>, Failure> {
+        let name = self.program.file_name().unwrap_or_default().to_owned();
+        let options: &[&str] = match &self.how {
+            How::Shell(Shell::Bash) => &["-euo", "pipefail", "-c", body],
+            How::Shell(Shell::Sh) => &["-eu", "-c", body],
+            How::File(argument) => {
+                let path = folder.join(BODY_FILE);
+                fs::write(&path, body).map_err(|error| Failure::io("write", &path, &error))?;
+                let argument = argument.iter().map(OsString::from);
+                return Ok(std::iter::once(name).chain(argument).chain([BODY_FILE.into()]).collect());
+            }
+        };
+        Ok(std::iter::once(name).chain(options.iter().map(OsString::from)).collect())
+    }
+}
+
+/// A shell, in the first of several `PATH`s that has it.
+fn find_shell(shell: Shell, searched: [&OsStr; 2]) -> Result<PathBuf, Failure> {
+    let (name, hint) = match shell {
+        Shell::Bash => ("bash", "install bash, or write the body for `sh` and add `shell: sh` to the stage"),
+        Shell::Sh => ("sh", "install a POSIX shell as `/bin/sh`"),
+    };
+    searched.into_iter().find_map(|path| find(name, path)).ok_or_else(|| {
+        let message = format!("the body runs under `{name}`, which was not found on this machine");
+        Failure::environment(message).hint(hint)
+    })
+}
+
+/// The first line of a body that names its program, without `#!`.
+pub(super) fn first_line(body: &str) -> Option<&str> {
+    body.strip_prefix("#!").map(|rest| rest.lines().next().unwrap_or_default().trim())
+}
+
+/// As the kernel reads such a line: the program, and all the rest as one argument.
+fn of_line(line: &str, search: &OsStr) -> Result<Interpreter, Failure> {
+    let (program, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let argument = Some(argument.trim()).filter(|argument| !argument.is_empty());
+    let path = PathBuf::from(program);
+    let missing = |what: &str| {
+        Failure::environment(format!("the body begins with `#!{line}`, and {what}"))
+            .hint("install it, name it under `tools:`, or correct the first line")
+    };
+    if !path.is_absolute() || !path.is_file() {
+        return Err(missing(&format!("there is no program `{program}`")));
+    }
+    let executable = match argument.filter(|_| path.ends_with("env")).and_then(program_of_env) {
+        Some(name) => find(name, search).ok_or_else(|| missing(&format!("`{name}` was not found on the `PATH`")))?,
+        None => path.clone(),
+    };
+    Ok(Interpreter { program: path, executable, how: How::File(argument.map(str::to_owned)) })
+}
+
+/// The program that `env` starts: after its options and assignments.
+fn program_of_env(argument: &str) -> Option<&str> {
+    argument.split_whitespace().find(|word| !word.starts_with('-') && !word.contains('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bash_is_an_error_and_never_another_shell() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sh = folder.path().join("sh");
+        fs::write(&sh, "").expect("writes");
+        fs::set_permissions(&sh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("sets the mode");
+        let searched = [folder.path().as_os_str(), OsStr::new("")];
+        assert_eq!(find_shell(Shell::Sh, searched), Ok(sh));
+        let missing = find_shell(Shell::Bash, searched).expect_err("is not there");
+        assert_eq!(missing.message, "the body runs under `bash`, which was not found on this machine");
+        assert!(missing.hint.is_some_and(|hint| hint.contains("`shell: sh`")));
+    }
+
+    #[test]
+    fn a_missing_program_of_a_first_line_is_named() {
+        let missing = of_line("/usr/bin/env no-such-program", SYSTEM_PATH.as_ref()).expect_err("is not there");
+        assert!(missing.message.contains("`no-such-program` was not found"), "{missing}");
+        let missing = of_line("/no/such/python3 -u", SYSTEM_PATH.as_ref()).expect_err("is not there");
+        assert!(missing.message.contains("there is no program `/no/such/python3`"), "{missing}");
+    }
+
+    #[test]
+    fn a_first_line_is_read_as_the_kernel_reads_it() {
+        assert_eq!(first_line("#! /bin/sh -x -y \nrest"), Some("/bin/sh -x -y"));
+        assert_eq!(first_line("# no\n#!/bin/sh"), None);
+        let found = of_line("/bin/sh -x -y", SYSTEM_PATH.as_ref()).expect("is there");
+        assert_eq!(found.how, How::File(Some("-x -y".into())));
+        assert_eq!(program_of_env("-S LANG=C python3 -u"), Some("python3"));
+    }
+}

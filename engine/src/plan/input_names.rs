@@ -1,0 +1,92 @@
+//! The names under which a `run:` stage finds its inputs. They are visible to its body, so they enter its key; the layout
+//! of its folders ([`crate::exec`]) follows them.
+
+use std::path::{Component, Path, PathBuf};
+
+use pipe_contract::Coordinates;
+
+use super::resolved::{Link, Plan, Source, Work};
+
+/// The folder of inputs that are not at their place in the project, relative to the working folder.
+pub const INPUT_FOLDER: &str = "../in";
+
+/// The name of one input, relative to the working folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputName {
+    /// Of one artifact.
+    One(PathBuf),
+    /// Of a gather.
+    Many {
+        /// Its folder.
+        folder: PathBuf,
+        /// The name of every cell in it, in the order of the cells.
+        entries: Vec<String>,
+    },
+}
+
+impl Plan {
+    /// The name under which a command finds what it reads at a port.
+    pub fn input_name(&self, port: &str, source: &Source) -> InputName {
+        match source {
+            Source::One(link) => InputName::One(name_of(self, port, link)),
+            Source::Many(cells) => {
+                let entry =
+                    |(at, link): &(Coordinates, Link)| with_extension(&entry_name(at), extension_of(self, link));
+                InputName::Many {
+                    folder: Path::new(INPUT_FOLDER).join(port),
+                    entries: cells.iter().map(entry).collect(),
+                }
+            }
+        }
+    }
+}
+
+/// The name of a single input, relative to the working folder.
+fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
+    if let Link::File(path) = link
+        && path.only.is_none()
+        && let Ok(inside) = path.strip_prefix(&plan.folder)
+        && inside.components().next().is_some()
+        && inside.components().all(|part| matches!(part, Component::Normal(_)))
+    {
+        return inside.to_path_buf();
+    }
+    Path::new(INPUT_FOLDER).join(with_extension(port, extension_of(plan, link)))
+}
+
+/// The extension of what is behind a link, if its name has one: programs choose their reader by it.
+fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
+    let name = match link {
+        Link::File(file) if file.only.is_some() => return None,
+        Link::File(path) => path.file_name()?.to_str()?,
+        Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
+        Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).work {
+            Work::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
+            Work::Kind(_) => return None,
+        },
+    };
+    let (stem, last) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
+    // `x.nii.gz` is a `.nii.gz`: the suffix of a compressor does not name the content.
+    match stem.rsplit_once('.') {
+        Some((stem, _)) if ["gz", "bz2", "xz", "zst"].contains(&last) && !stem.is_empty() => {
+            Some(&name[stem.len() + 1..])
+        }
+        _ => Some(last),
+    }
+}
+
+fn with_extension(stem: &str, extension: Option<&str>) -> String {
+    match extension {
+        Some(extension) if !extension.is_empty() => format!("{stem}.{extension}"),
+        _ => stem.to_owned(),
+    }
+}
+
+/// `rater=A1,sid=s01`; what cannot be in a file name is written `%2F`.
+fn entry_name(at: &Coordinates) -> String {
+    if at.is_empty() {
+        return "only".to_owned();
+    }
+    let safe = |text: &str| text.replace('%', "%25").replace('/', "%2F").replace(',', "%2C");
+    at.iter().map(|(axis, at)| format!("{axis}={}", safe(at))).collect::<Vec<_>>().join(",")
+}

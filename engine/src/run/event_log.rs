@@ -1,0 +1,323 @@
+//! What happens in a run, written to its folder as it happens: `events.jsonl`, one JSON object a line.
+//!
+//! ```text
+//! {"at":0.0,"event":"began","version":1,"run":"2026-...","began":"2026-11-25T19:40:00Z","instances":1026,"process":4711}
+//! {"at":0.8,"event":"started","id":3,"label":"train(rater=A1)","attempt":1,"hits":40}
+//! {"at":9.1,"event":"retrying","id":3,"failure":{...},"pause":1.0}
+//! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"kept":"...","log":"..."}
+//! {"at":10.0,"event":"finished","exit_code":1,"hits":40}
+//! ```
+//! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has grown.
+//!   A hit has no line of its own.
+//! - `ended` has the label only if there is no `started` before it; both name the instance by its number in the plan.
+//! - The process that writes it holds a lock on the file until it ends. A log without `finished` whose lock is free is of a run
+//!   that was killed. Its last line may be torn and is then ignored.
+//!
+//! A log that cannot be written does not stop a run: its rest is missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use pipe_contract::Failure;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Outcome;
+use crate::ids::InstanceId;
+
+/// The version of this form.
+const VERSION: u32 = 1;
+/// The name of the file in the folder of a run.
+pub(super) const FILE: &str = "events.jsonl";
+
+/// One line.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    at: f64,
+    #[serde(flatten)]
+    what: What,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hits: Option<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum What {
+    Began {
+        version: u32,
+        run: String,
+        began: String,
+        instances: usize,
+        process: u32,
+    },
+    Started {
+        id: InstanceId,
+        label: String,
+        attempt: u32,
+    },
+    Retrying {
+        id: InstanceId,
+        failure: Failure,
+        pause: f64,
+    },
+    Ended {
+        id: InstanceId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
+        #[serde(flatten)]
+        outcome: Outcome,
+        /// Of a failure, if something was printed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<PathBuf>,
+    },
+    Stopping,
+    Finished {
+        exit_code: u8,
+    },
+}
+
+/// The log of a run that goes on.
+pub(super) struct EventLog {
+    clock: Instant,
+    /// Locked; `None` after it could not be written.
+    file: Option<File>,
+    started: BTreeSet<InstanceId>,
+    hits: usize,
+    written_hits: usize,
+}
+
+impl EventLog {
+    /// Begins the log of a run in its folder, which exists.
+    pub fn begin(folder: &Path, run: &str, began: jiff::Timestamp, instances: usize) -> Self {
+        let path = folder.join(FILE);
+        let opened = File::options().create_new(true).append(true).open(&path);
+        let locked = opened.and_then(|file| file.lock().map(|()| file));
+        let locked = locked.inspect_err(|error| tracing::warn!(%error, "the events of this run are not logged"));
+        let mut log =
+            Self { clock: Instant::now(), file: locked.ok(), started: BTreeSet::new(), hits: 0, written_hits: 0 };
+        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        log.write(What::Began { version: VERSION, run: run.to_owned(), began, instances, process: std::process::id() });
+        log
+    }
+
+    /// An instance was a hit.
+    pub fn hit(&mut self) {
+        self.hits += 1;
+    }
+
+    /// An attempt begins.
+    pub fn started(&mut self, id: InstanceId, label: &str, attempt: u32) {
+        self.started.insert(id);
+        self.write(What::Started { id, label: label.to_owned(), attempt });
+    }
+
+    /// An attempt failed and is made again.
+    pub fn retrying(&mut self, id: InstanceId, failure: &Failure, pause: f64) {
+        self.write(What::Retrying { id, failure: failure.clone(), pause });
+    }
+
+    /// An instance ended that was not a hit.
+    pub fn ended(&mut self, id: InstanceId, label: &str, outcome: &Outcome, log: Option<&Path>) {
+        let label = (!self.started.remove(&id)).then(|| label.to_owned());
+        let log = match outcome {
+            Outcome::Failed { .. } => log.filter(|log| has_text(log)).map(Path::to_path_buf),
+            _ => None,
+        };
+        self.write(What::Ended { id, label, outcome: outcome.clone(), log });
+    }
+
+    /// A stop was requested.
+    pub fn stopping(&mut self) {
+        self.write(What::Stopping);
+    }
+
+    /// The run is over.
+    pub fn finished(&mut self, exit_code: u8) {
+        self.write(What::Finished { exit_code });
+    }
+
+    fn write(&mut self, what: What) {
+        let Some(file) = &mut self.file else { return };
+        let at = (self.clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        let hits = (self.hits > self.written_hits).then_some(self.hits);
+        let written =
+            serde_json::to_vec(&Line { at, what, hits }).map_err(std::io::Error::other).and_then(|mut line| {
+                line.push(b'\n');
+                file.write_all(&line)
+            });
+        match written {
+            Ok(()) => self.written_hits = self.hits,
+            Err(error) => {
+                tracing::warn!(%error, "the rest of this run's events is not logged");
+                self.file = None;
+            }
+        }
+    }
+}
+
+/// Whether a file has something in it.
+fn has_text(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() > 0)
+}
+
+/// One run as its log tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedRun {
+    /// Its id.
+    pub run: String,
+    /// When it began, UTC.
+    pub began: String,
+    /// How many instances are in it.
+    pub instances: usize,
+    /// Whether it goes on.
+    pub phase: Phase,
+    /// From its begin to its last event.
+    pub seconds: f64,
+    /// How many instances were hits.
+    pub hits: usize,
+    /// Those that ended and were no hits, in the order in which they ended.
+    pub ended: Vec<LoggedEnd>,
+    /// Those that had started and not ended, with the second at which their last attempt started.
+    pub running: Vec<(String, f64)>,
+    /// A stop was requested.
+    pub stopped: bool,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It goes on.
+    Running,
+    /// It ended by itself, with this exit code.
+    Finished(u8),
+    /// Its process ended before the run did.
+    Killed,
+}
+
+/// How one instance ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedEnd {
+    /// Its label.
+    pub label: String,
+    /// How.
+    pub outcome: Outcome,
+    /// The log of its last attempt, for a failure that printed something.
+    pub log: Option<PathBuf>,
+    /// Seconds from its first start to its end; 0 if it did not start.
+    pub seconds: f64,
+}
+
+/// Reads the log of a run; `None` if its folder has none.
+///
+/// # Errors
+/// It cannot be read, or its first line is not a beginning of a log that this version knows.
+pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
+    let path = folder.join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::io("read", &path, &error)),
+    };
+    let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let first = lines.next().map(serde_json::from_str::<Line>);
+    let Some(Ok(Line { what: What::Began { version: VERSION, run, began, instances, .. }, .. })) = first else {
+        // A run that was killed while it wrote this line.
+        return if first.is_none() { Ok(None) } else { Err(unknown(&path)) };
+    };
+    let mut logged = LoggedRun {
+        run,
+        began,
+        instances,
+        phase: if is_locked(&path) { Phase::Running } else { Phase::Killed },
+        seconds: 0.0,
+        hits: 0,
+        ended: Vec::new(),
+        running: Vec::new(),
+        stopped: false,
+        folder: folder.to_owned(),
+    };
+    let mut started: BTreeMap<InstanceId, (String, f64)> = BTreeMap::new();
+    for line in lines {
+        let Line { at, what, hits } = serde_json::from_str(line).map_err(|_| unknown(&path))?;
+        logged.seconds = at;
+        logged.hits = hits.unwrap_or(logged.hits);
+        match what {
+            What::Began { .. } | What::Retrying { .. } => {}
+            What::Started { id, label, .. } => drop(started.entry(id).or_insert((label, at))),
+            What::Ended { id, label, outcome, log } => {
+                let (known, since) = started.remove(&id).unwrap_or((String::new(), at));
+                let label = label.unwrap_or(known);
+                logged.ended.push(LoggedEnd { label, outcome, log, seconds: at - since });
+            }
+            What::Stopping => logged.stopped = true,
+            What::Finished { exit_code } => logged.phase = Phase::Finished(exit_code),
+        }
+    }
+    logged.running = started.into_values().collect();
+    Ok(Some(logged))
+}
+
+fn unknown(path: &Path) -> Failure {
+    Failure::environment(format!("`{}` is not a log of events that this version of pipe knows", path.display()))
+        .hint("it may be deleted; the next run writes one of its own")
+}
+
+/// Whether the process that writes a log is alive.
+fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(folder: &Path) -> EventLog {
+        EventLog::begin(folder, "r1", jiff::Timestamp::UNIX_EPOCH, 10)
+    }
+
+    #[test]
+    fn a_log_is_read_while_it_is_written_after_its_end_and_after_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
+        let mut log = begun(folder.path());
+        log.hit();
+        log.started(InstanceId(1), "a", 1);
+        let failure = Failure::stage("broken").hint("mend it");
+        log.retrying(InstanceId(1), &failure, 1.0);
+        log.started(InstanceId(1), "a", 2);
+        log.started(InstanceId(2), "b", 1);
+        let outcome = Outcome::Failed { failure, retained: Some("kept".into()) };
+        log.ended(InstanceId(1), "a", &outcome, None);
+        log.ended(InstanceId(3), "c", &Outcome::Skipped { because: "a".into() }, None);
+        let now = read(folder.path()).unwrap().unwrap();
+        assert_eq!((now.phase, now.hits, now.instances), (Phase::Running, 1, 10));
+        assert_eq!(now.began, "1970-01-01T00:00:00Z");
+        let ends: Vec<_> = now.ended.iter().map(|end| (end.label.as_str(), end.outcome.clone())).collect();
+        assert_eq!(ends, [("a", outcome), ("c", Outcome::Skipped { because: "a".into() })]);
+        assert_eq!(now.running[0].0, "b");
+        // Killed in the middle of a line.
+        log.file.as_mut().unwrap().write_all(b"{\"at\":1,\"ev").unwrap();
+        drop(log);
+        let killed = read(folder.path()).unwrap().unwrap();
+        assert_eq!((killed.phase, killed.ended.len()), (Phase::Killed, 2));
+    }
+
+    #[test]
+    fn ten_thousand_instances_are_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = begun(folder.path());
+        for id in 0..10_000 {
+            let label = format!("train(rater=A1, sid={id:06})");
+            log.started(InstanceId(id), &label, 1);
+            log.ended(InstanceId(id), &label, &Outcome::Ran, None);
+        }
+        log.finished(0);
+        assert_eq!(read(folder.path()).unwrap().unwrap().phase, Phase::Finished(0));
+        assert!(fs::metadata(folder.path().join(FILE)).unwrap().len() < 1_700_000);
+    }
+}

@@ -1,0 +1,184 @@
+//! One execution of a plan, from its first lookup to its manifest.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pipe_cache::Session;
+use pipe_contract::Failure;
+
+use super::clock;
+use super::ended::EndedTable;
+use super::event_log::EventLog;
+use super::lookup::{Lookup, LookupOptions};
+use super::options::RunOptions;
+use super::publish_results::{finish_results, locked_results};
+use super::run_loop::RunLoop;
+use super::run_summary::{FailedInstance, Summary};
+use super::select;
+use super::state_dir::{StateDir, make_folder};
+use super::stop::Stop;
+use super::write_manifest;
+use crate::event::{Event, Outcome};
+use crate::exec;
+use crate::plan::Plan;
+use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, project_root};
+
+/// Runs a plan: whatever is not cached, in parallel, then publishes its results and checks its claims.
+///
+/// `events` is called on the calling thread, in the order things happen. `stop` may be triggered from any thread.
+///
+/// # Errors
+/// Only what keeps the run from being carried out at all: a restricted source, an unknown stage in the selection,
+/// an unusable cache or state folder. What goes wrong in a stage is in the [`Summary`].
+pub fn run(plan: &Plan, options: &RunOptions, events: &mut dyn FnMut(Event), stop: &Stop) -> Result<Summary, Failure> {
+    refuse_restricted(plan)?;
+    run_in(plan, options, events, stop, Outlet::Project).map(|(summary, _)| summary)
+}
+
+/// Where results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlet {
+    /// To the project, with its lockfile.
+    Project,
+    /// Nowhere; they are only compared.
+    Nowhere,
+}
+
+pub(super) fn run_in(
+    plan: &Plan,
+    options: &RunOptions,
+    events: &mut dyn FnMut(Event),
+    stop: &Stop,
+    outlet: Outlet,
+) -> Result<(Summary, BTreeMap<String, Locked>), Failure> {
+    let clock = Instant::now();
+    let began = clock::now();
+    let options = &with_project_settings(plan, options)?;
+    let wanted = select::wanted(plan, &options.selection)?;
+    let lookup_options = LookupOptions::of(plan, options, wanted.as_deref())?;
+    let state_dir = StateDir::open(plan, &options.places)?;
+    Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
+    state_dir.sweep_checkpoints()?;
+    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
+    if let Some(wanted) = &wanted {
+        lookup.look_up_only_read(wanted);
+    }
+    let run = clock::run_id(began);
+    let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
+    events(Event::Began { run: run.clone(), instances });
+    let folder = state_dir.run_folder(&run);
+    make_folder(&folder)?;
+    let log = EventLog::begin(&folder, &run, began, instances);
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop);
+    if !run_loop.all_known(wanted.as_deref()) {
+        let worked = run_loop.work(wanted.clone());
+        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
+    }
+    while let Some(again) = run_loop.lost_results(wanted.as_deref())? {
+        run_loop.work(Some(again))?;
+    }
+    let mut summary = summarize(plan, &run_loop.ended, run, stop);
+    summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
+    let whole = wanted.is_none();
+    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, outlet == Outlet::Project, wanted.as_deref());
+    let locked = if whole { locked_results(&mut run_loop.lookup, &state_dir) } else { BTreeMap::new() };
+    if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
+        let path = lockfile_path(plan);
+        match Lockfile::new(plan, locked.clone()).write(&path) {
+            Ok(()) => summary.lockfile = Some(path),
+            Err(failure) => summary.results.failures.push(failure),
+        }
+    }
+    let keys = run_loop.keys();
+    if let Err(failure) = run_loop.lookup.local.tidy(|| keys) {
+        // The tables grow until the next time; the run itself is done.
+        tracing::warn!(%failure, "the state directory of this pipeline could not be tidied");
+    }
+    summary.wall = clock.elapsed();
+    summary.cpu = own_cpu() + run_loop.used.cpu;
+    summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
+    summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    run_loop.log.finished(summary.exit_code());
+    Ok((summary, locked))
+}
+
+/// The options of a run with what the project's `pipe.toml` adds.
+fn with_project_settings(plan: &Plan, options: &RunOptions) -> Result<RunOptions, Failure> {
+    let project = exec::ProjectSettings::find(&plan.folder, project_root(plan))?;
+    let mut options = options.clone();
+    options.exec.readable.extend(project.readable);
+    Ok(options)
+}
+
+/// There is no separate store for restricted data yet, so nothing restricted may enter this one.
+pub(super) fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
+    let restricted = plan.ids().find(|id| !plan.instance(*id).restricted.is_empty());
+    let Some(id) = restricted else { return Ok(()) };
+    let names: Vec<&str> = plan.instance(id).restricted.iter().map(String::as_str).collect();
+    Err(Failure::input(format!(
+        "stage `{}` has restricted data ({}), which this version of pipe plans but does not run, because it has no store \
+         that keeps them apart",
+        plan.stage_of(id).name,
+        names.join(", ")
+    ))
+    .hint("`pipe plan` works; to run, take a profile without restricted sources"))
+}
+
+/// What stages noted about the results of hits, when they made them.
+fn notes_of_hits(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<Vec<(String, String)>, Failure> {
+    let plan = run_loop.lookup.plan;
+    let mut notes = Vec::new();
+    for id in plan.ids().filter(|id| wanted.is_none_or(|wanted| wanted[id.index()])) {
+        if run_loop.ended.report(id).is_none() {
+            notes.extend(run_loop.lookup.notes(id)?.into_iter().map(|note| (plan.label(id), note)));
+        }
+    }
+    Ok(notes)
+}
+
+/// Everything that happened to instances.
+fn summarize(plan: &Plan, ended: &EndedTable, run: String, stop: &Stop) -> Summary {
+    let mut summary = Summary::of_run(run, stop.requests() > 0);
+    summary.counts.hit = ended.hits();
+    for (id, report) in ended.reports() {
+        let label = plan.label(id);
+        summary.notes.extend(report.notes.iter().map(|note| (label.clone(), note.clone())));
+        match &report.outcome {
+            Outcome::Hit => summary.counts.hit += 1,
+            Outcome::Ran => summary.counts.ran += 1,
+            Outcome::Absent { cause, recorded } => {
+                summary.counts.absent += 1;
+                summary.absent.push((label, cause.clone(), *recorded));
+            }
+            Outcome::Skipped { because } => {
+                summary.counts.skipped += 1;
+                summary.skipped.push((label, because.clone()));
+            }
+            Outcome::Failed { failure, retained } => {
+                summary.counts.failed += 1;
+                let log = report.log.clone().unwrap_or_default();
+                summary.failed.push(FailedInstance {
+                    label,
+                    failure: failure.clone(),
+                    log,
+                    retained: retained.clone(),
+                });
+            }
+        }
+    }
+    summary
+}
+
+/// Processor time of this process, stages on threads included.
+fn own_cpu() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0))
+}
+
+/// The largest resident set of this process so far, bytes; 0 if the system does not report it.
+fn own_peak_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kibibytes.unwrap_or(0) * 1024
+}

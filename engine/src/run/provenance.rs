@@ -1,0 +1,38 @@
+//! The provenance that a record carries: where, when and how an instance worked.
+
+use pipe_cache::Record;
+use pipe_contract::RanOn;
+
+use super::clock::now;
+use crate::exec::Usage;
+use crate::report::Machine;
+
+/// Where, when and how an instance worked, for its record.
+pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, notes: &[String]) -> serde_json::Value {
+    serde_json::json!({
+        "instance": label,
+        "ended": now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "wall_seconds": usage.wall.as_secs_f64(),
+        "cpu_seconds": usage.cpu.as_secs_f64(),
+        "peak_memory_bytes": usage.peak_rss,
+        "host": host(),
+        "architecture": std::env::consts::ARCH,
+        "pipe_version": env!("CARGO_PKG_VERSION"),
+        "ran_on": ran_on,
+        "isolation": usage.isolation.map(|isolation| isolation.files.word()),
+        "network": usage.isolation.map(|isolation| isolation.network.word()),
+        "notes": notes,
+    })
+}
+
+/// The machine's name, read once.
+fn host() -> &'static str {
+    static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    HOST.get_or_init(|| Machine::this(0, 0).host)
+}
+
+/// The notes of a record, which belong to every run that uses it.
+pub(super) fn notes_of(record: &Record) -> Vec<String> {
+    let notes = record.provenance.get("notes").and_then(|notes| notes.as_array());
+    notes.into_iter().flatten().filter_map(|note| note.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,49 @@
+//! What work and commit need of the cache, and the one place where its failures are noticed.
+
+use std::cell::Cell;
+
+use pipe_cache::{Session, Store};
+use pipe_contract::{Failure, Unwritable};
+
+use super::state_dir::StateDir;
+use crate::report::cache_failure;
+
+/// Whether the cache can still be written.
+#[derive(Debug, Default)]
+pub(super) struct CacheHealth {
+    unwritable: Cell<bool>,
+}
+
+impl CacheHealth {
+    /// A failure of the cache. If it cannot be written at all, that is noted: whatever is started then would fail too.
+    pub fn failure(&self, error: &pipe_cache::Error) -> Failure {
+        if error.io_kind().and_then(Unwritable::of).is_some() {
+            self.unwritable.set(true);
+        }
+        cache_failure(error)
+    }
+
+    /// A failure was of that sort.
+    pub fn is_unwritable(&self) -> bool {
+        self.unwritable.get()
+    }
+}
+
+/// The cache as an attempt and its commit use it.
+#[derive(Clone, Copy)]
+pub(super) struct Storage<'s> {
+    pub state_dir: &'s StateDir,
+    pub session: &'s Session,
+    pub health: &'s CacheHealth,
+}
+
+impl<'s> Storage<'s> {
+    pub fn store(&self) -> &'s Store {
+        &self.state_dir.store
+    }
+
+    /// As [`CacheHealth::failure`].
+    pub fn failure(&self, error: &pipe_cache::Error) -> Failure {
+        self.health.failure(error)
+    }
+}

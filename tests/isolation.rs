@@ -1,0 +1,406 @@
+//! What a `run:` stage can reach: its declared inputs, its tools and the system, and nothing of the project beside them;
+//! no network that it does not declare. And which shell its body runs under.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use crate::support::{Shown, Space};
+
+/// A pipeline of one stage `a` with output `y`.
+fn one(stage: &str) -> Space {
+    Space::with(&format!(
+        "pipe: 1\npipeline: t\nstages:\n  a:\n{stage}\n    out: {{ y: y.txt }}\nresults: {{ y.txt: $a.y }}\n"
+    ))
+}
+
+fn run(space: &Space) -> Shown {
+    space.pipe(["run", "pipeline.yaml"])
+}
+
+fn script(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    fs::write(path, text).expect("writes");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("sets the mode");
+}
+
+fn has_rules() -> bool {
+    let has = pipe_engine::exec::writes_are_confined();
+    if !has {
+        eprintln!("skipped: this kernel has no Landlock");
+    }
+    has
+}
+
+/// Runs with a folder in front of `PATH`.
+fn run_with_path(space: &Space, folder: &Path) -> Shown {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":/usr/bin:/bin");
+    Shown::of(space.command(["run", "pipeline.yaml"]).env("PATH", path))
+}
+
+// Files.
+
+#[test]
+fn a_module_beside_a_declared_script_is_not_found_until_it_is_declared() {
+    let space = one(
+        "    run: python3 \"$IN_FIT\" > \"$OUT_Y\"\n    in: { fit: scripts/fit.py }\n    tools: { python3: python3 --version }",
+    );
+    space.write("scripts/fit.py", "import helper\nprint(helper.V)\n");
+    space.write("scripts/helper.py", "V = 1\n");
+    run(&space).exits(1).shows("No module named 'helper'").shows("`helper: scripts/helper.py`");
+    space.edit("pipeline.yaml", "fit: scripts/fit.py", "fit: scripts/fit.py, helper: scripts/helper.py");
+    run(&space).exits(0).shows("ran 1");
+    space.write("scripts/helper.py", "V = 2\n");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "2\n");
+}
+
+#[test]
+fn an_absolute_path_into_the_project_is_closed_and_the_line_to_add_is_proposed() {
+    if !has_rules() {
+        return;
+    }
+    let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    with: { path: PATH }");
+    space.write("data/x.csv", "1\n");
+    let path = space.path("data/x.csv").canonicalize().expect("is there");
+    space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", path.display()));
+    run(&space).exits(1).shows("Permission denied").shows("`x: data/x.csv`");
+}
+
+#[test]
+fn large_files_and_folders_are_reached_by_links_that_open_nothing_else() {
+    let body = "    run: 'head -c 1 \"$IN_BIG\" | od -An -tu1 > \"$OUT_Y\"; cat \"$IN_FOLDER\"/in \"$IN_FOLDER\"/out >> \"$OUT_Y\"; test -h \"$IN_BIG\"; test ! -h \"$IN_SMALL\"'\n    in: { big: big.bin, folder: folder, small: small.txt }";
+    let space = one(body);
+    space.write("big.bin", vec![7; (16 << 20) + 1]);
+    space.write("small.txt", "1\n");
+    space.write("folder/in", "in\n");
+    space.write("elsewhere/out", "out\n");
+    symlink("../elsewhere/out", space.path("folder/out")).expect("links");
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "   7\nin\nout\n");
+}
+
+#[test]
+fn a_body_that_changes_an_input_changes_its_own_copy() {
+    let space =
+        one("    run: chmod 777 tool.sh; ./tool.sh > \"$OUT_Y\"; echo spoilt > tool.sh\n    in: { tool: tool.sh }");
+    space.write("tool.sh", "#!/bin/sh\necho hi\n");
+    fs::set_permissions(space.path("tool.sh"), fs::Permissions::from_mode(0o440)).expect("sets the mode");
+    run(&space).exits(0);
+    assert_eq!(space.read("tool.sh"), "#!/bin/sh\necho hi\n");
+    assert_eq!(fs::metadata(space.path("tool.sh")).expect("is there").mode() & 0o777, 0o440);
+}
+
+#[test]
+fn the_permissions_of_a_large_input_are_given_back() {
+    let space = one("    run: chmod 777 big.bin data; echo 1 > \"$OUT_Y\"\n    in: { big: big.bin, data: data }");
+    space.write("big.bin", vec![7; (16 << 20) + 1]);
+    space.write("data/x", "1");
+    for name in ["big.bin", "data"] {
+        fs::set_permissions(space.path(name), fs::Permissions::from_mode(0o750)).expect("sets the mode");
+    }
+    run(&space).exits(0);
+    for name in ["big.bin", "data"] {
+        assert_eq!(fs::metadata(space.path(name)).expect("is there").mode() & 0o777, 0o750, "{name}");
+    }
+}
+
+#[test]
+fn installations_of_tools_are_readable_around_their_bin() {
+    // A conda-like prefix: its program reads a library of the prefix.
+    let space = one("    run: fit > \"$OUT_Y\"\n    tools: { fit: fit --version }");
+    let conda = space.root().join("miniconda/envs/e");
+    script(
+        &conda.join("bin/fit"),
+        &format!("#!/bin/sh\nif [ \"${{1-}}\" = --version ]; then echo 1; else cat {}/lib/data; fi\n", conda.display()),
+    );
+    fs::create_dir_all(conda.join("lib")).expect("a folder");
+    fs::write(conda.join("lib/data"), "of the prefix\n").expect("writes");
+    run_with_path(&space, &conda.join("bin")).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "of the prefix\n");
+
+    // A tool in a folder of the home folder, reached by a link, with its licence beside it.
+    let space = one("    run: segment > \"$OUT_Y\"");
+    let home = space.root();
+    script(&home.join("segmenter/segment"), "#!/bin/sh\ncat \"$(dirname \"$(readlink -f \"$0\")\")/license.txt\"\n");
+    fs::write(home.join("segmenter/license.txt"), "licensed\n").expect("writes");
+    fs::create_dir_all(home.join("bin")).expect("a folder");
+    symlink("../segmenter/segment", home.join("bin/segment")).expect("links");
+    run_with_path(&space, &home.join("bin")).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "licensed\n");
+}
+
+#[test]
+fn a_virtual_environment_of_a_python_in_the_home_folder_works() {
+    let space = one(
+        "    run: python -c 'import sys; print(sys.prefix != sys.base_prefix)' > \"$OUT_Y\"\n    tools: { python: { venv: .venv } }",
+    );
+    // The base as pyenv has it: a version in the home folder whose program is a link to the real one.
+    let real = fs::canonicalize("/usr/bin/python3").expect("a python");
+    let base = space.root().join(".pyenv/versions/3");
+    fs::create_dir_all(base.join("bin")).expect("a folder");
+    fs::copy(&real, base.join("bin/python3")).expect("copies");
+    fs::create_dir_all(base.join("lib")).expect("a folder");
+    for folder in fs::read_dir("/usr/lib").expect("libraries").flatten() {
+        if folder.file_name().to_string_lossy().starts_with("python3.") {
+            let copied = std::process::Command::new("cp").arg("-r").arg(folder.path()).arg(base.join("lib")).status();
+            assert!(copied.expect("cp").success());
+        }
+    }
+    let made = std::process::Command::new(base.join("bin/python3"))
+        .args(["-m", "venv", "--without-pip"])
+        .arg(space.path(".venv"))
+        .status();
+    assert!(made.expect("python").success());
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "True\n");
+}
+
+#[test]
+fn a_users_r_library_is_found_readable_and_in_the_key() {
+    let space = one("    run: Rscript fit > \"$OUT_Y\"\n    tools: { R: Rscript --version }");
+    let bin = space.root().join("r/bin");
+    script(
+        &bin.join("Rscript"),
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'Rscript version 4.3.1'; else cat \"$R_LIBS_USER/lme4/DESCRIPTION\"; fi\n",
+    );
+    for version in ["4.2", "4.3", "4.4"] {
+        let package = space.root().join(format!("R/x86_64-pc-linux-gnu-library/{version}/lme4"));
+        fs::create_dir_all(&package).expect("a folder");
+        fs::write(package.join("DESCRIPTION"), format!("Version: for {version}\n")).expect("writes");
+    }
+    run_with_path(&space, &bin).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "Version: for 4.3\n");
+    let package = space.root().join("R/x86_64-pc-linux-gnu-library/4.3/lme4/DESCRIPTION");
+    fs::write(package, "Version: newer\n").expect("writes");
+    run_with_path(&space, &bin).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "Version: newer\n");
+}
+
+#[test]
+fn pipe_toml_opens_further_folders_and_is_not_in_the_key() {
+    if !has_rules() {
+        return;
+    }
+    let space = one("    run: cat \"$PARAM_SW/x\" > \"$OUT_Y\"\n    with: { sw: SW }");
+    let software = space.root().canonicalize().expect("a folder").join("sw");
+    fs::create_dir_all(&software).expect("a folder");
+    fs::write(software.join("x"), "x\n").expect("writes");
+    space.edit("pipeline.yaml", "sw: SW", &format!("sw: {}", software.display()));
+    run(&space).exits(1).shows("readable: [...]").shows(&software.join("x").display().to_string());
+    space.write("pipe.toml", "readable = [\"/sw\", \"~/sw\"]\n");
+    run(&space).exits(0).shows("ran 1");
+    space.write("pipe.toml", "readable = []\n");
+    run(&space).exits(0).shows("hits 1");
+    space.write("pipe.toml", "\nreadible = []\n");
+    run(&space).exits(2).shows("unknown key `readible`").shows("pipe.toml:2:1").shows("its keys are `readable`");
+}
+
+#[test]
+fn a_stage_without_isolation_is_shown_in_its_record() {
+    let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    isolation: none\n    with: { path: PATH }");
+    space.write("x", "undeclared\n");
+    space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", space.path("x").display()));
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "undeclared\n");
+    space
+        .pipe(["status", "pipeline.yaml", "--json"])
+        .exits(0)
+        .shows("\"isolation\":\"none\"")
+        .shows("\"network\":\"open\"");
+    space.edit("pipeline.yaml", "isolation: none", "isolation: some");
+    run(&space).exits(2).shows("`isolation` is `none`, found");
+}
+
+// Network.
+
+#[test]
+fn a_stage_has_its_own_loopback_and_no_other_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let connect = format!(
+        "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {port}), 5); print(1)' > \"$OUT_Y\""
+    );
+    let space = one(&format!("    run: |\n      {connect}\n    tools: {{ python3: python3 --version }}"));
+    let shown = run(&space);
+    let network = space.pipe(["status", "pipeline.yaml", "--json"]);
+    if shown.code == 0 {
+        network.shows("\"network\":\"open\"");
+        eprintln!("skipped: this system allows no network namespace");
+        return;
+    }
+    shown.exits(1).shows("net: true");
+    space.edit("pipeline.yaml", "    run: |", "    net: true\n    run: |");
+    run(&space).exits(0);
+    space.pipe(["status", "pipeline.yaml", "--json"]).shows("\"network\":\"declared\"");
+
+    // As R's socket clusters: a server and a client of its own, over TCP; and over UDP.
+    let cluster = "import socket as s
+      for kind in (s.SOCK_STREAM, s.SOCK_DGRAM):
+          a = s.socket(s.AF_INET, kind); a.bind((\"127.0.0.1\", 0)); b = s.socket(s.AF_INET, kind)
+          if kind == s.SOCK_STREAM: a.listen()
+          b.connect(a.getsockname()); b.send(b\"x\")
+          print((a.accept()[0] if kind == s.SOCK_STREAM else a).recv(1).decode())
+      try: s.socket(s.AF_INET, s.SOCK_DGRAM).sendto(b\"x\", (\"192.0.2.1\", 53)); print(\"out\")
+      except OSError: print(\"closed\")";
+    let body = format!(
+        "    run: |\n      #!/usr/bin/env python3\n      import os, sys\n      sys.stdout = open(os.environ[\"OUT_Y\"], \"w\")\n      {cluster}"
+    );
+    let space = one(&body);
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "x\nx\nclosed\n");
+}
+
+#[test]
+fn where_the_system_allows_no_network_namespace_the_record_says_so() {
+    let space = one("    run: echo 1 > \"$OUT_Y\"");
+    let mut without_the_right = std::process::Command::new("setpriv");
+    let pipe = space.command(["run", "pipeline.yaml"]);
+    without_the_right.args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]).arg(pipe.get_program());
+    without_the_right.args(pipe.get_args()).current_dir(space.project()).env_clear();
+    for (name, value) in pipe.get_envs() {
+        without_the_right.env(name, value.unwrap_or_default());
+    }
+    if !rustix::process::geteuid().is_root() || without_the_right.output().is_err() {
+        eprintln!("skipped: only root without its right to make namespaces is such a user, and `setpriv` makes one");
+        return;
+    }
+    space
+        .pipe(["status", "pipeline.yaml", "--json"])
+        .exits(0)
+        .shows("\"network\":\"open\"")
+        .shows("\"isolation\":\"full\"");
+    space.pipe(["status", "pipeline.yaml", "--json"]).shows("network: open (this system allows no network namespace");
+}
+
+#[test]
+fn what_one_stage_listened_on_is_free_for_the_next() {
+    let body = "    each: { n: 1..6 }\n    run: |\n      #!/usr/bin/env python3\n      import os, socket\n      s = socket.socket(); s.bind((\"127.0.0.1\", 4711)); s.listen()\n      open(os.environ[\"OUT_Y\"], \"w\").write(\"1\")";
+    let space = Space::with(&format!("pipe: 1\npipeline: t\nstages:\n  a:\n{body}\n    out: {{ y: y.txt }}\n"));
+    let shown = space.pipe(["run", "pipeline.yaml", "-j", "3"]);
+    if shown.stderr.contains("network: open") {
+        eprintln!("skipped: this system allows no network namespace");
+        return;
+    }
+    shown.exits(0).shows("ran 6");
+}
+
+// Shells.
+
+#[test]
+fn a_failure_in_a_pipe_is_a_failure_and_the_shell_is_in_the_key() {
+    let space = one("    run: cat nope | wc -l > \"$OUT_Y\"");
+    run(&space).exits(1).shows("nope");
+    space.edit("pipeline.yaml", "    run:", "    shell: sh\n    run:");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt").trim(), "0");
+    let space = one("    run: echo 1 > \"$OUT_Y\"");
+    run(&space).exits(0).shows("ran 1");
+    space.edit("pipeline.yaml", "    run:", "    shell: sh\n    run:");
+    run(&space).exits(0).shows("ran 1");
+    space.edit("pipeline.yaml", "shell: sh", "shell: zsh");
+    run(&space).exits(2).shows("`shell` is `bash` or `sh`, found");
+}
+
+#[test]
+fn a_reader_that_stops_early_is_explained_and_the_advice_works() {
+    let space = one("    run: yes | head -1 > \"$OUT_Y\"");
+    run(&space).exits(1).shows("141").shows("SIGPIPE").shows("sed -n 1p").shows("test $? = 141");
+    space.edit(
+        "pipeline.yaml",
+        "run: yes | head -1 > \"$OUT_Y\"",
+        "run: '{ yes || test $? = 141; } | head -1 > \"$OUT_Y\"'",
+    );
+    run(&space).exits(0);
+}
+
+#[test]
+fn a_body_that_names_its_program_runs_under_it() {
+    let space = one(
+        "    run: |\n      #!/usr/bin/env python3\n      import os, helper\n      open(os.environ['OUT_Y'], 'w').write(helper.V)\n    in: { helper: helper.py }",
+    );
+    space.write("helper.py", "V = 'python'\n");
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "python");
+    space.edit("pipeline.yaml", "env python3", "env pyhton3");
+    run(&space).exits(3).shows("`pyhton3` was not found");
+}
+
+#[test]
+fn an_optional_input_that_stays_unset_is_empty() {
+    let space = Space::with(
+        "pipe: 1\npipeline: t\nprofiles:\n  all: { default: true }\n  less: { stages: { b: none } }\nstages:\n  b: { run: 'echo b > \"$OUT_Y\"', out: { y: y.txt } }\n  a:\n    run: 'echo \"<$IN_B>\" > \"$OUT_Y\"'\n    in: { b: $b.y }\n    optional: b\n    out: { y: y.txt }\nresults: { y.txt: $a.y }\n",
+    );
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    assert_eq!(space.read("results/t/all/y.txt"), "<../in/b.txt>\n");
+    space.pipe(["run", "pipeline.yaml", "--profile", "less"]).exits(0);
+    assert_eq!(space.read("results/t/less/y.txt"), "<>\n");
+    space.edit("pipeline.yaml", "optional: b", "optional: c");
+    space.pipe(["plan", "pipeline.yaml"]).exits(2).shows("has no input `c` that could be optional");
+}
+
+// Words.
+
+#[test]
+fn what_is_too_large_for_the_system_is_named() {
+    let items = (0..20_000).map(|n| format!("subject{n:06}")).collect::<Vec<_>>().join(", ");
+    let space = one(&format!("    run: echo \"$PARAM_L\" > \"$OUT_Y\"\n    with: {{ l: [{items}] }}"));
+    run(&space).exits(2).shows("`PARAM_L` (parameter `l`) has").shows("hint: write the list to a file");
+    let lists = (0..40).map(|n| format!("p{n}: \"{}\"", "x".repeat(100_000))).collect::<Vec<_>>().join(", ");
+    let space = one(&format!("    run: echo 1 > \"$OUT_Y\"\n    with: {{ {lists} }}"));
+    run(&space).exits(2).shows("larger together than the system allows").shows("PARAM_P");
+    let space = one(&format!("    run: |\n      # {}\n      echo 1 > \"$OUT_Y\"", "x".repeat(140_000)));
+    run(&space).exits(2).shows("the body has 14");
+}
+
+#[test]
+fn a_program_that_was_killed_a_dangling_link_and_ports_of_one_variable_are_named() {
+    let space = one("    run: sh -c 'kill -9 $$'; echo 1 > \"$OUT_Y\"");
+    run(&space).exits(1).shows("exit code 137").shows("SIGKILL").shows("memory");
+    let space = one("    run: ls \"$IN_X\" > \"$OUT_Y\"\n    in: { x: d }");
+    space.write("d/a", "1");
+    symlink("nowhere", space.path("d/broken")).expect("links");
+    run(&space).exits(2).shows("d/broken").shows("leads nowhere").hides("does not exist");
+    let space = one("    run: echo 1 > \"$OUT_Y\"\n    in: { a-b: pipeline.yaml, a_b: pipeline.yaml }");
+    space
+        .pipe(["plan", "pipeline.yaml"])
+        .exits(2)
+        .shows("input `a-b` and input `a_b` both become the variable `IN_A_B`");
+}
+
+#[test]
+fn outputs_without_permissions_are_stored_and_paths_that_are_too_long_are_named() {
+    let space = one("    run: umask 777; echo 1 > \"$OUT_Y\"");
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "1\n");
+    let space = Space::with(
+        "pipe: 1\npipeline: t\nstages:\n  a: { run: 'mkdir \"$OUT_Y/d\"; echo 1 > \"$OUT_Y/d/f\"; chmod 0 \"$OUT_Y/d/f\" \"$OUT_Y/d\" \"$OUT_Y\"', out: { y: y/ } }\nresults: { y/: $a.y }\n",
+    );
+    run(&space).exits(0);
+    assert_eq!(space.read("results/t/y/d/f"), "1\n");
+    let space = one("    run: echo 1 > \"$OUT_Y\"");
+    space.edit("pipeline.yaml", "y: y.txt }\nresults", "y: ./y.txt }\nresults");
+    run(&space).exits(0);
+}
+
+#[test]
+fn an_editable_install_is_part_of_its_environment() {
+    let space =
+        one("    run: python -c 'import mylib; print(mylib.V)' > \"$OUT_Y\"\n    tools: { python: { venv: .venv } }");
+    let made = std::process::Command::new("/usr/bin/python3")
+        .args(["-m", "venv", "--without-pip"])
+        .arg(space.path(".venv"))
+        .status();
+    assert!(made.expect("python").success());
+    let versions = fs::read_dir(space.path(".venv/lib")).expect("a library").flatten().map(|entry| entry.path());
+    let packages = versions.last().expect("a version").join("site-packages");
+    fs::write(packages.join("__editable__.mylib.pth"), format!("{}\n", space.path("src").display())).expect("writes");
+    space.write("src/mylib/__init__.py", "V = 1\n");
+    run(&space).exits(0).shows("ran 1");
+    run(&space).exits(0).shows("hits 1");
+    space.write("src/mylib/__init__.py", "V = 2\n");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "2\n");
+}

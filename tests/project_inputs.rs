@@ -67,6 +67,20 @@ fn a_glob_is_a_folder_of_the_files_that_it_names() {
     space.pipe(RUN).exits(2).shows("`**/*.tsv` names no file in");
 }
 
+/// Also with files that a body makes changes to: a second name for the user's file would change with them.
+#[test]
+fn a_part_of_a_folder_is_a_copy() {
+    let space = Space::with(
+        "pipe: 1\npipeline: p\nstages:\n  a:\n    isolation: none\n    in: { d: data }\n    out: { y: y.txt }\n    run: |\n      \
+         stat -c %h \"$IN_D/a.csv\" > \"$OUT_Y\"\n      echo 2 >> \"$IN_D/a.csv\"\nresults: { y.txt: $a.y }\n",
+    );
+    space.write("data/a.csv", "1\n");
+    space.write("data/.DS_Store", "x");
+    space.pipe(RUN).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/p/y.txt"), "1\n", "the file has one name");
+    assert_eq!(space.read("data/a.csv"), "1\n");
+}
+
 #[test]
 fn a_link_to_nothing_is_named_and_may_be_ignored() {
     let space = listing("data");

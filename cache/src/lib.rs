@@ -39,6 +39,7 @@ mod sweep;
 mod table;
 mod tree;
 mod view;
+mod visible;
 
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,8 @@ pub use record::{Made, Record, Stored};
 pub use removal::remove_all;
 pub use seal::SEALED;
 pub use session::Session;
-pub use sources::{Identity, Sources, is_missing};
+pub use sources::{Identity, Sources, Visible, is_missing};
 pub use store::Store;
 pub use table::Table;
 pub use tree::{Artifact, Blob, ContentForm, Entry, Tree};
+pub use visible::{Filter, IGNORED};

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Result};
 use crate::seal::hash;
 use crate::tree::{Artifact, Blob, Entry, Tree};
+use crate::visible::Filter;
 use crate::{Digest, Table};
 
 /// Longer than the tick of any file system's clock (FAT has 2 s).
@@ -36,6 +37,15 @@ pub struct Identity {
     modified: (i64, i64),
     changed: (i64, i64),
     executable: bool,
+}
+
+/// The content of a file or folder as a [`Filter`] shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visible {
+    /// The content.
+    pub artifact: Artifact,
+    /// The listing, if the folder holds more than it shows: a reader needs a folder with only these entries.
+    pub part: Option<Tree>,
 }
 
 impl Identity {
@@ -97,6 +107,19 @@ impl Sources {
         Ok(self.file(path, &found)?.into())
     }
 
+    /// The content of a file or folder, without what the filter hides in the folder.
+    ///
+    /// # Errors
+    /// As for [`Sources::content`].
+    pub fn visible(&mut self, path: &Path, filter: &Filter) -> Result<Visible> {
+        let found = fs::metadata(path).map_err(Error::io("read", path))?;
+        if !found.is_dir() {
+            return Ok(Visible { artifact: self.file(path, &found)?.into(), part: None });
+        }
+        let (tree, hidden) = self.filtered(path, filter)?;
+        Ok(Visible { artifact: tree.artifact(), part: hidden.then_some(tree) })
+    }
+
     /// Waits until files that were just written have settled, and remembers them, so that they need not be read again.
     /// Where the file system's clock is coarse it does not wait that long, and they are read next time.
     ///
@@ -112,21 +135,44 @@ impl Sources {
     /// # Errors
     /// As for [`Sources::content`].
     pub fn tree(&mut self, folder: &Path) -> Result<Tree> {
-        let mut tree = Tree::default();
-        for entry in walkdir::WalkDir::new(folder).min_depth(1).follow_links(true) {
-            let entry = entry.map_err(|error| {
-                let place = error.path().unwrap_or(folder).to_owned();
-                Error::io("follow", &place)(error.into())
-            })?;
-            let found = entry.metadata().map_err(|error| Error::io("look at", entry.path())(error.into()))?;
-            let name = relative(folder, entry.path())?;
+        self.filtered(folder, &Filter::default()).map(|(tree, _)| tree)
+    }
+
+    /// The listing of a folder, and whether anything in it is hidden.
+    fn filtered(&mut self, folder: &Path, filter: &Filter) -> Result<(Tree, bool)> {
+        let (mut tree, mut hidden) = (Tree::default(), false);
+        let mut walk = walkdir::WalkDir::new(folder).min_depth(1).follow_links(true).into_iter();
+        while let Some(entry) = walk.next() {
+            let hides =
+                |path: &Path, is_folder| filter.hides(path, path.strip_prefix(folder).unwrap_or(path), is_folder);
+            let entry = match entry {
+                Err(error) if error.path().is_some_and(|path| hides(path, false)) => {
+                    hidden = true;
+                    continue;
+                }
+                entry => entry.map_err(|error| unlisted(folder, error))?,
+            };
+            let path = entry.path();
+            let found = entry.metadata().map_err(|error| Error::io("look at", path)(error.into()))?;
+            if hides(path, found.is_dir()) {
+                hidden = true;
+                if found.is_dir() {
+                    walk.skip_current_dir();
+                }
+                continue;
+            }
+            let name = relative(folder, path)?;
             if !found.is_dir() {
-                tree.insert(name, Entry::File(self.file(entry.path(), &found)?));
-            } else if fs::read_dir(entry.path()).map_err(Error::io("list", entry.path()))?.next().is_none() {
+                if filter.takes(Path::new(&name)) {
+                    tree.insert(name, Entry::File(self.file(path, &found)?));
+                } else {
+                    hidden = true;
+                }
+            } else if filter.takes_folders() && fs::read_dir(path).map_err(Error::io("list", path))?.next().is_none() {
                 tree.insert(name, Entry::EmptyFolder);
             }
         }
-        Ok(tree)
+        Ok((tree, hidden))
     }
 
     /// The content of a file for which `stat` returned `found`.
@@ -164,6 +210,19 @@ impl Sources {
             Path::new(std::ffi::OsStr::from_bytes(name)).exists()
         })
     }
+}
+
+/// What a walk could not enter. A link that leads nowhere does not mean that the folder is missing.
+fn unlisted(folder: &Path, error: walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(folder).to_owned();
+    if error.loop_ancestor().is_some() {
+        return Error::Odd { path, what: "a symbolic link to a folder that it lies in" };
+    }
+    let is_link = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
+    if is_link && error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Error::Odd { path, what: "a symbolic link to something that does not exist" };
+    }
+    Error::io("list", &path)(error.into())
 }
 
 /// Hashes a file; its identity is the same before and after. Tries again a few times while it is being written.

@@ -45,8 +45,10 @@ pub struct Source {
     pub path: PathBuf,
     /// Its name as the user gave it.
     pub shown: String,
-    /// Its content.
+    /// Its content: without a byte-order mark, lines ended by a line feed also where the file has lone carriage returns.
     pub text: String,
+    /// BLAKE3 of the bytes as they were read.
+    pub digest: [u8; 32],
     /// Where its lines begin, so that a position costs the same anywhere in a long file.
     lines: Vec<usize>,
 }
@@ -67,8 +69,10 @@ pub struct Position {
 impl Sources {
     /// Adds a text; the returned number goes into [`Span::file`].
     pub fn add(&mut self, path: PathBuf, shown: String, text: String) -> u32 {
+        let digest = *blake3::hash(text.as_bytes()).as_bytes();
+        let text = plain_lines(text);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
-        self.0.push(Arc::new(Source { path, shown, text, lines }));
+        self.0.push(Arc::new(Source { path, shown, text, digest, lines }));
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -105,6 +109,21 @@ impl Sources {
         let begin = source.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         Position { line: count(line), column: count(source.text[begin..start].chars().count() + 1) }
     }
+}
+
+/// A text without byte-order mark (spreadsheets and Windows editors write one), whose lone carriage returns (spreadsheets
+/// on a Mac write these) are line feeds. `\r\n` stays.
+fn plain_lines(text: String) -> String {
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
+    let bytes = text.as_bytes();
+    let lone = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+    if !(0..bytes.len()).any(lone) {
+        return text;
+    }
+    text.char_indices().map(|(at, character)| if lone(at) { '\n' } else { character }).collect()
 }
 
 fn count(number: usize) -> u32 {
@@ -452,6 +471,19 @@ mod tests {
         assert_eq!(nearest("lr", ["learning_rate", "gamma"]), None);
         assert_eq!(nearest("subject", ["subjects", "object"]), Some("subjects"));
         assert_eq!(nearest("x", ["y"]), None);
+    }
+
+    #[test]
+    fn marks_and_line_ends_of_other_systems_are_read() {
+        let mut sources = Sources::default();
+        for (written, read) in
+            [("\u{feff}a\rb\r", "a\nb\n"), ("a\r\nb\r\n", "a\r\nb\r\n"), ("a\r\r\nü\rb", "a\n\r\nü\nb"), ("", "")]
+        {
+            let file = sources.add("/x".into(), "x".into(), written.to_owned());
+            assert_eq!(sources.get(file).text, read, "{written:?}");
+            assert_eq!(sources.get(file).digest, *blake3::hash(written.as_bytes()).as_bytes());
+        }
+        assert_eq!(sources.position(Span { file: 0, start: 2, end: 3 }), Position { line: 2, column: 1 });
     }
 
     #[test]

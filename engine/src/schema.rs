@@ -27,12 +27,20 @@ pub fn schema(registry: &Registry) -> Value {
         definitions.insert(definition(kind), parameters(kind));
     }
     if let Some(Value::Object(stage)) = definitions.get_mut("stage") {
+        let names: Vec<&str> = registry.kinds().map(|kind| kind.name).collect();
+        stage["properties"]["uses"] =
+            json!({ "enum": names, "description": stage["properties"]["uses"]["description"] });
         stage.insert("allOf".to_owned(), kinds(registry));
     }
+    // A file is a pipeline if it has a name, else it is one that others include: a wrong key is then reported as such, not
+    // as "none of two forms fits".
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pipe pipeline",
-        "$ref": "#/$defs/pipeline",
+        "type": "object",
+        "if": { "required": ["pipeline"] },
+        "then": { "$ref": "#/$defs/pipeline" },
+        "else": { "$ref": "#/$defs/included" },
         "$defs": definitions,
     })
 }
@@ -73,8 +81,38 @@ fn shape(of: &Shape) -> Value {
         Shape::List(of) => json!({ "type": "array", "items": shape(of) }),
         Shape::Map(of) => json!({ "type": ["object", "null"], "additionalProperties": shape(of) }),
         Shape::Table(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),
-        Shape::Either(shapes) => json!({ "anyOf": shapes.iter().map(shape).collect::<Vec<_>>() }),
+        Shape::Either(shapes) => either(shapes),
     }
+}
+
+/// One of several shapes, distinguished by the type of the value, so that what is wrong inside one of them is reported at its
+/// place. (`anyOf` would only say that none of them fits.)
+fn either(shapes: &[Shape]) -> Value {
+    let types: Vec<&str> = shapes.iter().flat_map(types).collect();
+    let rules: Vec<Value> =
+        shapes.iter().map(|of| json!({ "if": { "type": types_of(of) }, "then": shape(of) })).collect();
+    json!({ "type": types, "allOf": rules })
+}
+
+fn types_of(of: &Shape) -> Vec<&'static str> {
+    types(of).collect()
+}
+
+/// The types of JSON that a shape has.
+fn types(of: &Shape) -> std::vec::IntoIter<&'static str> {
+    let types: Vec<&'static str> = match of {
+        Shape::Exactly(_) | Shape::Int(_) => vec!["integer"],
+        Shape::Number => vec!["number"],
+        Shape::Bool => vec!["boolean"],
+        Shape::Text => vec!["string", "number", "boolean"],
+        Shape::Word(_) => vec!["string"],
+        Shape::List(_) => vec!["array"],
+        Shape::Map(_) => vec!["object", "null"],
+        Shape::Table(_) => vec!["object"],
+        Shape::Any => vec!["string", "number", "boolean", "array", "object", "null"],
+        Shape::Either(shapes) => shapes.iter().flat_map(types).collect(),
+    };
+    types.into_iter()
 }
 
 /// For each kind: if a stage `uses` it, `with` and `in` are its own.
@@ -103,10 +141,11 @@ fn kinds(registry: &Registry) -> Value {
 }
 
 fn input_schema(arity: Arity, about: &str) -> Value {
-    match arity {
-        Arity::One => json!({ "type": "string", "description": about }),
-        Arity::Many => json!({ "type": ["string", "array"], "items": { "type": "string" }, "description": about }),
-    }
+    let types: &[&str] = match arity {
+        Arity::One => &["string", "object"],
+        Arity::Many => &["string", "object", "array"],
+    };
+    json!({ "type": types, "description": about })
 }
 
 /// The name of a kind's parameters among the definitions.
@@ -119,8 +158,8 @@ fn parameters(kind: &Kind) -> Value {
         .params
         .iter()
         .map(|param| {
-            let mut schema =
-                json!({ "anyOf": [parameter(&param.of), { "$ref": "#/$defs/reference" }], "description": param.about });
+            let mut schema = or_reference(parameter(&param.of));
+            schema["description"] = json!(param.about);
             if let Some(default) = &param.default {
                 schema["default"] = value(default);
             }
@@ -130,6 +169,11 @@ fn parameters(kind: &Kind) -> Value {
     let required: Vec<&str> =
         kind.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
     json!({ "type": "object", "description": kind.about, "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// A value, unless it is a text with a reference in it.
+fn or_reference(of: Value) -> Value {
+    json!({ "if": { "$ref": "#/$defs/reference" }, "then": true, "else": of })
 }
 
 fn parameter(of: &Type) -> Value {
@@ -144,10 +188,10 @@ fn parameter(of: &Type) -> Value {
         Type::Text => json!({ "type": ["string", "number", "boolean"] }),
         Type::Choice(words) => json!({ "enum": words }),
         Type::List(of) => {
-            json!({ "type": "array", "items": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } })
+            json!({ "type": "array", "items": or_reference(parameter(of)) })
         }
         Type::Map(of) => {
-            json!({ "type": "object", "additionalProperties": { "anyOf": [parameter(of), { "$ref": "#/$defs/reference" }] } })
+            json!({ "type": "object", "additionalProperties": or_reference(parameter(of)) })
         }
         Type::Any => json!({}),
     }

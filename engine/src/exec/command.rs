@@ -6,6 +6,7 @@
 //! WORK/out/     OUT_*: the folder of outputs; a declared folder exists already
 //! WORK/lists/   IN_*_LIST and IN_*_ABSENT of gathers
 //! WORK/tmp/     HOME and TMPDIR, empty
+//! WORK/seen/    copies of folders of the project without what is ignored there; `files` and `in` link to them
 //! ```
 //! - A file or folder of the project is at its path relative to the pipeline file, so `python scripts/fit.py` works
 //!   in the body as it does in the project, once `scripts/fit.py` is declared. All else is in `../in/` under
@@ -16,7 +17,8 @@
 //!   names a text with a line `COORDINATES<TAB>PATH` for each present cell, `IN_NAME_ABSENT` one with
 //!   `COORDINATES<TAB>CAUSE` for each absent one, both sorted by coordinates.
 //! - An input in `optional:` that stays unset has an empty `IN_*`.
-//! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON.
+//! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON,
+//!   with numbers as written where JSON allows it.
 //! - `EACH_AXIS` is the coordinate, `SEED` the seed, `THREADS` how many threads it was granted (it is not in the key:
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
@@ -430,7 +432,7 @@ fn provide(
     if !is_shared(task, name, content) {
         let found = fs::metadata(content).map_err(|error| Failure::io("look at", content, &error))?;
         if found.is_file() && found.len() <= LARGEST_COPY {
-            return copy_of_project(content, &found, &place);
+            return copy_of_project(content, &place);
         }
         readable.push(content.to_owned());
         if found.is_dir() {
@@ -473,11 +475,15 @@ fn link(content: &Path, place: &Path) -> Result<(), Failure> {
     linked.map_err(|error| Failure::io("link an input to", place, &error))
 }
 
-/// A copy with the permissions that the user's new files have; executable if the original is.
-fn copy_of_project(content: &Path, found: &fs::Metadata, place: &Path) -> Result<(), Failure> {
+/// A copy of a file of the project with the permissions that the user's new files have; executable if the original is.
+///
+/// # Errors
+/// The file cannot be read, or the place exists already.
+pub fn copy_of_project(content: &Path, place: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::io("copy an input to", place, &error);
-    let mode = if found.mode() & 0o100 == 0 { 0o666 } else { 0o777 };
-    let mut from = File::open(content).map_err(|error| Failure::io("read", content, &error))?;
+    let unread = |error: std::io::Error| Failure::io("read", content, &error);
+    let mut from = File::open(content).map_err(unread)?;
+    let mode = if from.metadata().map_err(unread)?.mode() & 0o100 == 0 { 0o666 } else { 0o777 };
     let create = || File::options().write(true).create_new(true).mode(mode).open(place);
     let mut to = match create() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -40,14 +40,14 @@ use pipe_contract::{Coordinates, Ended, Failure, Progress, Registry, Task, Value
 use crate::ids::InstanceId;
 use crate::plan::Command;
 
-pub use command::{Placed, PlacedCell, layout_inputs};
+pub use command::{Placed, PlacedCell, copy_of_project, layout_inputs};
 pub use executor::Executor;
 pub use facts::{Facts, Memo, NoMemo, facts_of, what_facts_depend_on};
 pub use guard::serve_if_asked;
 pub use landlock::is_enforced as writes_are_confined;
 pub use project_settings::ProjectSettings;
 pub use wake::Waker;
-pub use work_folder::{output_path, outputs_folder, scratch_folder};
+pub use work_folder::{output_path, outputs_folder, scratch_folder, shown_folder};
 
 /// The settings of an executor for this machine and program.
 #[derive(Clone)]

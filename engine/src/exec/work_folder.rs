@@ -14,6 +14,8 @@ pub(super) const LISTS: &str = "lists";
 pub(super) const TMP: &str = "tmp";
 /// Folders that a command gets as copies.
 pub(super) const COPIES: &str = "copies";
+/// Folders of the project without what is ignored there.
+const SEEN: &str = "seen";
 /// Temporary files of a kind.
 const SCRATCH: &str = "scratch";
 
@@ -25,6 +27,11 @@ pub fn outputs_folder(work: &Path) -> PathBuf {
 /// Where a kind that works in `work` puts temporary files.
 pub fn scratch_folder(work: &Path) -> PathBuf {
     work.join(SCRATCH)
+}
+
+/// Where an attempt in `work` finds folders of the project of which it may see only a part.
+pub fn shown_folder(work: &Path) -> PathBuf {
+    work.join(SEEN)
 }
 
 /// Where a command that works in `work` writes an output declared as `declared` (`out:`).

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipe_contract::{Coordinates, Kind};
 
 use super::env::{Cell, Env};
+use super::names::is_axis;
 use crate::diag::{Class, Diagnostic};
 use crate::ids::InstanceId;
 use crate::spec::{self, Name, Node, StageDecl, StageEntry, Tree, WorkDecl, Written};
@@ -317,9 +318,7 @@ fn axis(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node, errors: &mu
 }
 
 fn check_axis_name(name: &Name) -> Result<(), Diagnostic> {
-    let legal = name.text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if legal {
+    if is_axis(&name.text) {
         return Ok(());
     }
     let message = format!("`{}` cannot be the name of an axis", spec::shortened(&name.text));

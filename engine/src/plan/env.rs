@@ -204,6 +204,11 @@ impl<'a> Env<'a> {
                 return Ok(Target::Removed { at: *at });
             }
         }
+        if !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+            let message = format!("`${name}` is a variable of the shell, which a pipeline file does not know");
+            return Err(Diagnostic::new(Class::UnknownName, reference.span, message)
+                .hint("write a path relative to the pipeline file, or a parameter: `$params.data`"));
+        }
         let message = format!("unknown stage `{name}`");
         let error = Diagnostic::new(Class::UnknownName, reference.span, message).known(
             "stages",
@@ -261,7 +266,7 @@ fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) ->
     };
     let value = &cell.axes[index].values[cell.at[index] as usize];
     match (path, &value.fields) {
-        ([], _) => Ok(Node::text(reference.span, value.text.clone())),
+        ([], _) => Ok(Node::coordinate(reference.span, value.text.clone())),
         (_, Some(fields)) => descend(fields, path, &format!("each.{name}"), reference),
         (_, None) => {
             let message = format!("axis `{name}` is a list, so its values have no fields");

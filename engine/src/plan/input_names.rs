@@ -44,6 +44,7 @@ impl Plan {
 /// The name of a single input, relative to the working folder.
 fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
     if let Link::File(path) = link
+        && path.only.is_none()
         && let Ok(inside) = path.strip_prefix(&plan.folder)
         && inside.components().next().is_some()
         && inside.components().all(|part| matches!(part, Component::Normal(_)))
@@ -56,6 +57,7 @@ fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
 /// The extension of what is behind a link, if its name has one: programs choose their reader by it.
 fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
     let name = match link {
+        Link::File(file) if file.only.is_some() => return None,
         Link::File(path) => path.file_name()?.to_str()?,
         Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
         Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).work {

@@ -12,7 +12,8 @@ use pipe_contract::{Arity, Coordinates, Form, Input};
 
 use super::draft::Draft;
 use super::env::{Cell, Env, Target};
-use super::resolved::{Link, Source};
+use super::names::{has_wildcard, is_name, is_safe};
+use super::resolved::{Link, ProjectFile, Source};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, Pick, Piece, Reference, Selector, Tree, WorkDecl, Written};
 
@@ -44,8 +45,17 @@ pub(super) struct Rule {
 enum Item {
     /// An artifact of a stage, or several.
     Stage(Rule),
-    /// A file of the project; the text may depend on the cell.
-    File(Node, PathBuf),
+    /// A file, folder or glob of the project; the text may depend on the cell.
+    File(FileItem),
+}
+
+/// A file of the project as it is written.
+struct FileItem {
+    path: Node,
+    /// The folder that it is relative to.
+    folder: PathBuf,
+    /// [`ProjectFile::ignore`].
+    ignore: Option<Vec<String>>,
 }
 
 /// What one port of a stage reads.
@@ -62,7 +72,7 @@ impl Port {
     pub fn stages(&self) -> impl Iterator<Item = (usize, Span)> {
         self.items.iter().filter_map(|item| match item {
             Item::Stage(rule) => Some((rule.stage, rule.span)),
-            Item::File(..) => None,
+            Item::File(_) => None,
         })
     }
 }
@@ -110,9 +120,8 @@ pub(super) fn ports(env: &Env<'_>, drafts: &[Draft<'_>], reader: usize, errors: 
 
 /// The declared input of this name; `None` for `run:` stages, which take any input.
 fn input_of<'a>(draft: &Draft<'a>, name: &Name) -> Result<Option<&'a Input>, Diagnostic> {
-    let legal = !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let Some(kind) = draft.kind else {
-        if legal || !matches!(draft.decl.work, WorkDecl::Run(_)) {
+        if is_name(&name.text) || !matches!(draft.decl.work, WorkDecl::Run(_)) {
             return Ok(None);
         }
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&name.text));
@@ -186,13 +195,19 @@ fn item(
     input: Option<&Input>,
 ) -> Result<Option<Item>, Diagnostic> {
     let draft = &drafts[reader];
-    let file = || Ok(Some(Item::File(node.clone(), draft.entry.folder.clone())));
+    let (node, ignore) = match node.get("path").or_else(|| node.get("ignore")) {
+        Some(_) => with_ignored(name, node)?,
+        None => (node, Some(Vec::new())),
+    };
+    let file = || {
+        let item = FileItem { path: node.clone(), folder: draft.entry.folder.clone(), ignore: ignore.clone() };
+        Ok(Some(Item::File(item)))
+    };
     let Tree::Scalar { .. } = node.tree else {
         let message =
             format!("input `{}` is a reference or a file of the project, found {}", name.text, node.described());
-        return Err(
-            Diagnostic::new(Class::Shape, node.span, message).hint("for example `$stage.port` or `data/table.csv`")
-        );
+        return Err(Diagnostic::new(Class::Shape, node.span, message)
+            .hint("for example `$stage.port`, `data/table.csv` or `{ path: data/, ignore: [\"*.bak\"] }`"));
     };
     if node.is_null() {
         let message = format!("input `{}` has no value", name.text);
@@ -203,8 +218,104 @@ fn item(
         Written::Reference(reference) if !reference.is_value() => {
             rule(env, drafts, reader, name, &reference, input).map(|rule| rule.map(Item::Stage))
         }
-        _ => file(),
+        Written::Plain(text) => {
+            check_file(env, draft, drafts, name, node, &text)?;
+            file()
+        }
+        Written::Template(_) | Written::Reference(_) => {
+            check_wildcards(draft, node)?;
+            file()
+        }
     }
+}
+
+/// `{ path: data/, ignore: ["*.bak"] }`: the path, and what is ignored there besides the usual; `None` for `ignore: []`.
+fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec<String>>), Diagnostic> {
+    let Tree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !spec::FILES.has(&key.text)) {
+        let message = format!("unknown key `{}` in input `{}`", key.text, name.text);
+        let known = spec::FILES.keys.iter().map(|key| key.name);
+        return Err(Diagnostic::new(Class::UnknownKey, key.span, message).known("known keys", &key.text, known));
+    }
+    let Some(path) = node.get("path") else {
+        let message = format!("input `{}` has `ignore` but no `path`", name.text);
+        return Err(Diagnostic::new(Class::Missing, node.span, message).hint("add `path: FOLDER`"));
+    };
+    let patterns = match node.get("ignore") {
+        None => return Ok((path, Some(Vec::new()))),
+        Some(Node { tree: Tree::List(items), .. }) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut ignore = Vec::new();
+    for pattern in patterns {
+        let Some(text) = pattern.written().filter(|_| !pattern.is_null()) else {
+            let message = format!("a pattern of `ignore` is a text, found {}", pattern.described());
+            return Err(
+                Diagnostic::new(Class::Shape, pattern.span, message).hint("for example `[\"*.bak\", \"old/\"]`")
+            );
+        };
+        check_pattern(text, pattern.span)?;
+        ignore.push(text.to_owned());
+    }
+    Ok((path, (!patterns.is_empty()).then_some(ignore)))
+}
+
+fn check_pattern(pattern: &str, span: Span) -> Result<(), Diagnostic> {
+    pipe_cache::Filter::new([pattern], Some(pattern)).map(drop).map_err(|why| {
+        Diagnostic::new(Class::Value, span, format!("a pattern that cannot be read: {why}"))
+            .hint("`*` stands for any characters but `/`, `?` for one, `**` for folders too")
+    })
+}
+
+/// What is written as a file of the project, but is a reference, a wildcard, an address, or a path of one machine.
+fn check_file(
+    env: &Env<'_>,
+    draft: &Draft<'_>,
+    drafts: &[Draft<'_>],
+    name: &Name,
+    node: &Node,
+    text: &str,
+) -> Result<(), Diagnostic> {
+    check_wildcards(draft, node)?;
+    let error = |message: String| Diagnostic::new(Class::Reference, node.span, message);
+    let stage_of = |text: &str| env.find(text, &draft.entry.scope);
+    if let Some((stage, port)) = text.rsplit_once('.')
+        && let Some(found) = stage_of(stage).filter(|found| drafts[*found].ports().contains(&port))
+    {
+        let message = format!(
+            "`{text}` is a file of the project here; without `$` it does not name the output of stage `{}`",
+            drafts[found].name()
+        );
+        return Err(error(message).hint(format!("write `${text}`; a file of this name is `./{text}`")));
+    }
+    if text.starts_with('/') {
+        let message = format!("input `{}` is an absolute path: the file would work on this machine only", name.text);
+        return Err(error(message).hint(format!(
+            "write it relative to the pipeline file, or make it a parameter that others can set: \
+             `params: {{ {0}: {text} }}`, `in: {{ {0}: $params.{0} }}`",
+            name.text
+        )));
+    }
+    if text.starts_with("~/") {
+        let message = format!("`~` in input `{}` means nothing here: a pipeline file has no home folder", name.text);
+        return Err(error(message).hint("write the path relative to the pipeline file, or a parameter: `$params.data`"));
+    }
+    if text.contains("://") {
+        let message = format!("input `{}` is an address; only files of the project can be read", name.text);
+        return Err(error(message).hint(format!(
+            "fetch it in a stage with `net: true`: `run: curl -fsSL {text} > \"$OUT_FILE\"`, and read that stage's output"
+        )));
+    }
+    Ok(())
+}
+
+/// `{sid}` in a path: as other engines write it.
+fn check_wildcards(draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
+    let text = node.written().unwrap_or_default();
+    let Some(axis) = draft.axis_names().find(|axis| has_wildcard(text, axis)) else { return Ok(()) };
+    let message = format!("nothing fills in `{{{axis}}}` in this path");
+    let filled = text.replace(&format!("{{{axis}}}"), &format!("${{each.{axis}}}"));
+    Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write \"{filled}\"")))
 }
 
 /// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may, or one whose own mistakes
@@ -465,7 +576,7 @@ impl Rule {
     }
 
     fn entry_path(&self, path: &str) -> Result<Arc<str>, Diagnostic> {
-        if super::results::is_safe(path) && !path.ends_with('/') {
+        if is_safe(path) && !path.ends_with('/') {
             return Ok(path.into());
         }
         let message = format!("`{path}` is not a path inside the folder");
@@ -494,7 +605,7 @@ pub(super) fn source(
     for item in &port.items {
         fixed.push(match item {
             Item::Stage(rule) => rule.fixed(env, draft, &drafts[rule.stage], cell)?,
-            Item::File(..) => Vec::new(),
+            Item::File(_) => Vec::new(),
         });
     }
     // Entries and files may depend on the cell in a way that is not in the fixed values.
@@ -507,7 +618,7 @@ pub(super) fn source(
     for (item, fixed) in port.items.iter().zip(&fixed) {
         match item {
             Item::Stage(rule) => links.extend(rule.links(env, draft, &drafts[rule.stage], fixed, cell)?),
-            Item::File(node, folder) => links.push((Coordinates::none(), file(env, draft, node, folder, cell)?)),
+            Item::File(item) => links.push((Coordinates::none(), file(env, draft, item, cell)?)),
         }
     }
     if !port.many {
@@ -544,20 +655,22 @@ fn same_coordinates(port: &Port, draft: &Draft<'_>, at: &Coordinates) -> Diagnos
         .hint("coordinates in one gather are distinct: use two inputs, or pick by different values")
 }
 
-/// A file or folder of the project.
-fn file(
-    env: &Env<'_>,
-    draft: &Draft<'_>,
-    node: &Node,
-    folder: &std::path::Path,
-    cell: Cell<'_>,
-) -> Result<Link, Diagnostic> {
-    let value = env.eval(node, &draft.entry.scope, Some(cell))?;
+/// A file or folder of the project, or a glob.
+fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+    let value = env.eval(&item.path, &draft.entry.scope, Some(cell))?;
     let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
         let message = format!("a file of the project is a text, found {}", value.described());
-        return Err(Diagnostic::new(Class::Value, node.span, message));
+        return Err(Diagnostic::new(Class::Value, item.path.span, message));
     };
-    Ok(Link::File(Arc::new(folder.join(text.trim_end_matches('/')))))
+    let (path, only) = match text.find(['*', '?']) {
+        Some(wildcard) => {
+            let fixed = text[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
+            check_pattern(&text[fixed..], item.path.span)?;
+            (item.folder.join(text[..fixed].trim_end_matches('/')), Some(text[fixed..].to_owned()))
+        }
+        None => (item.folder.join(text.trim_end_matches('/')), None),
+    };
+    Ok(Link::File(Arc::new(ProjectFile { path, only, ignore: item.ignore.clone() })))
 }
 
 /// The one link of a reference in `results:` or a claim, for a cell of the stage that is read; `None` if it gathers.

@@ -5,11 +5,13 @@
 //! ```
 //! Knows the declarations of stage kinds, never their code; reads no file but those that the pipeline names.
 
+mod body;
 mod draft;
 mod env;
 mod fits;
 mod input_names;
 mod inputs;
+mod names;
 mod order;
 mod plan_cache;
 mod profile;

@@ -20,15 +20,15 @@ use pipe_contract::{Coordinates, Registry, Value};
 
 use super::Options;
 use super::resolved::{
-    Amounts, Claim, Command, GatherId, Instance, Link, ParamOrigin, ParamValue, Place, Plan, Published, Release,
-    ReleaseWhy, Shell, Source, Stage, Tool, Work,
+    Amounts, Claim, Command, GatherId, Instance, Link, ParamOrigin, ParamValue, Place, Plan, ProjectFile, Published,
+    Release, ReleaseWhy, Shell, Source, Stage, Tool, Work,
 };
 use crate::diag::{Diagnostics, Sources};
 use crate::ids::{InstanceId, StageId};
 use crate::spec;
 
 /// The first bytes of every cached plan; raised when the format changes in a way that fields do not show.
-const MAGIC: &[u8; 16] = b"pipe kept plan 1";
+const MAGIC: &[u8; 16] = b"pipe kept plan 2";
 
 /// A BLAKE3 digest.
 type Hash = [u8; 32];
@@ -74,8 +74,7 @@ fn digest(path: &Path) -> Option<Hash> {
 /// The digests are those of the texts that were read: a later change of a file makes the plan useless, not wrong.
 fn save(path: &Path, plan: &Plan, sources: &Sources, request: Hash) -> std::io::Result<()> {
     let files = sources.iter().filter(|source| source.path.is_absolute());
-    let files: Vec<(PathBuf, Hash)> =
-        files.map(|source| (source.path.clone(), *blake3::hash(source.text.as_bytes()).as_bytes())).collect();
+    let files: Vec<(PathBuf, Hash)> = files.map(|source| (source.path.clone(), source.digest)).collect();
     let mut writer = Writer::default();
     request.write(&mut writer);
     files.write(&mut writer);
@@ -238,6 +237,7 @@ fields! {
     Published { path, link, place }
     Claim { text, table, filter, column, equals, within, place }
     Release { ports, why }
+    ProjectFile { path, only, ignore }
 }
 
 impl Codec for Hash {
@@ -526,7 +526,7 @@ impl Codec for Link {
                 port: Codec::read(reader)?,
                 entry: Codec::read(reader)?,
             }),
-            1 => Codec::read(reader).map(|path| Link::File(Arc::new(path))),
+            1 => Codec::read(reader).map(|file| Link::File(Arc::new(file))),
             _ => None,
         }
     }

@@ -11,7 +11,8 @@ use super::Options;
 use super::resolved::{ParamOrigin, ParamValue};
 use crate::diag::{Class, Diagnostic, Sources, Span};
 use crate::spec::{
-    self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Tree, Written,
+    self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Style, Tree,
+    Written,
 };
 
 /// A parameter with its value.
@@ -406,7 +407,8 @@ fn narrow(
     Ok(Node { span: names.span, tree })
 }
 
-/// The lines of a file, without blank ones and those that begin with `#`; each with its place in that file.
+/// The lines of a file without comments (`#` at the start of a line or after a space) and without blank ones; each with
+/// its place in that file.
 fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, Diagnostic> {
     let Some(name) = file.written() else {
         return Err(Diagnostic::new(
@@ -423,20 +425,26 @@ fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, D
     let mut items = Vec::new();
     let mut start = 0;
     for line in sources.get(number).text.split_inclusive('\n') {
-        let text = line.trim();
-        if !text.is_empty() && !text.starts_with('#') {
+        let text = without_comment(line).trim();
+        if !text.is_empty() {
             let from = start + line.find(text).unwrap_or(0);
             let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
             let span = Span { file: number, start: at(from), end: at(from + text.len()) };
-            items.push(Node { span, tree: Tree::Scalar { text: text.to_owned(), quoted: false } });
+            items.push(Node { span, tree: Tree::Scalar { text: text.to_owned(), style: Style::Plain } });
         }
         start += line.len();
     }
     if items.is_empty() {
         return Err(Diagnostic::new(Class::Value, file.span, format!("`{shown}` has no lines"))
-            .hint("one value a line; blank lines and lines that begin with `#` do not count"));
+            .hint("one value a line; blank lines do not count, and a comment begins with `#`"));
     }
     Ok(Node { span: file.span, tree: Tree::List(items) })
+}
+
+/// `100206  # scanned twice` is `100206`; a `#` inside a word belongs to the word.
+fn without_comment(line: &str) -> &str {
+    let begins = |at: &usize| line[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    line.match_indices('#').map(|(at, _)| at).find(begins).map_or(line, |at| &line[..at])
 }
 
 /// Checks a value against the declared type; text becomes text whatever it looks like.
@@ -465,7 +473,7 @@ fn of_type(decl: &ParamDecl, node: Node) -> Result<Node, Diagnostic> {
     }
     match (decl.of, node.tree) {
         (ParamType::Text, Tree::Scalar { text, .. }) => {
-            Ok(Node { span: node.span, tree: Tree::Scalar { text, quoted: true } })
+            Ok(Node { span: node.span, tree: Tree::Scalar { text, style: Style::Quoted } })
         }
         (_, tree) => Ok(Node { span: node.span, tree }),
     }

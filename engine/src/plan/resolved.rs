@@ -1,7 +1,7 @@
 //! The resolved plan. No field is unset: what was optional in the file has its final value.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,7 +180,7 @@ pub struct Instance {
     pub stage: StageId,
     /// Coordinates on the stage's axes.
     pub at: Coordinates,
-    /// Typed parameters with defaults (for `run:` stages: `with:` as written).
+    /// Typed parameters with defaults; for `run:` stages the texts as written ([`crate::spec::Node::as_written`]).
     pub params: BTreeMap<String, Value>,
     /// Inputs by port; an unset optional port is not there.
     pub inputs: BTreeMap<String, Source>,
@@ -224,7 +224,34 @@ pub enum Link {
         entry: Option<Arc<str>>,
     },
     /// A file or folder of the project, absolute.
-    File(Arc<PathBuf>),
+    File(Arc<ProjectFile>),
+}
+
+/// A file or folder of the project, or the files of a folder that a glob names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProjectFile {
+    /// Absolute; for a glob the folder above its first wildcard.
+    pub path: PathBuf,
+    /// The rest of a glob: only the files that it names are there.
+    pub only: Option<String>,
+    /// Patterns of what is ignored in the folder besides [`pipe_cache::IGNORED`] and what the pipeline itself writes;
+    /// `None` ignores nothing at all (`ignore: []`).
+    pub ignore: Option<Vec<String>>,
+}
+
+impl ProjectFile {
+    /// A file or folder in which the usual is ignored.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, only: None, ignore: Some(Vec::new()) }
+    }
+}
+
+impl Deref for ProjectFile {
+    type Target = PathBuf;
+
+    fn deref(&self) -> &PathBuf {
+        &self.path
+    }
 }
 
 /// One line of `results:`, resolved to one artifact.

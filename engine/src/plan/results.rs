@@ -8,6 +8,7 @@ use pipe_contract::Form;
 use super::draft::Draft;
 use super::env::{Env, Target};
 use super::inputs;
+use super::names::{has_wildcard, is_safe};
 use super::resolved::{Claim, Link, Published, Release, ReleaseWhy};
 use super::stage::place;
 use crate::diag::{Class, Diagnostic, Span};
@@ -15,14 +16,6 @@ use crate::ids::StageId;
 use crate::spec::{
     self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, WorkDecl, Written,
 };
-
-/// A relative path without `..`, empty parts and characters that no file name has. A trailing `/` is fine.
-pub(super) fn is_safe(path: &str) -> bool {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    !path.is_empty()
-        && !path.contains(['\0', '\\', '\n', '\r'])
-        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-}
 
 /// A reference that is read from outside of any stage: which cells it names.
 struct Outside<'r> {
@@ -38,7 +31,12 @@ fn reference(env: &Env<'_>, name: &Name, what: &str) -> Result<Reference, Diagno
         Written::Reference(reference) if !reference.is_value() => Ok(reference),
         _ => {
             let message = format!("{what} is a reference to an artifact, found text `{}`", spec::shortened(&name.text));
-            Err(Diagnostic::new(Class::Reference, name.span, message).hint("for example `$stage.port`"))
+            let error = Diagnostic::new(Class::Reference, name.span, message);
+            let stage = name.text.split_once(['.', '(']).map(|(stage, _)| stage);
+            Err(match stage.and_then(|stage| env.find(stage, "")) {
+                Some(_) => error.hint(format!("write `${}`", name.text)),
+                None => error.hint("for example `$stage.port`"),
+            })
         }
     }
 }
@@ -150,6 +148,11 @@ fn result(
     let target = &drafts[outside.stage];
     if target.broken {
         return Ok(());
+    }
+    if let Some(axis) = target.axis_names().find(|axis| has_wildcard(&decl.path.text, axis)) {
+        let filled = decl.path.text.replace(&format!("{{{axis}}}"), &format!("${{{axis}}}"));
+        let message = format!("nothing fills in `{{{axis}}}` in the name of this result");
+        return Err(Diagnostic::new(Class::Reference, decl.path.span, message).hint(format!("write \"{filled}\"")));
     }
     let pieces = match spec::read_written(env.sources, &Node::text(decl.path.span, decl.path.text.clone()))? {
         Written::Plain(text) => vec![Piece::Literal(text)],

@@ -9,9 +9,10 @@ use pipe_contract::{Arity, Coordinates, Kind, Value};
 
 use super::draft::Draft;
 use super::env::{Env, uses_each};
+use super::names::{has_wildcard, is_name, is_safe, is_variable};
 use super::resolved::{Amounts, Command, Place, Shell, Stage, Tool, Work};
 use super::typed::typed;
-use super::{Options, results, variables};
+use super::{Options, body, variables};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, RunDecl, ToolDecl, WorkDecl};
 
@@ -62,7 +63,8 @@ fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Dia
     let mut out: BTreeMap<String, String> = BTreeMap::new();
     let mut places: Vec<(&Name, String)> = Vec::new();
     for (port, path) in &run.out {
-        let text = env.eval(&Node::text(path.span, path.text.clone()), scope, None);
+        let text = check_wildcards(draft, port, path)
+            .and_then(|()| env.eval(&Node::text(path.span, path.text.clone()), scope, None));
         let result = text.and_then(|node| check_output(port, path, node.written().unwrap_or_default(), &places));
         match result {
             Ok(text) => {
@@ -72,6 +74,7 @@ fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Dia
             Err(error) => errors.push(error),
         }
     }
+    body::check(env, draft, run, errors);
     let mut vars = BTreeMap::new();
     for (name, node) in &run.env {
         match env.eval(node, scope, None) {
@@ -116,6 +119,18 @@ fn command(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Dia
     }
 }
 
+/// `{sid}` in an output: as other engines write it.
+fn check_wildcards(draft: &Draft<'_>, port: &Name, path: &Name) -> Result<(), Diagnostic> {
+    let Some(axis) = draft.axis_names().find(|axis| has_wildcard(&path.text, axis)) else { return Ok(()) };
+    let ending = path.text.rfind('.').map_or("", |dot| &path.text[dot..]);
+    let ending = if path.text.ends_with('/') { "/" } else { ending };
+    let message = format!("nothing fills in `{{{axis}}}` in output `{}`", port.text);
+    Err(Diagnostic::new(Class::Reference, path.span, message).hint(format!(
+        "each cell writes to a folder of its own, so one name serves all: `{}: {}{ending}`",
+        port.text, port.text
+    )))
+}
+
 /// A name in `optional:` that is not an input.
 fn unknown_optional(draft: &Draft<'_>, run: &RunDecl) -> Option<Diagnostic> {
     let inputs = || draft.decl.inputs.iter().map(|(name, _)| name.text.as_str());
@@ -124,16 +139,9 @@ fn unknown_optional(draft: &Draft<'_>, run: &RunDecl) -> Option<Diagnostic> {
     Some(Diagnostic::new(Class::UnknownName, unknown.span, message).known("its inputs", &unknown.text, inputs()))
 }
 
-fn is_variable(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
 /// Outputs are below the stage's own folder, and none is inside another.
 fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]) -> Result<String, Diagnostic> {
-    let legal = !port.text.is_empty() && port.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if !legal {
+    if !is_name(&port.text) {
         let message = format!("`{}` cannot be the name of a port", spec::shortened(&port.text));
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("a name has letters, digits, `_` and `-`"));
     }
@@ -142,7 +150,7 @@ fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]
     while let Some(rest) = text.strip_prefix("./") {
         text = rest.trim_start_matches('/');
     }
-    if !results::is_safe(text) {
+    if !is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);
         return Err(Diagnostic::new(Class::Value, path.span, message)
             .hint("a relative path without `..`; a folder ends with `/`"));
@@ -363,10 +371,8 @@ impl<'a> Params<'a> {
 
     fn check_name(&self, draft: &Draft<'_>, name: &Name) -> Result<(), Diagnostic> {
         let Some(kind) = self.kind else {
-            let legal =
-                !name.text.is_empty() && name.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
             let message = format!("`{}` cannot be the name of a parameter", spec::shortened(&name.text));
-            return if legal {
+            return if is_name(&name.text) {
                 Ok(())
             } else {
                 Err(Diagnostic::new(Class::Shape, name.span, message).hint("a name has letters, digits, `_` and `-`"))
@@ -403,7 +409,7 @@ impl<'a> Params<'a> {
     fn typed(&self, name: &Name, value: &Node) -> Result<Value, Diagnostic> {
         match self.kind.and_then(|kind| kind.params.iter().find(|param| param.name == name.text)) {
             Some(param) => typed(param.name, value, &param.of),
-            None => Ok(value.value()),
+            None => Ok(value.as_written()),
         }
     }
 

@@ -13,7 +13,10 @@ pub(super) fn typed(name: &str, node: &Node, of: &Type) -> Result<Value, Diagnos
         let message = format!("parameter `{name}` is {}, found {}", describe(of), node.described());
         Diagnostic::new(Class::Value, node.span, message)
     };
-    let value = node.value();
+    let value = match of {
+        Type::Bool | Type::Int(..) | Type::Float(..) => node.converted(),
+        _ => node.value(),
+    };
     match (of, &value) {
         (Type::Any, _) => Ok(value),
         (Type::Bool, Value::Bool(_)) => Ok(value),

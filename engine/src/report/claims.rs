@@ -94,7 +94,7 @@ mod tests {
     fn claim(filter: &[(&str, &str)], column: &str) -> Claim {
         Claim {
             text: "it works".into(),
-            table: Link::File(std::sync::Arc::new(PathBuf::new())),
+            table: Link::File(std::sync::Arc::default()),
             filter: filter
                 .iter()
                 .map(|(column, value)| ((*column).into(), (*value).into()))

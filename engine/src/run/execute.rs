@@ -55,7 +55,7 @@ pub(super) fn run_in(
     let began = clock::now();
     let options = &with_project_settings(plan, options)?;
     let wanted = select::wanted(plan, &options.selection)?;
-    let lookup_options = LookupOptions::of(plan, options)?;
+    let lookup_options = LookupOptions::of(plan, options, wanted.as_deref())?;
     let state_dir = StateDir::open(plan, &options.places)?;
     Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
     state_dir.sweep_checkpoints()?;

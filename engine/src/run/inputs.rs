@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use pipe_cache::{Artifact, Content, Digest, Session, Store};
+use pipe_cache::{Artifact, Content, Digest, Session, Store, Tree};
 use pipe_contract::{Coordinates, IMPORTANT, Presence};
 
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, Input};
-use crate::plan::Link;
+use crate::plan::{Link, ProjectFile};
 
 /// An artifact and where it is.
 #[derive(Clone, Debug)]
@@ -23,18 +23,18 @@ pub(super) struct Located {
 /// Where an artifact is.
 #[derive(Clone, Debug)]
 pub(super) enum Home {
-    /// A file or folder of the project.
-    Project(Arc<PathBuf>),
+    /// A file or folder of the project; the part of a folder that there is for a stage, if that is not all of it.
+    Project { file: Arc<ProjectFile>, part: Option<Rc<Tree>> },
     /// An artifact of the store, or one entry of a folder there.
     Store { whole: Artifact, entry: Option<Arc<str>> },
 }
 
 impl Located {
-    /// A path at which it can be read, never to be written: its place in the project, its blob in the store, or a place in
-    /// a view. A view that does not exist is made in the caller's session, or in one that is begun for it.
+    /// A path at which it can be read, never to be written: its place in the project (with all of a folder), its blob in
+    /// the store, or a place in a view. A view that does not exist is made in the caller's session, or in one that is begun for it.
     pub fn path(&self, store: &Store, session: Option<&Session>) -> Result<PathBuf, pipe_cache::Error> {
         let (whole, entry) = match &self.home {
-            Home::Project(path) => return Ok(path.to_path_buf()),
+            Home::Project { file, .. } => return Ok(file.path.clone()),
             Home::Store { whole, entry } => (whole, entry),
         };
         let path = match session {

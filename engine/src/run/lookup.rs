@@ -12,19 +12,22 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Made, Record, Store, Stored, Tree, is_missing};
+use pipe_cache::{
+    Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Record, Store, Stored, Tree, Visible,
+    is_missing,
+};
 use pipe_contract::{Arity, Coordinates, Failure, Kind, Registry, Value};
 
 use super::inputs::{Gathered, Home, InputContent, Inputs, Linked, Located};
 use super::options::RunOptions;
 use super::provenance::notes_of;
-use super::select::{named, only_read};
+use super::select::{self, only_read};
 use super::state_dir::{LastWork, LocalState};
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, KeyParts, Parts, Reason};
-use crate::plan::{Command, GatherId, Link, Plan, Source, Stage, Work};
-use crate::report::cache_failure;
+use crate::plan::{Command, GatherId, Link, Plan, ProjectFile, Source, Stage, Work};
+use crate::report::{cache_failure, project_root};
 
 /// Looks up the instances of one plan.
 pub(super) struct Lookup<'a> {
@@ -37,12 +40,17 @@ pub(super) struct Lookup<'a> {
     known: Vec<Known>,
     keys: Vec<Option<Digest<Action>>>,
     gathers: BTreeMap<GatherId, Rc<Gathered>>,
-    files: BTreeMap<Arc<PathBuf>, Artifact>,
+    files: BTreeMap<Arc<ProjectFile>, Located>,
+    /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
+    filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By [`exec::what_facts_depend_on`]: ten thousand stages may use the same tool.
     facts: BTreeMap<String, exec::Facts>,
     buffer: Vec<u8>,
 }
+
+/// [`ProjectFile::ignore`] and [`ProjectFile::only`].
+type FilterRule = (Option<Vec<String>>, Option<String>);
 
 /// What is known of an instance's outputs.
 #[derive(Clone, Debug)]
@@ -105,11 +113,8 @@ pub(super) struct LookupOptions {
 
 impl LookupOptions {
     /// As the options of a run have it.
-    pub fn of(plan: &Plan, options: &RunOptions) -> Result<Self, Failure> {
-        let forced = options.force.iter().try_fold(BTreeSet::new(), |mut all, name| {
-            all.extend(named(plan, name)?);
-            Ok::<_, Failure>(all)
-        })?;
+    pub fn of(plan: &Plan, options: &RunOptions, wanted: Option<&[bool]>) -> Result<Self, Failure> {
+        let forced = select::forced(plan, &options.force, wanted)?;
         Ok(Self { forced, absences: options.retry_absent })
     }
 }
@@ -158,6 +163,7 @@ impl<'a> Lookup<'a> {
             search: std::env::var_os("PATH").unwrap_or_default(),
             gathers: BTreeMap::new(),
             files: BTreeMap::new(),
+            filters: BTreeMap::new(),
             trees: BTreeMap::new(),
             facts: BTreeMap::new(),
             buffer: Vec::new(),
@@ -377,10 +383,7 @@ impl<'a> Lookup<'a> {
     /// What is at the other end of a link.
     pub fn content(&mut self, link: &Link) -> Result<Linked, Failure> {
         let (instance, port, entry) = match link {
-            Link::File(path) => {
-                let artifact = self.file(path)?;
-                return Ok(Linked::Present(Located { artifact, home: Home::Project(Arc::clone(path)) }));
-            }
+            Link::File(file) => return self.file(file).map(Linked::Present),
             Link::Output { instance, port, entry } => (*instance, port, entry),
         };
         let outputs = match &self.known[instance.index()] {
@@ -444,32 +447,54 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a project file or folder.
-    fn file(&mut self, path: &Arc<PathBuf>) -> Result<Artifact, Failure> {
-        if let Some(artifact) = self.files.get(path) {
-            return Ok(*artifact);
+    fn file(&mut self, file: &Arc<ProjectFile>) -> Result<Located, Failure> {
+        if let Some(found) = self.files.get(file) {
+            return Ok(found.clone());
         }
-        let artifact = self.local.sources.content(path).map_err(|error| {
-            if is_missing(&error) && path.exists() {
-                let failure = Failure::input(format!("`{}`: {}", path.display(), cache_failure(&error).message));
-                failure.hint("a symbolic link in this folder leads nowhere: remove it, or restore what it names")
-            } else if is_missing(&error) {
-                Failure::input(format!("`{}` does not exist", path.display()))
-                    .hint("in `in:`, plain text is a file or folder relative to the pipeline file")
-            } else {
-                cache_failure(&error)
+        let Visible { artifact, part } = self.visible(file)?;
+        let home = Home::Project { file: Arc::clone(file), part: part.map(Rc::new) };
+        let found = Located { artifact, home };
+        self.files.insert(Arc::clone(file), found.clone());
+        Ok(found)
+    }
+
+    fn visible(&mut self, file: &ProjectFile) -> Result<Visible, Failure> {
+        let filter = self.filter(file)?;
+        let visible =
+            self.local.sources.visible(&file.path, &filter).map_err(|error| unread(self.plan, file, &error))?;
+        let empty = visible.artifact == Tree::default().artifact();
+        match &file.only {
+            Some(glob) if empty || visible.artifact.form != ContentForm::Folder => {
+                Err(Failure::input(format!("`{glob}` names no file in `{}`", file.path.display()))
+                    .hint("`*` stops at `/`, `**` does not; ignored files do not count"))
             }
-        })?;
-        self.files.insert(Arc::clone(path), artifact);
-        Ok(artifact)
+            _ => Ok(visible),
+        }
+    }
+
+    fn filter(&mut self, file: &ProjectFile) -> Result<Rc<Filter>, Failure> {
+        let wanted = (file.ignore.clone(), file.only.clone());
+        if let Some(filter) = self.filters.get(&wanted) {
+            return Ok(Rc::clone(filter));
+        }
+        let more = file.ignore.iter().flatten().map(String::as_str);
+        let usual = IGNORED.iter().copied().filter(|_| file.ignore.is_some());
+        let mut filter = Filter::new(usual.chain(more), file.only.as_deref()).map_err(Failure::input)?;
+        if file.ignore.is_some() {
+            filter = filter.hiding(written_by(self.plan));
+        }
+        let filter = Rc::new(filter);
+        self.filters.insert(wanted, Rc::clone(&filter));
+        Ok(filter)
     }
 
     /// Whether the project files that an instance read are still those in its key.
     pub fn check_sources(&mut self, inputs: &Inputs<'_>) -> Result<(), Failure> {
         for located in inputs.present() {
-            let Home::Project(path) = &located.home else { continue };
-            let now = self.local.sources.content(path).map_err(|error| cache_failure(&error))?;
-            if located.artifact != now {
-                return Err(Failure::environment(format!("`{}` changed while a stage was reading it", path.display()))
+            let Home::Project { file, .. } = &located.home else { continue };
+            if self.visible(file)?.artifact != located.artifact {
+                let path = file.path.display();
+                return Err(Failure::environment(format!("`{path}` changed while a stage was reading it"))
                     .hint("run again while no other process writes to it"));
             }
         }
@@ -672,6 +697,41 @@ fn under_present_name(mut reason: Reason, kind: Option<&Kind>) -> Reason {
         kind.name.clone_into(name);
     }
     reason
+}
+
+/// What the runs of a pipeline write beside it: no input of any of its stages.
+fn written_by(plan: &Plan) -> Vec<PathBuf> {
+    let mut written = vec![project_root(plan).join("results").join(&plan.pipeline)];
+    let stem = plan.file.file_stem().unwrap_or(plan.file.as_os_str()).to_string_lossy();
+    let is_lockfile = |name: &str| {
+        name.strip_prefix(&*stem).and_then(|rest| rest.strip_suffix(".lock")).is_some_and(|profile| {
+            profile.is_empty() || profile.strip_prefix('.').is_some_and(|profile| !profile.contains('.'))
+        })
+    };
+    let entries = std::fs::read_dir(&plan.folder).into_iter().flatten().flatten();
+    written
+        .extend(entries.filter(|entry| entry.file_name().to_str().is_some_and(is_lockfile)).map(|entry| entry.path()));
+    written
+}
+
+/// Why an input of the project cannot be read, and what to do.
+fn unread(plan: &Plan, file: &ProjectFile, error: &pipe_cache::Error) -> Failure {
+    if let pipe_cache::Error::Odd { path, what } = error {
+        return Failure::input(format!("`{}` in the input `{}` is {what}", path.display(), file.path.display()))
+            .hint("remove it, or leave it out: `in: { NAME: { path: FOLDER, ignore: [NAME] } }`");
+    }
+    if !is_missing(error) {
+        return cache_failure(error);
+    }
+    let failure = Failure::input(format!("`{}` does not exist", file.path.display()));
+    let below = file.path.strip_prefix(&plan.folder).ok().and_then(|below| below.to_str());
+    match below {
+        Some(name) if plan.stages.iter().any(|stage| stage.name == name) => failure.hint(format!(
+            "an output of stage `{name}` is written `${name}.PORT`; plain text is a file of the project"
+        )),
+        Some(_) => failure.hint("in `in:`, plain text is a file or folder relative to the pipeline file"),
+        None => failure.hint("the path is outside of the project: is it right on this machine?"),
+    }
 }
 
 /// Values at which parameters of a kind stay out of the key.

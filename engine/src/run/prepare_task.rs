@@ -1,14 +1,17 @@
 //! Makes the work of an instance self-contained: every path, parameter and amount it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use pipe_cache::{Entry, Tree};
 use pipe_contract::{Cell, Device, Failure, Given, Kind, Presence, Task};
 
+use super::inputs::{Home, Inputs, Located};
 use super::lookup::{Lookup, Miss};
 use super::state_dir::make_folder;
 use super::storage::Storage;
-use crate::exec::{CommandTask, JobWork, layout_inputs, outputs_folder, scratch_folder};
+use crate::exec::{CommandTask, JobWork, copy_of_project, layout_inputs, outputs_folder, scratch_folder, shown_folder};
 use crate::ids::InstanceId;
 use crate::plan::{Link, Source, Work};
 use crate::sched::Grant;
@@ -23,7 +26,9 @@ pub(super) fn prepare(
     folder: &Path,
 ) -> Result<JobWork, Failure> {
     let plan = lookup.plan;
-    let paths = miss.inputs.paths(storage.store(), Some(storage.session)).map_err(|error| storage.failure(&error))?;
+    let mut paths =
+        miss.inputs.paths(storage.store(), Some(storage.session)).map_err(|error| storage.failure(&error))?;
+    show_parts(&miss.inputs, &mut paths, folder)?;
     let find = |link: &Link| paths.get(link).cloned().unwrap_or(Presence::Absent("unknown".into()));
     match &plan.stage_of(id).work {
         Work::Command(command) => {
@@ -55,6 +60,38 @@ pub(super) fn prepare(
             Ok(JobWork::Kind(Box::new(task)))
         }
     }
+}
+
+/// Gives a stage folders with only the part of a folder of the project that there is for it, under the same names.
+fn show_parts<'i>(
+    inputs: &'i Inputs<'_>,
+    paths: &mut BTreeMap<&'i Link, Presence>,
+    work: &Path,
+) -> Result<(), Failure> {
+    let mut shown = BTreeSet::new();
+    for (link, found) in inputs.links() {
+        let Ok(Located { home: Home::Project { file, part: Some(part) }, .. }) = found else { continue };
+        if shown.insert(link) {
+            let name = file.path.file_name().unwrap_or(OsStr::new("project"));
+            let place = shown_folder(work).join(shown.len().to_string()).join(name);
+            copy_part(&file.path, part, &place)?;
+            paths.insert(link, Presence::Present(place));
+        }
+    }
+    Ok(())
+}
+
+/// Copies some entries of a folder. A second name for a file would do, but then a stage that changes it would change the
+/// user's file; links would do, but a stage that looks for files would not find them.
+fn copy_part(folder: &Path, part: &Tree, place: &Path) -> Result<(), Failure> {
+    make_folder(place)?;
+    for (below, entry) in part.entries() {
+        match entry {
+            Entry::EmptyFolder => make_folder(&place.join(below))?,
+            Entry::File(_) => copy_of_project(&folder.join(below), &place.join(below))?,
+        }
+    }
+    Ok(())
 }
 
 /// Where a kind writes its outputs.

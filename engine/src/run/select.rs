@@ -94,7 +94,31 @@ pub(super) fn wanted(plan: &Plan, selection: &Selection) -> Result<Option<Vec<bo
     for id in only {
         wanted[id.index()] = true;
     }
-    Ok(Some(wanted))
+    if wanted.iter().any(|wanted| *wanted) {
+        return Ok(Some(wanted));
+    }
+    let list = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let end: Vec<String> = until.iter().chain(stages).cloned().collect();
+    Err(Failure::input(format!(
+        "nothing is selected: no stage both depends on {} and is needed by {}",
+        list(from),
+        list(&end)
+    ))
+    .hint("`pipe graph` shows which stage reads which; were the two meant the other way round?"))
+}
+
+/// The instances that are to be made once more, whatever is recorded.
+pub(super) fn forced(plan: &Plan, names: &[String], wanted: Option<&[bool]>) -> Result<BTreeSet<InstanceId>, Failure> {
+    let mut forced = BTreeSet::new();
+    for name in names {
+        let found = named(plan, name)?;
+        if wanted.is_some_and(|wanted| found.iter().all(|id| !wanted[id.index()])) {
+            return Err(Failure::input(format!("`--force {name}` forces nothing: the selection leaves `{name}` out"))
+                .hint(format!("select it too, or drop `--force {name}`")));
+        }
+        forced.extend(found);
+    }
+    Ok(forced)
 }
 
 /// Marks instances and everything that reads them, directly or indirectly.

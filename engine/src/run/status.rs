@@ -67,7 +67,7 @@ pub enum Standing {
 /// As for [`super::run`], except that restricted sources are allowed.
 pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
-    let lookup_options = LookupOptions::of(plan, options)?;
+    let lookup_options = LookupOptions::of(plan, options, wanted.as_deref())?;
     let state_dir = StateDir::open(plan, &options.places)?;
     let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
     if let Some(wanted) = &wanted {

@@ -754,6 +754,100 @@ fn no_temporary_file_stays() {
     assert_eq!(names, Vec::<String>::new());
 }
 
+const LISTING: &str = "stages:\n  a: { run: '(cd \"$IN_D\"; find . -type f | sort) > \"$OUT_Y\"', in: { d: INPUT }, out: { y: y.txt } }\n\
+    results: { y.txt: $a.y }\n";
+
+/// A pipeline that lists the files of its input.
+fn listing(input: &str) -> Space {
+    Space::with(&LISTING.replace("INPUT", input))
+}
+
+#[test]
+fn what_is_ignored_in_a_folder_is_not_there_for_a_stage() {
+    let space = listing("data");
+    for name in ["data/a.csv", "data/sub/b.csv"] {
+        fs::create_dir_all(space.path(name).parent().unwrap()).unwrap();
+        space.write(name, "1\n");
+    }
+    space.run().counts([1, 0, 0, 0, 0]);
+    for name in [".DS_Store", "sub/._b", "__pycache__/x.pyc", "a.csv~", ".a.swp", ".git/HEAD"] {
+        let name = format!("data/{name}");
+        fs::create_dir_all(space.path(&name).parent().unwrap()).unwrap();
+        space.write(&name, "x");
+    }
+    space.run().counts([0, 1, 0, 0, 0]);
+    space.run_with(&RunOptions { force: vec!["a".into()], ..space.options() }).counts([1, 0, 0, 0, 0]);
+    assert_eq!(space.read("results/p/y.txt"), "./a.csv\n./sub/b.csv\n");
+    let change =
+        |input: &str| space.write("p.yaml", &format!("pipe: 1\npipeline: p\n{}", LISTING.replace("INPUT", input)));
+    change("{ path: data, ignore: [sub/] }");
+    space.run().counts([1, 0, 0, 0, 0]);
+    assert_eq!(space.read("results/p/y.txt"), "./a.csv\n");
+    change("{ path: data, ignore: [] }");
+    space.run().counts([1, 0, 0, 0, 0]);
+    assert_eq!(space.read("results/p/y.txt").lines().count(), 8);
+}
+
+#[test]
+fn a_pipeline_does_not_read_its_own_results_and_lockfile() {
+    let space = listing(".");
+    space.run().counts([1, 0, 0, 0, 0]);
+    assert!(space.path("p.lock").exists());
+    space.run().counts([0, 1, 0, 0, 0]);
+    assert_eq!(space.read("results/p/y.txt"), "./p.yaml\n");
+}
+
+#[test]
+fn a_glob_is_a_folder_of_the_files_that_it_names() {
+    let space = listing("\"data/*.csv\"");
+    fs::create_dir_all(space.path("data/sub")).unwrap();
+    for name in ["data/b.csv", "data/a.csv", "data/notes.txt", "data/sub/c.csv"] {
+        space.write(name, "1\n");
+    }
+    space.run().counts([1, 0, 0, 0, 0]);
+    assert_eq!(space.read("results/p/y.txt"), "./a.csv\n./b.csv\n");
+    space.write("data/notes.txt", "2\n");
+    space.run().counts([0, 1, 0, 0, 0]);
+    space.write("data/c.csv", "3\n");
+    space.run().counts([1, 0, 0, 0, 0]);
+    space.write("p.yaml", &format!("pipe: 1\npipeline: p\n{}", LISTING.replace("INPUT", "\"data/**/*.tsv\"")));
+    let ran = space.run();
+    ran.counts([0, 0, 0, 1, 0]);
+    assert!(ran.failure().message.contains("`**/*.tsv` names no file"), "{}", ran.failure());
+}
+
+#[test]
+fn a_link_to_nothing_in_an_input_is_named() {
+    let space = listing("data");
+    fs::create_dir_all(space.path("data")).unwrap();
+    std::os::unix::fs::symlink("nowhere", space.path("data/broken")).unwrap();
+    let ran = space.run();
+    ran.counts([0, 0, 0, 1, 0]);
+    let said = ran.failure().message.clone();
+    assert!(said.contains("data/broken") && said.contains("link to something that does not exist"), "{said}");
+}
+
+#[test]
+fn selections_that_select_or_force_nothing_are_refused() {
+    let space = words();
+    let options = |selection, force: &[&str]| RunOptions {
+        selection,
+        force: force.iter().map(|name| (*name).to_owned()).collect(),
+        ..space.options()
+    };
+    let between = |from: &str, until: &str| Selection {
+        from: vec![from.to_owned()],
+        until: vec![until.to_owned()],
+        ..Selection::default()
+    };
+    let plan = space.plan();
+    let said =
+        |options: &RunOptions| run(&plan, options, &mut |_| {}, &Stop::new()).map(drop).expect_err("refused").message;
+    assert!(said(&options(between("sorted", "upper"), &[])).contains("nothing is selected"));
+    let only = Selection { only: vec!["sorted".into()], ..Selection::default() };
+    assert!(said(&options(only, &["upper"])).contains("forces nothing"));
+}
+
 #[test]
 fn notes_appear_in_every_run_that_uses_the_result() {
     let space = Space::with(

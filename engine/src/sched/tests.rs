@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{InstanceId, StageId};
-use crate::plan::{Amounts, Instance, Link, Place, Plan, Published, Source, Stage, Work};
+use crate::plan::{Amounts, Instance, Link, Place, Plan, ProjectFile, Published, Source, Stage, Work};
 
 /// What one instance of a test plan is.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +155,7 @@ fn readers_of_an_absent_input_are_checked_like_others() {
 #[test]
 fn a_gather_of_project_files_only_is_not_waited_for() {
     let mut plan = plan_of(&chain(1), &[]);
-    let file = (Coordinates::none(), Link::File(Arc::new(PathBuf::from("/p/x"))));
+    let file = (Coordinates::none(), Link::File(Arc::new(ProjectFile::new("/p/x".into()))));
     plan.instances[0].inputs.insert("many".into(), Source::Many(Arc::from([file])));
     let mut core = Core::new(&plan, machine(1), Options::default()).expect("fits");
     assert_eq!(core.next_check(), Some(A));

@@ -57,6 +57,11 @@ impl Table {
     pub fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known.name == key)
     }
+
+    /// Whether the key is likely a misspelt one of these.
+    pub fn is_near(&self, key: &str) -> bool {
+        crate::diag::nearest(key, self.keys.iter().map(|known| known.name)).is_some()
+    }
 }
 
 const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
@@ -66,9 +71,6 @@ const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
 const fn must(name: &'static str, shape: Shape, about: &'static str) -> Key {
     Key { name, shape, required: true, about }
 }
-
-/// Text, or a reference to a parameter that holds what belongs here.
-static TEXTS: Shape = Shape::Either(&[Shape::Text, Shape::List(&Shape::Text)]);
 
 /// The whole file.
 pub static PIPELINE: Table = Table {
@@ -190,7 +192,7 @@ pub static STAGE: Table = Table {
             Shape::Text,
             "A body for `bash -euo pipefail -c`, passed to it unchanged; one that begins with `#!` runs under that program.",
         ),
-        key("in", Shape::Map(&TEXTS), "Inputs by port: references, or files and folders of the project."),
+        key("in", Shape::Map(&INPUT), "Inputs by port: references, or files, folders and globs of the project."),
         key("with", Shape::Map(&Shape::Any), "Parameters."),
         key("out", Shape::Map(&Shape::Text), "For `run:`: output ports and their files or folders (`name/`)."),
         key("env", Shape::Map(&Shape::Text), "For `run:`: environment variables."),
@@ -225,6 +227,27 @@ pub static STAGE: Table = Table {
 };
 
 const TEXTS_SHAPE: Shape = Shape::Either(&[Shape::Text, Shape::List(&Shape::Text)]);
+
+/// A file, folder or glob of the project, with what is ignored in it.
+pub static FILES: Table = Table {
+    what: "a file or folder of the project",
+    name: "files",
+    keys: &[
+        must("path", Shape::Text, "The file, folder or glob (`data/*.csv`), relative to the pipeline file."),
+        key(
+            "ignore",
+            TEXTS_SHAPE,
+            "Patterns, as in `.gitignore`, of what is not there for the stage, besides what is always ignored; `[]` ignores nothing.",
+        ),
+    ],
+};
+
+/// An input: a reference, a file, or several.
+const INPUT: Shape = Shape::Either(&[
+    Shape::Text,
+    Shape::Table(&FILES),
+    Shape::List(&Shape::Either(&[Shape::Text, Shape::Table(&FILES)])),
+]);
 
 /// A tool with an environment of its own.
 pub static TOOL: Table = Table {
@@ -289,5 +312,6 @@ pub static RULE: Table = Table {
 };
 
 /// All tables, the whole file first.
-pub static TABLES: &[&Table] =
-    &[&PIPELINE, &INCLUDED, &INCLUDE, &PARAM, &PROFILE, &STAGE, &TOOL, &RESOURCES, &CLAIM, &CELL, &RELEASE, &RULE];
+pub static TABLES: &[&Table] = &[
+    &PIPELINE, &INCLUDED, &INCLUDE, &PARAM, &PROFILE, &STAGE, &FILES, &TOOL, &RESOURCES, &CLAIM, &CELL, &RELEASE, &RULE,
+];

@@ -3,16 +3,18 @@
 //! Decides the shape of the language and nothing about its meaning: values are [`Node`]s that `plan` types later,
 //! because only a stage kind declares the types of its parameters. The keys are in [`keys`], once.
 
+mod foreign;
 mod keys;
 mod node;
 mod quantity;
 mod read;
 mod reference;
+mod syntax;
 
 use std::path::PathBuf;
 
-pub use keys::{Key, PARAM_TYPES, Shape, TABLES, Table};
-pub use node::{Name, Node, Tree, parse, resolve, shortened};
+pub use keys::{FILES, Key, PARAM_TYPES, Shape, TABLES, Table};
+pub use node::{Name, Node, Style, Tree, parse, resolve, shortened};
 pub use quantity::{bytes, duration, share, show_bytes};
 pub use read::load;
 pub(crate) use read::open;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::foreign;
 use super::keys::{self, PARAM_TYPES, Table};
 use super::node::{Name, Node, Tree, parse};
 use super::*;
@@ -30,6 +31,9 @@ pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u3
         return Ok(file);
     }
     let bytes = std::fs::read(path).map_err(|error| format!("could not read `{shown}`: {}", reason(&error)))?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(format!("`{shown}` is UTF-16 text; save it as UTF-8"));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -216,17 +220,16 @@ impl Reader {
             );
             return None;
         };
-        for (name, _) in entries {
-            if !table.has(&name.text) {
-                self.error(
-                    Diagnostic::new(
-                        Class::UnknownKey,
-                        name.span,
-                        format!("unknown key `{}` in {}", name.text, table.what),
-                    )
-                    .known("known keys", &name.text, table.keys.iter().map(|key| key.name)),
-                );
-            }
+        for (name, _) in entries.iter().filter(|(name, _)| !table.has(&name.text)) {
+            let message = format!("unknown key `{}` in {}", name.text, table.what);
+            let error = Diagnostic::new(Class::UnknownKey, name.span, message);
+            self.error(match foreign::instead_of(table, &name.text) {
+                Some(instead) => error.hint(instead),
+                None if std::ptr::eq(table, &keys::PROFILE) && !table.is_near(&name.text) => {
+                    error.hint(format!("a profile sets parameters below `params:`: `params: {{ {}: ... }}`", name.text))
+                }
+                None => error.known("known keys", &name.text, table.keys.iter().map(|key| key.name)),
+            });
         }
         Some(Fields { span: node.span, entries, table })
     }
@@ -475,7 +478,9 @@ impl Reader {
             (None, Some(run)) => {
                 let body = self.text(run, "`run`");
                 let out = self.map(fields.get("out"), "out");
-                if out.is_empty() {
+                let misspelt = fields.entries.iter().any(|(key, _)| foreign::means_out(&key.text));
+                let wrong = fields.get("out").is_some_and(|out| !out.is_null() && !matches!(out.tree, Tree::Map(_)));
+                if out.is_empty() && !misspelt && !wrong {
                     self.error(
                         Diagnostic::new(
                             Class::Missing,
@@ -665,11 +670,12 @@ impl Reader {
         match node.written() {
             Some(text) if !node.is_null() => Some(Name { text: text.to_owned(), span: node.span }),
             _ => {
-                self.error(Diagnostic::new(
-                    Class::Shape,
-                    node.span,
-                    format!("{what} is a text, found {}", node.described()),
-                ));
+                let message = format!("{what} is a text, found {}", node.described());
+                let error = Diagnostic::new(Class::Shape, node.span, message);
+                self.error(match foreign::example_of_text(what) {
+                    Some(example) => error.hint(example),
+                    None => error,
+                });
                 None
             }
         }
@@ -745,11 +751,12 @@ impl Reader {
             Some(Node { tree: Tree::Map(entries), .. }) => entries,
             Some(node) if node.is_null() => &[],
             Some(node) => {
-                self.error(Diagnostic::new(
-                    Class::Shape,
-                    node.span,
-                    format!("`{key}` is a map, found {}", node.described()),
-                ));
+                let message = format!("`{key}` is a map, found {}", node.described());
+                let error = Diagnostic::new(Class::Shape, node.span, message);
+                self.error(match foreign::example_of_map(key) {
+                    Some(example) => error.hint(example),
+                    None => error.hint("a map is `{ key: value }`, or a line `key: value` for each entry"),
+                });
                 &[]
             }
         }

@@ -16,7 +16,7 @@ fn valid(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     };
     for (keyword, rule) in rules {
         let holds = match keyword.as_str() {
-            "description" | "default" | "title" | "$schema" | "$defs" | "then" | "patternProperties" => true,
+            "description" | "default" | "title" | "$schema" | "$defs" | "then" | "else" | "patternProperties" => true,
             "$ref" => {
                 let name = rule.as_str().and_then(|name| name.strip_prefix("#/$defs/")).expect("a local reference");
                 valid(root, &root["$defs"][name], value)?;
@@ -41,7 +41,10 @@ fn valid(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
             "allOf" => {
                 rule.as_array().expect("a list").iter().try_for_each(|rule| valid(root, rule, value)).map(|()| true)?
             }
-            "if" => valid(root, rule, value).is_err() || valid(root, &rules["then"], value).map(|()| true)?,
+            "if" => {
+                let branch = if valid(root, rule, value).is_ok() { "then" } else { "else" };
+                rules.get(branch).map_or(Ok(()), |branch| valid(root, branch, value)).map(|()| true)?
+            }
             "properties" => {
                 for (key, rule) in rule.as_object().expect("a map") {
                     if let Some(inner) = value.get(key) {
@@ -104,6 +107,33 @@ fn unknown_keys_and_missing_ports_are_invalid_by_the_schema_too() {
         assert!(valid(&schema, &schema, &json_of(&file)).is_err(), "{name}");
         assert!(plan(&file, &Options::default(), &registry()).is_err());
     }
+}
+
+/// What the schema says about a text, with the path to what is wrong.
+fn said(text: &str) -> String {
+    let schema = schema::schema(&registry());
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let value: Value = serde_saphyr::from_str_with_options(text, options).expect("YAML");
+    valid(&schema, &schema, &value).map_or_else(|error| error, |()| "valid".to_owned())
+}
+
+#[test]
+fn the_wrong_key_is_named_and_included_files_are_accepted() {
+    let stage = |stage: &str| said(&format!("pipe: 1\npipeline: p\nstages:\n  a: {stage}\n"));
+    assert!(
+        stage("{ run: x, output: { t: t } }").starts_with("stages: a: output: "),
+        "{}",
+        stage("{ run: x, output: { t: t } }")
+    );
+    assert!(stage("{ run: [x], out: { t: t } }").starts_with("stages: a: run: "));
+    assert!(stage("{ uses: unet/trian }").contains("unet/train"), "kinds are listed");
+    assert!(
+        stage("{ run: x, out: { t: t }, in: { d: { path: d, ignor: x } } }").starts_with("stages: a: in: d: ignor: ")
+    );
+    assert!(stage("{ run: x, out: { t: t }, resources: [{ cpus: 1 }] }").contains("cpus: "));
+    assert_eq!(stage("{ run: x, out: { t: t }, in: { d: { path: d, ignore: [] }, e: [a, $b.t] } }"), "valid");
+    assert_eq!(said("pipe: 1\nparams: { n: 1 }\nstages:\n  a: none\n"), "valid");
+    assert!(said("pipe: 1\nstages: {}\nresults: { x: $a.t }\n").starts_with("results: "));
 }
 
 #[test]

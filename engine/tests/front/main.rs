@@ -3,6 +3,7 @@
 mod broken;
 mod json_schema;
 mod mutation;
+mod plan_speed;
 mod rules;
 mod shipped;
 mod test_registry;

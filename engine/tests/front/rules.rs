@@ -166,17 +166,17 @@ fn ids_stay_text_as_written() {
     let params = &instances(&plan, "a")[1].params;
     assert_eq!(params["id"], Value::Text("115017".into()));
     assert_eq!(params["n"], Value::Text("010".into()));
-    assert_eq!(params["i"], Value::Int(7));
+    assert_eq!(params["i"], Value::Text("7".into()));
     assert_eq!(params["yes"], Value::Text("no".into()));
 }
 
 #[test]
-fn fields_of_axes_keep_their_types() {
+fn fields_of_axes_are_read_as_they_are_written() {
     let plan = planned(
         "params: { o: { area: { lr: 0.5, has: [a, b] } } }\nstages:\n  a: { each: { o: $params.o }, run: x, with: { lr: $each.o.lr, has: $each.o.has, text: \"lr ${each.o.lr}\" }, out: { t: t.txt } }\n",
     );
     let params = &instances(&plan, "a")[0].params;
-    assert_eq!(params["lr"], Value::Float(0.5));
+    assert_eq!(params["lr"], Value::Text("0.5".into()));
     assert_eq!(params["has"], Value::List(vec![Value::Text("a".into()), Value::Text("b".into())]));
     assert_eq!(params["text"], Value::Text("lr 0.5".into()));
 }
@@ -189,11 +189,11 @@ fn precedence_is_file_extends_profile_set() {
     let plan = planned(text);
     let params = &instances(&plan, "s")[0].params;
     assert_eq!(instances(&plan, "s").len(), 2);
-    assert_eq!(params["n"], Value::Int(2));
-    assert_eq!(params["m"].to_string(), "{a: 1, b: {x: 1, y: 2}, c: 3}");
+    assert_eq!(params["n"], Value::Text("2".into()));
+    assert_eq!(params["m"].to_string(), r#"{"a":1,"b":{"x":1,"y":2},"c":3}"#);
     let set = Options { set: vec![("n".into(), "3".into()), ("l".into(), "[b]".into())], ..Options::default() };
     let plan = with(text, &set);
-    assert_eq!(instances(&plan, "s")[0].params["n"], Value::Int(3));
+    assert_eq!(instances(&plan, "s")[0].params["n"], Value::Text("3".into()));
     assert_eq!(instances(&plan, "s")[0].at, at(&[("l", "b")]));
 }
 
@@ -226,7 +226,7 @@ fn includes_have_a_name_space_of_their_own_and_see_outward() {
     ]);
     let plan = files.plan(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(reads(&plan, instances(&plan, "use")[0], "t"), ["[sid=s1] prep.clean(sid=s1).t"]);
-    assert_eq!(instances(&plan, "prep.clean")[0].params["n"], Value::Int(5));
+    assert_eq!(instances(&plan, "prep.clean")[0].params["n"], Value::Text("5".into()));
     assert_eq!(reads(&plan, instances(&plan, "prep.raw")[0], "f"), ["sub/data.csv"]);
     assert_eq!(plan.stages[0].place.file.file_name().and_then(|name| name.to_str()), Some("p.yaml"));
 }
@@ -262,10 +262,10 @@ fn the_first_resources_that_fit_are_taken_and_cpu_is_clipped() {
 #[test]
 fn run_stages_keep_their_body_untouched() {
     let plan = planned(
-        "stages:\n  a:\n    run: |\n      echo \"${X} $params.y $EACH_SID\" > $OUT_T\n    env: { X: \"a$$b\" }\n    tools: { sh: sh --version, python: { venv: .venv } }\n    random: true\n    out: { t: t.txt }\n",
+        "stages:\n  a:\n    run: |\n      echo \"${X} ${y:-$z} {sid}\" > $OUT_T\n    env: { X: \"a$$b\" }\n    tools: { sh: sh --version, python: { venv: .venv } }\n    random: true\n    out: { t: t.txt }\n",
     );
     let Work::Command(command) = &plan.stages[0].work else { panic!("a command") };
-    assert_eq!(command.body, "echo \"${X} $params.y $EACH_SID\" > $OUT_T\n");
+    assert_eq!(command.body, "echo \"${X} ${y:-$z} {sid}\" > $OUT_T\n");
     assert_eq!(command.env["X"], "a$b");
     assert_eq!(command.tools["python"], Tool::Venv(".venv".into()));
     assert!(plan.instances[0].seed.is_some());
@@ -337,4 +337,63 @@ mod expansion {
             prop_assert_eq!(seen, instances(&plan, "a").len());
         }
     }
+}
+
+#[test]
+fn parameters_of_commands_are_texts_as_written_wherever_they_come_from() {
+    let text = "params: { v: 1.0, list: [1.10, 0x1F], of: { type: float, required: true } }\n\
+        profiles: { d: { default: true, params: { of: 2.50 } } }\n\
+        stages:\n  a: { run: x, out: { t: t.txt }, with: { v: $params.v, list: $params.list, of: $params.of, own: [010, 1.10] } }\n";
+    let set = |values: &[(&str, &str)]| Options {
+        set: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..Options::default()
+    };
+    let params = |options: &Options| with(text, options).instances[0].params.clone();
+    let texts = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::Text((*text).into())).collect());
+    let plain = params(&Options::default());
+    assert_eq!(plain["v"], Value::Text("1.0".into()));
+    assert_eq!(plain["list"], texts(&["1.10", "0x1F"]));
+    assert_eq!(plain["of"], Value::Text("2.50".into()));
+    assert_eq!(plain["own"], texts(&["010", "1.10"]));
+    let changed = params(&set(&[("v", "1.10"), ("list", "[1e3]"), ("of", "3")]));
+    assert_eq!(changed["v"], Value::Text("1.10".into()));
+    assert_eq!(changed["list"], texts(&["1e3"]));
+    assert_eq!(changed["of"], Value::Text("3".into()));
+}
+
+#[test]
+fn axis_values_become_numbers_where_a_kind_asks_for_numbers() {
+    let plan = planned(
+        "stages:\n  s: { each: { sid: [s1] }, run: x, out: { d: d/ } }\n  \
+         i: { each: { sid: [s1], pixels: [128, 512] }, uses: flatmap/images, in: { subject: $s.d }, with: { pixels: $each.pixels } }\n  \
+         c: { each: { pixels: [128] }, run: x, with: { pixels: $each.pixels }, out: { t: t.txt } }\n",
+    );
+    let pixels = |stage| instances(&plan, stage).iter().map(|one| one.params["pixels"].clone()).collect::<Vec<_>>();
+    assert_eq!(pixels("i"), [Value::Int(128), Value::Int(512)]);
+    assert_eq!(pixels("c"), [Value::Text("128".into())]);
+    let error = refused(
+        "stages:\n  s: { run: x, out: { d: d/ } }\n  \
+         i: { each: { pixels: [128, big] }, uses: flatmap/images, in: { subject: $s.d }, with: { pixels: $each.pixels } }\n",
+    );
+    assert!(error.contains("found text `big`") && error.contains("in the cell pixels=big"), "{error}");
+}
+
+#[test]
+fn files_of_lines_may_have_marks_other_line_ends_and_comments() {
+    let text = "pipe: 1\npipeline: p\nparams: { ids: { lines: ids.txt } }\nstages:\n  \
+        a: { each: { sid: $params.ids }, run: x, out: { t: t.txt } }\n";
+    for lines in [
+        "\u{feff}010512\n115017\n",
+        "010512\r115017\r",
+        "\u{feff}010512\r\n115017\r\n",
+        "# who\n010512 # twice\n\n  115017\t#x\n #115018\n",
+    ] {
+        let plan = Files::new(&[("p.yaml", text), ("ids.txt", lines)]).plan(&Options::default()).expect("plans");
+        let found: Vec<&str> = instances(&plan, "a").iter().map(|instance| instance.at["sid"].as_str()).collect();
+        assert_eq!(found, ["010512", "115017"], "{lines:?}");
+    }
+    let plan = Files::new(&[("p.yaml", text), ("ids.txt", "a#1\n")]).plan(&Options::default()).expect("plans");
+    assert_eq!(plan.instances[0].at["sid"], "a#1", "inside a word it is part of the word");
+    let mac = format!("\u{feff}{}", text.replace('\n', "\r"));
+    Files::new(&[("p.yaml", &mac), ("ids.txt", "s1\n")]).plan(&Options::default()).expect("plans");
 }

@@ -1,0 +1,80 @@
+//! Planning is part of every command, so its cost must grow with the size of a pipeline and no faster. What it costs is
+//! measured by the benchmarks; here only growth is checked, by counting what a plan holds, because a clock on a busy machine
+//! says nothing.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use pipe_engine::plan::{Options, Plan, Source, plan};
+
+use crate::shipped::{benson2025, options};
+use crate::test_registry::registry;
+
+/// What a plan holds: instances, ports, and the cells of every list that is a list of its own.
+fn held(plan: &Plan) -> usize {
+    let mut lists: Vec<*const ()> = Vec::new();
+    let mut held = plan.instances.len();
+    for source in plan.instances.iter().flat_map(|instance| instance.inputs.values()) {
+        held += 1;
+        if let Source::Many(cells) = source {
+            let list = Arc::as_ptr(cells).cast::<()>();
+            if !lists.contains(&list) {
+                lists.push(list);
+                held += cells.len();
+            }
+        }
+    }
+    held
+}
+
+fn planned(name: &str, text: &str) -> Plan {
+    let file = std::env::temp_dir().join(format!("pipe-{name}-{}.yaml", std::process::id()));
+    std::fs::write(&file, format!("pipe: 1\npipeline: p\nstages:\n{text}")).expect("written");
+    let plan = plan(&file, &Options::default(), &registry()).unwrap_or_else(|error| panic!("{error}"));
+    std::fs::remove_file(&file).expect("removed");
+    plan
+}
+
+#[test]
+fn readers_of_the_same_cells_share_them_in_the_study() {
+    let plan = plan(&benson2025(), &options("hcp"), &registry()).expect("plans");
+    assert!(held(&plan) < 20 * plan.instances.len(), "{} in {} instances", held(&plan), plan.instances.len());
+}
+
+#[test]
+fn a_plan_grows_with_the_number_of_cells() {
+    let held = |cells: usize| {
+        held(&planned(
+            &format!("cells-{cells}"),
+            &format!(
+                "  a: {{ each: {{ n: 1..{cells} }}, run: 'echo $EACH_N > $OUT_T', out: {{ t: t.txt }} }}\n  \
+                 b: {{ each: {{ n: 1..{cells} }}, run: 'cat $IN_T $IN_ALL > $OUT_T', in: {{ t: $a.t, all: $a(n=*).t }}, out: {{ t: t.txt }} }}\n"
+            ),
+        ))
+    };
+    assert_eq!(held(500), 5 * 500);
+    assert_eq!(held(5_000), 5 * 5_000);
+}
+
+#[test]
+fn a_plan_grows_with_the_number_of_stages() {
+    let held = |count: usize| {
+        let mut text = String::new();
+        for number in 0..count {
+            let parents: Vec<String> = [1, 7, 31]
+                .iter()
+                .filter(|back| **back <= number)
+                .map(|back| format!("p{back}: $s{}.t", number - back))
+                .collect();
+            writeln!(
+                text,
+                "  s{number}: {{ run: 'cat ../in/* > $OUT_T', in: {{ {} }}, out: {{ t: t.txt }} }}",
+                parents.join(", ")
+            )
+            .expect("text");
+        }
+        held(&planned(&format!("stages-{count}"), &text))
+    };
+    assert_eq!(held(300), 4 * 300 - 39);
+    assert_eq!(held(3_000), 4 * 3_000 - 39);
+}

@@ -140,12 +140,14 @@ fn options(folder: &Path, registry: Arc<Registry>) -> RunOptions {
     };
     RunOptions {
         places: Places { cache: folder.join("cache"), state: folder.join("state") },
-        exec: Settings { registry, guard: None, worker, grace: Duration::from_secs(1) },
+        exec: Settings { registry, guard: None, worker, readable: Vec::new(), grace: Duration::from_secs(1) },
         capacities: Capacities { cpu: 2, gpus: Vec::new(), mem: u64::MAX, net: 2 },
         selection: Selection::default(),
         force: Vec::new(),
         fail_fast: false,
         retry_absent: false,
+        set: Vec::new(),
+        overwrite: false,
         lock: false,
         shuffle: None,
     }

@@ -324,7 +324,7 @@ pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
 /// Writes which subjects are of one family: columns `sid` and `family`, sorted by `sid`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_families(folder: &Path, families: &BTreeMap<String, i64>) -> Result<(), Failure> {
     let table =
         Table::new().text("sid", families.keys().map(String::as_str)).integers("family", families.values().copied());

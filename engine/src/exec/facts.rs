@@ -26,8 +26,7 @@ use std::time::{Duration, Instant};
 use pipe_contract::Failure;
 
 use super::readable::{Installations, r_libraries};
-use super::shell::Interpreter;
-use super::worker::SYSTEM_PATH;
+use super::shell::{Interpreter, SYSTEM_PATH};
 use super::{shell, venv};
 use crate::plan::{Command, Tool};
 

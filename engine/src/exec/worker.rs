@@ -20,6 +20,7 @@ use pipe_contract::{Ended, Failure, Registry, Runs, Task};
 use super::WorkerSettings;
 use super::guard::{CHANNEL_NUMBER, Exit, Guard, How, ProcessId, Spawn};
 use super::hints;
+use super::shell::SYSTEM_PATH;
 use crate::ids::InstanceId;
 
 /// How long a worker may take to load its libraries and send its hello message.
@@ -28,8 +29,6 @@ pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(120);
 pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// No message of a worker is longer.
 const LONGEST_MESSAGE: usize = 16 << 20;
-/// `PATH` of workers and of commands without tools elsewhere.
-pub(super) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A worker process, from its start to the end of the process.
 pub(super) struct Worker {

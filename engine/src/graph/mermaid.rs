@@ -28,5 +28,20 @@ pub(super) fn write(picture: &Picture) -> String {
 
 /// Mermaid reads `#name;` as a character and `<br>` as a line break.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "#quot;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', "<br>")
+    text.replace('#', "#35;")
+        .replace('&', "&amp;")
+        .replace('"', "#quot;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('\n', "<br>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_mermaid_would_read_as_a_character_is_escaped() {
+        assert_eq!(escaped("i=#35; <a>"), "i=#35;35; &lt;a&gt;");
+    }
 }

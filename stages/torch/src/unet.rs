@@ -4,7 +4,7 @@
 //! normalisation. Sizes and names are in `pipe_stages::unet::weight_layout`.
 
 use pipe_stages::unet::weight_layout::{UPWARD, WIDTHS, stage};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::weights::Weights;
 
@@ -204,6 +204,8 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     #[test]

@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 use super::archive::Archive;
 use super::glob::Pattern;
-use super::{nearest, pip, shared_download};
+use super::nearest_names::nearest;
+use super::{pip, shared_download};
 use crate::transfer::checksum::Sha256;
 
 /// `package/files`: the files of a pinned package that match a pattern.

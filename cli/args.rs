@@ -161,6 +161,8 @@ pub enum GraphFormat {
 pub struct GraphArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub selection: Selection,
     /// The format
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,
@@ -249,7 +251,7 @@ pub struct StagesArgs {
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// The pipeline; none lists them
-    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(crate::commands::init::names()))]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(crate::shipped::names()))]
     pub name: Option<String>,
 }
 

@@ -7,6 +7,7 @@ mod libtorch;
 mod machine;
 mod printer;
 mod quantities;
+mod shipped;
 mod signals;
 mod status_report;
 mod view;

@@ -40,66 +40,12 @@ use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
+use super::job::CommandTask;
+use super::landlock;
+use super::placed::Placed;
 use super::readable::linked_outside;
 use super::work_folder::{COPIES, FILES, IN, LISTS, OUT, TMP, output_path};
-use super::{CommandTask, landlock};
-use crate::ids::InstanceId;
-use crate::plan::{INPUT_FOLDER, InputName, Link, Plan, Source, variable_part};
-
-/// Where an input appears to a command.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Placed {
-    /// One artifact.
-    One {
-        /// Path relative to the working folder.
-        name: PathBuf,
-        /// Where its content is, absolute.
-        content: PathBuf,
-    },
-    /// A gather: a folder with an entry for each present cell.
-    Many {
-        /// The folder's path relative to the working folder.
-        name: PathBuf,
-        /// The cells, sorted by coordinates.
-        cells: Vec<PlacedCell>,
-    },
-}
-
-/// One cell of a gather of a command.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlacedCell {
-    /// Coordinates that were gathered or picked.
-    pub at: Coordinates,
-    /// The entry's name in the gather's folder.
-    pub name: String,
-    /// Where its content is (absolute), or why there is none.
-    pub artifact: Presence,
-}
-
-/// Where the inputs of a `run:` instance are, under their names; `find` gives the content of a link. A single input that
-/// is absent is left out.
-pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
-    let mut placed = BTreeMap::new();
-    for (port, source) in &plan.instance(id).inputs {
-        let input = match (plan.input_name(port, source), source) {
-            (InputName::One(name), Source::One(link)) => match find(link) {
-                Presence::Present(content) => Placed::One { name, content },
-                Presence::Absent(_) => continue,
-            },
-            (InputName::Many { folder, entries }, Source::Many(cells)) => {
-                let cell = |(name, (at, link)): (String, &(Coordinates, Link))| PlacedCell {
-                    at: at.clone(),
-                    name,
-                    artifact: find(link),
-                };
-                Placed::Many { name: folder, cells: entries.into_iter().zip(cells.iter()).map(cell).collect() }
-            }
-            (InputName::One(_), Source::Many(_)) | (InputName::Many { .. }, Source::One(_)) => continue,
-        };
-        placed.insert(port.clone(), input);
-    }
-    placed
-}
+use crate::plan::{INPUT_FOLDER, variable_part};
 
 /// A variable of the environment.
 pub(super) type Variable = (String, OsString);

@@ -13,13 +13,12 @@ use pipe_contract::worker::{FromWorker, ToWorker};
 use pipe_contract::{Ended, Failure, Progress, Runs, Task};
 
 use super::guard::{Answer, Confined, Exit, Guard, How, Limits, ProcessId, Spawn, kill_inside};
+use super::job::{CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Usage};
+use super::settings::Settings;
 use super::threads::{self, ThreadEnded};
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
-use super::{
-    CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Settings, Usage, command,
-    hints, readable,
-};
+use super::{command, hints, readable};
 use crate::ids::InstanceId;
 
 /// The least time between two progress messages of one job.

@@ -166,7 +166,7 @@ impl Space {
             at: Coordinates::none(),
             seed: None,
             threads: 1,
-            facts: Facts { path: shell::SYSTEM_PATH.into(), ..facts },
+            facts: Facts { path: search_path::SYSTEM_PATH.into(), ..facts },
         };
         change(&mut task);
         JobWork::Command(Box::new(task))
@@ -316,7 +316,7 @@ fn a_command_sees_exactly_its_environment() {
         "OUT_X=../out/x.txt".into(),
         "PARAM_LIST=1".into(),
         "PARAM_RATE_MAX=0.5".into(),
-        format!("PATH={}", shell::SYSTEM_PATH),
+        format!("PATH={}", search_path::SYSTEM_PATH),
         "SEED=12".into(),
         "THREADS=2".into(),
         format!("TMPDIR={work}/tmp"),

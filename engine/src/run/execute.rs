@@ -78,7 +78,7 @@ pub(super) fn run_in(
         let worked = run_loop.work(wanted.clone());
         worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
     }
-    while let Some(again) = run_loop.lost_results(wanted.as_deref())? {
+    while let Some(again) = run_loop.reopen_lost_results(wanted.as_deref())? {
         run_loop.work(Some(again))?;
     }
     let mut summary = summarize(plan, &run_loop.ended, run, stop);

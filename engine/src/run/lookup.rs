@@ -16,7 +16,7 @@ use pipe_cache::{
     Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Record, Store, Stored, Tree, Visible,
     is_missing,
 };
-use pipe_contract::{Arity, Coordinates, Failure, Kind, Registry, Value};
+use pipe_contract::{Arity, Failure, Kind, Registry, Value};
 
 use super::inputs::{Gathered, Home, InputContent, Inputs, Linked, Located};
 use super::options::RunOptions;
@@ -39,7 +39,8 @@ pub(super) struct Lookup<'a> {
     stages: Vec<Declared<'a>>,
     known: Vec<Known>,
     keys: Vec<Option<Digest<Action>>>,
-    gathers: BTreeMap<GatherId, Rc<Gathered>>,
+    /// By number.
+    gathers: Vec<Option<Rc<Gathered<'a>>>>,
     files: BTreeMap<Arc<ProjectFile>, Located>,
     /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
     filters: BTreeMap<FilterRule, Rc<Filter>>,
@@ -161,7 +162,7 @@ impl<'a> Lookup<'a> {
             known: vec![Known::Open; plan.instances.len()],
             keys: vec![None; plan.instances.len()],
             search: std::env::var_os("PATH").unwrap_or_default(),
-            gathers: BTreeMap::new(),
+            gathers: vec![None; plan.gathers.len()],
             files: BTreeMap::new(),
             filters: BTreeMap::new(),
             trees: BTreeMap::new(),
@@ -192,7 +193,7 @@ impl<'a> Lookup<'a> {
     /// The outputs of an instance are not as they were recorded: it is to be looked up again.
     pub fn forget(&mut self, id: InstanceId) {
         self.known[id.index()] = Known::Open;
-        self.gathers.clear();
+        self.gathers.fill(None);
     }
 
     /// The key of an instance, if it was looked up so far.
@@ -367,7 +368,7 @@ impl<'a> Lookup<'a> {
                         ready.add(port, InputContent::One(link, Err(cause)));
                     }
                 },
-                Source::Many(cells) => match self.gathered(cells)? {
+                Source::Many(gather) => match self.gathered(*gather)? {
                     Ok(gathered) => ready.add(port, InputContent::Many(gathered)),
                     Err(on) => open.extend(on),
                 },
@@ -502,17 +503,14 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a gather, or the instances that are not known.
-    fn gathered(
-        &mut self,
-        cells: &Arc<[(Coordinates, Link)]>,
-    ) -> Result<Result<Rc<Gathered>, Vec<InstanceId>>, Failure> {
-        let gather = GatherId::of(cells);
-        if let Some(gathered) = self.gathers.get(&gather) {
+    fn gathered(&mut self, gather: GatherId) -> Result<Result<Rc<Gathered<'a>>, Vec<InstanceId>>, Failure> {
+        if let Some(gathered) = &self.gathers[gather.index()] {
             return Ok(Ok(Rc::clone(gathered)));
         }
+        let cells = self.plan.gather(gather);
         let mut found = Vec::with_capacity(cells.len());
         let mut open = Vec::new();
-        for (_, link) in cells.iter() {
+        for (_, link) in cells {
             match self.content(link)? {
                 Linked::Present(located) => found.push(Ok(located)),
                 Linked::Absent { cause, .. } => found.push(Err(cause)),
@@ -523,7 +521,7 @@ impl<'a> Lookup<'a> {
             return Ok(Err(open));
         }
         let gathered = Rc::new(Gathered::new(cells, found));
-        self.gathers.insert(gather, Rc::clone(&gathered));
+        self.gathers[gather.index()] = Some(Rc::clone(&gathered));
         Ok(Ok(gathered))
     }
 

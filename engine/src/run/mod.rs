@@ -36,7 +36,7 @@ pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
 pub use publish_results::earlier_results;
 pub use run_summary::{Counts, FailedInstance, Summary};
-pub use select::named;
+pub use select::{named, wanted};
 pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, status};
 pub use stop::Stop;
 pub use verification::{

@@ -27,7 +27,7 @@ use super::commit::{Commit, Committed};
 use super::ended::{EndedTable, Report};
 use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
-use super::lost_outputs::lost_inputs;
+use super::lost_outputs::{self, TimesLost, lost_inputs};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
 use super::publish_results::Publishing;
@@ -39,7 +39,7 @@ use crate::exec::{Executor, Finished, Job, Message, Usage};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::cache_failure;
-use crate::sched::{Aside, Because, Core, Ending, Grant, Options};
+use crate::sched::{Aside, Because, Core, Ending, Grant, Options, State, needed_by};
 
 /// How long the executor is waited for when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
@@ -52,10 +52,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A run going on.
 pub(super) struct RunLoop<'a> {
     pub lookup: Lookup<'a>,
-    pub(super) state_dir: &'a StateDir,
+    state_dir: &'a StateDir,
     options: &'a RunOptions,
     lookup_options: LookupOptions,
-    pub(super) events: &'a mut dyn FnMut(Event),
+    events: &'a mut dyn FnMut(Event),
     /// The same events, for later readers.
     pub log: EventLog,
     stop: &'a Stop,
@@ -63,7 +63,7 @@ pub(super) struct RunLoop<'a> {
     session: Option<Session>,
     executor: Option<Executor>,
     /// What is to be done, by instance, from its lookup to its end.
-    pub(super) due: BTreeMap<InstanceId, Due<'a>>,
+    due: BTreeMap<InstanceId, Due<'a>>,
     working: BTreeMap<InstanceId, Attempt>,
     /// Those that are [`Aside::KeyLocked`].
     key_locked: Vec<InstanceId>,
@@ -71,8 +71,7 @@ pub(super) struct RunLoop<'a> {
     before_retry: Vec<(Instant, InstanceId)>,
     pub ended: EndedTable,
     pub used: Used,
-    /// How often the outputs of an instance were found damaged.
-    pub(super) reopened: BTreeMap<InstanceId, u32>,
+    times_lost: TimesLost,
     /// Set by the caller of a run whose results go to the project.
     pub publishing: Option<Publishing<'a>>,
     health: CacheHealth,
@@ -112,13 +111,13 @@ impl<'a> RunLoop<'a> {
             before_retry: Vec::new(),
             ended: EndedTable::default(),
             used: Used::default(),
-            reopened: BTreeMap::new(),
+            times_lost: TimesLost::default(),
             publishing: None,
             health: CacheHealth::default(),
         }
     }
 
-    pub(super) fn plan(&self) -> &'a Plan {
+    fn plan(&self) -> &'a Plan {
         self.lookup.plan
     }
 
@@ -323,6 +322,51 @@ impl<'a> RunLoop<'a> {
         }
     }
 
+    /// Lets a checked or running instance wait for others, whose outputs are damaged or being made anew.
+    fn wait_for(&mut self, core: &mut Core, id: InstanceId, producers: Vec<InstanceId>) {
+        let left_out = |id: &&InstanceId| core.state(**id) == State::Ended(Ending::LeftOut);
+        let names: Vec<String> = producers.iter().filter(left_out).take(3).map(|id| self.plan().label(*id)).collect();
+        if !names.is_empty() {
+            let names = names.join("`, `");
+            let failure = Failure::input(format!("it reads `{names}`, which is not cached, or damaged there"))
+                .hint("run without `--only` and `--from`, so that it is made first");
+            return self.fail(core, id, failure, None);
+        }
+        for producer in producers {
+            if !matches!(core.state(producer), State::Ended(Ending::Hit | Ending::Ran)) {
+                continue;
+            }
+            if let Err(failure) = self.take_back(producer) {
+                return self.fail(core, id, failure, None);
+            }
+            for reader in core.reopen(producer) {
+                if let Some(due) = self.due.get_mut(&reader) {
+                    due.outdated = true;
+                }
+            }
+        }
+        core.wait_again(id);
+    }
+
+    /// Takes back that an instance has ended well: its outputs are damaged.
+    fn take_back(&mut self, id: InstanceId) -> Result<(), Failure> {
+        let label = self.plan().label(id);
+        self.times_lost.add(id, &label)?;
+        self.lookup.forget(id);
+        let was_hit = self.ended.take_back(id);
+        (self.events)(Event::Reopened { id, label, was_hit });
+        Ok(())
+    }
+
+    /// What must run again because results or tables of claims are damaged; `None` if nothing must.
+    pub fn reopen_lost_results(&mut self, wanted: Option<&[bool]>) -> Result<Option<Vec<bool>>, Failure> {
+        let lost = lost_outputs::lost_results(&mut self.lookup, &self.ended, wanted)?;
+        for id in &lost {
+            self.take_back(*id)?;
+        }
+        Ok((!lost.is_empty()).then(|| needed_by(self.plan(), &lost)))
+    }
+
     fn try_start(&mut self, id: InstanceId, grant: &Grant) -> Result<Start, Failure> {
         let label = self.plan().label(id);
         let Some(due) = self.due.get_mut(&id) else {
@@ -432,13 +476,7 @@ impl<'a> RunLoop<'a> {
     }
 
     /// An instance failed; `attempt` is there if it was an attempt that did.
-    pub(super) fn fail(
-        &mut self,
-        core: &mut Core,
-        id: InstanceId,
-        failure: Failure,
-        attempt: Option<(Attempt, Usage)>,
-    ) {
+    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, attempt: Option<(Attempt, Usage)>) {
         let (log, retained, usage) = match attempt {
             None => (None, None, Usage::default()),
             Some((attempt, usage)) => {

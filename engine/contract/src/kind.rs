@@ -3,6 +3,8 @@
 //! Declarations are data, so that every pipeline can be planned, checked, rendered and documented on a machine
 //! that cannot run it. They do not contain how a kind works.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Value;
 
 /// Code that does one thing, as the engine sees it.
@@ -99,7 +101,8 @@ pub struct Output {
 }
 
 /// File or folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Form {
     /// A file that is never empty.
     File,

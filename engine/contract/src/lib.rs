@@ -20,7 +20,7 @@ mod task;
 mod value;
 pub mod worker;
 
-pub use context::{Context, Progress, Silent};
+pub use context::{Context, Metric, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable};
 pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};

@@ -17,6 +17,7 @@ mod facts;
 mod guard;
 mod hints;
 mod landlock;
+mod metric_file;
 mod project_settings;
 mod readable;
 mod shell;
@@ -35,7 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Coordinates, Ended, Failure, Progress, Registry, Task, Value};
+use pipe_contract::{Coordinates, Ended, Failure, Metric, Progress, Registry, Task, Value};
 
 use crate::ids::InstanceId;
 use crate::plan::Command;
@@ -136,6 +137,13 @@ pub enum Message {
         id: InstanceId,
         /// Units done and in all.
         progress: Progress,
+    },
+    /// It measured something.
+    Metric {
+        /// Which.
+        id: InstanceId,
+        /// What.
+        metric: Metric,
     },
     /// It is over; the last message of a job.
     Ended(Box<Finished>),

@@ -10,9 +10,8 @@ use std::collections::BTreeSet;
 use pipe_cache::{Blob, Error, Found};
 use pipe_contract::Failure;
 
-use super::inputs::{Inputs, Linked};
+use super::inputs::Linked;
 use super::run_loop::RunLoop;
-use super::storage::Storage;
 use crate::event::Event;
 use crate::ids::InstanceId;
 use crate::plan::{Link, Published};
@@ -21,20 +20,6 @@ use crate::sched::{Core, Ending, State, needed_by};
 
 /// How often an instance is made anew in one run; a disk that loses it again after that is named instead.
 const ATTEMPTS: u32 = 3;
-
-/// The instances that made what is to be read, where that is damaged. Makes the views it reads.
-pub(super) fn lost_inputs(inputs: &Inputs<'_>, storage: Storage<'_>) -> Result<Vec<InstanceId>, Failure> {
-    let mut lost = BTreeSet::new();
-    for (link, found) in inputs.links() {
-        let (Link::Output { instance, .. }, Ok(located)) = (link, found) else { continue };
-        match located.path(storage.store(), Some(storage.session)) {
-            Ok(_) => {}
-            Err(Error::Damaged { .. }) => drop(lost.insert(*instance)),
-            Err(error) => return Err(storage.failure(&error)),
-        }
-    }
-    Ok(lost.into_iter().collect())
-}
 
 impl RunLoop<'_> {
     /// Lets a checked or running instance wait for others, whose outputs are damaged or being made anew.
@@ -76,6 +61,7 @@ impl RunLoop<'_> {
         }
         self.lookup.forget(id);
         let was_hit = self.ended.take_back(id);
+        self.log.reopened(id, was_hit);
         (self.events)(Event::Reopened { id, label, was_hit });
         Ok(())
     }

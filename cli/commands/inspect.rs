@@ -19,8 +19,10 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let options = run_options(&args.pipeline, &args.place, registry)?;
     if args.json {
-        let Some(path) = run::last_manifest(&plan, &options)? else { return never_ran() };
-        printer::data(&fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?);
+        let Some(manifest) = run::last_manifest(&plan, &options)? else { return never_ran() };
+        let json = serde_json::to_string(&manifest)
+            .map_err(|error| Failure::internal(format!("the manifest has no JSON form: {error}")))?;
+        printer::data(&format!("{json}\n"));
         return Ok(0);
     }
     let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };

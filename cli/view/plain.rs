@@ -73,7 +73,7 @@ pub fn ending(event: &Event) -> Option<String> {
                 Some(format!("{} {label}: {}", styled(BAD, "failed"), failure_lines(failure)))
             }
         },
-        Event::Began { .. } | Event::Started { .. } | Event::Progressed { .. } => None,
+        Event::Began { .. } | Event::Started { .. } | Event::Progressed { .. } | Event::Metric { .. } => None,
     }
 }
 

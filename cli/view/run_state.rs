@@ -63,7 +63,7 @@ impl RunState {
                     running.progress = Some(progress.clone());
                 }
             }
-            Event::Retrying { .. } | Event::Stopping => {}
+            Event::Metric { .. } | Event::Retrying { .. } | Event::Stopping => {}
             Event::Reopened { was_hit, .. } => {
                 let counter = self.counter(if *was_hit { &Outcome::Hit } else { &Outcome::Ran });
                 *counter = counter.saturating_sub(1);

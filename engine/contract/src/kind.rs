@@ -5,6 +5,8 @@
 
 use std::panic::Location;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Column, Parameters, Value};
 
 /// Code that does one thing, as the engine sees it.
@@ -114,7 +116,8 @@ pub struct Described {
 }
 
 /// File or folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Form {
     /// A file that is never empty.
     File,

@@ -23,7 +23,7 @@ mod value;
 pub mod worker;
 
 pub use artifact::{ArtifactType, Column, Compare, Comparison, FileFormat, Preview};
-pub use context::{Context, Progress, Silent};
+pub use context::{Context, Metric, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable};
 pub use kind::{Arity, Described, Form, Input, Kind, Output, Param, Repro, Runs, Type};

@@ -19,6 +19,8 @@
 //! - An input in `optional:` that stays unset has an empty `IN_*`.
 //! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON,
 //!   with numbers as written where JSON allows it.
+//! - `METRICS` names a file, not there yet, in which a body may report numbers while it works: `echo "loss $epoch $loss" >>
+//!   "$METRICS"`, one `NAME STEP VALUE` a line ([`super::metric_file`]). They are logged with the run and are no output.
 //! - `EACH_AXIS` is the coordinate, `SEED` the seed, `THREADS` how many threads it was granted (it is not in the key:
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
@@ -70,6 +72,14 @@ impl Sharing {
     pub fn safe() -> Self {
         if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
     }
+}
+
+/// The name of the file of metrics in `tmp`.
+const METRICS: &str = "metrics";
+
+/// The file in which a command that works in `work` reports metrics.
+pub(super) fn metrics_path(work: &Path) -> PathBuf {
+    work.join(TMP).join(METRICS)
 }
 
 /// The folders of one command.
@@ -207,6 +217,7 @@ impl Variables {
             ("LC_ALL", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
             ("THREADS", threads.into()),
+            ("METRICS", format!("../{TMP}/{METRICS}").into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();

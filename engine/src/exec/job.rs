@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Coordinates, Ended, Failure, Progress, Task, Value};
+use pipe_contract::{Coordinates, Ended, Failure, Metric, Progress, Task, Value};
 
 use super::facts::Facts;
 use super::placed::Placed;
@@ -68,6 +68,13 @@ pub enum Message {
         id: InstanceId,
         /// Units done and in all.
         progress: Progress,
+    },
+    /// It measured something.
+    Metric {
+        /// Which.
+        id: InstanceId,
+        /// What.
+        metric: Metric,
     },
     /// It is over; the last message of a job.
     Ended(Box<Finished>),

@@ -20,6 +20,7 @@ mod hints;
 mod job;
 mod landlock;
 mod memo;
+mod metric_file;
 mod placed;
 mod project_settings;
 mod readable;

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::plan::{Claim, Link};
 
 /// A claim and what was found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "ClaimJson", into = "ClaimJson")]
 pub struct ClaimReport {
     /// Its text.
     pub text: String,
     /// The value found, or why there is none. (In JSON `found` with the number, or `why`.)
-    #[serde(flatten, serialize_with = "found_or_why")]
     pub found: Result<f64, String>,
     /// The claimed value.
     pub equals: f64,
@@ -23,13 +22,35 @@ pub struct ClaimReport {
     pub holds: bool,
 }
 
-fn found_or_why<S: Serializer>(found: &Result<f64, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(1))?;
-    match found {
-        Ok(found) => map.serialize_entry("found", found)?,
-        Err(why) => map.serialize_entry("why", why)?,
+/// The form of a report in JSON.
+#[derive(Serialize, Deserialize)]
+struct ClaimJson {
+    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    equals: f64,
+    within: f64,
+    holds: bool,
+}
+
+impl From<ClaimReport> for ClaimJson {
+    fn from(report: ClaimReport) -> Self {
+        let ClaimReport { text, found, equals, within, holds } = report;
+        let (found, why) = match found {
+            Ok(found) => (Some(found), None),
+            Err(why) => (None, Some(why)),
+        };
+        Self { text, found, why, equals, within, holds }
     }
-    map.end()
+}
+
+impl From<ClaimJson> for ClaimReport {
+    fn from(json: ClaimJson) -> Self {
+        let ClaimJson { text, found, why, equals, within, holds } = json;
+        Self { text, found: found.ok_or_else(|| why.unwrap_or_default()), equals, within, holds }
+    }
 }
 
 /// Checks claims; `find` gives the path of a table and its name in messages, or why there is none.

@@ -18,6 +18,7 @@ use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Entry, So
 use pipe_contract::Failure;
 
 use super::cache_failure;
+use super::public_digest::PublicDigest;
 use super::published_list::{LIST, PublishedList, PublishingRun, Version};
 use super::results_folder::PARAMETERS;
 use crate::plan::Published;
@@ -52,8 +53,10 @@ pub struct Results {
 pub struct ResultLine {
     /// The path in `results:`; a trailing `/` is a folder.
     pub path: String,
-    /// The key of the stage that made it.
-    pub key: Option<Digest<Action>>,
+    /// The key of the stage that made it, as it may be written outside of the store.
+    pub key: Option<PublicDigest<Action>>,
+    /// The key of its record.
+    pub record: Option<Digest<Action>>,
     /// What it publishes, as a whole.
     pub artifact: Artifact,
     /// Its files and empty folders.
@@ -144,7 +147,7 @@ struct Placed {
 struct Wanted<'w> {
     path: String,
     content: WantedContent<'w>,
-    key: Option<Digest<Action>>,
+    key: Option<PublicDigest<Action>>,
 }
 
 enum WantedContent<'w> {

@@ -6,12 +6,14 @@
 mod attempt;
 mod clock;
 mod commit;
+mod disclosure;
 mod ended;
 mod event_log;
 mod execute;
 mod inputs;
 mod lookup;
 mod lost_outputs;
+mod manifest_tables;
 mod options;
 mod prepare_task;
 mod provenance;
@@ -29,9 +31,11 @@ mod write_manifest;
 #[cfg(test)]
 mod injury_tests;
 #[cfg(test)]
+mod manifest_tests;
+#[cfg(test)]
 mod tests;
 
-pub use event_log::{LoggedEnd, LoggedRun, Phase};
+pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
 pub use publish_results::earlier_results;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,10 +154,14 @@ impl Space {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"))
     }
 
-    fn edit(&self, name: &str, from: &str, to: &str) {
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
         let text = self.read(name);
         assert!(text.contains(from), "no `{from}` in `{name}`");
         self.write(name, &text.replace(from, to));
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     pub fn plan(&self) -> Plan {
@@ -687,7 +691,7 @@ fn a_verification_compares_with_the_lockfile() {
     let bad = verify().unwrap();
     assert_eq!(bad.exit_code(), 1);
     let bad = bad.rerun.unwrap();
-    assert_eq!(bad.first, Some(FirstDifference { stage: "upper".into(), what: Departure::Edited }));
+    assert_eq!(bad.first, Some(FirstDifference { stage: "upper".into(), cell: None, what: Departure::Edited }));
     assert!(matches!(&bad.comparisons[1].verdict, Verdict::Different(why) if why.contains("other bytes")));
     assert!(!space.path("results").exists(), "a verification publishes nothing");
     assert_eq!(space.read("p.lock"), lockfile);
@@ -716,26 +720,6 @@ fn a_stopped_run_reports_the_rest_as_skipped() {
     assert!(summary.stopped);
     assert_eq!((summary.counts.skipped, summary.exit_code()), (3, 130));
     assert_eq!(summary.skipped[0], ("upper".to_owned(), "stopped".to_owned()));
-}
-
-#[test]
-fn manifests_list_what_ran_and_null_runs_refer_to_them() {
-    let space = words();
-    let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-    let first = read(&space.run().summary.manifest);
-    assert_eq!(first["counts"]["ran"], 3);
-    assert_eq!(first["instances"][0]["outcome"], "ran");
-    assert_eq!(first["instances"][0]["reasons"][0], "first time");
-    std::thread::sleep(Duration::from_millis(2));
-    let second = read(&space.run().summary.manifest);
-    assert_eq!((&second["counts"]["hit"], &second["same_as"]), (&3.into(), &first["run"]));
-    assert!(second.get("hits").is_none());
-    std::thread::sleep(Duration::from_millis(2));
-    space.edit("p.yaml", "echo alone", "echo else");
-    let third = read(&space.run().summary.manifest);
-    assert_eq!(third["hits"].as_object().map(serde_json::Map::len), Some(2));
-    assert!(third.get("same_as").is_none());
-    assert_eq!(last_manifest(&space.plan(), &space.options()).unwrap().map(|path| read(&path)), Some(third));
 }
 
 #[test]

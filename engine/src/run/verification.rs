@@ -19,6 +19,7 @@ use super::options::{Places, RunOptions, Selection};
 use super::run_summary::Summary;
 use super::stop::Stop;
 use crate::event::Event;
+use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, results_folder};
 
@@ -58,6 +59,8 @@ pub struct Rerun {
 pub struct FirstDifference {
     /// Its name.
     pub stage: String,
+    /// The label of its first instance that differs; `None` if it has one only, or fewer than the lockfile has.
+    pub cell: Option<String>,
     /// In what it differs.
     pub what: Departure,
 }
@@ -234,24 +237,39 @@ fn rerun(
     };
     let comparisons: Vec<Comparison> = paths.into_iter().map(compare).collect();
     let good = comparisons.iter().all(|comparison| comparison.verdict.is_good());
-    let first = if good || run.exit_code() != 0 { None } else { first_difference(lockfile, &made) };
+    let first = if good || run.exit_code() != 0 { None } else { first_difference(plan, lockfile, &made) };
     Ok(Rerun { run, comparisons, first })
 }
 
 /// The first stage that differs. Stages run in this order, so those before it made the same.
-fn first_difference(lockfile: &Lockfile, made: &Lockfile) -> Option<FirstDifference> {
+fn first_difference(plan: &Plan, lockfile: &Lockfile, made: &Lockfile) -> Option<FirstDifference> {
     if lockfile.stages.is_empty() {
         return None;
     }
     made.stages.iter().find_map(|now| {
-        let what = match lockfile.stages.iter().find(|locked| locked.stage == now.stage) {
-            None => Departure::Added,
-            Some(locked) if locked.keys != now.keys => Departure::Edited,
-            Some(locked) if locked.outputs != now.outputs => Departure::NotRepeated,
+        let locked = lockfile.stages.iter().find(|locked| locked.stage == now.stage);
+        let (what, cell) = match locked {
+            None => (Departure::Added, None),
+            Some(locked) if now.keys.differs_from(&locked.keys) => {
+                (Departure::Edited, now.keys.first_unlike(&locked.keys))
+            }
+            Some(locked) if now.outputs.differs_from(&locked.outputs) => {
+                (Departure::NotRepeated, now.outputs.first_unlike(&locked.outputs))
+            }
             Some(_) => return None,
         };
-        Some(FirstDifference { stage: now.stage.clone(), what })
+        Some(FirstDifference {
+            stage: now.stage.clone(),
+            cell: cell.and_then(|cell| label(plan, &now.stage, cell)),
+            what,
+        })
     })
+}
+
+/// The label of the instance at a position among those of a stage.
+fn label(plan: &Plan, stage: &str, position: usize) -> Option<String> {
+    let stage = plan.stages.iter().find(|known| known.name == stage)?;
+    stage.instances.clone().nth(position).map(|id| plan.label(InstanceId(id)))
 }
 
 fn blob(locked: &Locked) -> Blob {

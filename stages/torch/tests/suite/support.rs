@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Presence, Progress, Task};
+use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Metric, Presence, Progress, Task};
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};
 use pipe_stages::unet::weight_layout::Role;
@@ -172,6 +172,7 @@ impl Subjects {
 pub struct Listener {
     lines: Mutex<Vec<String>>,
     progress: Mutex<Vec<Progress>>,
+    metrics: Mutex<Vec<Metric>>,
     cancel_after: Option<usize>,
 }
 
@@ -191,6 +192,11 @@ impl Listener {
         self.progress.lock().unwrap().clone()
     }
 
+    /// All metrics reported.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.metrics.lock().unwrap().clone()
+    }
+
     fn epochs(&self) -> usize {
         self.log().iter().filter(|line| line.contains(" | ")).count()
     }
@@ -199,6 +205,10 @@ impl Listener {
 impl Context for Listener {
     fn progress(&self, progress: Progress) {
         self.progress.lock().unwrap().push(progress);
+    }
+
+    fn metric(&self, metric: Metric) {
+        self.metrics.lock().unwrap().push(metric);
     }
 
     fn log(&self, line: &str) {

@@ -54,11 +54,11 @@ pub fn text(summary: &Summary) -> String {
 /// Published files of an earlier version, a line each, without a newline at the end.
 pub fn earlier(files: &[(String, Option<String>)]) -> String {
     let mut text = String::new();
-    let line = |(path, run): &(String, Option<String>)| {
+    let made = files.iter().map(|(path, run)| {
         let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
-        format!("{path}: made by {run}")
-    };
-    listed(&mut text, "earlier version", &files.iter().map(line).collect::<Vec<_>>());
+        (path.as_str(), format!("made by {run}"))
+    });
+    listed(&mut text, "earlier version", &grouped::equal(made));
     text.trim_end().to_owned()
 }
 
@@ -70,8 +70,10 @@ fn not_of_this_run(text: &mut String, results: &Results) {
     text.push('\n');
     text.push_str(&earlier(&results.earlier));
     text.push_str(if results.earlier.is_empty() { "" } else { "\n" });
-    let line = |path: &String| format!("{path}: changed since it was published, left alone; --overwrite replaces it");
-    listed(text, "edited", &results.edited.iter().map(line).collect::<Vec<_>>());
+    let edited = results.edited.iter().map(|path| {
+        (path.as_str(), "changed since it was published, left alone; --overwrite replaces it".to_owned())
+    });
+    listed(text, "edited", &grouped::equal(edited));
 }
 
 fn listed(text: &mut String, word: &str, lines: &[String]) {
@@ -119,10 +121,10 @@ fn claims(text: &mut String, summary: &Summary) {
 
 fn results(text: &mut String, summary: &Summary) {
     let results = &summary.results;
-    let stale = results.stale.iter().map(|path| format!("{path}: no result claims it any more"));
-    listed(text, "stale", &stale.collect::<Vec<_>>());
-    let missing = results.missing.iter().map(|(path, why)| format!("{path}: {why}"));
-    listed(text, "unpublished", &missing.collect::<Vec<_>>());
+    let stale = results.stale.iter().map(|path| (path.as_str(), "no result claims it any more".to_owned()));
+    listed(text, "stale", &grouped::equal(stale));
+    let missing = results.missing.iter().map(|(path, why)| (path.as_str(), why.clone()));
+    listed(text, "unpublished", &grouped::equal(missing));
     for failure in &results.failures {
         let _ = writeln!(text, "{} {failure}", styled(BAD, "failed"));
         if let Some(hint) = &failure.hint {
@@ -141,13 +143,8 @@ fn results(text: &mut String, summary: &Summary) {
     let folder = from_here(&results.folder);
     let _ = writeln!(text, "{}{unchanged} in {}", quantities::count(there, "result"), folder.display());
     let places = by_place(&results.written);
-    for (place, files) in places.iter().take(PLACES) {
-        let inside = if place.ends_with('/') {
-            styled(DIM, &format!(" ({})", quantities::count(files.len(), "file")))
-        } else {
-            String::new()
-        };
-        let _ = writeln!(text, "  {place}{inside}");
+    for place in places.iter().take(PLACES) {
+        let _ = writeln!(text, "  {place}");
     }
     if places.len() > PLACES {
         let _ = writeln!(text, "  and {} more", places.len() - PLACES);
@@ -160,14 +157,26 @@ fn from_here(path: &Path) -> &Path {
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
-/// Published files by what is listed: a file at the top by its own name, everything in a folder as that folder.
-fn by_place(written: &[String]) -> BTreeMap<&str, Vec<&String>> {
-    let mut places = BTreeMap::<&str, Vec<&String>>::new();
+/// Published files in few lines: a folder by its name and how many are in it, a file in several formats once.
+fn by_place(written: &[String]) -> Vec<String> {
+    let mut folders = BTreeMap::<&str, usize>::new();
+    let mut files = BTreeMap::<&str, Vec<&str>>::new();
     for path in written {
-        let place = path.rfind('/').map_or(path.as_str(), |slash| &path[..=slash]);
-        places.entry(place).or_default().push(path);
+        match (path.rfind('/'), path.rsplit_once('.')) {
+            (Some(slash), _) => *folders.entry(&path[..=slash]).or_default() += 1,
+            (None, Some((stem, format))) => files.entry(stem).or_default().push(format),
+            (None, None) => drop(files.entry(path).or_default()),
+        }
     }
-    places
+    let file = |(stem, formats): (&&str, &Vec<&str>)| match formats[..] {
+        [] => (*stem).to_owned(),
+        [format] => format!("{stem}.{format}"),
+        _ => format!("{stem}.{{{}}}", formats.join(",")),
+    };
+    let folder = |(path, files): (&&str, &usize)| {
+        format!("{path}{}", styled(DIM, &format!(" ({})", quantities::count(*files, "file"))))
+    };
+    files.iter().map(file).chain(folders.iter().map(folder)).collect()
 }
 
 #[cfg(test)]
@@ -179,5 +188,13 @@ mod tests {
         let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
         let all = [of("a", "fetched again"), of("b", "important: no tracts"), of("c", "important: no tracts")];
         assert_eq!(note_lines(&all), ["b and 1 more: no tracts", "a: fetched again"]);
+    }
+
+    #[test]
+    fn results_are_listed_by_folder_and_once_for_all_formats() {
+        let written = ["map.pdf", "map.svg", "table.csv", "README", "models/a/w.bin", "models/a/x.bin"].map(String::from);
+        let lines = by_place(&written).into_iter().map(|line| anstream::adapter::strip_str(&line).to_string());
+        let expected = ["README", "map.{pdf,svg}", "table.csv", "models/a/ (2 files)"];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
     }
 }

@@ -73,12 +73,16 @@ pub fn skipped<'a>(skipped: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Str
     lines
 }
 
-/// Instances of a stage with an equal sentence: label and sentence.
+/// Names with equal sentences: each sentence once. What is in backticks are labels, of which the stage counts.
 pub fn equal<'a>(all: impl Iterator<Item = (&'a str, String)>) -> Vec<String> {
-    let groups = groups(all.map(|(label, sentence)| ((stage(label).to_owned(), sentence.clone()), (label, sentence))));
+    let likeness = |name: &str, sentence: &str| {
+        let words = sentence.split('`').enumerate().map(|(at, piece)| if at % 2 == 1 { stage(piece) } else { piece });
+        (kind(name).to_owned(), words.collect::<Vec<_>>().join("`"))
+    };
+    let groups = groups(all.map(|(name, sentence)| (likeness(name, &sentence), (name, sentence))));
     let line = |((first, sentence), others): &((&str, String), Vec<(&str, String)>)| {
-        let labels: Vec<&str> = others.iter().map(|(label, _)| *label).collect();
-        format!("{}: {sentence}", several(first, &labels))
+        let names: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
+        format!("{}: {sentence}", several(first, &names))
     };
     groups.iter().map(line).collect()
 }
@@ -119,10 +123,15 @@ fn several(first: &str, others: &[&str]) -> String {
     }
     // Of the same stage the coordinates are enough.
     let same = others.iter().all(|label| stage(label) == stage(first));
-    let named = others.iter().take(NAMED).map(|label| if same { coordinates(label) } else { label });
-    let named = named.collect::<Vec<_>>().join(", ");
+    let name = |label: &&str| if same { coordinates(label).replace(", ", " ") } else { (*label).to_owned() };
+    let named = others.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
     let dots = if others.len() > NAMED { ", ..." } else { "" };
     format!("{first} and {} more ({named}{dots})", others.len())
+}
+
+/// What a name belongs to: a label to its stage, the path of a file to its folder.
+fn kind(name: &str) -> &str {
+    if name.contains('(') { stage(name) } else { name.rfind('/').map_or("", |slash| &name[..slash]) }
 }
 
 /// The name of the stage in a label.
@@ -135,7 +144,7 @@ fn coordinates(label: &str) -> &str {
 }
 
 /// What is equal in failures that only differ in what they are about: the message and hint without the names of the
-/// instance, and the end of the log, which follows the first line, without numbers (addresses, times, temporary names).
+/// instance, and the end of the log, which follows the first line, without words that have digits in them (addresses, times).
 /// The number of an exit code stays.
 fn likeness(label: &str, failure: &Failure) -> String {
     let message = failure.to_string();
@@ -146,33 +155,27 @@ fn likeness(label: &str, failure: &Failure) -> String {
     format!("{:?}\n{}\n{}\n{}", failure.blame, without(head, &own), without_numbers(&without(log, &own)), without(hint, &own))
 }
 
-/// A text with these words replaced.
+/// A text with these words replaced. What follows `code` is the number of an exit code.
 fn without(text: &str, words: &[&str]) -> String {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    let mut left = String::with_capacity(text.len());
     let mut before = "";
-    for piece in text.split_inclusive(|c: char| !is_word(c)) {
-        let end = piece.trim_end_matches(|c: char| !is_word(c));
-        let replaced = words.contains(&end) && before != "code";
-        left.push_str(if replaced { "*" } else { end });
-        left.push_str(&piece[end.len()..]);
-        before = end;
-    }
-    left
+    replaced(text, |word| {
+        let is_code = std::mem::replace(&mut before, word) == "code";
+        words.contains(&word) && !is_code
+    })
 }
 
+/// A text with all words replaced that have a digit in them.
 fn without_numbers(text: &str) -> String {
+    replaced(text, |word| word.contains(|c: char| c.is_ascii_digit()))
+}
+
+fn replaced<'t>(text: &'t str, mut is_replaced: impl FnMut(&'t str) -> bool) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let mut left = String::with_capacity(text.len());
-    let mut in_number = false;
-    for c in text.chars() {
-        if c.is_ascii_digit() {
-            in_number = true;
-        } else {
-            if std::mem::take(&mut in_number) {
-                left.push('0');
-            }
-            left.push(c);
-        }
+    for piece in text.split_inclusive(|c: char| !is_word(c)) {
+        let word = piece.trim_end_matches(|c: char| !is_word(c));
+        left.push_str(if is_replaced(word) { "*" } else { word });
+        left.push_str(&piece[word.len()..]);
     }
     left
 }
@@ -197,7 +200,7 @@ mod tests {
         let text = shown(&(1..=400).map(of).collect::<Vec<_>>());
         assert_eq!(
             text,
-            "failed fit(rater=A1, sid=s001) and 399 more (rater=A1, sid=s002, rater=A1, sid=s003, rater=A1, sid=s004, ...): \
+            "failed fit(rater=A1, sid=s001) and 399 more (rater=A1 sid=s002, rater=A1 sid=s003, rater=A1 sid=s004, ...): \
              the command ended with exit code 3; its log ends with\n    s001 at 0x1 failed\n  each of them: /m.json\n"
         );
     }

@@ -57,7 +57,7 @@ fn prefix(chars: impl Iterator<Item = (usize, char)>, columns: usize) -> Option<
 }
 
 /// Lines that are too wide are folded at spaces, and continued under their own first word, or two columns right of it where
-/// they begin at the margin. A word that is too wide alone, such as a path, stays whole: it is to be copied.
+/// they begin at the margin. A word that is too wide for any line, such as a path, stays where it is: it is to be copied.
 pub fn fold(text: &str, columns: usize) -> String {
     text.split('\n').map(|line| fold_line(line, columns)).collect::<Vec<_>>().join("\n")
 }
@@ -73,7 +73,8 @@ fn fold_line(line: &str, columns: usize) -> String {
     let mut is_first = true;
     for word in line[own_indent..].split(' ') {
         let wide = width(word);
-        if !is_first && taken + 1 + wide > columns {
+        let fits_below = indent.len() + wide <= columns;
+        if !is_first && fits_below && taken + 1 + wide > columns {
             folded.truncate(folded.trim_end_matches(' ').len());
             folded.push('\n');
             folded.push_str(&indent);
@@ -115,7 +116,7 @@ mod tests {
     fn lines_are_folded_at_spaces_and_styles_take_no_columns() {
         let text = format!("{} it is too long\n  and so is this\nshort", styled(BAD, "failed"));
         assert_eq!(strip_str(&fold(&text, 13)).to_string(), "failed it is\n  too long\n  and so is\n  this\nshort");
-        assert_eq!(fold("log: /a/path/that/is/long", 10), "log:\n  /a/path/that/is/long");
+        assert_eq!(fold("log: /a/path/that/is/long", 10), "log: /a/path/that/is/long");
         assert_eq!(width(&styled(BAD, "failed")), 6);
     }
 }

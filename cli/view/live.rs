@@ -106,14 +106,16 @@ fn finished(head: String, stage: &StageState, oldest: Option<&Running>, now: Dur
     format!("{head}{running}{failed}{detail}")
 }
 
-/// `sid=s03 for 12 s: 120/288 steps, round 1/3`.
+/// `12 s, 120/288 steps, round 1/3 (sid=s03)`.
 fn about(running: &Running, now: Duration) -> String {
-    let time = quantities::whole_seconds(now.saturating_sub(running.since));
-    let subject = if running.at.is_empty() { time } else { format!("{} for {time}", running.at) };
-    match running.progress.as_ref().map(progress_text) {
-        Some(progress) if !progress.is_empty() => format!("{subject}: {progress}"),
-        _ => subject,
+    let mut text = quantities::whole_seconds(now.saturating_sub(running.since));
+    if let Some(progress) = running.progress.as_ref().map(progress_text).filter(|progress| !progress.is_empty()) {
+        text.push_str(&format!(", {progress}"));
     }
+    if !running.at.is_empty() {
+        text.push_str(&format!(" ({})", running.at));
+    }
+    text
 }
 
 /// `[=====>     ]  40%  412/1026  00:01:12, about 4 min left`.
@@ -144,4 +146,115 @@ fn whole_run(state: &RunState, now: Duration, left: Option<Estimate>, columns: u
 /// Without what would move the cursor.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use anstream::adapter::strip_str;
+    use pipe_contract::{Failure, Progress};
+    use pipe_engine::event::Outcome;
+    use pipe_engine::ids::InstanceId;
+    use pipe_engine::plan::{Amounts, Options, Plan};
+
+    use super::*;
+
+    const PIPELINE: &str = "pipe: 1\npipeline: p\nstages:\n  a_name_that_is_long: { each: { sid: 1..100 }, run: 'true', \
+                            out: { y: y } }\n  fit: { run: 'true', out: { y: y } }\n";
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn plan() -> Arc<Plan> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p.yaml");
+        std::fs::write(&file, PIPELINE).unwrap();
+        let registry = pipe_contract::Registry::new();
+        Arc::new(pipe_engine::plan::plan(&file, &Options { machine: cpus(2), ..Options::default() }, &registry).ok().unwrap())
+    }
+
+    fn cpus(cpu: u32) -> Amounts {
+        Amounts { cpu, ..Amounts::default() }
+    }
+
+    fn started(id: u32) -> Event {
+        Event::Started { id: InstanceId(id), label: "x".into(), why: "forced".into(), attempt: 1, log: "log".into() }
+    }
+
+    fn ended(id: u32, outcome: Outcome) -> Event {
+        Event::Ended { id: InstanceId(id), label: format!("x({id})"), outcome, wall: 4 * SECOND, notes: Vec::new() }
+    }
+
+    /// The block after some events, without styles.
+    fn block(live: &mut Live, now: Duration, columns: usize, rows: usize) -> Vec<String> {
+        live.block(now, Size { columns, rows }).iter().map(|line| strip_str(line).to_string()).collect()
+    }
+
+    fn at_work() -> Live {
+        let size = Size { columns: 80, rows: 24 };
+        let mut live = Live::new(RunState::new(plan(), cpus(2)));
+        let progress = Progress { done: 12, total: 48, unit: "steps".into(), note: "round\n1/3".into() };
+        let failure = Failure::stage("exit code 3; its log ends with\n    no data");
+        let events = [
+            Event::Began { run: "r".into(), instances: 101, wanted: None },
+            Event::WorkBegins { recorded: Vec::new() },
+            started(0),
+            started(100),
+            Event::Progressed { id: InstanceId(100), progress },
+            ended(0, Outcome::Ran),
+            started(1),
+            ended(1, Outcome::Failed { failure, retained: None }),
+            started(2),
+        ];
+        let lines: Vec<String> = events.iter().flat_map(|event| live.take(event, SECOND, size)).collect();
+        assert_eq!(lines, Vec::<String>::new(), "no stage has ended");
+        live
+    }
+
+    #[test]
+    fn a_line_for_each_stage_at_work_the_first_failure_and_the_whole_run() {
+        let mut live = at_work();
+        assert_eq!(
+            block(&mut live, 13 * SECOND, 100, 24),
+            [
+                "a_name_that_is_long  2/100  1 running, 1 failed  12 s (sid=3)",
+                "fit                    0/1  running  12 s, 12/48 steps, round 1/3",
+                "failed x(1): exit code 3; its log ends with no data",
+                "[>                       ]   1%  2/101, 1 failed  00:00:13, about 4 min left",
+            ]
+        );
+        let end = live.take(&ended(100, Outcome::Ran), 61 * SECOND, Size { columns: 80, rows: 24 });
+        assert_eq!(end.iter().map(|line| strip_str(line).to_string()).collect::<Vec<_>>(), ["  done fit 1/1 in 60 s"]);
+        assert!(!block(&mut live, 62 * SECOND, 80, 24).iter().any(|line| line.starts_with("fit")));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_the_block_is_lower_than_it() {
+        let mut live = at_work();
+        for columns in [1, 10, 20, 40, 60, 80, 120] {
+            for line in block(&mut live, 13 * SECOND, columns, 24) {
+                assert!(width(&line) < columns.max(2), "at {columns}: `{line}`");
+            }
+        }
+        let low = block(&mut live, 13 * SECOND, 80, 5);
+        assert_eq!(low.len(), 4, "{low:?}");
+        assert_eq!(low[1], "1 more stage at work");
+    }
+
+    #[test]
+    fn nothing_is_said_about_the_time_left_after_a_stop() {
+        let mut live = at_work();
+        live.take(&Event::Stopping, 2 * SECOND, Size { columns: 80, rows: 24 });
+        assert!(block(&mut live, 13 * SECOND, 80, 24)[3].ends_with("00:00:13, stopping"));
+    }
+
+    #[test]
+    fn each_ending_is_counted_once() {
+        let mut live = at_work();
+        live.take(&Event::Reopened { id: InstanceId(0), label: "x".into(), was_hit: false }, SECOND, Size { columns: 80, rows: 24 });
+        let at_work: BTreeMap<&str, (usize, usize)> =
+            live.state.stages.iter().map(|stage| (stage.name.as_str(), (stage.ended(), stage.running))).collect();
+        assert_eq!(at_work["a_name_that_is_long"], (1, 1));
+        assert_eq!((live.state.counts.ended(), live.state.running.len()), (1, 2));
+    }
 }

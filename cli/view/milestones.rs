@@ -37,7 +37,7 @@ pub fn stage_ended(state: &RunState, event: &Event, now: Duration, columns: usiz
         _ => styled(BAD, "failed"),
     };
     let time = quantities::duration(now.saturating_sub(stage.began.unwrap_or(now)));
-    let name = cut_middle(&stage.name, (columns / 3).max(8));
+    let name = cut_middle(&stage.name, columns.saturating_sub(40).max(12));
     let end = styled(DIM, &format!("in {time}{}", unusual(stage)));
     Some(format!("{word} {name} {}/{} {end}", stage.ended(), stage.total))
 }

@@ -98,7 +98,7 @@ impl Plain {
                 Some(format!("{} {label} in {}: {reason}", styled(CARE, " again"), quantities::duration(*pause)))
             }
             Event::Ended { id, label, outcome: Outcome::Failed { .. }, .. } if self.is_first(*id, "failed") => {
-                Some(format!("{} {label}; `pipe status` says why, as the report at the end will", styled(BAD, "failed")))
+                Some(format!("{} {label}: see `pipe status` now, or the report at the end", styled(BAD, "failed")))
             }
             _ => None,
         }

@@ -66,7 +66,7 @@ pub struct RunState {
     pub stages: Vec<StageState>,
     /// Running ones, by id.
     pub running: BTreeMap<InstanceId, Running>,
-    /// The first failure: label and the first line of its message.
+    /// The first failure: label and message, in one line.
     pub first_failure: Option<(String, String)>,
     /// A stop was requested.
     pub is_stopping: bool,
@@ -158,8 +158,8 @@ impl RunState {
             }
             Outcome::Failed { failure, .. } if self.first_failure.is_none() => {
                 let message = failure.to_string();
-                let first_line = message.lines().next().unwrap_or_default();
-                self.first_failure = Some((label.to_owned(), first_line.to_owned()));
+                let in_one_line = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+                self.first_failure = Some((label.to_owned(), in_one_line));
             }
             _ => {}
         }
@@ -222,5 +222,19 @@ pub fn progress_text(progress: &Progress) -> String {
         (_, true) => amount,
         (true, false) => progress.note.clone(),
         (false, false) => format!("{amount}, {}", progress.note),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_shown_in_its_own_unit() {
+        let progress = |done, total, unit: &str, note: &str| Progress { done, total, unit: unit.into(), note: note.into() };
+        assert_eq!(progress_text(&progress(12, 288, "steps", "epoch 1/2")), "12/288 steps, epoch 1/2");
+        assert_eq!(progress_text(&progress(1536, 0, "bytes", "")), "1.5 KiB");
+        assert_eq!(progress_text(&progress(0, 0, "", "waiting")), "waiting");
+        assert_eq!(share(&progress(5, 0, "steps", "")), None);
     }
 }

@@ -53,13 +53,13 @@ impl Terminal {
         self.screen.screen_mut().set_size(rows, columns);
     }
 
-    /// Waits until the screen shows a text; returns the screen at that moment.
+    /// Waits until the screen is as described; returns it.
     ///
     /// # Panics
     /// It ends before, or a minute passes without output.
-    pub fn until(&mut self, text: &str) -> String {
-        while !self.screen().contains(text) {
-            assert!(self.read(), "ended, and does not show `{text}`:\n{}", self.screen());
+    pub fn until(&mut self, described: impl Fn(&str) -> bool) -> String {
+        while !described(&self.screen()) {
+            assert!(self.read(), "it ended, and its screen never was as expected:\n{}", self.screen());
         }
         self.screen()
     }

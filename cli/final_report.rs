@@ -70,9 +70,10 @@ fn not_of_this_run(text: &mut String, results: &Results) {
     text.push('\n');
     text.push_str(&earlier(&results.earlier));
     text.push_str(if results.earlier.is_empty() { "" } else { "\n" });
-    let edited = results.edited.iter().map(|path| {
-        (path.as_str(), "changed since it was published, left alone; --overwrite replaces it".to_owned())
-    });
+    let edited = results
+        .edited
+        .iter()
+        .map(|path| (path.as_str(), "changed since it was published, left alone; --overwrite replaces it".to_owned()));
     listed(text, "edited", &grouped::equal(edited));
 }
 
@@ -192,7 +193,8 @@ mod tests {
 
     #[test]
     fn results_are_listed_by_folder_and_once_for_all_formats() {
-        let written = ["map.pdf", "map.svg", "table.csv", "README", "models/a/w.bin", "models/a/x.bin"].map(String::from);
+        let written =
+            ["map.pdf", "map.svg", "table.csv", "README", "models/a/w.bin", "models/a/x.bin"].map(String::from);
         let lines = by_place(&written).into_iter().map(|line| anstream::adapter::strip_str(&line).to_string());
         let expected = ["README", "map.{pdf,svg}", "table.csv", "models/a/ (2 files)"];
         assert_eq!(lines.collect::<Vec<_>>(), expected);

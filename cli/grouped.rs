@@ -1,6 +1,6 @@
 //! Lists of instances in few lines: equal failures, absences and skips once, with how many there are and a few of them by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -116,22 +116,23 @@ fn groups<K: Ord, T>(all: impl Iterator<Item = (K, T)>) -> Vec<(T, Vec<T>)> {
     found
 }
 
-/// `fit(sid=s01) and 399 more (sid=s02, sid=s03, sid=s04, ...)`.
+/// `fit(sid=s01) and 399 more (sid=s02, sid=s03, sid=s04, ...)`; of several stages, these are named.
 fn several(first: &str, others: &[&str]) -> String {
     if others.is_empty() {
         return first.to_owned();
     }
-    // Of the same stage the coordinates are enough.
     let same = others.iter().all(|label| stage(label) == stage(first));
-    let name = |label: &&str| if same { coordinates(label).replace(", ", " ") } else { (*label).to_owned() };
-    let named = others.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
-    let dots = if others.len() > NAMED { ", ..." } else { "" };
-    format!("{first} and {} more ({named}{dots})", others.len())
+    let name = |label: &&str| if same { coordinates(label).replace(", ", " ") } else { stage(label).to_owned() };
+    let mut seen = BTreeSet::new();
+    let mut names: Vec<String> = others.iter().map(name).filter(|name| seen.insert(name.clone())).collect();
+    let dots = if names.len() > NAMED { ", ..." } else { "" };
+    names.truncate(NAMED);
+    format!("{first} and {} more ({}{dots})", others.len(), names.join(", "))
 }
 
 /// What a name belongs to: a label to its stage, the path of a file to its folder.
 fn kind(name: &str) -> &str {
-    if name.contains('(') { stage(name) } else { name.rfind('/').map_or("", |slash| &name[..slash]) }
+    if name.contains('(') { stage(name) } else { name.trim_end_matches('/').rsplit_once('/').map_or("", |path| path.0) }
 }
 
 /// The name of the stage in a label.
@@ -152,7 +153,13 @@ fn likeness(label: &str, failure: &Failure) -> String {
     let own: Vec<&str> = coordinates(label).split(", ").filter_map(|at| at.split_once('=').map(|at| at.1)).collect();
     let own: Vec<&str> = own.into_iter().chain([stage(label)]).collect();
     let hint = failure.hint.as_deref().unwrap_or_default();
-    format!("{:?}\n{}\n{}\n{}", failure.blame, without(head, &own), without_numbers(&without(log, &own)), without(hint, &own))
+    format!(
+        "{:?}\n{}\n{}\n{}",
+        failure.blame,
+        without(head, &own),
+        without_numbers(&without(log, &own)),
+        without(hint, &own)
+    )
 }
 
 /// A text with these words replaced. What follows `code` is the number of an exit code.
@@ -194,7 +201,8 @@ mod tests {
     #[test]
     fn failures_that_only_differ_in_their_subject_are_one() {
         let of = |sid: u32| {
-            let message = format!("the command ended with exit code 3; its log ends with\n    s{sid:03} at 0x{sid:x} failed");
+            let message =
+                format!("the command ended with exit code 3; its log ends with\n    s{sid:03} at 0x{sid:x} failed");
             (format!("fit(rater=A1, sid=s{sid:03})"), Failure::stage(message))
         };
         let text = shown(&(1..=400).map(of).collect::<Vec<_>>());

@@ -54,12 +54,12 @@ pub fn terminal_size() -> Size {
     found.map_or(Size { columns: 80, rows: 24 }, |size| Size { columns: size.ws_col.into(), rows: size.ws_row.into() })
 }
 
-/// Lines at the bottom of the terminal that are drawn again and again. The cursor is always at the beginning of the row below
+/// Lines at the bottom of the terminal that are replaced again and again. The cursor is always at the beginning of the row below
 /// them, and is not hidden: a process that is killed leaves a terminal as it should be.
 #[derive(Default)]
 pub struct Block {
     lines: Vec<String>,
-    /// The terminal they were drawn on.
+    /// The terminal that they were written to.
     size: Option<Size>,
 }
 
@@ -81,7 +81,7 @@ impl Block {
         *self = Self { lines: lines.to_vec(), size: Some(size) };
     }
 
-    /// The cursor has been moved by others: the next block is drawn where it is.
+    /// The cursor has been moved by others: the next block begins where it is.
     pub fn forget(&mut self) {
         self.lines.clear();
     }

@@ -99,7 +99,7 @@ fn may_redraw() -> bool {
     io::stderr().is_terminal() && !is_dumb && !["CI", "NO_COLOR", "PIPE_LOG"].into_iter().any(is_set)
 }
 
-/// Without it nothing is shown between events, which is no reason not to run.
+/// Without it nothing is shown between events; the run goes on all the same.
 fn start_ticker(screen: &Arc<Screen>) -> Option<JoinHandle<()>> {
     let _ = signal_hook::flag::register(SIGCONT, screen.resumed.clone());
     let screen = screen.clone();

@@ -118,7 +118,7 @@ fn a_failure_is_shown_at_once_and_reported_once() {
 
 #[test]
 fn the_time_left_is_known_from_an_earlier_run() {
-    let space = Space::with(&TWO_STAGES);
+    let space = Space::with(TWO_STAGES);
     run(&space, &[]).output().expect("it runs");
     let mut terminal = in_terminal(&space, &["--force", "short", "-j2"], 80);
     terminal.until(|screen| screen.contains(" left"));
@@ -187,7 +187,12 @@ fn results_that_did_not_change_are_counted() {
     let again = space.pipe(["run", "pipeline.yaml"]).exits(0);
     again.shows("8 results, unchanged in ").hides("short/").hides("00:00");
     space.edit("pipeline.yaml", "echo 1 >", "echo 2 >");
-    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("8 results, 6 unchanged in ").shows("  long/ (2 files)").hides("short/");
+    space
+        .pipe(["run", "pipeline.yaml"])
+        .exits(0)
+        .shows("8 results, 6 unchanged in ")
+        .shows("  long/ (2 files)")
+        .hides("short/");
 }
 
 /// The command's own words about how it shows a run.

@@ -1,5 +1,5 @@
-//! The live view: lines that stay (a stage has ended), and below them a block that is drawn again and again: one line for each
-//! stage at work, the first failure, and a line for the whole run. Functions from the state to lines; `progress` draws them.
+//! The live view: lines that stay (a stage has ended), and below them a block that is replaced again and again: one line for each
+//! stage at work, the first failure, and a line for the whole run. Functions from the state to lines; `progress` writes them.
 
 use std::time::Duration;
 
@@ -37,7 +37,10 @@ impl Live {
     /// Takes in an event that came at `now`; returns the lines that stay on screen.
     pub fn take(&mut self, event: &Event, now: Duration, size: Size) -> Vec<String> {
         self.state.take(event, now);
-        milestones::urgent(event).into_iter().chain(milestones::stage_ended(&self.state, event, now, size.columns)).collect()
+        milestones::urgent(event)
+            .into_iter()
+            .chain(milestones::stage_ended(&self.state, event, now, size.columns))
+            .collect()
     }
 
     /// The block below them.
@@ -50,7 +53,8 @@ impl Live {
         }
         // The last column stays free: a terminal continues on the next row when it is filled.
         let columns = size.columns.saturating_sub(1);
-        let mut lines = stage_lines(&self.state, now, columns, size.rows.saturating_sub(OTHER_ROWS).clamp(1, MOST_STAGES));
+        let mut lines =
+            stage_lines(&self.state, now, columns, size.rows.saturating_sub(OTHER_ROWS).clamp(1, MOST_STAGES));
         if let Some((label, message)) = &self.state.first_failure {
             lines.push(styled(BAD, &cut_end(&visible(&format!("failed {label}: {message}")), columns)));
         }
@@ -170,7 +174,11 @@ mod tests {
         let file = folder.path().join("p.yaml");
         std::fs::write(&file, PIPELINE).unwrap();
         let registry = pipe_contract::Registry::new();
-        Arc::new(pipe_engine::plan::plan(&file, &Options { machine: cpus(2), ..Options::default() }, &registry).ok().unwrap())
+        Arc::new(
+            pipe_engine::plan::plan(&file, &Options { machine: cpus(2), ..Options::default() }, &registry)
+                .ok()
+                .unwrap(),
+        )
     }
 
     fn cpus(cpu: u32) -> Amounts {
@@ -251,7 +259,11 @@ mod tests {
     #[test]
     fn each_ending_is_counted_once() {
         let mut live = at_work();
-        live.take(&Event::Reopened { id: InstanceId(0), label: "x".into(), was_hit: false }, SECOND, Size { columns: 80, rows: 24 });
+        live.take(
+            &Event::Reopened { id: InstanceId(0), label: "x".into(), was_hit: false },
+            SECOND,
+            Size { columns: 80, rows: 24 },
+        );
         let at_work: BTreeMap<&str, (usize, usize)> =
             live.state.stages.iter().map(|stage| (stage.name.as_str(), (stage.ended(), stage.running))).collect();
         assert_eq!(at_work["a_name_that_is_long"], (1, 1));

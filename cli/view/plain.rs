@@ -87,10 +87,11 @@ impl Plain {
     /// Lines of a stage as a whole, and the first of its failed or repeated attempts.
     fn stage_line(&mut self, event: &Event, first_of_stage: bool) -> Option<String> {
         match event {
-            Event::Started { id, .. } if first_of_stage => {
+            Event::Started { id, why, .. } if first_of_stage => {
                 let StageState { name, total, .. } = self.state.stage_of(*id);
-                let size = if *total > 1 { format!(": {total} instances") } else { String::new() };
-                Some(format!("{} {name}{size}", styled(DIM, " start")))
+                // Of several instances, each has its own reason.
+                let more = if *total > 1 { format!(": {total} instances") } else { styled(DIM, &format!(" ({why})")) };
+                Some(format!("{} {name}{more}", styled(DIM, " start")))
             }
             Event::Retrying { id, label, failure, pause } if self.is_first(*id, "again") => {
                 let message = failure.to_string();
@@ -135,8 +136,12 @@ impl Plain {
             Event::Ended { label, outcome, wall, .. } => {
                 let line = match outcome {
                     Outcome::Ran => format!("{} {label} {}", styled(GOOD, "   ran"), quantities::duration(*wall)),
-                    Outcome::Absent { cause, recorded: false } => format!("{} {label}: {cause}", styled(CARE, "absent")),
-                    Outcome::Failed { .. } => format!("{} {label} {}", styled(BAD, "failed"), quantities::duration(*wall)),
+                    Outcome::Absent { cause, recorded: false } => {
+                        format!("{} {label}: {cause}", styled(CARE, "absent"))
+                    }
+                    Outcome::Failed { .. } => {
+                        format!("{} {label} {}", styled(BAD, "failed"), quantities::duration(*wall))
+                    }
                     Outcome::Hit | Outcome::Skipped { .. } | Outcome::Absent { recorded: true, .. } => return None,
                 };
                 let share = format!("[{}/{}]", self.state.counts.ended(), self.state.total);

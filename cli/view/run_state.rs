@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn progress_is_shown_in_its_own_unit() {
-        let progress = |done, total, unit: &str, note: &str| Progress { done, total, unit: unit.into(), note: note.into() };
+        let progress =
+            |done, total, unit: &str, note: &str| Progress { done, total, unit: unit.into(), note: note.into() };
         assert_eq!(progress_text(&progress(12, 288, "steps", "epoch 1/2")), "12/288 steps, epoch 1/2");
         assert_eq!(progress_text(&progress(1536, 0, "bytes", "")), "1.5 KiB");
         assert_eq!(progress_text(&progress(0, 0, "", "waiting")), "waiting");

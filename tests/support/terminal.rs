@@ -94,7 +94,8 @@ impl Terminal {
         let screen = self.screen.screen();
         let (rows, columns) = screen.size();
         let lines: Vec<String> = screen.rows(0, columns).collect();
-        self.wrapped.extend((0..rows).filter(|row| screen.row_wrapped(*row)).map(|row| lines[usize::from(row)].clone()));
+        self.wrapped
+            .extend((0..rows).filter(|row| screen.row_wrapped(*row)).map(|row| lines[usize::from(row)].clone()));
         true
     }
 }

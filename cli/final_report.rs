@@ -2,31 +2,38 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use pipe_contract::IMPORTANT;
 use pipe_engine::report::Results;
-use pipe_engine::run::{Counts, Summary};
+use pipe_engine::run::Summary;
 
-use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
-use crate::quantities;
+use crate::grouped::{self, Failed};
+use crate::printer::{BAD, DIM, GOOD, HINT, styled};
+use crate::quantities::{self, tally};
 
 /// Long lists are cut after this many lines; the manifest has them all.
 const LINES: usize = 12;
+/// So many new or changed results are listed; the others are in the folder above them.
+const PLACES: usize = 24;
 
 /// The summary as text, without a newline at the end.
 pub fn text(summary: &Summary) -> String {
-    let mut text = String::new();
-    failures(&mut text, summary);
-    listed(
-        &mut text,
-        "absent",
-        summary.absent.iter().map(|(label, cause, recorded)| {
-            let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
-            format!("{label}: {cause}{known}")
-        }),
-    );
-    listed(&mut text, "skipped", summary.skipped.iter().map(|(label, because)| format!("{label}: {because}")));
-    listed(&mut text, "note", note_lines(&summary.notes).into_iter());
+    let failed = summary.failed.iter().map(|failed| Failed {
+        label: &failed.label,
+        failure: &failed.failure,
+        log: Some(failed.log.as_path()).filter(|log| !log.as_os_str().is_empty()),
+        retained: failed.retained.as_deref(),
+    });
+    let mut text = grouped::failures(failed, &summary.manifest);
+    let absent = summary.absent.iter().map(|(label, cause, recorded)| {
+        let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
+        (label.as_str(), format!("{cause}{known}"))
+    });
+    listed(&mut text, "absent", &grouped::equal(absent));
+    let skipped = summary.skipped.iter().map(|(label, because)| (label.as_str(), because.as_str()));
+    listed(&mut text, "skipped", &grouped::skipped(skipped));
+    listed(&mut text, "note", &note_lines(&summary.notes));
     claims(&mut text, summary);
     results(&mut text, summary);
     let style = if summary.exit_code() == 0 { GOOD } else { BAD };
@@ -47,14 +54,11 @@ pub fn text(summary: &Summary) -> String {
 /// Published files of an earlier version, a line each, without a newline at the end.
 pub fn earlier(files: &[(String, Option<String>)]) -> String {
     let mut text = String::new();
-    listed(
-        &mut text,
-        "earlier version",
-        files.iter().map(|(path, run)| {
-            let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
-            format!("{path}: made by {run}")
-        }),
-    );
+    let made = files.iter().map(|(path, run)| {
+        let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
+        (path.as_str(), format!("made by {run}"))
+    });
+    listed(&mut text, "earlier version", &grouped::equal(made));
     text.trim_end().to_owned()
 }
 
@@ -66,50 +70,15 @@ fn not_of_this_run(text: &mut String, results: &Results) {
     text.push('\n');
     text.push_str(&earlier(&results.earlier));
     text.push_str(if results.earlier.is_empty() { "" } else { "\n" });
-    listed(
-        text,
-        "edited",
-        results
-            .edited
-            .iter()
-            .map(|path| format!("{path}: changed since it was published, left alone; --overwrite replaces it")),
-    );
+    let edited = results
+        .edited
+        .iter()
+        .map(|path| (path.as_str(), "changed since it was published, left alone; --overwrite replaces it".to_owned()));
+    listed(text, "edited", &grouped::equal(edited));
 }
 
-/// `ran 12, hits 40`: the usual ways always, the others where they happened.
-pub fn tally(counts: &Counts) -> String {
-    let mut text = format!("ran {}, hits {}", counts.ran, counts.hit);
-    for (number, word) in [(counts.absent, "absent"), (counts.failed, "failed"), (counts.skipped, "skipped")] {
-        if number > 0 {
-            let _ = write!(text, ", {word} {number}");
-        }
-    }
-    text
-}
-
-fn failures(text: &mut String, summary: &Summary) {
-    for failed in &summary.failed {
-        let _ = writeln!(text, "{} {}: {}", styled(BAD, "failed"), failed.label, failed.failure);
-        if let Some(hint) = &failed.failure.hint {
-            let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
-        }
-        if !failed.log.as_os_str().is_empty() {
-            let _ = writeln!(text, "  log: {}", failed.log.display());
-        }
-        if let Some(folder) = &failed.retained {
-            let _ = writeln!(text, "  its folder is kept: {}", folder.display());
-        }
-    }
-}
-
-fn listed(text: &mut String, word: &str, lines: impl Iterator<Item = String>) {
-    let lines: Vec<_> = lines.collect();
-    for line in lines.iter().take(LINES) {
-        let _ = writeln!(text, "{} {line}", styled(CARE, word));
-    }
-    if lines.len() > LINES {
-        let _ = writeln!(text, "{} {} more, all in the manifest", styled(CARE, word), lines.len() - LINES);
-    }
+fn listed(text: &mut String, word: &str, lines: &[String]) {
+    grouped::list(text, word, lines, LINES, ", all in the manifest");
 }
 
 /// Equal notes once, with how many stages have them; important ones first.
@@ -153,8 +122,10 @@ fn claims(text: &mut String, summary: &Summary) {
 
 fn results(text: &mut String, summary: &Summary) {
     let results = &summary.results;
-    listed(text, "stale", results.stale.iter().map(|path| format!("{path}: no result claims it any more")));
-    listed(text, "unpublished", results.missing.iter().map(|(path, why)| format!("{path}: {why}")));
+    let stale = results.stale.iter().map(|path| (path.as_str(), "no result claims it any more".to_owned()));
+    listed(text, "stale", &grouped::equal(stale));
+    let missing = results.missing.iter().map(|(path, why)| (path.as_str(), why.clone()));
+    listed(text, "unpublished", &grouped::equal(missing));
     for failure in &results.failures {
         let _ = writeln!(text, "{} {failure}", styled(BAD, "failed"));
         if let Some(hint) = &failure.hint {
@@ -165,23 +136,48 @@ fn results(text: &mut String, summary: &Summary) {
     if there == 0 {
         return;
     }
-    let _ = writeln!(text, "{} in {}", quantities::count(there, "result"), results.folder.display());
-    for (place, files) in by_place(results) {
-        let new = files.iter().any(|file| results.written.contains(*file));
-        let inside =
-            if place.ends_with('/') { format!(" ({})", quantities::count(files.len(), "file")) } else { String::new() };
-        let _ = writeln!(text, "  {place}{inside}{}", if new { String::new() } else { styled(DIM, " (unchanged)") });
+    let unchanged = match results.unchanged.len() {
+        0 => String::new(),
+        _ if results.written.is_empty() => ", unchanged".to_owned(),
+        number => format!(", {number} unchanged"),
+    };
+    let folder = from_here(&results.folder);
+    let _ = writeln!(text, "{}{unchanged} in {}", quantities::count(there, "result"), folder.display());
+    let places = by_place(&results.written);
+    for place in places.iter().take(PLACES) {
+        let _ = writeln!(text, "  {place}");
+    }
+    if places.len() > PLACES {
+        let _ = writeln!(text, "  and {} more", places.len() - PLACES);
     }
 }
 
-/// Published files by what is listed: a file at the top by its own name, everything in a folder as that folder.
-fn by_place(results: &Results) -> BTreeMap<&str, Vec<&String>> {
-    let mut places = BTreeMap::<&str, Vec<&String>>::new();
-    for path in results.written.iter().chain(&results.unchanged) {
-        let place = path.rfind('/').map_or(path.as_str(), |slash| &path[..=slash]);
-        places.entry(place).or_default().push(path);
+/// A path as short as it can be typed here.
+fn from_here(path: &Path) -> &Path {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
+}
+
+/// Published files in few lines: a folder by its name and how many are in it, a file in several formats once.
+fn by_place(written: &[String]) -> Vec<String> {
+    let mut folders = BTreeMap::<&str, usize>::new();
+    let mut files = BTreeMap::<&str, Vec<&str>>::new();
+    for path in written {
+        match (path.rfind('/'), path.rsplit_once('.')) {
+            (Some(slash), _) => *folders.entry(&path[..=slash]).or_default() += 1,
+            (None, Some((stem, format))) => files.entry(stem).or_default().push(format),
+            (None, None) => drop(files.entry(path).or_default()),
+        }
     }
-    places
+    let file = |(stem, formats): (&&str, &Vec<&str>)| match formats[..] {
+        [] => (*stem).to_owned(),
+        [format] => format!("{stem}.{format}"),
+        _ => format!("{stem}.{{{}}}", formats.join(",")),
+    };
+    let folder = |(path, files): (&&str, &usize)| {
+        format!("{path}{}", styled(DIM, &format!(" ({})", quantities::count(*files, "file"))))
+    };
+    files.iter().map(file).chain(folders.iter().map(folder)).collect()
 }
 
 #[cfg(test)]
@@ -193,5 +189,14 @@ mod tests {
         let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
         let all = [of("a", "fetched again"), of("b", "important: no tracts"), of("c", "important: no tracts")];
         assert_eq!(note_lines(&all), ["b and 1 more: no tracts", "a: fetched again"]);
+    }
+
+    #[test]
+    fn results_are_listed_by_folder_and_once_for_all_formats() {
+        let written =
+            ["map.pdf", "map.svg", "table.csv", "README", "models/a/w.bin", "models/a/x.bin"].map(String::from);
+        let lines = by_place(&written).into_iter().map(|line| anstream::adapter::strip_str(&line).to_string());
+        let expected = ["README", "map.{pdf,svg}", "table.csv", "models/a/ (2 files)"];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
     }
 }

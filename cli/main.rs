@@ -3,9 +3,11 @@
 mod args;
 mod commands;
 mod final_report;
+mod grouped;
 mod libtorch;
 mod machine;
 mod printer;
+mod progress;
 mod quantities;
 mod shipped;
 mod signals;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
             ExitCode::from(diagnostics.blame().exit_code())
         }
         Err(CommandError::Failure(failure)) => {
-            printer::note(&explained(&failure));
+            printer::prose(&explained(&failure));
             ExitCode::from(failure.blame.exit_code())
         }
     }

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 
+use crate::view::fit::{Size, fold, width};
+
 /// Bold green: it went well.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// Bold red: it went wrong.
@@ -41,9 +43,54 @@ pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Whether stderr is a terminal whose lines can be redrawn.
-pub fn can_redraw() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+/// Writes sentences for the user to stderr; on a terminal their long lines are folded between words.
+pub fn prose(text: &str) {
+    if io::stderr().is_terminal() { note(&fold(text, terminal_size().columns)) } else { note(text) }
+}
+
+/// The size of the terminal that stderr is; a usual one if it has none.
+pub fn terminal_size() -> Size {
+    let found = rustix::termios::tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    found.map_or(Size { columns: 80, rows: 24 }, |size| Size { columns: size.ws_col.into(), rows: size.ws_row.into() })
+}
+
+/// Lines at the bottom of the terminal that are replaced again and again. The cursor is always at the beginning of the row below
+/// them, and is not hidden: a process that is killed leaves a terminal as it should be.
+#[derive(Default)]
+pub struct Block {
+    lines: Vec<String>,
+    /// The terminal that they were written to.
+    size: Option<Size>,
+}
+
+impl Block {
+    /// Replaces the block, below new lines that stay. Draws nothing that is there already.
+    pub fn draw(&mut self, above: &[String], lines: &[String]) {
+        let size = terminal_size();
+        if above.is_empty() && lines == self.lines && (self.size == Some(size) || lines.is_empty()) {
+            return;
+        }
+        let rows = self.rows(size);
+        let up = if rows > 0 { format!("\x1b[{rows}A") } else { String::new() };
+        // Erased at once where lines are added, whose number of rows is not known here; else line by line, which does not flicker.
+        let mut text = format!("\r{up}{}", if above.is_empty() { "" } else { "\x1b[J" });
+        above.iter().for_each(|line| text.push_str(&format!("{}\n", coloured(line, colours_wanted()))));
+        lines.iter().for_each(|line| text.push_str(&format!("{}\x1b[K\n", coloured(line, colours_wanted()))));
+        text.push_str("\x1b[J");
+        write(&mut io::stderr().lock(), &text, true, &STDERR_CLOSED);
+        *self = Self { lines: lines.to_vec(), size: Some(size) };
+    }
+
+    /// The cursor has been moved by others: the next block begins where it is.
+    pub fn forget(&mut self) {
+        self.lines.clear();
+    }
+
+    /// How many rows the block takes now: a terminal that was made narrower has broken its lines.
+    fn rows(&self, size: Size) -> usize {
+        let rows: usize = self.lines.iter().map(|line| width(line).div_ceil(size.columns).max(1)).sum();
+        rows.min(size.rows.saturating_sub(1))
+    }
 }
 
 /// Whether diagnostics on stderr are to be coloured.
@@ -61,7 +108,7 @@ fn write(stream: &mut impl Write, text: &str, colours: bool, closed: &AtomicBool
     if closed.load(Ordering::Relaxed) {
         return;
     }
-    let shown = if colours { Cow::Borrowed(text) } else { Cow::Owned(strip_str(text).to_string()) };
+    let shown = coloured(text, colours);
     match stream.write_all(shown.as_bytes()).and_then(|()| stream.flush()) {
         Ok(()) => {}
         // The reader went away; the results of the program are still wanted.
@@ -69,4 +116,9 @@ fn write(stream: &mut impl Write, text: &str, colours: bool, closed: &AtomicBool
         // A full disk behind `>` must not look like success.
         Err(_) => std::process::exit(3),
     }
+}
+
+/// A text with its styles, or without.
+fn coloured(text: &str, colours: bool) -> Cow<'_, str> {
+    if colours { Cow::Borrowed(text) } else { Cow::Owned(strip_str(text).to_string()) }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use pipe_contract::Metric;
 use pipe_engine::event::Outcome;
-use pipe_engine::run::{Counts, LoggedEnd, LoggedRun, Phase};
+use pipe_engine::run::{Counts, LoggedRun, Phase};
 
-use crate::final_report::tally;
-use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
-use crate::quantities;
+use crate::grouped::{self, Failed};
+use crate::printer::{BAD, CARE, DIM, GOOD, styled};
+use crate::quantities::{self, tally};
 
 /// Long lists are cut after this many lines; the log of events has them all.
 const LINES: usize = 12;
@@ -24,27 +24,16 @@ pub fn text(logged: &LoggedRun) -> String {
     let mut text = head(logged);
     ran(&mut text, logged);
     failed(&mut text, logged);
-    let others = |wanted: fn(&Outcome) -> Option<String>| {
-        let line = move |end: &LoggedEnd| wanted(&end.outcome).map(|why| format!("{}: {why}", end.label));
-        logged.ended.iter().filter_map(line).collect::<Vec<_>>()
-    };
-    listed(
-        &mut text,
-        "skipped",
-        &others(|outcome| match outcome {
-            Outcome::Skipped { because } if because == "stopped" => Some("the run was stopped".into()),
-            Outcome::Skipped { because } => Some(format!("because of `{because}`")),
-            _ => None,
-        }),
-    );
-    listed(
-        &mut text,
-        " absent",
-        &others(|outcome| match outcome {
-            Outcome::Absent { cause, .. } => Some(cause.clone()),
-            _ => None,
-        }),
-    );
+    let skipped = logged.ended.iter().filter_map(|end| match &end.outcome {
+        Outcome::Skipped { because } => Some((end.label.as_str(), because.as_str())),
+        _ => None,
+    });
+    listed(&mut text, "skipped", &grouped::skipped(skipped));
+    let absent = logged.ended.iter().filter_map(|end| match &end.outcome {
+        Outcome::Absent { cause, .. } => Some((end.label.as_str(), cause.clone())),
+        _ => None,
+    });
+    listed(&mut text, "absent", &grouped::equal(absent));
     running(&mut text, logged);
     foot(&mut text, logged);
     text
@@ -67,7 +56,7 @@ fn ran(text: &mut String, logged: &LoggedRun) {
     let mut stages = BTreeMap::<&str, (usize, f64)>::new();
     let mut order = Vec::new();
     for end in logged.ended.iter().filter(|end| end.outcome == Outcome::Ran) {
-        let stage = end.label.split('(').next().unwrap_or(&end.label);
+        let stage = grouped::stage(&end.label);
         let (number, seconds) = stages.entry(stage).or_insert_with(|| {
             order.push(stage);
             (0, 0.0)
@@ -83,32 +72,14 @@ fn ran(text: &mut String, logged: &LoggedRun) {
     }
 }
 
-/// Equal failures once.
 fn failed(text: &mut String, logged: &LoggedRun) {
-    let mut groups: Vec<(&LoggedEnd, usize)> = Vec::new();
-    for end in &logged.ended {
-        let Outcome::Failed { failure, .. } = &end.outcome else { continue };
-        let same =
-            |first: &LoggedEnd| matches!(&first.outcome, Outcome::Failed { failure: other, .. } if other == failure);
-        match groups.iter_mut().find(|(first, _)| same(first)) {
-            Some((_, number)) => *number += 1,
-            None => groups.push((end, 1)),
+    let failed = logged.ended.iter().filter_map(|end| match &end.outcome {
+        Outcome::Failed { failure, retained } => {
+            Some(Failed { label: &end.label, failure, log: end.log.as_deref(), retained: retained.as_deref() })
         }
-    }
-    for (end, number) in groups {
-        let Outcome::Failed { failure, retained } = &end.outcome else { continue };
-        let more = if number > 1 { format!(" and {} more", number - 1) } else { String::new() };
-        let _ = writeln!(text, "{} {}{more}: {failure}", styled(BAD, " failed"), end.label);
-        if let Some(hint) = &failure.hint {
-            let _ = writeln!(text, "        {} {hint}", styled(HINT, "hint:"));
-        }
-        if let Some(log) = &end.log {
-            let _ = writeln!(text, "        log: {}", log.display());
-        }
-        if let Some(folder) = retained {
-            let _ = writeln!(text, "        its folder is kept: {}", folder.display());
-        }
-    }
+        _ => None,
+    });
+    text.push_str(&grouped::failures(failed, &logged.folder));
 }
 
 fn running(text: &mut String, logged: &LoggedRun) {
@@ -130,18 +101,12 @@ fn running(text: &mut String, logged: &LoggedRun) {
 }
 
 fn listed(text: &mut String, word: &str, lines: &[String]) {
-    for line in lines.iter().take(LINES) {
-        let _ = writeln!(text, "{} {line}", styled(CARE, word));
-    }
-    if lines.len() > LINES {
-        let _ = writeln!(text, "{} {} more", styled(CARE, word), lines.len() - LINES);
-    }
+    grouped::list(text, word, lines, LINES, "");
 }
 
 fn foot(text: &mut String, logged: &LoggedRun) {
     let counts = counts(logged);
-    let ended = counts.hit + counts.ran + counts.absent + counts.failed + counts.skipped;
-    let open = logged.instances.saturating_sub(ended);
+    let open = logged.instances.saturating_sub(counts.ended());
     let after = quantities::duration(Duration::from_secs_f64(logged.seconds.max(0.0)));
     let rest = match logged.phase {
         Phase::Finished(_) => format!(" in {after}"),

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use pipe_contract::Failure;
 use pipe_engine::ids::InstanceId;
 use pipe_engine::plan::Plan;
 use pipe_engine::run::{self, Standing, Status};
 
 use super::{CommandError, plan_options, planned, registry, run_options, selection};
 use crate::args;
-use crate::printer::{self, BAD, CARE, DIM, GOOD, styled};
+use crate::printer::{self, BAD, CARE, DIM, GOOD, HINT, styled};
 use crate::quantities;
-use crate::view::plain::failure_lines;
 
 /// Shows what a run would do, stage by stage.
 pub fn plan(args: &args::PlanArgs) -> Result<u8, CommandError> {
@@ -210,6 +210,14 @@ fn by_instance(plan: &Plan, status: &Status, ids: &[InstanceId]) -> String {
         .expect("writing to a string succeeds");
     }
     text
+}
+
+/// A failure with its hint on a line of its own.
+fn failure_lines(failure: &Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{failure}\n       {} {hint}", styled(HINT, "hint:")),
+        None => failure.to_string(),
+    }
 }
 
 fn json(plan: &Plan, status: &Status) -> String {

@@ -1,32 +1,33 @@
 //! `pipe verify`.
 
+use std::sync::Arc;
+
 use pipe_engine::run::{self, Alteration, Comparison, Departure, FirstDifference, Stop, Verdict, Verification};
 
-use super::run::View;
 use super::{CommandError, planned, registry, run_options};
 use crate::args;
 use crate::final_report;
 use crate::printer::{self, BAD, CARE, GOOD, styled};
+use crate::progress::{Progress, Style};
 use crate::signals;
 
 /// Compares published results with the lockfile, then reruns in a scratch cache and compares again.
 pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
     let registry = registry();
-    let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let plan = Arc::new(planned(&args.pipeline, &args.place, &registry)?);
     let options = run_options(&args.pipeline, &args.place, registry)?;
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
     let how = run::VerifyOptions { scratch: args.scratch.as_deref(), no_rerun: args.no_rerun };
-    let mut view = None;
+    let mut progress = None;
     let mut before = |found: &Verification| published(found).iter().for_each(|line| printer::note(line));
-    let mut events = |event| view.get_or_insert_with(|| View::choose(false, false)).take(&event);
+    let new = || Progress::new(&plan, options.capacities.amounts(), Style::default());
+    let mut events = |event| progress.get_or_insert_with(new).take(&event);
     let found = run::verify(&plan, &options, how, &mut before, &mut events, &stop)?;
-    if let Some(view) = view {
-        view.close();
-    }
+    drop(progress);
     if let Some(rerun) = &found.rerun {
         rerun.comparisons.iter().for_each(|comparison| printer::note(&line(comparison)));
-        printer::note(&final_report::text(&rerun.run));
+        printer::prose(&final_report::text(&rerun.run));
         if let Some(first) = &rerun.first {
             printer::note(&departure(first));
         }

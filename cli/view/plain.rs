@@ -1,86 +1,184 @@
-//! One line for each event worth showing, for logs and pipes; none for hits. Progress of a long stage comes seldom.
+//! The plain view, for logs, pipes and simple terminals: a line where a stage begins and one where it ends, and how far the run
+//! is from time to time; with `--verbose` one for every instance. Each line begins with the time since the run began.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use pipe_contract::Failure;
 use pipe_engine::event::{Event, Outcome};
 use pipe_engine::ids::InstanceId;
 
-use super::run_state::{RunState, progress_text};
-use crate::printer::{BAD, CARE, DIM, GOOD, HINT, styled};
+use super::milestones;
+use super::run_state::{RunState, StageState, progress_text};
+use crate::printer::{BAD, CARE, DIM, GOOD, styled};
 use crate::quantities;
 
-/// Progress of one running stage is printed at most this often.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How far the run is, is said at most this often at first; later after a twentieth of the time it took so far.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LATER: u32 = 20;
+/// Progress of one running instance is printed at most this often (`--verbose`).
+const PROGRESS_PAUSE: Duration = Duration::from_secs(5);
+/// So many stages at work are named where it is said how far the run is.
+const NAMED: usize = 4;
+/// Lines are as long as they are: there are no columns to fit in.
+const ANY_WIDTH: usize = 1000;
 
 /// Turns events into lines.
-#[derive(Default)]
 pub struct Plain {
     state: RunState,
+    is_verbose: bool,
+    is_begun: bool,
+    /// When it was said last how far the run is.
+    last_summary: Duration,
     /// When progress of an instance was last printed.
-    last_printed: BTreeMap<InstanceId, Instant>,
+    last_progress: BTreeMap<InstanceId, Duration>,
+    /// Stages of which a failed or repeated attempt was reported.
+    reported: BTreeSet<(String, &'static str)>,
 }
 
 impl Plain {
-    /// The line for an event that arrived at `now`, if it is worth one.
-    pub fn line(&mut self, event: &Event, now: Instant) -> Option<String> {
-        self.state.take(event);
+    /// Of a run that has not begun; `is_verbose` reports every instance.
+    pub fn new(state: RunState, is_verbose: bool) -> Self {
+        Self {
+            state,
+            is_verbose,
+            is_begun: false,
+            last_summary: Duration::ZERO,
+            last_progress: BTreeMap::new(),
+            reported: BTreeSet::new(),
+        }
+    }
+
+    /// The lines for an event that came at `now`.
+    pub fn take(&mut self, event: &Event, now: Duration) -> Vec<String> {
+        let was_begun = |state: &RunState, id: &InstanceId| state.stage_of(*id).began.is_some();
+        let first_of_stage = matches!(event, Event::Started { id, .. } if !was_begun(&self.state, id));
+        self.state.take(event, now);
+        let own = if self.is_verbose { self.instance_line(event, now) } else { self.stage_line(event, first_of_stage) };
+        let lines = self.head(event).into_iter().chain(own).chain(milestones::urgent(event));
+        let lines = lines.chain(milestones::stage_ended(&self.state, event, now, ANY_WIDTH));
+        lines.map(|line| at(now, &line)).collect()
+    }
+
+    /// The line that says how far the run is, if it is time for one.
+    pub fn tick(&mut self, now: Duration) -> Option<String> {
+        let pause = FIRST_PAUSE.max(now / LATER);
+        if !self.is_begun || now < self.last_summary + pause {
+            return None;
+        }
+        self.last_summary = now;
+        Some(at(now, &format!("{} {}", styled(DIM, "   ..."), self.summary(now))))
+    }
+
+    /// The first line, when work begins.
+    fn head(&mut self, event: &Event) -> Option<String> {
+        if !matches!(event, Event::WorkBegins { .. }) || std::mem::replace(&mut self.is_begun, true) {
+            return None;
+        }
+        let stages = self.state.stages.iter().filter(|stage| stage.total > 0).count();
+        Some(format!(
+            "{} {}: {} of {}; times are since it began",
+            styled(DIM, "   run"),
+            self.state.run,
+            quantities::count(self.state.total, "instance"),
+            quantities::count(stages, "stage")
+        ))
+    }
+
+    /// Lines of a stage as a whole, and the first of its failed or repeated attempts.
+    fn stage_line(&mut self, event: &Event, first_of_stage: bool) -> Option<String> {
+        match event {
+            Event::Started { id, why, .. } if first_of_stage => {
+                let StageState { name, total, .. } = self.state.stage_of(*id);
+                // Of several instances, each has its own reason.
+                let more = if *total > 1 { format!(": {total} instances") } else { styled(DIM, &format!(" ({why})")) };
+                Some(format!("{} {name}{more}", styled(DIM, " start")))
+            }
+            Event::Retrying { id, label, failure, pause } if self.is_first(*id, "again") => {
+                let message = failure.to_string();
+                let reason = message.lines().next().unwrap_or_default();
+                Some(format!("{} {label} in {}: {reason}", styled(CARE, " again"), quantities::duration(*pause)))
+            }
+            Event::Ended { id, label, outcome: Outcome::Failed { .. }, .. } if self.is_first(*id, "failed") => {
+                Some(format!("{} {label}: see `pipe status` now, or the report at the end", styled(BAD, "failed")))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nothing was reported of this stage under this word.
+    fn is_first(&mut self, id: InstanceId, word: &'static str) -> bool {
+        let stage = self.state.stage_of(id).name.clone();
+        self.reported.insert((stage, word))
+    }
+
+    /// Lines of every instance.
+    fn instance_line(&mut self, event: &Event, now: Duration) -> Option<String> {
         match event {
             Event::Started { id, label, why, attempt, .. } => {
-                self.last_printed.insert(*id, now);
+                self.last_progress.insert(*id, now);
                 let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 Some(format!("{} {label}{again} {}", styled(DIM, " start"), styled(DIM, &format!("({why})"))))
             }
             Event::Progressed { id, progress } => {
-                let last = self.last_printed.get_mut(id)?;
-                if now.duration_since(*last) < PAUSE {
+                let last = self.last_progress.get_mut(id)?;
+                if now.saturating_sub(*last) < PROGRESS_PAUSE {
                     return None;
                 }
                 *last = now;
-                let label = &self.state.running.get(id)?.label;
-                Some(format!("{} {label}: {}", styled(DIM, "   ...").as_str(), progress_text(progress)))
+                let at = &self.state.running.get(id)?.at;
+                let name = &self.state.stage_of(*id).name;
+                let label = if at.is_empty() { name.clone() } else { format!("{name}({at})") };
+                Some(format!("{} {label}: {}", styled(DIM, "   ..."), progress_text(progress)))
             }
-            _ => ending(event).map(|line| match event {
-                Event::Ended { .. } => {
-                    let share = format!("[{}/{}]", self.state.counts.ended(), self.state.total);
-                    format!("{line} {}", styled(DIM, &share))
-                }
-                _ => line,
-            }),
+            Event::Retrying { label, failure, pause, .. } => {
+                Some(format!("{} {label} in {}: {failure}", styled(CARE, " again"), quantities::duration(*pause)))
+            }
+            Event::Ended { label, outcome, wall, .. } => {
+                let line = match outcome {
+                    Outcome::Ran => format!("{} {label} {}", styled(GOOD, "   ran"), quantities::duration(*wall)),
+                    Outcome::Absent { cause, recorded: false } => {
+                        format!("{} {label}: {cause}", styled(CARE, "absent"))
+                    }
+                    Outcome::Failed { .. } => {
+                        format!("{} {label} {}", styled(BAD, "failed"), quantities::duration(*wall))
+                    }
+                    Outcome::Hit | Outcome::Skipped { .. } | Outcome::Absent { recorded: true, .. } => return None,
+                };
+                let share = format!("[{}/{}]", self.state.counts.ended(), self.state.total);
+                Some(format!("{line} {}", styled(DIM, &share)))
+            }
+            _ => None,
         }
+    }
+
+    /// `40%, 412/1026; targets 60/128 (2 running), train 3/12 (1 running); about 4 min left`.
+    fn summary(&self, now: Duration) -> String {
+        let state = &self.state;
+        let ended = state.counts.ended();
+        let mut text = format!("{}%, {ended}/{}", ended * 100 / state.total.max(1), state.total);
+        let at_work: Vec<&StageState> = state.stages.iter().filter(|stage| stage.running > 0).collect();
+        let named: Vec<String> = at_work
+            .iter()
+            .take(NAMED)
+            .map(|stage| format!("{} {}/{} ({} running)", stage.name, stage.ended(), stage.total, stage.running))
+            .collect();
+        if !named.is_empty() {
+            text.push_str(&format!("; {}", named.join(", ")));
+        }
+        if at_work.len() > NAMED {
+            text.push_str(&format!(" and {}", quantities::count(at_work.len() - NAMED, "more stage")));
+        }
+        if state.counts.failed > 0 {
+            text.push_str(&format!("; {} failed", state.counts.failed));
+        }
+        if let Some(left) = state.time_left(now).and_then(|left| quantities::time_left(&left)) {
+            text.push_str(&format!("; {left}"));
+        }
+        text
     }
 }
 
-/// The line for an event that both views keep on screen, if it is one.
-pub fn ending(event: &Event) -> Option<String> {
-    match event {
-        Event::Retrying { label, failure, pause, .. } => {
-            Some(format!("{} {label} in {}: {failure}", styled(CARE, " again"), quantities::duration(*pause)))
-        }
-        Event::Reopened { label, .. } => {
-            Some(format!("{} {label}: what it made is damaged in the cache and is made anew", styled(CARE, " again")))
-        }
-        Event::Stopping => {
-            Some(format!("{} running stages get a moment; press Ctrl-C again to end at once", styled(CARE, "  stop")))
-        }
-        Event::Ended { label, outcome, wall, .. } => match outcome {
-            Outcome::Hit | Outcome::Skipped { .. } => None,
-            Outcome::Ran => Some(format!("{} {label} {}", styled(GOOD, "   ran"), quantities::duration(*wall))),
-            Outcome::Absent { recorded: true, .. } => None,
-            Outcome::Absent { cause, .. } => Some(format!("{} {label}: {cause}", styled(CARE, "absent"))),
-            Outcome::Failed { failure, .. } => {
-                Some(format!("{} {label}: {}", styled(BAD, "failed"), failure_lines(failure)))
-            }
-        },
-        Event::Began { .. } | Event::Started { .. } | Event::Progressed { .. } | Event::Metric { .. } => None,
-    }
-}
-
-/// A failure with its hint on a line of its own.
-pub fn failure_lines(failure: &Failure) -> String {
-    match &failure.hint {
-        Some(hint) => format!("{failure}\n       {} {hint}", styled(HINT, "hint:")),
-        None => failure.to_string(),
-    }
+/// A line with its time.
+fn at(now: Duration, line: &str) -> String {
+    format!("{} {line}", styled(DIM, &quantities::clock(now)))
 }

@@ -18,6 +18,15 @@ pub enum Event {
         run: String,
         /// How many instances are in it.
         instances: usize,
+        /// Which, by id; all of the plan if there is none.
+        #[serde(skip)]
+        wanted: Option<Vec<bool>>,
+    },
+    /// Not all is a hit: work begins.
+    WorkBegins {
+        /// What instances took in earlier runs, in seconds, by id.
+        #[serde(skip)]
+        recorded: Vec<Option<f64>>,
     },
     /// An instance starts to work (it is not a hit). Again after a retry.
     Started {

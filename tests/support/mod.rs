@@ -3,6 +3,7 @@
 pub mod module_graph;
 pub mod paper;
 pub mod processes;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::fs;

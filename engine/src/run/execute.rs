@@ -65,7 +65,7 @@ pub(super) fn run_in(
     }
     let run = clock::run_id(began);
     let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
-    events(Event::Began { run: run.clone(), instances });
+    events(Event::Began { run: run.clone(), instances, wanted: wanted.clone() });
     let folder = state_dir.run_folder(&run);
     make_folder(&folder)?;
     let log = EventLog::begin(&folder, &run, began, instances);

@@ -192,6 +192,7 @@ impl<'a> RunLoop<'a> {
             let last = self.lookup.local.last_work(&plan.label(id))?;
             durations.push(last.map(|last| last.seconds));
         }
+        (self.events)(Event::WorkBegins { recorded: durations.clone() });
         let options = Options { fail_fast: self.options.fail_fast, durations, wanted, shuffle: self.options.shuffle };
         Core::new(plan, self.options.capacities.clone(), options)
     }

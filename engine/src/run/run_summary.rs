@@ -56,6 +56,13 @@ pub struct Counts {
     pub skipped: usize,
 }
 
+impl Counts {
+    /// How many ended.
+    pub fn ended(&self) -> usize {
+        self.hit + self.ran + self.absent + self.failed + self.skipped
+    }
+}
+
 /// A failed instance.
 #[derive(Clone, Debug)]
 pub struct FailedInstance {

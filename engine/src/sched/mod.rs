@@ -23,6 +23,7 @@
 
 mod core;
 mod dag;
+mod forecast;
 mod priority;
 mod resources;
 
@@ -31,4 +32,5 @@ mod tests;
 
 pub use core::{Aside, Because, Core, Counts, Ending, Options, State};
 pub use dag::needed_by;
+pub use forecast::{AtWork, Estimate, Forecast};
 pub use resources::{Capacities, Grant};

@@ -16,7 +16,8 @@ pub(super) fn duration(recorded: &[Option<f64>], id: InstanceId) -> f64 {
     known_duration(recorded, id).unwrap_or(1.0)
 }
 
-fn known_duration(recorded: &[Option<f64>], id: InstanceId) -> Option<f64> {
+/// The recorded duration, if it is one.
+pub(super) fn known_duration(recorded: &[Option<f64>], id: InstanceId) -> Option<f64> {
     recorded.get(id.index()).copied().flatten().filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
 }
 

@@ -513,3 +513,65 @@ fn a_result_that_waits_for_others_does_not_pull_its_inputs_forward() {
     assert_eq!(starts(&plan, durations), [3, 4, 0, 1, 2]);
     assert_eq!(starts(&plan, Vec::new()), [0, 1, 2, 3, 4], "nothing is known in the first run");
 }
+
+/// The estimate when nothing but `ended` has ended and nothing runs.
+fn rest(forecast: &Forecast, ended: &[u32]) -> Option<Estimate> {
+    forecast.rest(|id| !ended.contains(&id.0), &BTreeMap::new())
+}
+
+fn about(seconds: f64) -> Option<Estimate> {
+    Some(Estimate { seconds, is_complete: true })
+}
+
+#[test]
+fn the_rest_takes_as_long_as_its_longest_chain_or_as_its_work_by_slots() {
+    let two = machine(2).amounts();
+    // 0 <- 1, and four that need nothing.
+    let mut specs = chain(2);
+    specs.extend(vec![Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() }; 4]);
+    let with = |seconds: [f64; 6]| {
+        Forecast::new(&plan_of(&specs, &[]), &two, seconds.into_iter().map(Some).collect::<Vec<_>>())
+    };
+    assert_eq!(rest(&with([9.0, 9.0, 1.0, 1.0, 1.0, 1.0]), &[]), about(18.0));
+    assert_eq!(rest(&with([9.0, 9.0, 5.0, 5.0, 5.0, 5.0]), &[]), about(19.0));
+    assert_eq!(rest(&with([9.0, 9.0, 5.0, 5.0, 5.0, 5.0]), &[0, 2, 3]), about(9.5));
+    assert_eq!(rest(&with([9.0, 9.0, 5.0, 5.0, 5.0, 5.0]), &[0, 1, 2, 3, 4, 5]), None);
+}
+
+#[test]
+fn durations_of_this_run_count_more_than_those_of_earlier_ones() {
+    let mut specs = chain(1);
+    specs.extend(vec![Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() }; 3]);
+    let mut plan = plan_of(&specs, &[]);
+    plan.instances.iter_mut().for_each(|instance| instance.stage = StageId(0));
+    let one = machine(1).amounts();
+    // Nothing is known, then one of the stage.
+    let mut forecast = Forecast::new(&plan, &one, Vec::new());
+    assert_eq!(rest(&forecast, &[]), None);
+    forecast.worked(A, 4.0);
+    assert_eq!(rest(&forecast, &[0]), about(12.0));
+    // Two are recorded; the stage takes twice as long now.
+    let mut forecast = Forecast::new(&plan, &one, vec![Some(2.0), Some(4.0)]);
+    assert_eq!(rest(&forecast, &[]), about(12.0));
+    forecast.worked(A, 4.0);
+    assert_eq!(rest(&forecast, &[0]), about(8.0 + 2.0 * 4.0));
+}
+
+#[test]
+fn running_ones_are_expected_by_their_reports_and_what_is_unknown_is_said() {
+    let mut specs = chain(3);
+    specs[2].needs = Vec::new();
+    let mut plan = plan_of(&specs, &[]);
+    plan.instances[1].stage = StageId(0);
+    let forecast = Forecast::new(&plan, &machine(1).amounts(), Vec::new());
+    let at_work = |elapsed, share| BTreeMap::from([(A, AtWork { elapsed, share })]);
+    assert_eq!(forecast.rest(|_| true, &at_work(5.0, None)), None);
+    assert_eq!(forecast.rest(|_| true, &at_work(5.0, Some(0.01))), None);
+    // A quarter took 5 s: 15 s are left of it, 20 s are expected of the other one of its stage.
+    let rest = forecast.rest(|_| true, &at_work(5.0, Some(0.25)));
+    assert_eq!(rest, Some(Estimate { seconds: 35.0, is_complete: false }));
+    // Longer than it took before.
+    let forecast = Forecast::new(&plan, &machine(1).amounts(), vec![Some(3.0)]);
+    let rest = forecast.rest(|id| id == A, &at_work(10.0, None));
+    assert_eq!(rest, about(1.0));
+}

@@ -61,7 +61,8 @@ fn every_fragment_is_quoted_from_something_that_runs() {
             let place = format!("{name}:{}", fence.line);
             match fence.language.as_str() {
                 "yaml" => {
-                    let quoted = sources.iter().any(|source| format!("\n{source}").contains(&format!("\n{}", fence.text)));
+                    let quoted =
+                        sources.iter().any(|source| format!("\n{source}").contains(&format!("\n{}", fence.text)));
                     assert!(quoted, "{place}: not in a pipeline of `examples/` or `pipelines/`:\n{}", fence.text);
                 }
                 "rust" => assert_eq!(name, "your-kind.md", "{place}: the documentation test reads that page only"),
@@ -101,6 +102,21 @@ fn every_page_is_in_the_table_of_contents() {
     for (name, _) in pages() {
         assert!(contents.contains(&format!(": {name}\n")), "`{name}` is not in docs/mkdocs.yml");
     }
+}
+
+/// `docs/book/crates.md` gives the reason for each dependency of the workspace, and for no other.
+#[test]
+fn every_dependency_has_its_reason() {
+    let page = fs::read_to_string(book().join("crates.md")).expect("the page can be read");
+    let (_, table) = page.split_once("| crate | why |\n|---|---|\n").expect("the table of dependencies");
+    let rows = table.lines().take_while(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
+    let explained: BTreeSet<&str> = rows.flat_map(|names| names.split(',').map(str::trim)).collect();
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml")).expect("the manifest can be read");
+    let (_, declared) = manifest.split_once("[workspace.dependencies]\n").expect("dependencies");
+    let (declared, _) = declared.split_once("\n[").expect("a section after them");
+    let lines = declared.lines().filter(|line| !line.starts_with('#'));
+    let declared = lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name));
+    assert_eq!(declared.filter(|name| !name.starts_with("pipe-")).collect::<BTreeSet<_>>(), explained);
 }
 
 /// Writes the files of a page and types its sessions, in its order.
@@ -166,9 +182,15 @@ fn book() -> PathBuf {
 /// The pages of the book with their texts, by name.
 fn pages() -> Vec<(String, String)> {
     let entries = fs::read_dir(book()).expect("the book can be listed");
-    let names: BTreeSet<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".md")).collect();
-    names.into_iter().map(|name| (name.clone(), fs::read_to_string(book().join(name)).expect("a page can be read"))).collect()
+    let names: BTreeSet<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".md"))
+        .collect();
+    names
+        .into_iter()
+        .map(|name| (name.clone(), fs::read_to_string(book().join(name)).expect("a page can be read")))
+        .collect()
 }
 
 /// The texts of all pipelines that ship or are examples.
@@ -176,6 +198,7 @@ fn pipelines() -> Vec<String> {
     let folders = fs::read_dir(workspace().join("examples")).expect("the examples can be listed");
     let examples = folders.flatten().map(|entry| entry.path().join("pipeline.yaml")).filter(|path| path.is_file());
     let shipped = fs::read_dir(workspace().join("pipelines")).expect("the pipelines can be listed");
-    let shipped = shipped.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "yaml"));
+    let shipped =
+        shipped.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "yaml"));
     examples.chain(shipped).map(|path| fs::read_to_string(path).expect("a pipeline can be read")).collect()
 }

@@ -17,7 +17,8 @@ fn every_example_runs_and_then_finds_everything_in_the_cache() {
     assert!(examples.len() >= 5, "{examples:?}");
     for example in examples {
         let name = example.file_name().expect("a folder has a name").to_string_lossy().into_owned();
-        let uses_r = fs::read_dir(&example).expect("it can be listed").flatten().any(|entry| entry.file_name() == "model.R");
+        let uses_r =
+            fs::read_dir(&example).expect("it can be listed").flatten().any(|entry| entry.file_name() == "model.R");
         if uses_r && Command::new("Rscript").arg("--version").output().is_err() {
             let line = format!("NOT RUN: examples/{name}, because `Rscript` is not installed\n");
             std::io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
@@ -50,7 +51,8 @@ fn examples_are_small_and_listed() {
     let listed = fs::read_to_string(workspace().join("docs/book/examples.md")).expect("the page can be read");
     for example in examples() {
         let name = example.file_name().expect("a folder has a name").to_string_lossy().into_owned();
-        let text = fs::read_to_string(example.join("pipeline.yaml")).unwrap_or_else(|error| panic!("`{name}`: {error}"));
+        let text =
+            fs::read_to_string(example.join("pipeline.yaml")).unwrap_or_else(|error| panic!("`{name}`: {error}"));
         assert!(text.lines().count() <= MOST_LINES, "`{name}` has {} lines", text.lines().count());
         assert!(text.contains(&format!("pipeline: {name}\n")), "the pipeline of `{name}` has its name");
         assert!(listed.contains(&format!("| `{name}` |")), "`{name}` is not in docs/book/examples.md");
@@ -69,7 +71,8 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("it can be listed").flatten() {
         let name = entry.file_name();
-        let is_left = name == "results" || name == "expected" || Path::new(&name).extension().is_some_and(|of| of == "lock");
+        let is_left =
+            name == "results" || name == "expected" || Path::new(&name).extension().is_some_and(|of| of == "lock");
         match entry.path() {
             _ if is_left => {}
             path if path.is_dir() => copy(&path, &to.join(name)),

@@ -32,7 +32,9 @@ pub fn fences(page: &str) -> Vec<Fence> {
                 open = Some(Fence { language, text: String::new(), file: file.take(), line: number + 1 });
             }
             (None, None) if line.is_empty() => {}
-            (None, None) => file = line.strip_prefix("File `").and_then(|rest| rest.strip_suffix("`:")).map(str::to_owned),
+            (None, None) => {
+                file = line.strip_prefix("File `").and_then(|rest| rest.strip_suffix("`:")).map(str::to_owned)
+            }
         }
     }
     assert!(open.is_none(), "a box is not closed: {open:?}");
@@ -97,7 +99,8 @@ pub fn invocations(page: &str) -> Vec<String> {
 
 /// The recipes that a page names: `demo` of `./just demo`.
 pub fn recipes(page: &str) -> Vec<String> {
-    let word = |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap_or_default().to_owned();
+    let word =
+        |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap_or_default().to_owned();
     page.split("./just ").skip(1).map(word).filter(|word| !word.is_empty()).collect()
 }
 
@@ -125,9 +128,14 @@ impl<'s> Help<'s> {
         if verb.starts_with("--") {
             return verb;
         }
-        assert!(self.commands.contains(&verb), "`{invocation}`: there is no command `{verb}`, only {:?}", self.commands);
+        assert!(
+            self.commands.contains(&verb),
+            "`{invocation}`: there is no command `{verb}`, only {:?}",
+            self.commands
+        );
         let space = self.space;
-        let help = self.texts.entry(verb.clone()).or_insert_with(|| space.pipe([verb.as_str(), "--help"]).exits(0).stdout);
+        let help =
+            self.texts.entry(verb.clone()).or_insert_with(|| space.pipe([verb.as_str(), "--help"]).exits(0).stdout);
         for option in words.filter(|word| word.starts_with("--")) {
             let name = option.split('=').next().unwrap_or(option);
             let there = help.contains(&format!("{name} ")) || help.contains(&format!("{name}\n"));
@@ -139,7 +147,8 @@ impl<'s> Help<'s> {
 
 #[test]
 fn a_page_is_taken_apart() {
-    let page = "Text\n\nFile `a.yaml`:\n\n```yaml\npipe: 1\n```\n\n```console\n$ pipe run a.yaml\n...\nran 1\n$ true\n```\n";
+    let page =
+        "Text\n\nFile `a.yaml`:\n\n```yaml\npipe: 1\n```\n\n```console\n$ pipe run a.yaml\n...\nran 1\n$ true\n```\n";
     let boxes = fences(page);
     assert_eq!((boxes[0].file.as_deref(), boxes[0].text.as_str()), (Some("a.yaml"), "pipe: 1\n"));
     assert_eq!((boxes[1].file.as_deref(), boxes[1].language.as_str()), (None, "console"));

@@ -11,19 +11,23 @@
 //! - the same task gives the same bytes, or differs within the tolerance its kind states ([`Repro`]);
 //! - bad input ends in a [`Failure`], never in a panic and never in half an output that looks whole.
 
+mod artifact;
 mod context;
 mod coordinates;
 mod failure;
 mod kind;
+pub mod parameters;
 mod registry;
 mod task;
 mod value;
 pub mod worker;
 
+pub use artifact::{ArtifactType, Column, Compare, Comparison, FileFormat, Preview};
 pub use context::{Context, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable};
-pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};
+pub use kind::{Arity, Described, Form, Input, Kind, Output, Param, Repro, Runs, Type};
+pub use parameters::{Bounded, Parameter, Parameters, read_parameter};
 pub use registry::{Implementation, Registry, StageKind};
 pub use task::{Cell, Device, Ended, Given, IMPORTANT, Presence, RanOn, Task};
 pub use value::Value;

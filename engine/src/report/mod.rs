@@ -1,6 +1,7 @@
 //! What a run leaves for its users: published results, the lockfile, checked claims, the manifest.
 
 mod claims;
+mod dictionary;
 mod lockfile;
 mod manifest;
 mod published_list;
@@ -9,6 +10,7 @@ mod results_folder;
 mod sidecar;
 
 pub use claims::{ClaimReport, check_claims};
+pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
 pub use lockfile::{LOCKFILE_VERSION, Locked, LockedStage, Lockfile, lockfile_path};
 pub use manifest::{Git, InstanceReport, Machine, Manifest, commit_of, work_tree_is_dirty};
 pub use published_list::{LIST, PublishedList, PublishingRun, Version};

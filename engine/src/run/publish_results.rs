@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use pipe_cache::{Content, Digest};
 use pipe_contract::{Failure, Registry, Repro};
 
+use super::artifact_types::{declared, table_at};
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup, LookupOptions};
 use super::options::RunOptions;
@@ -22,8 +23,8 @@ use crate::key::{COMMAND, KeyParts};
 use crate::plan::{Link, Plan, Published, Work};
 use crate::report::{
     Git, Locked, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher, PublishingRun, ResultLine,
-    Results, Sidecar, cache_failure, check_claims, commit_of, is_sidecar, parameters_json, pieces_of, project_root,
-    results_folder, work_tree_is_dirty,
+    Results, Sidecar, TableOrigin, cache_failure, check_claims, commit_of, described, dictionary, dictionary_path,
+    is_sidecar, parameters_json, pieces_of, project_root, results_folder, work_tree_is_dirty,
 };
 use crate::sched::needed_by;
 
@@ -36,6 +37,7 @@ pub(super) struct Publishing<'a> {
     publisher: Publisher,
     by: PublishedBy,
     git: OnceCell<Option<Git>>,
+    registry: &'a Registry,
     /// Lines of `results:` by the instance that makes them.
     lines: BTreeMap<InstanceId, Vec<usize>>,
     /// Lines whose instance has ended since the last round.
@@ -45,7 +47,7 @@ pub(super) struct Publishing<'a> {
 
 impl<'a> Publishing<'a> {
     /// Publishing for a run of this id.
-    pub fn new(plan: &'a Plan, options: &RunOptions, run: &str, began: &str) -> Self {
+    pub fn new(plan: &'a Plan, options: &'a RunOptions, run: &str, began: &str) -> Self {
         let mut lines = BTreeMap::<InstanceId, Vec<usize>>::new();
         for (line, published) in plan.results.iter().enumerate() {
             if let Link::Output { instance, .. } = published.link {
@@ -58,7 +60,8 @@ impl<'a> Publishing<'a> {
         let folder = results_folder(plan);
         let publisher = Publisher::new(folder, run.to_owned(), about, parameters, options.overwrite);
         let (due, last_round) = (BTreeSet::new(), Instant::now());
-        Self { plan, publisher, by, git: OnceCell::new(), lines, due, last_round }
+        let registry = &*options.exec.registry;
+        Self { plan, publisher, by, git: OnceCell::new(), registry, lines, due, last_round }
     }
 
     /// An instance has outputs now: its results are published in the next round.
@@ -88,9 +91,12 @@ impl<'a> Publishing<'a> {
                 _ => None,
             })
             .collect();
-        let Self { publisher, by, git, .. } = self;
-        let mut sidecar = |line: &ResultLine| sidecar(plan, state_dir, line, by, git);
-        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, &mut sidecar);
+        let Self { publisher, by, git, registry, .. } = self;
+        let mut beside = |line: &ResultLine, path: &str| match is_sidecar(path) {
+            true => sidecar(plan, state_dir, line, by, git),
+            false => table_dictionary(plan, registry, state_dir, line, path),
+        };
+        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, &mut beside);
         self.last_round = Instant::now();
     }
 
@@ -98,10 +104,13 @@ impl<'a> Publishing<'a> {
     pub fn finish(&mut self, lookup: &mut Lookup<'_>, state_dir: &StateDir, wanted: Option<&[bool]>) -> Results {
         let plan = self.plan;
         let (mut results, lines) = result_lines(lookup, state_dir, wanted);
-        let Self { publisher, by, git, .. } = self;
-        let mut sidecar = |line: &ResultLine| sidecar(plan, state_dir, line, by, git);
+        let Self { publisher, by, git, registry, .. } = self;
+        let mut beside = |line: &ResultLine, path: &str| match is_sidecar(path) {
+            true => sidecar(plan, state_dir, line, by, git),
+            false => table_dictionary(plan, registry, state_dir, line, path),
+        };
         let sources = &mut lookup.local.sources;
-        publisher.finish(&state_dir.store, sources, &lines, &mut sidecar, wanted.is_none(), &mut results);
+        publisher.finish(&state_dir.store, sources, &lines, &mut beside, wanted.is_none(), &mut results);
         results
     }
 }
@@ -140,7 +149,42 @@ fn line_of(lookup: &mut Lookup<'_>, state_dir: &StateDir, published: &Published)
         Link::Output { instance, .. } => lookup.key_of(*instance),
         Link::File(_) => None,
     };
-    Ok(Line::Present(ResultLine { path: published.path.clone(), key, artifact: located.artifact, pieces }))
+    let tables = declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
+    let dictionaries = pieces.iter().filter(|piece| described(tables, file_in(&published.link, piece)).is_some());
+    let dictionaries = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
+    Ok(Line::Present(ResultLine { path: published.path.clone(), key, artifact: located.artifact, pieces, dictionaries }))
+}
+
+/// The name of a piece in the output of its stage.
+fn file_in<'p>(link: &'p Link, piece: &'p Piece) -> &'p str {
+    match link {
+        Link::Output { entry: Some(entry), .. } => entry,
+        _ => &piece.name,
+    }
+}
+
+/// The text of the data dictionary at a path beside a result.
+fn table_dictionary(
+    plan: &Plan,
+    registry: &Registry,
+    state_dir: &StateDir,
+    line: &ResultLine,
+    path: &str,
+) -> Result<String, Failure> {
+    let lost = || Failure::internal("a data dictionary without a table");
+    let published = plan.results.iter().find(|published| published.path == line.path).ok_or_else(lost)?;
+    let Link::Output { instance, .. } = &published.link else { return Err(lost()) };
+    let (kind, output) = declared(plan, registry, &published.link).ok_or_else(lost)?;
+    let table = line.pieces.iter().find_map(|piece| {
+        let described = described(&output.tables, file_in(&published.link, piece))?;
+        (dictionary_path(&piece.path) == path).then_some((piece, described))
+    });
+    let (piece, described) = table.ok_or_else(lost)?;
+    let format = registry.format_of(Some(output.artifact), file_in(&published.link, piece));
+    let read = format.and_then(|format| format.columns).ok_or_else(lost)?;
+    let names = read(&state_dir.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
+    let parameters = &plan.instance(*instance).params;
+    dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, described.columns, &names)
 }
 
 /// Who publishes; git is looked up when the first sidecar is written.
@@ -220,7 +264,7 @@ pub(super) fn finish_results(
         Link::Output { instance, port, .. } => format!("{}.{port}", plan.label(*instance)),
         Link::File(path) => path.display().to_string(),
     };
-    summary.claims = check_claims(&claims, |link| Ok((path_of_link(lookup, state_dir, link)?, named(link))));
+    summary.claims = check_claims(&claims, |link| Ok((table_of_link(lookup, state_dir, link)?, named(link))));
 }
 
 fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
@@ -230,10 +274,13 @@ fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
     }
 }
 
-/// Where an artifact can be read, or why not.
-fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
+/// Where the table of an artifact can be read, or why not.
+fn table_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
     match lookup.content(link).map_err(|failure| failure.to_string())? {
-        Linked::Present(located) => located.path(&state_dir.store, None).map_err(|error| error.to_string()),
+        Linked::Present(located) => {
+            let path = located.path(&state_dir.store, None).map_err(|error| error.to_string())?;
+            table_at(lookup.plan, lookup.registry, link, path)
+        }
         Linked::Absent { cause, .. } => Err(format!("absent ({cause})")),
         Linked::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
     }
@@ -252,7 +299,7 @@ pub(super) fn locked_results(
     for published in &plan.results {
         let Ok(Line::Present(line)) = line_of(lookup, state_dir, published) else { continue };
         let tolerance = tolerances.of(&published.link);
-        let files = line.pieces.iter().filter_map(|Piece { path, entry }| match entry {
+        let files = line.pieces.iter().filter_map(|Piece { path, entry, .. }| match entry {
             pipe_cache::Entry::File(blob) => Some((path.clone(), blob)),
             pipe_cache::Entry::EmptyFolder => None,
         });
@@ -345,8 +392,9 @@ pub fn earlier_results(plan: &Plan, options: &RunOptions) -> Result<Vec<(String,
     let pieces = lines.iter().flat_map(|line| &line.pieces);
     let now: BTreeMap<&str, Digest<Content>> =
         pieces.filter_map(|piece| Some((piece.path.as_str(), piece.blob()?.digest))).collect();
+    let beside: BTreeSet<&String> = lines.iter().flat_map(|line| &line.dictionaries).collect();
     let mut earlier = Vec::new();
-    for (path, versions) in list.files.iter().filter(|(path, _)| !is_sidecar(path)) {
+    for (path, versions) in list.files.iter().filter(|(path, _)| !is_sidecar(path) && !beside.contains(path)) {
         let as_now = versions.last().is_some_and(|version| now.get(path.as_str()) == Some(&version.digest));
         if !as_now && folder.join(path).exists() {
             earlier.push((path.clone(), versions.first().and_then(|version| version.run.clone())));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
-use super::{create, write};
+use super::label_files::{create, write};
 use crate::formats::hdf5;
 use crate::hemisphere::HEMISPHERES;
 

@@ -9,8 +9,9 @@ use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind,
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};
 use pipe_stages::unet::weight_layout::Role;
+use pipe_stages::unet::declarations::{Pin, Place};
 use pipe_stages::unet::{channels, declarations};
-use pipe_torch::backend::{Place, prepare};
+use pipe_torch::backend::prepare;
 use pipe_torch::weights::{Shape, Weights};
 use tch::{Device, Tensor};
 
@@ -59,7 +60,7 @@ pub fn weights(shape: Shape) -> Weights {
 /// The device that numeric tests run on, prepared.
 pub fn device() -> Device {
     let asked = asked();
-    let place = Place { threads: 1, device: "any".into() };
+    let place = Place { threads: 1, device: Pin::Any };
     let task = Task { device: asked, ..task(&declarations::predict(), Path::new("."), &[]) };
     prepare(&place, &task).unwrap().device
 }

@@ -33,6 +33,8 @@ pub enum Command {
     Log(LogArgs),
     /// Print where an artifact is: `pipe path FILE 'score(outputs=area, sid=s03).table'`
     Path(PathArgs),
+    /// Show what is in an artifact: the first rows of a table, a thumbnail of a figure, a summary of anything else
+    Show(ShowArgs),
     /// Compare published results with the lockfile, then rerun in a scratch cache and compare again
     Verify(VerifyArgs),
     /// Write a pipeline that ships with `pipe` into this folder, or list them
@@ -228,6 +230,27 @@ pub struct PathArgs {
     pub place: Place,
 }
 
+/// `pipe show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// Stage, coordinates, port and, of a folder, the file: `accuracy(outputs=area).figure/table.csv`
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: String,
+    /// How many rows of a table
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub rows: usize,
+    /// Write a thumbnail of a picture to this file
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Pixels of the longer side of a thumbnail
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub pixels: u32,
+    #[command(flatten)]
+    pub place: Place,
+}
+
 /// `pipe verify`
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -249,6 +272,9 @@ pub struct StagesArgs {
     /// Describe this kind: `unet/train`
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
+    /// The whole catalogue (or this kind) as Markdown: every kind with inputs, outputs, parameters, and the artifact types
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// `pipe init`

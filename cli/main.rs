@@ -49,9 +49,10 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
         Command::Status(args) => commands::inspect::status(args),
         Command::Log(args) => commands::inspect::log(args),
         Command::Path(args) => commands::inspect::path(args),
+        Command::Show(args) => commands::show::show(args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Init(args) => commands::init::init(args),
-        Command::Stages(args) => catalogue(args.kind.as_deref()),
+        Command::Stages(args) => catalogue(args.kind.as_deref(), args.markdown),
         Command::Schema => {
             printer::data(&pipe_engine::schema::json(&commands::registry()));
             Ok(0)
@@ -63,9 +64,10 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
     }
 }
 
-fn catalogue(name: Option<&str>) -> Result<u8, CommandError> {
+fn catalogue(name: Option<&str>, markdown: bool) -> Result<u8, CommandError> {
     let registry = commands::registry();
     match name {
+        None if markdown => printer::data(&commands::catalogue::markdown(&registry)),
         None => printer::data(&commands::stages::list(&registry)),
         Some(name) => {
             let Some(kind) = registry.kind(name) else {
@@ -76,7 +78,10 @@ fn catalogue(name: Option<&str>) -> Result<u8, CommandError> {
                     None => failure.hint("`pipe stages` lists them"),
                 }));
             };
-            printer::data(&commands::stages::describe(kind));
+            printer::data(&match markdown {
+                true => commands::catalogue::kind(kind),
+                false => commands::stages::describe(kind),
+            });
         }
     }
     Ok(0)

@@ -3,7 +3,9 @@
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
 mod bad_input;
+mod book;
 mod damage;
+mod examples;
 mod explanations;
 mod failures;
 mod fetch_from_s3;

@@ -66,7 +66,7 @@ pub fn path(args: &args::PathArgs) -> Result<u8, CommandError> {
 }
 
 /// `score(sid=s03).table/table.csv` -> stage, port, entry of the folder.
-fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
+pub(super) fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
     let after_brackets = text.rfind(')').map_or(0, |at| at + 1);
     // Stages of an include have a dot in their name; coordinates may hold anything; ports have neither dot nor slash.
     let slash = text[after_brackets..].find('/').map_or(text.len(), |at| at + after_brackets);
@@ -77,7 +77,7 @@ fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
     }
 }
 
-fn single(plan: &Plan, name: &str) -> Result<InstanceId, Failure> {
+pub(super) fn single(plan: &Plan, name: &str) -> Result<InstanceId, Failure> {
     let found = run::named(plan, name)?;
     match found.len() {
         1 => Ok(*found.first().expect("it has one")),

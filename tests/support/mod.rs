@@ -1,5 +1,6 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
+pub mod markdown;
 pub mod module_graph;
 pub mod paper;
 pub mod processes;

@@ -117,7 +117,9 @@ impl Comparison {
     pub fn compare(self) -> Option<Compare> {
         match self {
             Comparison::Exact => None,
-            Comparison::ByColumn(compare) | Comparison::ByNumber(compare) | Comparison::ByPixel(compare) => Some(compare),
+            Comparison::ByColumn(compare) | Comparison::ByNumber(compare) | Comparison::ByPixel(compare) => {
+                Some(compare)
+            }
         }
     }
 }

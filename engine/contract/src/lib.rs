@@ -31,3 +31,8 @@ pub use parameters::{Bounded, Parameter, Parameters, read_parameter};
 pub use registry::{Implementation, Registry, StageKind};
 pub use task::{Cell, Device, Ended, Given, IMPORTANT, Presence, RanOn, Task};
 pub use value::Value;
+
+/// The chapter of the book on writing a kind; its code is compiled and run by the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/your-kind.md")]
+struct ChapterOfTheBook;

@@ -14,8 +14,8 @@ use pipe_contract::{Ended, Failure, Metric, Progress, Runs, Task};
 
 use super::guard::{Answer, Confined, Exit, Guard, How, Limits, ProcessId, Spawn, kill_inside};
 use super::job::{CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Usage};
-use super::settings::Settings;
 use super::metric_file::MetricFile;
+use super::settings::Settings;
 use super::threads::{self, ThreadEnded};
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};

@@ -2,6 +2,7 @@
 //! ports.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use pipe_contract::Form;
 
@@ -106,10 +107,38 @@ impl Paths {
 /// All results.
 pub(super) fn results(context: &Context<'_>, decls: &[&ResultDecl]) -> Vec<Published> {
     let (mut published, mut paths) = (Vec::new(), Paths::default());
+    let mut dictionaries = BTreeMap::new();
     for decl in decls {
-        context.env.errors.add_all(result(context, decl, &mut paths, &mut published).err());
+        context.env.errors.add_all(result(context, decl, &mut paths, &mut published, &mut dictionaries).err());
+    }
+    for (path, (table, span)) in &dictionaries {
+        if let Some(first) = paths.0.get(path) {
+            let message = format!("result `{path}` has the name of the data dictionary of `{table}`");
+            let error = Diagnostic::new(Class::Collision, *first, message);
+            let error = error.also(*span, "the table is here").hint("give one of the two another name");
+            context.env.errors.add(error);
+        }
     }
     published
+}
+
+/// Paths of data dictionaries, each with its table and the place of that in the file.
+type Dictionaries = BTreeMap<String, (String, Span)>;
+
+/// Notes where the data dictionary of a result will lie, if the result is a table whose columns are declared. (In a published
+/// folder there is no place for other results.)
+fn note_dictionary(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span, noted: &mut Dictionaries) {
+    let output = target.kind.and_then(|kind| kind.output_named(outside.port));
+    let mut files = output.into_iter().flat_map(|output| &output.tables).flat_map(|described| described.files);
+    let extension = |name: &str| Path::new(name).extension().map(|extension| extension.to_owned());
+    let is_table = match &outside.entry {
+        Some(entry) => files.any(|file| file == entry),
+        None => files.any(|file| extension(file) == extension(path)),
+    };
+    if is_table && !path.ends_with('/') {
+        let dictionary = Path::new(path).with_extension("json").to_string_lossy().into_owned();
+        noted.insert(dictionary, (path.to_owned(), span));
+    }
 }
 
 fn result(
@@ -117,6 +146,7 @@ fn result(
     decl: &ResultDecl,
     paths: &mut Paths,
     published: &mut Vec<Published>,
+    dictionaries: &mut Dictionaries,
 ) -> Result<(), Diagnostic> {
     let env = &context.env;
     let Some(artifact) = &decl.artifact else { return Ok(()) };
@@ -146,6 +176,7 @@ fn result(
             check_reserved(&path, decl.path.span)?;
             check_path(target, &outside, &path, decl.path.span)?;
             paths.take(&path, decl.path.span)?;
+            note_dictionary(target, &outside, &path, decl.path.span, dictionaries);
             let link = target.link(cell, outside.port, outside.entry.clone());
             published.push(Published { path, link, place: env.place(decl.path.span) });
         }

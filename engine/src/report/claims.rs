@@ -53,13 +53,13 @@ impl From<ClaimJson> for ClaimReport {
     }
 }
 
-/// Checks claims; `find` gives the path of a table and its name in messages, or why there is none.
+/// Checks claims; `find` gives the path of a table (CSV) and its name in messages, or why there is none.
 pub fn check_claims(
     claims: &[Claim],
     mut find: impl FnMut(&Link) -> Result<(PathBuf, String), String>,
 ) -> Vec<ClaimReport> {
     let check = |claim: &Claim| {
-        let found = find(&claim.table).and_then(|(path, name)| cell(&table_in(&path), &name, claim));
+        let found = find(&claim.table).and_then(|(path, name)| cell(&path, &name, claim));
         let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within + ROUNDING);
         ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
     };
@@ -68,11 +68,6 @@ pub fn check_claims(
 
 /// Decimal numbers have no exact binary form: 0.76 is to lie within 0.02 of 0.74.
 const ROUNDING: f64 = 1e-9;
-
-/// Tables are folders with `table.csv`, or CSV files.
-fn table_in(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("table.csv") } else { path.to_owned() }
-}
 
 /// The number in the one row that a claim selects.
 fn cell(path: &Path, name: &str, claim: &Claim) -> Result<f64, String> {
@@ -138,10 +133,10 @@ mod tests {
     #[test]
     fn exactly_one_row_is_claimed() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("table.csv"), "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n")
-            .unwrap();
+        let table = folder.path().join("t.csv");
+        std::fs::write(&table, "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n").unwrap();
         let check = |filter: &[(&str, &str)], column: &str| {
-            check_claims(&[claim(filter, column)], |_| Ok((folder.path().to_owned(), "t.table".to_owned()))).remove(0)
+            check_claims(&[claim(filter, column)], |_| Ok((table.clone(), "t.table".to_owned()))).remove(0)
         };
         let good = check(&[("tag", "anat"), ("label", "mean")], "dice");
         assert_eq!((good.found, good.holds), (Ok(0.75), true));

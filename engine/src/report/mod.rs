@@ -1,6 +1,7 @@
 //! What a run leaves for its users: published results, the lockfile, checked claims, the manifest.
 
 mod claims;
+mod dictionary;
 mod lockfile;
 mod manifest;
 mod public_digest;
@@ -10,6 +11,7 @@ mod results_folder;
 mod sidecar;
 
 pub use claims::{ClaimReport, check_claims};
+pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
 pub use lockfile::{LOCKFILE_VERSION, Locked, LockedStage, Lockfile, lockfile_path};
 pub use manifest::{
     Absence, ArtifactRow, FileContent, FileEntry, Git, InputEntry, InstanceRow, KindEntry, MANIFEST_EDITION, Machine,

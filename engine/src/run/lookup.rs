@@ -32,6 +32,7 @@ use crate::report::{cache_failure, project_root};
 /// Looks up the instances of one plan.
 pub(super) struct Lookup<'a> {
     pub plan: &'a Plan,
+    pub registry: &'a Registry,
     pub store: &'a Store,
     pub local: LocalState,
     /// The caller's `PATH`, in which tools of commands are found.
@@ -158,6 +159,7 @@ impl<'a> Lookup<'a> {
             },
         };
         Self {
+            registry,
             stages: plan.stages.iter().map(declared).collect(),
             known: vec![Known::Open; plan.instances.len()],
             keys: vec![None; plan.instances.len()],

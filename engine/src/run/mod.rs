@@ -3,6 +3,7 @@
 //!
 //! The caller makes the output from [`Event`](crate::event::Event)s while the run goes on and from the [`Summary`] at the end.
 
+mod artifact_types;
 mod attempt;
 mod clock;
 mod commit;
@@ -35,6 +36,7 @@ mod manifest_tests;
 #[cfg(test)]
 mod tests;
 
+pub use artifact_types::{declared_name, type_of_output};
 pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};

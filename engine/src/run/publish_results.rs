@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use pipe_cache::{Content, Digest};
 use pipe_contract::{Failure, Registry, Repro};
 
+use super::artifact_types::{declared, table_at};
 use super::disclosure::Disclosure;
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup, LookupOptions};
@@ -23,8 +24,8 @@ use crate::key::{COMMAND, KeyParts};
 use crate::plan::{Link, Plan, Published, Refused, Work};
 use crate::report::{
     Git, Locked, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher, PublishingRun, ResultLine,
-    Results, Sidecar, cache_failure, check_claims, commit_of, damaged_failure, is_sidecar, parameters_json, pieces_of,
-    project_root, results_folder, work_tree_is_dirty,
+    Results, Sidecar, TableOrigin, cache_failure, check_claims, commit_of, damaged_failure, described, dictionary,
+    dictionary_path, is_sidecar, parameters_json, pieces_of, project_root, results_folder, work_tree_is_dirty,
 };
 use crate::sched::needed_by;
 
@@ -38,6 +39,7 @@ pub(super) struct Publishing<'a> {
     publisher: Publisher,
     by: PublishedBy,
     git: OnceCell<Option<Git>>,
+    registry: &'a Registry,
     /// Lines of `results:` by the instance that makes them.
     lines: BTreeMap<InstanceId, Vec<usize>>,
     /// Lines whose instance has ended since the last round.
@@ -49,7 +51,7 @@ impl<'a> Publishing<'a> {
     /// Publishing for a run of this id.
     pub fn new(
         plan: &'a Plan,
-        options: &RunOptions,
+        options: &'a RunOptions,
         state_dir: &'a StateDir,
         run: &str,
         began: &str,
@@ -67,7 +69,8 @@ impl<'a> Publishing<'a> {
         let folder = results_folder(plan);
         let publisher = Publisher::new(folder, run.to_owned(), about, parameters, options.overwrite);
         let (due, last_round) = (BTreeSet::new(), Instant::now());
-        Ok(Self { plan, disclosure, publisher, by, git: OnceCell::new(), lines, due, last_round })
+        let registry = &*options.exec.registry;
+        Ok(Self { plan, disclosure, publisher, by, git: OnceCell::new(), registry, lines, due, last_round })
     }
 
     /// An instance has outputs now: its results are published in the next round.
@@ -97,19 +100,25 @@ impl<'a> Publishing<'a> {
                 _ => None,
             })
             .collect();
-        let Self { disclosure, publisher, by, git, .. } = self;
-        let mut sidecar = |line: &ResultLine| sidecar(disclosure, state_dir, line, by, git);
-        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, &mut sidecar);
+        let Self { plan, disclosure, publisher, by, git, registry, .. } = self;
+        let mut beside = |line: &ResultLine, path: &str| match is_sidecar(path) {
+            true => sidecar(disclosure, state_dir, line, by, git),
+            false => table_dictionary(plan, registry, state_dir, line, path),
+        };
+        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, &mut beside);
         self.last_round = Instant::now();
     }
 
     /// Publishes all results that the run `wanted`.
     pub fn finish(&mut self, lookup: &mut Lookup<'_>, state_dir: &StateDir, wanted: Option<&[bool]>) -> Results {
         let (mut results, lines) = result_lines(lookup, state_dir, &self.disclosure, wanted);
-        let Self { disclosure, publisher, by, git, .. } = self;
-        let mut sidecar = |line: &ResultLine| sidecar(disclosure, state_dir, line, by, git);
+        let Self { plan, disclosure, publisher, by, git, registry, .. } = self;
+        let mut beside = |line: &ResultLine, path: &str| match is_sidecar(path) {
+            true => sidecar(disclosure, state_dir, line, by, git),
+            false => table_dictionary(plan, registry, state_dir, line, path),
+        };
         let sources = &mut lookup.local.sources;
-        publisher.finish(&state_dir.store, sources, &lines, &mut sidecar, wanted.is_none(), &mut results);
+        publisher.finish(&state_dir.store, sources, &lines, &mut beside, wanted.is_none(), &mut results);
         results
     }
 }
@@ -171,8 +180,44 @@ fn line_of(
         }
         Link::File(_) => (None, None),
     };
+    let tables =
+        declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
+    let dictionaries = pieces.iter().filter(|piece| described(tables, file_in(&published.link, piece)).is_some());
+    let dictionaries = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
     let path = published.path.clone();
-    Ok(Line::Present(ResultLine { path, key, record, artifact: located.artifact, pieces }))
+    Ok(Line::Present(ResultLine { path, key, record, artifact: located.artifact, pieces, dictionaries }))
+}
+
+/// The name of a piece in the output of its stage.
+fn file_in<'p>(link: &'p Link, piece: &'p Piece) -> &'p str {
+    match link {
+        Link::Output { entry: Some(entry), .. } => entry,
+        _ => &piece.name,
+    }
+}
+
+/// The text of the data dictionary at a path beside a result.
+fn table_dictionary(
+    plan: &Plan,
+    registry: &Registry,
+    state_dir: &StateDir,
+    line: &ResultLine,
+    path: &str,
+) -> Result<String, Failure> {
+    let lost = || Failure::internal("a data dictionary without a table");
+    let published = plan.results.iter().find(|published| published.path == line.path).ok_or_else(lost)?;
+    let Link::Output { instance, .. } = &published.link else { return Err(lost()) };
+    let (kind, output) = declared(plan, registry, &published.link).ok_or_else(lost)?;
+    let table = line.pieces.iter().find_map(|piece| {
+        let described = described(&output.tables, file_in(&published.link, piece))?;
+        (dictionary_path(&piece.path) == path).then_some((piece, described))
+    });
+    let (piece, described) = table.ok_or_else(lost)?;
+    let format = registry.format_of(Some(output.artifact), file_in(&published.link, piece));
+    let read = format.and_then(|format| format.columns).ok_or_else(lost)?;
+    let names = read(&state_dir.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
+    let parameters = &plan.instance(*instance).params;
+    dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, described.columns, &names)
 }
 
 /// Who publishes; git is looked up when the first sidecar is written.
@@ -258,7 +303,7 @@ pub(super) fn finish_results(
     };
     let whole = |link: &&crate::plan::Claim| is_wanted(&link.table, wanted);
     let claims: Vec<_> = plan.claims.iter().filter(whole).cloned().collect();
-    summary.claims = check_claims(&claims, |link| Ok((path_of_link(lookup, state_dir, link)?, named(plan, link))));
+    summary.claims = check_claims(&claims, |link| Ok((table_of_link(lookup, state_dir, link)?, named(plan, link))));
 }
 
 /// What an artifact is called in messages.
@@ -279,12 +324,15 @@ fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
     }
 }
 
-/// Where an artifact can be read, or why not.
-fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
+/// Where the table of an artifact can be read, or why not.
+fn table_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
     match lookup.content(link).map_err(|failure| failure.to_string())? {
-        Linked::Present(located) => located
-            .path(&state_dir.store, None)
-            .map_err(|error| damaged_failure(&error, &named(lookup.plan, link)).to_string()),
+        Linked::Present(located) => {
+            let path = located
+                .path(&state_dir.store, None)
+                .map_err(|error| damaged_failure(&error, &named(lookup.plan, link)).to_string())?;
+            table_at(lookup.plan, lookup.registry, link, path)
+        }
         Linked::Absent { cause, .. } => Err(format!("absent ({cause})")),
         Linked::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
     }
@@ -308,7 +356,7 @@ pub(super) fn locked_results(
         }
         let Ok(Line::Present(line)) = line_of(lookup, state_dir, disclosure, published) else { continue };
         let tolerance = tolerances.of(&published.link);
-        let files = line.pieces.iter().filter_map(|Piece { path, entry }| match entry {
+        let files = line.pieces.iter().filter_map(|Piece { path, entry, .. }| match entry {
             pipe_cache::Entry::File(blob) => Some((path.clone(), blob)),
             pipe_cache::Entry::EmptyFolder => None,
         });
@@ -398,8 +446,9 @@ pub fn earlier_results(plan: &Plan, options: &RunOptions) -> Result<Vec<(String,
     let pieces = lines.iter().flat_map(|line| &line.pieces);
     let now: BTreeMap<&str, Digest<Content>> =
         pieces.filter_map(|piece| Some((piece.path.as_str(), piece.blob()?.digest))).collect();
+    let beside: BTreeSet<&String> = lines.iter().flat_map(|line| &line.dictionaries).collect();
     let mut earlier = Vec::new();
-    for (path, versions) in list.files.iter().filter(|(path, _)| !is_sidecar(path)) {
+    for (path, versions) in list.files.iter().filter(|(path, _)| !is_sidecar(path) && !beside.contains(path)) {
         let as_now = versions.last().is_some_and(|version| now.get(path.as_str()) == Some(&version.digest));
         if !as_now && folder.join(path).exists() {
             earlier.push((path.clone(), versions.first().and_then(|version| version.run.clone())));

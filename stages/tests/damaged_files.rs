@@ -235,6 +235,34 @@ fn numbers_in_text(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
     })
 }
 
+/// The most memory that a reader takes at a time, and whether it panics.
+fn peak(read: Read, path: &Path) -> (usize, bool) {
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let panicked = catch_unwind(AssertUnwindSafe(|| read(path))).is_err();
+    (PEAK.load(Ordering::Relaxed) - before, panicked)
+}
+
+/// Files that are whole, but made to fill the memory or the stack.
+fn bombs() -> Vec<Case> {
+    let gifti = |inside: String| format!("<GIFTI><DataArray>{inside}</DataArray></GIFTI>").into_bytes();
+    let nested = gifti("<a>".repeat(200_000) + &"</a>".repeat(200_000));
+    let entities: String = (1..30).map(|n| format!("<!ENTITY e{n} \"&e{};&e{0};\">", n - 1)).collect();
+    let entities =
+        format!("<!DOCTYPE GIFTI [<!ENTITY e0 \"0 0 0 0\">{entities}]><GIFTI><DataArray>&e29;</DataArray></GIFTI>");
+    let case = |name, bytes, pack, read| Case { name, bytes, pack, read };
+    vec![
+        case("nested.gii", nested, <[u8]>::to_vec as fn(&[u8]) -> Vec<u8>, read_gifti as Read),
+        case("entities.gii", entities.into_bytes(), <[u8]>::to_vec, read_gifti),
+        case("zeros.mgz", vec![0; 150 << 20], gzip, |path| assert!(mgh::read(path).is_err())),
+        case("zeros.surf.gii.gz", vec![b' '; 150 << 20], gzip, |path| assert!(gifti::read_surface(path).is_err())),
+        case("zeros.npz", vec![0; 150 << 20], |bytes| zip("a.npy", bytes), read_npz),
+    ]
+}
+
+/// What unpacking takes up to its bound, while the memory of the result grows.
+const MOST_OF_BOMBS: usize = 400 << 20;
+
 #[test]
 fn no_reader_panics_or_takes_more_memory_than_its_file_can_need() {
     // In memory, where there is such a folder: some ten thousand files are written.
@@ -244,6 +272,15 @@ fn no_reader_panics_or_takes_more_memory_than_its_file_can_need() {
     let mut faults = Vec::new();
     let all = std::env::var("DAMAGED_FILES").is_ok_and(|value| value == "all");
     let only = std::env::var("DAMAGED_FILES_ONLY").ok();
+    for Case { name, bytes, pack, read } in bombs() {
+        fs::write(&path, pack(&bytes)).expect("a file");
+        drop(bytes);
+        let (memory, panicked) = peak(read, &path);
+        println!("{name}: at most {memory} bytes");
+        if panicked || memory > MOST_OF_BOMBS {
+            faults.push(format!("{name}: takes {memory} bytes, or panics"));
+        }
+    }
     for Case { name, bytes, pack, read } in cases() {
         if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
             continue;
@@ -253,10 +290,7 @@ fn no_reader_panics_or_takes_more_memory_than_its_file_can_need() {
         for (what, content) in damaged(&bytes).step_by(step) {
             fs::write(&path, pack(&content)).expect("a file");
             drop(content);
-            let before = NOW.load(Ordering::Relaxed);
-            PEAK.store(before, Ordering::Relaxed);
-            let panicked = catch_unwind(AssertUnwindSafe(|| read(&path))).is_err();
-            let memory = PEAK.load(Ordering::Relaxed) - before;
+            let (memory, panicked) = peak(read, &path);
             (tried, most) = (tried + 1, memory.max(most));
             if panicked {
                 of_case.push(format!("{name}: panics where {what}"));

@@ -277,11 +277,11 @@ fn is_by_column(node: Node) -> Result<bool, Failure> {
 #[derive(Clone, Copy)]
 struct NumberType {
     size: usize,
-    form: Form,
+    form: Encoding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Encoding {
     Signed,
     Unsigned,
     Float,
@@ -290,16 +290,16 @@ enum Form {
 impl NumberType {
     fn parse(name: &str) -> Result<Self, Failure> {
         let (form, size) = match name {
-            "NIFTI_TYPE_UINT8" => (Form::Unsigned, 1),
-            "NIFTI_TYPE_UINT16" => (Form::Unsigned, 2),
-            "NIFTI_TYPE_UINT32" => (Form::Unsigned, 4),
-            "NIFTI_TYPE_UINT64" => (Form::Unsigned, 8),
-            "NIFTI_TYPE_INT8" => (Form::Signed, 1),
-            "NIFTI_TYPE_INT16" => (Form::Signed, 2),
-            "NIFTI_TYPE_INT32" => (Form::Signed, 4),
-            "NIFTI_TYPE_INT64" => (Form::Signed, 8),
-            "NIFTI_TYPE_FLOAT32" => (Form::Float, 4),
-            "NIFTI_TYPE_FLOAT64" => (Form::Float, 8),
+            "NIFTI_TYPE_UINT8" => (Encoding::Unsigned, 1),
+            "NIFTI_TYPE_UINT16" => (Encoding::Unsigned, 2),
+            "NIFTI_TYPE_UINT32" => (Encoding::Unsigned, 4),
+            "NIFTI_TYPE_UINT64" => (Encoding::Unsigned, 8),
+            "NIFTI_TYPE_INT8" => (Encoding::Signed, 1),
+            "NIFTI_TYPE_INT16" => (Encoding::Signed, 2),
+            "NIFTI_TYPE_INT32" => (Encoding::Signed, 4),
+            "NIFTI_TYPE_INT64" => (Encoding::Signed, 8),
+            "NIFTI_TYPE_FLOAT32" => (Encoding::Float, 4),
+            "NIFTI_TYPE_FLOAT64" => (Encoding::Float, 8),
             other => {
                 return Err(Failure::input(format!(
                     "an array is of type `{other}`, expected `NIFTI_TYPE_FLOAT32`, `_FLOAT64` or whole numbers such as `_INT32`"
@@ -316,8 +316,8 @@ impl NumberType {
                 .collect()
         }
         Ok(match self.form {
-            Form::Float => Numbers::Float32(all(text)?),
-            Form::Signed | Form::Unsigned => Numbers::Whole(all(text)?),
+            Encoding::Float => Numbers::Float32(all(text)?),
+            Encoding::Signed | Encoding::Unsigned => Numbers::Whole(all(text)?),
         })
     }
 
@@ -333,11 +333,11 @@ impl NumberType {
         let unused = 64 - 8 * size as u32;
         #[expect(clippy::cast_possible_truncation, reason = "4 bytes; and the other files of a subject have 4")]
         Ok(match (self.form, size) {
-            (Form::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
-            (Form::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
+            (Encoding::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
+            (Encoding::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
             // Shifted to the top and back, so that the sign fills what is above.
-            (Form::Signed, _) => Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect()),
-            (Form::Unsigned, _) => {
+            (Encoding::Signed, _) => Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect()),
+            (Encoding::Unsigned, _) => {
                 let whole = words.map(|word| {
                     i64::try_from(word).map_err(|_| Failure::input(format!("found {word}, which is too large")))
                 });

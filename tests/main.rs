@@ -17,6 +17,7 @@ mod libtorch;
 mod project_inputs;
 mod published;
 mod readme;
+mod refused_files;
 mod reproduction;
 mod side_by_side;
 mod stopping;

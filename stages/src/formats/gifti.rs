@@ -336,7 +336,9 @@ impl NumberType {
             (Encoding::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
             (Encoding::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
             // Shifted to the top and back, so that the sign fills what is above.
-            (Encoding::Signed, _) => Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect()),
+            (Encoding::Signed, _) => {
+                Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect())
+            }
             (Encoding::Unsigned, _) => {
                 let whole = words.map(|word| {
                     i64::try_from(word).map_err(|_| Failure::input(format!("found {word}, which is too large")))

@@ -1,6 +1,8 @@
 //! Every reader of the formats, on files that are damaged systematically: each field replaced by 0, -1, the largest and a huge
 //! number, each length cut off. None may panic, and none may take more memory than its file can need.
 
+#![allow(clippy::print_stdout, reason = "how many files were damaged, and what reading them took")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::io::Write;

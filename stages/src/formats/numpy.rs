@@ -176,8 +176,7 @@ impl Array {
     /// The bytes of the elements, last axis fastest.
     fn elements(&self) -> impl Iterator<Item = &[u8]> {
         let size = self.kind.size;
-        let count = if size == 0 { 0 } else { self.data.len() / size };
-        (0..count).map(move |index| {
+        (0..self.data.len() / size).map(move |index| {
             let at = if self.by_column { self.place_by_column(index) } else { index };
             &self.data[at * size..(at + 1) * size]
         })
@@ -241,8 +240,8 @@ impl ElementType {
             ('i', 1 | 2 | 4 | 8) => (Encoding::Signed, count),
             ('u', 1 | 2 | 4 | 8) => (Encoding::Unsigned, count),
             ('f', 2 | 4 | 8) => (Encoding::Float, count),
-            ('U', _) => (Encoding::Text, count.checked_mul(4).ok_or_else(unknown)?),
-            ('S', _) => (Encoding::Bytes, count),
+            ('U', 1..) => (Encoding::Text, count.checked_mul(4).ok_or_else(unknown)?),
+            ('S', 1..) => (Encoding::Bytes, count),
             _ => return Err(unknown()),
         };
         Ok(Self { form, size, big_endian: name.starts_with('>') })
@@ -500,6 +499,7 @@ mod tests {
         let problem = |descr: &str, shape: &str| npy(&header(descr, shape), &[0; 8]).unwrap_err();
         assert!(problem("'|O'", "(1,)").contains("`|O` are not read"));
         assert!(problem("'<c8'", "(1,)").contains("`<c8` are not read"));
+        assert!(problem("'|S0'", "(1000000000000,)").contains("`|S0` are not read"));
         assert!(problem("[('a', '<f4')]", "(1,)").contains("structures"));
         assert!(problem("'<f8'", "(18446744073709551615, 2)").contains("needs more than the 8 bytes"));
         assert!(problem("'<f8'", "(2,)").contains("it is cut off"));

@@ -194,8 +194,8 @@ impl File {
             HdfMessage::FilterPipeline(pipeline) => Some(&pipeline.filters),
             _ => None,
         });
-        let ids = filters.into_iter().flatten().map(|filter| filter.id);
-        match ids.filter(|id| *id > LAST_OF_HDF5 && *id != FILTER_LZ4).next_back() {
+        let mut ids = filters.into_iter().flatten().map(|filter| filter.id);
+        match ids.rfind(|id| *id > LAST_OF_HDF5 && *id != FILTER_LZ4) {
             Some(id) => self
                 .fault(dataset, format!("is packed with {}, which is not read", filter_name(id)))
                 .hint("write it again with gzip, in h5py: `new.create_dataset(NAME, data=old[NAME][()], compression=\"gzip\")`"),

@@ -20,6 +20,7 @@ mod progress;
 mod project_inputs;
 mod published;
 mod readme;
+mod refused_files;
 mod reproduction;
 mod side_by_side;
 mod stopping;

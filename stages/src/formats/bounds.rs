@@ -11,4 +11,4 @@ pub const DEFLATE_RATIO: u64 = 1032;
 
 /// The most bytes that one packed file may unpack to. The largest real one of this field, a 164k mesh in full text, has
 /// some 20 MB.
-pub const MOST_UNPACKED: u64 = 256 << 20;
+pub const MOST_UNPACKED: u64 = 128 << 20;

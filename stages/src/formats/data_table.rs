@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use pipe_contract::{Column as Described, Failure};
@@ -216,10 +217,29 @@ pub fn read_parquet(path: &Path) -> Result<DataFrame, Failure> {
 }
 
 fn parse_parquet(file: File, path: &Path) -> Result<DataFrame, Failure> {
-    ParquetReader::new(file)
-        .read_parallel(ParallelStrategy::None)
-        .finish()
-        .map_err(|error| Failure::input(format!("not a readable Parquet file: {error}")).at(path.display().to_string()))
+    let bytes = file.metadata().map_err(|error| Failure::io("read", path, &error))?.len();
+    // polars panics on some damaged files.
+    let read = catch_unwind(AssertUnwindSafe(|| bounded_parquet(file, bytes)))
+        .unwrap_or_else(|_| Err("a page of it is damaged".to_owned()));
+    read.map_err(|problem| {
+        Failure::input(format!("not a readable Parquet file: {problem}")).at(path.display().to_string())
+    })
+}
+
+/// Cells that any table may have; repeated values take no room in a Parquet file, so more must be in proportion to its size.
+const MOST_CELLS: u64 = 1 << 24;
+
+fn bounded_parquet(file: File, bytes: u64) -> Result<DataFrame, String> {
+    let mut reader = ParquetReader::new(file).read_parallel(ParallelStrategy::None);
+    let metadata = reader.get_metadata().map_err(|error| error.to_string())?;
+    let cells = metadata.row_groups.iter().fold(0_u64, |all, group| {
+        all.saturating_add((group.num_rows() as u64).saturating_mul(group.n_columns() as u64))
+    });
+    let most = bytes.max(MOST_CELLS);
+    if cells > most {
+        return Err(format!("it promises {cells} cells, expected at most {most} in {bytes} bytes"));
+    }
+    reader.finish().map_err(|error| error.to_string())
 }
 
 /// A text column without missing values.

@@ -17,7 +17,7 @@ use super::bounds::MOST_VERTICES;
 pub use super::freesurfer::Surface;
 use super::freesurfer::{check_triangles, triples};
 
-/// What an array means, as far as this crate reads or writes it.
+/// What an array means, as far as this crate reads or writes it. (Some writers use the short names of nibabel.)
 const POINTS: &str = "NIFTI_INTENT_POINTSET";
 const TRIANGLES: &str = "NIFTI_INTENT_TRIANGLE";
 const SHAPE: &str = "NIFTI_INTENT_SHAPE";
@@ -130,7 +130,9 @@ fn arrays<'d>(document: &'d Document) -> impl Iterator<Item = Node<'d, 'd>> {
 }
 
 fn only<'d>(document: &'d Document, intent: &str) -> Result<Node<'d, 'd>, Failure> {
-    let mut of_intent = arrays(document).filter(|node| node.attribute("Intent") == Some(intent));
+    let short = intent.trim_start_matches("NIFTI_INTENT_").to_ascii_lowercase();
+    let is_of_intent = |node: &Node| node.attribute("Intent").is_some_and(|found| found == intent || found == short);
+    let mut of_intent = arrays(document).filter(is_of_intent);
     match (of_intent.next(), of_intent.count()) {
         (Some(array), 0) => Ok(array),
         (Some(_), others) => {
@@ -203,17 +205,14 @@ fn parse_array(node: Node) -> Result<Array, Failure> {
         return Err(Failure::input(format!("an array of shape {shape:?} is larger than any cortical mesh")));
     }
     let text = data_text(node);
-    let kind = NumberType::parse(attribute(node, "DataType")?)?;
-    let values = match attribute(node, "Encoding")? {
-        "ASCII" => kind.parse_text(&text)?,
-        encoding @ ("Base64Binary" | "GZipBase64Binary") => {
-            let compact: String = text.split_ascii_whitespace().collect();
-            let mut bytes = BASE64
-                .decode(compact)
-                .map_err(|error| Failure::input(format!("the base64 of an array is damaged: {error}")))?;
-            if encoding == "GZipBase64Binary" {
-                bytes = binary::inflate(&bytes, (count * kind.size) as u64)?;
-            }
+    let kind = NumberType::parse(node.attribute("DataType").unwrap_or("float32"))?;
+    let values = match node.attribute("Encoding").unwrap_or("B64GZ") {
+        "ASCII" | "GIFTI_ENCODING_ASCII" => kind.parse_text(&text)?,
+        "Base64Binary" | "GIFTI_ENCODING_B64BIN" | "B64BIN" => {
+            kind.parse_bytes(&decode(&text)?, is_big_endian(node)?)?
+        }
+        "GZipBase64Binary" | "GIFTI_ENCODING_B64GZ" | "B64GZ" => {
+            let bytes = binary::inflate(&decode(&text)?, (count * kind.size) as u64)?;
             kind.parse_bytes(&bytes, is_big_endian(node)?)?
         }
         other => {
@@ -227,6 +226,11 @@ fn parse_array(node: Node) -> Result<Array, Failure> {
         return Err(Failure::input(format!("an array of shape {shape:?} holds {found} values, expected {count}")));
     }
     Ok(Array { values: if is_by_column(node)? { by_row(values, &shape) } else { values }, shape })
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Failure> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    BASE64.decode(compact).map_err(|error| Failure::input(format!("the base64 of an array is damaged: {error}")))
 }
 
 /// The text of the numbers, whatever comments and CDATA sections it is broken by.
@@ -257,31 +261,31 @@ fn attribute<'d>(node: Node<'d, 'd>, name: &str) -> Result<&'d str, Failure> {
 /// Little-endian where the attribute is missing, as nibabel takes it.
 fn is_big_endian(node: Node) -> Result<bool, Failure> {
     match node.attribute("Endian") {
-        Some("BigEndian") => Ok(true),
-        Some("LittleEndian") | None => Ok(false),
+        Some("BigEndian" | "GIFTI_ENDIAN_BIG" | "big") => Ok(true),
+        Some("LittleEndian" | "GIFTI_ENDIAN_LITTLE" | "little") | None => Ok(false),
         Some(other) => Err(Failure::input(format!("`Endian` is `{other}`, expected `BigEndian` or `LittleEndian`"))),
     }
 }
 
 fn is_by_column(node: Node) -> Result<bool, Failure> {
     match node.attribute("ArrayIndexingOrder") {
-        Some("ColumnMajorOrder") => Ok(true),
-        Some("RowMajorOrder") | None => Ok(false),
+        Some("ColumnMajorOrder" | "F") => Ok(true),
+        Some("RowMajorOrder" | "C") | None => Ok(false),
         Some(other) => Err(Failure::input(format!(
             "`ArrayIndexingOrder` is `{other}`, expected `RowMajorOrder` or `ColumnMajorOrder`"
         ))),
     }
 }
 
-/// A type of numbers as NIfTI names them.
+/// A type of numbers as NIfTI names them, or NumPy.
 #[derive(Clone, Copy)]
 struct NumberType {
     size: usize,
-    form: Form,
+    form: Encoding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Encoding {
     Signed,
     Unsigned,
     Float,
@@ -289,20 +293,20 @@ enum Form {
 
 impl NumberType {
     fn parse(name: &str) -> Result<Self, Failure> {
-        let (form, size) = match name {
-            "NIFTI_TYPE_UINT8" => (Form::Unsigned, 1),
-            "NIFTI_TYPE_UINT16" => (Form::Unsigned, 2),
-            "NIFTI_TYPE_UINT32" => (Form::Unsigned, 4),
-            "NIFTI_TYPE_UINT64" => (Form::Unsigned, 8),
-            "NIFTI_TYPE_INT8" => (Form::Signed, 1),
-            "NIFTI_TYPE_INT16" => (Form::Signed, 2),
-            "NIFTI_TYPE_INT32" => (Form::Signed, 4),
-            "NIFTI_TYPE_INT64" => (Form::Signed, 8),
-            "NIFTI_TYPE_FLOAT32" => (Form::Float, 4),
-            "NIFTI_TYPE_FLOAT64" => (Form::Float, 8),
-            other => {
+        let (form, size) = match name.trim_start_matches("NIFTI_TYPE_").to_ascii_lowercase().as_str() {
+            "uint8" => (Encoding::Unsigned, 1),
+            "uint16" => (Encoding::Unsigned, 2),
+            "uint32" => (Encoding::Unsigned, 4),
+            "uint64" => (Encoding::Unsigned, 8),
+            "int8" => (Encoding::Signed, 1),
+            "int16" => (Encoding::Signed, 2),
+            "int32" => (Encoding::Signed, 4),
+            "int64" => (Encoding::Signed, 8),
+            "float32" => (Encoding::Float, 4),
+            "float64" => (Encoding::Float, 8),
+            _ => {
                 return Err(Failure::input(format!(
-                    "an array is of type `{other}`, expected `NIFTI_TYPE_FLOAT32`, `_FLOAT64` or whole numbers such as `_INT32`"
+                    "an array is of type `{name}`, expected `NIFTI_TYPE_FLOAT32`, `_FLOAT64` or whole numbers such as `_INT32`"
                 )));
             }
         };
@@ -316,8 +320,8 @@ impl NumberType {
                 .collect()
         }
         Ok(match self.form {
-            Form::Float => Numbers::Float32(all(text)?),
-            Form::Signed | Form::Unsigned => Numbers::Whole(all(text)?),
+            Encoding::Float => Numbers::Float32(all(text)?),
+            Encoding::Signed | Encoding::Unsigned => Numbers::Whole(all(text)?),
         })
     }
 
@@ -333,11 +337,13 @@ impl NumberType {
         let unused = 64 - 8 * size as u32;
         #[expect(clippy::cast_possible_truncation, reason = "4 bytes; and the other files of a subject have 4")]
         Ok(match (self.form, size) {
-            (Form::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
-            (Form::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
+            (Encoding::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
+            (Encoding::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
             // Shifted to the top and back, so that the sign fills what is above.
-            (Form::Signed, _) => Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect()),
-            (Form::Unsigned, _) => {
+            (Encoding::Signed, _) => {
+                Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect())
+            }
+            (Encoding::Unsigned, _) => {
                 let whole = words.map(|word| {
                     i64::try_from(word).map_err(|_| Failure::input(format!("found {word}, which is too large")))
                 });
@@ -476,6 +482,10 @@ mod tests {
         assert_eq!(read("INT64", "", &(-7_i64).to_le_bytes()), -7.0);
         assert_eq!(read("UINT32", "", &u32::MAX.to_le_bytes()), 4_294_967_295.0);
         assert_eq!(read("FLOAT32", "", &0.5_f32.to_le_bytes()), 0.5);
+        assert_eq!(read("INT16", "Endian='GIFTI_ENDIAN_BIG' ArrayIndexingOrder='F'", &[1, 0]), 256.0);
+        let packed = BASE64.encode([&binary::deflate(&0.5_f32.to_le_bytes())[..], &[0; 9]].concat());
+        assert_eq!(scalars("Dim0='1'", &packed).unwrap(), [0.5]);
+        assert_eq!(scalars("Dim0='1' DataType='float32' Encoding='B64GZ'", &packed).unwrap(), [0.5]);
         assert_eq!(read("FLOAT64", "Endian='BigEndian'", &(-1e30_f64).to_be_bytes()), -1e30);
     }
 

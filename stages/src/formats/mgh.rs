@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_no_map_and_a_map_has_values() {
+    fn a_volume_is_refused_and_a_map_has_values() {
         let mut bytes = format(INT32, 4, [0_u8; 16].into_iter());
         bytes[4..16].copy_from_slice(&[0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 1]);
         let failure = parse(&bytes).unwrap_err();

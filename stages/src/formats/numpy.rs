@@ -16,6 +16,9 @@ use super::bounds::MOST_UNPACKED;
 use super::pickle::{self, Item, Object, Problem};
 use super::zip_entries::ZipEntries;
 
+/// How many times its own size an `.npz` file may unpack to, if that is more than small files may.
+const MOST_TIMES: u64 = 16;
+
 /// An array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
@@ -61,7 +64,7 @@ impl Npz {
             _ => Failure::io("read", path, &error),
         })?;
         let name = path.display().to_string();
-        match ZipEntries::open(file, |bytes| bytes.max(MOST_UNPACKED)) {
+        match ZipEntries::open(file, |bytes| bytes.saturating_mul(MOST_TIMES).max(MOST_UNPACKED)) {
             Ok(entries) => Ok(Self { name, entries }),
             Err(error) => Err(Failure::input(format!("not an `.npz` file (a zip archive): {error}")).at(name)),
         }
@@ -115,8 +118,8 @@ impl Array {
     #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53 are rounded, as NumPy does")]
     pub fn floats(&self) -> Result<Vec<f64>, Failure> {
         match self.kind.form {
-            Form::Float => Ok(self.elements().map(|bytes| self.kind.float(bytes)).collect()),
-            Form::Unsigned => Ok(self.elements().map(|bytes| self.kind.bits(bytes) as f64).collect()),
+            Encoding::Float => Ok(self.elements().map(|bytes| self.kind.float(bytes)).collect()),
+            Encoding::Unsigned => Ok(self.elements().map(|bytes| self.kind.bits(bytes) as f64).collect()),
             _ => Ok(self.whole_numbers()?.into_iter().map(|value| value as f64).collect()),
         }
     }
@@ -127,8 +130,8 @@ impl Array {
     /// It holds floats, text, or numbers beyond 64 bits with a sign; input's blame.
     pub fn whole_numbers(&self) -> Result<Vec<i64>, Failure> {
         match self.kind.form {
-            Form::Signed => Ok(self.elements().map(|bytes| self.kind.signed(bytes)).collect()),
-            Form::Bool | Form::Unsigned => {
+            Encoding::Signed => Ok(self.elements().map(|bytes| self.kind.signed(bytes)).collect()),
+            Encoding::Bool | Encoding::Unsigned => {
                 let whole = |bytes| {
                     let value = self.kind.bits(bytes);
                     i64::try_from(value)
@@ -146,7 +149,7 @@ impl Array {
     /// It holds something else; input's blame.
     pub fn flags(&self) -> Result<Vec<bool>, Failure> {
         match self.kind.form {
-            Form::Bool => Ok(self.elements().map(|bytes| bytes[0] != 0).collect()),
+            Encoding::Bool => Ok(self.elements().map(|bytes| bytes[0] != 0).collect()),
             _ => Err(self.holds_other("truth values")),
         }
     }
@@ -157,7 +160,7 @@ impl Array {
     /// It holds something else, or text that is damaged; input's blame.
     pub fn texts(&self) -> Result<Vec<String>, Failure> {
         match self.kind.form {
-            Form::Text | Form::Bytes => {
+            Encoding::Text | Encoding::Bytes => {
                 let text =
                     |bytes| self.kind.text(bytes).ok_or_else(|| Failure::input("the array holds text that is damaged"));
                 self.elements().map(text).collect()
@@ -173,8 +176,7 @@ impl Array {
     /// The bytes of the elements, last axis fastest.
     fn elements(&self) -> impl Iterator<Item = &[u8]> {
         let size = self.kind.size;
-        let count = if size == 0 { 0 } else { self.data.len() / size };
-        (0..count).map(move |index| {
+        (0..self.data.len() / size).map(move |index| {
             let at = if self.by_column { self.place_by_column(index) } else { index };
             &self.data[at * size..(at + 1) * size]
         })
@@ -198,13 +200,13 @@ const MOST_AXES: usize = 64;
 /// What an element is, and in how many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ElementType {
-    form: Form,
+    form: Encoding,
     size: usize,
     big_endian: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Encoding {
     Bool,
     Signed,
     Unsigned,
@@ -215,13 +217,13 @@ enum Form {
     Bytes,
 }
 
-impl Form {
+impl Encoding {
     fn words(self) -> &'static str {
         match self {
-            Form::Bool => "truth values",
-            Form::Signed | Form::Unsigned => "whole numbers",
-            Form::Float => "floats",
-            Form::Text | Form::Bytes => "text",
+            Encoding::Bool => "truth values",
+            Encoding::Signed | Encoding::Unsigned => "whole numbers",
+            Encoding::Float => "floats",
+            Encoding::Text | Encoding::Bytes => "text",
         }
     }
 }
@@ -234,12 +236,12 @@ impl ElementType {
         let letter = plain.chars().next().ok_or_else(unknown)?;
         let count: usize = plain[letter.len_utf8()..].parse().map_err(|_| unknown())?;
         let (form, size) = match (letter, count) {
-            ('b', 1) => (Form::Bool, 1),
-            ('i', 1 | 2 | 4 | 8) => (Form::Signed, count),
-            ('u', 1 | 2 | 4 | 8) => (Form::Unsigned, count),
-            ('f', 2 | 4 | 8) => (Form::Float, count),
-            ('U', _) => (Form::Text, count.checked_mul(4).ok_or_else(unknown)?),
-            ('S', _) => (Form::Bytes, count),
+            ('b', 1) => (Encoding::Bool, 1),
+            ('i', 1 | 2 | 4 | 8) => (Encoding::Signed, count),
+            ('u', 1 | 2 | 4 | 8) => (Encoding::Unsigned, count),
+            ('f', 2 | 4 | 8) => (Encoding::Float, count),
+            ('U', 1..) => (Encoding::Text, count.checked_mul(4).ok_or_else(unknown)?),
+            ('S', 1..) => (Encoding::Bytes, count),
             _ => return Err(unknown()),
         };
         Ok(Self { form, size, big_endian: name.starts_with('>') })
@@ -266,7 +268,7 @@ impl ElementType {
     }
 
     fn text(self, bytes: &[u8]) -> Option<String> {
-        if self.form == Form::Bytes {
+        if self.form == Encoding::Bytes {
             let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
             return std::str::from_utf8(&bytes[..end]).ok().map(String::from);
         }
@@ -399,10 +401,10 @@ fn scalar(kind: ElementType, data: &[u8]) -> Result<Item<Part>, Problem> {
     let array = Array::new(kind, Vec::new(), false, data)?;
     let damaged = |failure: Failure| failure.message;
     let item = match kind.form {
-        Form::Bool => array.flags().map_err(damaged)?.pop().map(Item::Bool),
-        Form::Float => array.floats().map_err(damaged)?.pop().map(Item::Float),
-        Form::Signed | Form::Unsigned => array.whole_numbers().map_err(damaged)?.pop().map(Item::Int),
-        Form::Text | Form::Bytes => array.texts().map_err(damaged)?.pop().map(|text| Item::Text(text.into())),
+        Encoding::Bool => array.flags().map_err(damaged)?.pop().map(Item::Bool),
+        Encoding::Float => array.floats().map_err(damaged)?.pop().map(Item::Float),
+        Encoding::Signed | Encoding::Unsigned => array.whole_numbers().map_err(damaged)?.pop().map(Item::Int),
+        Encoding::Text | Encoding::Bytes => array.texts().map_err(damaged)?.pop().map(|text| Item::Text(text.into())),
     };
     item.ok_or_else(|| "a number in the pickle is damaged".into())
 }
@@ -497,6 +499,7 @@ mod tests {
         let problem = |descr: &str, shape: &str| npy(&header(descr, shape), &[0; 8]).unwrap_err();
         assert!(problem("'|O'", "(1,)").contains("`|O` are not read"));
         assert!(problem("'<c8'", "(1,)").contains("`<c8` are not read"));
+        assert!(problem("'|S0'", "(1000000000000,)").contains("`|S0` are not read"));
         assert!(problem("[('a', '<f4')]", "(1,)").contains("structures"));
         assert!(problem("'<f8'", "(18446744073709551615, 2)").contains("needs more than the 8 bytes"));
         assert!(problem("'<f8'", "(2,)").contains("it is cut off"));

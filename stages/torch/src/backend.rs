@@ -8,7 +8,7 @@ use pipe_stages::unet::declarations::{Pin, Place};
 use tch::{Device, Tensor};
 
 mod shim {
-    use super::{c_char, c_int};
+    use std::ffi::{c_char, c_int};
 
     unsafe extern "C" {
         pub fn pipe_libtorch_version() -> *const c_char;

@@ -12,11 +12,11 @@ pub const MOST_BYTES: usize = 8;
 pub struct NumberType {
     size: usize,
     big_endian: bool,
-    form: Form,
+    form: Encoding,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Encoding {
     /// `offset`: insignificant bits below the value.
     Whole {
         offset: u32,
@@ -79,9 +79,9 @@ impl NumberType {
             return Err(format!("holds numbers of {bits} bits from bit {offset} on in {size} bytes, which do not fit"));
         }
         let form = match class {
-            FIXED_POINT => Form::Whole { offset, bits, signed: header[1] & 0x08 != 0 },
-            BIT_FIELD => Form::Whole { offset, bits, signed: false },
-            FLOATING_POINT => Form::Float(Fields::parse(header, rest, 8 * size as u32)?),
+            FIXED_POINT => Encoding::Whole { offset, bits, signed: header[1] & 0x08 != 0 },
+            BIT_FIELD => Encoding::Whole { offset, bits, signed: false },
+            FLOATING_POINT => Encoding::Float(Fields::parse(header, rest, 8 * size as u32)?),
             other => return Err(format!("is an enumeration of things of class {other}, expected numbers")),
         };
         Ok(Self { size, big_endian: header[1] & 0x01 != 0, form })
@@ -99,12 +99,12 @@ impl NumberType {
         let push = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
         let all = if self.big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) };
         match self.form {
-            Form::Whole { bits, signed: false, offset } => field(all, offset, bits) as f64,
+            Encoding::Whole { bits, signed: false, offset } => field(all, offset, bits) as f64,
             // Shifted to the top and back, so that the sign fills what is above.
-            Form::Whole { bits, signed: true, offset } => {
+            Encoding::Whole { bits, signed: true, offset } => {
                 (((all >> offset) << (64 - bits)).cast_signed() >> (64 - bits)) as f64
             }
-            Form::Float(fields) => fields.decode(all),
+            Encoding::Float(fields) => fields.decode(all),
         }
     }
 }

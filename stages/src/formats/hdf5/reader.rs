@@ -49,9 +49,10 @@ impl File {
         }
         let bytes = std::fs::metadata(path).map_err(|error| Failure::io("read", path, &error))?.len();
         let header = usize::try_from(bytes).unwrap_or(usize::MAX).min(hdf5_reader::DEFAULT_MAX_OBJECT_HEADER_BYTES);
+        let chunk = usize::try_from(bytes.saturating_mul(DEFLATE_RATIO)).unwrap_or(usize::MAX);
         let options = OpenOptions::default()
             .with_max_object_header_bytes(header)
-            .with_max_chunk_bytes(usize::try_from(most_elements(bytes)).unwrap_or(usize::MAX).min(MOST_CHUNK / 8) * 8);
+            .with_max_chunk_bytes(chunk.clamp(8 * MOST_FILLED as usize, MOST_CHUNK));
         match Hdf5File::open_with_options(path, options) {
             Ok(file) => Ok(Self { name, file, bytes }),
             Err(error) => Err(Failure::input(format!("the file cannot be read as HDF5: {error}"))
@@ -108,12 +109,13 @@ impl File {
         let all = vec![Pick::All; shape.len()];
         let pick = pick.unwrap_or(&all);
         let selection = self.selection(dataset, &shape, pick)?;
-        self.check_count(dataset, &shape, pick)?;
         let message = found.raw_datatype().map_err(|error| self.unreadable(dataset, &error))?;
         let kind = NumberType::parse(&message).map_err(|what| self.fault(dataset, what).hint(AS_NUMBERS))?;
         if found.raw_element_size().ok() != Some(kind.size()) {
             return Err(self.fault(dataset, "has a damaged datatype".to_owned()).hint(INCOMPLETE));
         }
+        let most = self.most_elements(&found, kind.size());
+        self.check_count(dataset, &shape, pick, most)?;
         let elements = found.read_slice::<Element>(&selection).map_err(|error| self.unread(dataset, &found, &error))?;
         Ok(elements.iter().map(|element| kind.decode(element.0)).collect())
     }
@@ -134,11 +136,19 @@ impl File {
         Ok(SliceInfo { selections })
     }
 
+    /// The most elements of a dataset that are read at once.
+    fn most_elements(&self, found: &Dataset, size: usize) -> u64 {
+        let header = self.file.get_or_parse_header(found.address());
+        let is_packed = header
+            .is_ok_and(|header| header.messages.iter().any(|message| matches!(message, HdfMessage::FilterPipeline(_))));
+        let stored = self.bytes.saturating_mul(if is_packed { DEFLATE_RATIO } else { 1 }) / size as u64;
+        stored.clamp(MOST_FILLED, MOST_VERTICES as u64)
+    }
+
     /// That a file of this size can hold what is to be read.
-    fn check_count(&self, dataset: &str, shape: &[u64], pick: &[Pick]) -> Result<(), Failure> {
+    fn check_count(&self, dataset: &str, shape: &[u64], pick: &[Pick], most: u64) -> Result<(), Failure> {
         let read = shape.iter().zip(pick).filter(|(_, pick)| **pick == Pick::All);
         let count = read.fold(1_u64, |product, (length, _)| product.saturating_mul(*length));
-        let most = most_elements(self.bytes);
         if count <= most {
             return Ok(());
         }
@@ -184,8 +194,8 @@ impl File {
             HdfMessage::FilterPipeline(pipeline) => Some(&pipeline.filters),
             _ => None,
         });
-        let ids = filters.into_iter().flatten().map(|filter| filter.id);
-        match ids.filter(|id| *id > LAST_OF_HDF5 && *id != FILTER_LZ4).next_back() {
+        let mut ids = filters.into_iter().flatten().map(|filter| filter.id);
+        match ids.rfind(|id| *id > LAST_OF_HDF5 && *id != FILTER_LZ4) {
             Some(id) => self
                 .fault(dataset, format!("is packed with {}, which is not read", filter_name(id)))
                 .hint("write it again with gzip, in h5py: `new.create_dataset(NAME, data=old[NAME][()], compression=\"gzip\")`"),
@@ -202,11 +212,6 @@ impl File {
 const INCOMPLETE: &str = "check that the file is the right one and complete: copy or download it again";
 /// The remedy for other types.
 const AS_NUMBERS: &str = "write the dataset again as whole numbers, or as floats of 32 or 64 bits";
-
-/// The most elements that are read at once from a file of so many bytes.
-fn most_elements(bytes: u64) -> u64 {
-    bytes.saturating_mul(DEFLATE_RATIO).max(MOST_FILLED).min(MOST_VERTICES as u64)
-}
 
 /// Filters with a number up to this one are part of HDF5; others are registered.
 const LAST_OF_HDF5: u16 = 255;

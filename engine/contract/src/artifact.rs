@@ -6,7 +6,16 @@
 
 use std::path::Path;
 
-use crate::{Failure, Form};
+use crate::Failure;
+
+/// File or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A file that is never empty.
+    File,
+    /// A folder with at least one file.
+    Folder,
+}
 
 /// A type of artifact.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +126,9 @@ impl Comparison {
     pub fn compare(self) -> Option<Compare> {
         match self {
             Comparison::Exact => None,
-            Comparison::ByColumn(compare) | Comparison::ByNumber(compare) | Comparison::ByPixel(compare) => Some(compare),
+            Comparison::ByColumn(compare) | Comparison::ByNumber(compare) | Comparison::ByPixel(compare) => {
+                Some(compare)
+            }
         }
     }
 }
@@ -141,37 +152,5 @@ impl Preview {
             Preview::Thumbnail(_) => "thumbnail",
             Preview::Summary(_) => "summary",
         }
-    }
-}
-
-/// A column of a table, as a data dictionary describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Its name.
-    pub name: &'static str,
-    /// What it means; for counts what is counted.
-    pub about: &'static str,
-    /// The unit of its numbers; empty for text and counts.
-    pub unit: &'static str,
-    /// Its values with what each means, where they are few.
-    pub levels: &'static [(&'static str, &'static str)],
-}
-
-impl Column {
-    /// A column of texts or counts.
-    pub const fn new(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, unit: "", levels: &[] }
-    }
-
-    /// A column of numbers in a unit.
-    pub const fn measured(name: &'static str, unit: &'static str, about: &'static str) -> Self {
-        Self { name, about, unit, levels: &[] }
-    }
-
-    /// Whose values are these.
-    #[must_use]
-    pub const fn levels(mut self, levels: &'static [(&'static str, &'static str)]) -> Self {
-        self.levels = levels;
-        self
     }
 }

@@ -82,7 +82,7 @@ pub struct FileFormat {
     /// How one is previewed.
     pub preview: Preview,
     /// The names of its columns, for a format of tables.
-    pub columns: Option<fn(&Path) -> Result<Vec<String>, Failure>>,
+    pub columns: Option<ReadColumns>,
 }
 
 impl FileFormat {
@@ -91,6 +91,9 @@ impl FileFormat {
         self.ends.iter().any(|end| name.ends_with(end))
     }
 }
+
+/// Reads the names of a table's columns, in their order.
+pub type ReadColumns = fn(&Path) -> Result<Vec<String>, Failure>;
 
 /// Measures how far apart two files are: the largest difference between their numbers, or in words why they cannot be compared.
 /// The first file is the one that was there before.

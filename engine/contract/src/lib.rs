@@ -24,7 +24,7 @@ mod task;
 mod value;
 pub mod worker;
 
-pub use artifact::{ArtifactType, Compare, Comparison, FileFormat, Form, Preview};
+pub use artifact::{ArtifactType, Compare, Comparison, FileFormat, Form, Preview, ReadColumns};
 pub use column::{Column, Described};
 pub use context::{Context, Progress, Silent};
 pub use coordinates::Coordinates;

@@ -41,7 +41,6 @@ const KNOWN_KNOTS: [(&str, &[&str]); 3] = [
             "spec/syntax.rs",
         ],
     ),
-    ("stages/src", &["figure/mod.rs", "flatmap/mod.rs", "labels/mod.rs", "score/mod.rs", "score/partition.rs"]),
 ];
 
 /// Folders of the stages that hold no kinds and that only tests use.

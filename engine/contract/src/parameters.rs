@@ -1,4 +1,4 @@
-//! Parameters of a kind, declared once: [`parameters!`](crate::parameters) makes from one declaration both what the engine
+//! Parameters of a kind, declared once: [`parameters!`](macro@crate::parameters) makes from one declaration both what the engine
 //! checks and documents ([`Param`]: name, type, bounds, default, meaning) and the struct that the kind's code reads.
 //!
 //! ```
@@ -44,7 +44,7 @@ use std::ops::RangeInclusive;
 
 use crate::{Param, Type, Value};
 
-/// The parameters of a kind as a struct; made by [`parameters!`](crate::parameters).
+/// The parameters of a kind as a struct; made by [`parameters!`](macro@crate::parameters).
 pub trait Parameters: Sized {
     /// What is declared to the engine, in written order.
     fn declared() -> Vec<Param>;
@@ -129,7 +129,7 @@ impl Param {
     }
 }
 
-/// Declares the parameters of a kind and the struct that its code reads; see the [module](crate::parameters).
+/// Declares the parameters of a kind and the struct that its code reads; see the [module](mod@crate::parameters).
 #[macro_export]
 macro_rules! parameters {
     (
@@ -175,7 +175,7 @@ macro_rules! parameters {
     };
 }
 
-/// Declares an enum that a parameter can be, with the word for each variant; see the [module](crate::parameters).
+/// Declares an enum that a parameter can be, with the word for each variant; see the [module](mod@crate::parameters).
 #[macro_export]
 macro_rules! choice {
     (

@@ -17,8 +17,8 @@ use crate::formats::data_table::{self, STAMP, Table};
 use crate::formats::drawing::axes::{Scale, left_axis};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
 use crate::formats::score_table::{
-    self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HeldOut, LABEL_COLUMN, MEAN, PARCELLATION_COLUMN,
-    REGION_COLUMN, TAG_COLUMN,
+    self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN,
+    MEAN, PARCELLATION_COLUMN, REGION_COLUMN, TAG_COLUMN,
 };
 use crate::numeric::counts::real;
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
@@ -115,13 +115,9 @@ const COLUMNS: &[Column] = &[
     HEMISPHERE_COLUMN,
     Column::new("n_scores", "scores: subjects times raters (or pairs of raters)"),
     Column::measured("mean", DICE_UNIT, "mean of the scores"),
-    Column::measured("low", DICE_UNIT, "lower end of the interval around the mean"),
-    Column::measured("high", DICE_UNIT, "upper end of the interval around the mean"),
-    Column::measured(
-        "level",
-        "share, 0 to 1",
-        "confidence level of the interval, corrected for `comparisons` intervals",
-    ),
+    LOW_COLUMN,
+    HIGH_COLUMN,
+    LEVEL_COLUMN,
     STAMP,
 ];
 

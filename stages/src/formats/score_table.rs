@@ -73,6 +73,17 @@ pub const TAG_COLUMN: Column = Column::new(
 /// What a Dice score is, as the unit of columns.
 pub const DICE_UNIT: &str = "Dice score, 0 to 1";
 
+/// The column `low` of tables of means.
+pub const LOW_COLUMN: Column = Column::measured("low", DICE_UNIT, "lower end of the interval around the mean");
+/// The column `high` of tables of means.
+pub const HIGH_COLUMN: Column = Column::measured("high", DICE_UNIT, "upper end of the interval around the mean");
+/// The column `level` of tables of means.
+pub const LEVEL_COLUMN: Column = Column::measured(
+    "level",
+    "share, 0 to 1",
+    "confidence level of the interval, corrected for `comparisons` intervals",
+);
+
 /// The columns of a table of scores.
 pub const SCORE_COLUMNS: &[Column] = &[
     DATASET_COLUMN,

@@ -10,7 +10,8 @@ use polars::prelude::DataFrame;
 use crate::declared::held_out_inputs::{self, Comparisons};
 use crate::formats::data_table::{self, STAMP, Table};
 use crate::formats::score_table::{
-    self, DATASET_COLUMN, DICE_UNIT, HeldOut, LABEL_COLUMN, PARCELLATION_COLUMN, REGION_COLUMN, TAG_COLUMN,
+    self, DATASET_COLUMN, DICE_UNIT, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN, PARCELLATION_COLUMN,
+    REGION_COLUMN, TAG_COLUMN,
 };
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
@@ -61,13 +62,9 @@ const COLUMNS: &[Column] = &[
     Column::measured("dice", DICE_UNIT, "mean of the scores"),
     Column::measured("sd", DICE_UNIT, "standard deviation of the scores"),
     Column::measured("se", DICE_UNIT, "standard error of the mean, the scores taken as independent as in the paper"),
-    Column::measured("low", DICE_UNIT, "lower end of the interval around the mean"),
-    Column::measured("high", DICE_UNIT, "upper end of the interval around the mean"),
-    Column::measured(
-        "level",
-        "share, 0 to 1",
-        "confidence level of the interval, corrected for `comparisons` intervals",
-    ),
+    LOW_COLUMN,
+    HIGH_COLUMN,
+    LEVEL_COLUMN,
     STAMP,
 ];
 

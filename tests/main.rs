@@ -3,11 +3,13 @@
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
 mod bad_input;
+mod claims;
 mod damage;
 mod explanations;
 mod failures;
 mod fetch_from_s3;
 mod freshness;
+mod graph;
 mod init;
 mod isolation;
 mod kills;

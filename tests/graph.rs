@@ -32,7 +32,7 @@ fn study() -> Space {
     Space::with(STUDY)
 }
 
-fn drawn(space: &Space, args: &[&str]) -> String {
+fn shown(space: &Space, args: &[&str]) -> String {
     let args = ["graph", "pipeline.yaml", "--no-state"].iter().chain(args);
     space.pipe(args).exits(0).stdout
 }
@@ -40,11 +40,11 @@ fn drawn(space: &Space, args: &[&str]) -> String {
 #[test]
 fn a_folded_stage_names_what_all_its_cells_read() {
     let space = study();
-    insta::assert_snapshot!("folded", drawn(&space, &[]));
-    insta::assert_snapshot!("folded_mermaid", drawn(&space, &["--format", "mermaid"]));
-    insta::assert_snapshot!("expanded", drawn(&space, &["--expand"]));
+    insta::assert_snapshot!("folded", shown(&space, &[]));
+    insta::assert_snapshot!("folded_mermaid", shown(&space, &["--format", "mermaid"]));
+    insta::assert_snapshot!("expanded", shown(&space, &["--expand"]));
     for format in ["dot", "svg", "mermaid"] {
-        let text = drawn(&space, &["--format", format]);
+        let text = shown(&space, &["--format", format]);
         assert!(text.contains("scan.nii.gz") && text.contains("3 files"), "{text}");
         assert!(!text.contains("data/s01"), "the file of one cell stands for all: {text}");
     }
@@ -53,8 +53,8 @@ fn a_folded_stage_names_what_all_its_cells_read() {
 #[test]
 fn a_part_of_a_graph_is_drawn() {
     let space = study();
-    insta::assert_snapshot!("selected", drawn(&space, &["fit(sid=s10)"]));
-    insta::assert_snapshot!("only", drawn(&space, &["--only", "mean"]));
+    insta::assert_snapshot!("selected", shown(&space, &["fit(sid=s10)"]));
+    insta::assert_snapshot!("only", shown(&space, &["--only", "mean"]));
     space.pipe(["graph", "pipeline.yaml", "fits"]).exits(2).shows("there is no stage `fits`").shows("`fit`");
 }
 
@@ -96,7 +96,7 @@ fn large_graphs_of_other_formats_say_what_will_not_show_them() {
     let expanded = |format: &str| space.pipe(["graph", "pipeline.yaml", "--no-state", "--expand", "--format", format]);
     expanded("svg")
         .exits(2)
-        .shows("this graph has 160,400 edges; at most 100,000 are drawn")
+        .shows("this graph has 160,400 edges; at most 100,000 are shown")
         .shows("leave out `--expand`");
     let space = wide(1_000);
     let large = space.pipe(["graph", "pipeline.yaml", "--no-state", "--expand"]);

@@ -29,10 +29,10 @@ pub(super) fn check_edges(plan: &Plan, view: View<'_>, format: Format) -> Result
     if edges <= most {
         return Ok(());
     }
-    Err(refused(&format!("{} edges; at most {} are drawn", grouped(edges), grouped(most)), view, format))
+    Err(refused(&format!("{} edges; at most {} are shown", grouped(edges), grouped(most)), view, format))
 }
 
-/// How many artifacts the instances read that are to be drawn.
+/// How many artifacts the instances read that are to be shown.
 fn edges(plan: &Plan, view: View<'_>) -> usize {
     let is_drawn = |id: &InstanceId| view.wanted.is_none_or(|wanted| wanted[id.index()]);
     let sources = plan.ids().filter(is_drawn).flat_map(|id| plan.instance(id).inputs.values());

@@ -51,10 +51,14 @@ fn a_folded_stage_names_what_all_its_cells_read() {
 }
 
 #[test]
-fn a_part_of_a_graph_is_drawn() {
+fn a_part_of_a_graph_can_be_shown() {
     let space = study();
     insta::assert_snapshot!("selected", shown(&space, &["fit(sid=s10)"]));
     insta::assert_snapshot!("only", shown(&space, &["--only", "mean"]));
+    // What is read from stages that are left out does not count.
+    let space_of_many = wide(600);
+    let only = ["graph", "pipeline.yaml", "--no-state", "--expand", "--only", "b", "--format", "svg"];
+    space_of_many.pipe(only).exits(0).shows("b(i=600)").shows("many viewers do not show").hides("a(i=600)");
     space.pipe(["graph", "pipeline.yaml", "fits"]).exits(2).shows("there is no stage `fits`").shows("`fit`");
 }
 
@@ -100,7 +104,26 @@ fn large_graphs_of_other_formats_say_what_will_not_show_them() {
         .shows("leave out `--expand`");
     let space = wide(1_000);
     let large = space.pipe(["graph", "pipeline.yaml", "--no-state", "--expand"]);
-    large.exits(2).shows("1,001,000 edges").shows("hint: leave out `--expand`").shows("name the stages to draw");
+    large.exits(2).shows("1,001,000 edges").shows("hint: leave out `--expand`").shows("name the stages to show");
+}
+
+/// Stages that each read the one before and the first.
+fn chain(stages: usize) -> Space {
+    let stage = |number: usize| {
+        let read = if number == 0 { String::new() } else { format!("in: {{ y: $s{}.y, z: $s0.y }}, ", number - 1) };
+        format!("  s{number}: {{ {read}run: 'echo 1 > $OUT_Y', out: {{ y: y.txt }} }}\n")
+    };
+    Space::with(&format!("pipe: 1\npipeline: chain\nstages:\n{}", (0..stages).map(stage).collect::<String>()))
+}
+
+#[test]
+fn a_folded_graph_may_be_too_large_too() {
+    let space = chain(1_500);
+    let folded = |format: &str| space.pipe(["graph", "pipeline.yaml", "--no-state", "--format", format]);
+    folded("mermaid").exits(2).shows("this graph has 2,998 edges; Mermaid draws at most 500").hides("--expand");
+    folded("svg").exits(2).shows("edges that cross 1,122,").shows("use `--format text`");
+    folded("dot").exits(0).shows("note: this graph has 2,998 edges");
+    folded("text").exits(0).shows("s1499").hides("note: ");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod kills;
 mod language;
 mod layers;
 mod libtorch;
+mod plan_cache;
 mod project_inputs;
 mod published;
 mod readme;

@@ -1,4 +1,4 @@
-//! What an executor is told about the machine and the program: binaries, the catalogue, times.
+//! What an executor is given about the machine and the program: binaries, the catalogue, times.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

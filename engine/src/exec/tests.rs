@@ -1003,8 +1003,10 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
         let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut NoMemo).expect("facts");
         facts.key.into_keys().filter(|name| name != "shell").collect()
     };
-    assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
-    for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", "", "\"fit\""] {
+    for body in ["# first\nA=1 fit --x; true", "\"fit\" --x", "A='two words' fit"] {
+        assert_eq!(names(body), ["executable:fit"], "{body}");
+    }
+    for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", ""] {
         assert_eq!(names(body), ["executable:bash"], "{body}");
     }
 }

@@ -15,6 +15,7 @@ mod view;
 use pipe_contract::Failure;
 
 use crate::plan::Plan;
+use limits::Limits;
 use picture::Picture;
 pub use view::{Drawing, Format, State, View};
 
@@ -23,14 +24,16 @@ pub use view::{Drawing, Format, State, View};
 /// # Errors
 /// The graph is larger than what the format can show; the hint names what can.
 pub fn draw(plan: &Plan, view: View<'_>, format: Format) -> Result<Drawing, Failure> {
-    limits::check_edges(plan, view, format)?;
+    let limits = Limits { view, format };
+    limits.check_plan(plan)?;
     let picture = Picture::new(plan, view);
+    limits.check_picture(&picture)?;
     let text = match format {
         Format::Text => text::write(&picture),
         Format::Dot => dot::write(&picture),
         Format::Mermaid => mermaid::write(&picture),
         Format::Svg => svg::write(&picture),
     };
-    let note = limits::check_drawing(&picture, view, format, &text)?;
+    let note = limits.check_text(&picture, &text)?;
     Ok(Drawing { text, note })
 }

@@ -11,7 +11,7 @@ use crate::plan::{Link, Plan, ProjectFile, Source, Stage, Work};
 /// A drawable graph. Nodes are in topological order, files first.
 pub(super) struct Picture {
     pub title: String,
-    /// How many stages, instances and results are drawn.
+    /// How many stages, instances and results are shown.
     pub size: (usize, usize, usize),
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
@@ -89,7 +89,7 @@ impl Edge {
     }
 }
 
-/// What is drawn as one box: an instance, or the cells of a stage.
+/// What is shown as one box: an instance, or the cells of a stage.
 struct Group {
     stage: StageId,
     instances: Vec<InstanceId>,
@@ -157,7 +157,7 @@ fn group_of(id: StageId, stage: &Stage) -> Group {
     Group { stage: id, instances: stage.instances.clone().map(InstanceId).collect() }
 }
 
-/// The group of each instance that is drawn.
+/// The group of each instance that is shown.
 fn places(plan: &Plan, groups: &[Group]) -> Vec<Option<usize>> {
     let mut places = vec![None; plan.instances.len()];
     for (number, group) in groups.iter().enumerate() {
@@ -292,15 +292,15 @@ fn work(stage: &Stage) -> String {
     }
 }
 
-/// `inputs x outputs = 16`, or `= 3 of 16` where not all cells are drawn.
-fn axes(stage: &Stage, drawn: usize) -> String {
+/// `inputs x outputs = 16`, or `= 3 of 16` where not all cells are shown.
+fn axes(stage: &Stage, shown: usize) -> String {
     if stage.axes.is_empty() {
         return String::new();
     }
     let axes = stage.axes.join(" x ");
     match stage.instances.len() {
-        all if all == drawn => format!("{axes} = {all}"),
-        all => format!("{axes} = {drawn} of {all}"),
+        all if all == shown => format!("{axes} = {all}"),
+        all => format!("{axes} = {shown} of {all}"),
     }
 }
 

@@ -4,7 +4,8 @@ use super::picture::{Edge, Node, Picture};
 
 pub(super) fn write(picture: &Picture) -> String {
     let (stages, instances, results) = picture.size;
-    let mut text = format!("{}: {stages} stages, {instances} instances, {results} results\n", picture.title);
+    let sizes = [(stages, "stage"), (instances, "instance"), (results, "result")].map(counted);
+    let mut text = format!("{}: {}\n", picture.title, sizes.join(", "));
     let mut reads: Vec<Vec<&Edge>> = vec![Vec::new(); picture.nodes.len()];
     picture.edges.iter().for_each(|edge| reads[edge.to].push(edge));
     for (node, reads) in picture.nodes.iter().zip(reads).filter(|(node, _)| !node.is_file) {
@@ -19,6 +20,11 @@ pub(super) fn write(picture: &Picture) -> String {
         }
     }
     text
+}
+
+/// `1 stage`, `2 stages`.
+fn counted((count, of): (usize, &str)) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 fn source(from: &Node, edge: &Edge) -> String {

@@ -1,4 +1,4 @@
-//! What is to be drawn of a plan: which instances, folded or not, in which format, with which states.
+//! What is to be shown of a plan: which instances, folded or not, in which format, with which states.
 
 /// The state of an instance; gives the colour of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +71,7 @@ pub enum Format {
     Svg,
 }
 
-/// A drawn plan.
+/// A shown plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drawing {
     /// In the language of the format.

@@ -37,7 +37,7 @@ pub(super) fn is_safe(path: &str) -> bool {
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// The error for a path that is no entry of a folder.
+/// The error for a path that is not an entry of a folder.
 pub(super) fn no_entry(path: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Class::Reference, span, format!("`{path}` is not a path inside the folder"))
         .hint("names separated by `/`, without `..` and empty parts")

@@ -323,14 +323,6 @@ impl Plan {
         one.into_iter().chain(cells.iter().map(|(_, link)| link))
     }
 
-    /// How many artifacts an input port reads.
-    pub fn count_links(&self, source: &Source) -> usize {
-        match source {
-            Source::One(_) => 1,
-            Source::Many(gather) => self.gather(*gather).len(),
-        }
-    }
-
     /// The instances that `id` reads, each once, ascending.
     pub fn reads(&self, id: InstanceId) -> BTreeSet<InstanceId> {
         self.instance(id).inputs.values().flat_map(|source| self.links(source)).filter_map(Link::producer).collect()

@@ -14,6 +14,7 @@ mod kills;
 mod language;
 mod layers;
 mod libtorch;
+mod manifest;
 mod project_inputs;
 mod published;
 mod readme;

@@ -1,8 +1,10 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
+pub mod json_schema;
 pub mod module_graph;
 pub mod paper;
 pub mod processes;
+pub mod python_package;
 
 use std::ffi::OsStr;
 use std::fs;

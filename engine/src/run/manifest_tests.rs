@@ -162,7 +162,8 @@ fn what_was_not_selected_is_left_out() {
 
 #[test]
 fn metrics_are_events_of_the_run() {
-    let summary = mixed().run().summary;
+    let space = mixed();
+    let summary = space.run().summary;
     let lines = fs::read_to_string(summary.manifest.with_file_name(event_log::FILE)).unwrap();
     let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let metrics: Vec<_> = lines.filter(|line| line["event"] == "metric").collect();

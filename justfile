@@ -25,7 +25,7 @@ data: _prerequisites
         exit
     fi
     export PIPE_TEST_DATA="$(cd "$data" && pwd)"
-    # `victim` is no test of its own: another one starts it.
+    # `victim` is not a test of its own: another one starts it.
     scripts/libtorch cargo test --release --workspace --locked --lib -- --ignored --skip exec::tests::victim
 
 # The slow tests, part of `test`: same bytes for every user, and SIGKILL at 50 moments of a real run. One at a time.

@@ -35,7 +35,10 @@ stages:
   slow: { run: sleep 60, net: true, retry: 1, timeout: 0.2 s, out: { y: y.txt } }
 results: { y.txt: $join.y }
 claims:
-  - { claim: two is three, table: $make(letter=a).table, where: { n: 1 }, column: value, equals: 3, within: 0.5 }
+  - text: two is three
+    cell: { table: $make(letter=a).table, where: { n: 1 }, column: value }
+    equals: 3
+    within: 0.5
 "#;
 
 fn schema(space: &Space, of: &str) -> String {

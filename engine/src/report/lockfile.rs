@@ -90,7 +90,7 @@ impl LockedDigests {
     }
 
     /// The position among the instances of the first one that an earlier lockfile does not have like this; `None` if it
-    /// cannot be told, or if instances are only missing.
+    /// is not known, or if instances are only missing.
     pub fn first_unlike(&self, earlier: &Self) -> Option<usize> {
         let known: BTreeSet<&String> = earlier.marks.iter().collect();
         if known.is_empty() { None } else { self.marks.iter().position(|mark| !known.contains(mark)) }

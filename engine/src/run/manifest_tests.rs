@@ -99,7 +99,7 @@ fn a_manifest_says_where_when_and_from_what_an_instance_worked() {
 }
 
 #[test]
-fn a_manifest_says_why_there_is_no_output() {
+fn a_manifest_says_why_an_output_is_not_there() {
     let space = mixed();
     space.run();
     let first = manifest(&space);

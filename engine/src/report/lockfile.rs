@@ -69,22 +69,19 @@ const MARK: usize = 6;
 
 impl LockedDigests {
     /// Of instances: coordinates, and the digests that are locked of each.
-    fn of<'i>(instances: impl Iterator<Item = (&'i str, Vec<[u8; 32]>)>) -> Self {
-        let mut whole = blake3::Hasher::new();
-        let mut marks = Vec::new();
+    fn of<'i, D: IntoIterator<Item = &'i [u8; 32]>>(instances: impl ExactSizeIterator<Item = (&'i str, D)>) -> Self {
+        let has_marks = instances.len() > 1;
+        let (mut whole, mut marks) = (blake3::Hasher::new(), Vec::new());
+        let mut own = Vec::new();
         for (at, digests) in instances {
-            let mut own = blake3::Hasher::new();
-            for hasher in [&mut whole, &mut own] {
-                hasher.update(&(at.len() as u64).to_le_bytes());
-                hasher.update(at.as_bytes());
-                for digest in &digests {
-                    hasher.update(digest);
-                }
+            own.clear();
+            own.extend_from_slice(&(at.len() as u64).to_le_bytes());
+            own.extend_from_slice(at.as_bytes());
+            digests.into_iter().for_each(|digest| own.extend_from_slice(digest));
+            whole.update(&own);
+            if has_marks {
+                marks.push(Digest::<Content>::of(&own).short(MARK));
             }
-            marks.push(Digest::<Content>::from_bytes(*own.finalize().as_bytes()).short(MARK));
-        }
-        if marks.len() < 2 {
-            marks.clear();
         }
         Self { digest: Some(Digest::from_bytes(*whole.finalize().as_bytes())), marks }
     }
@@ -133,9 +130,8 @@ impl TryFrom<String> for LockedDigests {
 impl LockedStage {
     /// A stage: of each instance in the order of the plan its coordinates, its key and the digests of its outputs.
     pub fn new(stage: &str, instances: &[(String, [u8; 32], Vec<Digest<Content>>)]) -> Self {
-        let keys = instances.iter().map(|(at, key, _)| (at.as_str(), vec![*key]));
-        let bytes = |outputs: &[Digest<Content>]| outputs.iter().map(|output| *output.as_bytes()).collect();
-        let outputs = instances.iter().map(|(at, _, outputs)| (at.as_str(), bytes(outputs)));
+        let keys = instances.iter().map(|(at, key, _)| (at.as_str(), [key]));
+        let outputs = instances.iter().map(|(at, _, outputs)| (at.as_str(), outputs.iter().map(Digest::as_bytes)));
         let (keys, outputs) = (LockedDigests::of(keys), LockedDigests::of(outputs));
         Self { stage: stage.to_owned(), keys, outputs }
     }

@@ -127,11 +127,22 @@ impl TryFrom<String> for LockedDigests {
     }
 }
 
+/// What is locked of one instance.
+#[derive(Clone, Debug)]
+pub struct LockedInstance {
+    /// Its coordinates, as text.
+    pub at: String,
+    /// Its key; zeros if it has none.
+    pub key: [u8; 32],
+    /// Digests of its outputs, by port in ascending order.
+    pub outputs: Vec<Digest<Content>>,
+}
+
 impl LockedStage {
-    /// A stage: of each instance in the order of the plan its coordinates, its key and the digests of its outputs.
-    pub fn new(stage: &str, instances: &[(String, [u8; 32], Vec<Digest<Content>>)]) -> Self {
-        let keys = instances.iter().map(|(at, key, _)| (at.as_str(), [key]));
-        let outputs = instances.iter().map(|(at, _, outputs)| (at.as_str(), outputs.iter().map(Digest::as_bytes)));
+    /// A stage with its instances in the order of the plan.
+    pub fn new(stage: &str, instances: &[LockedInstance]) -> Self {
+        let keys = instances.iter().map(|one| (one.at.as_str(), [&one.key]));
+        let outputs = instances.iter().map(|one| (one.at.as_str(), one.outputs.iter().map(Digest::as_bytes)));
         let (keys, outputs) = (LockedDigests::of(keys), LockedDigests::of(outputs));
         Self { stage: stage.to_owned(), keys, outputs }
     }
@@ -309,16 +320,21 @@ mod tests {
         }
     }
 
-    fn instances(of: &[(&str, &[u8], &[u8])]) -> Vec<(String, [u8; 32], Vec<Digest<Content>>)> {
-        let one = |(at, key, output): &(&str, &[u8], &[u8])| {
-            ((*at).to_owned(), *Digest::<Content>::of(key).as_bytes(), vec![Digest::of(output)])
+    /// Coordinates, key and output.
+    type Instance<'i> = (&'i str, &'i [u8], &'i [u8]);
+
+    fn instances(of: &[Instance<'_>]) -> Vec<LockedInstance> {
+        let one = |(at, key, output): &Instance<'_>| LockedInstance {
+            at: (*at).to_owned(),
+            key: *Digest::<Content>::of(key).as_bytes(),
+            outputs: vec![Digest::of(output)],
         };
         of.iter().map(one).collect()
     }
 
     #[test]
     fn the_first_instance_that_differs_is_found() {
-        let stage = |of: &[(&str, &[u8], &[u8])]| LockedStage::new("s", &instances(of));
+        let stage = |of: &[Instance<'_>]| LockedStage::new("s", &instances(of));
         let before = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"p"), ("a=3", b"m", b"q")]);
         let same_work = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"x"), ("a=3", b"m", b"q")]);
         assert!(!same_work.keys.differs_from(&before.keys) && same_work.outputs.differs_from(&before.outputs));

@@ -41,13 +41,29 @@ pub enum Command {
     Init(InitArgs),
     /// List the stage kinds, or describe one
     Stages(StagesArgs),
-    /// Print the JSON Schema of pipeline files
-    Schema,
+    /// Print a JSON Schema: of pipeline files, or of what runs leave behind
+    Schema {
+        /// Of what.
+        #[arg(value_enum, default_value_t)]
+        of: SchemaOf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// What a schema is of.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum SchemaOf {
+    /// Pipeline files
+    #[default]
+    Pipeline,
+    /// The manifest of a run, `manifest.json` in its folder
+    Manifest,
+    /// A line of the log of events of a run, `events.jsonl` in its folder
+    Events,
 }
 
 /// Which pipeline, under which profile.

@@ -18,8 +18,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use pipe_contract::{Blame, Failure};
+use pipe_engine::schema;
 
-use args::{Cli, Command};
+use args::{Cli, Command, SchemaOf};
 use commands::CommandError;
 use printer::{BAD, HINT, styled};
 
@@ -53,8 +54,12 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
         Command::Verify(args) => commands::verify::verify(args),
         Command::Init(args) => commands::init::init(args),
         Command::Stages(args) => catalogue(args.kind.as_deref(), args.markdown),
-        Command::Schema => {
-            printer::data(&pipe_engine::schema::json(&commands::registry()));
+        Command::Schema { of } => {
+            match of {
+                SchemaOf::Pipeline => printer::data(&schema::json(&commands::registry())),
+                SchemaOf::Manifest => printer::data(schema::MANIFEST),
+                SchemaOf::Events => printer::data(schema::EVENTS),
+            }
             Ok(0)
         }
         Command::Completions { shell } => {

@@ -1,8 +1,8 @@
 //! The file in which a `run:` stage reports metrics: `METRICS`, one `NAME STEP VALUE` a line, separated by spaces or tabs.
 //!
 //! The engine reads what was added, about once a second and at the end of the body. A file and not a pipe, because bodies
-//! append to it with `>>`, from any program, and need no reader that keeps up. What is no such line is counted and
-//! reported in a note; it does not fail the stage.
+//! append to it with `>>`, from any program, and need no reader that keeps up. Other lines are counted and
+//! reported in a note; they do not fail the stage.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};

@@ -69,28 +69,25 @@ const MARK: usize = 6;
 
 impl LockedDigests {
     /// Of instances: coordinates, and the digests that are locked of each.
-    fn of<'i>(instances: impl Iterator<Item = (&'i str, Vec<[u8; 32]>)>) -> Self {
-        let mut whole = blake3::Hasher::new();
-        let mut marks = Vec::new();
+    fn of<'i, D: IntoIterator<Item = &'i [u8; 32]>>(instances: impl ExactSizeIterator<Item = (&'i str, D)>) -> Self {
+        let has_marks = instances.len() > 1;
+        let (mut whole, mut marks) = (blake3::Hasher::new(), Vec::new());
+        let mut own = Vec::new();
         for (at, digests) in instances {
-            let mut own = blake3::Hasher::new();
-            for hasher in [&mut whole, &mut own] {
-                hasher.update(&(at.len() as u64).to_le_bytes());
-                hasher.update(at.as_bytes());
-                for digest in &digests {
-                    hasher.update(digest);
-                }
+            own.clear();
+            own.extend_from_slice(&(at.len() as u64).to_le_bytes());
+            own.extend_from_slice(at.as_bytes());
+            digests.into_iter().for_each(|digest| own.extend_from_slice(digest));
+            whole.update(&own);
+            if has_marks {
+                marks.push(Digest::<Content>::of(&own).short(MARK));
             }
-            marks.push(Digest::<Content>::from_bytes(*own.finalize().as_bytes()).short(MARK));
-        }
-        if marks.len() < 2 {
-            marks.clear();
         }
         Self { digest: Some(Digest::from_bytes(*whole.finalize().as_bytes())), marks }
     }
 
     /// The position among the instances of the first one that an earlier lockfile does not have like this; `None` if it
-    /// cannot be told, or if instances are only missing.
+    /// is not known, or if instances are only missing.
     pub fn first_unlike(&self, earlier: &Self) -> Option<usize> {
         let known: BTreeSet<&String> = earlier.marks.iter().collect();
         if known.is_empty() { None } else { self.marks.iter().position(|mark| !known.contains(mark)) }
@@ -130,12 +127,22 @@ impl TryFrom<String> for LockedDigests {
     }
 }
 
+/// What is locked of one instance.
+#[derive(Clone, Debug)]
+pub struct LockedInstance {
+    /// Its coordinates, as text.
+    pub at: String,
+    /// Its key; zeros if it has none.
+    pub key: [u8; 32],
+    /// Digests of its outputs, by port in ascending order.
+    pub outputs: Vec<Digest<Content>>,
+}
+
 impl LockedStage {
-    /// A stage: of each instance in the order of the plan its coordinates, its key and the digests of its outputs.
-    pub fn new(stage: &str, instances: &[(String, [u8; 32], Vec<Digest<Content>>)]) -> Self {
-        let keys = instances.iter().map(|(at, key, _)| (at.as_str(), vec![*key]));
-        let bytes = |outputs: &[Digest<Content>]| outputs.iter().map(|output| *output.as_bytes()).collect();
-        let outputs = instances.iter().map(|(at, _, outputs)| (at.as_str(), bytes(outputs)));
+    /// A stage with its instances in the order of the plan.
+    pub fn new(stage: &str, instances: &[LockedInstance]) -> Self {
+        let keys = instances.iter().map(|one| (one.at.as_str(), [&one.key]));
+        let outputs = instances.iter().map(|one| (one.at.as_str(), one.outputs.iter().map(Digest::as_bytes)));
         let (keys, outputs) = (LockedDigests::of(keys), LockedDigests::of(outputs));
         Self { stage: stage.to_owned(), keys, outputs }
     }
@@ -313,16 +320,21 @@ mod tests {
         }
     }
 
-    fn instances(of: &[(&str, &[u8], &[u8])]) -> Vec<(String, [u8; 32], Vec<Digest<Content>>)> {
-        let one = |(at, key, output): &(&str, &[u8], &[u8])| {
-            ((*at).to_owned(), *Digest::<Content>::of(key).as_bytes(), vec![Digest::of(output)])
+    /// Coordinates, key and output.
+    type Instance<'i> = (&'i str, &'i [u8], &'i [u8]);
+
+    fn instances(of: &[Instance<'_>]) -> Vec<LockedInstance> {
+        let one = |(at, key, output): &Instance<'_>| LockedInstance {
+            at: (*at).to_owned(),
+            key: *Digest::<Content>::of(key).as_bytes(),
+            outputs: vec![Digest::of(output)],
         };
         of.iter().map(one).collect()
     }
 
     #[test]
     fn the_first_instance_that_differs_is_found() {
-        let stage = |of: &[(&str, &[u8], &[u8])]| LockedStage::new("s", &instances(of));
+        let stage = |of: &[Instance<'_>]| LockedStage::new("s", &instances(of));
         let before = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"p"), ("a=3", b"m", b"q")]);
         let same_work = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"x"), ("a=3", b"m", b"q")]);
         assert!(!same_work.keys.differs_from(&before.keys) && same_work.outputs.differs_from(&before.outputs));

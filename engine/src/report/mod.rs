@@ -12,7 +12,7 @@ mod sidecar;
 
 pub use claims::{ClaimReport, check_claims};
 pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
-pub use lockfile::{LOCKFILE_VERSION, Locked, LockedStage, Lockfile, lockfile_path};
+pub use lockfile::{LOCKFILE_VERSION, Locked, LockedInstance, LockedStage, Lockfile, lockfile_path};
 pub use manifest::{
     Absence, ArtifactRow, FileContent, FileEntry, Git, InputEntry, InstanceRow, KindEntry, MANIFEST_EDITION, Machine,
     Manifest, ManifestHead, More, OutcomeWord, OutputEntry, Reference, StageEntry, Surroundings, Table, Tables,

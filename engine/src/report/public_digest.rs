@@ -93,7 +93,7 @@ impl DigestKey {
     /// Reads the secret from its file, which is made if it is not there.
     ///
     /// # Errors
-    /// The file cannot be read or made, is no such secret, or others may read it.
+    /// The file cannot be read or made, does not hold such a secret, or others may read it.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         if let Some(key) = Self::read(path)? {
             return Ok(key);

@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Entry, Sources, Store, is_missing, remove_all};
 use pipe_contract::Failure;
 
-use super::cache_failure;
 use super::dictionary::dictionary_path;
 use super::public_digest::PublicDigest;
 use super::published_list::{LIST, PublishedList, PublishingRun, Version};
 use super::results_folder::PARAMETERS;
+use super::{cache_failure, damaged_failure};
 use crate::plan::Published;
 
 /// Results of this size are remembered when they are written, though that takes a tenth of a second; smaller ones are
@@ -108,7 +108,7 @@ pub fn pieces_of(store: &Store, published: &Published, artifact: &Artifact) -> R
             Some(name) => Err(format!("`{name}/` names a folder, but the artifact is a file")),
         };
     }
-    let tree = store.tree(&artifact.digest).map_err(|error| error.to_string())?;
+    let tree = store.tree(&artifact.digest).map_err(|error| damaged_failure(&error, &published.path).message)?;
     if let Some(folder) = folder {
         let piece = |(name, entry): (&str, &Entry)| Piece {
             path: format!("{folder}/{name}"),
@@ -531,7 +531,7 @@ impl Aside {
     /// Copies a blob to its place, with the permissions that the user's own files get.
     fn place_blob(&mut self, store: &Store, blob: &Blob, target: &Path) -> Result<(), Failure> {
         let copy = self.path()?;
-        store.copy_out(blob, &copy).map_err(|error| cache_failure(&error))?;
+        store.copy_out(blob, &copy).map_err(|error| damaged_failure(&error, &target.to_string_lossy()))?;
         let mode = self.mode & if blob.executable { 0o777 } else { 0o666 };
         fs::set_permissions(&copy, fs::Permissions::from_mode(mode))
             .map_err(|error| Failure::io("set the permissions of", &copy, &error))?;

@@ -324,6 +324,12 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// What a stage said when it recorded the absence of its instance.
+    pub fn absence_detail(&self, id: InstanceId) -> Option<String> {
+        let record = self.store.record(&self.key_of(id)?).ok().flatten()?;
+        notes_of(&record).into_iter().next().filter(|detail| !detail.is_empty())
+    }
+
     /// What another process published under a key since it was looked up, if it is whole.
     pub fn published_meanwhile(&mut self, id: InstanceId, key: &Digest<Action>) -> Result<bool, Failure> {
         let failure = |error| cache_failure(&error);

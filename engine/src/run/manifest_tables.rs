@@ -11,7 +11,6 @@ use super::disclosure::Disclosure;
 use super::ended::{EndedTable, Report, Work};
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup};
-use super::provenance::notes_of;
 use crate::event::Outcome;
 use crate::exec::Isolation;
 use crate::ids::{InstanceId, StageId};
@@ -269,7 +268,7 @@ impl<'w> Writer<'w> {
 
 fn absence(lookup: &Lookup<'_>, id: InstanceId, report: &Report, cause: &str, recorded: bool) -> Absence {
     let origin = report.origin.filter(|origin| *origin != id);
-    let own = || report.work.notes.first().cloned().or_else(|| recorded_detail(lookup, id));
+    let own = || report.work.notes.first().cloned().or_else(|| lookup.absence_detail(id));
     let detail = if origin.is_none() { own() } else { None };
     Absence {
         cause: cause.to_owned(),
@@ -277,12 +276,6 @@ fn absence(lookup: &Lookup<'_>, id: InstanceId, report: &Report, cause: &str, re
         origin: origin.map(|InstanceId(origin)| origin),
         detail: detail.filter(|detail| !detail.is_empty()),
     }
-}
-
-/// What the stage said when it recorded the absence of an instance.
-fn recorded_detail(lookup: &Lookup<'_>, id: InstanceId) -> Option<String> {
-    let record = lookup.store.record(&lookup.key_of(id)?).ok().flatten()?;
-    notes_of(&record).into_iter().next()
 }
 
 fn kind_entry(lookup: &mut Lookup<'_>, stage: &plan::Stage) -> KindEntry {

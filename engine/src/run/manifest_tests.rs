@@ -99,7 +99,7 @@ fn a_manifest_says_where_when_and_from_what_an_instance_worked() {
 }
 
 #[test]
-fn a_manifest_says_why_there_is_no_output() {
+fn a_manifest_says_why_an_output_is_not_there() {
     let space = mixed();
     space.run();
     let first = manifest(&space);
@@ -114,6 +114,14 @@ fn a_manifest_says_why_there_is_no_output() {
     let never = row(&first, "never").1;
     assert_eq!((never.outcome, never.started), (OutcomeWord::Skipped, None));
     assert_eq!(never.more.unwrap().because.as_deref(), Some("bad"));
+    // `why` says the same, of the instance that found the absence and of one that inherits it.
+    let standings = status(&space.plan(), &space.options()).unwrap().standings;
+    let (cause, detail) = ("not-found".to_owned(), Some("no source has it".to_owned()));
+    let inherited =
+        standings.iter().position(|found| matches!(found, Standing::Absent { origin: Some(_), .. })).unwrap();
+    let origin = Some(InstanceId(number));
+    assert_eq!(standings[inherited], Standing::Absent { cause: cause.clone(), origin, detail: detail.clone() });
+    assert_eq!(standings[number as usize], Standing::Absent { cause, origin: None, detail });
     // A recorded absence keeps its particulars.
     later();
     space.run().counts([0, 3, 2, 1, 1]);
@@ -162,7 +170,8 @@ fn what_was_not_selected_is_left_out() {
 
 #[test]
 fn metrics_are_events_of_the_run() {
-    let summary = mixed().run().summary;
+    let space = mixed();
+    let summary = space.run().summary;
     let lines = fs::read_to_string(summary.manifest.with_file_name(event_log::FILE)).unwrap();
     let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let metrics: Vec<_> = lines.filter(|line| line["event"] == "metric").collect();

@@ -23,9 +23,10 @@ use crate::ids::InstanceId;
 use crate::key::{COMMAND, KeyParts};
 use crate::plan::{Link, Plan, Published, Refused, Work};
 use crate::report::{
-    Git, Locked, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher, PublishingRun, ResultLine,
-    Results, Sidecar, TableOrigin, cache_failure, check_claims, commit_of, damaged_failure, described, dictionary,
-    dictionary_path, is_sidecar, parameters_json, pieces_of, project_root, results_folder, work_tree_is_dirty,
+    Git, Locked, LockedInstance, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher,
+    PublishingRun, ResultLine, Results, Sidecar, TableOrigin, cache_failure, check_claims, commit_of, damaged_failure,
+    described, dictionary, dictionary_path, is_sidecar, parameters_json, pieces_of, project_root, results_folder,
+    work_tree_is_dirty,
 };
 use crate::sched::needed_by;
 
@@ -410,7 +411,7 @@ pub(super) fn locked_stages(lookup: &Lookup<'_>) -> Vec<LockedStage> {
         // Without the stage's name, which does not matter to its work.
         let instance = |id: InstanceId| {
             let key = lookup.key_of(id).map_or([0; 32], |key| *key.as_bytes());
-            (plan.instance(id).at.to_string(), key, output_digests(lookup, id))
+            LockedInstance { at: plan.instance(id).at.to_string(), key, outputs: output_digests(lookup, id) }
         };
         LockedStage::new(name, &ids.into_iter().map(instance).collect::<Vec<_>>())
     };

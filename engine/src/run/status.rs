@@ -37,6 +37,10 @@ pub enum Standing {
     Absent {
         /// The cause.
         cause: String,
+        /// The instance that found it, if this one inherits it from what it reads.
+        origin: Option<InstanceId>,
+        /// The particulars, in the words of the stage that found it.
+        detail: Option<String>,
     },
     /// It would run, for these reasons; a reason's `Display` is a sentence without a full stop.
     Runs {
@@ -85,7 +89,14 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
         }
         let standing = match lookup.look_up(id, &lookup_options) {
             LookupOutcome::Hit => Standing::Hit,
-            LookupOutcome::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
+            LookupOutcome::Absent { cause, origin } => {
+                let detail = lookup.absence_detail(origin);
+                Standing::Absent {
+                    cause: cause.to_string(),
+                    origin: Some(origin).filter(|origin| *origin != id),
+                    detail,
+                }
+            }
             LookupOutcome::Miss(miss) => Standing::Runs { reasons: lookup.reasons(id, &miss)? },
             LookupOutcome::Blocked(on) => match root_failure(&standings, &on) {
                 Some(because) => Standing::Skipped { because },

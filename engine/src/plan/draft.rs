@@ -161,7 +161,15 @@ impl<'a> Draft<'a> {
             );
             return None;
         };
-        Some(items.iter().filter_map(|item| self.rule(item, key, errors)).collect())
+        let before = errors.len();
+        let rules = items.iter().filter_map(|item| self.rule(item, key, errors)).collect();
+        if let Some(name) = node.written().and_then(|text| text.strip_prefix("$params.")) {
+            let remedy = format!("`{key}` is the parameter `{name}`: where axes have fewer values, give it fewer too");
+            errors[before..].iter_mut().for_each(|error| {
+                error.hint = error.hint.take().map(|hint| format!("{hint}; {remedy}, as in `--set {name}=[]`").into());
+            });
+        }
+        Some(rules)
     }
 
     fn rule(&self, item: &Node, key: &str, errors: &mut Vec<Diagnostic>) -> Option<Rule> {

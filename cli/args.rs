@@ -132,11 +132,10 @@ pub struct RunArgs {
     /// Events as JSON lines on stdout
     #[arg(long)]
     pub json: bool,
-    /// Plain lines with the time since the run began, not redrawn: one where a stage begins and one where it ends, and how
-    /// far the run is from time to time. The default where stderr is not a terminal, and with NO_COLOR, CI or TERM=dumb
+    /// Lines of a log instead of a display (the default without a terminal, and with NO_COLOR, CI or TERM=dumb)
     #[arg(long)]
     pub plain: bool,
-    /// Plain lines for every instance: why it runs, its progress, how it ended
+    /// Lines of a log for every instance: why it runs, its progress, how it ended
     #[arg(long, short = 'v')]
     pub verbose: bool,
     /// Shuffle the order of ready stages (a test hook: results must not depend on it)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::IMPORTANT;
 use pipe_engine::report::Results;
 use pipe_engine::run::Summary;
@@ -22,7 +23,7 @@ pub fn text(summary: &Summary) -> String {
     let failed = summary.failed.iter().map(|failed| Failed {
         label: &failed.label,
         failure: &failed.failure,
-        log: Some(failed.log.as_path()).filter(|log| !log.as_os_str().is_empty()),
+        log: Some(failed.log.as_path()).filter(|log| fs::metadata(log).is_ok_and(|log| log.len() > 0)),
         retained: failed.retained.as_deref(),
     });
     let mut text = grouped::failures(failed, &summary.manifest);

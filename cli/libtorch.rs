@@ -17,8 +17,9 @@
 //! A worker that was built in a checkout knows where libtorch lay, which goes before all of this.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use fs_err as fs;
 
 /// The version that the worker is built for, the one of `scripts/libtorch`.
 const VERSION: &str = "2.11.0";

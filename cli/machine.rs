@@ -1,10 +1,10 @@
 //! What this machine has: processors, memory, GPUs, and where the worker lies. Looked up once, at the start.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::thread;
 
+use fs_err as fs;
 use pipe_engine::sched::Capacities;
 
 /// Everything of this machine, with `jobs` in place of its processors if given.

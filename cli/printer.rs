@@ -74,7 +74,8 @@ impl Block {
         let up = if rows > 0 { format!("\x1b[{rows}A") } else { String::new() };
         // Erased at once where lines are added, whose number of rows is not known here; else line by line, which does not flicker.
         let mut text = format!("\r{up}{}", if above.is_empty() { "" } else { "\x1b[J" });
-        above.iter().for_each(|line| text.push_str(&format!("{}\n", coloured(line, colours_wanted()))));
+        let above = above.iter().map(|line| fold(line, size.columns));
+        above.for_each(|line| text.push_str(&format!("{}\n", coloured(&line, colours_wanted()))));
         lines.iter().for_each(|line| text.push_str(&format!("{}\x1b[K\n", coloured(line, colours_wanted()))));
         text.push_str("\x1b[J");
         write(&mut io::stderr().lock(), &text, true, &STDERR_CLOSED);

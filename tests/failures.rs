@@ -82,3 +82,18 @@ fn fail_fast_starts_nothing_after_the_first_failure() {
     space.write("pipeline.yaml", waiting);
     space.pipe(["run", "pipeline.yaml", "--fail-fast", "-j1"]).exits(1).shows("failed 1").hides("ran 2");
 }
+
+#[test]
+fn what_is_too_large_for_a_process_is_named_with_its_size_and_a_remedy() {
+    let list = (0..20_000).map(|subject| format!("subject{subject:06}")).collect::<Vec<_>>().join(", ");
+    let of = |body: &str, list: &str| {
+        format!(
+            "pipe: 1\npipeline: large\nstages:\n  s: {{ run: '{body}', with: {{ l: [{list}] }}, out: {{ x: x.txt }} }}\n"
+        )
+    };
+    let space = Space::with(&of("echo \"$PARAM_L\" > \"$OUT_X\"", &list));
+    let shown = space.pipe(["run", "pipeline.yaml"]).exits(2).hides("log: ");
+    shown.shows("the variable `PARAM_L` (parameter `l`) has ").shows("write the list to a file of the project");
+    space.write("pipeline.yaml", of(&format!("echo {} > \"$OUT_X\"", "x".repeat(140_000)), "a"));
+    space.pipe(["run", "pipeline.yaml"]).exits(2).shows("the body has 140").shows("put it into a file of the project");
+}

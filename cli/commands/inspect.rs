@@ -1,7 +1,6 @@
 //! `pipe status`, `pipe log` and `pipe path`: how the last run ended, the log of a stage, the place of an artifact.
 
-use std::fs;
-
+use fs_err as fs;
 use pipe_contract::Failure;
 use pipe_engine::ids::InstanceId;
 use pipe_engine::plan::Plan;
@@ -46,7 +45,7 @@ pub fn log(args: &args::LogArgs) -> Result<u8, CommandError> {
     let options = run_options(&args.pipeline, &args.place, registry)?;
     match run::log_of(&plan, &options, single(&plan, &args.stage)?)? {
         Some(path) => {
-            let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
+            let bytes = fs::read(&path).map_err(|error| Failure::environment(error.to_string()))?;
             printer::data(&String::from_utf8_lossy(&bytes));
         }
         None => printer::note(&format!("`{}` has no log: it wrote nothing, or ran on another machine", args.stage)),

@@ -172,7 +172,7 @@ mod tests {
     fn plan() -> Arc<Plan> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("p.yaml");
-        std::fs::write(&file, PIPELINE).unwrap();
+        fs_err::write(&file, PIPELINE).unwrap();
         let registry = pipe_contract::Registry::new();
         Arc::new(
             pipe_engine::plan::plan(&file, &Options { machine: cpus(2), ..Options::default() }, &registry)

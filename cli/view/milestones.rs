@@ -16,7 +16,7 @@ pub fn urgent(event: &Event) -> Option<String> {
             Some(format!("{} {label}: what it made is damaged in the cache and is made anew", styled(CARE, " again")))
         }
         Event::Stopping => {
-            Some(format!("{} running stages get a moment; press Ctrl-C again to end at once", styled(CARE, "  stop")))
+            Some(format!("{} running stages get a moment; Ctrl-C again ends at once", styled(CARE, "  stop")))
         }
         _ => None,
     }

@@ -98,7 +98,10 @@ impl Plain {
                 let reason = message.lines().next().unwrap_or_default();
                 Some(format!("{} {label} in {}: {reason}", styled(CARE, " again"), quantities::duration(*pause)))
             }
-            Event::Ended { id, label, outcome: Outcome::Failed { .. }, .. } if self.is_first(*id, "failed") => {
+            // Where the stage has ended with it, that is said anyway.
+            Event::Ended { id, label, outcome: Outcome::Failed { .. }, .. }
+                if self.state.stage_of(*id).is_at_work() && self.is_first(*id, "failed") =>
+            {
                 Some(format!("{} {label}: see `pipe status` now, or the report at the end", styled(BAD, "failed")))
             }
             _ => None,

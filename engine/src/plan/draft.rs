@@ -169,7 +169,8 @@ impl<'a> Draft<'a> {
             );
             return None;
         };
-        Some(items.iter().filter_map(|item| env.errors.take(self.rule(item, key))).collect())
+        let rule = |item: &Node| self.rule(item, key).map_err(|error| lost_values_hint(error, node, key));
+        Some(items.iter().filter_map(|item| env.errors.take(rule(item))).collect())
     }
 
     fn rule(&self, item: &Node, key: &str) -> Result<Rule, Diagnostic> {
@@ -399,4 +400,13 @@ fn range(
         ));
     }
     Ok((first..=last).map(|number| AxisValue { text: number.to_string(), fields: None }).collect())
+}
+
+/// Adds to the hint of a rule that comes from a parameter what to do where an axis has lost the rule's value.
+fn lost_values_hint(mut error: Diagnostic, node: &Node, key: &str) -> Diagnostic {
+    if let Some(name) = node.written().and_then(|text| text.strip_prefix("$params.")) {
+        let remedy = format!("`{key}` is the parameter `{name}`: where axes have fewer values, give it fewer too");
+        error.hint = error.hint.take().map(|hint| format!("{hint}; {remedy}, as in `--set {name}=[]`").into());
+    }
+    error
 }

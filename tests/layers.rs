@@ -42,18 +42,7 @@ const KNOWN_KNOTS: [(&str, &[&str]); 4] = [
             "spec/syntax.rs",
         ],
     ),
-    (
-        "stages/src",
-        &[
-            "figure/mod.rs",
-            "flatmap/mod.rs",
-            "formats/drawing/mod.rs",
-            "labels/mod.rs",
-            "package/mod.rs",
-            "score/mod.rs",
-            "score/partition.rs",
-        ],
-    ),
+    ("stages/src", &["formats/drawing/mod.rs", "package/mod.rs"]),
     ("stages/torch/src", &["lib.rs"]),
 ];
 

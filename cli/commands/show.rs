@@ -50,8 +50,12 @@ pub fn show(args: &args::ShowArgs) -> Result<u8, CommandError> {
     };
     let format = registry.format_of(whole.map(|artifact| artifact.name), &name);
     let format = format.or_else(|| registry.format_of(None, &name));
-    text.push_str(&preview(args, format, &file)?);
-    printer::data(&text);
+    let preview = preview(args, format, &file)?;
+    match args.png {
+        // A program that asked for a file wants its name and nothing else.
+        Some(_) => printer::data(&preview),
+        None => printer::data(&format!("{text}{preview}")),
+    }
     Ok(0)
 }
 

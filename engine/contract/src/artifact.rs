@@ -6,7 +6,16 @@
 
 use std::path::Path;
 
-use crate::{Failure, Form};
+use crate::Failure;
+
+/// File or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A file that is never empty.
+    File,
+    /// A folder with at least one file.
+    Folder,
+}
 
 /// A type of artifact.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +82,7 @@ pub struct FileFormat {
     /// How one is previewed.
     pub preview: Preview,
     /// The names of its columns, for a format of tables.
-    pub columns: Option<fn(&Path) -> Result<Vec<String>, Failure>>,
+    pub columns: Option<ReadColumns>,
 }
 
 impl FileFormat {
@@ -82,6 +91,9 @@ impl FileFormat {
         self.ends.iter().any(|end| name.ends_with(end))
     }
 }
+
+/// Reads the names of a table's columns, in their order.
+pub type ReadColumns = fn(&Path) -> Result<Vec<String>, Failure>;
 
 /// Measures how far apart two files are: the largest difference between their numbers, or in words why they cannot be compared.
 /// The first file is the one that was there before.
@@ -117,7 +129,9 @@ impl Comparison {
     pub fn compare(self) -> Option<Compare> {
         match self {
             Comparison::Exact => None,
-            Comparison::ByColumn(compare) | Comparison::ByNumber(compare) | Comparison::ByPixel(compare) => Some(compare),
+            Comparison::ByColumn(compare) | Comparison::ByNumber(compare) | Comparison::ByPixel(compare) => {
+                Some(compare)
+            }
         }
     }
 }
@@ -141,37 +155,5 @@ impl Preview {
             Preview::Thumbnail(_) => "thumbnail",
             Preview::Summary(_) => "summary",
         }
-    }
-}
-
-/// A column of a table, as a data dictionary describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Its name.
-    pub name: &'static str,
-    /// What it means; for counts what is counted.
-    pub about: &'static str,
-    /// The unit of its numbers; empty for text and counts.
-    pub unit: &'static str,
-    /// Its values with what each means, where they are few.
-    pub levels: &'static [(&'static str, &'static str)],
-}
-
-impl Column {
-    /// A column of texts or counts.
-    pub const fn new(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, unit: "", levels: &[] }
-    }
-
-    /// A column of numbers in a unit.
-    pub const fn measured(name: &'static str, unit: &'static str, about: &'static str) -> Self {
-        Self { name, about, unit, levels: &[] }
-    }
-
-    /// Whose values are these.
-    #[must_use]
-    pub const fn levels(mut self, levels: &'static [(&'static str, &'static str)]) -> Self {
-        self.levels = levels;
-        self
     }
 }

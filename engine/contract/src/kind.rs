@@ -5,7 +5,7 @@
 
 use std::panic::Location;
 
-use crate::{Column, Parameters, Value};
+use crate::{Column, Described, Form, Param, Parameters, Type, Value};
 
 /// Code that does one thing, as the engine sees it.
 #[derive(Clone, Debug)]
@@ -102,60 +102,6 @@ pub struct Output {
     pub about: &'static str,
     /// What the columns of its tables mean.
     pub tables: Vec<Described>,
-}
-
-/// Tables of an output whose columns are declared: what a data dictionary is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct Described {
-    /// Their names in the output folder, or one empty name for an output that is a file. They have the same columns.
-    pub files: &'static [&'static str],
-    /// Every column that they can have, in order.
-    pub columns: &'static [Column],
-}
-
-/// File or folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// A file that is never empty.
-    File,
-    /// A folder with at least one file.
-    Folder,
-}
-
-/// A parameter.
-#[derive(Clone, Debug)]
-pub struct Param {
-    /// Its name in `with:`.
-    pub name: &'static str,
-    /// Its type and range.
-    pub of: Type,
-    /// The value when it is not given; `None` means it must be.
-    pub default: Option<Value>,
-    /// For a parameter added after the first release: the value at which it is left out of the key.
-    pub neutral: Option<Value>,
-    /// What it does, with units.
-    pub about: &'static str,
-}
-
-/// The type of a parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Type {
-    /// `true` or `false`.
-    Bool,
-    /// A whole number in a closed range.
-    Int(i64, i64),
-    /// A number in a closed range; whole numbers are taken too.
-    Float(f64, f64),
-    /// Any text (numbers and booleans are taken as written).
-    Text,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A list.
-    List(Box<Type>),
-    /// A map from text.
-    Map(Box<Type>),
-    /// Anything.
-    Any,
 }
 
 impl Kind {

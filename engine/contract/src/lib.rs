@@ -12,21 +12,25 @@
 //! - bad input ends in a [`Failure`], never in a panic and never in half an output that looks whole.
 
 mod artifact;
+mod column;
 mod context;
 mod coordinates;
 mod failure;
 mod kind;
+mod param;
 pub mod parameters;
 mod registry;
 mod task;
 mod value;
 pub mod worker;
 
-pub use artifact::{ArtifactType, Column, Compare, Comparison, FileFormat, Preview};
+pub use artifact::{ArtifactType, Compare, Comparison, FileFormat, Form, Preview, ReadColumns};
+pub use column::{Column, Described};
 pub use context::{Context, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable};
-pub use kind::{Arity, Described, Form, Input, Kind, Output, Param, Repro, Runs, Type};
+pub use kind::{Arity, Input, Kind, Output, Repro, Runs};
+pub use param::{Param, Type};
 pub use parameters::{Bounded, Parameter, Parameters, read_parameter};
 pub use registry::{Implementation, Registry, StageKind};
 pub use task::{Cell, Device, Ended, Given, IMPORTANT, Presence, RanOn, Task};

@@ -236,7 +236,10 @@ impl Parameter for f64 {
     fn read(value: &Value) -> Option<Self> {
         match value {
             Value::Float(value) => Some(*value),
-            #[expect(clippy::cast_precision_loss, reason = "who writes a whole number for a number means the nearest one")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "who writes a whole number for a number means the nearest one"
+            )]
             Value::Int(value) => Some(*value as f64),
             _ => None,
         }

@@ -99,11 +99,9 @@ pub fn pieces_of(store: &Store, published: &Published, artifact: &Artifact) -> R
     let folder = published.path.strip_suffix('/');
     if let Some(blob) = artifact.blob() {
         return match folder {
-            None => Ok(vec![Piece {
-                path: published.path.clone(),
-                name: published.path.clone(),
-                entry: Entry::File(blob),
-            }]),
+            None => {
+                Ok(vec![Piece { path: published.path.clone(), name: published.path.clone(), entry: Entry::File(blob) }])
+            }
             Some(name) => Err(format!("`{name}/` names a folder, but the artifact is a file")),
         };
     }
@@ -120,11 +118,9 @@ pub fn pieces_of(store: &Store, published: &Published, artifact: &Artifact) -> R
     let wanted = extension(&published.path);
     let found: Vec<_> = tree.files().filter(|(name, _)| extension(name) == wanted).collect();
     match found[..] {
-        [(name, blob)] => Ok(vec![Piece {
-            path: published.path.clone(),
-            name: name.to_owned(),
-            entry: Entry::File(*blob),
-        }]),
+        [(name, blob)] => {
+            Ok(vec![Piece { path: published.path.clone(), name: name.to_owned(), entry: Entry::File(*blob) }])
+        }
         _ => {
             let there = tree.files().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let wanted = wanted.map_or("without an extension".into(), |wanted| format!("with `.{wanted}`"));

@@ -149,10 +149,17 @@ fn line_of(lookup: &mut Lookup<'_>, state_dir: &StateDir, published: &Published)
         Link::Output { instance, .. } => lookup.key_of(*instance),
         Link::File(_) => None,
     };
-    let tables = declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
+    let tables =
+        declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
     let dictionaries = pieces.iter().filter(|piece| described(tables, file_in(&published.link, piece)).is_some());
     let dictionaries = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
-    Ok(Line::Present(ResultLine { path: published.path.clone(), key, artifact: located.artifact, pieces, dictionaries }))
+    Ok(Line::Present(ResultLine {
+        path: published.path.clone(),
+        key,
+        artifact: located.artifact,
+        pieces,
+        dictionaries,
+    }))
 }
 
 /// The name of a piece in the output of its stage.

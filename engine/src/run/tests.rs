@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, StageKind, Task, Type, Value};
+use pipe_contract::{
+    ArtifactType, Blame, Comparison, Context, Ended, Failure, FileFormat, Kind, Presence, Preview, Registry, Repro,
+    StageKind, Task, Type, Value,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -102,6 +105,38 @@ impl StageKind for Copy {
     }
 }
 
+/// A kind that writes a number a little larger at each attempt, and promises no more.
+struct Drift;
+
+impl StageKind for Drift {
+    fn kind(&self) -> Kind {
+        let mut kind = Kind::new("test/drift", 1, "writes a number").file("out", "number", "the number");
+        kind.repro = Repro::Within(0.1);
+        kind.param("ledger", Type::Text, Value::Text(String::new()), "a file that gets a line")
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        use std::io::Write;
+        let ledger = task.params["ledger"].as_text().unwrap_or_default();
+        writeln!(File::options().create(true).append(true).open(ledger).unwrap(), "worked").unwrap();
+        let attempts = fs::read_to_string(ledger).unwrap().lines().count();
+        fs::write(task.output("out")?, ["0.5", "0.55", "0.75"][attempts - 1]).unwrap();
+        Ok(Ended::done())
+    }
+}
+
+/// The format of its output.
+const NUMBER: FileFormat = FileFormat {
+    name: "number",
+    ends: &[".number"],
+    comparison: Comparison::ByNumber(|before, now| {
+        let read = |path: &Path| fs::read_to_string(path).unwrap().parse::<f64>().map_err(|error| error.to_string());
+        Ok((read(before)? - read(now)?).abs())
+    }),
+    preview: Preview::Summary(|path| fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))),
+    columns: None,
+};
+
 /// A random kind that writes its seed.
 struct Seed(Kind);
 
@@ -136,6 +171,8 @@ impl Space {
         registry.add(Write);
         registry.add(List);
         registry.add(Copy);
+        registry.add(Drift);
+        registry.add_type(ArtifactType::file("number", "a number", &[&NUMBER]));
         let space = Self { folder, registry: Arc::new(registry) };
         space.write("p.yaml", &format!("pipe: 1\npipeline: p\n{pipeline}"));
         space
@@ -691,6 +728,30 @@ fn a_verification_compares_with_the_lockfile() {
     assert!(matches!(&bad.comparisons[1].verdict, Verdict::Different(why) if why.contains("other bytes")));
     assert!(!space.path("results").exists(), "a verification publishes nothing");
     assert_eq!(space.read("p.lock"), lockfile);
+}
+
+#[test]
+fn what_a_verification_may_compare_by_number_its_artifact_type_says() {
+    let ledger = tempfile::NamedTempFile::new().unwrap();
+    let path = ledger.path().display();
+    let space = Space::with(&format!(
+        "stages:\n  n: {{ uses: test/drift, with: {{ ledger: {path} }} }}\n  c: {{ run: 'cat \"$IN_N\" > \"$OUT_C\"', in: {{ n: $n.out }}, out: {{ c: c.txt }} }}\nresults: {{ n.txt: $n.out, c.txt: $c.c }}\n"
+    ));
+    let verdicts = || {
+        let how = VerifyOptions::default();
+        let rerun = verify(&space.plan(), &space.options(), how, &mut |_| {}, &mut |_| {}, &Stop::new()).unwrap().rerun;
+        rerun.unwrap().comparisons.into_iter().map(|comparison| comparison.verdict).collect::<Vec<_>>()
+    };
+    space.run();
+    let second = verdicts();
+    let says = |verdict: &Verdict, words: &str| matches!(verdict, Verdict::Different(why) if why.contains(words));
+    assert!(
+        matches!(second[1], Verdict::Within { largest, tolerance: 0.1 } if (largest - 0.05).abs() < 1e-9),
+        "{second:?}"
+    );
+    assert!(says(&second[0], "files of this form cannot be compared by number"), "{second:?}");
+    let third = verdicts();
+    assert!(says(&third[1], "numbers differ by 2.5e-1, 1e-1 is allowed"), "{third:?}");
 }
 
 #[test]

@@ -35,8 +35,12 @@ fn all() -> Vec<ArtifactType> {
         table("table/scores", "scores of one subject, a row a pair of methods, hemisphere and label"),
         table("table/summary", "mean scores, a row a model, label and hemisphere"),
         table("table/partition", "unique and shared parts of a gain, a row a part"),
-        folder("model", "a trained network: weights, options, plan and the course of its training", &[&SAFETENSORS, &TSV, &JSON])
-            .shows("options.json"),
+        folder(
+            "model",
+            "a trained network: weights, options, plan and the course of its training",
+            &[&SAFETENSORS, &TSV, &JSON],
+        )
+        .shows("options.json"),
         folder("figure", "a figure in three formats, and a table of what it shows", &[&PNG, &CSV])
             .table(data_table::CSV)
             .shows(PICTURE),
@@ -84,8 +88,8 @@ mod tests {
             for output in &kind.outputs {
                 let table = registry.artifact_type(output.artifact).and_then(|artifact| artifact.table);
                 let described = |file: &str| output.tables.iter().any(|tables| tables.files.contains(&file));
-                let drawn_only = ["figure/contours", "figure/flatmaps"].contains(&kind.name);
-                if let Some(table) = table.filter(|_| !drawn_only) {
+                let without_table = ["figure/contours", "figure/flatmaps"].contains(&kind.name);
+                if let Some(table) = table.filter(|_| !without_table) {
                     assert!(described(table), "columns of `{}` of `{}`", output.name, kind.name);
                 }
             }

@@ -17,7 +17,8 @@ use crate::formats::data_table::{self, STAMP, Table};
 use crate::formats::drawing::axes::{Scale, left_axis};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
 use crate::formats::score_table::{
-    self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HeldOut, LABEL_COLUMN, MEAN, PARCELLATION_COLUMN, REGION_COLUMN, TAG_COLUMN,
+    self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HeldOut, LABEL_COLUMN, MEAN, PARCELLATION_COLUMN,
+    REGION_COLUMN, TAG_COLUMN,
 };
 use crate::numeric::counts::real;
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
@@ -39,7 +40,11 @@ impl StageKind for Accuracy {
     fn kind(&self) -> Kind {
         let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out subjects per model, one panel per label");
         let kind = held_out_inputs::declare(kind, "score tables of subjects")
-            .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown")
+            .folder(
+                "figure",
+                "figure",
+                "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown",
+            )
             .described(&[data_table::CSV], COLUMNS)
             .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
@@ -112,7 +117,11 @@ const COLUMNS: &[Column] = &[
     Column::measured("mean", DICE_UNIT, "mean of the scores"),
     Column::measured("low", DICE_UNIT, "lower end of the interval around the mean"),
     Column::measured("high", DICE_UNIT, "upper end of the interval around the mean"),
-    Column::measured("level", "share, 0 to 1", "confidence level of the interval, corrected for `comparisons` intervals"),
+    Column::measured(
+        "level",
+        "share, 0 to 1",
+        "confidence level of the interval, corrected for `comparisons` intervals",
+    ),
     STAMP,
 ];
 

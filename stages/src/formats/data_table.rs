@@ -42,8 +42,9 @@ pub struct Table {
 }
 
 /// The column that [`Table::stamped`] adds.
-pub const STAMP: Described = Described::new("simulated", "true: subjects and data are simulated; tables of real data have no such column")
-    .levels(&[("true", "simulated")]);
+pub const STAMP: Described =
+    Described::new("simulated", "true: subjects and data are simulated; tables of real data have no such column")
+        .levels(&[("true", "simulated")]);
 
 /// The columns of a split.
 pub const SPLIT_COLUMNS: &[Described] = &[
@@ -58,8 +59,10 @@ pub const SPLIT_COLUMNS: &[Described] = &[
 ];
 
 /// The columns of a table of families.
-pub const FAMILY_COLUMNS: &[Described] =
-    &[Described::new("sid", "the subject"), Described::new("family", "a number for each family; means nothing elsewhere")];
+pub const FAMILY_COLUMNS: &[Described] = &[
+    Described::new("sid", "the subject"),
+    Described::new("family", "a number for each family; means nothing elsewhere"),
+];
 
 impl Table {
     /// No columns yet.

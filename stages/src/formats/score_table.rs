@@ -50,10 +50,8 @@ pub const HEMISPHERE_COLUMN: Column = Column::new("hemisphere", "the hemisphere"
 /// Words for hemispheres.
 const HEMISPHERES: &[(&str, &str)] = &[("lh", "left"), ("rh", "right")];
 /// The column `parcellation` of every table.
-pub const PARCELLATION_COLUMN: Column = Column::new("parcellation", "what the cortex is divided into").levels(&[
-    ("area", "visual areas V1, V2 and V3"),
-    ("ring", "five rings of eccentricity"),
-]);
+pub const PARCELLATION_COLUMN: Column = Column::new("parcellation", "what the cortex is divided into")
+    .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]);
 /// The column `label` of every table.
 pub const LABEL_COLUMN: Column = Column::new("label", "number of the area or ring that is scored").levels(&[
     ("1", "V1, or the ring 0-0.5 deg"),
@@ -64,11 +62,14 @@ pub const LABEL_COLUMN: Column = Column::new("label", "number of the area or rin
     (MEAN, "the mean over all areas or rings"),
 ]);
 /// The column `region` of tables for readers.
-pub const REGION_COLUMN: Column = Column::new("region", "what `label` is: an area, the degrees of eccentricity of a ring, or `mean`");
+pub const REGION_COLUMN: Column =
+    Column::new("region", "what `label` is: an area, the degrees of eccentricity of a ring, or `mean`");
 /// The column `tag` of every table.
-pub const TAG_COLUMN: Column =
-    Column::new("tag", "whose labels are scored against a rater's; empty for pairs without a rater, which are in no figure")
-        .levels(TAGS);
+pub const TAG_COLUMN: Column = Column::new(
+    "tag",
+    "whose labels are scored against a rater's; empty for pairs without a rater, which are in no figure",
+)
+.levels(TAGS);
 /// What a Dice score is, as the unit of columns.
 pub const DICE_UNIT: &str = "Dice score, 0 to 1";
 
@@ -78,11 +79,18 @@ pub const SCORE_COLUMNS: &[Column] = &[
     Column::new("sid", "the subject"),
     HEMISPHERE_COLUMN,
     PARCELLATION_COLUMN,
-    Column::new("method1", "of the two that are compared, the one whose name comes first: a rater, a model's inputs, `prior` or `inf`"),
+    Column::new(
+        "method1",
+        "of the two that are compared, the one whose name comes first: a rater, a model's inputs, `prior` or `inf`",
+    ),
     Column::new("method2", "the other one"),
     TAG_COLUMN,
     LABEL_COLUMN,
-    Column::measured("score", DICE_UNIT, "how well the two agree: twice the vertices that have the label in both, divided by the sum of those that have it in each"),
+    Column::measured(
+        "score",
+        DICE_UNIT,
+        "how well the two agree: twice the vertices that have the label in both, divided by the sum of those that have it in each",
+    ),
     STAMP,
 ];
 

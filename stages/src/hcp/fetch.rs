@@ -30,16 +30,20 @@ parameters! {
 
 impl StageKind for HcpFetch {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new("hcp/fetch", 1, "The files of one subject that the pipeline reads, from an HCP_1200 tree or bucket.")
-            .port(
-                "source",
-                &["hcp-tree"],
-                pipe_contract::Arity::One,
-                true,
-                "A folder with `<sid>/T1w/...` and `<sid>/MNINonLinear/...`, as below `HCP_1200/`; instead of `url`.",
-            )
-            .folder("files", "subject", "`<sid>/` with the required files, and the optional ones where there are any.")
-            .parameters::<Parameters>();
+        let mut kind = Kind::new(
+            "hcp/fetch",
+            1,
+            "The files of one subject that the pipeline reads, from an HCP_1200 tree or bucket.",
+        )
+        .port(
+            "source",
+            &["hcp-tree"],
+            pipe_contract::Arity::One,
+            true,
+            "A folder with `<sid>/T1w/...` and `<sid>/MNINonLinear/...`, as below `HCP_1200/`; instead of `url`.",
+        )
+        .folder("files", "subject", "`<sid>/` with the required files, and the optional ones where there are any.")
+        .parameters::<Parameters>();
         kind.axes = vec!["sid"];
         kind.network = true;
         kind.checkpoint = true;

@@ -13,12 +13,7 @@ pub(super) fn create(folder: &Path) -> Result<(), Failure> {
 }
 
 /// Writes the areas of a hemisphere, and its rings if there are any.
-pub(super) fn write(
-    folder: &Path,
-    hemisphere: Hemisphere,
-    area: &[i32],
-    ring: Option<&[i32]>,
-) -> Result<(), Failure> {
+pub(super) fn write(folder: &Path, hemisphere: Hemisphere, area: &[i32], ring: Option<&[i32]>) -> Result<(), Failure> {
     mgh::write_i32(&folder.join(format!("{}.area.mgz", hemisphere.name())), area)?;
     match ring {
         Some(ring) => mgh::write_i32(&folder.join(format!("{}.ring.mgz", hemisphere.name())), ring),

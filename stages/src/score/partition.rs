@@ -15,7 +15,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Arity, Column, Context, Ended, Failure, Kind, Parameter, Progress, StageKind, Task, Value, parameters};
+use pipe_contract::{
+    Arity, Column, Context, Ended, Failure, Kind, Parameter, Progress, StageKind, Task, Value, parameters,
+};
 use polars::prelude::DataFrame;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -54,8 +56,11 @@ type Fields = BTreeMap<String, Value>;
 
 impl StageKind for VariancePartition {
     fn kind(&self) -> Kind {
-        let kind =
-            Kind::new("score/partition", 2, "Unique and shared parts of a score's gain from several sources of information");
+        let kind = Kind::new(
+            "score/partition",
+            2,
+            "Unique and shared parts of a score's gain from several sources of information",
+        );
         let kind =
             held_out_inputs::declare(kind, "score tables of subjects (axes `sid` and `restart`); a tag per subset of sources")
                 .port(
@@ -395,10 +400,18 @@ const COLUMNS: &[Column] = &[
     Column::new("n_families", "families that were resampled; without this column, subjects were"),
     Column::new("n_restarts", "networks of each input of whose scores it is the mean"),
     Column::measured("estimate", "Dice score", "the part: a score for the base, else a difference of scores"),
-    Column::measured("low", "Dice score", "lower end of the interval: a percentile over resamples of subjects (or families) and networks"),
+    Column::measured(
+        "low",
+        "Dice score",
+        "lower end of the interval: a percentile over resamples of subjects (or families) and networks",
+    ),
     Column::measured("high", "Dice score", "upper end of the interval"),
     Column::measured("level", "share, 0 to 1", "share of resamples between `low` and `high`"),
-    Column::measured("sd_restarts", "Dice score", "standard deviation of the part between restarts, one network an input; empty with one restart"),
+    Column::measured(
+        "sd_restarts",
+        "Dice score",
+        "standard deviation of the part between restarts, one network an input; empty with one restart",
+    ),
     STAMP,
 ];
 

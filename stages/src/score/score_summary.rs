@@ -55,8 +55,7 @@ const COLUMNS: &[Column] = &[
     LABEL_COLUMN,
     DATASET_COLUMN,
     REGION_COLUMN,
-    Column::new("hemisphere", "the hemisphere")
-        .levels(&[("both", "both together"), ("lh", "left"), ("rh", "right")]),
+    Column::new("hemisphere", "the hemisphere").levels(&[("both", "both together"), ("lh", "left"), ("rh", "right")]),
     Column::new("n_subjects", "subjects that have a score"),
     Column::new("n_scores", "scores: subjects times raters (or pairs of raters) times hemispheres"),
     Column::measured("dice", DICE_UNIT, "mean of the scores"),
@@ -64,7 +63,11 @@ const COLUMNS: &[Column] = &[
     Column::measured("se", DICE_UNIT, "standard error of the mean, the scores taken as independent as in the paper"),
     Column::measured("low", DICE_UNIT, "lower end of the interval around the mean"),
     Column::measured("high", DICE_UNIT, "upper end of the interval around the mean"),
-    Column::measured("level", "share, 0 to 1", "confidence level of the interval, corrected for `comparisons` intervals"),
+    Column::measured(
+        "level",
+        "share, 0 to 1",
+        "confidence level of the interval, corrected for `comparisons` intervals",
+    ),
     STAMP,
 ];
 

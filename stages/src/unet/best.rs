@@ -7,7 +7,8 @@ use std::path::Path;
 use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task};
 
 use super::model_folder::{
-    EPOCH_COLUMNS, EPOCHS, OPTIONS, Outcome, PLAN, RESTART_COLUMNS, RESTARTS, TRAINING, TRAINING_COLUMNS, WEIGHTS, header,
+    EPOCH_COLUMNS, EPOCHS, OPTIONS, Outcome, PLAN, RESTART_COLUMNS, RESTARTS, TRAINING, TRAINING_COLUMNS, WEIGHTS,
+    header,
 };
 
 /// The kind.

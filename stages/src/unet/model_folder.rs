@@ -29,7 +29,11 @@ pub const RESTARTS: &str = "restarts.tsv";
 pub const TRAINING_COLUMNS: &[Column] = &[
     Column::new("input", "the input code of the network, such as `anat`"),
     Column::measured("loss", "loss, at least 0", "least validation loss of the round whose weights were kept"),
-    Column::measured("dice", "soft Dice loss, 0 to 1", "least validation Dice loss of that round; one minus a soft Dice score, so less is better"),
+    Column::measured(
+        "dice",
+        "soft Dice loss, 0 to 1",
+        "least validation Dice loss of that round; one minus a soft Dice score, so less is better",
+    ),
 ];
 
 /// What is in [`EPOCHS`].
@@ -38,10 +42,22 @@ pub const EPOCH_COLUMNS: &[Column] = &[
     Column::new("epoch", "epoch of the round, from 1"),
     Column::measured("lr", "per step", "learning rate of the epoch"),
     Column::measured("trn_bce", "nats", "mean binary cross-entropy of the training samples"),
-    Column::measured("trn_dice_loss", "soft Dice loss, 0 to 1", "mean Dice loss of the training samples; less is better"),
-    Column::measured("trn_loss", "loss, at least 0", "mean loss of the training samples: both, with the weights of the round"),
+    Column::measured(
+        "trn_dice_loss",
+        "soft Dice loss, 0 to 1",
+        "mean Dice loss of the training samples; less is better",
+    ),
+    Column::measured(
+        "trn_loss",
+        "loss, at least 0",
+        "mean loss of the training samples: both, with the weights of the round",
+    ),
     Column::measured("val_bce", "nats", "mean binary cross-entropy of the samples that choose the weights"),
-    Column::measured("val_dice_loss", "soft Dice loss, 0 to 1", "mean Dice loss of the samples that choose the weights; less is better"),
+    Column::measured(
+        "val_dice_loss",
+        "soft Dice loss, 0 to 1",
+        "mean Dice loss of the samples that choose the weights; less is better",
+    ),
     Column::measured("val_loss", "loss, at least 0", "mean loss of the samples that choose the weights"),
     Column::new("improved", "whether the validation loss was the least of the round so far").levels(MARKS),
     Column::new("kept", "whether the model has the weights of this epoch").levels(MARKS),
@@ -51,7 +67,11 @@ pub const EPOCH_COLUMNS: &[Column] = &[
 pub const RESTART_COLUMNS: &[Column] = &[
     Column::new("restart", "the restart of the training"),
     Column::measured("loss", "loss, at least 0", "its least validation loss"),
-    Column::measured("dice_loss", "soft Dice loss, 0 to 1", "its least validation Dice loss, by which one is chosen; less is better"),
+    Column::measured(
+        "dice_loss",
+        "soft Dice loss, 0 to 1",
+        "its least validation Dice loss, by which one is chosen; less is better",
+    ),
     Column::new("kept", "whether it is the chosen one").levels(MARKS),
 ];
 

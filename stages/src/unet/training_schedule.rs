@@ -58,9 +58,8 @@ pub fn listed(list: &[BTreeMap<String, Value>], common: &Round) -> Result<Vec<Ro
                  gamma, num_epochs, batch_size",
             )
         };
-        let found: Listed = serde_json::to_value(given)
-            .and_then(serde_json::from_value)
-            .map_err(|error| unfit(error.to_string()))?;
+        let found: Listed =
+            serde_json::to_value(given).and_then(serde_json::from_value).map_err(|error| unfit(error.to_string()))?;
         let round = Round {
             lr: found.lr,
             bce_weight: found.bce_weight,

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
-use pipe_stages::unet::model_folder::{self, EPOCH_COLUMNS, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS};
 use pipe_stages::unet::declarations::Training as Parameters;
+use pipe_stages::unet::model_folder::{
+    self, EPOCH_COLUMNS, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS,
+};
 use pipe_stages::unet::{declarations, training_schedule};
 
 use crate::backend::{self, Backend};

@@ -64,9 +64,8 @@ fn floats(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
 
 pub(super) fn summary_of_safetensors(path: &Path) -> Result<String, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
-    let broken = |error| {
-        Failure::input(format!("not a readable safetensors file: {error}")).at(path.display().to_string())
-    };
+    let broken =
+        |error| Failure::input(format!("not a readable safetensors file: {error}")).at(path.display().to_string());
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let mut tensors: Vec<(String, TensorView<'_>)> = file.tensors();

@@ -101,6 +101,49 @@ fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
     writer.finish().expect("memory").into_inner()
 }
 
+/// The checksums of a newer HDF5 file set anew (superblock, object headers, heads of chunk indexes), so that what is damaged
+/// in between is believed.
+fn checksummed(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let mut set = |at: usize, length: usize| {
+        if let Some(end) = at.checked_add(length).filter(|end| end + 4 <= bytes.len()) {
+            let checksum = hdf5_writer::jenkins_lookup3(&bytes[at..end]);
+            bytes[end..end + 4].copy_from_slice(&checksum.to_le_bytes());
+        }
+    };
+    set(0, 44);
+    let original = fs::read(fixture("indexes.hdf5")).expect("a fixture");
+    for at in 0..original.len().saturating_sub(8) {
+        match &original[at..at + 4] {
+            b"OHDR" => {
+                // Behind version and flags: four times, two numbers of attributes, and the length of what follows.
+                let flags = original[at + 5];
+                let head = 6 + if flags & 0x20 > 0 { 16 } else { 0 } + if flags & 0x10 > 0 { 4 } else { 0 };
+                let width = 1 << (flags & 3);
+                let length = original[at + head..at + head + width]
+                    .iter()
+                    .rev()
+                    .fold(0, |all, byte| all << 8 | usize::from(*byte));
+                set(at, head + width + length);
+            }
+            b"FAHD" => set(at, 24),
+            b"EAHD" => set(at, 68),
+            b"BTHD" => set(at, 34),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+fn read_indexes(path: &Path) {
+    if let Ok(file) = hdf5::File::open(path) {
+        for dataset in ["fixed", "extensible", "tree"] {
+            let _ = file.numbers(dataset, None);
+            let _ = file.numbers(dataset, Some(&[hdf5::Pick::At(1), hdf5::Pick::All]));
+        }
+    }
+}
+
 fn read_hdf5(path: &Path) {
     if let Ok(file) = hdf5::File::open(path) {
         for dataset in ["lh/visual_area", "rh/visual_sector", "subjectids", "flags"] {
@@ -151,6 +194,7 @@ fn cases() -> Vec<Case> {
         case("labels_latest.hdf5", read_hdf5),
         case("prf_v73.mat", read_hdf5),
         case("types.hdf5", read_hdf5),
+        Case { pack: checksummed, ..case("indexes.hdf5", read_indexes) },
         case("column.npy", read_npy),
         Case { name: "column.npz", bytes: npy, pack: |bytes| zip("column.npy", bytes), read: read_npz },
         case("arrays.npz", read_npz),
@@ -264,6 +308,20 @@ fn bombs() -> Vec<Case> {
 
 /// What unpacking takes up to its bound, while the memory of the result grows.
 const MOST_OF_BOMBS: usize = 400 << 20;
+
+#[test]
+fn checksums_are_set_where_they_are() {
+    let whole = fs::read(fixture("indexes.hdf5")).expect("a fixture");
+    assert_eq!(checksummed(&whole), whole);
+    let file = hdf5::File::open(&fixture("indexes.hdf5")).expect("a fixture");
+    for dataset in ["fixed", "extensible", "tree"] {
+        assert_eq!(
+            file.numbers(dataset, None).expect(dataset),
+            (0..12).map(f64::from).collect::<Vec<_>>(),
+            "{dataset}"
+        );
+    }
+}
 
 #[test]
 fn no_reader_panics_or_takes_more_memory_than_its_file_can_need() {

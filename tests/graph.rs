@@ -134,3 +134,23 @@ fn characters_that_mermaid_would_read_are_escaped() {
     let expanded = ["graph", "pipeline.yaml", "--no-state", "--expand", "--format", "mermaid"];
     space.pipe(expanded).exits(0).shows("i=#35;35;").shows("i=&lt;b&gt;").hides("(i=#35;)");
 }
+
+#[test]
+fn a_stage_in_a_plan_tells_of_all_its_cells() {
+    let space = Space::with(
+        "pipe: 1\npipeline: t\nparams: { sids: [s1, s2, s3] }\nstages:\n  \
+         a: { each: { sid: $params.sids }, run: 'cat $IN_X > $OUT_Y', in: { x: \"d/${each.sid}.csv\" }, out: { y: y.txt } }\n  \
+         b: { each: { sid: $params.sids }, run: 'cat $IN_X > $OUT_Y', in: { x: c.csv }, out: { y: y.txt } }\n",
+    );
+    for name in ["d/s1.csv", "d/s2.csv", "d/s3.csv", "c.csv"] {
+        space.write(name, "1");
+    }
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    for name in ["d/s1.csv", "d/s2.csv", "d/s3.csv", "c.csv"] {
+        space.write(name, name);
+    }
+    let plan = space.pipe(["plan", "pipeline.yaml"]).exits(0).stdout;
+    let line = |stage: &str| plan.lines().find(|line| line.starts_with(stage)).unwrap_or_else(|| panic!("{plan}"));
+    assert!(line("a ").contains("d/s1.csv") && line("a ").contains("(and 2 other reasons, see `pipe why`)"), "{plan}");
+    assert!(line("b ").contains("c.csv") && !line("b ").contains("other reason"), "{plan}");
+}

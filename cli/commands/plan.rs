@@ -1,7 +1,8 @@
 //! `pipe plan` and `pipe why`: what a run would do, and the reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::ops::Range;
 use std::time::Duration;
 
 use pipe_contract::Failure;
@@ -113,16 +114,18 @@ fn by_stage(plan: &Plan, status: &Status) -> String {
             *counts.entry(word(&status.standings[id.index()])).or_default() += 1;
         }
         let counts = counts.iter().map(|(word, number)| format!("{number} {word}")).collect::<Vec<_>>().join(", ");
-        let reason = ids().find_map(|id| match &status.standings[id.index()] {
+        let reason = first_of(ids().filter_map(|id| match &status.standings[id.index()] {
             Standing::Runs { reasons } => reasons.first().map(ToString::to_string),
             _ => None,
-        });
-        let fails = ids().find_map(|id| match &status.standings[id.index()] {
+        }));
+        let reason = reason.map(|(first, others)| first + &and_others(others, "reason"));
+        let fails = first_of(ids().filter_map(|id| match &status.standings[id.index()] {
             Standing::Fails { failure } => Some(failure_lines(failure)),
             _ => None,
-        });
+        }));
+        let fails = fails.map(|(first, others)| first + &and_others(others, "failure"));
         let because = reason.map_or(String::new(), |reason| styled(DIM, &format!("  {reason}")));
-        let labels = restricted(plan, stage.instances.start);
+        let labels = restricted(plan, stage.instances.clone());
         let _ = writeln!(text, "{:width$}  {counts}{because}{labels}", stage.name);
         if let Some(fails) = fails {
             let _ = writeln!(text, "{:width$}  {} {fails}", "", styled(BAD, "would fail:"));
@@ -133,15 +136,29 @@ fn by_stage(plan: &Plan, status: &Status) -> String {
     text
 }
 
-fn restricted(plan: &Plan, first: u32) -> String {
-    let labels = plan.instances.get(first as usize).map(|instance| &instance.restricted);
-    match labels {
-        Some(labels) if !labels.is_empty() => {
-            let names = labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            styled(CARE, &format!("  restricted: {names}"))
-        }
-        _ => String::new(),
+/// The first text, and how many others there are that differ from it and each other.
+fn first_of(mut texts: impl Iterator<Item = String>) -> Option<(String, usize)> {
+    let first = texts.next()?;
+    let others = texts.filter(|text| *text != first).collect::<BTreeSet<_>>().len();
+    Some((first, others))
+}
+
+/// What follows the text of one cell where other cells have others.
+fn and_others(count: usize, of: &str) -> String {
+    if count == 0 {
+        return String::new();
     }
+    format!(" (and {}, see `pipe why`)", quantities::count(count, &format!("other {of}")))
+}
+
+/// The restrictions of any cell of a stage.
+fn restricted(plan: &Plan, cells: Range<u32>) -> String {
+    let cells = &plan.instances[cells.start as usize..cells.end as usize];
+    let labels: BTreeSet<&str> = cells.iter().flat_map(|cell| cell.restricted.iter().map(String::as_str)).collect();
+    if labels.is_empty() {
+        return String::new();
+    }
+    styled(CARE, &format!("  restricted: {}", labels.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 fn totals(status: &Status) -> String {

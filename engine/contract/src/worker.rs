@@ -10,7 +10,7 @@ use crate::{Ended, Failure, Metric, Progress, Task};
 
 /// The version of these messages.
 ///
-/// 2: [`FromWorker::Metric`]. 1: first form.
+/// 2: [`FromWorker::Metric`]; an end is `done`, `absent` or `failed`. 1: first form.
 pub const PROTOCOL: u32 = 2;
 
 /// The environment variable that holds the number of the worker's channel.
@@ -56,7 +56,54 @@ pub enum FromWorker {
     },
     /// The task ended.
     Ended {
-        /// How.
+        /// How. In JSON `{"done": ...}`, `{"absent": ...}` or `{"failed": ...}`.
+        #[serde(with = "outcome")]
         result: Result<Ended, Failure>,
     },
+}
+
+/// The end of a task in JSON.
+mod outcome {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::{Ended, Failure};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Outcome<E, F> {
+        Ended(E),
+        Failed { failed: F },
+    }
+
+    pub fn serialize<S: Serializer>(result: &Result<Ended, Failure>, serializer: S) -> Result<S::Ok, S::Error> {
+        let outcome = match result {
+            Ok(ended) => Outcome::Ended(ended),
+            Err(failed) => Outcome::Failed { failed },
+        };
+        outcome.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<Ended, Failure>, D::Error> {
+        Ok(match Outcome::<Ended, Failure>::deserialize(deserializer)? {
+            Outcome::Ended(ended) => Ok(ended),
+            Outcome::Failed { failed } => Err(failed),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_read_back_as_written_and_have_plain_json() {
+        let absent = Ended::Absent { cause: "not-found".into(), detail: "none".into() };
+        let ends = [(Ok(Ended::done()), "done"), (Ok(absent), "absent"), (Err(Failure::stage("broken")), "failed")];
+        for (result, word) in ends {
+            let message = FromWorker::Ended { result };
+            let json = serde_json::to_value(&message).expect("JSON");
+            assert!(json["result"].get(word).is_some(), "{json}");
+            assert_eq!(serde_json::from_value::<FromWorker>(json).expect("a message"), message);
+        }
+    }
 }

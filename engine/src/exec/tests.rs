@@ -791,11 +791,11 @@ for line in channel.makefile():
         open(os.path.join(task["scratch"], "up"), "w").write("%d\n" % os.getpid())
         assert json.loads(channel.makefile().readline())["say"] == "cancel"
         failure = {"blame": "stage", "message": "stopped", "transient": False}
-        send({"say": "ended", "result": {"Err": failure}})
+        send({"say": "ended", "result": {"failed": failure}})
         continue
     send({"say": "progress", "progress": {"done": 1, "total": 2, "unit": "steps"}})
     note = "%d %d %s" % (os.getpid(), count, sorted(os.environ))
-    send({"say": "ended", "result": {"Ok": {"done": {"notes": [note]}}}})
+    send({"say": "ended", "result": {"done": {"notes": [note]}}})
 "#;
 
 fn note(finished: &Finished) -> Vec<String> {

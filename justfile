@@ -11,8 +11,8 @@ _default:
 demo *options: build
     {{ pipe }} run pipelines/benson2025.yaml {{ options }}
 
-# Format, lints, every test of the workspace, the shipped pipelines in every profile.
-test: lint build plans && data slow
+# Format, lints, every test of the workspace, the shipped pipelines in every profile, the book.
+test: lint build plans book && data slow
     scripts/libtorch cargo test --release --workspace --locked -- --skip slow_
 
 # The tests on real data that is not part of the project; part of `test`, which counts them as ignored without it.
@@ -25,7 +25,7 @@ data: _prerequisites
         exit
     fi
     export PIPE_TEST_DATA="$(cd "$data" && pwd)"
-    # `victim` is no test of its own: another one starts it.
+    # `victim` is started by another test and never alone.
     scripts/libtorch cargo test --release --workspace --locked --lib -- --ignored --skip exec::tests::victim
 
 # The slow tests, part of `test`: same bytes for every user, and SIGKILL at 50 moments of a real run. One at a time.
@@ -52,6 +52,14 @@ lint: _prerequisites
 # Checks the shipped pipelines in every profile, without running them.
 plans: build
     for file in pipelines/*.yaml; do {{ pipe }} plan --all-profiles "$file" >/dev/null || exit; done
+
+# Builds the book into target/book; broken links are errors.
+book:
+    scripts/book build
+
+# Writes the pages of the book that are made from the program: reference, kinds, glossary, picture of the crates.
+book-pages: build
+    scripts/book pages
 
 # Gets libtorch and prints its folder.
 libtorch:

@@ -33,19 +33,37 @@ pub enum Command {
     Log(LogArgs),
     /// Print where an artifact is: `pipe path FILE 'score(outputs=area, sid=s03).table'`
     Path(PathArgs),
+    /// Show what is in an artifact: the first rows of a table, a thumbnail of a figure, a summary of anything else
+    Show(ShowArgs),
     /// Compare published results with the lockfile, then rerun in a scratch cache and compare again
     Verify(VerifyArgs),
     /// Write a pipeline that ships with `pipe` into this folder, or list them
     Init(InitArgs),
     /// List the stage kinds, or describe one
     Stages(StagesArgs),
-    /// Print the JSON Schema of pipeline files
-    Schema,
+    /// Print a JSON Schema: of pipeline files, or of what runs leave behind
+    Schema {
+        /// Of what.
+        #[arg(value_enum, default_value_t)]
+        of: SchemaOf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// What a schema is of.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum SchemaOf {
+    /// Pipeline files
+    #[default]
+    Pipeline,
+    /// The manifest of a run, `manifest.json` in its folder
+    Manifest,
+    /// A line of the log of events of a run, `events.jsonl` in its folder
+    Events,
 }
 
 /// Which pipeline, under which profile.
@@ -164,6 +182,8 @@ pub enum GraphFormat {
 pub struct GraphArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub selection: Selection,
     /// The format
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,
@@ -225,6 +245,27 @@ pub struct PathArgs {
     pub place: Place,
 }
 
+/// `pipe show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    /// Stage, coordinates, port and, of a folder, the file: `accuracy(outputs=area).figure/table.csv`
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: String,
+    /// How many rows of a table
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub rows: usize,
+    /// Write a thumbnail of a picture to this file
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Pixels of the longer side of a thumbnail
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub pixels: u32,
+    #[command(flatten)]
+    pub place: Place,
+}
+
 /// `pipe verify`
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -246,13 +287,16 @@ pub struct StagesArgs {
     /// Describe this kind: `unet/train`
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
+    /// The whole catalogue (or this kind) as Markdown: every kind with inputs, outputs, parameters, and the artifact types
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// `pipe init`
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// The pipeline; none lists them
-    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(crate::commands::init::names()))]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(crate::shipped::names()))]
     pub name: Option<String>,
 }
 

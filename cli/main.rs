@@ -9,6 +9,7 @@ mod machine;
 mod printer;
 mod progress;
 mod quantities;
+mod shipped;
 mod signals;
 mod status_report;
 mod view;
@@ -17,8 +18,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use pipe_contract::{Blame, Failure};
+use pipe_engine::schema;
 
-use args::{Cli, Command};
+use args::{Cli, Command, SchemaOf};
 use commands::CommandError;
 use printer::{BAD, HINT, styled};
 
@@ -48,11 +50,16 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
         Command::Status(args) => commands::inspect::status(args),
         Command::Log(args) => commands::inspect::log(args),
         Command::Path(args) => commands::inspect::path(args),
+        Command::Show(args) => commands::show::show(args),
         Command::Verify(args) => commands::verify::verify(args),
         Command::Init(args) => commands::init::init(args),
-        Command::Stages(args) => catalogue(args.kind.as_deref()),
-        Command::Schema => {
-            printer::data(&pipe_engine::schema::json(&commands::registry()));
+        Command::Stages(args) => catalogue(args.kind.as_deref(), args.markdown),
+        Command::Schema { of } => {
+            match of {
+                SchemaOf::Pipeline => printer::data(&schema::json(&commands::registry())),
+                SchemaOf::Manifest => printer::data(schema::MANIFEST),
+                SchemaOf::Events => printer::data(schema::EVENTS),
+            }
             Ok(0)
         }
         Command::Completions { shell } => {
@@ -62,9 +69,10 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
     }
 }
 
-fn catalogue(name: Option<&str>) -> Result<u8, CommandError> {
+fn catalogue(name: Option<&str>, markdown: bool) -> Result<u8, CommandError> {
     let registry = commands::registry();
     match name {
+        None if markdown => printer::data(&commands::catalogue::markdown(&registry)),
         None => printer::data(&commands::stages::list(&registry)),
         Some(name) => {
             let Some(kind) = registry.kind(name) else {
@@ -75,7 +83,10 @@ fn catalogue(name: Option<&str>) -> Result<u8, CommandError> {
                     None => failure.hint("`pipe stages` lists them"),
                 }));
             };
-            printer::data(&commands::stages::describe(kind));
+            printer::data(&match markdown {
+                true => commands::catalogue::kind(kind),
+                false => commands::stages::describe(kind),
+            });
         }
     }
     Ok(0)

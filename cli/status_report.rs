@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use pipe_contract::Metric;
 use pipe_engine::event::Outcome;
 use pipe_engine::run::{Counts, LoggedRun, Phase};
 
@@ -14,6 +15,9 @@ use crate::quantities::{self, tally};
 
 /// Long lists are cut after this many lines; the log of events has them all.
 const LINES: usize = 12;
+
+/// So many metrics of a running stage are shown.
+const METRICS: usize = 4;
 
 /// A run as text.
 pub fn text(logged: &LoggedRun) -> String {
@@ -82,9 +86,11 @@ fn running(text: &mut String, logged: &LoggedRun) {
     let lines: Vec<String> = logged
         .running
         .iter()
-        .map(|(label, since)| {
-            let began = quantities::duration(Duration::from_secs_f64(since.max(0.0)));
-            format!("{label}, started {began} after the run")
+        .map(|start| {
+            let began = quantities::duration(Duration::from_secs_f64(start.started.max(0.0)));
+            let metric = |metric: &Metric| format!(", {} {:.4} at {}", metric.name, metric.value, metric.step);
+            let metrics: String = start.metrics.values().take(METRICS).map(metric).collect();
+            format!("{}, started {began} after the run{metrics}", start.label)
         })
         .collect();
     match logged.phase {

@@ -18,10 +18,14 @@ results: { n.txt: $words.n }
 /// Flips a bit of what a stage made, as a disk does: without a change of time.
 fn rot(space: &Space, artifact: &str, entry: &str) -> PathBuf {
     let shown = space.command(["path", "pipeline.yaml", artifact]).output().expect("pipe runs");
-    let path = PathBuf::from(String::from_utf8(shown.stdout).expect("a path").trim()).join(entry);
+    let mut path = PathBuf::from(String::from_utf8(shown.stdout).expect("a path").trim());
+    if !entry.is_empty() {
+        path.push(entry);
+    }
     let found = fs::metadata(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
     let mut bytes = fs::read(&path).expect("readable");
-    bytes[4] ^= 0b10_1010;
+    let last = bytes.len() - 1;
+    bytes[last.min(4)] ^= 0b10_1010;
     fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("ours");
     fs::write(&path, bytes).expect("writable");
     fs::set_permissions(&path, found.permissions()).expect("ours");
@@ -57,4 +61,17 @@ fn a_cache_without_one_of_its_parts_goes_on() {
         space.pipe(["run", "pipeline.yaml"]).exits(0);
         assert_eq!(space.read("results/t/n.txt").trim(), "2", "without `{part}`");
     }
+}
+
+#[test]
+fn damaged_content_is_called_by_the_name_of_its_output() {
+    let space = Space::with(PIPELINE);
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    let blob = rot(&space, "words.n", "");
+    let name = blob.file_name().expect("a name").to_string_lossy().into_owned();
+    space
+        .pipe(["path", "pipeline.yaml", "words.n"])
+        .exits(3)
+        .shows("what the cache has of `words.n` is damaged")
+        .hides(&name);
 }

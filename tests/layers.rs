@@ -24,39 +24,6 @@ const CRATES: [(&str, &[&str]); 6] = [
 const OWN: [(&str, &str); 3] =
     [("pipe_engine", "engine/src"), ("pipe_stages", "stages/src"), ("pipe_torch", "stages/torch/src")];
 
-/// Files that use files which use them, and are known to. What those share with them is to move to a file of its own;
-/// then the line goes.
-const KNOWN_KNOTS: [(&str, &[&str]); 4] = [
-    ("cli", &["commands/init.rs"]),
-    (
-        "engine/src",
-        &[
-            "exec/facts.rs",
-            "exec/mod.rs",
-            "graph/mod.rs",
-            "plan/env.rs",
-            "plan/mod.rs",
-            "plan/results.rs",
-            "plan/stage.rs",
-            "run/lost_outputs.rs",
-            "spec/syntax.rs",
-        ],
-    ),
-    (
-        "stages/src",
-        &[
-            "figure/mod.rs",
-            "flatmap/mod.rs",
-            "formats/drawing/mod.rs",
-            "labels/mod.rs",
-            "package/mod.rs",
-            "score/mod.rs",
-            "score/partition.rs",
-        ],
-    ),
-    ("stages/torch/src", &["lib.rs"]),
-];
-
 /// Folders of the stages that hold no kinds and that only tests use.
 const TESTS_OF_STAGES: [&str; 1] = ["test_support"];
 
@@ -77,9 +44,7 @@ fn crates_import_downwards() {
 fn no_files_of_a_crate_use_each_other() {
     let mut knots = Vec::new();
     for (folder, _) in CRATES {
-        let known =
-            KNOWN_KNOTS.iter().find(|(crate_folder, _)| *crate_folder == folder).map_or(&[][..], |known| known.1);
-        for knot in ModuleGraph::read(&workspace().join(folder)).knots(known) {
+        for knot in ModuleGraph::read(&workspace().join(folder)).knots() {
             let files: Vec<&str> = knot.iter().map(String::as_str).collect();
             knots.push(format!("in `{folder}`: {}", files.join(", ")));
         }
@@ -200,6 +165,5 @@ fn imports_are_found_however_they_are_written() {
     assert_eq!(used(&["b"]), Vec::<String>::new());
     assert_eq!(used(&["c"]), Vec::<String>::new());
     assert_eq!(used(&["c", "inner"]), ["a.rs"]);
-    assert!(graph.knots(&["a.rs"]).is_empty());
-    assert_eq!(graph.knots(&[]), [BTreeSet::from(["a.rs".to_owned(), "c/inner.rs".to_owned()])]);
+    assert_eq!(graph.knots(), [BTreeSet::from(["a.rs".to_owned(), "c/inner.rs".to_owned()])]);
 }

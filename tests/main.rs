@@ -2,22 +2,30 @@
 
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
+mod artifacts;
 mod bad_input;
+mod book;
+mod claims;
 mod damage;
+mod examples;
 mod explanations;
 mod failures;
 mod fetch_from_s3;
 mod freshness;
+mod graph;
 mod init;
 mod isolation;
 mod kills;
 mod language;
 mod layers;
 mod libtorch;
+mod manifest;
+mod plan_cache;
 mod progress;
 mod project_inputs;
 mod published;
 mod readme;
+mod refused_files;
 mod reproduction;
 mod side_by_side;
 mod stopping;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::support::markdown::{Help, invocations, recipes};
 use crate::support::{Shown, Space, workspace};
 
 fn readme() -> String {
@@ -52,65 +53,56 @@ fn run_line(space: &Space, line: &str) -> Shown {
     Shown::of(&mut command)
 }
 
-/// Lines of code, in fences and in backticks, that start with `pipe `.
-fn invocations(readme: &str) -> Vec<String> {
-    let inline = readme.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-    let fenced = readme.lines().map(|line| line.trim().trim_start_matches("$ "));
-    let lines = inline.chain(fenced).filter(|code| code.starts_with("pipe ") && !code.starts_with("pipe runs "));
-    lines.map(|code| code.split(" # ").next().unwrap_or(code).trim().to_owned()).collect()
-}
-
 #[test]
 fn every_command_and_option_in_the_readme_exists() {
     let space = Space::new();
-    let known: BTreeSet<String> = {
-        let help = space.pipe(["--help"]).exits(0).stdout;
-        let listed = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
-        listed
-            .take_while(|line| !line.is_empty())
-            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
-            .collect()
-    };
-    let (mut commands, mut options) = (BTreeSet::new(), BTreeSet::new());
-    for invocation in invocations(&readme()) {
-        let mut words = invocation.split_whitespace().skip(1);
-        let verb = words.next().expect("`pipe ` is followed by something").to_owned();
-        assert!(known.contains(&verb), "`{invocation}`: there is no command `{verb}`, only {known:?}");
-        let help = space.pipe([verb.as_str(), "--help"]).exits(0).stdout;
-        for option in words.filter(|word| word.starts_with("--")) {
-            let name = option.split('=').next().unwrap_or(option);
-            assert!(
-                help.contains(&format!("{name} ")) || help.contains(&format!("{name}\n")),
-                "`{invocation}`: `pipe {verb}` has no `{name}`"
-            );
-            options.insert(name.to_owned());
-        }
-        commands.insert(verb);
-    }
-    for expected in ["run", "plan", "graph", "why", "log", "path", "verify", "stages", "schema"] {
+    let mut help = Help::of(&space);
+    let lines = invocations(&readme());
+    let commands: BTreeSet<String> = lines.iter().map(|line| help.check(line)).collect();
+    for expected in ["run", "plan", "graph", "why", "status", "log", "path", "verify", "stages", "schema"] {
         assert!(commands.contains(expected), "the README does not show `pipe {expected}`");
     }
-    assert!(options.contains("--profile"), "{options:?}");
+    assert!(lines.iter().any(|line| line.contains("--profile")), "{lines:?}");
 }
 
-/// Files that the README links to, and those that it gives commands for, are in the checkout.
+/// Files that the README and its companions link to, and those that the README gives commands for, are in the checkout.
 #[test]
 fn every_file_in_the_readme_exists() {
-    let readme = readme();
-    let links =
-        readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|link| !link.contains("://"));
-    let missing: Vec<&str> = links.filter(|link| !workspace().join(link).exists()).collect();
-    assert_eq!(missing, Vec::<&str>::new(), "links that lead nowhere");
-    for file in ["just", "pipelines/benson2025.yaml", "Dockerfile"] {
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "packaging/README.md"] {
+        let page = fs::read_to_string(workspace().join(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"));
+        let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let files = targets.filter(|link| !link.contains("://")).map(|link| link.split('#').next().unwrap_or(link));
+        let missing: Vec<&str> = files.filter(|file| !workspace().join(file).exists()).collect();
+        assert_eq!(missing, Vec::<&str>::new(), "links of {name} that lead nowhere");
+    }
+    for file in ["just", "pipelines/benson2025.yaml", "Dockerfile", "CITATION.cff"] {
         assert!(workspace().join(file).is_file(), "the README mentions `{file}`");
     }
-    let recipes = fs::read_to_string(workspace().join("justfile")).expect("the justfile can be read");
-    for recipe in readme
-        .split("./just ")
-        .skip(1)
-        .filter_map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next())
-    {
-        let there = recipes.lines().any(|line| line.split([' ', ':']).next() == Some(recipe));
-        assert!(there, "the README names `./just {recipe}`, and the justfile has no such recipe");
+    let justfile = fs::read_to_string(workspace().join("justfile")).expect("the justfile can be read");
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        let page = fs::read_to_string(workspace().join(name)).expect("it can be read");
+        for recipe in recipes(&page) {
+            let there = justfile.lines().any(|line| line.split([' ', ':']).next() == Some(&recipe));
+            assert!(there, "{name} names `./just {recipe}`, and the justfile has no such recipe");
+        }
+    }
+}
+
+/// The table of scores is written by a command, with the processor it holds for.
+#[test]
+fn the_table_of_scores_is_between_its_markers() {
+    let readme = readme();
+    let (_, rest) = readme.split_once("<!-- demo-seeds -->\n").expect("the first marker");
+    let (block, _) = rest.split_once("<!-- /demo-seeds -->\n").expect("the second marker");
+    let is_whole = block.contains("| seed |") && block.contains("Made by `./just demo-seeds --write` on: ");
+    assert!(block.is_empty() || is_whole, "neither empty nor as scripts/demo-seeds writes it:\n{block}");
+}
+
+/// The titles of the citation file are those of the manifest and of the paper.
+#[test]
+fn the_citation_has_the_version_and_the_paper() {
+    let citation = fs::read_to_string(workspace().join("CITATION.cff")).expect("it can be read");
+    for line in [&format!("version: {}\n", env!("CARGO_PKG_VERSION")), "doi: 10.1101/2025.05.16.654503\n"] {
+        assert!(citation.contains(line), "CITATION.cff has no `{}`", line.trim());
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
+use crate::artifacts::every_published_table_has_a_data_dictionary;
 use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
 use crate::support::{Shown, Space};
 
@@ -21,6 +22,7 @@ fn slow_reproduction_gives_the_same_bytes_and_runs_no_more_than_an_edit_requires
     assert!(made.keys().any(|place| place.starts_with("train(")), "{made:?}");
     assert_eq!(worked(&events).len(), labels(&made).len(), "every instance ran once");
 
+    every_published_table_has_a_data_dictionary(&paper.space.path("results/benson2025/tiny"));
     a_run_without_changes_starts_no_worker(&paper);
     what_was_deleted_comes_back(&paper);
     one_changed_byte_of_a_source_is_noticed(&paper);

@@ -124,7 +124,7 @@ const ALLOWED: [(&str, &str, &str, &str); 10] = [
 ];
 
 /// Where sources are.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 16] = [
     "cli",
     "engine",
     "cache",
@@ -136,6 +136,9 @@ const SOURCES: [&str; 13] = [
     "examples",
     "README.md",
     "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
     "justfile",
     "Dockerfile",
 ];

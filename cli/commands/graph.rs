@@ -1,9 +1,9 @@
 //! `pipe graph`: the pipeline as text, DOT, Mermaid or SVG.
 
-use pipe_engine::graph::{self, State, View};
+use pipe_engine::graph::{self, Format, State, View};
 use pipe_engine::run::{self, Standing};
 
-use super::{CommandError, planned, registry, run_options};
+use super::{CommandError, planned, registry, run_options, selection};
 use crate::args::{self, GraphFormat};
 use crate::printer;
 
@@ -11,19 +11,25 @@ use crate::printer;
 pub fn graph(args: &args::GraphArgs) -> Result<u8, CommandError> {
     let registry = registry();
     let plan = planned(&args.pipeline, &args.place, &registry)?;
+    let wanted = run::wanted(&plan, &selection(&args.selection))?;
     let states = if args.no_state {
         None
     } else {
         let status = run::status(&plan, &run_options(&args.pipeline, &args.place, registry)?)?;
         Some(status.standings.iter().map(state).collect::<Vec<_>>())
     };
-    let view = View { expand: args.expand, states: states.as_deref() };
-    printer::data(&match args.format {
-        GraphFormat::Text => graph::text(&plan, view),
-        GraphFormat::Dot => graph::dot(&plan, view),
-        GraphFormat::Mermaid => graph::mermaid(&plan, view),
-        GraphFormat::Svg => graph::svg(&plan, view),
-    });
+    let view = View { expand: args.expand, states: states.as_deref(), wanted: wanted.as_deref() };
+    let format = match args.format {
+        GraphFormat::Text => Format::Text,
+        GraphFormat::Dot => Format::Dot,
+        GraphFormat::Mermaid => Format::Mermaid,
+        GraphFormat::Svg => Format::Svg,
+    };
+    let drawing = graph::draw(&plan, view, format)?;
+    printer::data(&drawing.text);
+    if let Some(note) = &drawing.note {
+        printer::note(&format!("note: {note}"));
+    }
     Ok(0)
 }
 

@@ -18,8 +18,10 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
     let plan = planned(&args.pipeline, &args.place, &registry)?;
     let options = run_options(&args.pipeline, &args.place, registry)?;
     if args.json {
-        let Some(path) = run::last_manifest(&plan, &options)? else { return never_ran() };
-        printer::data(&fs::read_to_string(&path).map_err(|error| Failure::environment(error.to_string()))?);
+        let Some(manifest) = run::last_manifest(&plan, &options)? else { return never_ran() };
+        let json = serde_json::to_string(&manifest)
+            .map_err(|error| Failure::internal(format!("the manifest has no JSON form: {error}")))?;
+        printer::data(&format!("{json}\n"));
         return Ok(0);
     }
     let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };
@@ -63,7 +65,7 @@ pub fn path(args: &args::PathArgs) -> Result<u8, CommandError> {
 }
 
 /// `score(sid=s03).table/table.csv` -> stage, port, entry of the folder.
-fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
+pub(super) fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
     let after_brackets = text.rfind(')').map_or(0, |at| at + 1);
     // Stages of an include have a dot in their name; coordinates may hold anything; ports have neither dot nor slash.
     let slash = text[after_brackets..].find('/').map_or(text.len(), |at| at + after_brackets);
@@ -74,7 +76,7 @@ fn artifact(text: &str) -> Result<(&str, &str, Option<&str>), Failure> {
     }
 }
 
-fn single(plan: &Plan, name: &str) -> Result<InstanceId, Failure> {
+pub(super) fn single(plan: &Plan, name: &str) -> Result<InstanceId, Failure> {
     let found = run::named(plan, name)?;
     match found.len() {
         1 => Ok(*found.first().expect("it has one")),

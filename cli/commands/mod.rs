@@ -1,10 +1,12 @@
 //! The commands: each calls the engine with its options and prints the text of the result.
 
+pub mod catalogue;
 pub mod graph;
 pub mod init;
 pub mod inspect;
 pub mod plan;
 pub mod run;
+pub mod show;
 pub mod stages;
 pub mod verify;
 

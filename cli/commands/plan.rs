@@ -189,7 +189,11 @@ fn by_instance(plan: &Plan, status: &Status, ids: &[InstanceId]) -> String {
         let label = plan.label(*id);
         match &status.standings[id.index()] {
             Standing::Hit => writeln!(text, "{} {label}", styled(GOOD, "    hit")),
-            Standing::Absent { cause } => writeln!(text, "{} {label}: {cause}", styled(CARE, " absent")),
+            Standing::Absent { cause, origin, detail } => {
+                let from = origin.map(|origin| format!(", as `{}` is", plan.label(origin))).unwrap_or_default();
+                let detail = detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+                writeln!(text, "{} {label}: {cause}{from}{detail}", styled(CARE, " absent"))
+            }
             Standing::LeftOut => writeln!(text, "{} {label}", styled(DIM, "   left")),
             Standing::Fails { failure } => {
                 writeln!(text, "{} {label}: {}", styled(BAD, "to fail"), failure_lines(failure))

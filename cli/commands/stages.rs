@@ -67,7 +67,7 @@ fn section<'a>(text: &mut String, title: &str, rows: impl Iterator<Item = (&'a s
     }
 }
 
-fn type_words(of: &Type) -> String {
+pub(super) fn type_words(of: &Type) -> String {
     match of {
         Type::Bool => "bool".into(),
         Type::Int(least, most) => {
@@ -91,7 +91,7 @@ fn range(least: f64, most: f64, lowest: f64, highest: f64) -> String {
     }
 }
 
-fn promises(kind: &Kind) -> Vec<String> {
+pub(super) fn promises(kind: &Kind) -> Vec<String> {
     let mut all = Vec::new();
     all.push(match kind.runs {
         Runs::Thread => "runs on a thread of pipe".to_owned(),

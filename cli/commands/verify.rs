@@ -63,7 +63,10 @@ fn published(found: &Verification) -> Vec<String> {
 }
 
 fn departure(first: &FirstDifference) -> String {
-    let stage = &first.stage;
+    let stage = match &first.cell {
+        Some(cell) => format!("stage `{}` at `{cell}`", first.stage),
+        None => format!("stage `{}`", first.stage),
+    };
     let what = match first.what {
         Departure::Edited => {
             "its key differs, so the pipeline was edited: the stage itself, a parameter, an input file or a tool"
@@ -71,7 +74,7 @@ fn departure(first: &FirstDifference) -> String {
         Departure::NotRepeated => "its key is the same, but it made other bytes: it does not repeat itself",
         Departure::Added => "it is not in the lockfile, so the pipeline was edited",
     };
-    format!("{} stage `{stage}`: {what}", styled(BAD, "first difference:"))
+    format!("{} {stage}: {what}", styled(BAD, "first difference:"))
 }
 
 fn line(comparison: &Comparison) -> String {

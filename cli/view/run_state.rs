@@ -116,6 +116,7 @@ impl RunState {
                 }
             }
             Event::Retrying { id, .. } => self.leave(*id),
+            Event::Metric { .. } => {}
             Event::Stopping => self.is_stopping = true,
             Event::Reopened { id, was_hit, .. } => {
                 self.open[id.index()] = true;

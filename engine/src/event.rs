@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pipe_contract::{Failure, Progress};
+use pipe_contract::{Failure, Metric, Progress};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::InstanceId;
@@ -47,6 +47,14 @@ pub enum Event {
         id: InstanceId,
         /// The progress.
         progress: Progress,
+    },
+    /// A running instance measured something.
+    Metric {
+        /// Which.
+        id: InstanceId,
+        /// Name, step and value.
+        #[serde(flatten)]
+        metric: Metric,
     },
     /// An attempt failed and will be made again.
     Retrying {

@@ -10,6 +10,11 @@ pub struct StageId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InstanceId(pub u32);
 
+/// A list of cells that one or many ports gather; index into [`crate::plan::Plan::gathers`]. Readers of the same cells have
+/// the same number, so whatever is computed for a gather is computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GatherId(pub u32);
+
 impl StageId {
     /// As an index.
     pub fn index(self) -> usize {
@@ -18,6 +23,13 @@ impl StageId {
 }
 
 impl InstanceId {
+    /// As an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl GatherId {
     /// As an index.
     pub fn index(self) -> usize {
         self.0 as usize

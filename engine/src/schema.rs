@@ -1,12 +1,20 @@
 //! The JSON Schema of pipeline files, made from the tables of keys that the reader itself uses and from the
 //! declarations of stage kinds: what the schema accepts, the reader accepts.
 //!
+//! The schemas of what runs leave behind, manifests and logs of events, are files, which tests compare with what runs write.
+//!
 //! A schema cannot resolve a reference, so every parameter may also be a text that holds a `$`.
 
 use pipe_contract::{Arity, Kind, Registry, Type, Value as Parameter};
 use serde_json::{Map, Value, json};
 
 use crate::spec::{Shape, TABLES, Table};
+
+/// The schema of manifests, as text.
+pub const MANIFEST: &str = include_str!("../schemas/manifest.schema.json");
+
+/// The schema of a line of the log of events of a run, as text.
+pub const EVENTS: &str = include_str!("../schemas/events.schema.json");
 
 /// The schema, as JSON text with a final newline.
 pub fn json(registry: &Registry) -> String {

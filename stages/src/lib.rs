@@ -4,11 +4,13 @@
 //! artifacts through ports, and code through the leaves, each of which may use only those before it:
 //!
 //! ```text
-//! hemisphere → numeric → formats → transfer
+//! hemisphere → numeric → formats → declared → transfer
 //! ```
-//! (`numeric`: geometry, arithmetic; `formats`: readers, writers; `transfer`: everything that touches the network.)
+//! (`numeric`: geometry, arithmetic; `formats`: readers, writers; `declared`: artifact types, and what kinds of several folders declare
+//! alike; `transfer`: everything that touches the network.)
 
 pub mod control;
+pub mod declared;
 pub mod figure;
 pub mod file;
 pub mod flatmap;
@@ -31,8 +33,9 @@ pub mod unet;
 /// Digest of the sources that `pipe` and its worker share: both must be built from the same ones.
 pub const BUILD_ID: &str = env!("PIPE_BUILD_ID");
 
-/// Adds every kind that ships to a registry.
+/// Adds every kind that ships to a registry, and the types of their artifacts.
 pub fn install(registry: &mut pipe_contract::Registry) {
+    declared::artifact_types::install(registry);
     file::install(registry);
     package::install(registry);
     osf::install(registry);

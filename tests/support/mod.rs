@@ -1,8 +1,11 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
+pub mod json_schema;
+pub mod markdown;
 pub mod module_graph;
 pub mod paper;
 pub mod processes;
+pub mod python_package;
 pub mod terminal;
 
 use std::ffi::OsStr;

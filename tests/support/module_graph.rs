@@ -181,12 +181,9 @@ impl ModuleGraph {
         source.imports.iter().find_map(through).or_else(|| Some(module.clone()))
     }
 
-    /// Groups of files that use each other, directly or through others, were it not for the files `without`.
-    pub fn knots(&self, without: &[&str]) -> Vec<BTreeSet<String>> {
-        let mut uses = self.uses();
-        uses.retain(|module, _| !without.contains(&self.name(module).as_str()));
-        let left: BTreeSet<Module> = uses.keys().cloned().collect();
-        uses.values_mut().for_each(|used| used.retain(|to| left.contains(to)));
+    /// Groups of files that use each other, directly or through others.
+    pub fn knots(&self) -> Vec<BTreeSet<String>> {
+        let uses = self.uses();
         let reached: BTreeMap<&Module, BTreeSet<&Module>> =
             uses.keys().map(|module| (module, reachable(&uses, module))).collect();
         let mut knots = BTreeSet::new();

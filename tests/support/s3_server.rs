@@ -3,14 +3,14 @@
 //! The server is moto in IAM mode, got once with pip into `.tools`; it lives as long as its [`Server`]. The proxy passes
 //! every byte on unchanged, so signatures stay valid, and cuts the bodies that the test selects.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::support::python_package::installed;
 use super::support::workspace;
 
 const MOTO: &str = "moto[server]==5.2.5";
@@ -32,7 +32,7 @@ impl Server {
         let mut process = Command::new("python3")
             .arg(workspace().join("tests/support/s3_server.py"))
             .args([bucket.as_ref(), folder.as_os_str()])
-            .env("PYTHONPATH", moto())
+            .env("PYTHONPATH", installed(MOTO))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -53,29 +53,6 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// The folder with moto in it, filled on first use. Tests of several processes wait for the first.
-fn moto() -> PathBuf {
-    let tools = workspace().join(".tools");
-    let folder = tools.join("moto-5.2.5");
-    fs::create_dir_all(&tools).expect("`.tools` can be made");
-    let lock = fs::File::create(tools.join("moto.lock")).expect("a lock file");
-    lock.lock().expect("the lock");
-    if !folder.is_dir() {
-        let new = tempfile::Builder::new().prefix("new-moto-").tempdir_in(&tools).expect("a folder in `.tools`");
-        let output = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-            .arg(new.path().join("it"))
-            .arg(MOTO)
-            .env("PIP_ROOT_USER_ACTION", "ignore")
-            .output()
-            .expect("python3 starts");
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "pip could not install `{MOTO}`, which the S3 stories need:\n{message}");
-        fs::rename(new.path().join("it"), &folder).expect("the new folder gets its name");
-    }
-    folder
 }
 
 /// A proxy that breaks off the bodies of some answers.

@@ -3,7 +3,9 @@
 //! Declarations are data, so that every pipeline can be planned, checked, rendered and documented on a machine
 //! that cannot run it. They do not contain how a kind works.
 
-use crate::Value;
+use std::panic::Location;
+
+use crate::{Column, Described, Form, Param, Parameters, Type, Value};
 
 /// Code that does one thing, as the engine sees it.
 #[derive(Clone, Debug)]
@@ -17,6 +19,8 @@ pub struct Kind {
     pub version: u32,
     /// One sentence for `pipe stages` and the reference.
     pub about: &'static str,
+    /// The source file that declares it, relative to the workspace.
+    pub source: &'static str,
     /// Input ports.
     pub inputs: Vec<Input>,
     /// Output ports.
@@ -96,61 +100,20 @@ pub struct Output {
     pub form: Form,
     /// What it is, with shapes and units.
     pub about: &'static str,
-}
-
-/// File or folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// A file that is never empty.
-    File,
-    /// A folder with at least one file.
-    Folder,
-}
-
-/// A parameter.
-#[derive(Clone, Debug)]
-pub struct Param {
-    /// Its name in `with:`.
-    pub name: &'static str,
-    /// Its type and range.
-    pub of: Type,
-    /// The value when it is not given; `None` means it must be.
-    pub default: Option<Value>,
-    /// For a parameter added after the first release: the value at which it is left out of the key.
-    pub neutral: Option<Value>,
-    /// What it does, with units.
-    pub about: &'static str,
-}
-
-/// The type of a parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Type {
-    /// `true` or `false`.
-    Bool,
-    /// A whole number in a closed range.
-    Int(i64, i64),
-    /// A number in a closed range; whole numbers are taken too.
-    Float(f64, f64),
-    /// Any text (numbers and booleans are taken as written).
-    Text,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A list.
-    List(Box<Type>),
-    /// A map from text.
-    Map(Box<Type>),
-    /// Anything.
-    Any,
+    /// What the columns of its tables mean.
+    pub tables: Vec<Described>,
 }
 
 impl Kind {
     /// A kind that runs on a thread, is exact, and has no ports or parameters yet.
+    #[track_caller]
     pub fn new(name: &'static str, version: u32, about: &'static str) -> Self {
         Self {
             name,
             formerly: None,
             version,
             about,
+            source: relative(Location::caller().file()),
             inputs: Vec::new(),
             outputs: Vec::new(),
             params: Vec::new(),
@@ -216,18 +179,36 @@ impl Kind {
     }
 
     fn output(mut self, name: &'static str, artifact: &'static str, form: Form, about: &'static str) -> Self {
-        self.outputs.push(Output { name, artifact, form, about });
+        self.outputs.push(Output { name, artifact, form, about, tables: Vec::new() });
         self
     }
 
-    /// Adds a parameter that must be given.
+    /// Says what the columns of tables in the output that was added last mean.
+    ///
+    /// # Panics
+    /// If there is no output yet: that is a defect of the declaration.
+    #[must_use]
+    pub fn described(mut self, files: &'static [&'static str], columns: &'static [Column]) -> Self {
+        let output = self.outputs.last_mut().expect("columns are those of an output");
+        output.tables.push(Described { files, columns });
+        self
+    }
+
+    /// Adds the parameters that its code reads.
+    #[must_use]
+    pub fn parameters<P: Parameters>(mut self) -> Self {
+        self.params.extend(P::declared());
+        self
+    }
+
+    /// Adds a parameter that must be given, to a declaration without code that reads it.
     #[must_use]
     pub fn required(mut self, name: &'static str, of: Type, about: &'static str) -> Self {
         self.params.push(Param { name, of, default: None, neutral: None, about });
         self
     }
 
-    /// Adds a parameter with a default.
+    /// Adds a parameter with a default, to a declaration without code that reads it.
     #[must_use]
     pub fn param(mut self, name: &'static str, of: Type, default: Value, about: &'static str) -> Self {
         self.params.push(Param { name, of, default: Some(default), neutral: None, about });
@@ -242,5 +223,14 @@ impl Kind {
     /// The input port of this name.
     pub fn input_named(&self, name: &str) -> Option<&Input> {
         self.inputs.iter().find(|input| input.name == name)
+    }
+}
+
+/// A source file as it is called in the workspace, wherever that was built: from the folder of its crate on.
+fn relative(file: &'static str) -> &'static str {
+    let crate_folder = file.rfind("/src/").and_then(|src| file[..src].rfind('/'));
+    match crate_folder {
+        Some(slash) if file.starts_with('/') => &file[slash + 1..],
+        _ => file,
     }
 }

@@ -11,19 +11,32 @@
 //! - the same task gives the same bytes, or differs within the tolerance its kind states ([`Repro`]);
 //! - bad input ends in a [`Failure`], never in a panic and never in half an output that looks whole.
 
+mod artifact;
+mod column;
 mod context;
 mod coordinates;
 mod failure;
 mod kind;
+mod param;
+pub mod parameters;
 mod registry;
 mod task;
 mod value;
 pub mod worker;
 
-pub use context::{Context, Progress, Silent};
+pub use artifact::{ArtifactType, Compare, Comparison, FileFormat, Form, Preview, ReadColumns};
+pub use column::{Column, Described};
+pub use context::{Context, Metric, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable};
-pub use kind::{Arity, Form, Input, Kind, Output, Param, Repro, Runs, Type};
+pub use kind::{Arity, Input, Kind, Output, Repro, Runs};
+pub use param::{Param, Type};
+pub use parameters::{Bounded, Parameter, Parameters, read_parameter};
 pub use registry::{Implementation, Registry, StageKind};
 pub use task::{Cell, Device, Ended, Given, IMPORTANT, Presence, RanOn, Task};
 pub use value::Value;
+
+/// The chapter of the book on writing a kind; its code is compiled and run by the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/your-kind.md")]
+struct ChapterOfTheBook;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Context, Ended, Failure, Kind, Runs, Task};
+use crate::{ArtifactType, Context, Ended, Failure, FileFormat, Kind, Runs, Task};
 
 /// Code behind a kind.
 pub trait StageKind: Send + Sync {
@@ -24,10 +24,12 @@ pub enum Implementation {
     Worker,
 }
 
-/// Kinds by name.
+/// Kinds and artifact types by name.
 #[derive(Default)]
 pub struct Registry {
     kinds: BTreeMap<&'static str, (Kind, Implementation)>,
+    types: BTreeMap<&'static str, ArtifactType>,
+    formats: Vec<&'static FileFormat>,
 }
 
 impl Registry {
@@ -52,6 +54,39 @@ impl Registry {
     pub fn declare(&mut self, kind: Kind) {
         assert!(kind.runs != Runs::Thread, "`{}` is declared for the worker but runs on a thread", kind.name);
         self.insert(kind, Implementation::Worker);
+    }
+
+    /// Adds an artifact type.
+    ///
+    /// # Panics
+    /// If its name is taken: that is a defect of this binary.
+    pub fn add_type(&mut self, artifact: ArtifactType) {
+        let before = self.types.insert(artifact.name, artifact);
+        assert!(before.is_none(), "an artifact type is registered twice");
+    }
+
+    /// Adds a format of files, by which files of no known type are compared and previewed: the outputs of commands.
+    pub fn add_format(&mut self, format: &'static FileFormat) {
+        self.formats.push(format);
+    }
+
+    /// An artifact type.
+    pub fn artifact_type(&self, name: &str) -> Option<&ArtifactType> {
+        self.types.get(name)
+    }
+
+    /// All artifact types, by name.
+    pub fn artifact_types(&self) -> impl Iterator<Item = &ArtifactType> {
+        self.types.values()
+    }
+
+    /// The format of a file: of an artifact of this type, or of any if there is no such type. `name` is the name of the
+    /// file in a folder, or any name by which it is known.
+    pub fn format_of(&self, artifact: Option<&str>, name: &str) -> Option<&'static FileFormat> {
+        match artifact.and_then(|artifact| self.artifact_type(artifact)) {
+            Some(artifact) => artifact.format_of(name),
+            None => self.formats.iter().copied().find(|format| format.has(name)),
+        }
     }
 
     fn insert(&mut self, kind: Kind, implementation: Implementation) {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Coordinates, Failure, Value};
+use crate::{Coordinates, Failure, Parameters, Value};
 
 /// Everything a kind needs to do its work once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,10 +139,8 @@ impl Task {
     ///
     /// # Errors
     /// Internal: the plan has checked parameters against the declaration, so a mismatch is a defect of the kind.
-    pub fn parameters<P: DeserializeOwned>(&self) -> Result<P, Failure> {
-        let map =
-            self.params.iter().filter_map(|(name, value)| Some((name.clone(), serde_json::to_value(value).ok()?)));
-        serde_json::from_value(serde_json::Value::Object(map.collect()))
+    pub fn parameters<P: Parameters>(&self) -> Result<P, Failure> {
+        P::read(&self.params)
             .map_err(|error| Failure::internal(format!("parameters of `{}` do not fit its code: {error}", self.kind)))
     }
 
@@ -180,6 +177,20 @@ impl Task {
             Presence::Present(path) => Some((&cell.at, path.as_path())),
             Presence::Absent(_) => None,
         })
+    }
+
+    /// One sentence about the absent cells at a gathering port, if there are any.
+    pub fn absences(&self, port: &str) -> Option<String> {
+        let cells = self.many(port);
+        let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+        for cell in cells {
+            if let Presence::Absent(cause) = &cell.artifact {
+                *causes.entry(cause).or_default() += 1;
+            }
+        }
+        let absent: usize = causes.values().sum();
+        let causes: Vec<String> = causes.into_iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+        (absent > 0).then(|| format!("{} of {} `{port}` ({})", cells.len() - absent, cells.len(), causes.join(", ")))
     }
 
     /// Where an output port is to be written.

@@ -6,10 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ended, Failure, Progress, Task};
+use crate::{Ended, Failure, Metric, Progress, Task};
 
 /// The version of these messages.
-pub const PROTOCOL: u32 = 1;
+///
+/// 2: [`FromWorker::Metric`]. 1: first form.
+pub const PROTOCOL: u32 = 2;
 
 /// The environment variable that holds the number of the worker's channel.
 pub const CHANNEL: &str = "PIPE_WORKER_CHANNEL";
@@ -46,6 +48,11 @@ pub enum FromWorker {
     Progress {
         /// Units done and in all.
         progress: Progress,
+    },
+    /// The task measured something.
+    Metric {
+        /// What.
+        metric: Metric,
     },
     /// The task ended.
     Ended {

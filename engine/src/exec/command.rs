@@ -19,6 +19,8 @@
 //! - An input in `optional:` that stays unset has an empty `IN_*`.
 //! - `PARAM_*`: text, numbers and booleans as written, nothing for `null`; a list of those one item a line; else JSON,
 //!   with numbers as written where JSON allows it.
+//! - `METRICS` names a file, not there yet, in which a body may report numbers while it works: `echo "loss $epoch $loss" >>
+//!   "$METRICS"`, one `NAME STEP VALUE` a line ([`super::metric_file`]). They are logged with the run and are no output.
 //! - `EACH_AXIS` is the coordinate, `SEED` the seed, `THREADS` how many threads it was granted (it is not in the key:
 //!   a body whose bytes depend on it breaks the promise of every stage).
 //! - Names are upper-cased and what is neither letter nor digit becomes `_`.
@@ -40,66 +42,12 @@ use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
 
+use super::job::CommandTask;
+use super::landlock;
+use super::placed::Placed;
 use super::readable::linked_outside;
 use super::work_folder::{COPIES, FILES, IN, LISTS, OUT, TMP, output_path};
-use super::{CommandTask, landlock};
-use crate::ids::InstanceId;
-use crate::plan::{INPUT_FOLDER, InputName, Link, Plan, Source, variable_part};
-
-/// Where an input appears to a command.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Placed {
-    /// One artifact.
-    One {
-        /// Path relative to the working folder.
-        name: PathBuf,
-        /// Where its content is, absolute.
-        content: PathBuf,
-    },
-    /// A gather: a folder with an entry for each present cell.
-    Many {
-        /// The folder's path relative to the working folder.
-        name: PathBuf,
-        /// The cells, sorted by coordinates.
-        cells: Vec<PlacedCell>,
-    },
-}
-
-/// One cell of a gather of a command.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlacedCell {
-    /// Coordinates that were gathered or picked.
-    pub at: Coordinates,
-    /// The entry's name in the gather's folder.
-    pub name: String,
-    /// Where its content is (absolute), or why there is none.
-    pub artifact: Presence,
-}
-
-/// Where the inputs of a `run:` instance are, under their names; `find` gives the content of a link. A single input that
-/// is absent is left out.
-pub fn layout_inputs(plan: &Plan, id: InstanceId, mut find: impl FnMut(&Link) -> Presence) -> BTreeMap<String, Placed> {
-    let mut placed = BTreeMap::new();
-    for (port, source) in &plan.instance(id).inputs {
-        let input = match (plan.input_name(port, source), source) {
-            (InputName::One(name), Source::One(link)) => match find(link) {
-                Presence::Present(content) => Placed::One { name, content },
-                Presence::Absent(_) => continue,
-            },
-            (InputName::Many { folder, entries }, Source::Many(cells)) => {
-                let cell = |(name, (at, link)): (String, &(Coordinates, Link))| PlacedCell {
-                    at: at.clone(),
-                    name,
-                    artifact: find(link),
-                };
-                Placed::Many { name: folder, cells: entries.into_iter().zip(cells.iter()).map(cell).collect() }
-            }
-            (InputName::One(_), Source::Many(_)) | (InputName::Many { .. }, Source::One(_)) => continue,
-        };
-        placed.insert(port.clone(), input);
-    }
-    placed
-}
+use crate::plan::{INPUT_FOLDER, variable_part};
 
 /// A variable of the environment.
 pub(super) type Variable = (String, OsString);
@@ -124,6 +72,14 @@ impl Sharing {
     pub fn safe() -> Self {
         if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
     }
+}
+
+/// The name of the file of metrics in `tmp`.
+const METRICS: &str = "metrics";
+
+/// The file in which a command that works in `work` reports metrics.
+pub(super) fn metrics_path(work: &Path) -> PathBuf {
+    work.join(TMP).join(METRICS)
 }
 
 /// The folders of one command.
@@ -261,6 +217,7 @@ impl Variables {
             ("LC_ALL", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
             ("THREADS", threads.into()),
+            ("METRICS", format!("../{TMP}/{METRICS}").into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();

@@ -10,16 +10,16 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use pipe_contract::worker::{FromWorker, ToWorker};
-use pipe_contract::{Ended, Failure, Progress, Runs, Task};
+use pipe_contract::{Ended, Failure, Metric, Progress, Runs, Task};
 
 use super::guard::{Answer, Confined, Exit, Guard, How, Limits, ProcessId, Spawn, kill_inside};
+use super::job::{CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Usage};
+use super::metric_file::MetricFile;
+use super::settings::Settings;
 use super::threads::{self, ThreadEnded};
 use super::wake::{self, Waker};
 use super::worker::{self, Worker};
-use super::{
-    CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Settings, Usage, command,
-    hints, readable,
-};
+use super::{command, hints, readable};
 use crate::ids::InstanceId;
 
 /// The least time between two progress messages of one job.
@@ -54,6 +54,8 @@ struct Running {
     /// The latest progress that was not reported.
     progress: Option<Progress>,
     reported_at: Option<Instant>,
+    /// Of a command.
+    metrics: Option<MetricFile>,
 }
 
 /// Where a job runs.
@@ -125,7 +127,12 @@ impl Executor {
         };
         match body {
             Ok(body) => {
-                let running = Running { log, started, timeout, stop: None, body, progress: None, reported_at: None };
+                let metrics = match &body {
+                    Body::Command(_, task) => Some(MetricFile::new(command::metrics_path(&task.work))),
+                    Body::Thread(_) | Body::Worker(_) => None,
+                };
+                let (progress, reported_at) = (None, None);
+                let running = Running { log, started, timeout, stop: None, body, progress, reported_at, metrics };
                 self.jobs.insert(id, running);
             }
             Err(failure) => {
@@ -286,17 +293,20 @@ impl Executor {
                 Body::Command(..) | Body::Worker(_) => false,
             });
             if is_this {
+                self.report_metrics(ended.id, ended.thread.take_metrics());
                 let usage = Usage { cpu: ended.cpu, ..Usage::default() };
                 self.finish(ended.id, ended.result, usage, false);
             }
         }
-        for job in self.jobs.values_mut() {
-            if let Body::Thread(thread) = &job.body
-                && let Some(progress) = thread.take_progress()
-            {
+        let mut metrics = Vec::new();
+        for (id, job) in &mut self.jobs {
+            let Body::Thread(thread) = &job.body else { continue };
+            if let Some(progress) = thread.take_progress() {
                 job.progress = Some(progress);
             }
+            metrics.push((*id, thread.take_metrics()));
         }
+        metrics.into_iter().for_each(|(id, metrics)| self.report_metrics(id, metrics));
     }
 
     // Processes.
@@ -372,7 +382,9 @@ impl Executor {
             _ => Err(hints::command_failure(task, exit, log)),
         };
         let isolation = isolation_of(task, exit.confined);
-        let result = result.map(|ended| with_notes(ended, isolation));
+        let (metrics, note) = self.jobs.get_mut(&id).and_then(|job| job.metrics.take()).map(MetricFile::finish).unzip();
+        let result = result.map(|ended| with_notes(ended, isolation, note.flatten()));
+        self.report_metrics(id, metrics.unwrap_or_default());
         let usage = Usage { cpu: exit.cpu, peak_rss: exit.peak_rss, isolation: Some(isolation), ..Usage::default() };
         self.finish(id, result, usage, exit.orphans);
     }
@@ -414,6 +426,10 @@ impl Executor {
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.progress = Some(progress);
                 }
+            }
+            (worker::WorkerPhase::Working(id), FromWorker::Metric { metric }) => {
+                worker.phase = worker::WorkerPhase::Working(id);
+                self.report_metrics(id, vec![metric]);
             }
             (worker::WorkerPhase::Working(id), FromWorker::Ended { result }) => self.task_ended(process, id, result),
             (phase, message) => {
@@ -552,7 +568,8 @@ impl Executor {
 
     // Time.
 
-    /// Does what is due: time-outs, the next step of a stop, workers that hang, progress that was held back.
+    /// Does what is due: time-outs, the next step of a stop, workers that hang, metrics of commands, progress that was held
+    /// back.
     fn handle_timers(&mut self) {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -564,6 +581,10 @@ impl Executor {
             if let Some((_, step)) = self.jobs[&id].next_step() {
                 self.apply_step(id, step);
             }
+        }
+        for id in self.ids(|job| due(job.metrics.as_ref().map(MetricFile::due))) {
+            let metrics = self.jobs.get_mut(&id).and_then(|job| job.metrics.as_mut()).map(MetricFile::read);
+            self.report_metrics(id, metrics.unwrap_or_default());
         }
         let hung: Vec<ProcessId> =
             self.workers.values().filter(|worker| due(worker.deadline)).map(|worker| worker.process).collect();
@@ -598,11 +619,16 @@ impl Executor {
         }
     }
 
+    fn report_metrics(&mut self, id: InstanceId, metrics: Vec<Metric>) {
+        self.outbox.extend(metrics.into_iter().map(|metric| Message::Metric { id, metric }));
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         let jobs = self.jobs.values().flat_map(|job| {
             let timeout = job.timeout.filter(|_| job.stop.is_none()).map(|timeout| job.started + timeout);
             let progress = job.reported_at.filter(|_| job.progress.is_some()).map(|at| at + PROGRESS_INTERVAL);
-            [timeout, progress, job.next_step().map(|(at, _)| at)]
+            let metrics = job.metrics.as_ref().map(MetricFile::due);
+            [timeout, progress, metrics, job.next_step().map(|(at, _)| at)]
         });
         jobs.chain(self.workers.values().map(|worker| worker.deadline)).flatten().min()
     }
@@ -632,8 +658,8 @@ fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation {
     Isolation { files, network }
 }
 
-/// Adds what a command could reach although it does not declare it.
-fn with_notes(ended: Ended, isolation: Isolation) -> Ended {
+/// Adds what a command could reach although it does not declare it, and what was wrong with its metrics.
+fn with_notes(ended: Ended, isolation: Isolation, metrics: Option<String>) -> Ended {
     let files = match isolation.files {
         FileIsolation::Full => None,
         FileIsolation::Files => {
@@ -649,7 +675,7 @@ fn with_notes(ended: Ended, isolation: Isolation) -> Ended {
     };
     match ended {
         Ended::Done { ran_on, mut notes } => {
-            notes.extend([files, network].into_iter().flatten().map(str::to_owned));
+            notes.extend([files, network].into_iter().flatten().map(str::to_owned).chain(metrics));
             Ended::Done { ran_on, notes }
         }
         absent => absent,

@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,8 +24,11 @@ use std::time::{Duration, Instant};
 
 use pipe_contract::Failure;
 
+use super::first_word::{first_word, program};
+use super::memo::{Memo, identity, remembered};
 use super::readable::{Installations, r_libraries};
-use super::shell::{Interpreter, SYSTEM_PATH};
+use super::search_path::{SYSTEM_PATH, find, joined, without_repeats};
+use super::shell::Interpreter;
 use super::{shell, venv};
 use crate::plan::{Command, Tool};
 
@@ -43,25 +45,6 @@ pub struct Facts {
     pub variables: BTreeMap<String, OsString>,
     /// What runs its body.
     pub(super) interpreter: Interpreter,
-}
-
-/// Remembers facts between runs. Keys hold the identity of the file a fact was found in.
-pub trait Memo {
-    /// A remembered fact.
-    fn recall(&self, key: &str) -> Option<String>;
-    /// Remembers a fact.
-    fn remember(&mut self, key: &str, fact: &str);
-}
-
-/// Remembers nothing.
-pub struct NoMemo;
-
-impl Memo for NoMemo {
-    fn recall(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn remember(&mut self, _: &str, _: &str) {}
 }
 
 /// How long a tool may take to print its version.
@@ -109,7 +92,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
     if command.tools.is_empty() {
         let executable = match shell::first_line(&command.body) {
             Some(_) => Some(interpreter.executable.clone()),
-            None => first_word(&command.body).and_then(|word| find(word, &search)),
+            None => first_word(&command.body).and_then(|word| find(&word, &search)),
         };
         let file = executable.clone().unwrap_or_else(|| interpreter.executable.clone());
         let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -166,100 +149,18 @@ fn r_packages(known: &BTreeMap<String, String>, memo: &mut dyn Memo) -> Result<O
     Ok(Some(RPackages { folders, fact }))
 }
 
-fn joined(folders: impl IntoIterator<Item = PathBuf>) -> OsString {
-    let mut path = OsString::new();
-    for folder in folders {
-        if !path.is_empty() {
-            path.push(":");
-        }
-        path.push(folder);
-    }
-    path
-}
-
-fn without_repeats(folders: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut seen = Vec::new();
-    for folder in folders {
-        if !seen.contains(&folder) {
-            seen.push(folder);
-        }
-    }
-    seen
-}
-
-/// The first word a body runs, unless that is for the shell itself: a builtin, a variable, a path of its inputs.
-fn first_word(body: &str) -> Option<&str> {
-    let line = body.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let word = line.split_whitespace().find(|word| !is_assignment(word))?;
-    let word = word.split(['|', '&', ';', '<', '>', '(', ')']).next()?;
-    let is_plain = !word.is_empty() && !word.contains(['$', '"', '\'', '`', '\\', '/', '{', '}', '*', '?', '[', '!']);
-    (is_plain && !BUILT_IN.contains(&word)).then_some(word)
-}
-
-/// `NAME=value` before a command.
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=')
-        .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-}
-
-/// Words that the shell handles itself, although some of them are files too.
-const BUILT_IN: [&str; 42] = [
-    ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "echo", "eval", "exec", "exit",
-    "export", "false", "fg", "for", "getopts", "hash", "if", "jobs", "kill", "local", "printf", "pwd", "read",
-    "readonly", "return", "set", "shift", "test", "times", "trap", "true", "type", "ulimit", "umask", "unset", "until",
-    "wait", "while",
-];
-
-/// The executable of this name on a `PATH`.
-pub(super) fn find(name: &str, search: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(search)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-        .find(|path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0))
-}
-
 fn find_tool(name: &str, version: &str, search: &OsStr) -> Result<PathBuf, Failure> {
-    let word = version.split_whitespace().next().unwrap_or_default();
+    let word = program(version).unwrap_or_default();
     let found = if word.starts_with('/') {
-        Some(PathBuf::from(word)).filter(|path| path.is_file())
+        Some(PathBuf::from(&word)).filter(|path| path.is_file())
     } else {
-        find(word, search)
+        find(&word, search)
     };
     found.ok_or_else(|| {
         Failure::environment(format!("tool `{name}`: `{word}` was not found, which `{version}` needs"))
             .at(format!("`PATH` {}", search.display()))
             .hint(format!("install `{word}`, or put its folder on your `PATH`"))
     })
-}
-
-/// Identifies a file without reading it: any change of content changes one of these.
-pub(super) fn identity(path: &Path) -> Result<String, Failure> {
-    let found = fs::metadata(path).map_err(|error| Failure::io("look at", path, &error))?;
-    Ok(format!(
-        "{} {} {} {} {}.{} {}.{}",
-        path.display(),
-        found.dev(),
-        found.ino(),
-        found.size(),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec()
-    ))
-}
-
-/// A fact from memory, or found now and remembered.
-pub(super) fn remembered(
-    memo: &mut dyn Memo,
-    key: &str,
-    find: impl FnOnce() -> Result<String, Failure>,
-) -> Result<String, Failure> {
-    if let Some(fact) = memo.recall(key) {
-        return Ok(fact);
-    }
-    let fact = find()?;
-    memo.remember(key, &fact);
-    Ok(fact)
 }
 
 fn executable_fact(file: &Path, memo: &mut dyn Memo) -> Result<String, Failure> {

@@ -9,8 +9,9 @@ use pipe_contract::Failure;
 
 use super::command::Layout;
 use super::guard::{Exit, How};
+use super::job::CommandTask;
+use super::placed::Placed;
 use super::readable::is_system;
-use super::{CommandTask, Placed};
 
 /// How much of a log is read.
 const TAIL_BYTES: u64 = 16 * 1024;

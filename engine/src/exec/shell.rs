@@ -18,11 +18,8 @@ use std::path::{Path, PathBuf};
 
 use pipe_contract::Failure;
 
-use super::facts::find;
+use super::search_path::{SYSTEM_PATH, find};
 use crate::plan::{Command, Shell};
-
-/// `PATH` of workers and of commands without tools elsewhere.
-pub(super) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The name of the file, in the working folder, that a body with `#!` is written to.
 const BODY_FILE: &str = ".body";

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pipe_contract::{
-    Blame, Context, Coordinates, Device, Ended, Failure, Kind, Presence, Progress, Registry, Runs, StageKind, Task,
-    Value,
+    Blame, Context, Coordinates, Device, Ended, Failure, Kind, Metric, Presence, Progress, Registry, Runs, StageKind,
+    Task, Value,
 };
 use tempfile::TempDir;
 
@@ -70,6 +70,7 @@ impl StageKind for OnThread {
 struct Space {
     folder: TempDir,
     executor: Executor,
+    metrics: Vec<Metric>,
 }
 
 impl Space {
@@ -104,7 +105,7 @@ impl Space {
             grace: Duration::from_millis(300),
         };
         change(&mut settings);
-        Self { folder, executor: Executor::new(settings).expect("an executor") }
+        Self { folder, executor: Executor::new(settings).expect("an executor"), metrics: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -166,7 +167,7 @@ impl Space {
             at: Coordinates::none(),
             seed: None,
             threads: 1,
-            facts: Facts { path: shell::SYSTEM_PATH.into(), ..facts },
+            facts: Facts { path: search_path::SYSTEM_PATH.into(), ..facts },
         };
         change(&mut task);
         JobWork::Command(Box::new(task))
@@ -193,6 +194,7 @@ impl Space {
             match self.executor.next(Duration::from_millis(500)) {
                 Some(Message::Ended(finished)) => return (*finished, reports),
                 Some(Message::Progress { .. }) => reports += 1,
+                Some(Message::Metric { metric, .. }) => self.metrics.push(metric),
                 None => {}
             }
         }
@@ -313,10 +315,11 @@ fn a_command_sees_exactly_its_environment() {
         "LANG=C.UTF-8".into(),
         "LC_ALL=C.UTF-8".into(),
         "LEVEL=3".into(),
+        "METRICS=../tmp/metrics".into(),
         "OUT_X=../out/x.txt".into(),
         "PARAM_LIST=1".into(),
         "PARAM_RATE_MAX=0.5".into(),
-        format!("PATH={}", shell::SYSTEM_PATH),
+        format!("PATH={}", search_path::SYSTEM_PATH),
         "SEED=12".into(),
         "THREADS=2".into(),
         format!("TMPDIR={work}/tmp"),
@@ -325,6 +328,31 @@ fn a_command_sees_exactly_its_environment() {
     ];
     let found = fs::read_to_string(output_path(&space.path("work"), "x.txt")).expect("the output");
     assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_command_reports_metrics_while_it_works() {
+    let mut space = Space::new();
+    let body = "echo 'loss 1 0.5' >> \"$METRICS\"; echo 'no metric' >> \"$METRICS\"
+        until test -e ../tmp/go; do sleep 0.05; done; printf 'loss 2 2.5e-1' >> \"$METRICS\"; echo 1 > \"$OUT_X\"";
+    let job = {
+        let work = space.command(body, |_| {});
+        space.job(work)
+    };
+    space.executor.start(job);
+    let until = Instant::now() + LONG;
+    let first = loop {
+        assert!(Instant::now() < until, "no metric within {LONG:?}");
+        if let Some(Message::Metric { metric, .. }) = space.executor.next(Duration::from_millis(500)) {
+            break metric;
+        }
+    };
+    assert_eq!(Some(first), Metric::new("loss", 1, 0.5));
+    space.file("work/tmp/go", "");
+    let finished = space.wait().0;
+    let Ok(Ended::Done { notes, .. }) = finished.result else { panic!("{finished:?} {}", space.log()) };
+    assert!(notes.iter().any(|note| note.contains("first `no metric`")), "{notes:?}");
+    assert_eq!(space.metrics, [Metric::new("loss", 2, 0.25).expect("a metric")]);
 }
 
 #[test]
@@ -611,7 +639,7 @@ fn the_end_of_the_executor_is_the_end_of_its_processes() {
     let job = space.job(space.command(body, |_| {}));
     space.executor.start(job);
     let pids = [space.wait_for("work/files/in"), space.wait_for("work/files/out")];
-    let Space { folder, executor } = space;
+    let Space { folder, executor, .. } = space;
     executor.shutdown();
     for pid in pids {
         assert!(!is_alive(&pid), "{pid}");
@@ -736,7 +764,7 @@ channel = socket.socket(fileno=int(os.environ["PIPE_WORKER_CHANNEL"]))
 def send(message):
     channel.sendall((json.dumps(message) + "\n").encode())
 build = "stale" if os.path.exists(os.path.join(os.path.dirname(sys.argv[0]), "stale")) else "b1"
-send({"say": "hello", "protocol": 1, "build": build, "kinds": [["test/fresh", 3], ["test/reusable", 3]]})
+send({"say": "hello", "protocol": 2, "build": build, "kinds": [["test/fresh", 3], ["test/reusable", 3]]})
 count = 0
 for line in channel.makefile():
     message = json.loads(line)
@@ -975,8 +1003,10 @@ fn without_tools_the_fact_is_the_digest_of_the_first_word() {
         let facts = facts_of(&with_tools(body, &[]), folder.path(), bin.as_os_str(), &mut NoMemo).expect("facts");
         facts.key.into_keys().filter(|name| name != "shell").collect()
     };
-    assert_eq!(names("# first\nA=1 fit --x; true"), ["executable:fit"]);
-    for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", "", "\"fit\""] {
+    for body in ["# first\nA=1 fit --x; true", "\"fit\" --x", "A='two words' fit"] {
+        assert_eq!(names(body), ["executable:fit"], "{body}");
+    }
+    for body in ["echo 1", "$IN_SCRIPT", "./run", "for x in 1; do fit; done", ""] {
         assert_eq!(names(body), ["executable:bash"], "{body}");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
-use pipe_contract::{Context, Ended, Failure, Progress, Registry, Task};
+use pipe_contract::{Context, Ended, Failure, Metric, Progress, Registry, Task};
 
 use super::wake::Waker;
 use crate::ids::InstanceId;
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     cancelled: AtomicBool,
     /// The latest progress that the executor has not taken.
     progress: Mutex<Option<Progress>>,
+    /// Metrics that the executor has not taken.
+    metrics: Mutex<Vec<Metric>>,
     log: PathBuf,
     downloads: Option<PathBuf>,
     open_log: Mutex<Option<File>>,
@@ -45,6 +47,11 @@ impl Shared {
     pub fn take_progress(&self) -> Option<Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    /// Metrics since the last call.
+    pub fn take_metrics(&self) -> Vec<Metric> {
+        std::mem::take(&mut *self.metrics.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Context for Shared {
@@ -52,6 +59,14 @@ impl Context for Shared {
         let before = self.progress.lock().unwrap_or_else(PoisonError::into_inner).replace(progress);
         // Progress that was not taken yet has woken the executor already.
         if before.is_none() {
+            self.waker.nudge();
+        }
+    }
+
+    fn metric(&self, metric: Metric) {
+        let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.push(metric);
+        if metrics.len() == 1 {
             self.waker.nudge();
         }
     }
@@ -89,6 +104,7 @@ pub(super) fn start(
     let shared = Arc::new(Shared {
         cancelled: AtomicBool::new(false),
         progress: Mutex::new(None),
+        metrics: Mutex::new(Vec::new()),
         log,
         downloads,
         open_log: Mutex::new(None),

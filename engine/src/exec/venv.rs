@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use pipe_contract::Failure;
 
-use super::facts::{Memo, identity, remembered};
+use super::memo::{Memo, identity, remembered};
 
 /// What is known of an environment.
 pub(super) struct Environment {
@@ -50,7 +50,7 @@ pub(super) fn look_at(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<En
     let mut identities = blake3::Hasher::new();
     identities.update(identity.as_bytes());
     for (_, file) in &files {
-        identities.update(super::facts::identity(file)?.as_bytes());
+        identities.update(super::memo::identity(file)?.as_bytes());
         identities.update(b"\n");
     }
     let key = format!("venv 2 {}", identities.finalize().to_hex());

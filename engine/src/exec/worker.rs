@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use pipe_contract::worker::{CHANNEL, FromWorker, PROTOCOL, ToWorker};
 use pipe_contract::{Ended, Failure, Registry, Runs, Task};
 
-use super::WorkerSettings;
 use super::guard::{CHANNEL_NUMBER, Exit, Guard, How, ProcessId, Spawn};
 use super::hints;
-use super::shell::SYSTEM_PATH;
+use super::search_path::SYSTEM_PATH;
+use super::settings::WorkerSettings;
 use crate::ids::InstanceId;
 
 /// How long a worker may take to load its libraries and send its hello message.

@@ -58,6 +58,12 @@ pub(super) fn place(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
     finish(sizes, &items, &rows, &paths)
 }
 
+/// How many columns all edges cross together, which is what a layout costs.
+pub(super) fn crossed(count: usize, edges: &[(usize, usize)]) -> usize {
+    let columns = columns(count, edges);
+    edges.iter().map(|(from, to)| columns[*to].saturating_sub(columns[*from] + 1)).sum()
+}
+
 /// The longest path from a source, by which no edge goes backward; then sources move next to their first reader.
 fn columns(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     let mut columns = vec![0; count];

@@ -3,93 +3,37 @@
 //! All four are made from one [`Picture`]; none needs Graphviz, a font or a clock, so a plan always looks the same.
 
 mod dot;
+mod files;
 mod layout;
+mod limits;
 mod mermaid;
 mod picture;
 mod svg;
 mod text;
+mod view;
+
+use pipe_contract::Failure;
 
 use crate::plan::Plan;
+use limits::Limits;
 use picture::Picture;
+pub use view::{Drawing, Format, State, View};
 
-/// The state of an instance; gives the colour of its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Its outputs were there.
-    Hit,
-    /// Its work is done.
-    Ran,
-    /// A missing cell.
-    Absent,
-    /// Not yet started.
-    Waiting,
-    /// Running now.
-    Running,
-    /// Something it needs failed.
-    Skipped,
-    /// Its work failed.
-    Failed,
-}
-
-impl State {
-    /// The word in legends and tallies.
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Hit => "hit",
-            State::Ran => "ran",
-            State::Absent => "absent",
-            State::Waiting => "waiting",
-            State::Running => "running",
-            State::Skipped => "skipped",
-            State::Failed => "failed",
-        }
-    }
-
-    /// Fill colour: light, so that black text stays readable, and apart in lightness too.
-    fn colour(self) -> &'static str {
-        match self {
-            State::Hit => "#d7f0d9",
-            State::Ran => "#a6dba0",
-            State::Absent => "#eeeeee",
-            State::Waiting => "#ffffff",
-            State::Running => "#9ecae1",
-            State::Skipped => "#fddbc7",
-            State::Failed => "#ef8a62",
-        }
-    }
-}
-
-/// What to draw. `false` and `true` mean folded and expanded axes without states.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct View<'a> {
-    /// Expand the axes: one node an instance.
-    pub expand: bool,
-    /// A state an instance, by id.
-    pub states: Option<&'a [State]>,
-}
-
-impl From<bool> for View<'_> {
-    fn from(expand: bool) -> Self {
-        Self { expand, states: None }
-    }
-}
-
-/// Stages in topological order, each with what it reads.
-pub fn text<'a>(plan: &Plan, view: impl Into<View<'a>>) -> String {
-    text::write(plan, &Picture::new(plan, view.into()))
-}
-
-/// For Graphviz.
-pub fn dot<'a>(plan: &Plan, view: impl Into<View<'a>>) -> String {
-    dot::write(&Picture::new(plan, view.into()))
-}
-
-/// For Markdown with Mermaid.
-pub fn mermaid<'a>(plan: &Plan, view: impl Into<View<'a>>) -> String {
-    mermaid::write(&Picture::new(plan, view.into()))
-}
-
-/// A picture, readable without any font but the viewer's own.
-pub fn svg<'a>(plan: &Plan, view: impl Into<View<'a>>) -> String {
-    svg::write(&Picture::new(plan, view.into()))
+/// Draws a plan.
+///
+/// # Errors
+/// The graph is larger than what the format can show; the hint names what can.
+pub fn draw(plan: &Plan, view: View<'_>, format: Format) -> Result<Drawing, Failure> {
+    let limits = Limits { view, format };
+    limits.check_plan(plan)?;
+    let picture = Picture::new(plan, view);
+    limits.check_picture(&picture)?;
+    let text = match format {
+        Format::Text => text::write(&picture),
+        Format::Dot => dot::write(&picture),
+        Format::Mermaid => mermaid::write(&picture),
+        Format::Svg => svg::write(&picture),
+    };
+    let note = limits.check_text(&picture, &text)?;
+    Ok(Drawing { text, note })
 }

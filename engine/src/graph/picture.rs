@@ -1,14 +1,18 @@
 //! What all output formats share: nodes with their lines of text, edges with their ports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::{State, View};
-use crate::ids::InstanceId;
-use crate::plan::{Link, Plan, Source, Stage, Work};
+use super::files;
+use super::view::{State, View};
+use crate::ids::{GatherId, InstanceId, StageId};
+use crate::plan::{Link, Plan, ProjectFile, Source, Stage, Work};
 
 /// A drawable graph. Nodes are in topological order, files first.
 pub(super) struct Picture {
     pub title: String,
+    /// How many stages, instances and results are shown.
+    pub size: (usize, usize, usize),
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
 }
@@ -18,7 +22,7 @@ pub(super) struct Node {
     /// Unique, made of letters, digits and `_`.
     pub id: String,
     pub name: String,
-    /// The kind, or `run`; empty for files.
+    /// The kind, or `run`; of several files how many.
     pub work: String,
     /// `inputs x outputs = 16`; empty without axes.
     pub axes: String,
@@ -38,7 +42,21 @@ pub(super) struct Edge {
     /// The input port.
     pub input: String,
     /// How many artifacts one reader takes, if it gathers.
-    pub gathers: Option<usize>,
+    pub gathers: Option<Counts>,
+}
+
+/// How many there are for one reader: the least and the most of all cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub least: usize,
+    pub most: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { least, most } = self;
+        if least == most { write!(f, "{most}") } else { write!(f, "{least} to {most}") }
+    }
 }
 
 impl Node {
@@ -65,20 +83,32 @@ impl Edge {
     /// The words beside it: the input port, and how many it gathers.
     pub fn label(&self) -> String {
         match self.gathers {
-            Some(count) => format!("{} ({count})", self.input),
+            Some(counts) => format!("{} ({counts})", self.input),
             None => self.input.clone(),
         }
     }
 }
 
-/// Collects nodes and edges; holds the node of each instance.
-struct Builder<'a> {
-    plan: &'a Plan,
-    expand: bool,
-    picture: Picture,
-    /// Node by instance (expanded) or by stage (folded).
-    places: Vec<usize>,
-    files: BTreeMap<&'a std::path::Path, usize>,
+/// What is shown as one box: an instance, or the cells of a stage.
+struct Group {
+    stage: StageId,
+    instances: Vec<InstanceId>,
+}
+
+/// Where something that is read comes from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin<'a> {
+    /// A group, by number, and its port.
+    Output(usize, &'a str),
+    /// Files of the project: one that all cells of the reader read, or those that differ from cell to cell.
+    Files(BTreeSet<&'a ProjectFile>),
+}
+
+/// What the cells of a group read at one port.
+struct PortReads<'a> {
+    input: &'a str,
+    gathers: bool,
+    from: Vec<(Origin<'a>, Counts)>,
 }
 
 impl Picture {
@@ -87,131 +117,172 @@ impl Picture {
             Some(profile) => format!("{}, profile {profile}", plan.pipeline),
             None => plan.pipeline.clone(),
         };
-        let picture = Picture { title, nodes: Vec::new(), edges: Vec::new() };
-        let mut builder = Builder { plan, expand: view.expand, picture, places: Vec::new(), files: BTreeMap::new() };
-        builder.add_files();
-        builder.add_nodes(view.states);
-        builder.add_edges();
-        builder.add_results();
-        builder.picture
+        let groups = groups(plan, view);
+        let places = places(plan, &groups);
+        let reads: Vec<Vec<PortReads<'_>>> = groups.iter().map(|group| reads(plan, &places, group)).collect();
+        let (mut nodes, files) = file_nodes(plan, &reads);
+        let first = nodes.len();
+        nodes.extend(groups.iter().map(|group| node(plan, view, group)));
+        let mut results = 0;
+        for result in &plan.results {
+            let place = result.link.producer().and_then(|id| places[id.index()]);
+            if let Some(place) = place {
+                nodes[first + place].results.push(result.path.clone());
+                results += 1;
+            }
+        }
+        let edges =
+            reads.iter().enumerate().flat_map(|(to, ports)| edges(ports, first, first + to, &files, view.expand));
+        let stages: BTreeSet<StageId> = groups.iter().map(|group| group.stage).collect();
+        let instances = groups.iter().map(|group| group.instances.len()).sum();
+        Self { title, size: (stages.len(), instances, results), edges: edges.collect(), nodes }
     }
 }
 
-impl<'a> Builder<'a> {
-    /// The instances whose inputs are rendered: all, or one a stage, because all cells of a stage read the same ports.
-    fn readers(&self) -> Vec<InstanceId> {
-        if self.expand {
-            return self.plan.ids().collect();
-        }
-        let mut readers: Vec<InstanceId> =
-            self.plan.stages.iter().map(|stage| InstanceId(stage.instances.start)).collect();
-        readers.sort();
-        readers
+/// The groups in topological order.
+fn groups(plan: &Plan, view: View<'_>) -> Vec<Group> {
+    let is_wanted = |id: &InstanceId| view.wanted.is_none_or(|wanted| wanted[id.index()]);
+    if view.expand {
+        let group = |id| Group { stage: plan.instance(id).stage, instances: vec![id] };
+        return plan.ids().filter(is_wanted).map(group).collect();
     }
+    let mut groups: Vec<Group> = (0..).map(StageId).zip(&plan.stages).map(|(id, stage)| group_of(id, stage)).collect();
+    groups.iter_mut().for_each(|group| group.instances.retain(is_wanted));
+    groups.retain(|group| !group.instances.is_empty());
+    groups.sort_by_key(|group| group.instances[0]);
+    groups
+}
 
-    fn add_files(&mut self) {
-        for reader in self.readers() {
-            let plan: &'a Plan = self.plan;
-            for source in plan.instance(reader).inputs.values() {
-                for link in links(source) {
-                    if let Link::File(path) = link {
-                        self.add_file(path);
-                    }
+fn group_of(id: StageId, stage: &Stage) -> Group {
+    Group { stage: id, instances: stage.instances.clone().map(InstanceId).collect() }
+}
+
+/// The group of each instance that is shown.
+fn places(plan: &Plan, groups: &[Group]) -> Vec<Option<usize>> {
+    let mut places = vec![None; plan.instances.len()];
+    for (number, group) in groups.iter().enumerate() {
+        group.instances.iter().for_each(|id| places[id.index()] = Some(number));
+    }
+    places
+}
+
+/// What the cells of a group read, port by port.
+fn reads<'a>(plan: &'a Plan, places: &[Option<usize>], group: &Group) -> Vec<PortReads<'a>> {
+    let inputs = || group.instances.iter().map(|id| &plan.instance(*id).inputs);
+    let ports: BTreeSet<&str> = inputs().flat_map(|inputs| inputs.keys().map(String::as_str)).collect();
+    let reads = |port: &'a str| {
+        let mut gathers: BTreeSet<GatherId> = BTreeSet::new();
+        // A gather that many cells read is walked once.
+        let distinct = inputs().filter_map(|inputs| inputs.get(port)).filter(|source| match source {
+            Source::One(_) => true,
+            Source::Many(gather) => gathers.insert(*gather),
+        });
+        let cells: Vec<CellReads<'_>> = distinct.map(|source| cell_reads(plan, places, source)).collect();
+        PortReads { input: port, from: merged(&cells), gathers: !gathers.is_empty() }
+    };
+    ports.into_iter().map(reads).collect()
+}
+
+/// What one cell reads at a port.
+struct CellReads<'a> {
+    outputs: BTreeMap<(usize, &'a str), usize>,
+    files: BTreeSet<&'a ProjectFile>,
+}
+
+fn cell_reads<'a>(plan: &'a Plan, places: &[Option<usize>], source: &'a Source) -> CellReads<'a> {
+    let mut reads = CellReads { outputs: BTreeMap::new(), files: BTreeSet::new() };
+    for link in plan.links(source) {
+        match link {
+            Link::File(file) => drop(reads.files.insert(file)),
+            Link::Output { instance, port, .. } => {
+                if let Some(place) = places[instance.index()] {
+                    *reads.outputs.entry((place, &**port)).or_insert(0) += 1;
                 }
             }
         }
     }
+    reads
+}
 
-    fn add_file(&mut self, path: &'a std::path::Path) {
-        if self.files.contains_key(path) {
-            return;
+/// What the cells of a group read together.
+fn merged<'a>(cells: &[CellReads<'a>]) -> Vec<(Origin<'a>, Counts)> {
+    let counts = |count: &dyn Fn(&CellReads<'a>) -> usize| Counts {
+        least: cells.iter().map(count).min().unwrap_or(0),
+        most: cells.iter().map(count).max().unwrap_or(0),
+    };
+    let outputs: BTreeSet<(usize, &str)> = cells.iter().flat_map(|cell| cell.outputs.keys().copied()).collect();
+    let output = |from: (usize, &'a str)| {
+        let counts = counts(&|cell| cell.outputs.get(&from).copied().unwrap_or(0));
+        (Origin::Output(from.0, from.1), counts)
+    };
+    let all: BTreeSet<&ProjectFile> = cells.iter().flat_map(|cell| cell.files.iter().copied()).collect();
+    let (common, others): (BTreeSet<_>, BTreeSet<_>) =
+        all.into_iter().partition(|file| cells.iter().all(|cell| cell.files.contains(file)));
+    let mut merged: Vec<(Origin<'_>, Counts)> = outputs.into_iter().map(output).collect();
+    let once = Counts { least: 1, most: 1 };
+    merged.extend(common.iter().map(|file| (Origin::Files(BTreeSet::from([*file])), once)));
+    if !others.is_empty() {
+        let counts = counts(&|cell| cell.files.difference(&common).count());
+        merged.push((Origin::Files(others), counts));
+    }
+    merged
+}
+
+/// A node for each file or set of files that is read, and where it is.
+fn file_nodes<'r, 'a>(
+    plan: &Plan,
+    reads: &'r [Vec<PortReads<'a>>],
+) -> (Vec<Node>, BTreeMap<&'r BTreeSet<&'a ProjectFile>, usize>) {
+    let (mut nodes, mut places) = (Vec::new(), BTreeMap::new());
+    for (origin, _) in reads.iter().flatten().flat_map(|port| &port.from) {
+        let Origin::Files(files) = origin else { continue };
+        if places.contains_key(files) {
+            continue;
         }
-        self.files.insert(path, self.picture.nodes.len());
-        let name = path.strip_prefix(&self.plan.folder).unwrap_or(path).display().to_string();
-        let id = format!("file{}", self.files.len());
-        self.picture.nodes.push(Node {
-            id,
-            name,
-            work: String::new(),
+        places.insert(files, nodes.len());
+        nodes.push(Node {
+            id: format!("file{}", nodes.len() + 1),
+            name: files::name_of(files, &plan.folder),
+            work: if files.len() > 1 { format!("{} files", files.len()) } else { String::new() },
             axes: String::new(),
             states: BTreeMap::new(),
             is_file: true,
             results: Vec::new(),
         });
     }
-
-    fn add_nodes(&mut self, states: Option<&[State]>) {
-        let count = if self.expand { self.plan.instances.len() } else { self.plan.stages.len() };
-        self.places = vec![0; count];
-        for reader in self.readers() {
-            let stage_id = self.plan.instance(reader).stage;
-            let stage = &self.plan.stages[stage_id.index()];
-            let covered = if self.expand { reader.0..reader.0 + 1 } else { stage.instances.clone() };
-            let mut tally = BTreeMap::new();
-            for state in covered.filter_map(|id| states.and_then(|states| states.get(id as usize))) {
-                *tally.entry(*state).or_insert(0) += 1;
-            }
-            let place = if self.expand { reader.index() } else { stage_id.index() };
-            self.places[place] = self.picture.nodes.len();
-            self.picture.nodes.push(Node {
-                id: if self.expand { format!("i{}", reader.0) } else { identifier(&stage.name) },
-                name: if self.expand { self.plan.label(reader) } else { stage.name.clone() },
-                work: work(stage),
-                axes: if self.expand { String::new() } else { axes(stage) },
-                states: tally,
-                is_file: false,
-                results: Vec::new(),
-            });
-        }
-    }
-
-    fn place(&self, id: InstanceId) -> usize {
-        self.places[if self.expand { id.index() } else { self.plan.instance(id).stage.index() }]
-    }
-
-    fn add_edges(&mut self) {
-        for reader in self.readers() {
-            let to = self.place(reader);
-            let plan: &'a Plan = self.plan;
-            for (input, source) in &plan.instance(reader).inputs {
-                let mut seen: BTreeMap<(usize, &str), usize> = BTreeMap::new();
-                for link in links(source) {
-                    let (from, output) = match link {
-                        Link::Output { instance, port, .. } => (self.place(*instance), &**port),
-                        Link::File(path) => (self.files.get(path.as_path()).copied().unwrap_or_default(), ""),
-                    };
-                    *seen.entry((from, output)).or_insert(0) += 1;
-                }
-                let many = matches!(source, Source::Many(_)) && !self.expand;
-                for ((from, output), count) in seen {
-                    let gathers = many.then_some(count);
-                    self.picture.edges.push(Edge {
-                        from,
-                        to,
-                        output: output.to_owned(),
-                        input: input.clone(),
-                        gathers,
-                    });
-                }
-            }
-        }
-    }
-
-    fn add_results(&mut self) {
-        for result in &self.plan.results {
-            if let Link::Output { instance, .. } = &result.link {
-                let place = self.place(*instance);
-                self.picture.nodes[place].results.push(result.path.clone());
-            }
-        }
-    }
+    (nodes, places)
 }
 
-fn links(source: &Source) -> Box<dyn Iterator<Item = &Link> + '_> {
-    match source {
-        Source::One(link) => Box::new(std::iter::once(link)),
-        Source::Many(cells) => Box::new(cells.iter().map(|(_, link)| link)),
+fn node(plan: &Plan, view: View<'_>, group: &Group) -> Node {
+    let stage = &plan.stages[group.stage.index()];
+    let mut states = BTreeMap::new();
+    for state in group.instances.iter().filter_map(|id| view.states.and_then(|states| states.get(id.index()))) {
+        *states.entry(*state).or_insert(0) += 1;
     }
+    let (id, name, axes) = match group.instances.as_slice() {
+        [instance] if view.expand => (format!("i{}", instance.0), plan.label(*instance), String::new()),
+        instances => (identifier(&stage.name), stage.name.clone(), axes(stage, instances.len())),
+    };
+    Node { id, name, work: work(stage), axes, states, is_file: false, results: Vec::new() }
+}
+
+/// The edges to one node; groups begin at node `first`.
+fn edges(
+    ports: &[PortReads<'_>],
+    first: usize,
+    to: usize,
+    files: &BTreeMap<&BTreeSet<&ProjectFile>, usize>,
+    expand: bool,
+) -> Vec<Edge> {
+    let edge = |port: &PortReads<'_>, (origin, counts): &(Origin<'_>, Counts)| {
+        let (from, output) = match origin {
+            Origin::Output(group, output) => (first + group, *output),
+            Origin::Files(set) => (files.get(set).copied().unwrap_or_default(), ""),
+        };
+        let gathers = (port.gathers && !expand).then_some(*counts);
+        Edge { from, to, output: output.to_owned(), input: port.input.to_owned(), gathers }
+    };
+    ports.iter().flat_map(|port| port.from.iter().map(move |from| edge(port, from))).collect()
 }
 
 fn work(stage: &Stage) -> String {
@@ -221,11 +292,15 @@ fn work(stage: &Stage) -> String {
     }
 }
 
-fn axes(stage: &Stage) -> String {
+/// `inputs x outputs = 16`, or `= 3 of 16` where not all cells are shown.
+fn axes(stage: &Stage, shown: usize) -> String {
     if stage.axes.is_empty() {
-        String::new()
-    } else {
-        format!("{} = {}", stage.axes.join(" x "), stage.instances.len())
+        return String::new();
+    }
+    let axes = stage.axes.join(" x ");
+    match stage.instances.len() {
+        all if all == shown => format!("{axes} = {all}"),
+        all => format!("{axes} = {shown} of {all}"),
     }
 }
 

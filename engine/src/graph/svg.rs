@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::State;
 use super::layout::{Layout, Size, place};
 use super::picture::{Edge, Node, Picture};
+use super::view::State;
 
 const LINE: f64 = 15.0;
 /// The width of a character at 12 pixels, generously: the viewer chooses the font.

@@ -1,16 +1,11 @@
 //! The graph as text: each stage with what it reads and what it publishes, in an order in which they could run.
 
 use super::picture::{Edge, Node, Picture};
-use crate::plan::Plan;
 
-pub(super) fn write(plan: &Plan, picture: &Picture) -> String {
-    let stages = plan.stages.len();
-    let mut text = format!(
-        "{}: {stages} stages, {} instances, {} results\n",
-        picture.title,
-        plan.instances.len(),
-        plan.results.len()
-    );
+pub(super) fn write(picture: &Picture) -> String {
+    let (stages, instances, results) = picture.size;
+    let sizes = [(stages, "stage"), (instances, "instance"), (results, "result")].map(counted);
+    let mut text = format!("{}: {}\n", picture.title, sizes.join(", "));
     let mut reads: Vec<Vec<&Edge>> = vec![Vec::new(); picture.nodes.len()];
     picture.edges.iter().for_each(|edge| reads[edge.to].push(edge));
     for (node, reads) in picture.nodes.iter().zip(reads).filter(|(node, _)| !node.is_file) {
@@ -27,10 +22,16 @@ pub(super) fn write(plan: &Plan, picture: &Picture) -> String {
     text
 }
 
+/// `1 stage`, `2 stages`.
+fn counted((count, of): (usize, &str)) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
 fn source(from: &Node, edge: &Edge) -> String {
     let port = if edge.output.is_empty() { from.name.clone() } else { format!("{}.{}", from.name, edge.output) };
     match edge.gathers {
-        Some(count) => format!("{port} (gathers {count})"),
+        Some(counts) => format!("{port} (gathers {counts})"),
+        None if from.is_file && !from.work.is_empty() => format!("{port} ({})", from.work),
         None => port,
     }
 }

@@ -7,6 +7,7 @@ use pipe_cache::{Content, Digest};
 use pipe_contract::{Coordinates, Value};
 use serde::Serialize;
 
+use super::run_facts::{NAME_OF, NAMES_DIGITS};
 use super::{CellState, Input, KeyParts};
 
 /// One difference. Its `Display` is a sentence without a full stop.
@@ -71,10 +72,6 @@ pub enum Reason {
     InputChanged {
         /// The port.
         port: String,
-        /// Before.
-        was: Digest<Content>,
-        /// Now.
-        now: Digest<Content>,
         /// Where its content comes from: a file of the project, or `stage.port`. `None` for a gather.
         from: Option<String>,
     },
@@ -175,8 +172,8 @@ pub fn explain(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec
     }
     compare(&was.inputs, &now.inputs, |port, was, now| match (was, now) {
         (Some(Input::Many(was)), Some(Input::Many(now))) => reasons.extend(gather(port, was, now, cells)),
-        (Some(was), Some(now)) => {
-            reasons.push(Reason::InputChanged { port: port.into(), was: was.digest(), now: now.digest(), from: None });
+        (Some(_), Some(_)) => {
+            reasons.push(Reason::InputChanged { port: port.into(), from: None });
         }
         (None, _) => reasons.push(Reason::InputAdded { port: port.into() }),
         (_, None) => reasons.push(Reason::InputRemoved { port: port.into() }),
@@ -201,7 +198,7 @@ fn compare<V: PartialEq>(
 /// The cells in which two gathers differ; a general sentence if one of the lists is gone.
 fn gather(port: &str, was: &Digest<Content>, now: &Digest<Content>, cells: &mut FindCells<'_>) -> Vec<Reason> {
     let (Some(before), Some(after)) = (cells(was), cells(now)) else {
-        return vec![Reason::InputChanged { port: port.into(), was: *was, now: *now, from: None }];
+        return vec![Reason::InputChanged { port: port.into(), from: None }];
     };
     let mut reasons = Vec::new();
     for at in before.keys().filter(|at| !after.contains_key(*at)) {
@@ -224,16 +221,6 @@ fn change(was: &CellState, now: &CellState) -> String {
         (CellState::Present(_), CellState::Present(_)) => "other content".into(),
         (CellState::Absent(_), CellState::Present(_)) => "no longer absent".into(),
         (_, CellState::Absent(cause)) => format!("now absent ({cause})"),
-    }
-}
-
-impl Input {
-    /// The digest that stands for the content.
-    pub fn digest(&self) -> Digest<Content> {
-        match self {
-            Input::One(given) => given.digest,
-            Input::Many(list) => *list,
-        }
     }
 }
 
@@ -273,12 +260,7 @@ impl fmt::Display for Reason {
             Reason::SeedChanged { was, now } => write!(f, "seed changed: {} -> {}", shown(was), shown(now)),
             Reason::SimulatedChanged { now: true } => f.write_str("subjects are simulated now"),
             Reason::SimulatedChanged { now: false } => f.write_str("subjects are no longer simulated"),
-            Reason::FactChanged { name, was: Some(was), now: Some(now) } if is_digest(was) && is_digest(now) => {
-                write!(f, "{name} changed: it has other content")
-            }
-            Reason::FactChanged { name, was, now } => {
-                write!(f, "{name} changed: {} -> {}", shortened(was), shortened(now))
-            }
+            Reason::FactChanged { name, was, now } => fact_changed(f, name, was.as_deref(), now.as_deref()),
         }
     }
 }
@@ -287,14 +269,39 @@ fn shown<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "not set".into(), T::to_string)
 }
 
-/// Facts about files are digests, which show a user nothing.
+/// What is said of a fact. Facts about files, and about the names of many cells, are digests, which show a user nothing.
+fn fact_changed(f: &mut fmt::Formatter<'_>, name: &str, was: Option<&str>, now: Option<&str>) -> fmt::Result {
+    if let Some(port) = name.strip_prefix(NAME_OF) {
+        return write!(
+            f,
+            "input `{port}` is found under {} now",
+            match now {
+                Some(now) if !now.rsplit('/').next().is_some_and(is_short_digest) => format!("the name `{now}`"),
+                _ => "other names".to_owned(),
+            }
+        );
+    }
+    match (was, now) {
+        (Some(was), Some(now)) if is_digest(was) && is_digest(now) => write!(f, "{name} changed: it has other content"),
+        _ => write!(f, "{name} changed: {} -> {}", shortened(was), shortened(now)),
+    }
+}
+
 fn is_digest(fact: &str) -> bool {
     fact.starts_with("blake3:")
 }
 
-/// Facts can be whole scripts or long digests: the first line, at most 40 characters of it.
-fn shortened(fact: &Option<String>) -> String {
+/// How the names of many cells enter the key ([`super::run_facts()`]).
+fn is_short_digest(text: &str) -> bool {
+    text.len() == NAMES_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Facts can be whole scripts: the first line, at most 40 characters of it.
+fn shortened(fact: Option<&str>) -> String {
     let Some(fact) = fact else { return "not set".into() };
+    if is_digest(fact) {
+        return "the content of a file".into();
+    }
     let line = fact.lines().next().unwrap_or_default();
     let head: String = line.chars().take(40).collect();
     if head.len() < fact.trim_end().len() { format!("`{head}...`") } else { format!("`{head}`") }

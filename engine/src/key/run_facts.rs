@@ -7,6 +7,12 @@ use pipe_cache::{Content, Digest};
 use crate::ids::InstanceId;
 use crate::plan::{Command, InputName, Plan};
 
+/// Opens the fact about the name under which an input is found; its port follows.
+pub(super) const NAME_OF: &str = "name of ";
+
+/// The names of many cells enter as so many digits of their digest.
+pub(super) const NAMES_DIGITS: usize = 16;
+
 /// The facts of an instance of a command, given those of its `tools`.
 pub fn run_facts(
     plan: &Plan,
@@ -31,10 +37,10 @@ pub fn run_facts(
             InputName::One(name) => name.to_string_lossy().into_owned(),
             InputName::Many { folder, entries } => {
                 let names: String = entries.iter().map(|entry| format!("{entry}\0")).collect();
-                format!("{}/{}", folder.display(), Digest::<Content>::of(names.as_bytes()).short(16))
+                format!("{}/{}", folder.display(), Digest::<Content>::of(names.as_bytes()).short(NAMES_DIGITS))
             }
         };
-        facts.insert(format!("name of {port}"), name);
+        facts.insert(format!("{NAME_OF}{port}"), name);
     }
     facts
 }

@@ -137,6 +137,29 @@ fn neutral_parameters_and_undeclared_axes_stay_out() {
 }
 
 #[test]
+fn sentences_show_no_digests() {
+    let digest = format!("blake3:{}", Digest::<Content>::of(b"x"));
+    let said = |name: &str, was: Option<&str>, now: Option<&str>| {
+        Reason::FactChanged { name: name.into(), was: was.map(Into::into), now: now.map(Into::into) }.to_string()
+    };
+    assert_eq!(said("tool cc", Some(&digest), Some("blake3:00")), "tool cc changed: it has other content");
+    assert_eq!(said("tool cc", None, Some(&digest)), "tool cc changed: not set -> the content of a file");
+    assert_eq!(
+        said("name of x", Some("../in/x.csv"), Some("../in/x.tsv")),
+        "input `x` is found under the name `../in/x.tsv` now"
+    );
+    let (was, now) = ("../in/x/0123456789abcdef", "../in/x/fedcba9876543210");
+    assert_eq!(said("name of x", Some(was), Some(now)), "input `x` is found under other names now");
+    let now = Addressed { digest: Digest::of(b"y"), ..content("x") };
+    let (mut before, mut after) = (parts(), parts());
+    before.inputs.insert("p".into(), Input::One(content("x")));
+    after.inputs.insert("p".into(), Input::One(now));
+    let reasons = explain(&before, &after, &mut no_cells);
+    let json = serde_json::to_string(&reasons).unwrap();
+    assert!(!json.contains(&now.digest.to_string()[..12]), "{json}");
+}
+
+#[test]
 fn cells_are_distinguished_by_coordinates() {
     let present = |text: &str| CellState::Present(content(text));
     let was =

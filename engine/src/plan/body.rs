@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::env::Env;
-use super::variables::variable_part;
+use super::names::variable_part;
 use crate::diag::{Class, Diagnostic};
 use crate::spec::{Name, RunDecl};
 
@@ -31,7 +31,7 @@ enum Word<'t> {
 }
 
 /// Reports each word of the body that is of the file's language.
-pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mut Vec<Diagnostic>) {
+pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl) {
     let text = run.body.text.as_str();
     if text.starts_with("#!") || !text.contains(['$', '{']) {
         return;
@@ -45,7 +45,7 @@ pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl, errors: &mu
             }
             Word::Braces(inside) => body.wildcard(inside),
         };
-        errors.extend(error);
+        env.errors.add_all(error);
     }
 }
 

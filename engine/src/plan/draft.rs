@@ -1,33 +1,20 @@
-//! Stages on their axes: which cells a stage has, and how to find one.
+//! Stages on their axes: which cells a stage has, how to find one, and which outputs there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use pipe_contract::{Coordinates, Kind};
+use pipe_contract::{Coordinates, Form, Kind};
 
-use super::env::{Cell, Env};
-use super::names::is_axis;
-use crate::diag::{Class, Diagnostic};
+use super::axis::{Axis, AxisValue, Cell};
+use super::env::Env;
+use super::names::{has_wildcard, is_axis};
+use super::resolved::Link;
+use crate::diag::{Class, Diagnostic, Span};
 use crate::ids::InstanceId;
 use crate::spec::{self, Name, Node, StageDecl, StageEntry, Tree, WorkDecl, Written};
 
 /// More cells than this are taken for a typing mistake; they would only fill memory.
 const MOST_CELLS: usize = 1_000_000;
-
-/// One value of an axis.
-pub(super) struct AxisValue {
-    pub text: String,
-    /// The fields, if the axis is a map.
-    pub fields: Option<Node>,
-}
-
-/// One axis of a stage.
-pub(super) struct Axis {
-    pub name: String,
-    pub values: Vec<AxisValue>,
-    pub index: BTreeMap<String, u32>,
-    /// Values that a profile narrowed away.
-    pub narrowed: BTreeSet<String>,
-}
 
 /// A stage of this plan, before its references are followed.
 pub(super) struct Draft<'a> {
@@ -48,11 +35,11 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Works out axes and cells.
-    pub fn new(env: &Env<'a>, entry: &'a StageEntry, decl: &'a StageDecl, errors: &mut Vec<Diagnostic>) -> Self {
-        let before = errors.len();
-        let kind = kind(env, decl, errors);
+    pub fn new(env: &Env<'a>, entry: &'a StageEntry, decl: &'a StageDecl) -> Self {
+        let before = env.errors.count();
+        let kind = kind(env, decl);
         let axes: Vec<Axis> =
-            decl.each.iter().filter_map(|(name, node)| axis(env, entry, name, node, errors)).collect();
+            decl.each.iter().filter_map(|(name, node)| env.errors.take(axis(env, entry, name, node))).collect();
         let mut draft = Draft {
             entry,
             decl,
@@ -61,12 +48,12 @@ impl<'a> Draft<'a> {
             cells: Vec::new(),
             grid: Vec::new(),
             base: 0,
-            broken: errors.len() > before,
+            broken: env.errors.count() > before,
         };
         if !draft.broken {
-            draft.check_kind_axes(errors);
-            draft.expand(env, errors);
-            draft.broken = errors.len() > before;
+            draft.check_kind_axes(env);
+            draft.expand(env);
+            draft.broken = env.errors.count() > before;
         }
         draft
     }
@@ -85,19 +72,45 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn check_kind_axes(&self, errors: &mut Vec<Diagnostic>) {
+    /// The port exists, as far as that is known.
+    pub fn check_output(&self, port: &str, span: Span) -> Result<(), Diagnostic> {
+        let ports = self.ports();
+        if ports.contains(&port) || (self.broken && ports.is_empty()) {
+            return Ok(());
+        }
+        let message = format!("stage `{}` has no output `{port}`", self.name());
+        Err(Diagnostic::new(Class::UnknownName, span, message).known("its outputs", port, ports))
+    }
+
+    /// Whether an output is a file or a folder; `None` if there is no such output.
+    pub fn form_of(&self, port: &str) -> Option<Form> {
+        match (&self.decl.work, self.kind) {
+            (WorkDecl::Run(run), _) => {
+                let (_, path) = run.out.iter().find(|(name, _)| name.text == port)?;
+                Some(if path.text.ends_with('/') { Form::Folder } else { Form::File })
+            }
+            (WorkDecl::Uses(_), kind) => Some(kind?.output_named(port)?.form),
+        }
+    }
+
+    /// An output of one cell, or an entry of it.
+    pub fn link(&self, cell: u32, port: &str, entry: Option<String>) -> Link {
+        Link::Output { instance: self.id(cell), port: port.into(), entry: entry.map(Into::into) }
+    }
+
+    fn check_kind_axes(&self, env: &Env<'_>) {
         let Some(kind) = self.kind else { return };
         for wanted in kind.axes.iter().filter(|wanted| !self.axes.iter().any(|axis| axis.name == **wanted)) {
             let message =
                 format!("`{}` reads its `{wanted}`, but stage `{}` has no axis `{wanted}`", kind.name, self.name());
-            errors.push(
+            env.errors.add(
                 Diagnostic::new(Class::Axes, self.entry.name.span, message)
                     .hint(format!("expand the stage: `each: {{ {wanted}: ... }}`")),
             );
         }
     }
 
-    fn expand(&mut self, env: &Env<'_>, errors: &mut Vec<Diagnostic>) {
+    fn expand(&mut self, env: &Env<'_>) {
         let Some(size) = self
             .axes
             .iter()
@@ -108,11 +121,12 @@ impl<'a> Draft<'a> {
                 self.axes.iter().map(|axis| format!("{} x{}", axis.name, axis.values.len())).collect();
             let message =
                 format!("stage `{}` would have more than {MOST_CELLS} cells: {}", self.name(), sizes.join(", "));
-            errors.push(Diagnostic::new(Class::Axes, self.entry.name.span, message));
+            env.errors.add(Diagnostic::new(Class::Axes, self.entry.name.span, message));
             return;
         };
-        let drop = self.rules(env, self.decl.drop.as_ref(), "drop", errors);
-        let keep = self.rules(env, self.decl.keep.as_ref(), "keep", errors);
+        let before = env.errors.count();
+        let drop = self.rules(env, self.decl.drop.as_ref(), "drop");
+        let keep = self.rules(env, self.decl.keep.as_ref(), "keep");
         self.grid = vec![u32::MAX; size];
         let mut at = vec![0_u32; self.axes.len()];
         for place in 0..size {
@@ -124,9 +138,9 @@ impl<'a> Draft<'a> {
             }
             self.advance(&mut at);
         }
-        if self.cells.is_empty() && errors.is_empty() {
+        if self.cells.is_empty() && env.errors.count() == before {
             let message = format!("`drop` and `keep` leave stage `{}` without any cell", self.name());
-            errors.push(
+            env.errors.add(
                 Diagnostic::new(Class::Axes, self.entry.name.span, message)
                     .hint(format!("a profile removes a whole stage with `{}: none`", self.name())),
             );
@@ -144,53 +158,37 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn rules(&self, env: &Env<'_>, node: Option<&Node>, key: &str, errors: &mut Vec<Diagnostic>) -> Option<Vec<Rule>> {
+    fn rules(&self, env: &Env<'_>, node: Option<&Node>, key: &str) -> Option<Vec<Rule>> {
         let node = node?;
-        let list = match env.eval(node, &self.entry.scope, None) {
-            Ok(node) => node,
-            Err(error) => {
-                errors.push(error);
-                return None;
-            }
-        };
+        let list = env.errors.take(env.eval(node, &self.entry.scope, None))?;
         let Tree::List(items) = &list.tree else {
             let message = format!("`{key}` is a list of coordinate maps, found {}", list.described());
-            errors.push(
+            env.errors.add(
                 Diagnostic::new(Class::Shape, node.span, message)
                     .hint(format!("for example `{key}: [{{ axis: value }}]`")),
             );
             return None;
         };
-        let before = errors.len();
-        let rules = items.iter().filter_map(|item| self.rule(item, key, errors)).collect();
-        if let Some(name) = node.written().and_then(|text| text.strip_prefix("$params.")) {
-            let remedy = format!("`{key}` is the parameter `{name}`: where axes have fewer values, give it fewer too");
-            errors[before..].iter_mut().for_each(|error| {
-                error.hint = error.hint.take().map(|hint| format!("{hint}; {remedy}, as in `--set {name}=[]`").into());
-            });
-        }
-        Some(rules)
+        let parameter = node.written().and_then(|text| text.strip_prefix("$params."));
+        let rule = |item| {
+            self.rule(item, key).map_err(|error| match parameter {
+                Some(name) => by_parameter(error, key, name),
+                None => error,
+            })
+        };
+        Some(items.iter().filter_map(|item| env.errors.take(rule(item))).collect())
     }
 
-    fn rule(&self, item: &Node, key: &str, errors: &mut Vec<Diagnostic>) -> Option<Rule> {
+    fn rule(&self, item: &Node, key: &str) -> Result<Rule, Diagnostic> {
         let Tree::Map(entries) = &item.tree else {
             let message = format!("an entry of `{key}` is a map from axes to values, found {}", item.described());
-            errors.push(
-                Diagnostic::new(Class::Shape, item.span, message).hint("for example `{ outputs: ring, inputs: t1t2 }`"),
+            return Err(
+                Diagnostic::new(Class::Shape, item.span, message).hint("for example `{ outputs: ring, inputs: t1t2 }`")
             );
-            return None;
         };
         let mut wanted = Vec::new();
         for (name, node) in entries {
-            let Some(index) = self.axes.iter().position(|axis| axis.name == name.text) else {
-                let message = format!("stage `{}` has no axis `{}` to {key}", self.name(), name.text);
-                errors.push(Diagnostic::new(Class::UnknownName, name.span, message).known(
-                    "its axes",
-                    &name.text,
-                    self.axis_names(),
-                ));
-                return None;
-            };
+            let index = self.axis(&name.text, name.span)?;
             let axis = &self.axes[index];
             let values = match &node.tree {
                 Tree::List(items) => items.as_slice(),
@@ -203,15 +201,25 @@ impl<'a> Draft<'a> {
                         places.insert(*place);
                     }
                     None if value.written().is_some_and(|text| axis.narrowed.contains(text)) => {}
-                    None => {
-                        errors.push(axis.no_value(value.span, value.written().unwrap_or("a map")));
-                        return None;
-                    }
+                    None => return Err(axis.no_value(value.span, value.written().unwrap_or("a map"))),
                 }
             }
             wanted.push((index, places));
         }
-        Some(Rule(wanted))
+        Ok(Rule(wanted))
+    }
+
+    /// The number of the axis of this name.
+    pub fn axis(&self, name: &str, span: Span) -> Result<usize, Diagnostic> {
+        self.axes.iter().position(|axis| axis.name == name).ok_or_else(|| {
+            let message = format!("stage `{}` has no axis `{name}`", self.name());
+            Diagnostic::new(Class::UnknownName, span, message).known("its axes", name, self.axis_names())
+        })
+    }
+
+    /// An axis that a text has in braces, as other engines write wildcards.
+    pub fn wildcard_in(&self, text: &str) -> Option<&str> {
+        self.axis_names().find(|axis| has_wildcard(text, axis))
     }
 
     /// The names of its axes.
@@ -244,6 +252,11 @@ impl<'a> Draft<'a> {
         InstanceId(self.base + cell)
     }
 
+    /// The ids of its cells.
+    pub fn instances(&self) -> Range<u32> {
+        self.base..self.base + u32::try_from(self.cells.len()).unwrap_or(u32::MAX)
+    }
+
     /// A cell with its axes, for evaluating `$each`.
     pub fn cell(&self, cell: usize) -> Cell<'_> {
         Cell { axes: &self.axes, at: &self.cells[cell] }
@@ -261,15 +274,11 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl Axis {
-    /// The error for a value that this axis does not have.
-    pub fn no_value(&self, span: crate::diag::Span, text: &str) -> Diagnostic {
-        Diagnostic::new(Class::UnknownName, span, format!("axis `{}` has no value `{text}`", self.name)).known(
-            "its values",
-            text,
-            self.values.iter().map(|value| value.text.as_str()),
-        )
-    }
+/// An error in what a parameter names, which another one that `--set` made smaller can be the cause of.
+fn by_parameter(mut error: Diagnostic, key: &str, name: &str) -> Diagnostic {
+    let remedy = format!("`{key}` is the parameter `{name}`: where axes have fewer values, give it fewer too");
+    error.hint = error.hint.map(|hint| format!("{hint}; {remedy}, as in `--set {name}=[]`").into());
+    error
 }
 
 /// Cells by their value indexes on some axes.
@@ -281,13 +290,13 @@ impl Rule {
     }
 }
 
-fn kind<'a>(env: &Env<'a>, decl: &StageDecl, errors: &mut Vec<Diagnostic>) -> Option<&'a Kind> {
+fn kind<'a>(env: &Env<'a>, decl: &StageDecl) -> Option<&'a Kind> {
     let WorkDecl::Uses(name) = &decl.work else { return None };
     let kind = env.registry.kind(&name.text);
     if kind.is_none() {
         let error = Diagnostic::new(Class::UnknownName, name.span, format!("unknown stage kind `{}`", name.text));
         let near = crate::diag::nearest(&name.text, env.registry.kinds().map(|kind| kind.name));
-        errors.push(error.hint(match (env.registry.renamed(&name.text), near) {
+        env.errors.add(error.hint(match (env.registry.renamed(&name.text), near) {
             (Some(renamed), _) => format!("this kind is now called `{}`", renamed.name),
             (None, Some(near)) => format!("did you mean `{near}`? `pipe stages` lists all kinds"),
             (None, None) => "`pipe stages` lists all kinds; a command of your own is `run:`".to_owned(),
@@ -296,33 +305,23 @@ fn kind<'a>(env: &Env<'a>, decl: &StageDecl, errors: &mut Vec<Diagnostic>) -> Op
     kind
 }
 
-fn axis(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node, errors: &mut Vec<Diagnostic>) -> Option<Axis> {
-    let result = check_axis_name(name).and_then(|()| values(env, entry, name, node));
-    let (values, narrowed) = match result {
-        Ok(found) => found,
-        Err(error) => {
-            errors.push(error);
-            return None;
-        }
-    };
+fn axis(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result<Axis, Diagnostic> {
+    check_axis_name(name)?;
+    let (values, narrowed) = values(env, entry, name, node)?;
     if values.is_empty() {
         let message = format!("axis `{}` of stage `{}` has no values", name.text, entry.name.text);
-        errors.push(
-            Diagnostic::new(Class::Axes, node.span, message)
-                .hint("give it at least one; a profile removes a stage with `none`"),
-        );
-        return None;
+        return Err(Diagnostic::new(Class::Axes, node.span, message)
+            .hint("give it at least one; a profile removes a stage with `none`"));
     }
     let mut index = BTreeMap::new();
     for (place, value) in values.iter().enumerate() {
         if index.insert(value.text.clone(), u32::try_from(place).unwrap_or(u32::MAX)).is_some() {
             let message =
                 format!("axis `{}` of stage `{}` has the value `{}` twice", name.text, entry.name.text, value.text);
-            errors.push(Diagnostic::new(Class::Axes, node.span, message).hint("values of an axis are distinct"));
-            return None;
+            return Err(Diagnostic::new(Class::Axes, node.span, message).hint("values of an axis are distinct"));
         }
     }
-    Some(Axis { name: name.text.clone(), values, index, narrowed })
+    Ok(Axis { name: name.text.clone(), values, index, narrowed })
 }
 
 fn check_axis_name(name: &Name) -> Result<(), Diagnostic> {

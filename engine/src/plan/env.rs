@@ -1,11 +1,13 @@
-//! Names at plan time: parameters, axes, stages; and the values of texts with references.
+//! Names at plan time: parameters, axes, stages; and the values of texts with references. Knows no stage but by its name.
 
 use std::collections::BTreeMap;
 
 use pipe_contract::Registry;
 
-use super::draft::{Axis, Draft};
+use super::axis::Cell;
+use super::errors::Errors;
 use super::profile::Param;
+use super::resolved::Place;
 use crate::diag::{Class, Diagnostic, Sources, Span};
 use crate::spec::{self, Name, Node, Piece, Reference, Tree, Written};
 
@@ -23,24 +25,17 @@ pub(super) struct Env<'a> {
     pub elsewhere: &'a BTreeMap<String, String>,
     /// The profile, for messages.
     pub profile: Option<&'a str>,
+    /// The mistakes found so far.
+    pub errors: Errors,
 }
 
-/// A stage at one point of its axes.
-#[derive(Clone, Copy)]
-pub(super) struct Cell<'a> {
-    pub axes: &'a [Axis],
-    pub at: &'a [u32],
-}
+impl Env<'_> {
+    /// The place of a span, as the plan gives it.
+    pub fn place(&self, span: Span) -> Place {
+        let position = self.sources.position(span);
+        Place { file: self.sources.get(span.file).path.clone(), line: position.line, column: position.column }
+    }
 
-/// What a reference to an artifact names.
-pub(super) enum Target<'r> {
-    /// A stage of this plan and one of its ports.
-    Port { stage: usize, port: &'r str },
-    /// A stage that this profile removed.
-    Removed { at: Span },
-}
-
-impl<'a> Env<'a> {
     /// A node with every reference in it replaced by its value.
     pub fn eval(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
         let tree = match &node.tree {
@@ -172,68 +167,10 @@ impl<'a> Env<'a> {
         scopes(scope).find_map(|scope| self.index.get(format!("{scope}{name}").as_str()).copied())
     }
 
-    /// What a reference in `in:`, `results:` or a claim names.
-    pub fn target<'r>(
-        &self,
-        reference: &'r Reference,
-        scope: &str,
-        drafts: &[Draft<'_>],
-    ) -> Result<Target<'r>, Diagnostic> {
-        let (names, port) = match (reference.selected, reference.after.as_slice(), reference.names.split_last()) {
-            (true, [port], _) => (reference.names.as_slice(), Some(port)),
-            (false, [], Some((port, names))) if !names.is_empty() => (names, Some(port)),
-            _ => (reference.names.as_slice(), None),
-        };
-        let name = names.join(".");
-        let Some(stage) = self.find(&name, scope) else {
-            let whole = reference.path().join(".");
-            if let Some(stage) = self.find(&whole, scope).filter(|_| !reference.selected) {
-                return Err(no_port(reference, &whole, &drafts[stage]));
-            }
-            return self.missing(reference, &name, scope);
-        };
-        match port {
-            Some(port) => Ok(Target::Port { stage, port }),
-            None => Err(no_port(reference, &name, &drafts[stage])),
-        }
+    /// Where the profile removed the stage of this name, as seen from a name space.
+    pub fn removed_at(&self, name: &str, scope: &str) -> Option<Span> {
+        scopes(scope).find_map(|scope| self.removed.get(&format!("{scope}{name}")).copied())
     }
-
-    fn missing<'r>(&self, reference: &'r Reference, name: &str, scope: &str) -> Result<Target<'r>, Diagnostic> {
-        for scope in scopes(scope) {
-            if let Some(at) = self.removed.get(&format!("{scope}{name}")) {
-                return Ok(Target::Removed { at: *at });
-            }
-        }
-        if !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
-            let message = format!("`${name}` is a variable of the shell, which a pipeline file does not know");
-            return Err(Diagnostic::new(Class::UnknownName, reference.span, message)
-                .hint("write a path relative to the pipeline file, or a parameter: `$params.data`"));
-        }
-        let message = format!("unknown stage `{name}`");
-        let error = Diagnostic::new(Class::UnknownName, reference.span, message).known(
-            "stages",
-            name,
-            self.index.keys().copied(),
-        );
-        Err(match (self.elsewhere.get(name), self.profile) {
-            (Some(other), Some(profile)) => error.note(format!("only profile `{other}` has a stage `{name}`")).hint(
-                format!("give profile `{profile}` one too, or write `{name}: none` there if an optional port reads it"),
-            ),
-            _ => error,
-        })
-    }
-}
-
-fn no_port(reference: &Reference, stage: &str, draft: &Draft<'_>) -> Diagnostic {
-    let ports = draft.ports();
-    let example = ports.first().copied().unwrap_or("port");
-    let brackets = if reference.selected { "(...)" } else { "" };
-    Diagnostic::new(
-        Class::Reference,
-        reference.span,
-        format!("`{}` names stage `{stage}` but none of its ports", reference.text),
-    )
-    .hint(format!("write `${stage}{brackets}.{example}`; its ports: {}", crate::diag::list(&ports, 8)))
 }
 
 /// The name space itself, then the ones around it, out to the pipeline file.

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use pipe_contract::Coordinates;
 
-use super::resolved::{Link, Plan, Source, Work};
+use super::resolved::{GatheredCell, Link, Plan, Source, Work};
 
 /// The folder of inputs that are not at their place in the project, relative to the working folder.
 pub const INPUT_FOLDER: &str = "../in";
@@ -29,12 +29,11 @@ impl Plan {
     pub fn input_name(&self, port: &str, source: &Source) -> InputName {
         match source {
             Source::One(link) => InputName::One(name_of(self, port, link)),
-            Source::Many(cells) => {
-                let entry =
-                    |(at, link): &(Coordinates, Link)| with_extension(&entry_name(at), extension_of(self, link));
+            Source::Many(gather) => {
+                let entry = |(at, link): &GatheredCell| with_extension(&entry_name(at), extension_of(self, link));
                 InputName::Many {
                     folder: Path::new(INPUT_FOLDER).join(port),
-                    entries: cells.iter().map(entry).collect(),
+                    entries: self.gather(*gather).iter().map(entry).collect(),
                 }
             }
         }

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 
+use super::context::Context;
 use super::draft::Draft;
 use super::inputs::Port;
 use crate::diag::{Class, Diagnostic, Span};
 
 /// Indexes of the drafts in topological order; among stages that could come next, the first of the file does.
-pub(super) fn order(drafts: &[Draft<'_>], ports: &[Vec<Port>]) -> Result<Vec<usize>, Vec<Diagnostic>> {
+/// `None` if there is a cycle, which is reported.
+pub(super) fn order(context: &Context<'_>, ports: &[Vec<Port>]) -> Option<Vec<usize>> {
+    let drafts = &context.drafts;
     let reads: Vec<BTreeMap<usize, Span>> =
         ports.iter().map(|ports| ports.iter().flat_map(Port::stages).collect()).collect();
     let mut waits: Vec<usize> = reads.iter().map(BTreeMap::len).collect();
@@ -29,7 +32,11 @@ pub(super) fn order(drafts: &[Draft<'_>], ports: &[Vec<Port>]) -> Result<Vec<usi
             }
         }
     }
-    if order.len() == drafts.len() { Ok(order) } else { Err(cycles(drafts, &reads)) }
+    if order.len() < drafts.len() {
+        context.env.errors.add_all(cycles(drafts, &reads));
+        return None;
+    }
+    Some(order)
 }
 
 fn cycles(drafts: &[Draft<'_>], reads: &[BTreeMap<usize, Span>]) -> Vec<Diagnostic> {

@@ -1,37 +1,54 @@
 //! The plan cache: a plan saved on disk, so that a large pipeline is not read and expanded again while nothing changed.
 //!
 //! A cached plan is valid for exactly one binary, one set of options and the bytes of every file that the plan was made
-//! from. A cached plan that is missing, older or truncated only means that a new one is made: nothing is lost but time.
+//! from. A cached plan that is missing, older or damaged only means that a new one is made: nothing is lost but time.
 //!
-//! The format is private to one version and not meant for exchange: numbers are little-endian, a text or a gather is
-//! written at its first use and then referred to by its number (so that readers share gathers again), a struct is its
-//! fields in order. The macro lists all fields of each struct, so a new field cannot be forgotten here.
+//! ```text
+//! MAGIC | BLAKE3 of the rest | validity: request, files | plan          both in the binary form of `postcard`
+//! ```
+//! The form is private to one build, whose id is part of the request, so a changed field needs no version here. Bytes with the
+//! right checksum are not trusted either: whatever they say is bounded by their length, and every number in the plan must
+//! lead into its table ([`is_sound`]).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::io::Write as _;
-use std::ops::Range;
-use std::os::unix::ffi::OsStrExt as _;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Coordinates, Registry, Value};
+use pipe_contract::Registry;
+use serde::{Deserialize, Serialize};
 
-use super::Options;
-use super::resolved::{
-    Amounts, Claim, Command, GatherId, Instance, Link, ParamOrigin, ParamValue, Place, Plan, ProjectFile, Published,
-    Release, ReleaseWhy, Shell, Source, Stage, Tool, Work,
-};
+use super::binary;
+use super::options::Options;
+use super::resolve::resolve_with_sources;
+use super::resolved::{Link, Plan, Source};
 use crate::diag::{Diagnostics, Sources};
-use crate::ids::{InstanceId, StageId};
+use crate::ids::InstanceId;
 use crate::spec;
 
-/// The first bytes of every cached plan; raised when the format changes in a way that fields do not show.
-const MAGIC: &[u8; 16] = b"pipe kept plan 2";
+/// The first bytes of every cached plan.
+const MAGIC: &[u8; 16] = b"pipe plan cache\n";
+/// No cached plan is larger: some 200 bytes an instance, for the most cells that a few stages may have.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// A BLAKE3 digest.
 type Hash = [u8; 32];
+
+/// What a cached plan is valid for.
+#[derive(Serialize, Deserialize)]
+struct Validity {
+    /// Of file, options and binary.
+    request: Hash,
+    /// The files that the plan was made from.
+    files: Vec<ReadFile>,
+}
+
+/// A file as it was when the plan was made.
+#[derive(Serialize, Deserialize)]
+struct ReadFile {
+    #[serde(with = "binary::path")]
+    path: PathBuf,
+    digest: Hash,
+}
 
 /// As [`super::plan`], but returns the plan cached in `folder` if it is still valid, and saves a new one.
 ///
@@ -48,23 +65,48 @@ pub fn plan_cached(
 ) -> Result<Plan, Diagnostics> {
     let request = request(file, options, build);
     let path = folder.join(format!("{}.plan", blake3::Hash::from_bytes(request).to_hex()));
-    if let Some(plan) = std::fs::read(&path).ok().and_then(|bytes| decode(&bytes, &request)) {
+    if let Some(plan) = read_bounded(&path).and_then(|bytes| decode(&bytes, &request)) {
         return Ok(plan);
     }
-    let (made, sources) = super::resolve_with_sources(&spec::load(file)?, options, registry)?;
-    let _ = save(&path, &made, &sources, request); // a plan that cannot be saved is still a plan
+    let (made, sources) = resolve_with_sources(&spec::load(file)?, options, registry)?;
+    if let Err(error) = save(&path, &made, &sources, request) {
+        // A plan that cannot be saved is still a plan.
+        tracing::debug!(%error, path = %path.display(), "the plan is not cached");
+    }
     Ok(made)
 }
 
-/// What a cached plan is valid for: file, options and binary.
+/// The digest of what a cached plan is valid for: file, options and binary, each part with its length before it.
 fn request(file: &Path, options: &Options, build: &str) -> Hash {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-    let mut writer = Writer::default();
-    (build.to_owned(), file).write(&mut writer);
-    options.profile.write(&mut writer);
-    options.set.write(&mut writer);
-    options.machine.write(&mut writer);
-    *blake3::hash(&writer.bytes).as_bytes()
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(build.as_bytes());
+    part(file.as_os_str().as_encoded_bytes());
+    part(&[u8::from(options.profile.is_some())]);
+    part(options.profile.as_deref().unwrap_or_default().as_bytes());
+    for (name, value) in &options.set {
+        part(name.as_bytes());
+        part(value.as_bytes());
+    }
+    let machine = &options.machine;
+    for amount in [u64::from(machine.cpu), u64::from(machine.gpu), machine.mem, u64::from(machine.net)] {
+        part(&amount.to_le_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// The bytes of a regular file that is not too large.
+fn read_bounded(path: &Path) -> Option<Vec<u8>> {
+    // Looked at before it is opened: opening a named pipe would wait.
+    let is_plan = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
+    let file = is_plan.then(|| std::fs::File::open(path).ok()).flatten()?;
+    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata().ok()?.len().min(MAX_BYTES)).ok()?);
+    file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn digest(path: &Path) -> Option<Hash> {
@@ -74,17 +116,14 @@ fn digest(path: &Path) -> Option<Hash> {
 /// The digests are those of the texts that were read: a later change of a file makes the plan useless, not wrong.
 fn save(path: &Path, plan: &Plan, sources: &Sources, request: Hash) -> std::io::Result<()> {
     let files = sources.iter().filter(|source| source.path.is_absolute());
-    let files: Vec<(PathBuf, Hash)> = files.map(|source| (source.path.clone(), source.digest)).collect();
-    let mut writer = Writer::default();
-    request.write(&mut writer);
-    files.write(&mut writer);
-    plan.write(&mut writer);
+    let files = files.map(|source| ReadFile { path: source.path.clone(), digest: source.digest }).collect();
+    let bytes = postcard::to_allocvec(&(Validity { request, files }, plan)).map_err(std::io::Error::other)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(MAGIC)?;
-    file.write_all(blake3::hash(&writer.bytes).as_bytes())?;
-    file.write_all(&writer.bytes)?;
+    file.write_all(blake3::hash(&bytes).as_bytes())?;
+    file.write_all(&bytes)?;
     file.persist(path)?;
     tidy(folder)
 }
@@ -122,538 +161,157 @@ fn decode(bytes: &[u8], request: &Hash) -> Option<Plan> {
     if blake3::hash(rest).as_bytes().as_slice() != sum {
         return None;
     }
-    let mut reader = Reader { bytes: rest, texts: Vec::new(), gathers: Vec::new() };
-    if &Hash::read(&mut reader)? != request {
-        return None;
-    }
-    let files: Vec<(PathBuf, Hash)> = Codec::read(&mut reader)?;
-    if files.iter().any(|(path, known)| digest(path).as_ref() != Some(known)) {
-        return None;
-    }
-    Plan::read(&mut reader).filter(|_| reader.bytes.is_empty())
+    let (validity, rest) = postcard::take_from_bytes::<Validity>(rest).ok()?;
+    let unchanged = |file: &ReadFile| digest(&file.path).as_ref() == Some(&file.digest);
+    (validity.request == *request && validity.files.iter().all(unchanged)).then(|| read_plan(rest)).flatten()
 }
 
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-    texts: BTreeMap<Arc<str>, u32>,
-    /// Gathers by the address of their first cell: what is shared is the same allocation.
-    gathers: BTreeMap<GatherId, u32>,
+/// The plan that these bytes are, and nothing else.
+fn read_plan(bytes: &[u8]) -> Option<Plan> {
+    let (plan, rest) = postcard::take_from_bytes::<Plan>(bytes).ok()?;
+    (rest.is_empty() && is_sound(&plan)).then_some(plan)
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    texts: Vec<Arc<str>>,
-    gathers: Vec<Arc<[(Coordinates, Link)]>>,
-}
-
-impl Writer {
-    fn text(&mut self, text: &str) {
-        if let Some(number) = self.texts.get(text) {
-            number.to_owned().write(self);
-            return;
-        }
-        let number = length(self.texts.len());
-        number.write(self);
-        length(text.len()).write(self);
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.texts.insert(text.into(), number);
-    }
-}
-
-impl Reader<'_> {
-    fn take(&mut self, count: usize) -> Option<&[u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(count)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn text(&mut self) -> Option<Arc<str>> {
-        let number = u32::read(self)? as usize;
-        if number == self.texts.len() {
-            let count = u32::read(self)? as usize;
-            let text: Arc<str> = std::str::from_utf8(self.take(count)?).ok()?.into();
-            self.texts.push(text);
-        }
-        self.texts.get(number).cloned()
-    }
-}
-
-fn length(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// What a cached plan can hold: how it is written and read.
-trait Codec: Sized {
-    fn write(&self, writer: &mut Writer);
-
-    /// `None` if the bytes are not what was written.
-    fn read(reader: &mut Reader<'_>) -> Option<Self>;
-}
-
-macro_rules! numbers {
-    ($($number:ty),*) => { $(
-        impl Codec for $number {
-            fn write(&self, writer: &mut Writer) {
-                writer.bytes.extend_from_slice(&self.to_le_bytes());
-            }
-
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                reader.take(size_of::<Self>())?.try_into().ok().map(Self::from_le_bytes)
-            }
-        }
-    )* };
-}
-
-macro_rules! fields {
-    ($($name:ident { $($field:ident),* })*) => { $(
-        impl Codec for $name {
-            fn write(&self, writer: &mut Writer) {
-                let Self { $($field),* } = self;
-                $($field.write(writer);)*
-            }
-
-            fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                Some(Self { $($field: Codec::read(reader)?),* })
-            }
-        }
-    )* };
-}
-
-numbers!(u8, u32, u64, i64, f64);
-
-fields! {
-    Plan {
-        pipeline, profile, about, file, folder, seed, simulated, params, set, stages, instances, results, claims, releases, made_from
-    }
-    Stage {
-        name, work, axes, instances, amounts, retry, timeout, accepts_absent, coverage, credential, temporary, place
-    }
-    ParamValue { value, origin }
-    Place { file, line, column }
-    Command { body, shell, out, env, tools, optional, isolated, net, random }
-    Amounts { cpu, gpu, mem, net }
-    Instance { stage, at, params, inputs, seed, restricted }
-    Published { path, link, place }
-    Claim { text, table, filter, column, equals, within, place }
-    Release { ports, why }
-    ProjectFile { path, only, ignore }
-}
-
-impl Codec for Hash {
-    fn write(&self, writer: &mut Writer) {
-        writer.bytes.extend_from_slice(self);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.take(32)?.try_into().ok()
-    }
-}
-
-impl Codec for Shell {
-    fn write(&self, writer: &mut Writer) {
-        (*self == Shell::Sh).write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        Some(if bool::read(reader)? { Shell::Sh } else { Shell::Bash })
-    }
-}
-
-impl Codec for bool {
-    fn write(&self, writer: &mut Writer) {
-        u8::from(*self).write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        u8::read(reader).map(|byte| byte == 1)
-    }
-}
-
-impl Codec for String {
-    fn write(&self, writer: &mut Writer) {
-        writer.text(self);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.text().map(|text| text.as_ref().to_owned())
-    }
-}
-
-impl Codec for Arc<str> {
-    fn write(&self, writer: &mut Writer) {
-        writer.text(self);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        reader.text()
-    }
-}
-
-impl Codec for PathBuf {
-    fn write(&self, writer: &mut Writer) {
-        let bytes = self.as_os_str().as_bytes();
-        length(bytes.len()).write(writer);
-        writer.bytes.extend_from_slice(bytes);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let count = u32::read(reader)? as usize;
-        reader.take(count).map(|bytes| PathBuf::from(OsStr::from_bytes(bytes)))
-    }
-}
-
-impl<T: Codec> Codec for Option<T> {
-    fn write(&self, writer: &mut Writer) {
-        self.is_some().write(writer);
-        if let Some(value) = self {
-            value.write(writer);
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        if bool::read(reader)? { T::read(reader).map(Some) } else { Some(None) }
-    }
-}
-
-impl<A: Codec, B: Codec> Codec for (A, B) {
-    fn write(&self, writer: &mut Writer) {
-        self.0.write(writer);
-        self.1.write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        Some((A::read(reader)?, B::read(reader)?))
-    }
-}
-
-impl<T: Codec> Codec for Vec<T> {
-    fn write(&self, writer: &mut Writer) {
-        length(self.len()).write(writer);
-        self.iter().for_each(|item| item.write(writer));
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        (0..u32::read(reader)?).map(|_| T::read(reader)).collect()
-    }
-}
-
-impl<K: Codec + Ord, V: Codec> Codec for BTreeMap<K, V> {
-    fn write(&self, writer: &mut Writer) {
-        length(self.len()).write(writer);
-        self.iter().for_each(|(key, value)| {
-            key.write(writer);
-            value.write(writer);
-        });
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        (0..u32::read(reader)?).map(|_| Codec::read(reader)).collect()
-    }
-}
-
-impl<T: Codec + Ord> Codec for BTreeSet<T> {
-    fn write(&self, writer: &mut Writer) {
-        length(self.len()).write(writer);
-        self.iter().for_each(|item| item.write(writer));
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        (0..u32::read(reader)?).map(|_| T::read(reader)).collect()
-    }
-}
-
-impl Codec for Range<u32> {
-    fn write(&self, writer: &mut Writer) {
-        (self.start, self.end).write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        <(u32, u32)>::read(reader).map(|(start, end)| start..end)
-    }
-}
-
-impl Codec for Duration {
-    fn write(&self, writer: &mut Writer) {
-        (self.as_secs(), self.subsec_nanos()).write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (seconds, nanos) = <(u64, u32)>::read(reader)?;
-        (nanos < 1_000_000_000).then(|| Duration::new(seconds, nanos))
-    }
-}
-
-impl Codec for StageId {
-    fn write(&self, writer: &mut Writer) {
-        self.0.write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        u32::read(reader).map(StageId)
-    }
-}
-
-impl Codec for InstanceId {
-    fn write(&self, writer: &mut Writer) {
-        self.0.write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        u32::read(reader).map(InstanceId)
-    }
-}
-
-impl Codec for ParamOrigin {
-    fn write(&self, writer: &mut Writer) {
-        (*self as u8).write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let origins = [Self::File, Self::Include, Self::Profile, Self::Set];
-        origins.get(usize::from(u8::read(reader)?)).copied()
-    }
-}
-
-impl Codec for Coordinates {
-    fn write(&self, writer: &mut Writer) {
-        self.0.write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        Codec::read(reader).map(Coordinates)
-    }
-}
-
-impl Codec for Value {
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            Value::Null => 0_u8.write(writer),
-            Value::Bool(value) => (1_u8, *value).write(writer),
-            Value::Int(value) => (2_u8, *value).write(writer),
-            Value::Float(value) => (3_u8, *value).write(writer),
-            Value::Text(value) => {
-                4_u8.write(writer);
-                value.write(writer);
-            }
-            Value::List(values) => {
-                5_u8.write(writer);
-                values.write(writer);
-            }
-            Value::Map(values) => {
-                6_u8.write(writer);
-                values.write(writer);
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match u8::read(reader)? {
-            0 => Some(Value::Null),
-            1 => Codec::read(reader).map(Value::Bool),
-            2 => Codec::read(reader).map(Value::Int),
-            3 => Codec::read(reader).map(Value::Float),
-            4 => Codec::read(reader).map(Value::Text),
-            5 => Codec::read(reader).map(Value::List),
-            6 => Codec::read(reader).map(Value::Map),
-            _ => None,
-        }
-    }
-}
-
-impl Codec for Work {
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            Work::Kind(name) => {
-                0_u8.write(writer);
-                name.write(writer);
-            }
-            Work::Command(command) => {
-                1_u8.write(writer);
-                command.as_ref().write(writer);
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match u8::read(reader)? {
-            0 => Codec::read(reader).map(Work::Kind),
-            1 => Codec::read(reader).map(|command| Work::Command(Arc::new(command))),
-            _ => None,
-        }
-    }
-}
-
-impl Codec for Tool {
-    fn write(&self, writer: &mut Writer) {
-        let (tag, text) = match self {
-            Tool::Version(command) => (0_u8, command),
-            Tool::Venv(folder) => (1, folder),
-        };
-        tag.write(writer);
-        text.write(writer);
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match u8::read(reader)? {
-            0 => Codec::read(reader).map(Tool::Version),
-            1 => Codec::read(reader).map(Tool::Venv),
-            _ => None,
-        }
-    }
-}
-
-impl Codec for Link {
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            Link::Output { instance, port, entry } => {
-                0_u8.write(writer);
-                instance.write(writer);
-                port.write(writer);
-                entry.write(writer);
-            }
-            Link::File(path) => {
-                1_u8.write(writer);
-                path.as_ref().write(writer);
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match u8::read(reader)? {
-            0 => Some(Link::Output {
-                instance: Codec::read(reader)?,
-                port: Codec::read(reader)?,
-                entry: Codec::read(reader)?,
-            }),
-            1 => Codec::read(reader).map(|file| Link::File(Arc::new(file))),
-            _ => None,
-        }
-    }
-}
-
-impl Codec for Source {
-    fn write(&self, writer: &mut Writer) {
-        let cells = match self {
-            Source::One(link) => {
-                0_u8.write(writer);
-                link.write(writer);
-                return;
-            }
-            Source::Many(cells) => cells,
-        };
-        1_u8.write(writer);
-        let next = length(writer.gathers.len());
-        let number = *writer.gathers.entry(GatherId::of(cells)).or_insert(next);
-        number.write(writer);
-        if number == next {
-            length(cells.len()).write(writer);
-            cells.iter().for_each(|(at, link)| {
-                at.write(writer);
-                link.write(writer);
-            });
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        if u8::read(reader)? == 0 {
-            return Codec::read(reader).map(Source::One);
-        }
-        let number = u32::read(reader)? as usize;
-        if number == reader.gathers.len() {
-            let cells: Vec<(Coordinates, Link)> = Codec::read(reader)?;
-            reader.gathers.push(cells.into());
-        }
-        reader.gathers.get(number).cloned().map(Source::Many)
-    }
-}
-
-impl Codec for ReleaseWhy {
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            ReleaseWhy::Aggregate(subjects) => (0_u8, *subjects).write(writer),
-            ReleaseWhy::Approved { because, approved } => {
-                1_u8.write(writer);
-                because.write(writer);
-                approved.write(writer);
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        match u8::read(reader)? {
-            0 => Codec::read(reader).map(ReleaseWhy::Aggregate),
-            1 => Some(ReleaseWhy::Approved { because: Codec::read(reader)?, approved: Codec::read(reader)? }),
-            _ => None,
-        }
-    }
+/// Whether every number in a plan leads into its table, and instances only read instances before them.
+fn is_sound(plan: &Plan) -> bool {
+    let Ok(instances) = u32::try_from(plan.instances.len()) else { return false };
+    let is_below = |link: &Link, limit: u32| link.producer().is_none_or(|producer| producer.0 < limit);
+    // The first instance that may read a gather.
+    let after: Vec<u32> = plan
+        .gathers
+        .iter()
+        .map(|cells| cells.iter().filter_map(|(_, link)| link.producer()).map(|InstanceId(id)| id.saturating_add(1)))
+        .map(|after| after.max().unwrap_or(0))
+        .collect();
+    let reads_earlier = |source: &Source, id: u32| match source {
+        Source::One(link) => is_below(link, id),
+        Source::Many(gather) => after.get(gather.index()).is_some_and(|after| *after <= id),
+    };
+    let of_its_stage =
+        |stage: usize, id: u32| plan.stages.get(stage).is_some_and(|stage| stage.instances.contains(&id));
+    let stages =
+        plan.stages.iter().all(|stage| stage.instances.start < stage.instances.end && stage.instances.end <= instances);
+    let reads = (0..instances).zip(&plan.instances).all(|(id, instance)| {
+        of_its_stage(instance.stage.index(), id) && instance.inputs.values().all(|source| reads_earlier(source, id))
+    });
+    let mut published =
+        plan.results.iter().map(|result| &result.link).chain(plan.claims.iter().map(|claim| &claim.table));
+    let mut released = plan.releases.iter().flat_map(|release| &release.ports);
+    stages
+        && reads
+        && after.iter().all(|after| *after <= instances)
+        && published.all(|link| is_below(link, instances))
+        && released.all(|(stage, _)| stage.index() < plan.stages.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FILE: &str = "pipe: 1\npipeline: p\nparams: { subjects: { lines: ids.txt } }\nstages:\n  \
-        a: { each: { sid: $params.subjects }, run: x, with: { n: 1, f: 0.5, l: [a, true] }, random: true, out: { t: t.txt } }\n  \
-        b: { each: { r: 1..3 }, run: x, in: { t: $a(*).t, f: x.csv }, tools: { sh: sh --version }, timeout: 3 s, out: { t: t.txt } }\n\
+    const FILE: &str = "pipe: 1\npipeline: p\nparams: { subjects: { lines: ids.txt }, m: { a: [1, { b: null }], c: -0.5 } }\nstages:\n  \
+        a: { each: { sid: $params.subjects }, run: x, with: { n: 1, f: 0.5, l: [a, true], m: $params.m }, random: true, out: { t: t.txt, d: d/ } }\n  \
+        b: { each: { r: 1..3 }, run: x, in: { t: $a(*).t, f: x.csv, g: { path: \"data/*.csv\", ignore: [b*] } }, tools: { sh: sh --version }, timeout: 3 s, out: { t: t.txt } }\n  \
+        c: { run: x, in: { e: $a(sid=s1).d/x.txt }, tools: { py: { venv: v } }, shell: sh, out: { t: t.txt } }\n\
         results: { \"t_${r}.txt\": $b.t }\n\
         claims: [{ text: c, cell: { table: $a(sid=s1).t, where: { x: y }, column: c }, equals: 1 }]\n\
-        release: [{ ports: [a.t], because: x, approved: y }]\n";
+        release: [{ ports: [a.t], because: x, approved: y }, { ports: [b.t], rule: { aggregate: 5 } }]\n";
 
-    fn shown(plan: &Plan) -> String {
-        format!("{plan:?}")
+    /// A folder with the file, and a cache.
+    struct Project {
+        folder: tempfile::TempDir,
+        options: Options,
+    }
+
+    impl Project {
+        fn new() -> Self {
+            let project = Self { folder: tempfile::tempdir().expect("a folder"), options: Options::default() };
+            std::fs::write(project.file(), FILE).expect("written");
+            project.write_ids("s1\ns2\n");
+            project
+        }
+
+        fn file(&self) -> PathBuf {
+            self.folder.path().join("p.yaml")
+        }
+
+        fn write_ids(&self, lines: &str) {
+            std::fs::write(self.folder.path().join("ids.txt"), lines).expect("written");
+        }
+
+        fn plan(&self, build: &str) -> Plan {
+            let cache = self.folder.path().join("cache");
+            plan_cached(&self.file(), &self.options, &Registry::new(), build, &cache)
+                .unwrap_or_else(|error| panic!("{error}"))
+        }
+
+        fn cached(&self) -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(self.folder.path().join("cache")).into_iter().flatten();
+            entries.map(|entry| entry.expect("an entry").path()).collect()
+        }
+
+        fn request(&self) -> Hash {
+            request(&self.file(), &self.options, "build")
+        }
     }
 
     #[test]
     fn a_cached_plan_is_used_until_a_byte_changes() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (file, ids, cache) =
-            (folder.path().join("p.yaml"), folder.path().join("ids.txt"), folder.path().join("cache"));
-        std::fs::write(&file, FILE).expect("written");
-        std::fs::write(&ids, "s1\ns2\n").expect("written");
-        let registry = Registry::new();
-        let options = Options::default();
-        let plan = || plan_cached(&file, &options, &registry, "build", &cache).expect("plans");
-        let count = || std::fs::read_dir(&cache).map_or(0, Iterator::count);
-
-        let first = plan();
-        assert_eq!(count(), 1);
-        let bytes =
-            std::fs::read(std::fs::read_dir(&cache).expect("a cache").next().expect("one").expect("entry").path());
-        let request = request(&file, &options, "build");
-        let read = decode(&bytes.expect("readable"), &request).expect("right");
-        assert_eq!(shown(&read), shown(&first));
-        assert_eq!(shown(&plan()), shown(&first));
-        let shared = |id: usize| match &read.instances[id].inputs["t"] {
-            Source::Many(cells) => cells.clone(),
+        let project = Project::new();
+        let first = project.plan("build");
+        let [path] = project.cached().try_into().expect("one plan");
+        let bytes = std::fs::read(&path).expect("readable");
+        assert_eq!(decode(&bytes, &project.request()), Some(first.clone()));
+        assert_eq!(project.plan("build"), first);
+        let gather = |id: usize| match first.instances[id].inputs["t"] {
+            Source::Many(gather) => gather,
             Source::One(_) => panic!("a gather"),
         };
-        assert!(Arc::ptr_eq(&shared(2), &shared(4)), "readers share gathers again");
+        assert_eq!(gather(2), gather(4), "readers share gathers");
 
-        std::fs::write(&ids, "s1\ns3\n").expect("written");
-        assert_eq!(plan().instances[1].at["sid"], "s3", "a change of equal size is noticed");
-        plan_cached(&file, &options, &registry, "other build", &cache).expect("plans");
-        assert_eq!(count(), 2, "another binary has plans of its own");
+        project.write_ids("s1\ns3\n");
+        assert_eq!(project.plan("build").instances[1].at["sid"], "s3", "a change of equal size is noticed");
+        project.plan("other build");
+        assert_eq!(project.cached().len(), 2, "another binary has plans of its own");
     }
 
     #[test]
-    fn damaged_bytes_are_not_a_plan() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (file, cache) = (folder.path().join("p.yaml"), folder.path().join("cache"));
-        std::fs::write(&file, FILE).expect("written");
-        std::fs::write(folder.path().join("ids.txt"), "s1\n").expect("written");
-        plan_cached(&file, &Options::default(), &Registry::new(), "build", &cache).expect("plans");
-        let path = std::fs::read_dir(&cache).expect("a cache").next().expect("one").expect("entry").path();
-        let bytes = std::fs::read(path).expect("readable");
-        let request = request(&file, &Options::default(), "build");
-        assert!(decode(&bytes, &request).is_some());
+    fn damaged_bytes_are_not_a_plan_and_are_replaced() {
+        let project = Project::new();
+        let plan = project.plan("build");
+        let [path] = project.cached().try_into().expect("one plan");
+        let bytes = std::fs::read(&path).expect("readable");
         for cut in [0, 10, 40, bytes.len() / 2, bytes.len() - 1] {
-            assert!(decode(&bytes[..cut], &request).is_none());
+            assert_eq!(decode(&bytes[..cut], &project.request()), None);
         }
         for at in (0..bytes.len()).step_by(37) {
             let mut other = bytes.clone();
             other[at] ^= 1;
-            assert!(decode(&other, &request).is_none());
+            assert_eq!(decode(&other, &project.request()), None);
         }
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
+        assert_eq!(project.plan("build"), plan);
+        assert_eq!(std::fs::read(&path).expect("readable"), bytes, "made anew");
+    }
+
+    /// Bytes that pass the checksum, as a forged or mistaken writer could make them, neither panic nor take much memory,
+    /// and whatever is read can be walked.
+    #[test]
+    fn bytes_with_the_right_checksum_are_bounded() {
+        let bytes = postcard::to_allocvec(&Project::new().plan("build")).expect("written");
+        assert!(read_plan(&bytes).is_some());
+        let mut read = 0;
+        for at in 0..bytes.len() {
+            assert_eq!(read_plan(&bytes[..at]), None, "{at} bytes");
+            for wrong in [bytes[at] ^ 1, bytes[at] ^ 0x80, 0, 3, 0x7f, 0xff] {
+                let mut other = bytes.clone();
+                other[at] = wrong;
+                if let Some(plan) = read_plan(&other) {
+                    read += 1;
+                    plan.ids().for_each(|id| drop((plan.label(id), plan.reads(id))));
+                    plan.refused_results();
+                }
+            }
+        }
+        assert!(read > 100, "most texts and numbers may be other ones: {read}");
     }
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pipe_contract::Value;
 
-use super::Options;
-use super::resolved::{ParamOrigin, ParamValue};
+use super::options::Options;
+use super::param_value::{ParamOrigin, ParamValue};
 use crate::diag::{Class, Diagnostic, Sources, Span};
 use crate::spec::{
     self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Style, Tree,

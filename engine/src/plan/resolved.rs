@@ -9,10 +9,12 @@ use std::time::Duration;
 use pipe_contract::{Coordinates, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{InstanceId, StageId};
+use super::binary;
+use super::param_value::ParamValue;
+use crate::ids::{GatherId, InstanceId, StageId};
 
 /// A pipeline under one profile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The pipeline's name (`pipeline:`).
     pub pipeline: String,
@@ -21,14 +23,17 @@ pub struct Plan {
     /// The `about:` of the pipeline.
     pub about: String,
     /// The pipeline file, absolute.
+    #[serde(with = "binary::path")]
     pub file: PathBuf,
     /// Its folder: project files are relative to it.
+    #[serde(with = "binary::path")]
     pub folder: PathBuf,
     /// The pipeline seed.
     pub seed: u64,
     /// Whether subjects and data are simulated; stamped on figures and tables.
     pub simulated: bool,
     /// Every param with its final value.
+    #[serde(with = "binary::params")]
     pub params: BTreeMap<String, ParamValue>,
     /// What `--set` gave, as typed, by param; the last of each.
     pub set: BTreeMap<String, String>,
@@ -37,41 +42,21 @@ pub struct Plan {
     /// Instances, in topological order: an instance only reads instances of a smaller id.
     /// The instances of one stage need not be adjacent to those of the next in the file.
     pub instances: Vec<Instance>,
+    /// What gathering ports read, by [`GatherId`]: cells sorted by coordinates, which are distinct.
+    pub gathers: Vec<Vec<GatheredCell>>,
     /// Files that are published under `results/`.
     pub results: Vec<Published>,
     /// Claims of this profile.
     pub claims: Vec<Claim>,
     /// Rules that lift restrictions from ports.
     pub releases: Vec<Release>,
-    /// Every file the plan was made from (pipeline, includes, `lines:` files), absolute, for the plan cache.
-    pub made_from: Vec<PathBuf>,
 }
 
-/// The final value of a param, and what gave it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ParamValue {
-    /// The value.
-    pub value: Value,
-    /// What gave it.
-    pub origin: ParamOrigin,
-}
-
-/// What gave a param its value: the last of these that names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ParamOrigin {
-    /// Its declaration in the pipeline file or an included one.
-    File,
-    /// The file that includes the one with its declaration.
-    Include,
-    /// The profile, or one that it extends.
-    Profile,
-    /// `--set`.
-    Set,
-}
+/// One cell of a gather: its coordinates on the axes that were gathered or picked, and the artifact.
+pub type GatheredCell = (Coordinates, Link);
 
 /// A stage as written, with what its instances share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// Its name; stages of an include are `namespace.name`.
     pub name: String,
@@ -100,9 +85,10 @@ pub struct Stage {
 }
 
 /// A position in a pipeline file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file.
+    #[serde(with = "binary::path")]
     pub file: PathBuf,
     /// From 1.
     pub line: u32,
@@ -111,16 +97,16 @@ pub struct Place {
 }
 
 /// The work of a stage.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
     /// `uses:` a kind of the registry.
     Kind(String),
     /// `run:` a command.
-    Command(Arc<Command>),
+    Command(#[serde(with = "binary::shared")] Arc<Command>),
 }
 
 /// A `run:` stage.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     /// The body, passed to its shell unchanged.
     pub body: String,
@@ -143,7 +129,7 @@ pub struct Command {
 }
 
 /// The shell of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shell {
     /// `bash -euo pipefail`.
     Bash,
@@ -152,7 +138,7 @@ pub enum Shell {
 }
 
 /// A declared tool of a `run:` stage.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Tool {
     /// The first line of this command's output is the fact.
     Version(String),
@@ -161,7 +147,7 @@ pub enum Tool {
 }
 
 /// Amounts of resources.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Amounts {
     /// Processor slots, at least 1 for anything that computes.
     pub cpu: u32,
@@ -174,13 +160,14 @@ pub struct Amounts {
 }
 
 /// A stage at one point of its axes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its stage.
     pub stage: StageId,
     /// Coordinates on the stage's axes.
     pub at: Coordinates,
     /// Typed parameters with defaults; for `run:` stages the texts as written ([`crate::spec::Node::as_written`]).
+    #[serde(with = "binary::values")]
     pub params: BTreeMap<String, Value>,
     /// Inputs by port; an unset optional port is not there.
     pub inputs: BTreeMap<String, Source>,
@@ -191,46 +178,37 @@ pub struct Instance {
 }
 
 /// What an input port reads.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Source {
     /// One artifact.
     One(Link),
-    /// A gather, sorted by coordinates, which are distinct. Shared, because many instances gather the same cells.
-    Many(Arc<[(Coordinates, Link)]>),
-}
-
-/// Identifies a gather within one plan, as long as the plan is in memory: readers of the same cells share a list,
-/// so whatever is computed for a gather is computed once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GatherId(usize, usize);
-
-impl GatherId {
-    /// The id of the gather with these cells.
-    pub fn of(cells: &[(Coordinates, Link)]) -> Self {
-        Self(cells.as_ptr().addr(), cells.len())
-    }
+    /// A gather: [`Plan::gather`] has its cells.
+    Many(GatherId),
 }
 
 /// One artifact, before it exists.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Link {
     /// An output of another instance, or one entry of an output folder.
     Output {
         /// The producer.
         instance: InstanceId,
         /// Its port.
+        #[serde(with = "binary::shared")]
         port: Arc<str>,
         /// `/`-separated path inside a folder.
+        #[serde(with = "binary::shared_option")]
         entry: Option<Arc<str>>,
     },
     /// A file or folder of the project, absolute.
-    File(Arc<ProjectFile>),
+    File(#[serde(with = "binary::shared")] Arc<ProjectFile>),
 }
 
 /// A file or folder of the project, or the files of a folder that a glob names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProjectFile {
     /// Absolute; for a glob the folder above its first wildcard.
+    #[serde(with = "binary::path")]
     pub path: PathBuf,
     /// The rest of a glob: only the files that it names are there.
     pub only: Option<String>,
@@ -255,7 +233,7 @@ impl Deref for ProjectFile {
 }
 
 /// One line of `results:`, resolved to one artifact.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Published {
     /// Path below `results/<pipeline>/<profile>/`; a trailing `/` publishes a whole folder.
     /// If the artifact is a folder and this is a file name, the folder's one entry with the same extension is published.
@@ -267,7 +245,7 @@ pub struct Published {
 }
 
 /// One claim.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// The claim in words.
     pub text: String,
@@ -286,7 +264,7 @@ pub struct Claim {
 }
 
 /// A rule that lifts restrictions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     /// `stage.port`.
     pub ports: Vec<(StageId, String)>,
@@ -295,7 +273,7 @@ pub struct Release {
 }
 
 /// Why a port may be published although its data are restricted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ReleaseWhy {
     /// It aggregates at least this many subjects.
     Aggregate(u32),
@@ -331,19 +309,32 @@ impl Plan {
         if instance.at.is_empty() { name.clone() } else { format!("{name}({})", instance.at) }
     }
 
+    /// The cells of a gather.
+    pub fn gather(&self, id: GatherId) -> &[GatheredCell] {
+        &self.gathers[id.index()]
+    }
+
+    /// Every artifact that an input port reads: one, or the cells of its gather.
+    pub fn links<'a>(&'a self, source: &'a Source) -> impl Iterator<Item = &'a Link> {
+        let (one, cells): (Option<&Link>, &[GatheredCell]) = match source {
+            Source::One(link) => (Some(link), &[]),
+            Source::Many(gather) => (None, self.gather(*gather)),
+        };
+        one.into_iter().chain(cells.iter().map(|(_, link)| link))
+    }
+
     /// The instances that `id` reads, each once, ascending.
     pub fn reads(&self, id: InstanceId) -> BTreeSet<InstanceId> {
-        let of = |link: &Link| match link {
+        self.instance(id).inputs.values().flat_map(|source| self.links(source)).filter_map(Link::producer).collect()
+    }
+}
+
+impl Link {
+    /// The instance that makes the artifact; `None` for a file of the project.
+    pub fn producer(&self) -> Option<InstanceId> {
+        match self {
             Link::Output { instance, .. } => Some(*instance),
             Link::File(_) => None,
-        };
-        self.instance(id)
-            .inputs
-            .values()
-            .flat_map(|source| match source {
-                Source::One(link) => std::slice::from_ref(link).iter().filter_map(of).collect::<Vec<_>>(),
-                Source::Many(cells) => cells.iter().filter_map(|(_, link)| of(link)).collect(),
-            })
-            .collect()
+        }
     }
 }

@@ -2,19 +2,19 @@
 //! ports.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use pipe_contract::Form;
 
+use super::context::{Context, Target};
 use super::draft::Draft;
-use super::env::{Env, Target};
-use super::inputs;
-use super::names::{has_wildcard, is_safe};
-use super::resolved::{Claim, Link, Published, Release, ReleaseWhy};
-use super::stage::place;
+use super::env::Env;
+use super::names::{is_safe, no_entry};
+use super::resolved::{Claim, Published, Release, ReleaseWhy};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::ids::StageId;
 use crate::spec::{
-    self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, WorkDecl, Written,
+    self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, Written,
 };
 
 /// A reference that is read from outside of any stage: which cells it names.
@@ -41,8 +41,8 @@ fn reference(env: &Env<'_>, name: &Name, what: &str) -> Result<Reference, Diagno
     }
 }
 
-fn outside<'r>(env: &Env<'_>, drafts: &[Draft<'_>], reference: &'r Reference) -> Result<Outside<'r>, Diagnostic> {
-    let (stage, port) = match env.target(reference, "", drafts)? {
+fn outside<'r>(context: &Context<'_>, reference: &'r Reference) -> Result<Outside<'r>, Diagnostic> {
+    let (stage, port) = match context.target(reference, "")? {
         Target::Port { stage, port } => (stage, port),
         Target::Removed { at } => {
             let message = format!("`{}` reads a stage that this profile removes", reference.text);
@@ -51,13 +51,8 @@ fn outside<'r>(env: &Env<'_>, drafts: &[Draft<'_>], reference: &'r Reference) ->
                 .hint("remove the result in this profile too: `results: { NAME: none }`"));
         }
     };
-    let target = &drafts[stage];
-    let ports = target.ports();
-    let unknown_kind = target.broken && ports.is_empty();
-    if !unknown_kind && !ports.contains(&port) {
-        let message = format!("stage `{}` has no output `{port}`", target.name());
-        return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its outputs", port, ports));
-    }
+    let target = &context.drafts[stage];
+    target.check_output(port, reference.span)?;
     let mut picked = vec![None; target.axes.len()];
     for selector in &reference.selectors {
         let (Some(axis), Pick::One(pieces)) = (&selector.axis, &selector.pick) else {
@@ -68,23 +63,13 @@ fn outside<'r>(env: &Env<'_>, drafts: &[Draft<'_>], reference: &'r Reference) ->
             )
             .hint("put `${axis}` into the name to publish every cell, or pick one: `axis=value`"));
         };
-        let Some(number) = target.axes.iter().position(|known| &known.name == axis) else {
-            let message = format!("stage `{}` has no axis `{axis}`", target.name());
-            return Err(Diagnostic::new(Class::UnknownName, selector.span, message).known(
-                "its axes",
-                axis,
-                target.axis_names(),
-            ));
-        };
-        let text = env.text(pieces, "", None)?;
-        let place = target.axes[number].index.get(text.trim()).copied();
-        picked[number] = Some(place.ok_or_else(|| target.axes[number].no_value(selector.span, text.trim()))?);
+        let number = target.axis(axis, selector.span)?;
+        let text = context.env.text(pieces, "", None)?;
+        picked[number] = Some(target.axes[number].find(&text, selector.span)?);
     }
-    let entry = reference.entry.as_ref().map(|pieces| env.text(pieces, "", None)).transpose()?;
-    if entry.as_deref().is_some_and(|entry| !is_safe(entry)) {
-        let message = "this is not a path inside the folder";
-        return Err(Diagnostic::new(Class::Reference, reference.span, message)
-            .hint("names separated by `/`, without `..` and empty parts"));
+    let entry = reference.entry.as_ref().map(|pieces| context.env.text(pieces, "", None)).transpose()?;
+    if let Some(entry) = entry.as_deref().filter(|entry| !is_safe(entry)) {
+        return Err(no_entry(entry, reference.span));
     }
     Ok(Outside { stage, port, entry, picked })
 }
@@ -120,36 +105,58 @@ impl Paths {
 }
 
 /// All results.
-pub(super) fn results(
-    env: &Env<'_>,
-    drafts: &[Draft<'_>],
-    decls: &[&ResultDecl],
-    errors: &mut Vec<Diagnostic>,
-) -> Vec<Published> {
+pub(super) fn results(context: &Context<'_>, decls: &[&ResultDecl]) -> Vec<Published> {
     let (mut published, mut paths) = (Vec::new(), Paths::default());
+    let mut dictionaries = BTreeMap::new();
     for decl in decls {
-        if let Err(error) = result(env, drafts, decl, &mut paths, &mut published) {
-            errors.push(error);
+        context.env.errors.add_all(result(context, decl, &mut paths, &mut published, &mut dictionaries).err());
+    }
+    for (path, (table, span)) in &dictionaries {
+        if let Some(first) = paths.0.get(path) {
+            let message = format!("result `{path}` has the name of the data dictionary of `{table}`");
+            let error = Diagnostic::new(Class::Collision, *first, message);
+            let error = error.also(*span, "the table is here").hint("give one of the two another name");
+            context.env.errors.add(error);
         }
     }
     published
 }
 
+/// Paths of data dictionaries, each with its table and the place of that in the file.
+type Dictionaries = BTreeMap<String, (String, Span)>;
+
+/// Notes where the data dictionary of a result will lie, if the result is a table whose columns are declared. (In a published
+/// folder there is no place for other results.)
+fn note_dictionary(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span, noted: &mut Dictionaries) {
+    let output = target.kind.and_then(|kind| kind.output_named(outside.port));
+    let mut files = output.into_iter().flat_map(|output| &output.tables).flat_map(|described| described.files);
+    let extension = |name: &str| Path::new(name).extension().map(|extension| extension.to_owned());
+    let is_table = match &outside.entry {
+        Some(entry) => files.any(|file| file == entry),
+        None => files.any(|file| extension(file) == extension(path)),
+    };
+    if is_table && !path.ends_with('/') {
+        let dictionary = Path::new(path).with_extension("json").to_string_lossy().into_owned();
+        noted.insert(dictionary, (path.to_owned(), span));
+    }
+}
+
 fn result(
-    env: &Env<'_>,
-    drafts: &[Draft<'_>],
+    context: &Context<'_>,
     decl: &ResultDecl,
     paths: &mut Paths,
     published: &mut Vec<Published>,
+    dictionaries: &mut Dictionaries,
 ) -> Result<(), Diagnostic> {
+    let env = &context.env;
     let Some(artifact) = &decl.artifact else { return Ok(()) };
     let reference = reference(env, artifact, "a result")?;
-    let outside = outside(env, drafts, &reference)?;
-    let target = &drafts[outside.stage];
+    let outside = outside(context, &reference)?;
+    let target = &context.drafts[outside.stage];
     if target.broken {
         return Ok(());
     }
-    if let Some(axis) = target.axis_names().find(|axis| has_wildcard(&decl.path.text, axis)) {
+    if let Some(axis) = target.wildcard_in(&decl.path.text) {
         let filled = decl.path.text.replace(&format!("{{{axis}}}"), &format!("${{{axis}}}"));
         let message = format!("nothing fills in `{{{axis}}}` in the name of this result");
         return Err(Diagnostic::new(Class::Reference, decl.path.span, message).hint(format!("write \"{filled}\"")));
@@ -164,14 +171,14 @@ fn result(
         }
     };
     for cell in target.cells_within(&outside.picked) {
-        let cell = cell as usize;
-        let name = file_name(env, target, cell, &pieces)?;
+        let name = file_name(env, target, cell as usize, &pieces)?;
         for path in braces(&name) {
             check_reserved(&path, decl.path.span)?;
             check_path(target, &outside, &path, decl.path.span)?;
             paths.take(&path, decl.path.span)?;
-            let link = inputs::link_of(target, cell, outside.port, outside.entry.clone());
-            published.push(Published { path, link, place: place(env, decl.path.span) });
+            note_dictionary(target, &outside, &path, decl.path.span, dictionaries);
+            let link = target.link(cell, outside.port, outside.entry.clone());
+            published.push(Published { path, link, place: env.place(decl.path.span) });
         }
     }
     Ok(())
@@ -200,15 +207,7 @@ fn file_name(env: &Env<'_>, target: &Draft<'_>, cell: usize, pieces: &[Piece]) -
                 &env.text(std::slice::from_ref(piece), "", Some(at)).map_err(|error| error_at(error, reference))?,
             ),
             Piece::Value(reference) => {
-                let wanted = reference.path().join(".");
-                let Some(axis) = target.axes.iter().position(|axis| axis.name == wanted) else {
-                    let message = format!("stage `{}` has no axis `{wanted}`", target.name());
-                    return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
-                        "its axes",
-                        &wanted,
-                        target.axis_names(),
-                    ));
-                };
+                let axis = target.axis(&reference.path().join("."), reference.span)?;
                 name.push_str(&target.axes[axis].values[at.at[axis] as usize].text);
             }
         }
@@ -238,15 +237,7 @@ fn check_path(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span)
         return Err(Diagnostic::new(Class::Value, span, message)
             .hint("a relative path without `..`, such as `tables/dice_${outputs}.csv`; `{a,b}` gives several names"));
     }
-    let form = match (&target.decl.work, target.kind) {
-        _ if outside.entry.is_some() => return Ok(()),
-        (WorkDecl::Run(run), _) => run
-            .out
-            .iter()
-            .find(|(name, _)| name.text == outside.port)
-            .map(|(_, path)| if path.text.ends_with('/') { Form::Folder } else { Form::File }),
-        (WorkDecl::Uses(_), kind) => kind.and_then(|kind| kind.output_named(outside.port)).map(|output| output.form),
-    };
+    let form = if outside.entry.is_some() { None } else { target.form_of(outside.port) };
     let last = path.rsplit('/').next().unwrap_or_default();
     match form {
         Some(Form::File) if path.ends_with('/') => {
@@ -267,38 +258,30 @@ fn check_path(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span)
     }
 }
 
-/// The claims of this profile.
-pub(super) fn claims(
-    env: &Env<'_>,
-    drafts: &[Draft<'_>],
-    decls: &[ClaimDecl],
-    profiles: &[&str],
-    errors: &mut Vec<Diagnostic>,
-) -> Vec<Claim> {
+/// The claims of this profile, which is one of `profiles`.
+pub(super) fn claims(context: &Context<'_>, decls: &[ClaimDecl], profiles: &[&str]) -> Vec<Claim> {
+    let env = &context.env;
     let mut claims = Vec::new();
     for decl in decls {
         if let Some(profile) = &decl.profile {
             if !profiles.contains(&profile.text.as_str()) {
                 let error =
                     Diagnostic::new(Class::Profile, profile.span, format!("unknown profile `{}`", profile.text));
-                errors.push(error.known("profiles", &profile.text, profiles.iter().copied()));
+                env.errors.add(error.known("profiles", &profile.text, profiles.iter().copied()));
             }
             if env.profile != Some(profile.text.as_str()) {
                 continue;
             }
         }
-        match claim(env, drafts, decl) {
-            Ok(claim) => claims.extend(claim),
-            Err(error) => errors.push(error),
-        }
+        claims.extend(env.errors.take(claim(context, decl)).flatten());
     }
     claims
 }
 
-fn claim(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ClaimDecl) -> Result<Option<Claim>, Diagnostic> {
-    let reference = reference(env, &decl.table, "the table of a claim")?;
-    let outside = outside(env, drafts, &reference)?;
-    let target = &drafts[outside.stage];
+fn claim(context: &Context<'_>, decl: &ClaimDecl) -> Result<Option<Claim>, Diagnostic> {
+    let reference = reference(&context.env, &decl.table, "the table of a claim")?;
+    let outside = outside(context, &reference)?;
+    let target = &context.drafts[outside.stage];
     if target.broken {
         return Ok(None);
     }
@@ -312,7 +295,7 @@ fn claim(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ClaimDecl) -> Result<Option
         )));
     };
     let filter = decl.filter.iter().map(|(column, value)| (column.text.clone(), value.text.clone())).collect();
-    let table: Link = inputs::link_of(target, *cell as usize, outside.port, outside.entry);
+    let table = target.link(*cell, outside.port, outside.entry);
     Ok(Some(Claim {
         text: decl.text.clone(),
         table,
@@ -320,55 +303,39 @@ fn claim(env: &Env<'_>, drafts: &[Draft<'_>], decl: &ClaimDecl) -> Result<Option
         column: decl.column.clone(),
         equals: decl.equals,
         within: decl.within,
-        place: place(env, decl.span),
+        place: context.env.place(decl.span),
     }))
 }
 
 /// The releases of this profile.
-pub(super) fn releases(
-    env: &Env<'_>,
-    drafts: &[Draft<'_>],
-    decls: &[&ReleaseDecl],
-    errors: &mut Vec<Diagnostic>,
-) -> Vec<Release> {
-    let mut releases = Vec::new();
-    for decl in decls {
-        let mut ports = Vec::new();
-        for port in &decl.ports {
-            match release_port(env, drafts, port) {
-                Ok(port) => ports.push(port),
-                Err(error) => errors.push(error),
-            }
-        }
-        let why = match &decl.why {
+pub(super) fn releases(context: &Context<'_>, decls: &[&ReleaseDecl]) -> Vec<Release> {
+    let port = |port: &Name| context.env.errors.take(release_port(context, port));
+    let release = |decl: &&ReleaseDecl| Release {
+        ports: decl.ports.iter().filter_map(port).collect(),
+        why: match &decl.why {
             ReleaseWhyDecl::Aggregate(subjects) => ReleaseWhy::Aggregate(*subjects),
             ReleaseWhyDecl::Approved { because, approved } => {
                 ReleaseWhy::Approved { because: because.clone(), approved: approved.clone() }
             }
-        };
-        releases.push(Release { ports, why });
-    }
-    releases
+        },
+    };
+    decls.iter().map(release).collect()
 }
 
-fn release_port(env: &Env<'_>, drafts: &[Draft<'_>], port: &Name) -> Result<(StageId, String), Diagnostic> {
+fn release_port(context: &Context<'_>, port: &Name) -> Result<(StageId, String), Diagnostic> {
     let Some((stage, output)) = port.text.trim_start_matches('$').rsplit_once('.') else {
         let message = format!("`{}` is not a port", port.text);
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("write `stage.port`"));
     };
-    let Some(index) = env.find(stage, "") else {
+    let Some(index) = context.env.find(stage, "") else {
         let message = format!("unknown stage `{stage}`");
         return Err(Diagnostic::new(Class::UnknownName, port.span, message).known(
             "stages",
             stage,
-            env.index.keys().copied(),
+            context.env.index.keys().copied(),
         ));
     };
-    let ports = drafts[index].ports();
-    if !ports.contains(&output) && !drafts[index].broken {
-        let message = format!("stage `{stage}` has no output `{output}`");
-        return Err(Diagnostic::new(Class::UnknownName, port.span, message).known("its outputs", output, ports));
-    }
+    context.drafts[index].check_output(output, port.span)?;
     Ok((StageId(u32::try_from(index).unwrap_or(u32::MAX)), output.to_owned()))
 }
 

@@ -1,27 +1,44 @@
-//! The environment variables of a `run:` body: how a port, parameter or axis becomes the name of one. Finds, while
-//! planning, what would become the same variable.
-//!
-//! A gather has two more (`IN_NAME_LIST`, `IN_NAME_ABSENT`); whether an input is one may depend on the cell, so these are
-//! compared when the stage is laid out.
+//! The environment variables of a `run:` body: finds, while planning, what would become the same variable.
 
 use super::draft::Draft;
+use super::inputs::Port;
+use super::names::variable_part;
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::RunDecl;
 
-/// `prf-raw` as part of the name of a variable: `PRF_RAW`.
-pub fn variable_part(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+/// A variable, what it is of, and where that is written.
+struct Variable {
+    name: String,
+    owner: String,
+    span: Span,
 }
 
-/// The variables of a stage, and what each is for; two of one name are an error.
-pub(super) fn check(draft: &Draft<'_>, run: &RunDecl) -> Vec<Diagnostic> {
-    let mut variables: Vec<(String, String, Span)> = Vec::new();
-    let mut add = |variable: String, owner: String, span: Span| variables.push((variable, owner, span));
+/// Things that would become the same variable of a stage that reads these ports.
+pub(super) fn collisions(draft: &Draft<'_>, ports: &[Port], run: &RunDecl) -> Vec<Diagnostic> {
+    let variables = variables(draft, ports, run);
+    let collision = |(at, later): (usize, &Variable)| {
+        let earlier = variables[..at].iter().find(|earlier| earlier.name == later.name)?;
+        let message = format!("{} and {} both become the variable `{}`", earlier.owner, later.owner, later.name);
+        let error = Diagnostic::new(Class::Collision, later.span, message);
+        Some(error.also(earlier.span, "the other one").hint("rename one of them"))
+    };
+    variables.iter().enumerate().filter_map(collision).collect()
+}
+
+/// The variables of a stage's own names. A gather has two more: the lists of its cells and of those that are absent.
+fn variables(draft: &Draft<'_>, ports: &[Port], run: &RunDecl) -> Vec<Variable> {
+    let mut variables = Vec::new();
+    let mut add = |name: String, owner: String, span: Span| variables.push(Variable { name, owner, span });
     for (name, _) in &run.env {
         add(name.text.clone(), format!("variable `{}` of `env:`", name.text), name.span);
     }
     for (name, _) in &draft.decl.inputs {
-        add(format!("IN_{}", variable_part(&name.text)), format!("input `{}`", name.text), name.span);
+        let (variable, port) = (format!("IN_{}", variable_part(&name.text)), &name.text);
+        add(variable.clone(), format!("input `{port}`"), name.span);
+        if ports.iter().any(|known| known.many && known.name == *port) {
+            add(format!("{variable}_LIST"), format!("the list of input `{port}`"), name.span);
+            add(format!("{variable}_ABSENT"), format!("the absent cells of input `{port}`"), name.span);
+        }
     }
     for (name, _) in &run.out {
         add(format!("OUT_{}", variable_part(&name.text)), format!("output `{}`", name.text), name.span);
@@ -35,11 +52,5 @@ pub(super) fn check(draft: &Draft<'_>, run: &RunDecl) -> Vec<Diagnostic> {
     if run.random {
         add("SEED".to_owned(), "the seed".to_owned(), draft.entry.name.span);
     }
-    let collision = |(at, (variable, owner, span)): (usize, &(String, String, Span))| {
-        let (_, before, other) = variables[..at].iter().find(|(known, ..)| known == variable)?;
-        let message = format!("{before} and {owner} both become the variable `{variable}`");
-        let error = Diagnostic::new(Class::Collision, *span, message);
-        Some(error.also(*other, "the other one").hint("rename one of them"))
-    };
-    variables.iter().enumerate().filter_map(collision).collect()
+    variables
 }

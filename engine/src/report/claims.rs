@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::plan::{Claim, Link};
 
 /// A claim and what was found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "ClaimJson", into = "ClaimJson")]
 pub struct ClaimReport {
     /// Its text.
     pub text: String,
     /// The value found, or why there is none. (In JSON `found` with the number, or `why`.)
-    #[serde(flatten, serialize_with = "found_or_why")]
     pub found: Result<f64, String>,
     /// The claimed value.
     pub equals: f64,
@@ -23,22 +22,44 @@ pub struct ClaimReport {
     pub holds: bool,
 }
 
-fn found_or_why<S: Serializer>(found: &Result<f64, String>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(1))?;
-    match found {
-        Ok(found) => map.serialize_entry("found", found)?,
-        Err(why) => map.serialize_entry("why", why)?,
-    }
-    map.end()
+/// The form of a report in JSON.
+#[derive(Serialize, Deserialize)]
+struct ClaimJson {
+    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    equals: f64,
+    within: f64,
+    holds: bool,
 }
 
-/// Checks claims; `find` gives the path of a table and its name in messages, or why there is none.
+impl From<ClaimReport> for ClaimJson {
+    fn from(report: ClaimReport) -> Self {
+        let ClaimReport { text, found, equals, within, holds } = report;
+        let (found, why) = match found {
+            Ok(found) => (Some(found), None),
+            Err(why) => (None, Some(why)),
+        };
+        Self { text, found, why, equals, within, holds }
+    }
+}
+
+impl From<ClaimJson> for ClaimReport {
+    fn from(json: ClaimJson) -> Self {
+        let ClaimJson { text, found, why, equals, within, holds } = json;
+        Self { text, found: found.ok_or_else(|| why.unwrap_or_default()), equals, within, holds }
+    }
+}
+
+/// Checks claims; `find` gives the path of a table (CSV) and its name in messages, or why there is none.
 pub fn check_claims(
     claims: &[Claim],
     mut find: impl FnMut(&Link) -> Result<(PathBuf, String), String>,
 ) -> Vec<ClaimReport> {
     let check = |claim: &Claim| {
-        let found = find(&claim.table).and_then(|(path, name)| cell(&table_in(&path), &name, claim));
+        let found = find(&claim.table).and_then(|(path, name)| cell(&path, &name, claim));
         let holds = found.as_ref().is_ok_and(|found| (found - claim.equals).abs() <= claim.within + ROUNDING);
         ClaimReport { text: claim.text.clone(), found, equals: claim.equals, within: claim.within, holds }
     };
@@ -47,11 +68,6 @@ pub fn check_claims(
 
 /// Decimal numbers have no exact binary form: 0.76 is to lie within 0.02 of 0.74.
 const ROUNDING: f64 = 1e-9;
-
-/// Tables are folders with `table.csv`, or CSV files.
-fn table_in(path: &Path) -> PathBuf {
-    if path.is_dir() { path.join("table.csv") } else { path.to_owned() }
-}
 
 /// The number in the one row that a claim selects.
 fn cell(path: &Path, name: &str, claim: &Claim) -> Result<f64, String> {
@@ -117,10 +133,10 @@ mod tests {
     #[test]
     fn exactly_one_row_is_claimed() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("table.csv"), "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n")
-            .unwrap();
+        let table = folder.path().join("t.csv");
+        std::fs::write(&table, "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n").unwrap();
         let check = |filter: &[(&str, &str)], column: &str| {
-            check_claims(&[claim(filter, column)], |_| Ok((folder.path().to_owned(), "t.table".to_owned()))).remove(0)
+            check_claims(&[claim(filter, column)], |_| Ok((table.clone(), "t.table".to_owned()))).remove(0)
         };
         let good = check(&[("tag", "anat"), ("label", "mean")], "dice");
         assert_eq!((good.found, good.holds), (Ok(0.75), true));

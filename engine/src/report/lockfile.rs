@@ -5,7 +5,7 @@
 //! sorted, without times, paths or machines. A file of that name that is not a lockfile belongs to another program and is
 //! never replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,10 +46,111 @@ pub struct Lockfile {
 pub struct LockedStage {
     /// The stage.
     pub stage: String,
-    /// Of the labels and keys of its instances: whether the same work was to be done.
-    pub keys: Digest<Content>,
-    /// Of the labels and outputs of its instances: whether the same was made.
-    pub outputs: Digest<Content>,
+    /// Whether the same work was to be done.
+    pub keys: LockedDigests,
+    /// Whether the same was made.
+    pub outputs: LockedDigests,
+}
+
+/// A digest over the instances of a stage, and marks by which the one that differs is found. Nothing of a stage with
+/// restricted data, because digests of small artifacts can be guessed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LockedDigests {
+    /// Of the coordinates of the instances, in the order of the plan, with what is locked of each.
+    digest: Option<Digest<Content>>,
+    /// The same of each instance alone, the first [`MARK`] hexadecimal digits: enough to name an instance, too few to
+    /// vouch for it. Not there for a stage of one instance, which needs no name.
+    marks: Vec<String>,
+}
+
+/// The length of a mark.
+const MARK: usize = 6;
+
+impl LockedDigests {
+    /// Of instances: coordinates, and the digests that are locked of each.
+    fn of<'i, D: IntoIterator<Item = &'i [u8; 32]>>(instances: impl ExactSizeIterator<Item = (&'i str, D)>) -> Self {
+        let has_marks = instances.len() > 1;
+        let (mut whole, mut marks) = (blake3::Hasher::new(), Vec::new());
+        let mut own = Vec::new();
+        for (at, digests) in instances {
+            own.clear();
+            own.extend_from_slice(&(at.len() as u64).to_le_bytes());
+            own.extend_from_slice(at.as_bytes());
+            digests.into_iter().for_each(|digest| own.extend_from_slice(digest));
+            whole.update(&own);
+            if has_marks {
+                marks.push(Digest::<Content>::of(&own).short(MARK));
+            }
+        }
+        Self { digest: Some(Digest::from_bytes(*whole.finalize().as_bytes())), marks }
+    }
+
+    /// The position among the instances of the first one that an earlier lockfile does not have like this; `None` if it
+    /// is not known, or if instances are only missing.
+    pub fn first_unlike(&self, earlier: &Self) -> Option<usize> {
+        let known: BTreeSet<&String> = earlier.marks.iter().collect();
+        if known.is_empty() { None } else { self.marks.iter().position(|mark| !known.contains(mark)) }
+    }
+
+    /// Whether two differ; what is not known does not.
+    pub fn differs_from(&self, other: &Self) -> bool {
+        matches!((self.digest, other.digest), (Some(ours), Some(theirs)) if ours != theirs)
+    }
+}
+
+/// The digest, then the marks without anything between them: `DIGEST MARKS`. Empty if nothing is locked.
+impl From<LockedDigests> for String {
+    fn from(LockedDigests { digest, marks }: LockedDigests) -> Self {
+        match (digest, &marks[..]) {
+            (None, _) => String::new(),
+            (Some(digest), []) => digest.to_string(),
+            (Some(digest), marks) => format!("{digest} {}", marks.concat()),
+        }
+    }
+}
+
+impl TryFrom<String> for LockedDigests {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let (digest, marks) = text.split_once(' ').unwrap_or((&text, ""));
+        let digest = digest.parse().map_err(|error: pipe_cache::NotADigest| error.to_string())?;
+        if !marks.is_ascii() || marks.len() % MARK != 0 {
+            return Err(format!("expected marks of {MARK} digits, found `{marks}`"));
+        }
+        let marks = (0..marks.len()).step_by(MARK).map(|at| marks[at..at + MARK].to_owned()).collect();
+        Ok(Self { digest: Some(digest), marks })
+    }
+}
+
+/// What is locked of one instance.
+#[derive(Clone, Debug)]
+pub struct LockedInstance {
+    /// Its coordinates, as text.
+    pub at: String,
+    /// Its key; zeros if it has none.
+    pub key: [u8; 32],
+    /// Digests of its outputs, by port in ascending order.
+    pub outputs: Vec<Digest<Content>>,
+}
+
+impl LockedStage {
+    /// A stage with its instances in the order of the plan.
+    pub fn new(stage: &str, instances: &[LockedInstance]) -> Self {
+        let keys = instances.iter().map(|one| (one.at.as_str(), [&one.key]));
+        let outputs = instances.iter().map(|one| (one.at.as_str(), one.outputs.iter().map(Digest::as_bytes)));
+        let (keys, outputs) = (LockedDigests::of(keys), LockedDigests::of(outputs));
+        Self { stage: stage.to_owned(), keys, outputs }
+    }
+
+    /// A stage with restricted data.
+    pub fn restricted(stage: &str) -> Self {
+        Self { stage: stage.to_owned(), keys: LockedDigests::default(), outputs: LockedDigests::default() }
+    }
 }
 
 /// One published file.
@@ -146,8 +247,9 @@ impl Lockfile {
         text.push_str(&block("parameters", ['{', '}'], self.parameters.iter().map(parameter)));
         text.push_str(",\n");
         let stage = |stage: &LockedStage| {
-            let LockedStage { stage, keys, outputs } = stage;
-            format!("    {{ \"stage\": {}, \"keys\": \"{keys}\", \"outputs\": \"{outputs}\" }}", quoted(stage))
+            let LockedStage { stage, keys, outputs } = stage.clone();
+            let (keys, outputs) = (String::from(keys), String::from(outputs));
+            format!("    {{ \"stage\": {}, \"keys\": \"{keys}\", \"outputs\": \"{outputs}\" }}", quoted(&stage))
         };
         text.push_str(&block("stages", ['[', ']'], self.stages.iter().map(stage)));
         text.push_str(",\n");
@@ -204,7 +306,7 @@ mod tests {
 
     fn lockfile() -> Lockfile {
         let locked = |tolerance| Locked { digest: Digest::of(b"x"), bytes: 1, tolerance };
-        let stage = LockedStage { stage: "s".into(), keys: Digest::of(b"k"), outputs: Digest::of(b"o") };
+        let stage = LockedStage::new("s", &instances(&[("a=1", b"k", b"o"), ("a=2", b"l", b"p")]));
         Lockfile {
             lock: 2,
             pipeline: "p".into(),
@@ -213,9 +315,37 @@ mod tests {
                 ("epochs".into(), Value::Int(3)),
                 ("rates".into(), Value::List(vec![Value::Float(1e-9), Value::Text("a\nb".into())])),
             ]),
-            stages: vec![stage],
+            stages: vec![stage, LockedStage::restricted("r")],
             results: BTreeMap::from([("a \"b\".csv".into(), locked(None)), ("c.csv".into(), locked(Some(1e-5)))]),
         }
+    }
+
+    /// Coordinates, key and output.
+    type Instance<'i> = (&'i str, &'i [u8], &'i [u8]);
+
+    fn instances(of: &[Instance<'_>]) -> Vec<LockedInstance> {
+        let one = |(at, key, output): &Instance<'_>| LockedInstance {
+            at: (*at).to_owned(),
+            key: *Digest::<Content>::of(key).as_bytes(),
+            outputs: vec![Digest::of(output)],
+        };
+        of.iter().map(one).collect()
+    }
+
+    #[test]
+    fn the_first_instance_that_differs_is_found() {
+        let stage = |of: &[Instance<'_>]| LockedStage::new("s", &instances(of));
+        let before = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"p"), ("a=3", b"m", b"q")]);
+        let same_work = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"x"), ("a=3", b"m", b"q")]);
+        assert!(!same_work.keys.differs_from(&before.keys) && same_work.outputs.differs_from(&before.outputs));
+        assert_eq!(same_work.outputs.first_unlike(&before.outputs), Some(1));
+        let added = stage(&[("a=0", b"k", b"o"), ("a=1", b"k", b"o"), ("a=2", b"l", b"p"), ("a=3", b"m", b"q")]);
+        assert_eq!(added.keys.first_unlike(&before.keys), Some(0));
+        let removed = stage(&[("a=1", b"k", b"o"), ("a=2", b"l", b"p")]);
+        assert!(removed.keys.differs_from(&before.keys));
+        assert_eq!(removed.keys.first_unlike(&before.keys), None);
+        let restricted = LockedStage::restricted("s");
+        assert!(!restricted.keys.differs_from(&before.keys));
     }
 
     #[test]

@@ -1,20 +1,28 @@
 //! What a run leaves for its users: published results, the lockfile, checked claims, the manifest.
 
 mod claims;
+mod dictionary;
 mod lockfile;
 mod manifest;
+mod public_digest;
 mod published_list;
 mod publisher;
 mod results_folder;
 mod sidecar;
 
 pub use claims::{ClaimReport, check_claims};
-pub use lockfile::{LOCKFILE_VERSION, Locked, LockedStage, Lockfile, lockfile_path};
-pub use manifest::{Git, InstanceReport, Machine, Manifest, commit_of, work_tree_is_dirty};
+pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
+pub use lockfile::{LOCKFILE_VERSION, Locked, LockedInstance, LockedStage, Lockfile, lockfile_path};
+pub use manifest::{
+    Absence, ArtifactRow, FileContent, FileEntry, Git, InputEntry, InstanceRow, KindEntry, MANIFEST_EDITION, Machine,
+    Manifest, ManifestHead, More, OutcomeWord, OutputEntry, Reference, StageEntry, Surroundings, Table, Tables,
+    commit_of, work_tree_is_dirty,
+};
+pub use public_digest::{DigestKey, PublicDigest};
 pub use published_list::{LIST, PublishedList, PublishingRun, Version};
 pub use publisher::{MakeSidecar, Piece, Publisher, ResultLine, Results, is_sidecar, pieces_of, sidecar_path};
 pub use results_folder::{PARAMETERS, parameters_json, project_root, results_folder, variant};
-pub use sidecar::{MadeBy, PublishedBy, Sidecar};
+pub use sidecar::{InputDigest, MadeBy, PublishedBy, Sidecar};
 
 use pipe_cache::Error;
 use pipe_contract::{Blame, Failure, Unwritable};
@@ -31,6 +39,16 @@ pub fn cache_failure(error: &Error) -> Failure {
         (Error::Changed { .. }, _) => failure.hint("run again while no other process writes to it"),
         (Error::Damaged { .. }, _) => failure.hint("run again: damaged content is made again"),
         _ => failure,
+    }
+}
+
+/// The same where it is known what is being read: content that is damaged is called by that name, not by its digest.
+pub fn damaged_failure(error: &Error, name: &str) -> Failure {
+    match error {
+        Error::Damaged { .. } => {
+            Failure { message: format!("what the cache has of `{name}` is damaged"), ..cache_failure(error) }
+        }
+        _ => cache_failure(error),
     }
 }
 

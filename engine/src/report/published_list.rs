@@ -12,6 +12,8 @@ use pipe_cache::{Action, Content, Digest};
 use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};
 
+use super::public_digest::PublicDigest;
+
 /// The name of the list.
 pub const LIST: &str = ".published";
 
@@ -49,7 +51,7 @@ pub struct Version {
     pub run: Option<String>,
     /// The key of the stage that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<Digest<Action>>,
+    pub key: Option<PublicDigest<Action>>,
 }
 
 impl Default for PublishedList {

@@ -17,9 +17,11 @@ use std::path::{Path, PathBuf};
 use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Entry, Sources, Store, is_missing, remove_all};
 use pipe_contract::Failure;
 
-use super::cache_failure;
+use super::dictionary::dictionary_path;
+use super::public_digest::PublicDigest;
 use super::published_list::{LIST, PublishedList, PublishingRun, Version};
 use super::results_folder::PARAMETERS;
+use super::{cache_failure, damaged_failure};
 use crate::plan::Published;
 
 /// Results of this size are remembered when they are written, though that takes a tenth of a second; smaller ones are
@@ -52,12 +54,16 @@ pub struct Results {
 pub struct ResultLine {
     /// The path in `results:`; a trailing `/` is a folder.
     pub path: String,
-    /// The key of the stage that made it.
-    pub key: Option<Digest<Action>>,
+    /// The key of the stage that made it, as it may be written outside of the store.
+    pub key: Option<PublicDigest<Action>>,
+    /// The key of its record.
+    pub record: Option<Digest<Action>>,
     /// What it publishes, as a whole.
     pub artifact: Artifact,
     /// Its files and empty folders.
     pub pieces: Vec<Piece>,
+    /// Paths of the data dictionaries of its tables.
+    pub dictionaries: BTreeSet<String>,
 }
 
 /// One file or empty folder to publish.
@@ -65,8 +71,17 @@ pub struct ResultLine {
 pub struct Piece {
     /// Path below the results folder.
     pub path: String,
+    /// Its name in the artifact, if that is a folder, else that in `results:`.
+    pub name: String,
     /// Its content, in the store.
     pub entry: Entry,
+}
+
+impl ResultLine {
+    /// Paths of what lies beside it.
+    fn beside(&self) -> impl Iterator<Item = String> {
+        std::iter::once(sidecar_path(&self.path)).chain(self.dictionaries.iter().cloned())
+    }
 }
 
 impl Piece {
@@ -87,20 +102,28 @@ pub fn pieces_of(store: &Store, published: &Published, artifact: &Artifact) -> R
     let folder = published.path.strip_suffix('/');
     if let Some(blob) = artifact.blob() {
         return match folder {
-            None => Ok(vec![Piece { path: published.path.clone(), entry: Entry::File(blob) }]),
+            None => {
+                Ok(vec![Piece { path: published.path.clone(), name: published.path.clone(), entry: Entry::File(blob) }])
+            }
             Some(name) => Err(format!("`{name}/` names a folder, but the artifact is a file")),
         };
     }
-    let tree = store.tree(&artifact.digest).map_err(|error| error.to_string())?;
+    let tree = store.tree(&artifact.digest).map_err(|error| damaged_failure(&error, &published.path).message)?;
     if let Some(folder) = folder {
-        let piece = |(name, entry): (&str, &Entry)| Piece { path: format!("{folder}/{name}"), entry: *entry };
+        let piece = |(name, entry): (&str, &Entry)| Piece {
+            path: format!("{folder}/{name}"),
+            name: name.to_owned(),
+            entry: *entry,
+        };
         return Ok(tree.entries().map(piece).collect());
     }
     let extension = |path: &str| Path::new(path).extension().map(|extension| extension.to_string_lossy().into_owned());
     let wanted = extension(&published.path);
     let found: Vec<_> = tree.files().filter(|(name, _)| extension(name) == wanted).collect();
     match found[..] {
-        [(_, blob)] => Ok(vec![Piece { path: published.path.clone(), entry: Entry::File(*blob) }]),
+        [(name, blob)] => {
+            Ok(vec![Piece { path: published.path.clone(), name: name.to_owned(), entry: Entry::File(*blob) }])
+        }
         _ => {
             let there = tree.files().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let wanted = wanted.map_or("without an extension".into(), |wanted| format!("with `.{wanted}`"));
@@ -119,8 +142,8 @@ pub fn is_sidecar(path: &str) -> bool {
     path.ends_with(".provenance.json")
 }
 
-/// Makes the text of the sidecar of a result.
-pub type MakeSidecar<'m> = dyn FnMut(&ResultLine) -> Result<String, Failure> + 'm;
+/// Makes the text of what lies at a path beside a result: its sidecar, or the data dictionary of one of its tables.
+pub type MakeSidecar<'m> = dyn FnMut(&ResultLine, &str) -> Result<String, Failure> + 'm;
 
 /// Publishes the results of one run.
 pub struct Publisher {
@@ -144,7 +167,7 @@ struct Placed {
 struct Wanted<'w> {
     path: String,
     content: WantedContent<'w>,
-    key: Option<Digest<Action>>,
+    key: Option<PublicDigest<Action>>,
 }
 
 enum WantedContent<'w> {
@@ -397,7 +420,7 @@ impl Wanted<'_> {
     }
 }
 
-/// All paths of these lines, sidecars included.
+/// All paths of these lines, with what lies beside them.
 fn wanted<'w>(lines: &'w [ResultLine], texts: &'w BTreeMap<String, String>) -> Vec<Wanted<'w>> {
     let mut wanted = Vec::new();
     for line in lines {
@@ -406,16 +429,15 @@ fn wanted<'w>(lines: &'w [ResultLine], texts: &'w BTreeMap<String, String>) -> V
             content: piece.blob().map_or(WantedContent::EmptyFolder, WantedContent::Blob),
             key: line.key,
         }));
-        let sidecar = sidecar_path(&line.path);
-        if let Some(text) = texts.get(&sidecar) {
-            wanted.push(Wanted { path: sidecar, content: WantedContent::Text(text), key: line.key });
-        }
+        let beside = line.beside().filter_map(|path| Some((texts.get(&path)?, path)));
+        wanted.extend(beside.map(|(text, path)| Wanted { path, content: WantedContent::Text(text), key: line.key }));
     }
     wanted
 }
 
-/// The text that each sidecar should have. It names the run that published its result, so it stays as it is while the
-/// result has the content and comes from the work that it had then.
+/// The text that each sidecar and data dictionary should have. A sidecar names the run that published its result, so it stays
+/// as it is while the result has the content and comes from the work that it had then; so does a dictionary, for which its
+/// table would have to be read.
 fn sidecars(
     list: &PublishedList,
     folder: &Path,
@@ -424,11 +446,10 @@ fn sidecars(
     failures: &mut Vec<Failure>,
 ) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
-    for line in lines {
-        let path = sidecar_path(&line.path);
+    for (line, path) in lines.iter().flat_map(|line| line.beside().map(move |path| (line, path))) {
         let text = match fs::read_to_string(folder.join(&path)) {
             Ok(there) if is_about(list, &path, &there, line) => Ok(there),
-            _ => make(line),
+            _ => make(line, &path),
         };
         match text {
             Ok(text) => drop(texts.insert(path, text)),
@@ -446,9 +467,12 @@ fn is_about(list: &PublishedList, path: &str, text: &str, line: &ResultLine) -> 
     list.version(path, &Digest::of(text.as_bytes())).is_some_and(of_line) && line.pieces.iter().all(listed)
 }
 
-/// Whether a path is what a line of `results:` publishes, or its sidecar.
+/// Whether a path is what a line of `results:` publishes, or lies beside it.
 fn belongs_to(path: &str, name: &str) -> bool {
-    path == name || path == sidecar_path(name) || name.strip_suffix('/').is_some_and(|folder| below(path, folder))
+    path == name
+        || path == sidecar_path(name)
+        || path == dictionary_path(name)
+        || name.strip_suffix('/').is_some_and(|folder| below(path, folder))
 }
 
 fn below(path: &str, folder: &str) -> bool {
@@ -507,7 +531,7 @@ impl Aside {
     /// Copies a blob to its place, with the permissions that the user's own files get.
     fn place_blob(&mut self, store: &Store, blob: &Blob, target: &Path) -> Result<(), Failure> {
         let copy = self.path()?;
-        store.copy_out(blob, &copy).map_err(|error| cache_failure(&error))?;
+        store.copy_out(blob, &copy).map_err(|error| damaged_failure(&error, &target.to_string_lossy()))?;
         let mode = self.mode & if blob.executable { 0o777 } else { 0o666 };
         fs::set_permissions(&copy, fs::Permissions::from_mode(mode))
             .map_err(|error| Failure::io("set the permissions of", &copy, &error))?;

@@ -3,14 +3,14 @@
 //! What varies from run to run is here, so that the bytes of a result hold only what its key fixes. Paths are relative to
 //! the project, so that a published folder says nothing about the disk of its maker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pipe_cache::{Action, Content, Digest};
+use pipe_cache::{Action, Content, ContentForm, Digest};
 use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Git, Machine};
-use crate::key::Input;
+use super::public_digest::PublicDigest;
 
 /// The edition of this form.
 const EDITION: u32 = 1;
@@ -43,12 +43,15 @@ pub struct MadeBy {
     pub kind: String,
     /// The version of the kind.
     pub kind_version: u32,
-    /// Its key: equal keys are equal work.
-    pub key: Option<Digest<Action>>,
+    /// Its key: equal keys are equal work. Keyed if it is restricted.
+    pub key: Option<PublicDigest<Action>>,
     /// Its parameters.
     pub parameters: BTreeMap<String, Value>,
-    /// Digests of what it read, by port.
-    pub inputs: BTreeMap<String, Input>,
+    /// Digests of what it read, by port; keyed where that is restricted.
+    pub inputs: BTreeMap<String, InputDigest>,
+    /// Names of the restrictions on what it made; a release allows publishing it all the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub restricted: BTreeSet<String>,
     /// Its seed, if it is random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -57,6 +60,21 @@ pub struct MadeBy {
     /// When and where it worked, as its record has it.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub record: serde_json::Value,
+}
+
+/// What was read at an input port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputDigest {
+    /// One artifact.
+    One {
+        /// File, executable or folder.
+        form: ContentForm,
+        /// Of the file's bytes or the folder's listing.
+        digest: PublicDigest<Content>,
+    },
+    /// A gather: the digest of the list of its cells.
+    Many(PublicDigest<Content>),
 }
 
 /// The run that published a result.

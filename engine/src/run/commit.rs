@@ -20,7 +20,7 @@ use crate::report::cache_failure;
 /// The outcome of an attempt that did not fail.
 pub(super) enum Committed {
     Outputs { ran_on: Option<RanOn>, notes: Vec<String> },
-    Absent { cause: String },
+    Absent { cause: String, detail: String },
 }
 
 /// Checks and stores what an attempt left, and publishes the record.
@@ -72,7 +72,7 @@ impl Commit<'_, '_> {
             Made::Absent { cause } => {
                 let known: Rc<str> = cause.as_str().into();
                 lookup.set_known(id, Known::Absent { cause: known, origin: id });
-                Committed::Absent { cause }
+                Committed::Absent { cause, detail: notes.into_iter().next().unwrap_or_default() }
             }
             Made::Outputs(outputs) => {
                 lookup.set_known(id, Known::Outputs(outputs.into()));

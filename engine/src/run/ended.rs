@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use pipe_cache::{Action, Digest};
 use pipe_contract::RanOn;
 
+use super::attempt::Place;
 use crate::event::Outcome;
 use crate::exec::Usage;
 use crate::ids::InstanceId;
@@ -23,9 +23,18 @@ pub(super) struct EndedTable {
 pub(super) struct Report {
     pub outcome: Outcome,
     pub reasons: Vec<Reason>,
-    pub key: Option<Digest<Action>>,
     pub attempts: u32,
+    /// The instance that found the absence of an absent one.
+    pub origin: Option<InstanceId>,
+    pub work: Work,
+}
+
+/// What is known of the last attempt at an instance; nothing of one that did not start.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Work {
     pub usage: Usage,
+    /// Where it worked, and the seconds since the run began at which it ended.
+    pub place: Option<(Place, f64)>,
     pub ran_on: Option<RanOn>,
     pub notes: Vec<String>,
     pub log: Option<PathBuf>,

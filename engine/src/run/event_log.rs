@@ -3,17 +3,21 @@
 //! ```text
 //! {"at":0.0,"event":"began","version":1,"run":"2026-...","began":"2026-11-25T19:40:00Z","instances":1026,"process":4711}
 //! {"at":0.8,"event":"started","id":3,"label":"train(rater=A1)","attempt":1,"hits":40}
-//! {"at":9.1,"event":"retrying","id":3,"failure":{...},"pause":1.0}
+//! {"at":1.9,"event":"metric","id":3,"name":"train/loss","step":1,"value":0.693}
+//! {"at":9.1,"event":"retrying","id":3,"failure":{...},"pause_seconds":1.0}
 //! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"kept":"...","log":"..."}
 //! {"at":10.0,"event":"finished","exit_code":1,"hits":40}
 //! ```
-//! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has grown.
+//! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has changed.
 //!   A hit has no line of its own.
+//! - `metric` is a number that a stage measured: name, step and value. Those of a `run:` stage are read about once a second.
+//! - `reopened` takes an end back: what the instance made was found damaged, and is made again.
 //! - `ended` has the label only if there is no `started` before it; both name the instance by its number in the plan.
 //! - The process that writes it holds a lock on the file until it ends. A log without `finished` whose lock is free is of a run
 //!   that was killed. Its last line may be torn and is then ignored.
 //!
-//! A log that cannot be written does not stop a run: its rest is missing.
+//! `engine/schemas/events.schema.json` describes every line. A log that cannot be written does not stop a run: its rest is
+//! missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
@@ -21,7 +25,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use pipe_contract::Failure;
+use pipe_contract::{Failure, Metric};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Outcome;
@@ -57,10 +61,19 @@ enum What {
         label: String,
         attempt: u32,
     },
+    Metric {
+        id: InstanceId,
+        #[serde(flatten)]
+        metric: Metric,
+    },
     Retrying {
         id: InstanceId,
         failure: Failure,
-        pause: f64,
+        pause_seconds: f64,
+    },
+    Reopened {
+        id: InstanceId,
+        was_hit: bool,
     },
     Ended {
         id: InstanceId,
@@ -113,9 +126,25 @@ impl EventLog {
         self.write(What::Started { id, label: label.to_owned(), attempt });
     }
 
+    /// A running instance measured something.
+    pub fn metric(&mut self, id: InstanceId, metric: &Metric) {
+        self.write(What::Metric { id, metric: metric.clone() });
+    }
+
     /// An attempt failed and is made again.
-    pub fn retrying(&mut self, id: InstanceId, failure: &Failure, pause: f64) {
-        self.write(What::Retrying { id, failure: failure.clone(), pause });
+    pub fn retrying(&mut self, id: InstanceId, failure: &Failure, pause_seconds: f64) {
+        self.write(What::Retrying { id, failure: failure.clone(), pause_seconds });
+    }
+
+    /// What an instance made was found damaged: its end no longer counts.
+    pub fn reopened(&mut self, id: InstanceId, was_hit: bool) {
+        self.hits -= usize::from(was_hit && self.hits > 0);
+        self.write(What::Reopened { id, was_hit });
+    }
+
+    /// Seconds since the run began, to the millisecond.
+    pub fn seconds(&self) -> f64 {
+        (self.clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
     }
 
     /// An instance ended that was not a hit.
@@ -139,9 +168,9 @@ impl EventLog {
     }
 
     fn write(&mut self, what: What) {
+        let at = self.seconds();
         let Some(file) = &mut self.file else { return };
-        let at = (self.clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        let hits = (self.hits > self.written_hits).then_some(self.hits);
+        let hits = (self.hits != self.written_hits).then_some(self.hits);
         let written =
             serde_json::to_vec(&Line { at, what, hits }).map_err(std::io::Error::other).and_then(|mut line| {
                 line.push(b'\n');
@@ -179,8 +208,8 @@ pub struct LoggedRun {
     pub hits: usize,
     /// Those that ended and were no hits, in the order in which they ended.
     pub ended: Vec<LoggedEnd>,
-    /// Those that had started and not ended, with the second at which their last attempt started.
-    pub running: Vec<(String, f64)>,
+    /// Those that had started and not ended.
+    pub running: Vec<LoggedStart>,
     /// A stop was requested.
     pub stopped: bool,
     /// Its folder.
@@ -209,6 +238,17 @@ pub struct LoggedEnd {
     pub log: Option<PathBuf>,
     /// Seconds from its first start to its end; 0 if it did not start.
     pub seconds: f64,
+}
+
+/// An instance that had started and not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedStart {
+    /// Its label.
+    pub label: String,
+    /// The seconds since the run began at which it started first.
+    pub started: f64,
+    /// The last value of each of its metrics, by name.
+    pub metrics: BTreeMap<String, Metric>,
 }
 
 /// Reads the log of a run; `None` if its folder has none.
@@ -240,24 +280,35 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
         stopped: false,
         folder: folder.to_owned(),
     };
-    let mut started: BTreeMap<InstanceId, (String, f64)> = BTreeMap::new();
+    let mut started: BTreeMap<InstanceId, LoggedStart> = BTreeMap::new();
+    let mut ended: Vec<(InstanceId, LoggedEnd)> = Vec::new();
     for line in lines {
         let Line { at, what, hits } = serde_json::from_str(line).map_err(|_| unknown(&path))?;
         logged.seconds = at;
         logged.hits = hits.unwrap_or(logged.hits);
         match what {
             What::Began { .. } | What::Retrying { .. } => {}
-            What::Started { id, label, .. } => drop(started.entry(id).or_insert((label, at))),
-            What::Ended { id, label, outcome, log } => {
-                let (known, since) = started.remove(&id).unwrap_or((String::new(), at));
-                let label = label.unwrap_or(known);
-                logged.ended.push(LoggedEnd { label, outcome, log, seconds: at - since });
+            What::Started { id, label, .. } => {
+                started.entry(id).or_insert(LoggedStart { label, started: at, metrics: BTreeMap::new() });
             }
+            What::Metric { id, metric } => {
+                if let Some(started) = started.get_mut(&id) {
+                    started.metrics.insert(metric.name.clone(), metric);
+                }
+            }
+            What::Ended { id, label, outcome, log } => {
+                let (known, since) =
+                    started.remove(&id).map_or((String::new(), at), |start| (start.label, start.started));
+                let label = label.unwrap_or(known);
+                ended.push((id, LoggedEnd { label, outcome, log, seconds: at - since }));
+            }
+            What::Reopened { id, .. } => ended.retain(|(of, _)| *of != id),
             What::Stopping => logged.stopped = true,
             What::Finished { exit_code } => logged.phase = Phase::Finished(exit_code),
         }
     }
     logged.running = started.into_values().collect();
+    logged.ended = ended.into_iter().map(|(_, end)| end).collect();
     Ok(Some(logged))
 }
 
@@ -299,12 +350,19 @@ mod tests {
         assert_eq!(now.began, "1970-01-01T00:00:00Z");
         let ends: Vec<_> = now.ended.iter().map(|end| (end.label.as_str(), end.outcome.clone())).collect();
         assert_eq!(ends, [("a", outcome), ("c", Outcome::Skipped { because: "a".into() })]);
-        assert_eq!(now.running[0].0, "b");
+        assert_eq!(now.running[0].label, "b");
+        let loss = |step, value| Metric::new("loss", step, value).unwrap();
+        log.metric(InstanceId(2), &loss(1, 0.5));
+        log.metric(InstanceId(2), &loss(2, 0.25));
+        log.reopened(InstanceId(1), false);
+        let now = read(folder.path()).unwrap().unwrap();
+        assert_eq!(now.running[0].metrics, BTreeMap::from([("loss".into(), loss(2, 0.25))]));
+        assert_eq!(now.ended.len(), 1, "an end that was taken back");
         // Killed in the middle of a line.
         log.file.as_mut().unwrap().write_all(b"{\"at\":1,\"ev").unwrap();
         drop(log);
         let killed = read(folder.path()).unwrap().unwrap();
-        assert_eq!((killed.phase, killed.ended.len()), (Phase::Killed, 2));
+        assert_eq!((killed.phase, killed.ended.len()), (Phase::Killed, 1));
     }
 
     #[test]

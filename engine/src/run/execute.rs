@@ -69,16 +69,16 @@ pub(super) fn run_in(
     let folder = state_dir.run_folder(&run);
     make_folder(&folder)?;
     let log = EventLog::begin(&folder, &run, began, instances);
-    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop);
+    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
     if outlet == Outlet::Project {
         let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        run_loop.publishing = Some(Publishing::new(plan, options, &run, &began));
+        run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, &run, &began)?);
     }
     if !run_loop.all_known(wanted.as_deref()) {
         let worked = run_loop.work(wanted.clone());
         worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
     }
-    while let Some(again) = run_loop.lost_results(wanted.as_deref())? {
+    while let Some(again) = run_loop.reopen_lost_results(wanted.as_deref())? {
         run_loop.work(Some(again))?;
     }
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
@@ -86,8 +86,11 @@ pub(super) fn run_in(
     let whole = wanted.is_none();
     let publishing = run_loop.publishing.as_mut();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
-    let results =
-        if whole { locked_results(&mut run_loop.lookup, &state_dir, &options.exec.registry) } else { BTreeMap::new() };
+    let results = if whole {
+        locked_results(&mut run_loop.lookup, &state_dir, &run_loop.disclosure, &options.exec.registry)
+    } else {
+        BTreeMap::new()
+    };
     let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
@@ -104,7 +107,8 @@ pub(super) fn run_in(
     summary.wall = clock.elapsed();
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
-    summary.manifest = write_manifest::write(&run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    summary.manifest =
+        write_manifest::write(&mut run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
     run_loop.log.finished(summary.exit_code());
     Ok((summary, made))
 }
@@ -149,10 +153,12 @@ fn summarize(plan: &Plan, ended: &EndedTable, run: String, stop: &Stop) -> Summa
     summary.counts.hit = ended.hits();
     for (id, report) in ended.reports() {
         let label = plan.label(id);
-        summary.notes.extend(report.notes.iter().map(|note| (label.clone(), note.clone())));
         match &report.outcome {
             Outcome::Hit => summary.counts.hit += 1,
-            Outcome::Ran => summary.counts.ran += 1,
+            Outcome::Ran => {
+                summary.counts.ran += 1;
+                summary.notes.extend(report.work.notes.iter().map(|note| (label.clone(), note.clone())));
+            }
             Outcome::Absent { cause, recorded } => {
                 summary.counts.absent += 1;
                 summary.absent.push((label, cause.clone(), *recorded));
@@ -163,7 +169,7 @@ fn summarize(plan: &Plan, ended: &EndedTable, run: String, stop: &Stop) -> Summa
             }
             Outcome::Failed { failure, retained } => {
                 summary.counts.failed += 1;
-                let log = report.log.clone().unwrap_or_default();
+                let log = report.work.log.clone().unwrap_or_default();
                 summary.failed.push(FailedInstance {
                     label,
                     failure: failure.clone(),

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use pipe_cache::{Artifact, Content, Digest, Session, Store, Tree};
-use pipe_contract::{Coordinates, IMPORTANT, Presence};
+use pipe_contract::{IMPORTANT, Presence};
 
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, Input};
-use crate::plan::{Link, ProjectFile};
+use crate::plan::{GatheredCell, Link, ProjectFile};
 
 /// An artifact and where it is.
 #[derive(Clone, Debug)]
@@ -70,25 +70,25 @@ pub(super) struct Inputs<'a> {
 #[derive(Debug)]
 pub(super) enum InputContent<'a> {
     One(&'a Link, Found),
-    Many(Rc<Gathered>),
+    Many(Rc<Gathered<'a>>),
 }
 
 /// A gather, shared by all its readers.
 #[derive(Debug)]
-pub(super) struct Gathered {
-    cells: Arc<[(Coordinates, Link)]>,
+pub(super) struct Gathered<'a> {
+    cells: &'a [GatheredCell],
     found: Vec<Found>,
     /// Of its [`CellList`].
     digest: Digest<Content>,
     present: usize,
 }
 
-impl Gathered {
+impl<'a> Gathered<'a> {
     /// The gather of these cells, each of which was found.
-    pub fn new(cells: &Arc<[(Coordinates, Link)]>, found: Vec<Found>) -> Self {
+    pub fn new(cells: &'a [GatheredCell], found: Vec<Found>) -> Self {
         let present = found.iter().filter(|found| found.is_ok()).count();
         let digest = cell_list(cells, &found).digest();
-        Self { cells: Arc::clone(cells), found, digest, present }
+        Self { cells, found, digest, present }
     }
 
     /// How many cells are there, and of how many.
@@ -97,7 +97,7 @@ impl Gathered {
     }
 }
 
-fn cell_list(cells: &[(Coordinates, Link)], found: &[Found]) -> CellList {
+fn cell_list(cells: &[GatheredCell], found: &[Found]) -> CellList {
     let state = |found: &Found| match found {
         Ok(located) => CellState::Present((&located.artifact).into()),
         Err(cause) => CellState::Absent(cause.to_string()),
@@ -113,7 +113,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// The gather at a port, if it has one.
-    pub fn gather(&self, port: &str) -> Option<&Gathered> {
+    pub fn gather(&self, port: &str) -> Option<&Gathered<'a>> {
         self.gathers().find_map(|(name, gathered)| (name == port).then_some(gathered))
     }
 
@@ -129,7 +129,7 @@ impl<'a> Inputs<'a> {
 
     /// The encoded lists of its gathers, to be stored beside the record.
     pub fn cell_lists(&self) -> impl Iterator<Item = CellList> {
-        self.gathers().map(|(_, gathered)| cell_list(&gathered.cells, &gathered.found))
+        self.gathers().map(|(_, gathered)| cell_list(gathered.cells, &gathered.found))
     }
 
     /// `n of N` for every gather that has absent cells.
@@ -166,7 +166,7 @@ impl<'a> Inputs<'a> {
         Ok(paths)
     }
 
-    fn gathers(&self) -> impl Iterator<Item = (&'a str, &Gathered)> {
+    fn gathers(&self) -> impl Iterator<Item = (&'a str, &Gathered<'a>)> {
         self.ports.iter().filter_map(|(port, content)| match content {
             InputContent::Many(gathered) => Some((*port, &**gathered)),
             InputContent::One(..) => None,

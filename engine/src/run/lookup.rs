@@ -16,7 +16,7 @@ use pipe_cache::{
     Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Record, Store, Stored, Tree, Visible,
     is_missing,
 };
-use pipe_contract::{Arity, Coordinates, Failure, Kind, Registry, Value};
+use pipe_contract::{Arity, Failure, Kind, Registry, Value};
 
 use super::inputs::{Gathered, Home, InputContent, Inputs, Linked, Located};
 use super::options::RunOptions;
@@ -32,6 +32,7 @@ use crate::report::{cache_failure, project_root};
 /// Looks up the instances of one plan.
 pub(super) struct Lookup<'a> {
     pub plan: &'a Plan,
+    pub registry: &'a Registry,
     pub store: &'a Store,
     pub local: LocalState,
     /// The caller's `PATH`, in which tools of commands are found.
@@ -39,7 +40,8 @@ pub(super) struct Lookup<'a> {
     stages: Vec<Declared<'a>>,
     known: Vec<Known>,
     keys: Vec<Option<Digest<Action>>>,
-    gathers: BTreeMap<GatherId, Rc<Gathered>>,
+    /// By number.
+    gathers: Vec<Option<Rc<Gathered<'a>>>>,
     files: BTreeMap<Arc<ProjectFile>, Located>,
     /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
     filters: BTreeMap<FilterRule, Rc<Filter>>,
@@ -157,11 +159,12 @@ impl<'a> Lookup<'a> {
             },
         };
         Self {
+            registry,
             stages: plan.stages.iter().map(declared).collect(),
             known: vec![Known::Open; plan.instances.len()],
             keys: vec![None; plan.instances.len()],
             search: std::env::var_os("PATH").unwrap_or_default(),
-            gathers: BTreeMap::new(),
+            gathers: vec![None; plan.gathers.len()],
             files: BTreeMap::new(),
             filters: BTreeMap::new(),
             trees: BTreeMap::new(),
@@ -192,7 +195,7 @@ impl<'a> Lookup<'a> {
     /// The outputs of an instance are not as they were recorded: it is to be looked up again.
     pub fn forget(&mut self, id: InstanceId) {
         self.known[id.index()] = Known::Open;
-        self.gathers.clear();
+        self.gathers.fill(None);
     }
 
     /// The key of an instance, if it was looked up so far.
@@ -321,6 +324,12 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// What a stage said when it recorded the absence of its instance.
+    pub fn absence_detail(&self, id: InstanceId) -> Option<String> {
+        let record = self.store.record(&self.key_of(id)?).ok().flatten()?;
+        notes_of(&record).into_iter().next().filter(|detail| !detail.is_empty())
+    }
+
     /// What another process published under a key since it was looked up, if it is whole.
     pub fn published_meanwhile(&mut self, id: InstanceId, key: &Digest<Action>) -> Result<bool, Failure> {
         let failure = |error| cache_failure(&error);
@@ -367,7 +376,7 @@ impl<'a> Lookup<'a> {
                         ready.add(port, InputContent::One(link, Err(cause)));
                     }
                 },
-                Source::Many(cells) => match self.gathered(cells)? {
+                Source::Many(gather) => match self.gathered(*gather)? {
                     Ok(gathered) => ready.add(port, InputContent::Many(gathered)),
                     Err(on) => open.extend(on),
                 },
@@ -502,17 +511,14 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a gather, or the instances that are not known.
-    fn gathered(
-        &mut self,
-        cells: &Arc<[(Coordinates, Link)]>,
-    ) -> Result<Result<Rc<Gathered>, Vec<InstanceId>>, Failure> {
-        let gather = GatherId::of(cells);
-        if let Some(gathered) = self.gathers.get(&gather) {
+    fn gathered(&mut self, gather: GatherId) -> Result<Result<Rc<Gathered<'a>>, Vec<InstanceId>>, Failure> {
+        if let Some(gathered) = &self.gathers[gather.index()] {
             return Ok(Ok(Rc::clone(gathered)));
         }
+        let cells = self.plan.gather(gather);
         let mut found = Vec::with_capacity(cells.len());
         let mut open = Vec::new();
-        for (_, link) in cells.iter() {
+        for (_, link) in cells {
             match self.content(link)? {
                 Linked::Present(located) => found.push(Ok(located)),
                 Linked::Absent { cause, .. } => found.push(Err(cause)),
@@ -523,7 +529,7 @@ impl<'a> Lookup<'a> {
             return Ok(Err(open));
         }
         let gathered = Rc::new(Gathered::new(cells, found));
-        self.gathers.insert(gather, Rc::clone(&gathered));
+        self.gathers[gather.index()] = Some(Rc::clone(&gathered));
         Ok(Ok(gathered))
     }
 

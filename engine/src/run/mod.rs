@@ -3,15 +3,18 @@
 //!
 //! The caller makes the output from [`Event`](crate::event::Event)s while the run goes on and from the [`Summary`] at the end.
 
+mod artifact_types;
 mod attempt;
 mod clock;
 mod commit;
+mod disclosure;
 mod ended;
 mod event_log;
 mod execute;
 mod inputs;
 mod lookup;
 mod lost_outputs;
+mod manifest_tables;
 mod options;
 mod prepare_task;
 mod provenance;
@@ -29,14 +32,17 @@ mod write_manifest;
 #[cfg(test)]
 mod injury_tests;
 #[cfg(test)]
+mod manifest_tests;
+#[cfg(test)]
 mod tests;
 
-pub use event_log::{LoggedEnd, LoggedRun, Phase};
+pub use artifact_types::{declared_name, type_of_output};
+pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
 pub use publish_results::earlier_results;
 pub use run_summary::{Counts, FailedInstance, Summary};
-pub use select::named;
+pub use select::{named, wanted};
 pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, status};
 pub use stop::Stop;
 pub use verification::{

@@ -13,7 +13,7 @@ use super::state_dir::make_folder;
 use super::storage::Storage;
 use crate::exec::{CommandTask, JobWork, copy_of_project, layout_inputs, outputs_folder, scratch_folder, shown_folder};
 use crate::ids::InstanceId;
-use crate::plan::{Link, Source, Work};
+use crate::plan::{GatheredCell, Link, Source, Work};
 use crate::sched::Grant;
 
 /// The work of an instance in a folder of its own.
@@ -109,9 +109,9 @@ fn task(lookup: &Lookup<'_>, id: InstanceId, kind: &Kind, grant: &Grant, find: i
             Presence::Present(path) => Some(Given::One(path)),
             Presence::Absent(_) => None,
         },
-        Source::Many(cells) => {
-            let cell = |(at, link): &(_, Link)| Cell { at: Clone::clone(at), artifact: find(link) };
-            Some(Given::Many(cells.iter().map(cell).collect()))
+        Source::Many(gather) => {
+            let cell = |(at, link): &GatheredCell| Cell { at: at.clone(), artifact: find(link) };
+            Some(Given::Many(plan.gather(*gather).iter().map(cell).collect()))
         }
     };
     Task {

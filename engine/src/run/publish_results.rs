@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use pipe_cache::{Content, Digest};
 use pipe_contract::{Failure, Registry, Repro};
 
+use super::artifact_types::{declared, table_at};
+use super::disclosure::Disclosure;
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup, LookupOptions};
 use super::options::RunOptions;
@@ -19,11 +21,12 @@ use super::run_summary::Summary;
 use super::state_dir::StateDir;
 use crate::ids::InstanceId;
 use crate::key::{COMMAND, KeyParts};
-use crate::plan::{Link, Plan, Published, Work};
+use crate::plan::{Link, Plan, Published, Refused, Work};
 use crate::report::{
-    Git, Locked, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher, PublishingRun, ResultLine,
-    Results, Sidecar, cache_failure, check_claims, commit_of, is_sidecar, parameters_json, pieces_of, project_root,
-    results_folder, work_tree_is_dirty,
+    Git, Locked, LockedInstance, LockedStage, Machine, MadeBy, Piece, PublishedBy, PublishedList, Publisher,
+    PublishingRun, ResultLine, Results, Sidecar, TableOrigin, cache_failure, check_claims, commit_of, damaged_failure,
+    described, dictionary, dictionary_path, is_sidecar, parameters_json, pieces_of, project_root, results_folder,
+    work_tree_is_dirty,
 };
 use crate::sched::needed_by;
 
@@ -33,9 +36,11 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Publishes the results of one run.
 pub(super) struct Publishing<'a> {
     plan: &'a Plan,
+    disclosure: Disclosure<'a>,
     publisher: Publisher,
     by: PublishedBy,
     git: OnceCell<Option<Git>>,
+    registry: &'a Registry,
     /// Lines of `results:` by the instance that makes them.
     lines: BTreeMap<InstanceId, Vec<usize>>,
     /// Lines whose instance has ended since the last round.
@@ -45,7 +50,14 @@ pub(super) struct Publishing<'a> {
 
 impl<'a> Publishing<'a> {
     /// Publishing for a run of this id.
-    pub fn new(plan: &'a Plan, options: &RunOptions, run: &str, began: &str) -> Self {
+    pub fn new(
+        plan: &'a Plan,
+        options: &'a RunOptions,
+        state_dir: &'a StateDir,
+        run: &str,
+        began: &str,
+    ) -> Result<Self, Failure> {
+        let disclosure = Disclosure::of(plan, state_dir)?;
         let mut lines = BTreeMap::<InstanceId, Vec<usize>>::new();
         for (line, published) in plan.results.iter().enumerate() {
             if let Link::Output { instance, .. } = published.link {
@@ -58,7 +70,8 @@ impl<'a> Publishing<'a> {
         let folder = results_folder(plan);
         let publisher = Publisher::new(folder, run.to_owned(), about, parameters, options.overwrite);
         let (due, last_round) = (BTreeSet::new(), Instant::now());
-        Self { plan, publisher, by, git: OnceCell::new(), lines, due, last_round }
+        let registry = &*options.exec.registry;
+        Ok(Self { plan, disclosure, publisher, by, git: OnceCell::new(), registry, lines, due, last_round })
     }
 
     /// An instance has outputs now: its results are published in the next round.
@@ -83,42 +96,62 @@ impl<'a> Publishing<'a> {
         // What cannot be published is reported at the end.
         let lines: Vec<ResultLine> = due
             .into_iter()
-            .filter_map(|line| match line_of(lookup, state_dir, &plan.results[line]) {
+            .filter_map(|line| match line_of(lookup, state_dir, &self.disclosure, &plan.results[line]) {
                 Ok(Line::Present(line)) => Some(line),
                 _ => None,
             })
             .collect();
-        let Self { publisher, by, git, .. } = self;
-        let mut sidecar = |line: &ResultLine| sidecar(plan, state_dir, line, by, git);
-        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, &mut sidecar);
+        let Self { plan, disclosure, publisher, by, git, registry, .. } = self;
+        let mut beside = |line: &ResultLine, path: &str| match is_sidecar(path) {
+            true => sidecar(disclosure, state_dir, line, by, git),
+            false => table_dictionary(plan, registry, state_dir, line, path),
+        };
+        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, &mut beside);
         self.last_round = Instant::now();
     }
 
     /// Publishes all results that the run `wanted`.
     pub fn finish(&mut self, lookup: &mut Lookup<'_>, state_dir: &StateDir, wanted: Option<&[bool]>) -> Results {
-        let plan = self.plan;
-        let (mut results, lines) = result_lines(lookup, state_dir, wanted);
-        let Self { publisher, by, git, .. } = self;
-        let mut sidecar = |line: &ResultLine| sidecar(plan, state_dir, line, by, git);
+        let (mut results, lines) = result_lines(lookup, state_dir, &self.disclosure, wanted);
+        let Self { plan, disclosure, publisher, by, git, registry, .. } = self;
+        let mut beside = |line: &ResultLine, path: &str| match is_sidecar(path) {
+            true => sidecar(disclosure, state_dir, line, by, git),
+            false => table_dictionary(plan, registry, state_dir, line, path),
+        };
         let sources = &mut lookup.local.sources;
-        publisher.finish(&state_dir.store, sources, &lines, &mut sidecar, wanted.is_none(), &mut results);
+        publisher.finish(&state_dir.store, sources, &lines, &mut beside, wanted.is_none(), &mut results);
         results
     }
 }
 
 /// Everything that the plan publishes and that is there; what is not is noted.
-fn result_lines(lookup: &mut Lookup<'_>, state_dir: &StateDir, wanted: Option<&[bool]>) -> (Results, Vec<ResultLine>) {
+fn result_lines(
+    lookup: &mut Lookup<'_>,
+    state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
+    wanted: Option<&[bool]>,
+) -> (Results, Vec<ResultLine>) {
     let plan = lookup.plan;
     let mut results = Results { folder: results_folder(plan), ..Results::default() };
     let mut lines = Vec::new();
+    let refused = plan.refused_results();
     for published in plan.results.iter().filter(|published| is_wanted(&published.link, wanted)) {
-        match line_of(lookup, state_dir, published) {
+        if let Some(refused) = refused.iter().find(|refused| std::ptr::eq(refused.result, published)) {
+            results.missing.push((published.path.clone(), why_refused(refused)));
+            continue;
+        }
+        match line_of(lookup, state_dir, disclosure, published) {
             Ok(Line::Present(line)) => lines.push(line),
             Ok(Line::Missing(why)) => results.missing.push((published.path.clone(), why)),
             Err(failure) => results.failures.push(failure),
         }
     }
     (results, lines)
+}
+
+fn why_refused(refused: &Refused<'_>) -> String {
+    let names = refused.restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    format!("restricted ({names}; {}) and no rule of `release:` permits it", refused.chain.join(" -> "))
 }
 
 /// What a line of `results:` publishes.
@@ -128,7 +161,12 @@ enum Line {
     Missing(String),
 }
 
-fn line_of(lookup: &mut Lookup<'_>, state_dir: &StateDir, published: &Published) -> Result<Line, Failure> {
+fn line_of(
+    lookup: &mut Lookup<'_>,
+    state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
+    published: &Published,
+) -> Result<Line, Failure> {
     let located = match lookup.content(&published.link)? {
         Linked::Present(located) => located,
         Linked::Absent { cause, .. } => return Ok(Line::Missing(format!("absent ({cause})"))),
@@ -136,11 +174,51 @@ fn line_of(lookup: &mut Lookup<'_>, state_dir: &StateDir, published: &Published)
     };
     let pieces = pieces_of(&state_dir.store, published, &located.artifact)
         .map_err(|why| Failure::stage(format!("`{}` cannot be published: {why}", published.path)))?;
-    let key = match &published.link {
-        Link::Output { instance, .. } => lookup.key_of(*instance),
-        Link::File(_) => None,
+    let (record, key) = match &published.link {
+        Link::Output { instance, .. } => {
+            let record = lookup.key_of(*instance);
+            (record, record.map(|key| disclosure.key(*instance, &key)))
+        }
+        Link::File(_) => (None, None),
     };
-    Ok(Line::Present(ResultLine { path: published.path.clone(), key, artifact: located.artifact, pieces }))
+    let tables =
+        declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
+    let dictionaries = pieces.iter().filter(|piece| described(tables, file_in(&published.link, piece)).is_some());
+    let dictionaries = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
+    let path = published.path.clone();
+    Ok(Line::Present(ResultLine { path, key, record, artifact: located.artifact, pieces, dictionaries }))
+}
+
+/// The name of a piece in the output of its stage.
+fn file_in<'p>(link: &'p Link, piece: &'p Piece) -> &'p str {
+    match link {
+        Link::Output { entry: Some(entry), .. } => entry,
+        _ => &piece.name,
+    }
+}
+
+/// The text of the data dictionary at a path beside a result.
+fn table_dictionary(
+    plan: &Plan,
+    registry: &Registry,
+    state_dir: &StateDir,
+    line: &ResultLine,
+    path: &str,
+) -> Result<String, Failure> {
+    let lost = || Failure::internal("a data dictionary without a table");
+    let published = plan.results.iter().find(|published| published.path == line.path).ok_or_else(lost)?;
+    let Link::Output { instance, .. } = &published.link else { return Err(lost()) };
+    let (kind, output) = declared(plan, registry, &published.link).ok_or_else(lost)?;
+    let table = line.pieces.iter().find_map(|piece| {
+        let described = described(&output.tables, file_in(&published.link, piece))?;
+        (dictionary_path(&piece.path) == path).then_some((piece, described))
+    });
+    let (piece, described) = table.ok_or_else(lost)?;
+    let format = registry.format_of(Some(output.artifact), file_in(&published.link, piece));
+    let read = format.and_then(|format| format.columns).ok_or_else(lost)?;
+    let names = read(&state_dir.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
+    let parameters = &plan.instance(*instance).params;
+    dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, described.columns, &names)
 }
 
 /// Who publishes; git is looked up when the first sidecar is written.
@@ -167,17 +245,19 @@ fn git_of(plan: &Plan) -> Option<Git> {
 
 /// The text of the sidecar of a result.
 fn sidecar(
-    plan: &Plan,
+    disclosure: &Disclosure<'_>,
     state_dir: &StateDir,
     line: &ResultLine,
     by: &PublishedBy,
     git: &OnceCell<Option<Git>>,
 ) -> Result<String, Failure> {
+    let plan = disclosure.plan;
     let published = plan.results.iter().find(|published| published.path == line.path);
     let Some(Link::Output { instance, port, entry }) = published.map(|published| &published.link) else {
         return Err(Failure::internal("a result is not an output of a stage"));
     };
-    let record = line.key.map(|key| state_dir.store.record(&key)).transpose().map_err(|error| cache_failure(&error))?;
+    let record =
+        line.record.map(|key| state_dir.store.record(&key)).transpose().map_err(|error| cache_failure(&error))?;
     let (parts, record) = record.flatten().map(|record| (record.parts, record.provenance)).unzip();
     let parts = parts.and_then(|parts| serde_json::from_value::<KeyParts>(parts).ok());
     let port = entry.as_ref().map_or(port.to_string(), |entry| format!("{port}/{entry}"));
@@ -192,7 +272,12 @@ fn sidecar(
         kind_version: parts.as_ref().map_or(0, |parts| parts.kind_version),
         key: line.key,
         parameters: plan.instance(*instance).params.clone(),
-        inputs: parts.map(|parts| parts.inputs).unwrap_or_default(),
+        inputs: parts
+            .into_iter()
+            .flat_map(|parts| parts.inputs)
+            .map(|(port, input)| (port.clone(), disclosure.input(*instance, &port, &input)))
+            .collect(),
+        restricted: plan.instance(*instance).restricted.clone(),
         seed: plan.instance(*instance).seed,
         simulated: plan.simulated,
         record: record.unwrap_or_default(),
@@ -212,15 +297,25 @@ pub(super) fn finish_results(
     let plan = lookup.plan;
     summary.results = match publishing {
         Some(publishing) => publishing.finish(lookup, state_dir, wanted),
-        None => result_lines(lookup, state_dir, wanted).0,
+        None => match Disclosure::of(plan, state_dir) {
+            Ok(disclosure) => result_lines(lookup, state_dir, &disclosure, wanted).0,
+            Err(failure) => Results { failures: vec![failure], ..Results::default() },
+        },
     };
     let whole = |link: &&crate::plan::Claim| is_wanted(&link.table, wanted);
     let claims: Vec<_> = plan.claims.iter().filter(whole).cloned().collect();
-    let named = |link: &Link| match link {
-        Link::Output { instance, port, .. } => format!("{}.{port}", plan.label(*instance)),
-        Link::File(path) => path.display().to_string(),
-    };
-    summary.claims = check_claims(&claims, |link| Ok((path_of_link(lookup, state_dir, link)?, named(link))));
+    summary.claims = check_claims(&claims, |link| Ok((table_of_link(lookup, state_dir, link)?, named(plan, link))));
+}
+
+/// What an artifact is called in messages.
+fn named(plan: &Plan, link: &Link) -> String {
+    match link {
+        Link::Output { instance, port, entry } => {
+            let entry = entry.as_ref().map(|entry| format!("/{entry}")).unwrap_or_default();
+            format!("{}.{port}{entry}", plan.label(*instance))
+        }
+        Link::File(path) => path.strip_prefix(&plan.folder).unwrap_or(path).display().to_string(),
+    }
 }
 
 fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
@@ -230,10 +325,15 @@ fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
     }
 }
 
-/// Where an artifact can be read, or why not.
-fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
+/// Where the table of an artifact can be read, or why not.
+fn table_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
     match lookup.content(link).map_err(|failure| failure.to_string())? {
-        Linked::Present(located) => located.path(&state_dir.store, None).map_err(|error| error.to_string()),
+        Linked::Present(located) => {
+            let path = located
+                .path(&state_dir.store, None)
+                .map_err(|error| damaged_failure(&error, &named(lookup.plan, link)).to_string())?;
+            table_at(lookup.plan, lookup.registry, link, path)
+        }
         Linked::Absent { cause, .. } => Err(format!("absent ({cause})")),
         Linked::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
     }
@@ -244,15 +344,20 @@ fn path_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> R
 pub(super) fn locked_results(
     lookup: &mut Lookup<'_>,
     state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
     registry: &Registry,
 ) -> BTreeMap<String, Locked> {
     let mut locked = BTreeMap::new();
     let plan = lookup.plan;
     let mut tolerances = Tolerances { plan, registry, known: BTreeMap::new() };
+    let refused: Vec<&Published> = plan.refused_results().into_iter().map(|refused| refused.result).collect();
     for published in &plan.results {
-        let Ok(Line::Present(line)) = line_of(lookup, state_dir, published) else { continue };
+        if refused.iter().any(|refused| std::ptr::eq(*refused, published)) {
+            continue;
+        }
+        let Ok(Line::Present(line)) = line_of(lookup, state_dir, disclosure, published) else { continue };
         let tolerance = tolerances.of(&published.link);
-        let files = line.pieces.iter().filter_map(|Piece { path, entry }| match entry {
+        let files = line.pieces.iter().filter_map(|Piece { path, entry, .. }| match entry {
             pipe_cache::Entry::File(blob) => Some((path.clone(), blob)),
             pipe_cache::Entry::EmptyFolder => None,
         });
@@ -292,27 +397,23 @@ impl Tolerances<'_> {
     }
 }
 
-/// Digests of keys and outputs of every stage, in the order in which stages run.
+/// Digests of keys and outputs of every stage, in the order in which stages run; none of a stage with restricted data.
 pub(super) fn locked_stages(lookup: &Lookup<'_>) -> Vec<LockedStage> {
     let plan = lookup.plan;
     let mut stages: Vec<usize> = (0..plan.stages.len()).collect();
     stages.sort_by_key(|stage| plan.stages[*stage].instances.start);
     let locked = |stage: usize| {
-        let (mut keys, mut outputs) = (blake3::Hasher::new(), blake3::Hasher::new());
-        for id in plan.stages[stage].instances.clone().map(InstanceId) {
-            // Without the stage's name, which does not matter to its work.
-            let at = plan.instance(id).at.to_string();
-            for hasher in [&mut keys, &mut outputs] {
-                hasher.update(&(at.len() as u64).to_le_bytes());
-                hasher.update(at.as_bytes());
-            }
-            keys.update(lookup.key_of(id).map_or([0; 32], |key| *key.as_bytes()).as_slice());
-            for digest in output_digests(lookup, id) {
-                outputs.update(digest.as_bytes());
-            }
+        let name = &plan.stages[stage].name;
+        let ids: Vec<InstanceId> = plan.stages[stage].instances.clone().map(InstanceId).collect();
+        if ids.iter().any(|id| !plan.instance(*id).restricted.is_empty()) {
+            return LockedStage::restricted(name);
         }
-        let digest = |hasher: blake3::Hasher| Digest::<Content>::from_bytes(*hasher.finalize().as_bytes());
-        LockedStage { stage: plan.stages[stage].name.clone(), keys: digest(keys), outputs: digest(outputs) }
+        // Without the stage's name, which does not matter to its work.
+        let instance = |id: InstanceId| {
+            let key = lookup.key_of(id).map_or([0; 32], |key| *key.as_bytes());
+            LockedInstance { at: plan.instance(id).at.to_string(), key, outputs: output_digests(lookup, id) }
+        };
+        LockedStage::new(name, &ids.into_iter().map(instance).collect::<Vec<_>>())
     };
     stages.into_iter().map(locked).collect()
 }
@@ -341,12 +442,14 @@ pub fn earlier_results(plan: &Plan, options: &RunOptions) -> Result<Vec<(String,
     for id in plan.ids() {
         let _ = lookup.look_up(id, &LookupOptions::default());
     }
-    let (_, lines) = result_lines(&mut lookup, &state_dir, None);
+    let disclosure = Disclosure::of(plan, &state_dir)?;
+    let (_, lines) = result_lines(&mut lookup, &state_dir, &disclosure, None);
     let pieces = lines.iter().flat_map(|line| &line.pieces);
     let now: BTreeMap<&str, Digest<Content>> =
         pieces.filter_map(|piece| Some((piece.path.as_str(), piece.blob()?.digest))).collect();
+    let beside: BTreeSet<&String> = lines.iter().flat_map(|line| &line.dictionaries).collect();
     let mut earlier = Vec::new();
-    for (path, versions) in list.files.iter().filter(|(path, _)| !is_sidecar(path)) {
+    for (path, versions) in list.files.iter().filter(|(path, _)| !is_sidecar(path) && !beside.contains(path)) {
         let as_now = versions.last().is_some_and(|version| now.get(path.as_str()) == Some(&version.digest));
         if !as_now && folder.join(path).exists() {
             earlier.push((path.clone(), versions.first().and_then(|version| version.run.clone())));

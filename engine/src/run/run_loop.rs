@@ -16,18 +16,18 @@
 //! A record is published before the end is reported, so work that was reported as ended is never done twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pipe_cache::{Action, Digest, Session, remove_all};
-use pipe_contract::{Failure, RanOn};
+use pipe_contract::{Device, Failure};
 
-use super::attempt::{Attempt, Due};
+use super::attempt::{Attempt, Due, Place, Slots};
 use super::commit::{Commit, Committed};
-use super::ended::{EndedTable, Report};
+use super::disclosure::Disclosure;
+use super::ended::{EndedTable, Report, Work};
 use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
-use super::lost_outputs::lost_inputs;
+use super::lost_outputs::{self, TimesLost, lost_inputs};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
 use super::publish_results::Publishing;
@@ -35,11 +35,11 @@ use super::state_dir::StateDir;
 use super::stop::Stop;
 use super::storage::{CacheHealth, Storage};
 use crate::event::{Event, Outcome};
-use crate::exec::{Executor, Finished, Job, Message, Usage};
+use crate::exec::{Executor, Finished, Job, Message};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::cache_failure;
-use crate::sched::{Aside, Because, Core, Ending, Grant, Options};
+use crate::sched::{Aside, Because, Core, Ending, Grant, Options, State, needed_by};
 
 /// How long the executor is waited for when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
@@ -52,10 +52,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A run going on.
 pub(super) struct RunLoop<'a> {
     pub lookup: Lookup<'a>,
-    pub(super) state_dir: &'a StateDir,
+    state_dir: &'a StateDir,
+    pub(super) disclosure: Disclosure<'a>,
     options: &'a RunOptions,
     lookup_options: LookupOptions,
-    pub(super) events: &'a mut dyn FnMut(Event),
+    events: &'a mut dyn FnMut(Event),
     /// The same events, for later readers.
     pub log: EventLog,
     stop: &'a Stop,
@@ -63,16 +64,16 @@ pub(super) struct RunLoop<'a> {
     session: Option<Session>,
     executor: Option<Executor>,
     /// What is to be done, by instance, from its lookup to its end.
-    pub(super) due: BTreeMap<InstanceId, Due<'a>>,
+    due: BTreeMap<InstanceId, Due<'a>>,
     working: BTreeMap<InstanceId, Attempt>,
+    slots: Slots,
     /// Those that are [`Aside::KeyLocked`].
     key_locked: Vec<InstanceId>,
     /// Those that are [`Aside::BeforeRetry`], with the end of their pause.
     before_retry: Vec<(Instant, InstanceId)>,
     pub ended: EndedTable,
     pub used: Used,
-    /// How often the outputs of an instance were found damaged.
-    pub(super) reopened: BTreeMap<InstanceId, u32>,
+    times_lost: TimesLost,
     /// Set by the caller of a run whose results go to the project.
     pub publishing: Option<Publishing<'a>>,
     health: CacheHealth,
@@ -95,8 +96,9 @@ impl<'a> RunLoop<'a> {
         events: &'a mut dyn FnMut(Event),
         log: EventLog,
         stop: &'a Stop,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            disclosure: Disclosure::of(lookup.plan, state_dir)?,
             lookup,
             state_dir,
             options,
@@ -108,17 +110,18 @@ impl<'a> RunLoop<'a> {
             executor: None,
             due: BTreeMap::new(),
             working: BTreeMap::new(),
+            slots: Slots::default(),
             key_locked: Vec::new(),
             before_retry: Vec::new(),
             ended: EndedTable::default(),
             used: Used::default(),
-            reopened: BTreeMap::new(),
+            times_lost: TimesLost::default(),
             publishing: None,
             health: CacheHealth::default(),
-        }
+        })
     }
 
-    pub(super) fn plan(&self) -> &'a Plan {
+    fn plan(&self) -> &'a Plan {
         self.lookup.plan
     }
 
@@ -137,7 +140,7 @@ impl<'a> RunLoop<'a> {
         }
         for id in self.plan().ids().filter(|id| wanted(*id)) {
             match self.lookup.known(id).clone() {
-                Known::Absent { cause, .. } => self.report_absent(id, &cause, true, None),
+                Known::Absent { cause, origin } => self.report_absent(id, &cause, origin, true, Work::default()),
                 _ => self.report_hit(id),
             }
         }
@@ -281,7 +284,7 @@ impl<'a> RunLoop<'a> {
             LookupOutcome::Absent { cause, origin } => {
                 core.end(id, Ending::Absent);
                 let recorded = origin == id || self.ended.was_absence_recorded(origin);
-                self.report_absent(id, &cause, recorded, None);
+                self.report_absent(id, &cause, origin, recorded, Work::default());
             }
             LookupOutcome::Miss(miss) => match self.lookup.reasons(id, &miss) {
                 Ok(reasons) => {
@@ -324,6 +327,52 @@ impl<'a> RunLoop<'a> {
         }
     }
 
+    /// Lets a checked or running instance wait for others, whose outputs are damaged or being made anew.
+    fn wait_for(&mut self, core: &mut Core, id: InstanceId, producers: Vec<InstanceId>) {
+        let left_out = |id: &&InstanceId| core.state(**id) == State::Ended(Ending::LeftOut);
+        let names: Vec<String> = producers.iter().filter(left_out).take(3).map(|id| self.plan().label(*id)).collect();
+        if !names.is_empty() {
+            let names = names.join("`, `");
+            let failure = Failure::input(format!("it reads `{names}`, which is not cached, or damaged there"))
+                .hint("run without `--only` and `--from`, so that it is made first");
+            return self.fail(core, id, failure, None);
+        }
+        for producer in producers {
+            if !matches!(core.state(producer), State::Ended(Ending::Hit | Ending::Ran)) {
+                continue;
+            }
+            if let Err(failure) = self.take_back(producer) {
+                return self.fail(core, id, failure, None);
+            }
+            for reader in core.reopen(producer) {
+                if let Some(due) = self.due.get_mut(&reader) {
+                    due.outdated = true;
+                }
+            }
+        }
+        core.wait_again(id);
+    }
+
+    /// Takes back that an instance has ended well: its outputs are damaged.
+    fn take_back(&mut self, id: InstanceId) -> Result<(), Failure> {
+        let label = self.plan().label(id);
+        self.times_lost.add(id, &label)?;
+        self.lookup.forget(id);
+        let was_hit = self.ended.take_back(id);
+        self.log.reopened(id, was_hit);
+        (self.events)(Event::Reopened { id, label, was_hit });
+        Ok(())
+    }
+
+    /// What must run again because results or tables of claims are damaged; `None` if nothing must.
+    pub fn reopen_lost_results(&mut self, wanted: Option<&[bool]>) -> Result<Option<Vec<bool>>, Failure> {
+        let lost = lost_outputs::lost_results(&mut self.lookup, &self.ended, wanted)?;
+        for id in &lost {
+            self.take_back(*id)?;
+        }
+        Ok((!lost.is_empty()).then(|| needed_by(self.plan(), &lost)))
+    }
+
     fn try_start(&mut self, id: InstanceId, grant: &Grant) -> Result<Start, Failure> {
         let label = self.plan().label(id);
         let Some(due) = self.due.get_mut(&id) else {
@@ -347,7 +396,7 @@ impl<'a> RunLoop<'a> {
             return Ok(Start::InputsLost(lost));
         }
         let folder = storage.session.new_folder().map_err(|error| storage.failure(&error))?;
-        let log = self.state_dir.log(&key);
+        let log = self.state_dir.log(&self.disclosure.key(id, &key));
         if due.attempts == 0 {
             storage.session.new_file(&log).map_err(|error| storage.failure(&error))?;
         }
@@ -366,7 +415,9 @@ impl<'a> RunLoop<'a> {
         let why = due.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         self.log.started(id, &label, due.attempts);
         (self.events)(Event::Started { id, label, why, attempt: due.attempts, log: log.clone() });
-        self.working.insert(id, Attempt { _lock: lock, folder, log: log.clone() });
+        let device = grant.gpus.first().map_or(Device::Cpu, |index| Device::Cuda(*index));
+        let place = Place { slot: self.slots.take(), started: self.log.seconds(), device, threads: grant.cpu };
+        self.working.insert(id, Attempt { _lock: lock, folder, log: log.clone(), place });
         executor.start(Job { id, log, timeout: self.lookup.plan.stage_of(id).timeout, work });
         Ok(Start::Working)
     }
@@ -376,6 +427,10 @@ impl<'a> RunLoop<'a> {
         match message {
             None => {}
             Some(Message::Progress { id, progress }) => (self.events)(Event::Progressed { id, progress }),
+            Some(Message::Metric { id, metric }) => {
+                self.log.metric(id, &metric);
+                (self.events)(Event::Metric { id, metric });
+            }
             Some(Message::Ended(finished)) => self.finish(core, *finished),
         }
     }
@@ -384,6 +439,8 @@ impl<'a> RunLoop<'a> {
     fn finish(&mut self, core: &mut Core, finished: Finished) {
         let Finished { id, result, cancelled, usage, orphans } = finished;
         let Some(attempt) = self.working.remove(&id) else { return };
+        self.slots.give_back(attempt.place.slot);
+        let work = Work { usage, place: Some((attempt.place, self.log.seconds())), ..Work::default() };
         if usage.peak_rss > 0 {
             self.used.cpu += usage.cpu;
             self.used.peak_rss = self.used.peak_rss.max(usage.peak_rss);
@@ -391,7 +448,7 @@ impl<'a> RunLoop<'a> {
         if cancelled && result.is_err() {
             let _ = remove_all(&attempt.folder);
             core.end(id, Ending::Skipped(Because::Stopped));
-            return self.report_skipped(id, Because::Stopped, Some((attempt.log, usage)));
+            return self.report_skipped(id, Because::Stopped, Work { log: Some(attempt.log), ..work });
         }
         let committed = result.and_then(|ended| {
             let due = self.due.get(&id).ok_or_else(|| Failure::internal("an instance worked without being due"))?;
@@ -403,16 +460,17 @@ impl<'a> RunLoop<'a> {
             Ok(Committed::Outputs { ran_on, notes }) => {
                 core.end(id, Ending::Ran);
                 let silent = !orphans && self.session.as_ref().is_some_and(|session| session.take_back(&attempt.log));
-                self.report_ran(id, usage, ran_on, notes, (!silent).then_some(attempt.log));
+                self.report_ran(id, Work { ran_on, notes, log: (!silent).then_some(attempt.log), ..work });
             }
-            Ok(Committed::Absent { cause }) => {
+            Ok(Committed::Absent { cause, detail }) => {
                 core.end(id, Ending::Absent);
-                self.report_absent(id, &cause, false, Some((attempt.log, usage)));
+                let work = Work { notes: vec![detail], log: Some(attempt.log), ..work };
+                self.report_absent(id, &cause, id, false, work);
             }
             Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => {
                 self.retry(core, id, failure, &attempt)
             }
-            Err(failure) => self.fail(core, id, failure, Some((attempt, usage))),
+            Err(failure) => self.fail(core, id, failure, Some((attempt, work))),
         }
     }
 
@@ -433,27 +491,21 @@ impl<'a> RunLoop<'a> {
     }
 
     /// An instance failed; `attempt` is there if it was an attempt that did.
-    pub(super) fn fail(
-        &mut self,
-        core: &mut Core,
-        id: InstanceId,
-        failure: Failure,
-        attempt: Option<(Attempt, Usage)>,
-    ) {
-        let (log, retained, usage) = match attempt {
-            None => (None, None, Usage::default()),
-            Some((attempt, usage)) => {
+    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, attempt: Option<(Attempt, Work)>) {
+        let (retained, work) = match attempt {
+            None => (None, Work::default()),
+            Some((attempt, work)) => {
                 self.note_failed(id);
                 let session = self.session.as_ref();
                 let retained = session.and_then(|session| {
                     let retained = session.retain(&attempt.folder, &self.state_dir.retained_name(self.lookup.plan, id));
                     retained.inspect_err(|error| tracing::warn!(%error, "a failed stage's folder is lost")).ok()
                 });
-                (Some(attempt.log), retained, usage)
+                (retained, Work { log: Some(attempt.log), ..work })
             }
         };
         core.end(id, Ending::Failed);
-        self.report(id, Outcome::Failed { failure, retained }, usage, None, Vec::new(), log);
+        self.report(id, Outcome::Failed { failure, retained }, None, work);
         if self.health.is_unwritable() {
             self.halt(core);
         }
@@ -473,7 +525,7 @@ impl<'a> RunLoop<'a> {
     /// Reports the ends that the scheduler decided.
     fn report_settled(&mut self, core: &mut Core) {
         for (id, because) in core.settled() {
-            self.report_skipped(id, because, None);
+            self.report_skipped(id, because, Work::default());
         }
     }
 
@@ -488,50 +540,33 @@ impl<'a> RunLoop<'a> {
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
     }
 
-    fn report_ran(
-        &mut self,
-        id: InstanceId,
-        usage: Usage,
-        ran_on: Option<RanOn>,
-        notes: Vec<String>,
-        log: Option<PathBuf>,
-    ) {
+    fn report_ran(&mut self, id: InstanceId, work: Work) {
         self.has_outputs(id);
-        self.report(id, Outcome::Ran, usage, ran_on, notes, log);
+        self.report(id, Outcome::Ran, None, work);
     }
 
-    fn report_absent(&mut self, id: InstanceId, cause: &str, recorded: bool, work: Option<(PathBuf, Usage)>) {
-        let (log, usage) = work.map_or((None, Usage::default()), |(log, usage)| (Some(log), usage));
-        self.report(id, Outcome::Absent { cause: cause.to_owned(), recorded }, usage, None, Vec::new(), log);
+    fn report_absent(&mut self, id: InstanceId, cause: &str, origin: InstanceId, recorded: bool, work: Work) {
+        self.report(id, Outcome::Absent { cause: cause.to_owned(), recorded }, Some(origin), work);
     }
 
-    fn report_skipped(&mut self, id: InstanceId, because: Because, work: Option<(PathBuf, Usage)>) {
+    fn report_skipped(&mut self, id: InstanceId, because: Because, work: Work) {
         let because = match because {
             Because::Failed(root) | Because::FailFast(root) => self.plan().label(root),
             Because::Stopped => "stopped".to_owned(),
         };
-        let (log, usage) = work.map_or((None, Usage::default()), |(log, usage)| (Some(log), usage));
-        self.report(id, Outcome::Skipped { because }, usage, None, Vec::new(), log);
+        self.report(id, Outcome::Skipped { because }, None, work);
     }
 
-    fn report(
-        &mut self,
-        id: InstanceId,
-        outcome: Outcome,
-        usage: Usage,
-        ran_on: Option<RanOn>,
-        notes: Vec<String>,
-        log: Option<PathBuf>,
-    ) {
+    fn report(&mut self, id: InstanceId, outcome: Outcome, origin: Option<InstanceId>, work: Work) {
         if self.ended.contains(id) {
             return; // As for hits.
         }
         let label = self.plan().label(id);
-        self.log.ended(id, &label, &outcome, log.as_deref());
-        (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: usage.wall, notes: notes.clone() });
+        self.log.ended(id, &label, &outcome, work.log.as_deref());
+        let notes = if outcome == Outcome::Ran { work.notes.clone() } else { Vec::new() };
+        (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: work.usage.wall, notes });
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
-        let key = self.lookup.key_of(id);
-        self.ended.add(id, Report { outcome, reasons, key, attempts, usage, ran_on, notes, log });
+        self.ended.add(id, Report { outcome, reasons, attempts, origin, work });
     }
 
     /// The keys of all instances that were looked up.

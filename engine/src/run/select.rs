@@ -71,7 +71,10 @@ fn unknown<'k>(message: String, name: &str, known: impl Iterator<Item = &'k str>
 }
 
 /// Marks the instances a selection is about; `None` is all of them.
-pub(super) fn wanted(plan: &Plan, selection: &Selection) -> Result<Option<Vec<bool>>, Failure> {
+///
+/// # Errors
+/// A name that is not there, or a selection of nothing.
+pub fn wanted(plan: &Plan, selection: &Selection) -> Result<Option<Vec<bool>>, Failure> {
     let Selection { stages, from, until, only } = selection;
     if [stages, from, until, only].iter().all(|names| names.is_empty()) {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! Where one plan works: the store, and the state directory with what this machine has saved of the pipeline.
 //!
 //! ```text
+//! <state>/restricted.key                    secret of this machine ([`crate::report::DigestKey`])
 //! <state>/<cache id>/
 //!   keys.lock                               a process that works on a key locks a byte of it
 //!   logs/<key>.log                          what the last work under a key printed, if anything
@@ -17,6 +18,7 @@
 //! Two projects never share a folder here, whatever their pipelines are called: a project is its absolute path.
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ use super::options::Places;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::report::{cache_failure, project_root, variant};
+use crate::report::{DigestKey, PublicDigest, cache_failure, project_root, variant};
 
 /// The store and the state directory of one plan.
 pub(super) struct StateDir {
@@ -40,6 +42,8 @@ pub(super) struct StateDir {
     project: String,
     scope: PathBuf,
     runs: PathBuf,
+    secret: PathBuf,
+    digest_key: OnceCell<DigestKey>,
 }
 
 /// What this machine has saved of a pipeline. Journal and facts are read only when they are needed: not in a run in
@@ -76,7 +80,20 @@ impl StateDir {
         let scope = state.join("projects").join(&project).join(&name);
         // A run with `--set` is not the last run of the profile.
         let runs = state.join("projects").join(&project).join(format!("{name}{}", variant(plan))).join("runs");
-        Ok(Self { project, locks: Locks::new(state.join("keys.lock")), runs, scope, state, store })
+        let (secret, digest_key) = (places.state.join("restricted.key"), OnceCell::new());
+        let locks = Locks::new(state.join("keys.lock"));
+        Ok(Self { store, locks, state, project, scope, runs, secret, digest_key })
+    }
+
+    /// This machine's secret for digests of restricted data, made when it is first needed.
+    pub fn digest_key(&self) -> Result<&DigestKey, Failure> {
+        match self.digest_key.get() {
+            Some(key) => Ok(key),
+            None => {
+                let key = DigestKey::open(&self.secret)?;
+                Ok(self.digest_key.get_or_init(|| key))
+            }
+        }
     }
 
     /// The state of a run whose params were `set` by hand.
@@ -94,8 +111,13 @@ impl StateDir {
     }
 
     /// The log of the last work under a key. An empty one is removed when the work is done.
-    pub fn log(&self, key: &Digest<Action>) -> PathBuf {
-        self.state.join("logs").join(format!("{key}.log"))
+    pub fn log(&self, key: &PublicDigest<Action>) -> PathBuf {
+        self.logs().join(format!("{key}.log"))
+    }
+
+    /// The folder of logs.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
     }
 
     /// The checkpoint folder of a key.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use pipe_contract::Failure;
 
+use super::disclosure::Disclosure;
 use super::event_log::{self, LoggedRun};
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
@@ -15,7 +16,7 @@ use super::state_dir::StateDir;
 use crate::ids::InstanceId;
 use crate::key::Reason;
 use crate::plan::{Link, Plan};
-use crate::report::cache_failure;
+use crate::report::{Manifest, damaged_failure};
 use crate::sched::needed_by;
 
 /// What a run would do with every instance, indexed by [`InstanceId`].
@@ -36,6 +37,10 @@ pub enum Standing {
     Absent {
         /// The cause.
         cause: String,
+        /// The instance that found it, if this one inherits it from what it reads.
+        origin: Option<InstanceId>,
+        /// The particulars, in the words of the stage that found it.
+        detail: Option<String>,
     },
     /// It would run, for these reasons; a reason's `Display` is a sentence without a full stop.
     Runs {
@@ -84,7 +89,14 @@ pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
         }
         let standing = match lookup.look_up(id, &lookup_options) {
             LookupOutcome::Hit => Standing::Hit,
-            LookupOutcome::Absent { cause, .. } => Standing::Absent { cause: cause.to_string() },
+            LookupOutcome::Absent { cause, origin } => {
+                let detail = lookup.absence_detail(origin);
+                Standing::Absent {
+                    cause: cause.to_string(),
+                    origin: Some(origin).filter(|origin| *origin != id),
+                    detail,
+                }
+            }
             LookupOutcome::Miss(miss) => Standing::Runs { reasons: lookup.reasons(id, &miss)? },
             LookupOutcome::Blocked(on) => match root_failure(&standings, &on) {
                 Some(because) => Standing::Skipped { because },
@@ -133,7 +145,10 @@ pub fn path_of(
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
     match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
-        Linked::Present(located) => located.path(&state_dir.store, None).map_err(|error| cache_failure(&error)),
+        Linked::Present(located) => {
+            let name = || format!("{}.{port}", plan.label(id));
+            located.path(&state_dir.store, None).map_err(|error| damaged_failure(&error, &name()))
+        }
         Linked::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
         Linked::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
             .hint("run it first; `pipe why` explains what has changed")),
@@ -156,17 +171,22 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
     };
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
     let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
+    let key = Disclosure::of(plan, &state_dir)?.key(id, &key);
     Ok(Some(state_dir.log(&key)).filter(has_text))
 }
 
-/// The manifest (JSON) of the last run of this pipeline and profile from this project, if there is one.
+/// The manifest of the last run of this pipeline and profile from this project, if there is one.
 ///
 /// # Errors
-/// The state folder cannot be read.
-pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<PathBuf>, Failure> {
+/// The state folder cannot be read, or the manifest is not of the edition that this program reads.
+pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<Manifest>, Failure> {
     let state_dir = StateDir::open(plan, &options.places)?;
-    let mut manifests = state_dir.run_folders()?.into_iter().rev().map(|folder| folder.join("manifest.json"));
-    Ok(manifests.find(|path| path.exists()))
+    for folder in state_dir.run_folders()?.into_iter().rev() {
+        if let Some(manifest) = Manifest::read(&folder)? {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
 }
 
 /// The last run of this pipeline and profile from this project, as its log of events has it; also one that goes on, or

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::{Blame, Context, Ended, Failure, Kind, Presence, Registry, StageKind, Task, Type, Value};
+use pipe_contract::{
+    ArtifactType, Blame, Comparison, Context, Ended, Failure, FileFormat, Kind, Presence, Preview, Registry, Repro,
+    StageKind, Task, Type, Value,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -102,6 +106,38 @@ impl StageKind for Copy {
     }
 }
 
+/// A kind that writes a number a little larger at each attempt, and promises no more.
+struct Drift;
+
+impl StageKind for Drift {
+    fn kind(&self) -> Kind {
+        let mut kind = Kind::new("test/drift", 1, "writes a number").file("out", "number", "the number");
+        kind.repro = Repro::Within(0.1);
+        kind.param("ledger", Type::Text, Value::Text(String::new()), "a file that gets a line")
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        use std::io::Write;
+        let ledger = task.params["ledger"].as_text().unwrap_or_default();
+        writeln!(File::options().create(true).append(true).open(ledger).unwrap(), "worked").unwrap();
+        let attempts = fs::read_to_string(ledger).unwrap().lines().count();
+        fs::write(task.output("out")?, ["0.5", "0.55", "0.75"][attempts - 1]).unwrap();
+        Ok(Ended::done())
+    }
+}
+
+/// The format of its output.
+const NUMBER: FileFormat = FileFormat {
+    name: "number",
+    ends: &[".number"],
+    comparison: Comparison::ByNumber(|before, now| {
+        let read = |path: &Path| fs::read_to_string(path).unwrap().parse::<f64>().map_err(|error| error.to_string());
+        Ok((read(before)? - read(now)?).abs())
+    }),
+    preview: Preview::Summary(|path| fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))),
+    columns: None,
+};
+
 /// A random kind that writes its seed.
 struct Seed(Kind);
 
@@ -136,6 +172,8 @@ impl Space {
         registry.add(Write);
         registry.add(List);
         registry.add(Copy);
+        registry.add(Drift);
+        registry.add_type(ArtifactType::file("number", "a number", &[&NUMBER]));
         let space = Self { folder, registry: Arc::new(registry) };
         space.write("p.yaml", &format!("pipe: 1\npipeline: p\n{pipeline}"));
         space
@@ -154,10 +192,14 @@ impl Space {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("`{name}`: {error}"))
     }
 
-    fn edit(&self, name: &str, from: &str, to: &str) {
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
         let text = self.read(name);
         assert!(text.contains(from), "no `{from}` in `{name}`");
         self.write(name, &text.replace(from, to));
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     pub fn plan(&self) -> Plan {
@@ -687,10 +729,34 @@ fn a_verification_compares_with_the_lockfile() {
     let bad = verify().unwrap();
     assert_eq!(bad.exit_code(), 1);
     let bad = bad.rerun.unwrap();
-    assert_eq!(bad.first, Some(FirstDifference { stage: "upper".into(), what: Departure::Edited }));
+    assert_eq!(bad.first, Some(FirstDifference { stage: "upper".into(), cell: None, what: Departure::Edited }));
     assert!(matches!(&bad.comparisons[1].verdict, Verdict::Different(why) if why.contains("other bytes")));
     assert!(!space.path("results").exists(), "a verification publishes nothing");
     assert_eq!(space.read("p.lock"), lockfile);
+}
+
+#[test]
+fn what_a_verification_may_compare_by_number_its_artifact_type_says() {
+    let ledger = tempfile::NamedTempFile::new().unwrap();
+    let path = ledger.path().display();
+    let space = Space::with(&format!(
+        "stages:\n  n: {{ uses: test/drift, with: {{ ledger: {path} }} }}\n  c: {{ run: 'cat \"$IN_N\" > \"$OUT_C\"', in: {{ n: $n.out }}, out: {{ c: c.txt }} }}\nresults: {{ n.txt: $n.out, c.txt: $c.c }}\n"
+    ));
+    let verdicts = || {
+        let how = VerifyOptions::default();
+        let rerun = verify(&space.plan(), &space.options(), how, &mut |_| {}, &mut |_| {}, &Stop::new()).unwrap().rerun;
+        rerun.unwrap().comparisons.into_iter().map(|comparison| comparison.verdict).collect::<Vec<_>>()
+    };
+    space.run();
+    let second = verdicts();
+    let says = |verdict: &Verdict, words: &str| matches!(verdict, Verdict::Different(why) if why.contains(words));
+    assert!(
+        matches!(second[1], Verdict::Within { largest, tolerance: 0.1 } if (largest - 0.05).abs() < 1e-9),
+        "{second:?}"
+    );
+    assert!(says(&second[0], "files of this form cannot be compared by number"), "{second:?}");
+    let third = verdicts();
+    assert!(says(&third[1], "numbers differ by 2.5e-1, 1e-1 is allowed"), "{third:?}");
 }
 
 #[test]
@@ -716,26 +782,6 @@ fn a_stopped_run_reports_the_rest_as_skipped() {
     assert!(summary.stopped);
     assert_eq!((summary.counts.skipped, summary.exit_code()), (3, 130));
     assert_eq!(summary.skipped[0], ("upper".to_owned(), "stopped".to_owned()));
-}
-
-#[test]
-fn manifests_list_what_ran_and_null_runs_refer_to_them() {
-    let space = words();
-    let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-    let first = read(&space.run().summary.manifest);
-    assert_eq!(first["counts"]["ran"], 3);
-    assert_eq!(first["instances"][0]["outcome"], "ran");
-    assert_eq!(first["instances"][0]["reasons"][0], "first time");
-    std::thread::sleep(Duration::from_millis(2));
-    let second = read(&space.run().summary.manifest);
-    assert_eq!((&second["counts"]["hit"], &second["same_as"]), (&3.into(), &first["run"]));
-    assert!(second.get("hits").is_none());
-    std::thread::sleep(Duration::from_millis(2));
-    space.edit("p.yaml", "echo alone", "echo else");
-    let third = read(&space.run().summary.manifest);
-    assert_eq!(third["hits"].as_object().map(serde_json::Map::len), Some(2));
-    assert!(third.get("same_as").is_none());
-    assert_eq!(last_manifest(&space.plan(), &space.options()).unwrap().map(|path| read(&path)), Some(third));
 }
 
 #[test]

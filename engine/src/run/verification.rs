@@ -3,8 +3,8 @@
 //! What is published is compared first: a rerun says nothing about files that were edited since. Where a rerun differs, the
 //! lockfile's digests of keys and outputs tell a pipeline that was edited from a stage that does not repeat itself.
 //!
-//! Bytes first. Where they differ and a kind behind the result promises numbers only within a tolerance, tables and
-//! tensors are compared number by number with the locked file, if the user's cache or results still have it.
+//! Bytes first. Where they differ and a kind behind the result promises numbers only within a tolerance, the file is compared
+//! with the locked one as its artifact type says (by column, number or pixel), if the user's cache or results still have it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,13 +12,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pipe_cache::{Blob, Content, Digest, Found, Store};
-use pipe_contract::Failure;
+use pipe_contract::{Failure, Registry};
 
+use super::artifact_types::format_of_result;
 use super::execute::{Outlet, refuse_restricted, run_in};
 use super::options::{Places, RunOptions, Selection};
 use super::run_summary::Summary;
 use super::stop::Stop;
 use crate::event::Event;
+use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, results_folder};
 
@@ -58,6 +60,8 @@ pub struct Rerun {
 pub struct FirstDifference {
     /// Its name.
     pub stage: String,
+    /// The label of its first instance that differs; `None` if it has one only, or fewer than the lockfile has.
+    pub cell: Option<String>,
     /// In what it differs.
     pub what: Departure,
 }
@@ -217,7 +221,12 @@ fn rerun(
         RunOptions { places: places.clone(), selection: Selection::default(), force: Vec::new(), ..options.clone() };
     let (run, made) = run_in(plan, &from_nothing, events, stop, Outlet::Nowhere)?;
     let scratch = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
-    let references = References { store: Store::open(&options.places.cache).ok(), results: results_folder(plan) };
+    let references = References {
+        store: Store::open(&options.places.cache).ok(),
+        results: results_folder(plan),
+        plan,
+        registry: &options.exec.registry,
+    };
     let paths: BTreeSet<&String> = lockfile.results.keys().chain(made.results.keys()).collect();
     let compare = |path: &String| {
         let verdict = match (lockfile.results.get(path), made.results.get(path)) {
@@ -234,173 +243,81 @@ fn rerun(
     };
     let comparisons: Vec<Comparison> = paths.into_iter().map(compare).collect();
     let good = comparisons.iter().all(|comparison| comparison.verdict.is_good());
-    let first = if good || run.exit_code() != 0 { None } else { first_difference(lockfile, &made) };
+    let first = if good || run.exit_code() != 0 { None } else { first_difference(plan, lockfile, &made) };
     Ok(Rerun { run, comparisons, first })
 }
 
 /// The first stage that differs. Stages run in this order, so those before it made the same.
-fn first_difference(lockfile: &Lockfile, made: &Lockfile) -> Option<FirstDifference> {
+fn first_difference(plan: &Plan, lockfile: &Lockfile, made: &Lockfile) -> Option<FirstDifference> {
     if lockfile.stages.is_empty() {
         return None;
     }
     made.stages.iter().find_map(|now| {
-        let what = match lockfile.stages.iter().find(|locked| locked.stage == now.stage) {
-            None => Departure::Added,
-            Some(locked) if locked.keys != now.keys => Departure::Edited,
-            Some(locked) if locked.outputs != now.outputs => Departure::NotRepeated,
+        let locked = lockfile.stages.iter().find(|locked| locked.stage == now.stage);
+        let (what, cell) = match locked {
+            None => (Departure::Added, None),
+            Some(locked) if now.keys.differs_from(&locked.keys) => {
+                (Departure::Edited, now.keys.first_unlike(&locked.keys))
+            }
+            Some(locked) if now.outputs.differs_from(&locked.outputs) => {
+                (Departure::NotRepeated, now.outputs.first_unlike(&locked.outputs))
+            }
             Some(_) => return None,
         };
-        Some(FirstDifference { stage: now.stage.clone(), what })
+        Some(FirstDifference {
+            stage: now.stage.clone(),
+            cell: cell.and_then(|cell| label(plan, &now.stage, cell)),
+            what,
+        })
     })
+}
+
+/// The label of the instance at a position among those of a stage.
+fn label(plan: &Plan, stage: &str, position: usize) -> Option<String> {
+    let stage = plan.stages.iter().find(|known| known.name == stage)?;
+    stage.instances.clone().nth(position).map(|id| plan.label(InstanceId(id)))
 }
 
 fn blob(locked: &Locked) -> Blob {
     Blob { digest: locked.digest, bytes: locked.bytes, executable: false }
 }
 
-/// Where the locked bytes may still be.
-struct References {
+/// Where the locked bytes may still be, and how they are compared.
+struct References<'r> {
     store: Option<Store>,
     results: PathBuf,
+    plan: &'r Plan,
+    registry: &'r Registry,
 }
 
-impl References {
+impl References<'_> {
     fn compare(&self, path: &str, locked: &Locked, now: &Path, tolerance: f64) -> Verdict {
         if tolerance == 0.0 {
             return Verdict::Different("other bytes, and everything behind it promises the same".into());
         }
+        let format = format_of_result(self.plan, self.registry, path);
+        let Some(compare) = format.and_then(|format| format.comparison.compare()) else {
+            let what = format.map_or("files of this form", |format| format.name);
+            return Verdict::Different(format!("other bytes, and {what} cannot be compared by number"));
+        };
         let Some(reference) = self.find(path, locked) else {
             return Verdict::Different(format!(
                 "other bytes; numbers may differ by {tolerance:e}, but the locked file is neither in the cache nor in \
                  `results/`, so they cannot be compared"
             ));
         };
-        let Ok(now) = fs::read(now) else { return Verdict::Different("it cannot be read".into()) };
-        match largest_difference(path, &reference, &now) {
+        match compare(&reference, now) {
             Ok(largest) if largest <= tolerance => Verdict::Within { largest, tolerance },
             Ok(largest) => Verdict::Different(format!("numbers differ by {largest:e}, {tolerance:e} is allowed")),
             Err(why) => Verdict::Different(why),
         }
     }
 
-    fn find(&self, path: &str, locked: &Locked) -> Option<Vec<u8>> {
-        let cached =
-            self.store.as_ref().filter(|store| store.find(&blob(locked)).is_ok_and(|found| found == Found::Good));
-        let cached = cached.and_then(|store| store.read(&locked.digest).ok());
-        let published = || fs::read(self.results.join(path)).ok();
-        cached.or_else(published).filter(|bytes| Digest::<Content>::of(bytes) == locked.digest)
-    }
-}
-
-/// The largest difference between the numbers of two files of the same form.
-fn largest_difference(path: &str, a: &[u8], b: &[u8]) -> Result<f64, String> {
-    match Path::new(path).extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => table_difference(a, b, b','),
-        Some("tsv") => table_difference(a, b, b'\t'),
-        Some("safetensors") => tensor_difference(a, b),
-        _ => Err("other bytes, and only tables and tensors can be compared by number".into()),
-    }
-}
-
-/// Relative for numbers above 1, absolute below; not finite numbers differ infinitely unless they are the same.
-fn difference(a: f64, b: f64) -> f64 {
-    if a == b || (a.is_nan() && b.is_nan()) {
-        return 0.0;
-    }
-    let difference = (a - b).abs() / a.abs().max(b.abs()).max(1.0);
-    if difference.is_nan() { f64::INFINITY } else { difference }
-}
-
-fn table_difference(a: &[u8], b: &[u8], delimiter: u8) -> Result<f64, String> {
-    let rows = |bytes: &[u8]| {
-        let reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(bytes);
-        reader.into_records().collect::<Result<Vec<_>, _>>().map_err(|error| format!("it is not a table: {error}"))
-    };
-    let (a, b) = (rows(a)?, rows(b)?);
-    if a.len() != b.len() {
-        return Err(format!("{} lines were locked, {} were made", a.len(), b.len()));
-    }
-    let mut largest = 0.0_f64;
-    for (line, (a, b)) in a.iter().zip(&b).enumerate() {
-        if a.len() != b.len() {
-            return Err(format!("line {} had {} columns, now {}", line + 1, a.len(), b.len()));
-        }
-        for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b) {
-            match (a.parse(), b.parse()) {
-                (Ok(a), Ok(b)) => largest = largest.max(difference(a, b)),
-                _ => return Err(format!("line {}: `{a}` was locked, `{b}` was made", line + 1)),
-            }
-        }
-    }
-    Ok(largest)
-}
-
-/// Two safetensors files: a length, a JSON header, then little-endian numbers.
-fn tensor_difference(a: &[u8], b: &[u8]) -> Result<f64, String> {
-    let (header, a) = split_tensors(a).ok_or("the locked file is not a safetensors file")?;
-    let (other, b) = split_tensors(b).ok_or("it is not a safetensors file")?;
-    if header != other || a.len() != b.len() {
-        return Err("names, shapes or metadata of tensors differ".into());
-    }
-    let tensors = header.as_object().ok_or("its header is not a map")?;
-    let mut largest = 0.0_f64;
-    for (name, tensor) in tensors.iter().filter(|(name, _)| *name != "__metadata__") {
-        let at = |index: usize| usize::try_from(tensor["data_offsets"][index].as_u64()?).ok();
-        let (Some(a), Some(b)) = (
-            at(0).zip(at(1)).and_then(|(from, to)| a.get(from..to)),
-            at(0).zip(at(1)).and_then(|(from, to)| b.get(from..to)),
-        ) else {
-            return Err(format!("tensor `{name}` lies outside the file"));
-        };
-        let numbers: fn(&[u8]) -> Vec<f64> = match tensor["dtype"].as_str() {
-            Some("F32") => {
-                |bytes| bytes.chunks_exact(4).map(|n| f64::from(f32::from_le_bytes([n[0], n[1], n[2], n[3]]))).collect()
-            }
-            Some("F64") => {
-                |bytes| bytes.chunks_exact(8).filter_map(|n| Some(f64::from_le_bytes(n.try_into().ok()?))).collect()
-            }
-            _ if a == b => continue,
-            _ => return Err(format!("tensor `{name}` differs and is not of floating-point numbers")),
-        };
-        let differences = numbers(a).into_iter().zip(numbers(b)).map(|(a, b)| difference(a, b));
-        largest = differences.fold(largest, f64::max);
-    }
-    Ok(largest)
-}
-
-fn split_tensors(bytes: &[u8]) -> Option<(serde_json::Value, &[u8])> {
-    let (length, rest) = bytes.split_at_checked(8)?;
-    let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
-    let (header, data) = rest.split_at_checked(length)?;
-    Some((serde_json::from_slice(header).ok()?, data))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_are_compared_by_number() {
-        assert_eq!(table_difference(b"a,b\nx,1.0\n", b"a,b\nx,1.5\n", b','), Ok(0.5 / 1.5));
-        assert_eq!(table_difference(b"a\n0.5\n", b"a\n0.25\n", b','), Ok(0.25));
-        assert!(table_difference(b"a\nx\n", b"a\ny\n", b',').unwrap_err().contains("`x` was locked"));
-        assert!(table_difference(b"a\n1\n", b"a\n1\n2\n", b',').is_err());
-    }
-
-    #[test]
-    fn tensors_are_compared_by_number() {
-        let file = |numbers: &[f32]| {
-            let header =
-                format!("{{\"w\":{{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,{}]}}}}", numbers.len() * 4);
-            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-            bytes.extend_from_slice(header.as_bytes());
-            numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
-            bytes
-        };
-        assert_eq!(tensor_difference(&file(&[1.0, f32::NAN]), &file(&[1.0, f32::NAN])), Ok(0.0));
-        assert_eq!(tensor_difference(&file(&[1.0, 0.5]), &file(&[1.0, 0.25])), Ok(0.25));
-        assert_eq!(tensor_difference(&file(&[1.0, 0.5]), &file(&[1.0, f32::NAN])), Ok(f64::INFINITY));
-        assert!(tensor_difference(&file(&[1.0]), &file(&[1.0, 2.0])).is_err());
+    /// A file with the locked bytes.
+    fn find(&self, path: &str, locked: &Locked) -> Option<PathBuf> {
+        let blob = blob(locked);
+        let cached = self.store.as_ref().filter(|store| store.find(&blob).is_ok_and(|found| found == Found::Good));
+        let places = [cached.map(|store| store.blob_path(&blob)), Some(self.results.join(path))];
+        places.into_iter().flatten().find(|place| digest_of(place).is_ok_and(|digest| digest == locked.digest))
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Nodes are the instances, followed by one *junction* for every distinct gather. A gather's cells point to its
 //! junction and the junction points to its readers, so 5,000 readers of the same 5,000 cells cost 10,000 edges
-//! and not 25 million. Whether two gathers are the same is seen by the pointer of their shared list.
+//! and not 25 million. Readers of the same cells have the same gather in the plan.
 //! Edges run from a node to those that read it and are counted, not deduplicated: a reader waits for each of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::ids::InstanceId;
-use crate::plan::{GatherId, Link, Plan, Source};
+use crate::plan::{Link, Plan, Source};
 
 /// An instance or a junction; instances come first and keep their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,17 +34,16 @@ impl Dag {
     /// The graph of `plan`.
     pub fn new(plan: &Plan) -> Self {
         let mut edges = Edges { list: Vec::new(), nodes: plan.instances.len() as u32 };
-        let mut junctions: BTreeMap<GatherId, Option<Node>> = BTreeMap::new();
+        let mut junctions: Vec<Option<Option<Node>>> = vec![None; plan.gathers.len()];
         for id in plan.ids() {
             let reader = Node(id.0);
             for source in plan.instance(id).inputs.values() {
                 match source {
                     Source::One(Link::Output { instance, .. }) => edges.add(Node(instance.0), reader),
                     Source::One(Link::File(_)) => {}
-                    Source::Many(cells) => {
-                        let junction = *junctions
-                            .entry(GatherId::of(cells))
-                            .or_insert_with(|| edges.junction(cells.iter().map(|(_, link)| link)));
+                    Source::Many(gather) => {
+                        let links = plan.gather(*gather).iter().map(|(_, link)| link);
+                        let junction = *junctions[gather.index()].get_or_insert_with(|| edges.junction(links));
                         if let Some(junction) = junction {
                             edges.add(junction, reader);
                         }
@@ -165,26 +164,19 @@ pub fn needed_by(plan: &Plan, targets: &BTreeSet<InstanceId>) -> Vec<bool> {
     for target in targets {
         needed[target.index()] = true;
     }
-    let mut gathers = BTreeSet::new();
-    let mark = |needed: &mut Vec<bool>, link: &Link| {
-        if let Link::Output { instance, .. } = link {
-            needed[instance.index()] = true;
-        }
-    };
+    let mut walked = vec![false; plan.gathers.len()];
     // Readers have larger ids, so one pass down is enough; a gather that many read is walked once.
     for index in (0..plan.instances.len()).rev() {
         if !needed[index] {
             continue;
         }
         for source in plan.instances[index].inputs.values() {
-            match source {
-                Source::One(link) => mark(&mut needed, link),
-                Source::Many(cells) => {
-                    if gathers.insert(GatherId::of(cells)) {
-                        cells.iter().for_each(|(_, link)| mark(&mut needed, link));
-                    }
-                }
+            if let Source::Many(gather) = source
+                && std::mem::replace(&mut walked[gather.index()], true)
+            {
+                continue;
             }
+            plan.links(source).filter_map(Link::producer).for_each(|producer| needed[producer.index()] = true);
         }
     }
     needed

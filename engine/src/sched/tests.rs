@@ -8,8 +8,8 @@ use pipe_contract::Coordinates;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ids::{InstanceId, StageId};
-use crate::plan::{Amounts, Instance, Link, Place, Plan, ProjectFile, Published, Source, Stage, Work};
+use crate::ids::{GatherId, InstanceId, StageId};
+use crate::plan::{Amounts, GatheredCell, Instance, Link, Place, Plan, ProjectFile, Published, Source, Stage, Work};
 
 /// What one instance of a test plan is.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +28,9 @@ fn link(instance: u32) -> Link {
 }
 
 fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
-    let cells = |members: &Vec<u32>| -> Arc<[(Coordinates, Link)]> {
+    let cells = |members: &Vec<u32>| -> Vec<GatheredCell> {
         members.iter().map(|id| ([("i", id.to_string())].into_iter().collect(), link(*id))).collect()
     };
-    let gathers: Vec<_> = gathers.iter().map(cells).collect();
     let mut plan = Plan {
         pipeline: "test".into(),
         profile: None,
@@ -44,10 +43,10 @@ fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
         set: BTreeMap::new(),
         stages: Vec::new(),
         instances: Vec::new(),
+        gathers: gathers.iter().map(cells).collect(),
         results: Vec::new(),
         claims: Vec::new(),
         releases: Vec::new(),
-        made_from: Vec::new(),
     };
     for (index, spec) in specs.iter().enumerate() {
         let index = index as u32;
@@ -73,7 +72,7 @@ fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
             inputs.insert(format!("take{port}"), Source::One(link(*id)));
         }
         for (port, gather) in spec.gathers.iter().enumerate() {
-            inputs.insert(format!("many{port}"), Source::Many(gathers[*gather].clone()));
+            inputs.insert(format!("many{port}"), Source::Many(GatherId(*gather as u32)));
         }
         plan.instances.push(Instance {
             stage: StageId(index),
@@ -156,7 +155,8 @@ fn readers_of_an_absent_input_are_checked_like_others() {
 fn a_gather_of_project_files_only_is_not_waited_for() {
     let mut plan = plan_of(&chain(1), &[]);
     let file = (Coordinates::none(), Link::File(Arc::new(ProjectFile::new("/p/x".into()))));
-    plan.instances[0].inputs.insert("many".into(), Source::Many(Arc::from([file])));
+    plan.gathers.push(vec![file]);
+    plan.instances[0].inputs.insert("many".into(), Source::Many(GatherId(0)));
     let mut core = Core::new(&plan, machine(1), Options::default()).expect("fits");
     assert_eq!(core.next_check(), Some(A));
 }

@@ -6,15 +6,18 @@
 mod foreign;
 mod keys;
 mod node;
+mod parse;
 mod quantity;
 mod read;
 mod reference;
 mod syntax;
+mod tree;
 
 use std::path::PathBuf;
 
 pub use keys::{FILES, Key, PARAM_TYPES, Shape, TABLES, Table};
-pub use node::{Name, Node, Style, Tree, parse, resolve, shortened};
+pub use node::{Name, Node, Style, Tree, resolve, shortened};
+pub use parse::parse;
 pub use quantity::{bytes, duration, share, show_bytes};
 pub use read::load;
 pub(crate) use read::open;

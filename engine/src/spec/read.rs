@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::foreign;
 use super::keys::{self, PARAM_TYPES, Table};
-use super::node::{Name, Node, Tree, parse};
+use super::node::{Name, Node, Tree};
+use super::parse::parse;
 use super::*;
 use crate::diag::{Class, Diagnostic, Diagnostics, Sources, Span};
 

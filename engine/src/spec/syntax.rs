@@ -7,7 +7,8 @@
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location};
 
-use super::node::{MOST_NESTED, Name, Node, Tree, read_tree};
+use super::node::{Name, Node, Tree};
+use super::tree::{MOST_NESTED, read_tree, span_of};
 use crate::diag::{Class, Diagnostic, Sources, Span};
 
 /// The parser's error in our words, at its place.
@@ -234,12 +235,6 @@ fn place(text: &str, location: Location, file: u32) -> Option<Span> {
     let in_line: usize = text.get(line_start..)?.chars().take(column).map(char::len_utf8).sum();
     let start = u32::try_from(line_start + in_line).ok()?;
     Some(Span { file, start, end: start.saturating_add(1) })
-}
-
-pub(super) fn span_of(location: Location, file: u32) -> Option<Span> {
-    let start = u32::try_from(location.span().byte_offset()?).ok()?;
-    let length = u32::try_from(location.span().byte_len()?).ok()?;
-    (location.line() > 0).then_some(Span { file, start, end: start.saturating_add(length) })
 }
 
 fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) -> Diagnostic {

@@ -78,7 +78,9 @@ fn reads(plan: &Plan, instance: &Instance, port: &str) -> Vec<String> {
     };
     match &instance.inputs[port] {
         Source::One(link) => vec![shown(link)],
-        Source::Many(cells) => cells.iter().map(|(at, link)| format!("[{at}] {}", shown(link))).collect(),
+        Source::Many(gather) => {
+            plan.gather(*gather).iter().map(|(at, link)| format!("[{at}] {}", shown(link))).collect()
+        }
     }
 }
 
@@ -116,7 +118,8 @@ fn one_reference_at_a_gathering_port_is_a_list_of_one_with_the_picked_coordinate
         "params: { subjects: [s1, s2] }\nstages:\n  p: { each: { sid: $params.subjects }, uses: hcp/fetch }\n  \
          split: { uses: split/random, in: { subjects: $p(sid=s2).files } }\n",
     );
-    let Source::Many(cells) = &instances(&plan, "split")[0].inputs["subjects"] else { panic!("a gather") };
+    let Source::Many(gather) = instances(&plan, "split")[0].inputs["subjects"] else { panic!("a gather") };
+    let cells = plan.gather(gather);
     assert_eq!(cells.len(), 1);
     assert_eq!(cells[0].0, at(&[("sid", "s2")]));
 }
@@ -209,7 +212,6 @@ fn lines_of_a_file_are_a_list() {
     let plan = files.plan(&Options::default()).expect("plans");
     let sids: Vec<&str> = instances(&plan, "s").iter().map(|instance| instance.at["sid"].as_str()).collect();
     assert_eq!(sids, ["010512", "115017"]);
-    assert_eq!(plan.made_from.len(), 2);
 }
 
 #[test]
@@ -323,9 +325,10 @@ mod expansion {
             prop_assert_eq!(instances(&plan, "a").len(), i * j * k - dropped * k);
             let mut seen = 0;
             for reader in instances(&plan, "b") {
-                let Source::Many(cells) = &reader.inputs["t"] else { panic!("a gather") };
+                let Source::Many(gather) = reader.inputs["t"] else { panic!("a gather") };
+                let cells = plan.gather(gather);
                 prop_assert!(cells.windows(2).all(|pair| pair[0].0 < pair[1].0));
-                for (at, link) in cells.iter() {
+                for (at, link) in cells {
                     let Link::Output { instance, .. } = link else { panic!("an output") };
                     let full = &plan.instance(*instance).at;
                     prop_assert_eq!(&full["j"], &reader.at["j"]);

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use pipe_engine::graph;
+use pipe_engine::graph::{self, Format, View};
 use pipe_engine::ids::InstanceId;
-use pipe_engine::plan::{Amounts, Options, Plan, Source, plan, plan_all_profiles};
+use pipe_engine::plan::{Amounts, GatherId, Options, Plan, Source, plan, plan_all_profiles};
 
 use crate::test_registry::registry;
 
@@ -28,6 +28,15 @@ fn of(plan: &Plan, stage: &str) -> Vec<InstanceId> {
     stage.instances.clone().map(InstanceId).collect()
 }
 
+fn dot(plan: &Plan) -> String {
+    graph::draw(plan, View::default(), Format::Dot).expect("small").text
+}
+
+fn gather_of(plan: &Plan, id: InstanceId, port: &str) -> GatherId {
+    let Source::Many(gather) = plan.instance(id).inputs[port] else { panic!("a gather") };
+    gather
+}
+
 #[test]
 fn every_profile_plans() {
     for (profile, plan) in
@@ -46,13 +55,13 @@ fn the_default_profile_is_the_demo_and_its_edges_are_pinned() {
     let plan = plan(&benson2025(), &Options { profile: None, ..options("demo") }, &registry()).expect("plans");
     assert_eq!(plan.profile.as_deref(), Some("demo"));
     assert!(plan.simulated);
-    insta::assert_snapshot!("demo.dot", graph::dot(&plan, false));
+    insta::assert_snapshot!("demo.dot", dot(&plan));
 }
 
 #[test]
 fn the_other_profiles_are_pinned_too() {
     for profile in ["hcp", "tiny", "swapped"] {
-        insta::assert_snapshot!(format!("{profile}.dot"), graph::dot(&planned(profile), false));
+        insta::assert_snapshot!(format!("{profile}.dot"), dot(&planned(profile)));
     }
 }
 
@@ -61,12 +70,12 @@ fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
     let plan = planned("demo");
     let train = of(&plan, "train");
     assert_eq!(train.len(), 14, "four inputs with three restarts for areas, two for rings");
-    let Source::Many(targets) = &plan.instance(train[0]).inputs["targets"] else { panic!("a gather") };
+    let targets = plan.gather(gather_of(&plan, train[0], "targets"));
     assert_eq!(targets.len(), 128);
     assert!(targets.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, distinct");
     let steps = 14 * 3 * 20 * 4;
     assert!(steps <= 3400, "{steps}");
-    let Source::Many(scores) = &plan.instance(of(&plan, "partition")[0]).inputs["scores"] else { panic!("a gather") };
+    let scores = plan.gather(gather_of(&plan, of(&plan, "partition")[0], "scores"));
     assert_eq!(scores.len(), 3 * 32, "a table of every subject for every restart");
     assert_eq!(plan.stage_of(train[0]).amounts, Amounts { cpu: 1, gpu: 0, mem: 3 << 30, net: 0 });
     let score = plan.instance(of(&plan, "score")[0]);
@@ -79,12 +88,9 @@ fn hcp_has_some_36000_instances_and_shares_its_gathers() {
     assert_eq!(plan.instances.len(), 36216);
     let train = of(&plan, "train");
     assert_eq!(train.len(), 160);
-    let targets = |id: InstanceId| match &plan.instance(id).inputs["targets"] {
-        Source::Many(cells) => cells.clone(),
-        Source::One(_) => panic!("a gather"),
-    };
-    assert_eq!(targets(train[0]).len(), 652);
-    assert!(std::sync::Arc::ptr_eq(&targets(train[0]), &targets(train[159])));
+    let targets = |id: InstanceId| gather_of(&plan, id, "targets");
+    assert_eq!(plan.gather(targets(train[0])).len(), 652);
+    assert_eq!(targets(train[0]), targets(train[159]));
     assert_ne!(plan.instance(train[0]).seed, plan.instance(train[1]).seed);
 }
 

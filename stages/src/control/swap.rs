@@ -16,39 +16,34 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use crate::formats::data_table;
 
 /// The kind.
 pub struct Swap;
 
-#[derive(Deserialize)]
-struct Params {
-    shift: usize,
+parameters! {
+    struct Parameters {
+        /// how many positions further in the cyclic order of subjects, sorted by id
+        shift: usize = 1, in 1..=1_000_000;
+    }
 }
 
 impl StageKind for Swap {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new("control/swap", 1, "gives each subject the images of another one, as a control")
+        let kind = Kind::new("control/swap", 1, "gives each subject the images of another one, as a control")
             .gather("images", &["images"], "images of every subject (axis `sid`)")
             .port("split", &["split"], Arity::One, true, "swap only within each side of this split")
             .file("images", "images", "the other subject's images, unchanged")
-            .param(
-                "shift",
-                Type::Int(1, 1_000_000),
-                Value::Int(1),
-                "how many positions further in the cyclic order of subjects, sorted by id",
-            );
-        kind.axes = vec!["sid"];
-        kind
+            .parameters::<Parameters>();
+        Kind { axes: vec!["sid"], ..kind }
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let sid = task.coordinate("sid")?;
         let subjects = subjects(task, sid)?;
-        let other = partner(&subjects, sid, task.parameters::<Params>()?.shift)?;
+        let other = partner(&subjects, sid, task.parameters::<Parameters>()?.shift)?;
         let (from, to) = (subjects[other], task.output("images")?);
         let bytes = fs::read(from).map_err(|error| Failure::io("read", from, &error))?;
         fs::write(to, bytes).map_err(|error| Failure::io("write", to, &error))?;

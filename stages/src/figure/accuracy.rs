@@ -9,56 +9,53 @@
 //! A dot is one subject and rater: `points: false` draws means and intervals only. Below the panels it says what the intervals are,
 //! what n counts, how the subjects were split and what the codes mean.
 
-use pipe_contract::{Context, Ended, Failure, Kind, Presence, StageKind, Task, Type, Value};
+use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 use polars::prelude::DataFrame;
-use serde::Deserialize;
 
-use super::real;
-use crate::formats::data_table::{self, Table};
+use crate::declared::held_out_inputs::{self, Comparisons};
+use crate::formats::data_table::{self, STAMP, Table};
 use crate::formats::drawing::axes::{Scale, left_axis};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
-use crate::formats::score_table::{self, HeldOut, MEAN};
+use crate::formats::score_table::{
+    self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN,
+    MEAN, PARCELLATION_COLUMN, REGION_COLUMN, TAG_COLUMN,
+};
+use crate::numeric::counts::real;
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
 /// The kind.
 pub(super) struct Accuracy;
 
-#[derive(Deserialize)]
-struct Parameters {
-    comparisons: u32,
-    points: bool,
-    opacity: f64,
+parameters! {
+    struct Parameters {
+        /// draw a dot per score, that is per subject, rater and hemisphere
+        points: bool = true;
+        /// opacity of these dots where a column has the paper's 132 of them; fewer are darker
+        opacity: f64 = 0.05, in 0.0..=1.0;
+        ..intervals: Comparisons;
+    }
 }
 
 impl StageKind for Accuracy {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out subjects per model, one panel per label")
-            .gather("scores", &["table/scores"], "score tables of subjects")
-            .input("split", &["split"], "whose scores count (`partition` is `test`, or `val` of two parts)")
-            .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown")
-            .param("points", Type::Bool, Value::Bool(true), "draw a dot per score, that is per subject, rater and hemisphere")
-            .param("opacity", Type::Float(0.0, 1.0), Value::Float(0.05), "opacity of these dots where a column has the paper's 132 of them; fewer are darker")
-            .param(
-                "comparisons",
-                Type::Int(0, 10_000),
-                Value::Int(0),
-                "number of intervals for which widths are corrected; 0: as many as the published figure draws (28 for area, 22 for ring)",
-            );
+        let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out subjects per model, one panel per label");
+        let kind = held_out_inputs::declare(kind, "score tables of subjects")
+            .folder(
+                "figure",
+                "figure",
+                "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown",
+            )
+            .described(&[data_table::CSV], COLUMNS)
+            .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let Parameters { comparisons, points, opacity } = task.parameters()?;
-        let split = data_table::split(task.one("split")?)?;
-        let scores = HeldOut::read(task.present("scores").map(|(_, path)| path), &split)?;
-        let comparisons = if comparisons == 0 { score_table::comparisons(&scores.parcellation) } else { comparisons };
+        let Parameters { points, opacity, intervals } = task.parameters()?;
+        let (scores, notes) = held_out_inputs::read(task)?;
+        let comparisons = intervals.of(&scores.parcellation);
         let bars = bars(&scores, comparisons);
         bars.iter().filter(|bar| bar.label == MEAN).for_each(|bar| context.log(&bar.line()));
-        let absent = task.many("scores").iter().filter(|cell| matches!(cell.artifact, Presence::Absent(_))).count();
-        let notes = match absent {
-            0 => Vec::new(),
-            _ => vec![format!("{absent} of {} subjects have no scores", task.many("scores").len())],
-        };
         let dots = if points { opacity } else { 0.0 };
         let folder = task.output("figure")?;
         save(&draw(&scores, &bars, comparisons, dots, task.simulated), folder)?;
@@ -108,8 +105,24 @@ fn bars(scores: &HeldOut, comparisons: u32) -> Vec<Bar> {
     bars
 }
 
+/// What is in the table beside the figure.
+const COLUMNS: &[Column] = &[
+    PARCELLATION_COLUMN,
+    LABEL_COLUMN,
+    REGION_COLUMN,
+    DATASET_COLUMN,
+    TAG_COLUMN,
+    HEMISPHERE_COLUMN,
+    Column::new("n_scores", "scores: subjects times raters (or pairs of raters)"),
+    Column::measured("mean", DICE_UNIT, "mean of the scores"),
+    LOW_COLUMN,
+    HIGH_COLUMN,
+    LEVEL_COLUMN,
+    STAMP,
+];
+
 fn frame(parcellation: &str, bars: &[Bar], comparisons: u32, simulated: bool) -> Result<DataFrame, Failure> {
-    Table::new()
+    Table::of(COLUMNS)
         .text("parcellation", bars.iter().map(|_| parcellation))
         .text("label", bars.iter().map(|bar| bar.label.as_str()))
         .text("region", bars.iter().map(|bar| score_table::region(parcellation, &bar.label)))
@@ -303,6 +316,7 @@ mod tests {
 
     use super::*;
     use crate::formats::score_table::Score;
+    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
 
     /// Eight subjects, four raters; scores spread deterministically around a mean per tag.
     fn example(parcellation: &str, nyu: bool) -> HeldOut {
@@ -422,23 +436,15 @@ mod tests {
     #[test]
     fn draws_the_same_bytes_twice() {
         let scores = example("ring", true);
-        let bytes = || {
-            let folder = tempfile::tempdir().unwrap();
-            save(&draw(&scores, &bars(&scores, 22), 22, 0.05, true), folder.path()).unwrap();
-            ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
-        };
-        assert!(bytes() == bytes());
+        assert_same_bytes_twice(|| draw(&scores, &bars(&scores, 22), 22, 0.05, true));
     }
 
     /// For looking at: set `PIPE_FIGURES` to a folder.
     #[test]
     fn can_be_looked_at() {
-        if let Some(folder) = std::env::var_os("PIPE_FIGURES") {
-            for (name, parcellation, nyu) in [("area", "area", true), ("ring", "ring", false)] {
-                let scores = example(parcellation, nyu);
-                let folder = std::path::Path::new(&folder).join(format!("accuracy_{name}"));
-                save(&draw(&scores, &bars(&scores, 28), 28, 0.05, true), &folder).unwrap();
-            }
+        for (parcellation, nyu) in [("area", true), ("ring", false)] {
+            let scores = example(parcellation, nyu);
+            look_at(&format!("accuracy_{parcellation}"), || draw(&scores, &bars(&scores, 28), 28, 0.05, true));
         }
     }
 }

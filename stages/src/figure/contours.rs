@@ -7,44 +7,50 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, choice, parameters};
 
 use super::outline::{Boundary, boundary};
-use super::real;
+use crate::declared::map_radius::MapRadius;
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Raster, Stroke, colour, save};
 use crate::formats::mgh;
 use crate::formats::score_table::label_names;
 use crate::formats::subject_folder::Subject;
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
+use crate::numeric::counts::real;
 use crate::numeric::flatmap::{self, FlatMap};
 
 /// The kind.
 pub(super) struct Contours;
 
-#[derive(Deserialize)]
-struct Parameters {
-    manual_name: String,
-    model_name: String,
-    view: View,
-    dot: f64,
-    radius: f64,
+parameters! {
+    struct Parameters {
+        /// what the key calls the first labelling
+        manual_name: String = "manual labels".to_owned();
+        /// what the key calls the second labelling
+        model_name: String = "predicted".to_owned();
+        /// show the part with labels, or the whole map
+        view: View = View::Labels;
+        /// diameter of the dots in points; the paper's suits meshes of 100,000 vertices and more, 1.0 coarser ones
+        dot: f64 = 0.5, in 0.1..=5.0;
+        ..map: MapRadius;
+    }
 }
 
-/// How much of the map is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum View {
-    /// The whole disc.
-    Map,
-    /// A square around the labels.
-    Labels,
+choice! {
+    /// How much of the map is shown.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum View {
+        /// A square around the labels.
+        Labels = "labels",
+        /// The whole disc.
+        Map = "map",
+    }
 }
 
 impl StageKind for Contours {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new(
+        let kind = Kind::new(
             "figure/contours",
             1,
             "Boundaries of two labellings of one subject on the flat maps of both hemispheres",
@@ -54,27 +60,7 @@ impl StageKind for Contours {
         .input("subject", &["subject"], "the subject's files")
         .input("prf", &["prf"], "the subject's pRF maps, for colours")
         .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
-        .param("manual_name", Type::Text, Value::Text("manual labels".into()), "what the key calls the first labelling")
-        .param("model_name", Type::Text, Value::Text("predicted".into()), "what the key calls the second labelling")
-        .param(
-            "view",
-            Type::Choice(&["labels", "map"]),
-            Value::Text("labels".into()),
-            "show the part with labels, or the whole map",
-        )
-        .param(
-            "dot",
-            Type::Float(0.1, 5.0),
-            Value::Float(0.5),
-            "diameter of the dots in points; the paper's suits meshes of 100,000 vertices and more, 1.0 coarser ones",
-        );
-        kind.params.push(Param {
-            name: "radius",
-            of: Type::Float(1.0, 90.0),
-            default: Some(Value::Float(80.0)),
-            neutral: Some(Value::Float(80.0)),
-            about: "how far the map reaches from the occipital pole, in degrees: as in `flatmap/images`",
-        });
+        .parameters::<Parameters>();
         Kind { axes: vec!["outputs"], stamped: true, ..kind }
     }
 
@@ -85,7 +71,7 @@ impl StageKind for Contours {
         let subject = Subject::open(task.one("subject")?)?;
         let mut panels = Vec::new();
         for hemisphere in HEMISPHERES {
-            let panel = Panel::read(task, &subject, hemisphere, parcellation, parameters.radius)?;
+            let panel = Panel::read(task, &subject, hemisphere, parcellation, parameters.map.radius)?;
             let [first, second] = [&panel.manual, &panel.model].map(|boundary| boundary.midpoints.len());
             context.log(&format!("{}: boundaries cross {first} edges (white) and {second} (black)", hemisphere.name()));
             panels.push(panel);

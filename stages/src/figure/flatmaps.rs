@@ -7,24 +7,27 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::outline::{Segment, level_lines};
-use super::real;
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Raster, Stroke, colour, save};
 use crate::formats::tensors;
+use crate::numeric::counts::real;
 use crate::numeric::statistics::quantile;
 
 /// The kind.
 pub(super) struct Flatmaps;
 
-#[derive(Deserialize)]
-struct Parameters {
-    channels: Vec<String>,
-    subjects: usize,
-    rater: String,
+parameters! {
+    struct Parameters {
+        /// columns, by the images' channel names, also prf_angle and prf_eccentricity; none for the usual eight
+        channels: Vec<String> = Vec::new();
+        /// rows at most; the first by id are shown
+        subjects: usize = 6, in 1..=50;
+        /// whose areas are outlined; empty: the first by name
+        rater: String = String::new();
+    }
 }
 
 /// What a column shows and how.
@@ -92,19 +95,7 @@ impl StageKind for Flatmaps {
             "label images, one per `sid` and `rater`, for outlines of V1 to V3",
         )
         .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
-        .param(
-            "channels",
-            Type::List(Box::new(Type::Text)),
-            Value::List(Vec::new()),
-            "columns, by the images' channel names, also prf_angle and prf_eccentricity; none for the usual eight",
-        )
-        .param("subjects", Type::Int(1, 50), Value::Int(6), "rows at most; the first by id are shown")
-        .param(
-            "rater",
-            Type::Text,
-            Value::Text(String::new()),
-            "whose areas are outlined; empty: the first by name",
-        );
+        .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
 
@@ -382,6 +373,7 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
 
     /// A made-up subject: smooth waves on two discs.
     fn subject(sid: &str, phase: f64) -> SubjectImages {
@@ -445,19 +437,12 @@ mod tests {
 
     #[test]
     fn draws_the_same_bytes_twice() {
-        let bytes = || {
-            let folder = tempfile::tempdir().unwrap();
-            save(&example(), folder.path()).unwrap();
-            ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
-        };
-        assert!(bytes() == bytes());
+        assert_same_bytes_twice(example);
     }
 
     /// For looking at: set `PIPE_FIGURES` to a folder.
     #[test]
     fn can_be_looked_at() {
-        if let Some(folder) = std::env::var_os("PIPE_FIGURES") {
-            save(&example(), &Path::new(&folder).join("flatmaps")).unwrap();
-        }
+        look_at("flatmaps", example);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::numeric::counts::real;
+
 /// A straight piece of an outline.
 pub(super) type Segment = [[f64; 2]; 2];
 
@@ -38,7 +40,7 @@ pub(super) fn boundary(coordinates: &[[f64; 2]], faces: &[[u32; 3]], labels: &[i
 
 fn mean(points: &[[f64; 2]]) -> [f64; 2] {
     let sum = points.iter().fold([0.0, 0.0], |sum, point| [sum[0] + point[0], sum[1] + point[1]]);
-    sum.map(|sum| sum / super::real(points.len()))
+    sum.map(|sum| sum / real(points.len()))
 }
 
 /// Where an image crosses a level, by marching squares: (x, y) in pixels, pixel centres at halves, y down.
@@ -50,9 +52,9 @@ pub(super) fn level_lines(image: &[f32], width: usize, level: f32) -> Vec<Segmen
     for row in 1..height {
         for column in 1..width {
             let value = |right: usize, down: usize| image[(row - 1 + down) * width + column - 1 + right];
-            let (left, top) = (super::real(column) - 0.5, super::real(row) - 0.5);
+            let (left, top) = (real(column) - 0.5, real(row) - 0.5);
             let corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
-                .map(|(right, down)| (value(right, down), [left + super::real(right), top + super::real(down)]));
+                .map(|(right, down)| (value(right, down), [left + real(right), top + real(down)]));
             // Crossings in the order of the edges top, right, bottom, left.
             let crossings: Vec<(bool, [f64; 2])> = (0..4)
                 .filter_map(|edge| {

@@ -8,7 +8,7 @@ use std::path::Path;
 use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
 use rayon::prelude::*;
 
-use super::{Drawing, check_count, picture};
+use super::painting::{Painting, check_count, picture};
 use crate::formats::mgh;
 use crate::formats::subject_folder::{Cortex, Subject};
 use crate::formats::tensors::{self, Tensor, Tensors};
@@ -41,31 +41,31 @@ pub struct Images;
 
 impl StageKind for Images {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
+        Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces and structural maps of one subject, as in HCP_1200")
             .port("prf", &["prf"], Arity::One, true, "pRF maps on the native mesh; without them those channels are 0")
             .file(
                 "images",
                 "images",
                 "safetensors: `images` f32 [14, pixels, 2 pixels], left hemisphere on the left, top is superior; metadata `channels`, `radius` (degrees), `sid`",
-            );
-        Drawing::declare(kind)
+            )
+            .parameters::<Painting>()
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let drawing: Drawing = task.parameters()?;
+        let painting: Painting = task.parameters()?;
         let subject = Subject::open(task.one("subject")?)?;
         let mut notes = Vec::new();
         if task.maybe("prf").is_none() {
             notes.push(format!("{IMPORTANT}no pRF maps: {} are 0", PRF.join(", ")));
         }
         let [left, right] = HEMISPHERES;
-        let left = Half::of(&subject, left, task.maybe("prf"), &drawing, context, &mut notes)?;
-        let right = Half::of(&subject, right, task.maybe("prf"), &drawing, context, &mut notes)?;
+        let left = Half::of(&subject, left, task.maybe("prf"), &painting, context, &mut notes)?;
+        let right = Half::of(&subject, right, task.maybe("prf"), &painting, context, &mut notes)?;
         if context.cancelled() {
             return Err(Failure::stage("cancelled"));
         }
-        let pixels = drawing.pixels;
+        let pixels = painting.pixels;
         let images: Vec<f32> = (0..CHANNELS.len())
             .into_par_iter()
             .flat_map_iter(|channel| picture(&left.paint(channel), &right.paint(channel), pixels))
@@ -73,7 +73,7 @@ impl StageKind for Images {
         let tensors = Tensors::new()
             .with("images", Tensor::f32(&[CHANNELS.len(), pixels, 2 * pixels], images))
             .about("channels", CHANNELS.join(","))
-            .about("radius", drawing.radius.to_string())
+            .about("radius", painting.radius.to_string())
             .about("sid", subject.sid());
         tensors::write(task.output("images")?, &tensors)?;
         Ok(Ended::Done { ran_on: None, notes })
@@ -92,12 +92,12 @@ impl Half {
         subject: &Subject,
         hemisphere: Hemisphere,
         prf: Option<&Path>,
-        drawing: &Drawing,
+        painting: &Painting,
         context: &dyn Context,
         notes: &mut Vec<String>,
     ) -> Result<Self, Failure> {
         let cortex = subject.cortex(hemisphere)?;
-        let map = drawing.map(subject, hemisphere, &cortex.registered)?;
+        let map = painting.map(subject, hemisphere, &cortex.registered)?;
         let raster = map.raster(PAINTED_PIXELS);
         context.log(&format!(
             "{}: {} of {} vertices and {} triangles on the map; {} of {} pixels painted",

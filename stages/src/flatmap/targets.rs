@@ -9,7 +9,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
-use super::{Drawing, check_count, picture};
+use super::painting::{Painting, check_count, picture};
 use crate::formats::mgh;
 use crate::formats::subject_folder::Subject;
 use crate::formats::tensors::{self, Tensor, Tensors};
@@ -36,19 +36,19 @@ pub struct Targets;
 
 impl StageKind for Targets {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
+        Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces of the subject, as in HCP_1200")
             .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh")
             .file(
                 "images",
                 "targets",
                 "safetensors: `targets` f32 [channels, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4, as far as labelled), `radius` (degrees), `sid`",
-            );
-        Drawing::declare(kind)
+            )
+            .parameters::<Painting>()
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
-        let drawing: Drawing = task.parameters()?;
+        let painting: Painting = task.parameters()?;
         let subject = Subject::open(task.one("subject")?)?;
         let [left, right] = HEMISPHERES;
         let folder = task.one("labels")?;
@@ -59,10 +59,10 @@ impl StageKind for Targets {
                 .at(folder.display().to_string())
                 .hint("`{lh,rh}.area.mgz`, `{lh,rh}.ring.mgz` or all four are expected"));
         }
-        let left = Half::of(&subject, left, folder, &present, &drawing)?;
-        let right = Half::of(&subject, right, folder, &present, &drawing)?;
+        let left = Half::of(&subject, left, folder, &present, &painting)?;
+        let right = Half::of(&subject, right, folder, &present, &painting)?;
         let channels: Vec<_> = CHANNELS.into_iter().filter(|(file, ..)| present.contains(file)).collect();
-        let pixels = drawing.pixels;
+        let pixels = painting.pixels;
         let images: Vec<f32> = channels
             .par_iter()
             .flat_map_iter(|(file, label, _)| picture(&left.paint(file, *label), &right.paint(file, *label), pixels))
@@ -71,7 +71,7 @@ impl StageKind for Targets {
         let tensors = Tensors::new()
             .with("targets", Tensor::f32(&[channels.len(), pixels, 2 * pixels], images))
             .about("channels", names.join(","))
-            .about("radius", drawing.radius.to_string())
+            .about("radius", painting.radius.to_string())
             .about("sid", subject.sid());
         tensors::write(task.output("images")?, &tensors)?;
         let notes = lacking.iter().map(|file| format!("no `{file}` labels of both hemispheres: no channels for them"));
@@ -97,13 +97,13 @@ impl Half {
         hemisphere: Hemisphere,
         folder: &Path,
         files: &[&'static str],
-        drawing: &Drawing,
+        painting: &Painting,
     ) -> Result<Self, Failure> {
         let mesh = subject.registered(hemisphere)?;
         let vertices = mesh.sphere.len();
         let read = |file: &&'static str| Ok((*file, read(folder, file, subject, hemisphere, vertices)?));
         let labels = files.iter().map(read).collect::<Result<_, Failure>>()?;
-        Ok(Self { raster: drawing.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), labels })
+        Ok(Self { raster: painting.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), labels })
     }
 
     fn paint(&self, file: &str, label: i32) -> Vec<f32> {

@@ -5,14 +5,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, GzBuilder};
 use pipe_contract::Failure;
 
-/// The most that one file may unpack to. The largest real file of this field (a 164k mesh in full text) is
-/// far below; a damaged or hostile header is not.
-pub(super) const MAX_UNPACKED: u64 = 1 << 30;
+use super::bounds::MOST_UNPACKED;
 
 /// The whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -26,7 +24,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 pub(super) fn read_maybe_gzipped(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = read(path)?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        gunzip(&bytes).map_err(|failure| failure.at(path.display().to_string()))
+        gunzip(&bytes, MOST_UNPACKED).map_err(|failure| failure.at(path.display().to_string()))
     } else {
         Ok(bytes)
     }
@@ -37,28 +35,42 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     File::create(path).and_then(|mut file| file.write_all(bytes)).map_err(|error| Failure::io("write", path, &error))
 }
 
-fn bounded(mut reader: impl Read, what: &str) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
+/// Appends all that a reader gives, up to `most` bytes in all.
+pub(super) fn read_bounded(reader: impl Read, bytes: &mut Vec<u8>, most: u64, what: &str) -> Result<(), Failure> {
+    let left = most.saturating_sub(bytes.len() as u64);
     reader
-        .by_ref()
-        .take(MAX_UNPACKED + 1)
-        .read_to_end(&mut bytes)
+        .take(left.saturating_add(1))
+        .read_to_end(bytes)
         .map_err(|error| Failure::input(format!("the {what} data are damaged or cut off: {error}")))?;
-    if bytes.len() as u64 > MAX_UNPACKED {
-        return Err(Failure::input(format!("the {what} data unpack to more than {MAX_UNPACKED} bytes")));
+    match bytes.len() as u64 > most {
+        true => Err(Failure::input(format!("the {what} data unpack to more than {most} bytes, expected at most that"))
+            .hint("the file is damaged, or made to fill the memory; if it is right, unpack it before")),
+        false => Ok(()),
     }
-    Ok(bytes)
 }
 
-/// Unpacks gzip.
-pub(super) fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    bounded(MultiGzDecoder::new(bytes), "gzip")
+/// Unpacks gzip, up to `most` bytes: one or more members, then any number of zeros, as tape archives and block copies append.
+pub(super) fn gunzip(packed: &[u8], most: u64) -> Result<Vec<u8>, Failure> {
+    let (mut rest, mut bytes) = (packed, Vec::new());
+    loop {
+        read_bounded(GzDecoder::new(&mut rest), &mut bytes, most, "gzip")?;
+        let padding = rest.iter().take_while(|byte| **byte == 0).count();
+        rest = &rest[padding..];
+        if rest.is_empty() {
+            return Ok(bytes);
+        }
+    }
 }
 
-/// Unpacks zlib, which GIFTI calls `GZipBase64Binary`.
-pub(super) fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+/// Unpacks zlib, which GIFTI calls `GZipBase64Binary`, up to `most` bytes.
+pub(super) fn inflate(packed: &[u8], most: u64) -> Result<Vec<u8>, Failure> {
     // Some writers really do use gzip there; the first bytes decide.
-    if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(bytes) } else { bounded(ZlibDecoder::new(bytes), "zlib") }
+    if packed.starts_with(&[0x1f, 0x8b]) {
+        return gunzip(packed, most);
+    }
+    let mut bytes = Vec::new();
+    read_bounded(ZlibDecoder::new(packed), &mut bytes, most, "zlib")?;
+    Ok(bytes)
 }
 
 /// Packs as gzip without name and time, so that equal content gives equal bytes.
@@ -122,11 +134,13 @@ impl<'b> Cursor<'b> {
         Ok(i16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
-    /// A big-endian count of 4 bytes that must be from 0 to `most`.
-    pub(super) fn count(&mut self, what: &str, most: usize) -> Result<usize, Failure> {
+    /// A big-endian count of 4 bytes that must be from `least` to `most`.
+    pub(super) fn count(&mut self, what: &str, least: usize, most: usize) -> Result<usize, Failure> {
         let found = self.i32(what)?;
-        usize::try_from(found).ok().filter(|count| *count <= most).ok_or_else(|| {
-            Failure::input(format!("{what} is {found}, expected a number from 0 to {most}: the header is damaged"))
+        usize::try_from(found).ok().filter(|count| (least..=most).contains(count)).ok_or_else(|| {
+            Failure::input(format!(
+                "{what} is {found}, expected a number from {least} to {most}: the header is damaged"
+            ))
         })
     }
 
@@ -146,4 +160,31 @@ impl<'b> Cursor<'b> {
 /// The first four bytes; callers give at least four.
 pub(super) fn four(bytes: &[u8]) -> [u8; 4] {
     [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_after_gzip_are_ignored_and_members_follow_each_other() {
+        let (one, two) = (gzip(b"one"), gzip(b"two"));
+        let read = |parts: &[&[u8]]| gunzip(&parts.concat(), 100);
+        assert_eq!(read(&[&one, &[0; 512]]).unwrap(), b"one");
+        assert_eq!(read(&[&one, &two]).unwrap(), b"onetwo");
+        assert_eq!(read(&[&one, &[0; 3], &two, &[0]]).unwrap(), b"onetwo");
+        assert!(read(&[&one, b"x"]).is_err());
+        assert!(read(&[&one, &[0; 3], b"\x1f\x8b"]).is_err());
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_its_bound_is_refused() {
+        let zeros = vec![0; 5000];
+        assert_eq!(gunzip(&gzip(&zeros), 5000).unwrap().len(), 5000);
+        let failure = gunzip(&gzip(&zeros), 4999).unwrap_err();
+        assert!(failure.message.contains("unpack to more than 4999 bytes"), "{failure}");
+        assert!(inflate(&deflate(&zeros), 4999).is_err());
+        let failure = gunzip(&[gzip(&zeros), gzip(&zeros)].concat(), 9999).unwrap_err();
+        assert!(failure.message.contains("unpack to more than 9999 bytes"), "{failure}");
+    }
 }

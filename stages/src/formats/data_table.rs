@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use pipe_contract::Failure;
+use pipe_contract::{Column as Described, Failure};
 use polars::prelude::{
     Column, CsvWriter, DataFrame, DataType, ParallelStrategy, ParquetCompression, ParquetReader, ParquetWriter,
     PolarsError, SerReader, SerWriter, StatisticsOptions,
@@ -23,6 +24,9 @@ pub const CSV: &str = "table.csv";
 
 /// The file for programs.
 pub const PARQUET: &str = "table.parquet";
+
+/// Both.
+pub const FILES: &[&str] = &[CSV, PARQUET];
 
 /// A table under construction: named, typed columns of one length, in the order in which they were added.
 ///
@@ -35,12 +39,41 @@ pub const PARQUET: &str = "table.parquet";
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     columns: Vec<Column>,
+    described: Option<&'static [Described]>,
 }
+
+/// The column that [`Table::stamped`] adds.
+pub const STAMP: Described =
+    Described::new("simulated", "true: subjects and data are simulated; tables of real data have no such column")
+        .levels(&[("true", "simulated")]);
+
+/// The columns of a split.
+pub const SPLIT_COLUMNS: &[Described] = &[
+    Described::new("sid", "the subject"),
+    Described::new("partition", "what the subject is used for").levels(&[
+        ("trn", "training, of two parts as in the paper"),
+        ("val", "held out, of two parts: chooses which weights are kept, and is scored"),
+        ("train", "training, of three parts"),
+        ("choose", "chooses which weights are kept, of three parts"),
+        ("test", "scored and used for nothing else, of three parts"),
+    ]),
+];
+
+/// The columns of a table of families.
+pub const FAMILY_COLUMNS: &[Described] = &[
+    Described::new("sid", "the subject"),
+    Described::new("family", "a number for each family; means nothing elsewhere"),
+];
 
 impl Table {
     /// No columns yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No columns yet; only these may come, in this order, so that a data dictionary describes every one.
+    pub fn of(described: &'static [Described]) -> Self {
+        Self { columns: Vec::new(), described: Some(described) }
     }
 
     /// Adds a text column. Empty texts stay empty texts, they are not missing values.
@@ -102,8 +135,15 @@ impl Table {
     /// The finished table.
     ///
     /// # Errors
-    /// Internal: columns of different lengths, or two of one name.
+    /// Internal: columns of different lengths, two of one name, or one that is not described.
     pub fn build(self) -> Result<DataFrame, Failure> {
+        let mut described = self.described.unwrap_or_default().iter();
+        for column in self.columns.iter().filter(|_| self.described.is_some()) {
+            let name = column.name().as_str();
+            if !described.any(|described| described.name == name) {
+                return Err(Failure::internal(format!("no data dictionary has the column `{name}` at its place")));
+            }
+        }
         DataFrame::new_infer_height(self.columns)
             .map_err(|error| Failure::internal(format!("columns do not make a table: {error}")))
     }
@@ -165,10 +205,41 @@ pub fn read(folder: &Path) -> Result<DataFrame, Failure> {
         .hint("give the `table` port of a stage, or a folder in that form"),
         _ => Failure::io("open", &path, &error),
     })?;
-    ParquetReader::new(file)
-        .read_parallel(ParallelStrategy::None)
-        .finish()
-        .map_err(|error| Failure::input(format!("not a readable Parquet file: {error}")).at(path.display().to_string()))
+    parse_parquet(file, &path)
+}
+
+/// Reads a Parquet file.
+///
+/// # Errors
+/// Input: it is not a whole Parquet file. Environment: it cannot be opened.
+pub fn read_parquet(path: &Path) -> Result<DataFrame, Failure> {
+    parse_parquet(File::open(path).map_err(|error| Failure::io("open", path, &error))?, path)
+}
+
+fn parse_parquet(file: File, path: &Path) -> Result<DataFrame, Failure> {
+    let bytes = file.metadata().map_err(|error| Failure::io("read", path, &error))?.len();
+    // polars panics on some damaged files.
+    let read = catch_unwind(AssertUnwindSafe(|| bounded_parquet(file, bytes)))
+        .unwrap_or_else(|_| Err("a page of it is damaged".to_owned()));
+    read.map_err(|problem| {
+        Failure::input(format!("not a readable Parquet file: {problem}")).at(path.display().to_string())
+    })
+}
+
+/// Cells that any table may have; repeated values take no room in a Parquet file, so more must be in proportion to its size.
+const MOST_CELLS: u64 = 1 << 24;
+
+fn bounded_parquet(file: File, bytes: u64) -> Result<DataFrame, String> {
+    let mut reader = ParquetReader::new(file).read_parallel(ParallelStrategy::None);
+    let metadata = reader.get_metadata().map_err(|error| error.to_string())?;
+    let cells = metadata.row_groups.iter().fold(0_u64, |all, group| {
+        all.saturating_add((group.num_rows() as u64).saturating_mul(group.n_columns() as u64))
+    });
+    let most = bytes.max(MOST_CELLS);
+    if cells > most {
+        return Err(format!("it promises {cells} cells, expected at most {most} in {bytes} bytes"));
+    }
+    reader.finish().map_err(|error| error.to_string())
 }
 
 /// A text column without missing values.
@@ -326,8 +397,9 @@ pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
 /// # Errors
 /// As [`write()`].
 pub fn write_families(folder: &Path, families: &BTreeMap<String, i64>) -> Result<(), Failure> {
-    let table =
-        Table::new().text("sid", families.keys().map(String::as_str)).integers("family", families.values().copied());
+    let table = Table::of(FAMILY_COLUMNS)
+        .text("sid", families.keys().map(String::as_str))
+        .integers("family", families.values().copied());
     write(folder, &mut table.build()?)
 }
 
@@ -356,7 +428,7 @@ pub fn families(folder: &Path) -> Result<BTreeMap<String, i64>, Failure> {
 /// # Errors
 /// As [`write()`].
 pub fn write_split(folder: &Path, split: &BTreeMap<String, Partition>) -> Result<(), Failure> {
-    let table = Table::new()
+    let table = Table::of(SPLIT_COLUMNS)
         .text("sid", split.keys().map(String::as_str))
         .text("partition", split.values().map(|side| side.word()));
     write(folder, &mut table.build()?)

@@ -10,6 +10,7 @@ use std::path::Path;
 use pipe_contract::Failure;
 
 use super::binary::{self, Cursor};
+use super::bounds::MOST_VERTICES;
 
 /// A triangle mesh as files hold it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,8 +30,6 @@ impl Surface {
 
 const SURFACE_MAGIC: [u8; 3] = [0xff, 0xff, 0xfe];
 const MORPHOMETRY_MAGIC: [u8; 3] = [0xff, 0xff, 0xff];
-/// More vertices than any cortical mesh has, few enough that a damaged count is noticed.
-pub(super) const MOST_VERTICES: usize = 20_000_000;
 
 /// Reads a triangle surface.
 ///
@@ -74,8 +73,8 @@ fn parse_surface(bytes: &[u8]) -> Result<Surface, Failure> {
     expect_magic(&mut cursor, SURFACE_MAGIC, "a FreeSurfer triangle surface")?;
     skip_line(&mut cursor)?;
     skip_line(&mut cursor)?;
-    let vertices = cursor.count("the number of vertices", MOST_VERTICES)?;
-    let triangles = cursor.count("the number of triangles", 2 * MOST_VERTICES)?;
+    let vertices = cursor.count("the number of vertices", 1, MOST_VERTICES)?;
+    let triangles = cursor.count("the number of triangles", 1, 2 * MOST_VERTICES)?;
     let coordinates = cursor.fours(3 * vertices, "the list of coordinates", f32::from_be_bytes)?;
     let corners = cursor.fours(3 * triangles, "the list of triangles", u32::from_be_bytes)?;
     let surface = Surface { coordinates: triples(&coordinates), triangles: triples(&corners) };
@@ -86,9 +85,9 @@ fn parse_surface(bytes: &[u8]) -> Result<Surface, Failure> {
 fn parse_morphometry(bytes: &[u8]) -> Result<Vec<f32>, Failure> {
     let mut cursor = Cursor::new(bytes);
     expect_magic(&mut cursor, MORPHOMETRY_MAGIC, "FreeSurfer morphometry (new curv)")?;
-    let vertices = cursor.count("the number of vertices", MOST_VERTICES)?;
-    cursor.count("the number of triangles", 2 * MOST_VERTICES)?;
-    let per_vertex = cursor.count("the number of values per vertex", MOST_VERTICES)?;
+    let vertices = cursor.count("the number of vertices", 1, MOST_VERTICES)?;
+    cursor.count("the number of triangles", 0, 2 * MOST_VERTICES)?;
+    let per_vertex = cursor.i32("the number of values per vertex")?;
     if per_vertex != 1 {
         return Err(Failure::input(format!("the file holds {per_vertex} values per vertex, expected 1")));
     }

@@ -1,8 +1,8 @@
 //! GIFTI (`*.surf.gii`, `*.shape.gii`, `*.func.gii`): XML around arrays of numbers.
 //!
-//! Read: 32-bit and 64-bit floats, 32-bit and 8-bit whole numbers, as text, base64 or zlib in base64 (which
-//! GIFTI calls gzip), both byte orders, both index orders, also inside gzip. Arrays in external files are
-//! refused. Written: little-endian, zlib in base64, without dates, user names or paths. Transformation
+//! Read: floats and whole numbers of any width, as text, base64 or zlib in base64 (which GIFTI calls gzip), both byte
+//! orders (little-endian where none is given), both index orders, comments and CDATA among the numbers, also inside gzip: what
+//! nibabel reads. Arrays in external files are refused. Written: little-endian, zlib in base64, without dates, user names or paths. Transformation
 //! matrices are neither applied nor kept: surfaces of one subject share one space.
 
 use std::path::Path;
@@ -13,18 +13,19 @@ use pipe_contract::Failure;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::binary;
+use super::bounds::MOST_VERTICES;
 pub use super::freesurfer::Surface;
-use super::freesurfer::{MOST_VERTICES, check_triangles, triples};
+use super::freesurfer::{check_triangles, triples};
 
-/// What an array means, as far as this crate reads or writes it.
+/// What an array means, as far as this crate reads or writes it. (Some writers use the short names of nibabel.)
 const POINTS: &str = "NIFTI_INTENT_POINTSET";
 const TRIANGLES: &str = "NIFTI_INTENT_TRIANGLE";
 const SHAPE: &str = "NIFTI_INTENT_SHAPE";
 
-/// Reads the first point set and the first list of triangles.
+/// Reads the one point set and the one list of triangles.
 ///
 /// # Errors
-/// The file is missing, cut off, not GIFTI, lacks one of the two, or a triangle names a vertex that does not
+/// The file is missing, cut off, not GIFTI, has not exactly one of both, or a triangle names a vertex that does not
 /// exist; input's blame.
 pub fn read_surface(path: &Path) -> Result<Surface, Failure> {
     read_text(path).and_then(|text| parse_surface(&text)).map_err(|failure| place(failure, path))
@@ -85,7 +86,7 @@ fn parse_surface(text: &str) -> Result<Surface, Failure> {
         .iter()
         .map(|corner| u32::try_from(*corner))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| Failure::input("a triangle has a negative corner"))?;
+        .map_err(|_| Failure::input("a triangle has a corner that is negative or too large"))?;
     if points.shape.get(1) != Some(&3) || points.shape.len() != 2 {
         return Err(Failure::input(format!("the points have shape {:?}, expected [number, 3]", points.shape)));
     }
@@ -129,10 +130,19 @@ fn arrays<'d>(document: &'d Document) -> impl Iterator<Item = Node<'d, 'd>> {
 }
 
 fn only<'d>(document: &'d Document, intent: &str) -> Result<Node<'d, 'd>, Failure> {
-    arrays(document).find(|node| node.attribute("Intent") == Some(intent)).ok_or_else(|| {
-        let found: Vec<&str> = arrays(document).filter_map(|node| node.attribute("Intent")).collect();
-        Failure::input(format!("there is no array with intent `{intent}`, only [{}]", found.join(", ")))
-    })
+    let short = intent.trim_start_matches("NIFTI_INTENT_").to_ascii_lowercase();
+    let is_of_intent = |node: &Node| node.attribute("Intent").is_some_and(|found| found == intent || found == short);
+    let mut of_intent = arrays(document).filter(is_of_intent);
+    match (of_intent.next(), of_intent.count()) {
+        (Some(array), 0) => Ok(array),
+        (Some(_), others) => {
+            Err(Failure::input(format!("there are {} arrays with intent `{intent}`, expected 1", others + 1)))
+        }
+        (None, _) => {
+            let found: Vec<&str> = arrays(document).filter_map(|node| node.attribute("Intent")).collect();
+            Err(Failure::input(format!("there is no array with intent `{intent}`, only [{}]", found.join(", "))))
+        }
+    }
 }
 
 /// An array, row by row, in the file's own type.
@@ -142,8 +152,17 @@ struct Array {
 }
 
 enum Numbers {
-    Int32(Vec<i32>),
+    Whole(Vec<i64>),
     Float32(Vec<f32>),
+}
+
+impl Numbers {
+    fn count(&self) -> usize {
+        match self {
+            Numbers::Whole(values) => values.len(),
+            Numbers::Float32(values) => values.len(),
+        }
+    }
 }
 
 struct Floats {
@@ -156,7 +175,7 @@ impl Array {
         #[expect(clippy::cast_precision_loss, reason = "counts and labels, far below 2^24")]
         let values = match self.values {
             Numbers::Float32(values) => values,
-            Numbers::Int32(values) => values.into_iter().map(|value| value as f32).collect(),
+            Numbers::Whole(values) => values.into_iter().map(|value| value as f32).collect(),
         };
         Ok(Floats { shape: self.shape, values })
     }
@@ -168,9 +187,9 @@ impl Array {
         }
     }
 
-    fn whole_numbers(&self) -> Result<&[i32], Failure> {
+    fn whole_numbers(&self) -> Result<&[i64], Failure> {
         match &self.values {
-            Numbers::Int32(values) => Ok(values),
+            Numbers::Whole(values) => Ok(values),
             Numbers::Float32(_) => Err(Failure::input("the triangles are floats, expected whole numbers")),
         }
     }
@@ -179,23 +198,22 @@ impl Array {
 fn parse_array(node: Node) -> Result<Array, Failure> {
     let shape = parse_shape(node)?;
     let count = shape.iter().fold(1_usize, |product, length| product.saturating_mul(*length));
+    if count == 0 {
+        return Err(Failure::input(format!("an array has shape {shape:?}, expected at least one value")));
+    }
     if count > 3 * MOST_VERTICES {
         return Err(Failure::input(format!("an array of shape {shape:?} is larger than any cortical mesh")));
     }
-    let data = node.children().find(|child| child.has_tag_name("Data"));
-    let text = data.and_then(|data| data.text()).unwrap_or_default();
-    let kind = attribute(node, "DataType")?;
-    let values = match attribute(node, "Encoding")? {
-        "ASCII" => parse_text(text, kind)?,
-        encoding @ ("Base64Binary" | "GZipBase64Binary") => {
-            let compact: String = text.split_ascii_whitespace().collect();
-            let mut bytes = BASE64
-                .decode(compact)
-                .map_err(|error| Failure::input(format!("the base64 of an array is damaged: {error}")))?;
-            if encoding == "GZipBase64Binary" {
-                bytes = binary::inflate(&bytes)?;
-            }
-            parse_bytes(&bytes, kind, big_endian(node)?)?
+    let text = data_text(node);
+    let kind = NumberType::parse(node.attribute("DataType").unwrap_or("float32"))?;
+    let values = match node.attribute("Encoding").unwrap_or("B64GZ") {
+        "ASCII" | "GIFTI_ENCODING_ASCII" => kind.parse_text(&text)?,
+        "Base64Binary" | "GIFTI_ENCODING_B64BIN" | "B64BIN" => {
+            kind.parse_bytes(&decode(&text)?, is_big_endian(node)?)?
+        }
+        "GZipBase64Binary" | "GIFTI_ENCODING_B64GZ" | "B64GZ" => {
+            let bytes = binary::inflate(&decode(&text)?, (count * kind.size) as u64)?;
+            kind.parse_bytes(&bytes, is_big_endian(node)?)?
         }
         other => {
             return Err(Failure::input(format!(
@@ -203,15 +221,23 @@ fn parse_array(node: Node) -> Result<Array, Failure> {
             )));
         }
     };
-    let found = match &values {
-        Numbers::Int32(values) => values.len(),
-        Numbers::Float32(values) => values.len(),
-    };
+    let found = values.count();
     if found != count {
         return Err(Failure::input(format!("an array of shape {shape:?} holds {found} values, expected {count}")));
     }
-    let by_column = node.attribute("ArrayIndexingOrder") == Some("ColumnMajorOrder");
-    Ok(Array { values: if by_column { by_row(values, &shape) } else { values }, shape })
+    Ok(Array { values: if is_by_column(node)? { by_row(values, &shape) } else { values }, shape })
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Failure> {
+    let compact: String = text.split_ascii_whitespace().collect();
+    BASE64.decode(compact).map_err(|error| Failure::input(format!("the base64 of an array is damaged: {error}")))
+}
+
+/// The text of the numbers, whatever comments and CDATA sections it is broken by.
+fn data_text(node: Node) -> String {
+    let data = node.children().find(|child| child.has_tag_name("Data"));
+    let parts = data.into_iter().flat_map(|data| data.children()).filter(Node::is_text);
+    parts.filter_map(|part| part.text()).collect()
 }
 
 fn parse_shape(node: Node) -> Result<Vec<usize>, Failure> {
@@ -232,60 +258,99 @@ fn attribute<'d>(node: Node<'d, 'd>, name: &str) -> Result<&'d str, Failure> {
     node.attribute(name).ok_or_else(|| Failure::input(format!("an array has no attribute `{name}`")))
 }
 
-fn big_endian(node: Node) -> Result<bool, Failure> {
-    match attribute(node, "Endian")? {
-        "BigEndian" => Ok(true),
-        "LittleEndian" => Ok(false),
-        other => Err(Failure::input(format!("`Endian` is `{other}`, expected `BigEndian` or `LittleEndian`"))),
+/// Little-endian where the attribute is missing, as nibabel takes it.
+fn is_big_endian(node: Node) -> Result<bool, Failure> {
+    match node.attribute("Endian") {
+        Some("BigEndian" | "GIFTI_ENDIAN_BIG" | "big") => Ok(true),
+        Some("LittleEndian" | "GIFTI_ENDIAN_LITTLE" | "little") | None => Ok(false),
+        Some(other) => Err(Failure::input(format!("`Endian` is `{other}`, expected `BigEndian` or `LittleEndian`"))),
     }
 }
 
-fn unknown_type(kind: &str) -> Failure {
-    Failure::input(format!(
-        "an array is of type `{kind}`, expected `NIFTI_TYPE_FLOAT32`, `_FLOAT64`, `_INT32` or `_UINT8`"
-    ))
-}
-
-fn parse_text(text: &str, kind: &str) -> Result<Numbers, Failure> {
-    fn all<T: std::str::FromStr>(text: &str) -> Result<Vec<T>, Failure> {
-        text.split_ascii_whitespace()
-            .map(|word| word.parse().map_err(|_| Failure::input(format!("found `{word}`, expected a number"))))
-            .collect()
-    }
-    match kind {
-        "NIFTI_TYPE_FLOAT32" | "NIFTI_TYPE_FLOAT64" => Ok(Numbers::Float32(all(text)?)),
-        "NIFTI_TYPE_INT32" | "NIFTI_TYPE_UINT8" => Ok(Numbers::Int32(all(text)?)),
-        other => Err(unknown_type(other)),
+fn is_by_column(node: Node) -> Result<bool, Failure> {
+    match node.attribute("ArrayIndexingOrder") {
+        Some("ColumnMajorOrder" | "F") => Ok(true),
+        Some("RowMajorOrder" | "C") | None => Ok(false),
+        Some(other) => Err(Failure::input(format!(
+            "`ArrayIndexingOrder` is `{other}`, expected `RowMajorOrder` or `ColumnMajorOrder`"
+        ))),
     }
 }
 
-fn parse_bytes(bytes: &[u8], kind: &str, big_endian: bool) -> Result<Numbers, Failure> {
-    let words = |size: usize| {
-        if bytes.len().is_multiple_of(size) {
-            Ok(bytes.chunks_exact(size))
-        } else {
-            Err(Failure::input(format!("an array holds {} bytes, expected a multiple of {size}", bytes.len())))
+/// A type of numbers as NIfTI names them, or NumPy.
+#[derive(Clone, Copy)]
+struct NumberType {
+    size: usize,
+    form: Encoding,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Signed,
+    Unsigned,
+    Float,
+}
+
+impl NumberType {
+    fn parse(name: &str) -> Result<Self, Failure> {
+        let (form, size) = match name.trim_start_matches("NIFTI_TYPE_").to_ascii_lowercase().as_str() {
+            "uint8" => (Encoding::Unsigned, 1),
+            "uint16" => (Encoding::Unsigned, 2),
+            "uint32" => (Encoding::Unsigned, 4),
+            "uint64" => (Encoding::Unsigned, 8),
+            "int8" => (Encoding::Signed, 1),
+            "int16" => (Encoding::Signed, 2),
+            "int32" => (Encoding::Signed, 4),
+            "int64" => (Encoding::Signed, 8),
+            "float32" => (Encoding::Float, 4),
+            "float64" => (Encoding::Float, 8),
+            _ => {
+                return Err(Failure::input(format!(
+                    "an array is of type `{name}`, expected `NIFTI_TYPE_FLOAT32`, `_FLOAT64` or whole numbers such as `_INT32`"
+                )));
+            }
+        };
+        Ok(Self { size, form })
+    }
+
+    fn parse_text(self, text: &str) -> Result<Numbers, Failure> {
+        fn all<T: std::str::FromStr>(text: &str) -> Result<Vec<T>, Failure> {
+            text.split_ascii_whitespace()
+                .map(|word| word.parse().map_err(|_| Failure::input(format!("found `{word}`, expected a number"))))
+                .collect()
         }
-    };
-    let four = |chunk: &[u8]| {
-        let word = binary::four(chunk);
-        u32::from_le_bytes(if big_endian { [word[3], word[2], word[1], word[0]] } else { word })
-    };
-    Ok(match kind {
-        "NIFTI_TYPE_FLOAT32" => Numbers::Float32(words(4)?.map(|chunk| f32::from_bits(four(chunk))).collect()),
-        "NIFTI_TYPE_INT32" => Numbers::Int32(words(4)?.map(|chunk| four(chunk).cast_signed()).collect()),
-        "NIFTI_TYPE_UINT8" => Numbers::Int32(bytes.iter().map(|byte| i32::from(*byte)).collect()),
-        "NIFTI_TYPE_FLOAT64" => Numbers::Float32(words(8)?.map(|chunk| double(chunk, big_endian)).collect()),
-        other => return Err(unknown_type(other)),
-    })
-}
+        Ok(match self.form {
+            Encoding::Float => Numbers::Float32(all(text)?),
+            Encoding::Signed | Encoding::Unsigned => Numbers::Whole(all(text)?),
+        })
+    }
 
-/// A float of 8 bytes, narrowed: the other files of a subject have 4.
-#[expect(clippy::cast_possible_truncation, reason = "narrowing is the purpose")]
-fn double(chunk: &[u8], big_endian: bool) -> f32 {
-    let mut word = [0_u8; 8];
-    word.copy_from_slice(chunk);
-    (if big_endian { f64::from_be_bytes(word) } else { f64::from_le_bytes(word) }) as f32
+    fn parse_bytes(self, bytes: &[u8], big_endian: bool) -> Result<Numbers, Failure> {
+        let size = self.size;
+        if !bytes.len().is_multiple_of(size) {
+            return Err(Failure::input(format!("an array holds {} bytes, expected a multiple of {size}", bytes.len())));
+        }
+        let words = bytes.chunks_exact(size).map(|chunk| {
+            let push = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
+            if big_endian { chunk.iter().fold(0, push) } else { chunk.iter().rev().fold(0, push) }
+        });
+        let unused = 64 - 8 * size as u32;
+        #[expect(clippy::cast_possible_truncation, reason = "4 bytes; and the other files of a subject have 4")]
+        Ok(match (self.form, size) {
+            (Encoding::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
+            (Encoding::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
+            // Shifted to the top and back, so that the sign fills what is above.
+            (Encoding::Signed, _) => {
+                Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect())
+            }
+            (Encoding::Unsigned, _) => {
+                let whole = words.map(|word| {
+                    i64::try_from(word).map_err(|_| Failure::input(format!("found {word}, which is too large")))
+                });
+                Numbers::Whole(whole.collect::<Result<_, _>>()?)
+            }
+        })
+    }
 }
 
 /// From column by column to row by row.
@@ -295,7 +360,7 @@ fn by_row(values: Numbers, shape: &[usize]) -> Numbers {
     }
     let [rows, columns] = shape[..] else { return values };
     match values {
-        Numbers::Int32(values) => Numbers::Int32(turn(&values, rows, columns)),
+        Numbers::Whole(values) => Numbers::Whole(turn(&values, rows, columns)),
         Numbers::Float32(values) => Numbers::Float32(turn(&values, rows, columns)),
     }
 }
@@ -384,7 +449,54 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
         assert_eq!(read_surface(&folder.join("zlib.surf.gii")).unwrap(), tetrahedron());
         assert_eq!(read_surface(&folder.join("big.surf.gii")).unwrap(), tetrahedron());
-        assert_eq!(read_scalars(&folder.join("ascii.shape.gii")).unwrap(), [0.25, -1.5, 0.0, 3.0e7]);
+        for name in ["ascii.shape.gii", "odd.shape.gii.gz"] {
+            assert_eq!(read_scalars(&folder.join(name)).unwrap(), [0.25, -1.5, 0.0, 3.0e7], "{name}");
+        }
+    }
+
+    /// One array of values per vertex, in text, with these attributes and this content of `Data`.
+    fn scalars(attributes: &str, data: &str) -> Result<Vec<f32>, Failure> {
+        parse_scalars(&document(&format!(
+            "<DataArray Intent='NIFTI_INTENT_SHAPE' Dimensionality='1' {attributes}><Data>{data}</Data></DataArray>"
+        )))
+    }
+
+    #[test]
+    fn comments_and_cdata_do_not_end_the_numbers() {
+        let text = "Encoding='ASCII' DataType='NIFTI_TYPE_FLOAT32' Dim0='4'";
+        assert_eq!(scalars(text, "1 2<!-- half --> 3 4").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(scalars(text, "<![CDATA[1 2]]>\n<!-- a --><![CDATA[ 3]]> 4").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        // A comment inside a word of base64 or a number is not there.
+        assert_eq!(scalars(text, "1 2 3 4<!-- -->5").unwrap(), [1.0, 2.0, 3.0, 45.0]);
+    }
+
+    #[test]
+    fn every_type_and_a_missing_byte_order_are_read() {
+        let read = |kind: &str, attributes: &str, bytes: &[u8]| {
+            let attributes = format!("Encoding='Base64Binary' DataType='NIFTI_TYPE_{kind}' Dim0='1' {attributes}");
+            scalars(&attributes, &BASE64.encode(bytes)).unwrap()[0]
+        };
+        assert_eq!(read("INT16", "", &(-2_i16).to_le_bytes()), -2.0);
+        assert_eq!(read("UINT16", "Endian='BigEndian'", &65_000_u16.to_be_bytes()), 65_000.0);
+        assert_eq!(read("INT8", "", &[0xff]), -1.0);
+        assert_eq!(read("INT64", "", &(-7_i64).to_le_bytes()), -7.0);
+        assert_eq!(read("UINT32", "", &u32::MAX.to_le_bytes()), 4_294_967_295.0);
+        assert_eq!(read("FLOAT32", "", &0.5_f32.to_le_bytes()), 0.5);
+        assert_eq!(read("INT16", "Endian='GIFTI_ENDIAN_BIG' ArrayIndexingOrder='F'", &[1, 0]), 256.0);
+        let packed = BASE64.encode([&binary::deflate(&0.5_f32.to_le_bytes())[..], &[0; 9]].concat());
+        assert_eq!(scalars("Dim0='1'", &packed).unwrap(), [0.5]);
+        assert_eq!(scalars("Dim0='1' DataType='float32' Encoding='B64GZ'", &packed).unwrap(), [0.5]);
+        assert_eq!(read("FLOAT64", "Endian='BigEndian'", &(-1e30_f64).to_be_bytes()), -1e30);
+    }
+
+    #[test]
+    fn packed_numbers_are_unpacked_up_to_their_shape() {
+        let packed = BASE64.encode(binary::deflate(&vec![0; 1 << 20]));
+        let attributes = "Encoding='GZipBase64Binary' DataType='NIFTI_TYPE_FLOAT32' Dim0='2'";
+        let failure = scalars(attributes, &packed).unwrap_err();
+        assert!(failure.message.contains("unpack to more than 8 bytes"), "{failure}");
+        let failure = scalars("Encoding='ASCII' DataType='NIFTI_TYPE_FLOAT32' Dim0='0'", "").unwrap_err();
+        assert_eq!(failure.message, "an array has shape [0], expected at least one value");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 use pipe_contract::Failure;
 
 use super::binary::{self, Cursor};
-use super::freesurfer::MOST_VERTICES;
+use super::bounds::MOST_VERTICES;
 
 const HEADER_BYTES: usize = 284;
 const UINT8: i32 = 0;
@@ -113,12 +113,16 @@ fn parse(bytes: &[u8]) -> Result<Values, Failure> {
         return Err(Failure::input(format!("the file begins with {version}, expected 1, the version of MGH files"))
             .hint("check that the file is MGH or MGZ and complete"));
     }
-    let mut count = 1_usize;
-    for name in ["width", "height", "depth"] {
-        count = count.saturating_mul(cursor.count(&format!("the {name}"), MOST_VERTICES)?);
+    let mut shape = [1; 3];
+    for (length, name) in shape.iter_mut().zip(["width", "height", "depth"]) {
+        *length = cursor.count(&format!("the {name}"), 1, MOST_VERTICES)?;
     }
-    if count > MOST_VERTICES {
-        return Err(Failure::input(format!("the header promises {count} values, expected at most {MOST_VERTICES}")));
+    let count = shape.iter().copied().max().unwrap_or_default();
+    if shape.iter().filter(|length| **length > 1).count() > 1 {
+        return Err(Failure::input(format!(
+            "the file is a volume of {shape:?}, expected one value per vertex, [number, 1, 1]"
+        ))
+        .hint("a map that FreeSurfer reshaped to fit another format must be written anew, with `--noreshape`"));
     }
     let frames = cursor.i32("the number of frames")?;
     if frames != 1 {
@@ -179,7 +183,7 @@ mod tests {
     #[test]
     fn dimensions_and_values_are_written_as_nibabel_writes_them() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats/values.mgz");
-        let theirs = binary::gunzip(&std::fs::read(path).unwrap()).unwrap();
+        let theirs = binary::gunzip(&std::fs::read(path).unwrap(), 1000).unwrap();
         let values = [0.25_f32, -1.5, 0.0, 3.0e7];
         let ours = format(FLOAT32, 4, values.into_iter().flat_map(f32::to_be_bytes));
         assert_eq!(ours[..24], theirs[..24]);
@@ -206,6 +210,18 @@ mod tests {
         let bytes = std::fs::read(&one).unwrap();
         assert_eq!(bytes, std::fs::read(&two).unwrap());
         assert_eq!(bytes[4..8], [0; 4]);
+    }
+
+    #[test]
+    fn a_volume_is_refused_and_a_map_has_values() {
+        let mut bytes = format(INT32, 4, [0_u8; 16].into_iter());
+        bytes[4..16].copy_from_slice(&[0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 1]);
+        let failure = parse(&bytes).unwrap_err();
+        assert!(failure.message.starts_with("the file is a volume of [2, 2, 1]"), "{failure}");
+        bytes[4..16].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 1]);
+        assert_eq!(parse(&bytes), Ok(Values::Int32(vec![0; 4])));
+        let none = parse(&format(INT32, 0, std::iter::empty())).unwrap_err();
+        assert_eq!(none.message, "the width is 0, expected a number from 1 to 20000000: the header is damaged");
     }
 
     #[test]

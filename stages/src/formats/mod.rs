@@ -1,6 +1,7 @@
 //! Readers and writers of file formats; know bytes, nothing about stages.
 
 mod binary;
+mod bounds;
 pub mod data_table;
 pub mod drawing;
 pub mod freesurfer;
@@ -8,8 +9,10 @@ pub mod fs_lr_meshes;
 pub mod gifti;
 pub mod hdf5;
 pub mod mgh;
-mod pickle;
+pub mod numpy;
+pub mod pickle;
 pub mod pytorch;
 pub mod score_table;
 pub mod subject_folder;
 pub mod tensors;
+mod zip_entries;

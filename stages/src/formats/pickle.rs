@@ -1,23 +1,25 @@
-//! Reads pickles without Python and without running anything from them: numbers, text, tuples, lists, dictionaries.
+//! Reads pickles without Python and without running anything from them: numbers, text, bytes, tuples, lists, dictionaries.
 //!
 //! A pickle is a program for a stack machine that could call anything. This reader knows the operations that build plain data;
-//! calls and persistent ids are converted by the [`Object`] of a format, which refuses those that it does not allow. A file
+//! calls and persistent ids are converted by the [`Object`] of a format, which refuses those that it does not allow. Values are in
+//! an arena, so that a pickle may refer to one twice and change it after; they become [`Item`]s for the format and in the end. A file
 //! from elsewhere may also try to exhaust memory: how many operations there are, how deep items are nested and how many of them
-//! are copied is bounded.
+//! are made is bounded, and texts and bytes are shared.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A fault of a pickle, as a message.
 pub type Problem = String;
 
-/// Greatest number of operations in a pickle, each of which makes one item at most.
+/// Greatest number of operations in a pickle, each of which makes one value at most.
 const MOST_STEPS: usize = 1 << 20;
 /// Greatest depth of items within items.
 const MOST_DEPTH: usize = 32;
-/// Greatest number of items that are copied because the pickle refers to them again.
-const MOST_COPIES: usize = 1 << 20;
+/// Greatest number of items that are made of the values, some of them more than once.
+const MOST_ITEMS: usize = 2 << 20;
 
-/// How a format converts the two operations that plain data do not need.
+/// How a format converts the operations that plain data do not need.
 pub trait Object: Clone {
     /// The object that a persistent id refers to.
     ///
@@ -31,8 +33,13 @@ pub trait Object: Clone {
     /// The format allows no such call.
     fn call(name: &str, arguments: &[Item<Self>]) -> Result<Item<Self>, Problem>;
 
-    /// Its size against that of a number, for the bound on copies.
-    fn weight(&self) -> usize;
+    /// Sets what an object is made of, after it was made: attributes, which the format need not have.
+    ///
+    /// # Errors
+    /// The object cannot be made of this.
+    fn build(&mut self, _state: Item<Self>) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// Reads a pickle.
@@ -44,18 +51,22 @@ pub fn read<O: Object>(code: &[u8]) -> Result<Item<O>, Problem> {
 }
 
 /// A value in a pickle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Item<O> {
     /// `None`.
     None,
-    /// A truth value, which is not read.
-    Bool,
+    /// A truth value.
+    Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A number.
+    Float(f64),
     /// Text.
-    Text(String),
+    Text(Arc<str>),
+    /// Bytes, or an array of bytes.
+    Bytes(Arc<[u8]>),
     /// The name of a class or function, `module.name`; never looked up.
-    Global(String),
+    Global(Arc<str>),
     /// A tuple.
     Tuple(Vec<Item<O>>),
     /// A list.
@@ -66,48 +77,39 @@ pub enum Item<O> {
     Object(O),
 }
 
-impl<O: Object> Item<O> {
-    fn parts(&self) -> Box<dyn Iterator<Item = &Item<O>> + '_> {
-        match self {
-            Item::Tuple(items) | Item::List(items) => Box::new(items.iter()),
-            Item::Dict(pairs) => Box::new(pairs.iter().flat_map(|(key, value)| [key, value])),
-            _ => Box::new(std::iter::empty()),
-        }
-    }
+/// A place in the arena.
+type Place = usize;
 
-    /// Items of which this one consists, itself included; a text counts by its length.
-    fn weight(&self) -> usize {
-        let own = match self {
-            Item::Text(text) | Item::Global(text) => text.len() / 64,
-            Item::Object(object) => object.weight(),
-            _ => 0,
-        };
-        1 + own + self.parts().map(Item::weight).sum::<usize>()
-    }
-
-    /// Whether items are nested at most this deep.
-    fn is_within(&self, depth: usize) -> bool {
-        depth > 0 && self.parts().all(|part| part.is_within(depth - 1))
-    }
+/// A value in the arena; what it consists of is elsewhere in it.
+#[derive(Clone)]
+enum Value<O> {
+    /// One that consists of nothing else.
+    Leaf(Item<O>),
+    Tuple(Vec<Place>),
+    List(Vec<Place>),
+    Dict(Vec<(Place, Place)>),
 }
 
 /// The stack machine of the pickle format, as far as plain data need it.
 struct Machine<'a, O> {
     code: &'a [u8],
-    stack: Vec<Item<O>>,
+    values: Vec<Value<O>>,
+    stack: Vec<Place>,
     marks: Vec<usize>,
-    memo: BTreeMap<u32, Item<O>>,
-    /// Items copied so far.
-    copies: usize,
+    memo: BTreeMap<u32, Place>,
+    /// Items made so far.
+    items: usize,
 }
 
 impl<'a, O: Object> Machine<'a, O> {
     fn run(code: &'a [u8]) -> Result<Item<O>, Problem> {
-        let mut machine = Self { code, stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new(), copies: 0 };
+        let mut machine =
+            Self { code, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new(), items: 0 };
         for _ in 0..MOST_STEPS {
             let operation = machine.byte()?;
             if operation == b'.' {
-                return machine.pop();
+                let result = machine.pop()?;
+                return machine.item(result, MOST_DEPTH);
             }
             machine.step(operation)?;
         }
@@ -119,46 +121,48 @@ impl<'a, O: Object> Machine<'a, O> {
             0x80 => drop(self.byte()?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            b'N' => self.stack.push(Item::None),
-            0x88 | 0x89 => self.stack.push(Item::Bool),
-            b'K' => {
-                let value = i64::from(self.byte()?);
-                self.stack.push(Item::Int(value));
+            b'N' => self.push(Item::None),
+            0x88 | 0x89 => self.push(Item::Bool(operation == 0x88)),
+            b'K' | b'M' | b'J' | 0x8a | 0x8b | b'G' => {
+                let number = self.number(operation)?;
+                self.push(number);
             }
-            b'M' => {
-                let value = i64::from(u16::from_le_bytes(fixed(self.take(2)?)));
-                self.stack.push(Item::Int(value));
+            b'X' | 0x8c | 0x8d => {
+                let text = self.counted(match operation {
+                    0x8c => 1,
+                    b'X' => 4,
+                    _ => 8,
+                })?;
+                let text = std::str::from_utf8(text).map_err(|_| "a text in the pickle is not UTF-8")?;
+                self.push(Item::Text(text.into()));
             }
-            b'J' => {
-                let value = i64::from(i32::from_le_bytes(fixed(self.take(4)?)));
-                self.stack.push(Item::Int(value));
+            b'C' | b'B' | 0x8e | 0x96 => {
+                let bytes = self.counted(match operation {
+                    b'C' => 1,
+                    b'B' => 4,
+                    _ => 8,
+                })?;
+                self.push(Item::Bytes(bytes.into()));
             }
-            0x8a => self.long()?,
-            b'X' => self.text(4)?,
-            0x8c => self.text(1)?,
-            b'c' => {
-                let name = format!("{}.{}", self.line()?, self.line()?);
-                self.stack.push(Item::Global(name));
-            }
-            0x93 => self.stack_global()?,
-            b'}' => self.stack.push(Item::Dict(Vec::new())),
-            b']' => self.stack.push(Item::List(Vec::new())),
-            b')' => self.stack.push(Item::Tuple(Vec::new())),
+            b'c' | 0x93 => self.global(operation)?,
+            b'}' => self.push_value(Value::Dict(Vec::new())),
+            b']' => self.push_value(Value::List(Vec::new())),
+            b')' => self.push_value(Value::Tuple(Vec::new())),
             b't' => {
                 let items = self.since_mark()?;
-                self.tuple(items)?;
+                self.push_value(Value::Tuple(items));
             }
             0x85..=0x87 => {
                 let items = self.last(usize::from(operation - 0x84))?;
-                self.tuple(items)?;
+                self.push_value(Value::Tuple(items));
             }
             b's' => {
                 let items = self.last(2)?;
-                self.set(items)?;
+                self.set(&items)?;
             }
             b'u' => {
                 let items = self.since_mark()?;
-                self.set(items)?;
+                self.set(&items)?;
             }
             b'a' => {
                 let items = self.last(1)?;
@@ -168,30 +172,15 @@ impl<'a, O: Object> Machine<'a, O> {
                 let items = self.since_mark()?;
                 self.append(items)?;
             }
-            b'q' => {
-                let at = u32::from(self.byte()?);
-                self.remember(at)?;
-            }
-            b'r' => {
-                let at = u32::from_le_bytes(fixed(self.take(4)?));
-                self.remember(at)?;
-            }
-            0x94 => self.remember(u32::try_from(self.memo.len()).unwrap_or(u32::MAX))?,
-            b'h' => {
-                let at = u32::from(self.byte()?);
-                self.recall(at)?;
-            }
-            b'j' => {
-                let at = u32::from_le_bytes(fixed(self.take(4)?));
-                self.recall(at)?;
-            }
+            b'q' | b'r' | 0x94 => self.remember(operation)?,
+            b'h' | b'j' => self.recall(operation)?,
             b'Q' => {
                 let id = self.pop()?;
-                self.stack.push(Item::Object(O::persistent(id)?));
+                let id = self.item(id, MOST_DEPTH)?;
+                self.push(Item::Object(O::persistent(id)?));
             }
             b'R' => self.call()?,
-            // Attributes of an object, such as `_metadata` of an ordered dictionary: not data.
-            b'b' => drop(self.pop()?),
+            b'b' => self.build()?,
             other => {
                 return Err(format!("the pickle has an operation (0x{other:02x}) that plain data do not need"));
             }
@@ -215,38 +204,63 @@ impl<'a, O: Object> Machine<'a, O> {
         std::str::from_utf8(&line[..end]).map_err(|_| "a name in the pickle is not UTF-8".into())
     }
 
-    fn text(&mut self, width: usize) -> Result<(), Problem> {
-        let mut length = [0; 8];
-        length[..width].copy_from_slice(self.take(width)?);
-        let bytes = self.take(usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX))?;
-        let text = String::from_utf8(bytes.to_vec()).map_err(|_| "a text in the pickle is not UTF-8")?;
-        self.stack.push(Item::Text(text));
+    /// As many bytes as a count of this width says.
+    fn counted(&mut self, width: usize) -> Result<&'a [u8], Problem> {
+        let mut count = [0; 8];
+        count[..width].copy_from_slice(self.take(width)?);
+        self.take(usize::try_from(u64::from_le_bytes(count)).unwrap_or(usize::MAX))
+    }
+
+    fn number(&mut self, operation: u8) -> Result<Item<O>, Problem> {
+        Ok(match operation {
+            b'K' => Item::Int(i64::from(self.byte()?)),
+            b'M' => Item::Int(i64::from(u16::from_le_bytes(fixed(self.take(2)?)))),
+            b'J' => Item::Int(i64::from(i32::from_le_bytes(fixed(self.take(4)?)))),
+            b'G' => Item::Float(f64::from_be_bytes(fixed(self.take(8)?))),
+            0x8a => long(self.counted(1)?)?,
+            _ => long(self.counted(4)?)?,
+        })
+    }
+
+    fn global(&mut self, operation: u8) -> Result<(), Problem> {
+        let name = if operation == b'c' {
+            format!("{}.{}", self.line()?, self.line()?)
+        } else {
+            let names = self.last(2)?;
+            let [Value::Leaf(Item::Text(module)), Value::Leaf(Item::Text(name))] =
+                [&self.values[names[0]], &self.values[names[1]]]
+            else {
+                return Err("a name in the pickle is not text".into());
+            };
+            format!("{module}.{name}")
+        };
+        self.push(Item::Global(name.into()));
         Ok(())
     }
 
-    fn long(&mut self) -> Result<(), Problem> {
-        let count = usize::from(self.byte()?);
-        let bytes = self.take(count)?;
-        if count > 8 {
-            return Err("a number in the pickle has more than 64 bits".into());
-        }
-        let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-        let mut all = [if negative { 0xff } else { 0 }; 8];
-        all[..count].copy_from_slice(bytes);
-        self.stack.push(Item::Int(i64::from_le_bytes(all)));
-        Ok(())
+    fn push(&mut self, item: Item<O>) {
+        self.push_value(Value::Leaf(item));
     }
 
-    fn pop(&mut self) -> Result<Item<O>, Problem> {
+    fn push_value(&mut self, value: Value<O>) {
+        self.stack.push(self.values.len());
+        self.values.push(value);
+    }
+
+    fn pop(&mut self) -> Result<Place, Problem> {
         self.stack.pop().ok_or_else(|| "the pickle takes more than it gives".into())
     }
 
-    fn last(&mut self, count: usize) -> Result<Vec<Item<O>>, Problem> {
+    fn top(&self) -> Result<Place, Problem> {
+        self.stack.last().copied().ok_or_else(|| "the pickle takes more than it gives".into())
+    }
+
+    fn last(&mut self, count: usize) -> Result<Vec<Place>, Problem> {
         let start = self.stack.len().checked_sub(count).ok_or("the pickle takes more than it gives")?;
         Ok(self.stack.split_off(start))
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Item<O>>, Problem> {
+    fn since_mark(&mut self) -> Result<Vec<Place>, Problem> {
         let mark = self
             .marks
             .pop()
@@ -255,92 +269,122 @@ impl<'a, O: Object> Machine<'a, O> {
         Ok(self.stack.split_off(mark))
     }
 
-    fn tuple(&mut self, items: Vec<Item<O>>) -> Result<(), Problem> {
-        check_depth(&items)?;
-        self.stack.push(Item::Tuple(items));
-        Ok(())
-    }
-
-    fn set(&mut self, items: Vec<Item<O>>) -> Result<(), Problem> {
-        check_depth(&items)?;
-        let Some(Item::Dict(pairs)) = self.stack.last_mut() else {
+    fn set(&mut self, items: &[Place]) -> Result<(), Problem> {
+        let top = self.top()?;
+        let Value::Dict(pairs) = &mut self.values[top] else {
             return Err("the pickle sets an entry of something that is not a dictionary".into());
         };
-        let mut items = items.into_iter();
-        while let (Some(key), Some(value)) = (items.next(), items.next()) {
-            pairs.push((key, value));
-        }
+        pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
         Ok(())
     }
 
-    fn append(&mut self, items: Vec<Item<O>>) -> Result<(), Problem> {
-        check_depth(&items)?;
-        let Some(Item::List(list)) = self.stack.last_mut() else {
+    fn append(&mut self, items: Vec<Place>) -> Result<(), Problem> {
+        let top = self.top()?;
+        let Value::List(list) = &mut self.values[top] else {
             return Err("the pickle appends to something that is not a list".into());
         };
         list.extend(items);
         Ok(())
     }
 
-    fn remember(&mut self, at: u32) -> Result<(), Problem> {
-        // Lists and dictionaries are filled after they are remembered, so a copy made here would stay empty: they are left out,
-        // and one that is recalled is an error below.
-        let remembered = match self.stack.last() {
-            None => return Err("the pickle takes more than it gives".into()),
-            Some(Item::List(_) | Item::Dict(_)) => Item::None,
-            Some(item) => copied(item, &mut self.copies)?,
+    fn remember(&mut self, operation: u8) -> Result<(), Problem> {
+        let at = match operation {
+            b'q' => u32::from(self.byte()?),
+            b'r' => u32::from_le_bytes(fixed(self.take(4)?)),
+            _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
         };
-        self.memo.insert(at, remembered);
+        let top = self.top()?;
+        self.memo.insert(at, top);
         Ok(())
     }
 
-    fn recall(&mut self, at: u32) -> Result<(), Problem> {
-        match self.memo.get(&at) {
-            None | Some(Item::None) => Err("the pickle refers to a list or dictionary twice".into()),
-            Some(item) => {
-                self.stack.push(copied(item, &mut self.copies)?);
-                Ok(())
-            }
-        }
-    }
-
-    fn stack_global(&mut self) -> Result<(), Problem> {
-        match self.last(2)?.as_slice() {
-            [Item::Text(module), Item::Text(name)] => {
-                let name = format!("{module}.{name}");
-                self.stack.push(Item::Global(name));
-                Ok(())
-            }
-            _ => Err("a name in the pickle is not text".into()),
-        }
+    fn recall(&mut self, operation: u8) -> Result<(), Problem> {
+        let at = match operation {
+            b'h' => u32::from(self.byte()?),
+            _ => u32::from_le_bytes(fixed(self.take(4)?)),
+        };
+        let place = self.memo.get(&at).ok_or("the pickle refers to something that it did not make")?;
+        self.stack.push(*place);
+        Ok(())
     }
 
     fn call(&mut self) -> Result<(), Problem> {
-        let [function, arguments]: [Item<O>; 2] =
-            self.last(2)?.try_into().map_err(|_| "the pickle takes more than it gives")?;
-        let (Item::Global(name), Item::Tuple(arguments)) = (function, arguments) else {
+        let places = self.last(2)?;
+        let (Value::Leaf(Item::Global(name)), Item::Tuple(arguments)) =
+            (self.values[places[0]].clone(), self.item(places[1], MOST_DEPTH)?)
+        else {
             return Err("the pickle calls something that has no name".into());
         };
-        self.stack.push(O::call(&name, &arguments)?);
+        let result = O::call(&name, &arguments)?;
+        let value = self.value(result);
+        self.push_value(value);
         Ok(())
     }
-}
 
-/// Refuses items that would be nested too deep within another.
-fn check_depth<O: Object>(items: &[Item<O>]) -> Result<(), Problem> {
-    match items.iter().all(|item| item.is_within(MOST_DEPTH)) {
-        true => Ok(()),
-        false => Err(format!("the pickle nests more than {MOST_DEPTH} items, the most that is read")),
+    fn build(&mut self) -> Result<(), Problem> {
+        let (state, top) = (self.pop()?, self.top()?);
+        if matches!(self.values[top], Value::Leaf(Item::Object(_))) {
+            let state = self.item(state, MOST_DEPTH)?;
+            if let Value::Leaf(Item::Object(object)) = &mut self.values[top] {
+                object.build(state)?;
+            }
+        }
+        // Attributes of others, such as `_metadata` of an ordered dictionary, are not data.
+        Ok(())
+    }
+
+    /// The item of a value, in which at most `depth` are nested.
+    fn item(&mut self, place: Place, depth: usize) -> Result<Item<O>, Problem> {
+        self.items += 1;
+        if self.items > MOST_ITEMS {
+            return Err(format!("the pickle refers to more than {MOST_ITEMS} items, the most that is read"));
+        }
+        let below = depth
+            .checked_sub(1)
+            .ok_or_else(|| format!("the pickle nests more than {MOST_DEPTH} items, the most that is read"))?;
+        Ok(match self.values[place].clone() {
+            Value::Leaf(item) => item,
+            Value::Tuple(places) => Item::Tuple(self.all(places, below)?),
+            Value::List(places) => Item::List(self.all(places, below)?),
+            Value::Dict(pairs) => {
+                let pairs =
+                    pairs.into_iter().map(|(key, value)| Ok((self.item(key, below)?, self.item(value, below)?)));
+                Item::Dict(pairs.collect::<Result<_, Problem>>()?)
+            }
+        })
+    }
+
+    fn all(&mut self, places: Vec<Place>, depth: usize) -> Result<Vec<Item<O>>, Problem> {
+        places.into_iter().map(|place| self.item(place, depth)).collect()
+    }
+
+    /// The value of an item.
+    fn value(&mut self, item: Item<O>) -> Value<O> {
+        let mut place = |item: Item<O>| {
+            let value = self.value(item);
+            self.values.push(value);
+            self.values.len() - 1
+        };
+        match item {
+            Item::Tuple(items) => Value::Tuple(items.into_iter().map(place).collect()),
+            Item::List(items) => Value::List(items.into_iter().map(place).collect()),
+            Item::Dict(pairs) => {
+                Value::Dict(pairs.into_iter().map(|(key, value)| (place(key), place(value))).collect())
+            }
+            leaf => Value::Leaf(leaf),
+        }
     }
 }
 
-/// A copy, unless all copies together would be too many: references to references grow without end.
-fn copied<O: Object>(item: &Item<O>, copies: &mut usize) -> Result<Item<O>, Problem> {
-    *copies = copies.saturating_add(item.weight());
-    match *copies > MOST_COPIES {
-        true => Err(format!("the pickle refers to more than {MOST_COPIES} items again, the most that is read")),
-        false => Ok(item.clone()),
+/// A whole number in as few bytes as it needs.
+fn long<O>(bytes: &[u8]) -> Result<Item<O>, Problem> {
+    if bytes.len() > 8 {
+        return Err("a number in the pickle has more than 64 bits".into());
     }
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut all = [if negative { 0xff } else { 0 }; 8];
+    all[..bytes.len()].copy_from_slice(bytes);
+    Ok(Item::Int(i64::from_le_bytes(all)))
 }
 
 /// The first bytes as an array.
@@ -355,7 +399,7 @@ mod tests {
     use super::*;
 
     /// A format that allows no calls.
-    #[derive(Clone, Debug)]
+    #[derive(Clone, Debug, PartialEq)]
     enum Nothing {}
 
     impl Object for Nothing {
@@ -365,10 +409,6 @@ mod tests {
 
         fn call(name: &str, _: &[Item<Self>]) -> Result<Item<Self>, Problem> {
             Err(format!("nothing may be called, not `{name}`"))
-        }
-
-        fn weight(&self) -> usize {
-            match *self {}
         }
     }
 
@@ -386,6 +426,27 @@ mod tests {
         let doubling: Vec<u8> = (0..30).flat_map(|_| *b"q\x00h\x00\x86").collect();
         let problem = Machine::<Nothing>::run(&[b")".to_vec(), doubling, b".".to_vec()].concat()).unwrap_err();
         assert!(problem.contains("refers to more than"), "{problem}");
+        // A list in itself.
+        assert!(Machine::<Nothing>::run(b"]q\x00h\x00a.").unwrap_err().contains("nests more than 32"));
         assert!(Machine::<Nothing>::run(&b"N".repeat(MOST_STEPS)).unwrap_err().contains("operations"));
+        assert!(Machine::<Nothing>::run(b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7fab.").unwrap_err().contains("too early"));
+    }
+
+    #[test]
+    fn what_is_referred_to_twice_is_one_value() {
+        // A list is remembered, recalled, and filled after: [l, l] with l = [1].
+        let read = Machine::<Nothing>::run(b"](]q\x01h\x01K\x01ae.").unwrap();
+        let one = Item::List(vec![Item::Int(1)]);
+        assert_eq!(read, Item::List(vec![one.clone(), one]));
+    }
+
+    #[test]
+    fn numbers_texts_and_bytes_are_read() {
+        let read = |code: &[u8]| Machine::<Nothing>::run(code).unwrap();
+        assert_eq!(read(b"G\xbf\xe0\x00\x00\x00\x00\x00\x00."), Item::Float(-0.5));
+        assert_eq!(read(b"\x8b\x02\x00\x00\x00\xff\xfe."), Item::Int(-257));
+        assert_eq!(read(b"\x88."), Item::Bool(true));
+        assert_eq!(read(b"C\x02ab."), Item::Bytes(b"ab"[..].into()));
+        assert_eq!(read(b"\x8c\x02ab."), Item::Text("ab".into()));
     }
 }

@@ -1,18 +1,19 @@
 //! Reads the state dict in a file that `torch.save` wrote, without Python and without running anything from the file.
 //!
 //! Such a file is a zip archive: `data.pkl` describes the tensors, `data/<key>` holds their numbers. The pickle may call three names
-//! (an ordered dictionary, a parameter, a tensor) and refer to storages. What an entry unpacks to is bounded.
+//! (an ordered dictionary, a parameter, a tensor) and refer to storages. What entries unpack to, and how many numbers tensors have that
+//! share them, is bounded by the size of the file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
+use half::{bf16, f16};
 use pipe_contract::Failure;
-use zip::ZipArchive;
 
 use super::pickle::{self, Item, Object, Problem, fixed};
 use super::tensors::{self, Tensors, Values};
+use super::zip_entries::ZipEntries;
 
 /// Reads a state dict from a `.pt` file. Half, bfloat16 and double precision become single precision.
 ///
@@ -29,25 +30,29 @@ pub fn read(path: &Path) -> Result<Tensors, Failure> {
 
 /// Greatest length of `data.pkl`; that of a network with thousands of tensors has some hundred kilobytes.
 const MOST_CODE: u64 = 16 << 20;
-/// Greatest length of a storage: more than any network here has in all.
-const MOST_STORAGE: u64 = 4 << 30;
+/// How many times its own size an archive may unpack to. PyTorch does not pack, and weights packed by others get hardly smaller.
+const MOST_TIMES: u64 = 8;
+/// Greatest number of axes; PyTorch has the same bound.
+const MOST_AXES: usize = 64;
+
 fn read_archive(file: File) -> Result<Tensors, Problem> {
-    let mut archive = ZipArchive::new(file)
+    let mut archive = ZipEntries::open(file, |bytes| bytes.saturating_mul(MOST_TIMES))
         .map_err(|error| format!("not a file of `torch.save` since PyTorch 1.6 (a zip archive): {error}"))?;
     let root = root(&archive)?;
-    if let Ok(order) = entry(&mut archive, &format!("{root}/byteorder"), 64)
+    if let Ok(order) = archive.read(&format!("{root}/byteorder"), 64)
         && order != b"little"
     {
         return Err("the numbers in the file are big-endian, which is not read".into());
     }
-    let pickle = entry(&mut archive, &format!("{root}/data.pkl"), MOST_CODE)?;
+    let pickle = archive.read(&format!("{root}/data.pkl"), MOST_CODE)?;
     let described = state_dict(pickle::read(&pickle)?)?;
+    check_total(&described, archive.bytes())?;
     let mut storages = BTreeMap::new();
     let mut read = Tensors::new();
     for (name, tensor) in described {
-        let key = &tensor.storage.key;
+        let Storage { key, bytes, .. } = &tensor.storage;
         if !storages.contains_key(key) {
-            storages.insert(key.clone(), entry(&mut archive, &format!("{root}/data/{key}"), MOST_STORAGE)?);
+            storages.insert(key.clone(), archive.read(&format!("{root}/data/{key}"), *bytes)?);
         }
         let values = tensor.gather(&storages[key]).map_err(|problem| format!("tensor `{name}`: {problem}"))?;
         read.tensors.insert(name, tensors::Tensor { shape: tensor.shape, values });
@@ -55,25 +60,23 @@ fn read_archive(file: File) -> Result<Tensors, Problem> {
     Ok(read)
 }
 
-/// The folder that everything in the archive is in; its name is that of the file as it was saved.
-fn root(archive: &ZipArchive<File>) -> Result<String, Problem> {
-    let mut names = archive.file_names().filter_map(|name| name.ok().map(|name| name.to_string()));
-    names
-        .find_map(|name| name.strip_suffix("/data.pkl").map(String::from))
-        .ok_or_else(|| "the archive has no `data.pkl`".into())
+/// That tensors which share storages do not have more numbers in all than the file has bytes.
+fn check_total(described: &[(String, Tensor)], bytes: u64) -> Result<(), Problem> {
+    let mut left = bytes;
+    for (name, tensor) in described {
+        let count = tensor.count().ok_or_else(|| format!("tensor `{name}`: impossible shape"))? as u64;
+        left = left.checked_sub(count).ok_or_else(|| {
+            format!("the tensors up to `{name}` have more than {bytes} numbers, expected at most as many as the file has bytes")
+        })?;
+    }
+    Ok(())
 }
 
-/// The bytes of an entry, of which there are at most `most`, whatever its header states.
-fn entry(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, Problem> {
-    let file = archive.by_name(name).map_err(|error| format!("the archive has no `{name}`: {error}"))?;
-    let mut bytes = Vec::new();
-    file.take(most + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("`{name}` in the archive cannot be read: {error}"))?;
-    if bytes.len() as u64 > most {
-        return Err(format!("`{name}` in the archive unpacks to more than {most} bytes, the most that is read"));
-    }
-    Ok(bytes)
+/// The folder that everything in the archive is in; its name is that of the file as it was saved.
+fn root(archive: &ZipEntries) -> Result<String, Problem> {
+    let names = archive.names();
+    let found = names.iter().find_map(|name| name.strip_suffix("/data.pkl"));
+    found.map(String::from).ok_or_else(|| "the archive has no `data.pkl`".into())
 }
 
 /// What the pickle describes beside plain data.
@@ -87,14 +90,18 @@ impl Object for Part {
     /// `("storage", class, key, device, count)`: where the numbers of tensors are.
     fn persistent(id: Item<Self>) -> Result<Self, Problem> {
         let Item::Tuple(parts) = id else { return Err("a storage in `data.pkl` is not a tuple".into()) };
-        let [Item::Text(word), Item::Global(class), Item::Text(key), ..] = parts.as_slice() else {
+        let [Item::Text(word), Item::Global(class), Item::Text(key), Item::Text(_), Item::Int(count), ..] =
+            parts.as_slice()
+        else {
             return Err("a storage in `data.pkl` has another form than PyTorch's".into());
         };
         let kind = Element::of(class).ok_or_else(|| format!("numbers of the type `{class}` are not read"))?;
-        if word != "storage" || key.contains('/') {
+        if &**word != "storage" || key.contains('/') {
             return Err("a storage in `data.pkl` has another form than PyTorch's".into());
         }
-        Ok(Part::Storage(Storage { kind, key: key.clone() }))
+        let bytes = u64::try_from(*count).ok().and_then(|count| count.checked_mul(kind.size() as u64));
+        let bytes = bytes.ok_or_else(|| format!("a storage in `data.pkl` has {count} numbers"))?;
+        Ok(Part::Storage(Storage { kind, key: key.to_string(), bytes }))
     }
 
     fn call(name: &str, arguments: &[Item<Self>]) -> Result<Item<Self>, Problem> {
@@ -103,7 +110,7 @@ impl Object for Part {
             (
                 "torch._utils._rebuild_tensor_v2",
                 [Item::Object(Part::Storage(storage)), Item::Int(offset), Item::Tuple(shape), Item::Tuple(strides), ..],
-            ) => Item::Object(Part::Tensor(Tensor {
+            ) if shape.len() == strides.len() && shape.len() <= MOST_AXES => Item::Object(Part::Tensor(Tensor {
                 storage: storage.clone(),
                 offset: size(&Item::Int(*offset))?,
                 shape: shape.iter().map(size).collect::<Result<_, _>>()?,
@@ -112,15 +119,8 @@ impl Object for Part {
             ("torch._utils._rebuild_parameter", [Item::Object(Part::Tensor(tensor)), ..]) => {
                 Item::Object(Part::Tensor(tensor.clone()))
             }
-            _ => return Err(format!("`data.pkl` calls `{name}`, which a state dict does not need")),
+            _ => return Err(format!("`data.pkl` calls `{name}` in a form that a state dict does not need")),
         })
-    }
-
-    fn weight(&self) -> usize {
-        match self {
-            Part::Storage(storage) => storage.key.len() / 64,
-            Part::Tensor(tensor) => tensor.storage.key.len() / 64 + tensor.shape.len() + tensor.strides.len(),
-        }
     }
 }
 
@@ -128,6 +128,7 @@ impl Object for Part {
 struct Storage {
     kind: Element,
     key: String,
+    bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -175,7 +176,7 @@ fn state_dict(item: Item<Part>) -> Result<Vec<(String, Tensor)>, Problem> {
         return Err("the file holds no dictionary of tensors".into());
     };
     let named = pairs.into_iter().map(|(key, value)| match (key, value) {
-        (Item::Text(name), Item::Object(Part::Tensor(tensor))) => Ok((name, tensor)),
+        (Item::Text(name), Item::Object(Part::Tensor(tensor))) => Ok((name.to_string(), tensor)),
         (Item::Text(name), _) => Err(format!("`{name}` in the dictionary is not a tensor")),
         _ => Err("a key of the dictionary is not text".into()),
     });
@@ -183,11 +184,14 @@ fn state_dict(item: Item<Part>) -> Result<Vec<(String, Tensor)>, Problem> {
 }
 
 impl Tensor {
+    fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1_usize, |all, axis| all.checked_mul(*axis))
+    }
+
     /// The elements in order of the last axis first, out of the bytes of the storage.
     fn gather(&self, bytes: &[u8]) -> Result<Values, Problem> {
         let size = self.storage.kind.size();
-        let count =
-            self.shape.iter().try_fold(1_usize, |all, axis| all.checked_mul(*axis)).ok_or("impossible shape")?;
+        let count = self.count().ok_or("impossible shape")?;
         let reach = self.shape.iter().zip(&self.strides).try_fold(self.offset, |reach, (axis, stride)| {
             axis.saturating_sub(1).checked_mul(*stride).and_then(|step| reach.checked_add(step))
         });
@@ -198,10 +202,8 @@ impl Tensor {
         let places = (0..count).map(|index| self.place(index) * size);
         let cell = |at: usize| &bytes[at..at + size];
         Ok(match self.storage.kind {
-            Element::Half => Values::F32(places.map(|at| half(u16::from_le_bytes(fixed(cell(at))))).collect()),
-            Element::BFloat16 => Values::F32(
-                places.map(|at| f32::from_bits(u32::from(u16::from_le_bytes(fixed(cell(at)))) << 16)).collect(),
-            ),
+            Element::Half => Values::F32(places.map(|at| f16::from_le_bytes(fixed(cell(at))).to_f32()).collect()),
+            Element::BFloat16 => Values::F32(places.map(|at| bf16::from_le_bytes(fixed(cell(at))).to_f32()).collect()),
             Element::Float => Values::F32(places.map(|at| f32::from_le_bytes(fixed(cell(at)))).collect()),
             Element::Double => Values::F32(places.map(|at| f64::from_le_bytes(fixed(cell(at))) as f32).collect()),
             Element::Int => Values::I64(places.map(|at| i64::from(i32::from_le_bytes(fixed(cell(at))))).collect()),
@@ -219,18 +221,6 @@ impl Tensor {
     }
 }
 
-/// IEEE half precision to single, exactly.
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
-    sign * match exponent {
-        0 => fraction * 2_f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2_f32.powi(exponent - 15),
-    }
-}
-
 fn size(item: &Item<Part>) -> Result<usize, Problem> {
     match item {
         Item::Int(value) => usize::try_from(*value).map_err(|_| format!("a tensor has a size of {value}")),
@@ -240,6 +230,8 @@ fn size(item: &Item<Part>) -> Result<usize, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn golden(name: &str) -> std::path::PathBuf {
@@ -277,18 +269,55 @@ mod tests {
         assert!(problem.contains("`posix.system`"), "{problem}");
     }
 
+    /// An archive whose `data.pkl` and storage `0` are given.
+    fn archive(pickle: &[u8], storage: &[u8], packed: bool) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = zip::ZipWriter::new(file.reopen().unwrap());
+        let method = if packed { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        for (name, bytes) in [("m/data.pkl", pickle), ("m/data/0", storage)] {
+            zip.start_file(name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        file
+    }
+
+    /// A pickle of tensors that are each the whole of one storage of so many floats.
+    fn tensors_of_one_storage(tensors: usize, count: u32) -> Vec<u8> {
+        let number = |value: u32| [b"J", &value.to_le_bytes()[..]].concat();
+        let text = |text: &str| [b"\x8c", &[text.len() as u8][..], text.as_bytes()].concat();
+        let mut code = b"\x80\x02}(".to_vec();
+        for tensor in 0..tensors {
+            code.extend(
+                [&text(&tensor.to_string())[..], b"ctorch._utils\n_rebuild_tensor_v2\n((", &text("storage")].concat(),
+            );
+            code.extend([b"ctorch\nFloatStorage\n", &text("0")[..], &text("cpu"), &number(count), b"tQ"].concat());
+            code.extend([&number(0)[..], &number(count), b"\x85K\x01\x85\x89)tR"].concat());
+        }
+        code.extend(b"u.");
+        code
+    }
+
     #[test]
     fn an_entry_that_unpacks_to_too_much_is_refused() {
-        let mut archive = ZipArchive::new(File::open(golden("small.pt")).unwrap()).unwrap();
-        let problem = entry(&mut archive, "small/data.pkl", 10).unwrap_err();
-        assert!(problem.contains("unpacks to more than 10 bytes"), "{problem}");
+        let problem =
+            |pickle: &[u8], storage: &[u8], packed| read(archive(pickle, storage, packed).path()).unwrap_err().message;
+        assert!(read(archive(&tensors_of_one_storage(2, 4), &[0; 16], false).path()).is_ok());
+        let zeros = vec![0; 1 << 20];
+        let message = problem(&tensors_of_one_storage(1, 100), &zeros, true);
+        assert!(message.contains("`m/data/0` in the archive unpacks to more than 400 bytes"), "{message}");
+        let message = problem(&tensors_of_one_storage(1, 1 << 18), &zeros, true);
+        assert!(message.contains("expected at most as many as the file has bytes"), "{message}");
+        let message = problem(&tensors_of_one_storage(5, 1 << 18), &zeros, false);
+        assert!(message.contains("the tensors up to `4` have more than"), "{message}");
     }
 
     #[test]
     fn no_truncation_or_flipped_byte_panics() {
         let file = std::fs::read(golden("small.pt")).unwrap();
-        let mut archive = ZipArchive::new(File::open(golden("small.pt")).unwrap()).unwrap();
-        let code = entry(&mut archive, "small/data.pkl", MOST_CODE).unwrap();
+        let mut archive = ZipEntries::open(File::open(golden("small.pt")).unwrap(), |bytes| bytes).unwrap();
+        let code = archive.read("small/data.pkl", MOST_CODE).unwrap();
         for at in 0..code.len() {
             assert!(pickle::read::<Part>(&code[..at]).is_err());
             for value in [0_u8, 0xff, b'R', b'u', b'('] {
@@ -301,11 +330,5 @@ mod tests {
         let path = folder.path().join("cut.pt");
         std::fs::write(&path, &file[..file.len() / 2]).unwrap();
         assert!(read(&path).unwrap_err().hint.unwrap().contains("state_dict"));
-    }
-
-    #[test]
-    fn half_precision_is_exact() {
-        assert_eq!([half(0x3c00), half(0xc000), half(1), half(0x7bff)], [1.0, -2.0, 2_f32.powi(-24), 65504.0]);
-        assert!(half(0x7e00).is_nan());
     }
 }

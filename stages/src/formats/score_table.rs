@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::Failure;
+use pipe_contract::{Column, Failure};
 use polars::prelude::DataFrame;
 
-use super::data_table::{self, Partition, SplitCounts, Table};
+use super::data_table::{self, Partition, STAMP, SplitCounts, Table};
 
 /// The label of the mean over labels.
 pub const MEAN: &str = "mean";
@@ -37,6 +37,72 @@ pub const COLUMNS: [(&str, &str); 14] = [
     ("NYU", "anat"),
     ("NYU", "func"),
     ("NYU", "fnyu"),
+];
+
+/// The column `dataset` of every table.
+pub const DATASET_COLUMN: Column = Column::new("dataset", "where the subjects come from").levels(&[
+    ("HCP", "Human Connectome Project"),
+    ("NYU", "NYU Retinotopy Dataset"),
+    (SIMULATED, "simulated subjects"),
+]);
+/// The column `hemisphere` of tables with a row each.
+pub const HEMISPHERE_COLUMN: Column = Column::new("hemisphere", "the hemisphere").levels(HEMISPHERES);
+/// Words for hemispheres.
+const HEMISPHERES: &[(&str, &str)] = &[("lh", "left"), ("rh", "right")];
+/// The column `parcellation` of every table.
+pub const PARCELLATION_COLUMN: Column = Column::new("parcellation", "what the cortex is divided into")
+    .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]);
+/// The column `label` of every table.
+pub const LABEL_COLUMN: Column = Column::new("label", "number of the area or ring that is scored").levels(&[
+    ("1", "V1, or the ring 0-0.5 deg"),
+    ("2", "V2, or the ring 0.5-1 deg"),
+    ("3", "V3, or the ring 1-2 deg"),
+    ("4", "the ring 2-4 deg"),
+    ("5", "the ring 4-7 deg"),
+    (MEAN, "the mean over all areas or rings"),
+]);
+/// The column `region` of tables for readers.
+pub const REGION_COLUMN: Column =
+    Column::new("region", "what `label` is: an area, the degrees of eccentricity of a ring, or `mean`");
+/// The column `tag` of every table.
+pub const TAG_COLUMN: Column = Column::new(
+    "tag",
+    "whose labels are scored against a rater's; empty for pairs without a rater, which are in no figure",
+)
+.levels(TAGS);
+/// What a Dice score is, as the unit of columns.
+pub const DICE_UNIT: &str = "Dice score, 0 to 1";
+
+/// The column `low` of tables of means.
+pub const LOW_COLUMN: Column = Column::measured("low", DICE_UNIT, "lower end of the interval around the mean");
+/// The column `high` of tables of means.
+pub const HIGH_COLUMN: Column = Column::measured("high", DICE_UNIT, "upper end of the interval around the mean");
+/// The column `level` of tables of means.
+pub const LEVEL_COLUMN: Column = Column::measured(
+    "level",
+    "share, 0 to 1",
+    "confidence level of the interval, corrected for `comparisons` intervals",
+);
+
+/// The columns of a table of scores.
+pub const SCORE_COLUMNS: &[Column] = &[
+    DATASET_COLUMN,
+    Column::new("sid", "the subject"),
+    HEMISPHERE_COLUMN,
+    PARCELLATION_COLUMN,
+    Column::new(
+        "method1",
+        "of the two that are compared, the one whose name comes first: a rater, a model's inputs, `prior` or `inf`",
+    ),
+    Column::new("method2", "the other one"),
+    TAG_COLUMN,
+    LABEL_COLUMN,
+    Column::measured(
+        "score",
+        DICE_UNIT,
+        "how well the two agree: twice the vertices that have the label in both, divided by the sum of those that have it in each",
+    ),
+    STAMP,
 ];
 
 /// How many intervals a published figure draws, the number for which they are corrected: two hemispheres times 14 columns for
@@ -88,7 +154,7 @@ pub struct Score {
 /// Internal: see [`Table::build`].
 pub fn table(scores: &[Score], simulated: bool) -> Result<DataFrame, Failure> {
     let text = |field: fn(&Score) -> &str| scores.iter().map(field).collect::<Vec<_>>();
-    Table::new()
+    Table::of(SCORE_COLUMNS)
         .text("dataset", text(|s| &s.dataset))
         .text("sid", text(|s| &s.sid))
         .text("hemisphere", text(|s| &s.hemisphere))
@@ -262,22 +328,24 @@ pub fn region(parcellation: &str, label: &str) -> String {
 
 /// What a tag's scores are of, for readers who do not know the codes; nothing for codes that are not the paper's.
 pub fn explained(tag: &str) -> Option<&'static str> {
-    Some(match tag {
-        "prior" => "template without a network",
-        "inf" => "Bayesian maps",
-        "anat" => "anatomy",
-        "t1t2" => "anatomy and T2",
-        "trac" => "anatomy and diffusion",
-        "nofn" => "anatomy, T2 and diffusion",
-        "full" => "all inputs",
-        "func" => "anatomy and function",
-        "nodw" => "anatomy, T2 and function",
-        "not2" => "anatomy, diffusion and function",
-        "fnyu" => "func, trained further on NYU",
-        RELIABILITY => "raters among themselves",
-        _ => return None,
-    })
+    TAGS.iter().find(|(code, _)| *code == tag).map(|(_, words)| *words)
 }
+
+/// The paper's tags.
+const TAGS: &[(&str, &str)] = &[
+    ("prior", "template without a network"),
+    ("inf", "Bayesian maps"),
+    ("anat", "anatomy"),
+    ("t1t2", "anatomy and T2"),
+    ("trac", "anatomy and diffusion"),
+    ("nofn", "anatomy, T2 and diffusion"),
+    ("full", "all inputs"),
+    ("func", "anatomy and function"),
+    ("nodw", "anatomy, T2 and function"),
+    ("not2", "anatomy, diffusion and function"),
+    ("fnyu", "func, trained further on NYU"),
+    (RELIABILITY, "raters among themselves"),
+];
 
 /// A name for a label in figures: `V1` or `E1` for numbers, itself for `mean`.
 pub fn label_name(parcellation: &str, label: &str) -> String {

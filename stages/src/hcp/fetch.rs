@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use crate::formats::subject_folder::{optional_files, required_files};
 use crate::transfer::credentials::Environment;
@@ -18,28 +17,33 @@ use crate::transfer::url::work_folder;
 /// `hcp/fetch`: one subject's files.
 pub struct HcpFetch;
 
-#[derive(Deserialize)]
-struct Parameters {
-    url: String,
-    endpoint: String,
-    region: String,
+parameters! {
+    struct Parameters {
+        /// The place of the subjects in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.
+        url: String = String::new();
+        /// The address of the S3 server; empty for AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's `endpoint_url`, or Amazon.
+        endpoint: String = String::new();
+        /// The region of the bucket; empty for AWS_REGION, the profile's `region`, or us-east-1.
+        region: String = String::new();
+    }
 }
 
 impl StageKind for HcpFetch {
     fn kind(&self) -> Kind {
-        let text = || Value::Text(String::new());
-        let mut kind = Kind::new("hcp/fetch", 1, "The files of one subject that the pipeline reads, from an HCP_1200 tree or bucket.")
-            .port(
-                "source",
-                &["hcp-tree"],
-                pipe_contract::Arity::One,
-                true,
-                "A folder with `<sid>/T1w/...` and `<sid>/MNINonLinear/...`, as below `HCP_1200/`; instead of `url`.",
-            )
-            .folder("files", "subject", "`<sid>/` with the required files, and the optional ones where there are any.")
-            .param("url", Type::Text, text(), "The place of the subjects in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.")
-            .param("endpoint", Type::Text, text(), "The address of the S3 server; empty for AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's `endpoint_url`, or Amazon.")
-            .param("region", Type::Text, text(), "The region of the bucket; empty for AWS_REGION, the profile's `region`, or us-east-1.");
+        let mut kind = Kind::new(
+            "hcp/fetch",
+            1,
+            "The files of one subject that the pipeline reads, from an HCP_1200 tree or bucket.",
+        )
+        .port(
+            "source",
+            &["hcp-tree"],
+            pipe_contract::Arity::One,
+            true,
+            "A folder with `<sid>/T1w/...` and `<sid>/MNINonLinear/...`, as below `HCP_1200/`; instead of `url`.",
+        )
+        .folder("files", "subject", "`<sid>/` with the required files, and the optional ones where there are any.")
+        .parameters::<Parameters>();
         kind.axes = vec!["sid"];
         kind.network = true;
         kind.checkpoint = true;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
-use super::{create, write};
+use super::label_files::{create, write};
 use crate::formats::hdf5;
 use crate::hemisphere::HEMISPHERES;
 
@@ -43,7 +43,7 @@ pub fn from_hdf5(file: &Path, output: &Path) -> Result<Vec<String>, Failure> {
         let h = hemisphere.name();
         let area = checked(&source, file, &format!("{h}/visual_area"), 3)?;
         let sectors = format!("{h}/visual_sector");
-        let ring = if source.has(&sectors) {
+        let ring = if source.has(&sectors)? {
             let sector = checked(&source, file, &sectors, 26)?;
             if sector.len() != area.len() {
                 return Err(Failure::input(format!(

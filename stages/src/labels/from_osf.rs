@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, choice, parameters};
 
-use super::exclude::{Exclusion, excluded, parse};
+use super::exclude::{Exclusion, absent, excluded, parse};
 use super::from_file::from_hdf5;
 use crate::transfer::osf_project::Project;
 
@@ -24,20 +23,25 @@ type ExclusionsSlot = Mutex<Option<Arc<Vec<Exclusion>>>>;
 /// The kind.
 pub struct LabelsOsf;
 
-#[derive(Deserialize)]
-struct Parameters {
-    project: String,
-    listed: Listed,
+parameters! {
+    struct Parameters {
+        /// The project's id, `gqnp8`: it holds `normalized/<rater>/<sid>.labels.hdf5`.
+        project: String;
+        /// Labels that the project's list of exclusions names: `absent` (the cause is `excluded`), or `keep`, as the
+        /// study's scores do.
+        listed: Listed = Listed::Absent, neutral Listed::Absent;
+    }
 }
 
-/// What happens to labels that the project's list of exclusions names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Listed {
-    /// They are absent, `excluded`.
-    Absent,
-    /// They are fetched like the others.
-    Keep,
+choice! {
+    /// What happens to labels that the project's list of exclusions names.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Listed {
+        /// They are absent, `excluded`.
+        Absent = "absent",
+        /// They are fetched like the others.
+        Keep = "keep",
+    }
 }
 
 impl StageKind for LabelsOsf {
@@ -49,19 +53,7 @@ impl StageKind for LabelsOsf {
                     "labels",
                     "{lh,rh}.area.mgz (0..3) and {lh,rh}.ring.mgz (0..5), one value per native vertex.",
                 )
-                .required(
-                    "project",
-                    Type::Text,
-                    "The project's id, `gqnp8`: it holds `normalized/<rater>/<sid>.labels.hdf5`.",
-                );
-        kind.params.push(Param {
-            name: "listed",
-            of: Type::Choice(&["absent", "keep"]),
-            default: Some(Value::Text("absent".into())),
-            neutral: Some(Value::Text("absent".into())),
-            about: "Labels that the project's list of exclusions names: `absent` (the cause is `excluded`), or `keep`, as the \
-                    study's scores do.",
-        });
+                .parameters::<Parameters>();
         kind.axes = vec!["rater", "sid"];
         kind.network = true;
         kind.absences = vec!["not-found", "excluded"];
@@ -75,7 +67,7 @@ impl StageKind for LabelsOsf {
         if listed == Listed::Absent {
             let exclusions = exclusions(&project, task, context)?;
             if let Some(hemisphere) = excluded(&exclusions, rater, sid) {
-                return Ok(super::exclude::absent(rater, sid, hemisphere));
+                return Ok(absent(rater, sid, hemisphere));
             }
         }
         let name = format!("normalized/{rater}/{sid}.labels.hdf5");

@@ -11,6 +11,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
+use super::label_files::{create, write};
 use crate::formats::subject_folder::Subject;
 use crate::formats::{freesurfer, mgh};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
@@ -37,15 +38,13 @@ impl StageKind for TemplateLabels {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let subject = Subject::open(task.one("subject")?)?;
         let output = task.output("labels")?;
-        std::fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
+        create(output)?;
         for hemisphere in HEMISPHERES {
             let template = Template::read(task.one("template")?, hemisphere)?;
             let (area, ring) = template.labels(&subject, hemisphere)?;
             let labelled = area.iter().filter(|&&label| label > 0).count();
             context.log(&format!("{}: {labelled} of {} vertices labelled", hemisphere.name(), area.len()));
-            for (what, labels) in [("area", &area), ("ring", &ring)] {
-                mgh::write_i32(&output.join(format!("{}.{what}.mgz", hemisphere.name())), labels)?;
-            }
+            write(output, hemisphere, &area, Some(&ring))?;
         }
         Ok(Ended::done())
     }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
-use super::{create, write};
+use super::label_files::{create, write};
 use crate::formats::mgh;
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
 use crate::numeric::bands::area_and_ring;
@@ -14,9 +13,11 @@ use crate::transfer::osf_project::Project;
 /// The kind.
 pub struct LabelsInferred;
 
-#[derive(Deserialize)]
-struct Parameters {
-    project: String,
+parameters! {
+    struct Parameters {
+        /// The project's id, `5gprz`: it holds `inferred_maps/<sid>.{lh,rh}.inf-MSMAll_{varea,eccen}.native32k.mgz`.
+        project: String;
+    }
 }
 
 impl StageKind for LabelsInferred {
@@ -27,11 +28,7 @@ impl StageKind for LabelsInferred {
             "Bayesian inferred maps of a subject as labels, from the Open Science Framework.",
         )
         .folder("labels", "labels", "{lh,rh}.area.mgz (0..3) and {lh,rh}.ring.mgz (0..5), one value per native vertex.")
-        .required(
-            "project",
-            Type::Text,
-            "The project's id, `5gprz`: it holds `inferred_maps/<sid>.{lh,rh}.inf-MSMAll_{varea,eccen}.native32k.mgz`.",
-        );
+        .parameters::<Parameters>();
         kind.axes = vec!["sid"];
         kind.network = true;
         kind.absences = vec!["not-found"];

@@ -7,33 +7,15 @@ mod from_file;
 mod from_osf;
 mod from_template;
 mod inferred;
+mod label_files;
 #[cfg(test)]
 mod neuropythy_golden;
 
-use std::path::Path;
-
-use pipe_contract::{Failure, Registry};
-
-use crate::formats::mgh;
-use crate::hemisphere::Hemisphere;
-
 /// Adds the kinds of this folder.
-pub fn install(registry: &mut Registry) {
+pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(from_file::LabelsImport);
     registry.add(from_osf::LabelsOsf);
     registry.add(exclude::LabelsExclude);
     registry.add(inferred::LabelsInferred);
     registry.add(from_template::TemplateLabels);
-}
-
-fn create(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
-}
-
-fn write(folder: &Path, hemisphere: Hemisphere, area: &[i32], ring: Option<&[i32]>) -> Result<(), Failure> {
-    mgh::write_i32(&folder.join(format!("{}.area.mgz", hemisphere.name())), area)?;
-    match ring {
-        Some(ring) => mgh::write_i32(&folder.join(format!("{}.ring.mgz", hemisphere.name())), ring),
-        None => Ok(()),
-    }
 }

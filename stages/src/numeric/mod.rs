@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod bands;
+pub mod counts;
 pub mod flatmap;
 pub mod icosahedron;
 pub mod mesh;

@@ -3,6 +3,7 @@
 //! Decides how uncertainty is stated everywhere: standard error and its multiplier as the original analysis has them
 //! (`summarize_dist`), percentiles as numpy's default. Sums run from left to right, so order decides the last bit.
 
+use super::counts::real;
 use published::{CENTRE_OVER, CENTRE_UNDER, FAR_OVER, FAR_UNDER, NEAR_OVER, NEAR_UNDER};
 
 /// The share of a normal distribution within one standard deviation, as the original analysis rounds it.
@@ -96,12 +97,6 @@ pub fn normal_quantile(p: f64) -> f64 {
 /// A polynomial with coefficients of ascending powers.
 fn polynomial(coefficients: &[f64; 8], x: f64) -> f64 {
     coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * x + coefficient)
-}
-
-/// Counts in this module are numbers of subjects, scores or resamples, far below 2^52.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn real(count: usize) -> f64 {
-    count as f64
 }
 
 /// The coefficients of AS 241, by ascending power.

@@ -1,7 +1,6 @@
 //! `osf/file`: one file of a project on the Open Science Framework.
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use crate::transfer::checksum::Sha256;
 use crate::transfer::osf_project::Project;
@@ -9,32 +8,29 @@ use crate::transfer::osf_project::Project;
 /// The kind.
 pub struct OsfFile;
 
-#[derive(Deserialize)]
-struct FileParameters {
-    project: String,
-    name: String,
-    sha256: String,
+parameters! {
+    struct Parameters {
+        /// The project's id, such as `bw9ec`.
+        project: String;
+        /// The file's path in the project's storage, such as `prfresults59k.mat`.
+        name: String;
+        /// The SHA-256 that the file must have; empty for the one that the project's listing gives.
+        sha256: String = String::new();
+    }
 }
 
 impl StageKind for OsfFile {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("osf/file", 1, "One file of a project on the Open Science Framework.")
             .file("file", "prf-raw", "The bytes of the file.")
-            .required("project", Type::Text, "The project's id, such as `bw9ec`.")
-            .required("name", Type::Text, "The file's path in the project's storage, such as `prfresults59k.mat`.")
-            .param(
-                "sha256",
-                Type::Text,
-                Value::Text(String::new()),
-                "The SHA-256 that the file must have; empty for the one that the project's listing gives.",
-            );
+            .parameters::<Parameters>();
         kind.network = true;
         kind.checkpoint = true;
         kind
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let parameters: FileParameters = task.parameters()?;
+        let parameters: Parameters = task.parameters()?;
         let pin = Sha256::parse_optional(&parameters.sha256)?;
         let project = Project::open(&parameters.project)?;
         let Some(mut entry) = project.find(&parameters.name, context)? else {

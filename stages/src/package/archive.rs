@@ -1,6 +1,7 @@
 //! Reads wheels and source archives: which entries there are, what they are called once installed, and their bytes.
 //!
-//! Never trusts a name: an entry that leads outside is an error before anything is written, links are not followed.
+//! Never trusts a name or a size: an entry that leads outside is an error before anything is written, links are not followed, and
+//! an archive is unpacked up to a stated size.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,10 +16,14 @@ use sha2::Digest as _;
 
 use crate::transfer::local_file::create_parent;
 
+/// The most bytes that one distribution may unpack to, its names included; a few packages of the field have some hundred megabytes.
+const MOST_UNPACKED: u64 = 2 << 30;
+
 /// A distribution file.
 pub struct Archive {
     path: PathBuf,
     form: ArchiveFormat,
+    most_unpacked: u64,
     /// Name in the archive to path as installed.
     entries: BTreeMap<String, String>,
 }
@@ -36,6 +41,10 @@ impl Archive {
     /// # Errors
     /// Input: another form, a damaged archive, or an entry whose name leads outside.
     pub fn open(path: &Path) -> Result<Self, Failure> {
+        Self::open_bounded(path, MOST_UNPACKED)
+    }
+
+    fn open_bounded(path: &Path, most_unpacked: u64) -> Result<Self, Failure> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let form = match name.as_str() {
             name if name.ends_with(".whl") => ArchiveFormat::Wheel,
@@ -46,7 +55,7 @@ impl Archive {
                     .hint("wheels (.whl) and source archives (.tar.gz, .zip) can be read"));
             }
         };
-        let mut archive = Self { path: path.to_owned(), form, entries: BTreeMap::new() };
+        let mut archive = Self { path: path.to_owned(), form, most_unpacked, entries: BTreeMap::new() };
         let names = if form == ArchiveFormat::TarGz { archive.tar_names()? } else { archive.zip_names()? };
         for name in names {
             if !stays_inside(&name) {
@@ -77,9 +86,10 @@ impl Archive {
         }
     }
 
-    fn tar(&self) -> Result<tar::Archive<GzDecoder<BufReader<File>>>, Failure> {
+    fn tar(&self) -> Result<tar::Archive<impl Read>, Failure> {
         let file = File::open(&self.path).map_err(|error| Failure::io("read", &self.path, &error))?;
-        Ok(tar::Archive::new(GzDecoder::new(BufReader::new(file))))
+        let unpacked = GzDecoder::new(BufReader::new(file));
+        Ok(tar::Archive::new(Bounded { reader: unpacked, left: self.most_unpacked }))
     }
 
     fn zip(&self) -> Result<zip::ZipArchive<BufReader<File>>, Failure> {
@@ -132,11 +142,11 @@ impl Archive {
         record: Option<&BTreeMap<String, String>>,
     ) -> Result<(), Failure> {
         let mut zip = self.zip()?;
+        let mut left = self.most_unpacked;
         for (name, place) in picks {
-            let mut entry = zip.by_name(name).map_err(|error| self.damaged(&error.to_string()))?;
-            let mut bytes = Vec::new();
-            // Reading to the end also checks the CRC.
-            entry.read_to_end(&mut bytes).map_err(|error| self.damaged(&format!("`{name}`: {error}")))?;
+            let entry = zip.by_name(name).map_err(|error| self.damaged(&error.to_string()))?;
+            let bytes = self.read_entry(name, entry, left)?;
+            left -= bytes.len() as u64;
             if let Some(record) = record {
                 self.check_record(name, &bytes, record)?;
             }
@@ -153,12 +163,9 @@ impl Archive {
             .keys()
             .find(|name| name.ends_with(".dist-info/RECORD") && name.matches('/').count() == 1)
             .ok_or_else(|| self.damaged("it is a wheel without a RECORD"))?;
-        let mut text = String::new();
-        zip.by_name(name)
-            .map_err(|error| self.damaged(&error.to_string()))?
-            .read_to_string(&mut text)
-            .map_err(|error| self.damaged(&format!("`{name}`: {error}")))?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let entry = zip.by_name(name).map_err(|error| self.damaged(&error.to_string()))?;
+        let text = self.read_entry(name, entry, self.most_unpacked)?;
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&text[..]);
         let mut record = BTreeMap::new();
         for row in reader.records() {
             let row = row.map_err(|error| self.damaged(&format!("`{name}`: {error}")))?;
@@ -167,6 +174,14 @@ impl Archive {
             }
         }
         Ok(record)
+    }
+
+    /// An entry to its end, which also checks its CRC.
+    fn read_entry(&self, name: &str, entry: impl Read, most: u64) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let read = Bounded { reader: entry, left: most }.read_to_end(&mut bytes);
+        read.map_err(|error| self.damaged(&format!("`{name}`: {error}")))?;
+        Ok(bytes)
     }
 
     fn check_record(&self, name: &str, bytes: &[u8], record: &BTreeMap<String, String>) -> Result<(), Failure> {
@@ -191,6 +206,22 @@ impl Archive {
         let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Failure::input(format!("the distribution `{name}` cannot be used: {what}"))
             .hint("run again with an emptied pip cache (`python3 -m pip cache purge`); if it stays, report it to the package's authors")
+    }
+}
+
+/// A reader that fails where more than `left` bytes follow.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            std::io::Error::other(format!("it unpacks to more than {MOST_UNPACKED} bytes, the most that is read"))
+        })?;
+        Ok(count)
     }
 }
 
@@ -233,6 +264,32 @@ mod tests {
         assert_eq!(installed_path("a-1.0/src/a/x", ArchiveFormat::TarGz), "a/x");
         assert_eq!(installed_path("a-1.0/a/src/x", ArchiveFormat::TarGz), "a/src/x");
         assert_eq!(installed_path("PKG-INFO", ArchiveFormat::TarGz), "PKG-INFO");
+    }
+
+    #[test]
+    fn archives_are_unpacked_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let zeros = vec![0; 100_000];
+        let tar = folder.path().join("a-1.tar.gz");
+        let mut builder =
+            tar::Builder::new(flate2::write::GzEncoder::new(File::create(&tar).unwrap(), flate2::Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(zeros.len() as u64);
+        header.set_cksum();
+        builder.append_data(&mut header, "a-1/a/x", &zeros[..]).unwrap();
+        builder.into_inner().unwrap().finish().unwrap();
+        let failure = Archive::open_bounded(&tar, 50_000).err().expect("a bound");
+        assert!(failure.message.contains("unpacks to more than"), "{failure}");
+
+        let zip = folder.path().join("a-1.zip");
+        let mut writer = zip::ZipWriter::new(File::create(&zip).unwrap());
+        writer.start_file("a-1/a/x", zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut writer, &zeros).unwrap();
+        writer.finish().unwrap();
+        let picks = BTreeMap::from([("a-1/a/x".to_owned(), "x".to_owned())]);
+        let extract = |most| Archive::open_bounded(&zip, most).unwrap().extract(&picks, folder.path());
+        assert!(extract(100_000).is_ok());
+        assert!(extract(99_999).unwrap_err().message.contains("unpacks to more than"));
     }
 
     #[test]

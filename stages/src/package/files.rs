@@ -9,23 +9,28 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::archive::Archive;
 use super::glob::Pattern;
-use super::{nearest, pip, shared_download};
+use super::nearest_names::nearest;
+use super::{pip, shared_download};
 use crate::transfer::checksum::Sha256;
 
 /// `package/files`: the files of a pinned package that match a pattern.
 pub struct PackageFiles;
 
-#[derive(Deserialize)]
-struct Parameters {
-    package: String,
-    files: String,
-    sha256: String,
-    pins: BTreeMap<String, String>,
+parameters! {
+    struct Parameters {
+        /// The package and its exact version: `name==version`.
+        package: String;
+        /// Which files, as installed: `name/folder/*.gii.gz`; `**` crosses folders.
+        files: String;
+        /// The SHA-256 that the distribution file (wheel or source archive) must have; empty for none.
+        sha256: String = String::new();
+        /// The SHA-256 that single files must have, by their path in the output.
+        pins: BTreeMap<String, String> = BTreeMap::new();
+    }
 }
 
 impl StageKind for PackageFiles {
@@ -36,20 +41,7 @@ impl StageKind for PackageFiles {
                 "files",
                 "The matching files, at paths relative to the part of the pattern before its first `*`.",
             )
-            .required("package", Type::Text, "The package and its exact version: `name==version`.")
-            .required("files", Type::Text, "Which files, as installed: `name/folder/*.gii.gz`; `**` crosses folders.")
-            .param(
-                "sha256",
-                Type::Text,
-                Value::Text(String::new()),
-                "The SHA-256 that the distribution file (wheel or source archive) must have; empty for none.",
-            )
-            .param(
-                "pins",
-                Type::Map(Box::new(Type::Text)),
-                Value::Map(BTreeMap::new()),
-                "The SHA-256 that single files must have, by their path in the output.",
-            );
+            .parameters::<Parameters>();
         kind.network = true;
         kind
     }
@@ -118,6 +110,8 @@ fn nothing_matches(archive: &Archive, pattern: &Pattern, package: &pip::Package)
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use pipe_contract::Value;
 
     use super::*;
 

@@ -3,18 +3,11 @@
 mod archive;
 mod files;
 mod glob;
+mod nearest_names;
 mod pip;
 mod shared_download;
 
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(files::PackageFiles);
-}
-
-/// The three names most like `wanted`, in backticks.
-fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let mut ranked: Vec<(f64, &str)> = names.map(|name| (strsim::normalized_levenshtein(wanted, name), name)).collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    let best: Vec<String> = ranked.iter().take(3).map(|(_, name)| format!("`{name}`")).collect();
-    best.join(", ")
 }

@@ -184,8 +184,10 @@ fn explain(output: &str, package: &Package) -> Failure {
             .hint("`pipe log` shows the output of pip"),
         ["none"] => Failure::input(format!("pip's package index has no package `{}`", package.name))
             .hint("check the name and `python3 -m pip config list`"),
-        versions => Failure::input(format!("`{}` has no version {}", package.name, package.version))
-            .hint(format!("the nearest versions are {}", super::nearest(&package.version, versions.iter().copied()))),
+        versions => Failure::input(format!("`{}` has no version {}", package.name, package.version)).hint(format!(
+            "the nearest versions are {}",
+            super::nearest_names::nearest(&package.version, versions.iter().copied())
+        )),
     }
 }
 

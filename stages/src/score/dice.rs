@@ -7,27 +7,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
+use crate::declared::map_radius::MapRadius;
 use crate::formats::score_table::{self, MEAN, RELIABILITY, SIMULATED, Score};
 use crate::formats::subject_folder::Subject;
 use crate::formats::{data_table, mgh};
 use crate::hemisphere::HEMISPHERES;
+use crate::numeric::counts::real;
 use crate::numeric::flatmap;
 
 /// The kind.
 pub(super) struct DiceScores;
 
-#[derive(Deserialize)]
-struct Parameters {
-    dataset: String,
-    radius: f64,
+parameters! {
+    struct Parameters {
+        /// value of the column `dataset`, such as HCP or NYU; empty: `HCP`, or `simulated` where subjects are
+        dataset: String = String::new();
+        ..map: MapRadius;
+    }
 }
 
 impl StageKind for DiceScores {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new(
+        let kind = Kind::new(
             "score/dice",
             1,
             "Dice scores of every two methods (models, raters, prior, inferred) for one subject",
@@ -43,32 +46,21 @@ impl StageKind for DiceScores {
             "columns dataset, sid, hemisphere, parcellation, method1, method2, tag, label, score; \
                  sorted by hemisphere, method1, method2, label",
         )
-        .param(
-            "dataset",
-            Type::Text,
-            Value::Text(String::new()),
-            "value of the column `dataset`, such as HCP or NYU; empty: `HCP`, or `simulated` where subjects are",
-        );
-        kind.params.push(Param {
-            name: "radius",
-            of: Type::Float(1.0, 90.0),
-            default: Some(Value::Float(80.0)),
-            neutral: Some(Value::Float(80.0)),
-            about: "how far the map reaches from the occipital pole, in degrees: as in `flatmap/images`",
-        });
+        .described(data_table::FILES, score_table::SCORE_COLUMNS)
+        .parameters::<Parameters>();
         Kind { axes: vec!["outputs", "sid"], stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let Parameters { dataset, radius } = task.parameters()?;
+        let Parameters { dataset, map: MapRadius { radius } } = task.parameters()?;
         let dataset = dataset_of(dataset, task.simulated)?;
         let (sid, parcellation) = (task.coordinate("sid")?, task.coordinate("outputs")?);
         let highest = score_table::label_names(parcellation)?.len();
         let methods = methods(task)?;
         let subject = Subject::open(task.one("subject")?)?;
         let (mut rows, mut notes) = (Vec::new(), Vec::new());
-        notes.extend(super::absences(task, "models"));
-        notes.extend(super::absences(task, "raters"));
+        notes.extend(task.absences("models"));
+        notes.extend(task.absences("raters"));
         for hemisphere in HEMISPHERES {
             let mesh = subject.registered(hemisphere)?;
             let map = flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, radius.to_radians())
@@ -238,12 +230,6 @@ fn lacks(method: &str, labels: &[i32]) -> String {
     }
     let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
     format!("`{method}` lacks label {}", labels.join(", "))
-}
-
-/// Vertices and labels are far fewer than 2^52.
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn real(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

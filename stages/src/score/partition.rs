@@ -15,16 +15,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Progress, StageKind, Task, Type, Value};
+use pipe_contract::{
+    Arity, Column, Context, Ended, Failure, Kind, Parameter, Progress, StageKind, Task, Value, parameters,
+};
 use polars::prelude::DataFrame;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use serde::Deserialize;
 
+use super::part::Part;
 use super::partition_figure;
-use crate::formats::data_table::{self, Table};
+use crate::declared::held_out_inputs;
+use crate::formats::data_table::{self, STAMP, Table};
 use crate::formats::drawing;
-use crate::formats::score_table::{self, HeldOut};
+use crate::formats::score_table::{self, HeldOut, LABEL_COLUMN, PARCELLATION_COLUMN, REGION_COLUMN};
 use crate::numeric::statistics::quantile;
 
 /// The kind.
@@ -33,21 +36,33 @@ pub(super) struct VariancePartition;
 /// A thousand parts are more than a reader can use, and the sums stay exact enough.
 const MOST_SOURCES: usize = 10;
 
-#[derive(Deserialize)]
-struct Parameters {
-    subsets: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
-    over: String,
-    bootstrap: usize,
-    interval: f64,
-    least_restarts: usize,
+parameters! {
+    struct Parameters {
+        /// tags to fields; the field named by `over` lists the sources that the tag's model has
+        subsets: BTreeMap<String, Fields>;
+        /// the field that lists sources
+        over: String = "has".to_owned();
+        /// resamples of subjects and restarts; 0 for no intervals
+        bootstrap: usize = 2000, in 0..=1_000_000;
+        /// share of resamples inside an interval
+        interval: f64 = 0.95, in 0.5..=0.9999;
+        /// restarts that every input must have; with fewer, the noise of training decides about signs
+        least_restarts: usize = 3, in 1..=1000;
+    }
 }
+
+/// What a pipeline says about a subset of sources.
+type Fields = BTreeMap<String, Value>;
 
 impl StageKind for VariancePartition {
     fn kind(&self) -> Kind {
+        let kind = Kind::new(
+            "score/partition",
+            2,
+            "Unique and shared parts of a score's gain from several sources of information",
+        );
         let kind =
-            Kind::new("score/partition", 2, "Unique and shared parts of a score's gain from several sources of information")
-                .gather("scores", &["table/scores"], "score tables of subjects (axes `sid` and `restart`); a tag per subset of sources")
-                .input("split", &["split"], "whose scores count (`partition` is `test`, or `val` of two parts)")
+            held_out_inputs::declare(kind, "score tables of subjects (axes `sid` and `restart`); a tag per subset of sources")
                 .port(
                     "families",
                     &["families"],
@@ -63,21 +78,10 @@ impl StageKind for VariancePartition {
                      low and high), sd_restarts (standard deviation between restarts); sorted by label, then base, parts by size and \
                      written order of sources, total",
                 )
+                .described(data_table::FILES, COLUMNS)
                 .folder("figure", "figure", "the parts of the mean over labels as bars, with the table beside it")
-                .required(
-                    "subsets",
-                    Type::Map(Box::new(Type::Map(Box::new(Type::Any)))),
-                    "tags to fields; the field named by `over` lists the sources that the tag's model has",
-                )
-                .param("over", Type::Text, Value::Text("has".into()), "the field that lists sources")
-                .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples of subjects and restarts; 0 for no intervals")
-                .param("interval", Type::Float(0.5, 0.9999), Value::Float(0.95), "share of resamples inside an interval")
-                .param(
-                    "least_restarts",
-                    Type::Int(1, 1000),
-                    Value::Int(3),
-                    "restarts that every input must have; with fewer, the noise of training decides about signs",
-                );
+                .described(&[data_table::CSV], COLUMNS)
+                .parameters::<Parameters>();
         Kind { stamped: true, random: true, ..kind }
     }
 
@@ -87,7 +91,7 @@ impl StageKind for VariancePartition {
         let restarts = Restarts::read(task)?;
         restarts.check(parameters.least_restarts)?;
         let families = task.maybe("families").map(data_table::families).transpose()?;
-        let mut notes: Vec<String> = super::absences(task, "scores").into_iter().collect();
+        let mut notes: Vec<String> = task.absences("scores").into_iter().collect();
         let mut parts = Vec::new();
         let labels = restarts.labels();
         for (done, label) in labels.iter().enumerate() {
@@ -194,7 +198,7 @@ struct Lattice {
 
 impl Lattice {
     /// Checks that the subsets are all subsets of their sources, each once.
-    fn new(subsets: &BTreeMap<String, BTreeMap<String, serde_json::Value>>, over: &str) -> Result<Self, Failure> {
+    fn new(subsets: &BTreeMap<String, Fields>, over: &str) -> Result<Self, Failure> {
         let mut lists = Vec::new();
         for (tag, fields) in subsets {
             lists.push((tag, sources_of(tag, fields, over)?));
@@ -354,18 +358,14 @@ fn sample_sd(values: &[f64]) -> Option<f64> {
     Some((values.iter().map(|value| (value - centre).powi(2)).sum::<f64>() / (count - 1.0)).sqrt())
 }
 
-fn sources_of(tag: &str, fields: &BTreeMap<String, serde_json::Value>, over: &str) -> Result<Vec<String>, Failure> {
+fn sources_of(tag: &str, fields: &Fields, over: &str) -> Result<Vec<String>, Failure> {
     let fault = |found: &str| {
         Failure::input(format!("subset `{tag}` has {found}, expected a list of names in its field `{over}`"))
     };
     let list = fields
         .get(over)
         .ok_or_else(|| fault(&format!("the fields [{}]", fields.keys().cloned().collect::<Vec<_>>().join(", "))))?;
-    let names: Option<Vec<String>> = list
-        .as_array()
-        .map(|list| list.iter().map(|name| name.as_str().map(String::from)).collect())
-        .unwrap_or_default();
-    let names = names.ok_or_else(|| fault(&format!("`{over}: {list}`")))?;
+    let names = Vec::<String>::read(list).ok_or_else(|| fault(&format!("`{over}: {list}`")))?;
     if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
         return Err(fault(&format!("[{}] with a name twice", names.join(", "))));
     }
@@ -383,34 +383,41 @@ fn bits(set: Set) -> Vec<usize> {
     (0..usize::BITS as usize).filter(|bit| set >> bit & 1 == 1).collect()
 }
 
-/// One row of the result.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Part {
-    /// The label scored, or `mean`.
-    pub label: String,
-    /// `base` (score without any source), `unique`, `shared`, or `total` (gain from all sources).
-    pub kind: &'static str,
-    /// The sources as bits.
-    pub set: usize,
-    /// The sources by name.
-    pub sources: Vec<String>,
-    /// How many subjects it is the mean of.
-    pub subjects: usize,
-    /// How many families they are of, where families were resampled.
-    pub families: Option<usize>,
-    /// How many restarts of every input it is the mean of.
-    pub restarts: usize,
-    /// The mean over subjects and restarts.
-    pub estimate: f64,
-    /// Percentile bounds over resamples of subjects (or families) and restarts.
-    pub interval: Option<(f64, f64)>,
-    /// Standard deviation between restarts of what one restart of every input gives.
-    pub sd_restarts: Option<f64>,
-}
+/// What is in the table.
+const COLUMNS: &[Column] = &[
+    PARCELLATION_COLUMN,
+    LABEL_COLUMN,
+    REGION_COLUMN,
+    Column::new("part", "which part of the gain").levels(&[
+        ("base", "the score without any source"),
+        ("unique", "lost when this source alone is taken away"),
+        ("shared", "lost only when all of these sources are taken away; negative where they help each other"),
+        ("total", "the whole gain, from all sources together"),
+    ]),
+    Column::new("sources", "the sources that the part belongs to, joined by +; empty for the base"),
+    Column::new("order", "how many sources these are"),
+    Column::new("n_subjects", "subjects of whose scores it is the mean"),
+    Column::new("n_families", "families that were resampled; without this column, subjects were"),
+    Column::new("n_restarts", "networks of each input of whose scores it is the mean"),
+    Column::measured("estimate", "Dice score", "the part: a score for the base, else a difference of scores"),
+    Column::measured(
+        "low",
+        "Dice score",
+        "lower end of the interval: a percentile over resamples of subjects (or families) and networks",
+    ),
+    Column::measured("high", "Dice score", "upper end of the interval"),
+    Column::measured("level", "share, 0 to 1", "share of resamples between `low` and `high`"),
+    Column::measured(
+        "sd_restarts",
+        "Dice score",
+        "standard deviation of the part between restarts, one network an input; empty with one restart",
+    ),
+    STAMP,
+];
 
 fn frame(parcellation: &str, parts: &[Part], level: f64, simulated: bool) -> Result<DataFrame, Failure> {
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut table = Table::new()
+    let mut table = Table::of(COLUMNS)
         .text("parcellation", parts.iter().map(|_| parcellation))
         .text("label", parts.iter().map(|part| part.label.as_str()))
         .text("region", parts.iter().map(|part| score_table::region(parcellation, &part.label)))
@@ -515,14 +522,19 @@ fn below(limit: usize, random: &mut impl Rng) -> usize {
 mod tests {
     use super::*;
     use crate::formats::score_table::Score;
+    use crate::test_support::scores::score;
     use crate::test_support::tasks;
 
-    fn subsets(entries: &[(&str, &[&str])]) -> BTreeMap<String, BTreeMap<String, serde_json::Value>> {
-        let fields = |sources: &[&str]| BTreeMap::from([("has".to_string(), serde_json::json!(sources))]);
-        entries.iter().map(|(tag, sources)| ((*tag).to_string(), fields(sources))).collect()
+    fn has(names: &[&str]) -> Fields {
+        let list = names.iter().map(|name| Value::Text((*name).into())).collect();
+        BTreeMap::from([("has".to_string(), Value::List(list))])
     }
 
-    fn paper() -> BTreeMap<String, BTreeMap<String, serde_json::Value>> {
+    fn subsets(entries: &[(&str, &[&str])]) -> BTreeMap<String, Fields> {
+        entries.iter().map(|(tag, sources)| ((*tag).to_string(), has(sources))).collect()
+    }
+
+    fn paper() -> BTreeMap<String, Fields> {
         subsets(&[
             ("anat", &[]),
             ("t1t2", &["t2"]),
@@ -602,20 +614,6 @@ mod tests {
         let expected = [0.5, 0.1, 0.02, 0.0, 0.2, 0.0, 0.0, 0.0, 0.32];
         for (part, expected) in decompose(&scores).iter().zip(expected) {
             assert!((part - expected).abs() < 1e-12, "{part} is not {expected}");
-        }
-    }
-
-    fn score(sid: &str, hemisphere: &str, tag: &str, value: f64) -> Score {
-        Score {
-            dataset: "HCP".into(),
-            sid: sid.into(),
-            hemisphere: hemisphere.into(),
-            parcellation: "area".into(),
-            method1: "A1".into(),
-            method2: tag.into(),
-            tag: tag.into(),
-            label: "mean".into(),
-            score: value,
         }
     }
 
@@ -762,12 +760,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut task = tasks::task(&VariancePartition, folder.path());
         task.simulated = true;
-        let has = |names: &[&str]| {
-            let list = Value::List(names.iter().map(|name| Value::Text((*name).into())).collect());
-            Value::Map([("has".to_string(), list)].into())
-        };
         let models = [("anat", &[][..]), ("t1t2", &["t2"]), ("func", &["function"]), ("nodw", &["t2", "function"])];
-        let subsets = models.iter().map(|(tag, names)| ((*tag).to_string(), has(names))).collect();
+        let subsets = models.iter().map(|(tag, names)| ((*tag).to_string(), Value::Map(has(names)))).collect();
         tasks::set(&mut task, "subsets", Value::Map(subsets));
         let mut split = BTreeMap::new();
         for (at, sid) in ["s01", "s02", "s03", "s04"].into_iter().enumerate() {

@@ -1,11 +1,12 @@
 //! The figure of `score/partition`: a bar per part of the gain, below it which sources the part belongs to, and in words what bars,
 //! error bars and numbers are.
 
-use super::partition::Part;
+use super::part::Part;
 use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
 use crate::formats::score_table::{self, MEAN};
+use crate::numeric::counts::real;
 
 /// Height of the bars' panel in points.
 const PANEL: f64 = 130.0;
@@ -203,16 +204,10 @@ fn signed(value: f64) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// Bars and rows are counted in tens.
-#[expect(clippy::cast_precision_loss, reason = "tens")]
-fn real(count: usize) -> f64 {
-    count as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::drawing::save;
+    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
 
     fn part(kind: &'static str, set: usize, estimate: f64, half: f64) -> Part {
         let names = ["t2", "diffusion", "function"];
@@ -287,20 +282,13 @@ mod tests {
 
     #[test]
     fn draws_the_same_bytes_twice() {
-        let bytes = || {
-            let folder = tempfile::tempdir().unwrap();
-            save(&example(), folder.path()).unwrap();
-            ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
-        };
-        assert!(bytes() == bytes());
+        assert_same_bytes_twice(example);
     }
 
     /// For looking at: set `PIPE_FIGURES` to a folder.
     #[test]
     fn can_be_looked_at() {
-        if let Some(folder) = std::env::var_os("PIPE_FIGURES") {
-            save(&example(), &std::path::Path::new(&folder).join("partition")).unwrap();
-            save(&small(), &std::path::Path::new(&folder).join("partition_small")).unwrap();
-        }
+        look_at("partition", example);
+        look_at("partition_small", small);
     }
 }

@@ -4,27 +4,24 @@
 //! the published figures and over both. Intervals are those figures': mean plus and minus the standard error times a
 //! multiplier that corrects for the number of intervals shown.
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
+use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task};
 use polars::prelude::DataFrame;
-use serde::Deserialize;
 
-use crate::formats::data_table::{self, Table};
-use crate::formats::score_table::{self, HeldOut};
+use crate::declared::held_out_inputs::{self, Comparisons};
+use crate::formats::data_table::{self, STAMP, Table};
+use crate::formats::score_table::{
+    self, DATASET_COLUMN, DICE_UNIT, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN, PARCELLATION_COLUMN,
+    REGION_COLUMN, TAG_COLUMN,
+};
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
 /// The kind.
 pub(super) struct Summary;
 
-#[derive(Deserialize)]
-struct Parameters {
-    comparisons: u32,
-}
-
 impl StageKind for Summary {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("score/summary", 2, "Mean scores of held-out subjects per tag and label, with intervals")
-            .gather("scores", &["table/scores"], "score tables of subjects")
-            .input("split", &["split"], "whose scores count (`partition` is `test`, or `val` of two parts)")
+        let kind = Kind::new("score/summary", 2, "Mean scores of held-out subjects per tag and label, with intervals");
+        let kind = held_out_inputs::declare(kind, "score tables of subjects")
             .folder(
                 "table",
                 "table/summary",
@@ -33,19 +30,14 @@ impl StageKind for Summary {
                  hemispheres), dice (mean), sd, se, low, high, level (that of the interval from low to high, corrected for the \
                  number of intervals in the published figure)",
             )
-            .param(
-                "comparisons",
-                Type::Int(0, 10_000),
-                Value::Int(0),
-                "number of intervals for which widths are corrected; 0: as many as the published figure draws (28 for area, 22 for ring)",
-            );
+            .described(data_table::FILES, COLUMNS)
+            .parameters::<Comparisons>();
         Kind { stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let Parameters { comparisons } = task.parameters()?;
-        let (scores, notes) = super::held_out(task)?;
-        let comparisons = if comparisons == 0 { score_table::comparisons(&scores.parcellation) } else { comparisons };
+        let (scores, notes) = held_out_inputs::read(task)?;
+        let comparisons = task.parameters::<Comparisons>()?.of(&scores.parcellation);
         let z = error_multiplier(comparisons);
         context.log(&format!(
             "{} held-out subjects; intervals are {z:.6} standard errors each way",
@@ -56,6 +48,25 @@ impl StageKind for Summary {
         Ok(Ended::Done { ran_on: None, notes })
     }
 }
+
+/// What is in the table.
+const COLUMNS: &[Column] = &[
+    PARCELLATION_COLUMN,
+    TAG_COLUMN,
+    LABEL_COLUMN,
+    DATASET_COLUMN,
+    REGION_COLUMN,
+    Column::new("hemisphere", "the hemisphere").levels(&[("both", "both together"), ("lh", "left"), ("rh", "right")]),
+    Column::new("n_subjects", "subjects that have a score"),
+    Column::new("n_scores", "scores: subjects times raters (or pairs of raters) times hemispheres"),
+    Column::measured("dice", DICE_UNIT, "mean of the scores"),
+    Column::measured("sd", DICE_UNIT, "standard deviation of the scores"),
+    Column::measured("se", DICE_UNIT, "standard error of the mean, the scores taken as independent as in the paper"),
+    LOW_COLUMN,
+    HIGH_COLUMN,
+    LEVEL_COLUMN,
+    STAMP,
+];
 
 /// One row per column of the published figures that has scores, label and hemisphere.
 fn summary(scores: &HeldOut, comparisons: u32, simulated: bool) -> Result<DataFrame, Failure> {
@@ -72,7 +83,7 @@ fn summary(scores: &HeldOut, comparisons: u32, simulated: bool) -> Result<DataFr
         }
     }
     let level = confidence(comparisons);
-    Table::new()
+    Table::of(COLUMNS)
         .text("parcellation", rows.iter().map(|_| scores.parcellation.as_str()))
         .text("tag", rows.iter().map(|row| row.0.1.as_str()))
         .text("label", rows.iter().map(|row| row.1))
@@ -101,6 +112,7 @@ mod tests {
 
     use super::*;
     use crate::formats::score_table::Score;
+    use crate::test_support::scores::score;
 
     /// Two subjects, one rater, two models; the left hemisphere scores a tenth more than the right.
     fn held_out() -> HeldOut {
@@ -110,15 +122,8 @@ mod tests {
                 for (hemisphere, side) in [("lh", 0.05), ("rh", -0.05)] {
                     for (label, sign) in [("1", 0.0), ("mean", -0.05)] {
                         rows.push(Score {
-                            dataset: "HCP".into(),
-                            sid: sid.into(),
-                            hemisphere: hemisphere.into(),
-                            parcellation: "area".into(),
-                            method1: "A1".into(),
-                            method2: tag.into(),
-                            tag: tag.into(),
                             label: label.into(),
-                            score: base + more + side + sign,
+                            ..score(sid, hemisphere, tag, base + more + side + sign)
                         });
                     }
                 }

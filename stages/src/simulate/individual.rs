@@ -5,7 +5,7 @@
 //! sphere: this is what imperfect registration looks like, and it makes anatomy informative, because areas move along.
 //! The maps then shift once more against the anatomy, which affects only functional channels.
 
-use serde::Deserialize;
+use pipe_contract::parameters;
 
 use super::atlas::{Atlas, Spot};
 use super::field::{Field, displaced};
@@ -13,24 +13,26 @@ use super::random_stream::Stream;
 use crate::numeric::projection::HCP_RADIUS;
 use crate::numeric::vector::{Point, cross};
 
-/// How much subjects, maps, raters and measurements differ. Lengths are in units of the sphere of radius 100, of
-/// which one is about a millimetre; standard deviations are per axis along the sphere.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub struct Amplitudes {
-    /// S.d. of the misalignment that anatomy and maps share.
-    pub anatomy_warp: f64,
-    /// S.d. of the shift of the maps against the anatomy.
-    pub map_warp: f64,
-    /// S.d. of the raters' random errors.
-    pub rater_jitter: f64,
-    /// Scale of the raters' biases.
-    pub rater_habit: f64,
-    /// Noise of structural channels, as a share of each channel's own spread.
-    pub channel_noise: f64,
-    /// Scale of the noise of receptive fields.
-    pub prf_noise: f64,
-    /// Correlation length of warps.
-    pub correlation: f64,
+parameters! {
+    /// How much subjects, maps, raters and measurements differ. Lengths are in units of the sphere of radius 100, of
+    /// which one is about a millimetre; standard deviations are per axis along the sphere.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Amplitudes {
+        /// s.d. of the misalignment that anatomy and maps share, in units of the sphere of radius 100
+        pub anatomy_warp: f64 = 7.5, in 0.0..=15.0;
+        /// s.d. of the shift of maps against anatomy, in sphere units
+        pub map_warp: f64 = 2.6, in 0.0..=15.0;
+        /// s.d. of the raters' random errors, in sphere units
+        pub rater_jitter: f64 = 1.5, in 0.0..=15.0;
+        /// scale of the raters' biases; 0 is none
+        pub rater_habit: f64 = 1.0, in 0.0..=10.0;
+        /// noise of structural channels, as a share of their spread
+        pub channel_noise: f64 = 0.12, in 0.0..=10.0;
+        /// scale of the noise of receptive fields
+        pub prf_noise: f64 = 1.0, in 0.0..=10.0;
+        /// correlation length of warps, in sphere units
+        pub correlation: f64 = 40.0, in 5.0..=100.0;
+    }
 }
 
 /// Correlation length of channel noise, in sphere units: about two vertices of fsaverage5.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pipe_contract::{Coordinates, Device, Given, Registry, Silent, StageKind, Task};
+use pipe_contract::{Registry, Silent, StageKind, Task};
 
 use super::atlas::Atlas;
 use super::subject::SimulateSubject;
@@ -14,7 +14,7 @@ use crate::hemisphere::{HEMISPHERES, Hemisphere};
 use crate::numeric::flatmap::project;
 use crate::numeric::projection::HCP_RADIUS;
 use crate::numeric::vector::{cross, dot, subtract};
-use crate::test_support::tasks::data;
+use crate::test_support::tasks::{self, data};
 
 /// A task of a kind with its defaults.
 fn task(
@@ -24,27 +24,10 @@ fn task(
     output: &Path,
     seed: Option<u64>,
 ) -> Task {
-    let kind = stage.kind();
-    let outputs = kind.outputs.iter().map(|port| (port.name.to_owned(), output.join(port.name))).collect();
-    let params = kind.params.iter().filter_map(|param| Some((param.name.to_owned(), param.default.clone()?)));
     std::fs::create_dir_all(output).unwrap();
-    Task {
-        kind: kind.name.to_owned(),
-        version: kind.version,
-        params: params.collect(),
-        at: at.iter().copied().collect::<Coordinates>(),
-        inputs: inputs.iter().map(|(port, path)| ((*port).to_owned(), Given::One((*path).to_owned()))).collect(),
-        outputs,
-        seed,
-        simulated: false,
-        device: Device::Cpu,
-        threads: 1,
-        credential: None,
-        accepts_absent: Vec::new(),
-        coverage: BTreeMap::new(),
-        checkpoint: None,
-        scratch: output.to_owned(),
-    }
+    let mut task = tasks::task(stage, output);
+    inputs.iter().for_each(|(port, path)| tasks::give(&mut task, port, path));
+    Task { at: at.iter().copied().collect(), seed, ..task }
 }
 
 /// Makes subject `sid`; gives the folder of the outputs.

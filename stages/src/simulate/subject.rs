@@ -3,7 +3,7 @@
 //! A subject is a warp of a real anatomy with a real retinotopic template on it: `individual` samples it, `subject_files` writes it.
 //! The ordinary kinds read these files like those of real subjects.
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
 use super::atlas::Atlas;
 use super::individual::{Amplitudes, Head, Side};
@@ -16,8 +16,7 @@ pub struct SimulateSubject;
 
 impl StageKind for SimulateSubject {
     fn kind(&self) -> Kind {
-        let length = || Type::Float(0.0, 15.0);
-        let mut kind =
+        let kind =
             Kind::new("simulate/subject", 1, "Makes a subject on a real anatomy: files, raters' labels, pRF results")
                 .formerly("simulate/person")
                 .input(
@@ -38,46 +37,8 @@ impl StageKind for SimulateSubject {
                     "prf-raw",
                     "MATLAB v7.3: subjectids, allresults [split, subject, quantity, grayordinate], 32k",
                 )
-                .param(
-                    "anatomy_warp",
-                    length(),
-                    Value::Float(7.5),
-                    "s.d. of the misalignment that anatomy and maps share, in units of the sphere of radius 100",
-                )
-                .param(
-                    "map_warp",
-                    length(),
-                    Value::Float(2.6),
-                    "s.d. of the shift of maps against anatomy, in sphere units",
-                )
-                .param(
-                    "rater_jitter",
-                    length(),
-                    Value::Float(1.5),
-                    "s.d. of the raters' random errors, in sphere units",
-                )
-                .param(
-                    "rater_habit",
-                    Type::Float(0.0, 10.0),
-                    Value::Float(1.0),
-                    "scale of the raters' biases; 0 is none",
-                )
-                .param(
-                    "channel_noise",
-                    Type::Float(0.0, 10.0),
-                    Value::Float(0.12),
-                    "noise of structural channels, as a share of their spread",
-                )
-                .param("prf_noise", Type::Float(0.0, 10.0), Value::Float(1.0), "scale of the noise of receptive fields")
-                .param(
-                    "correlation",
-                    Type::Float(5.0, 100.0),
-                    Value::Float(40.0),
-                    "correlation length of warps, in sphere units",
-                );
-        kind.axes = vec!["sid"];
-        kind.random = true;
-        kind
+                .parameters::<Amplitudes>();
+        Kind { axes: vec!["sid"], random: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_contract::{Context, Ended, Failure, Kind, Param, StageKind, Task, Type, Value};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 use sha2::{Digest, Sha256};
 
 use crate::formats::data_table::{self, Partition, SplitCounts};
@@ -16,37 +16,28 @@ use crate::formats::data_table::{self, Partition, SplitCounts};
 /// The kind.
 pub struct Random;
 
-#[derive(serde::Deserialize)]
-struct Parameters {
-    held_out: f64,
-    choose: f64,
+parameters! {
+    struct Parameters {
+        /// share of the subjects held out for scores, rounded to whole subjects (halves to even)
+        held_out: f64 = 0.2, in 0.0..=1.0;
+        /// share of the subjects who choose which weights are kept and are neither trained on nor scored; 0, as in the
+        /// paper: those held out do both
+        choose: f64 = 0.0, in 0.0..=1.0, neutral 0.0;
+    }
 }
 
 impl StageKind for Random {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new("split/random", 1, "holds out a share of the subjects, sampled at random")
+        let kind = Kind::new("split/random", 1, "holds out a share of the subjects, sampled at random")
             .gather("subjects", &[], "one artifact per subject, on the axis `sid`; absent subjects are left out")
             .folder(
                 "table",
                 "split",
                 "who trains and who is held out: columns `sid`, `partition` (`trn`, `val`; with `choose`: `train`, `choose`, `test`)",
             )
-            .param(
-                "held_out",
-                Type::Float(0.0, 1.0),
-                Value::Float(0.2),
-                "share of the subjects held out for scores, rounded to whole subjects (halves to even)",
-            );
-        kind.params.push(Param {
-            name: "choose",
-            of: Type::Float(0.0, 1.0),
-            default: Some(Value::Float(0.0)),
-            neutral: Some(Value::Float(0.0)),
-            about: "share of the subjects who choose which weights are kept and are neither trained on nor scored; 0, as in the \
-                    paper: those held out do both",
-        });
-        kind.random = true;
-        kind
+            .described(data_table::FILES, data_table::SPLIT_COLUMNS)
+            .parameters::<Parameters>();
+        Kind { random: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

@@ -45,11 +45,13 @@ impl StageKind for Twins {
             )
             .gather("subjects", &[], "one artifact per subject, on the axis `sid`: the 163 subjects of the study")
             .folder("table", "split", "who trains and who is held out: columns `sid`, `partition` (`trn`, `val`)")
+            .described(data_table::FILES, data_table::SPLIT_COLUMNS)
             .folder(
                 "families",
                 "families",
                 "which subjects are of one family: columns `sid`, `family` (a number); as restricted as the table of families",
             )
+            .described(data_table::FILES, data_table::FAMILY_COLUMNS)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

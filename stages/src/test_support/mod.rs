@@ -1,4 +1,6 @@
 //! What the tests of several folders share.
 
+pub mod figures;
+pub mod scores;
 pub mod small_subject;
 pub mod tasks;

@@ -1,10 +1,10 @@
 //! A small subject on a sphere of 642 vertices, and a way to run a kind.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pipe_contract::{Coordinates, Device, Ended, Failure, Given, Silent, StageKind, Task, Value};
+use pipe_contract::{Ended, Failure, Silent, StageKind, Value};
 
+use super::tasks;
 use crate::formats::{freesurfer, gifti, mgh};
 use crate::hemisphere::HEMISPHERES;
 use crate::numeric::icosahedron::subdivided;
@@ -28,24 +28,9 @@ impl Ran {
     /// As [`of`](Self::of), for runs that shall fail.
     pub fn try_of(stage: &dyn StageKind, inputs: &[(&str, &Path)], params: &[(&str, i64)]) -> Result<Self, Failure> {
         let outputs = tempfile::tempdir().unwrap();
-        let kind = stage.kind();
-        let task = Task {
-            kind: kind.name.to_owned(),
-            version: kind.version,
-            params: params.iter().map(|(name, value)| ((*name).to_owned(), Value::Int(*value))).collect(),
-            at: Coordinates::none(),
-            inputs: inputs.iter().map(|(port, path)| ((*port).to_owned(), Given::One(path.to_path_buf()))).collect(),
-            outputs: kind.outputs.iter().map(|port| (port.name.to_owned(), outputs.path().join(port.name))).collect(),
-            seed: None,
-            simulated: false,
-            device: Device::Cpu,
-            threads: 1,
-            credential: None,
-            accepts_absent: Vec::new(),
-            coverage: BTreeMap::new(),
-            checkpoint: None,
-            scratch: outputs.path().to_path_buf(),
-        };
+        let mut task = tasks::task(stage, outputs.path());
+        params.iter().for_each(|(name, value)| tasks::set(&mut task, name, Value::Int(*value)));
+        inputs.iter().for_each(|(port, path)| tasks::give(&mut task, port, path));
         let ended = stage.run(&task, &Silent)?;
         Ok(Self { outputs, ended })
     }

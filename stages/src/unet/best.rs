@@ -6,7 +6,10 @@ use std::path::Path;
 
 use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task};
 
-use super::model_folder::{EPOCHS, OPTIONS, Outcome, PLAN, RESTARTS, TRAINING, WEIGHTS};
+use super::model_folder::{
+    EPOCH_COLUMNS, EPOCHS, OPTIONS, Outcome, PLAN, RESTART_COLUMNS, RESTARTS, TRAINING, TRAINING_COLUMNS, WEIGHTS,
+    header,
+};
 
 /// The kind.
 pub struct Best;
@@ -16,6 +19,9 @@ impl StageKind for Best {
         Kind::new("unet/best", 2, "selects the restart with the smallest validation Dice loss")
             .gather("trained", &["model"], "the restarts of one network (axis `restart`)")
             .folder("model", "model", "the chosen one, with `restarts.tsv` on all of them")
+            .described(&[TRAINING], TRAINING_COLUMNS)
+            .described(&[EPOCHS], EPOCH_COLUMNS)
+            .described(&[RESTARTS], RESTART_COLUMNS)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
@@ -57,7 +63,7 @@ fn choose(restarts: &[Restart<'_>]) -> Result<usize, Failure> {
 }
 
 fn table(restarts: &[Restart<'_>], chosen: usize) -> String {
-    let mut text = String::from("restart\tloss\tdice_loss\tkept\n");
+    let mut text = header(RESTART_COLUMNS);
     for (index, (at, _, outcome)) in restarts.iter().enumerate() {
         let name = at.get("restart").cloned().unwrap_or_else(|| at.to_string());
         let kept = if index == chosen { "*" } else { "" };

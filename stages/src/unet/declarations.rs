@@ -1,11 +1,88 @@
 //! Declarations of the kinds that need libtorch; `pipe-torch` runs them.
 
-use pipe_contract::{Kind, Param, Repro, Runs, Type, Value};
+use std::collections::BTreeMap;
+
+use pipe_contract::{Kind, Repro, Runs, Value, choice, parameters};
 
 use super::channels::{INPUTS, OUTPUTS};
+use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
 
 /// The encoders.
 pub const BASE_MODELS: &[&str] = &["resnet18", "resnet34"];
+
+parameters! {
+    /// Where a kind computes.
+    #[derive(Clone, Debug)]
+    pub struct Place {
+        /// threads inside operations on the processor; their number changes the last digits, so it is part of the key
+        pub threads: u32 = 1, in 1..=1_024;
+        /// `cpu` or `cuda` pin the device; `any` takes what the stage's resources grant
+        pub device: Pin = Pin::Any;
+    }
+}
+
+choice! {
+    /// Which device is asked for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Pin {
+        /// What the stage's resources grant.
+        Any = "any",
+        /// The processor.
+        Cpu = "cpu",
+        /// A GPU.
+        Cuda = "cuda",
+    }
+}
+
+parameters! {
+    /// Parameters of `unet/train`.
+    #[derive(Clone, Debug)]
+    pub struct Training {
+        /// the input channels
+        pub inputs: String, one_of INPUTS;
+        /// what it predicts: visual areas V1-V3 or five rings of eccentricity
+        pub outputs: String, one_of OUTPUTS;
+        /// epochs in each round
+        pub epochs: u32 = 10, in 1..=100_000;
+        /// learning rate of the first epoch
+        pub learning_rate: f64 = 0.00375, in 0.0..=10.0;
+        /// factor on the learning rate after each epoch of a round
+        pub gamma: f64 = 0.9, in 0.0..=1.0;
+        /// share of cross-entropy in the first round's loss
+        pub bce_weight: f64 = 0.75, in 0.0..=1.0;
+        /// samples in a batch; 5 is what the published code used, not what its plan files have
+        pub batch_size: u32 = 5, in 1..=100_000;
+        /// rounds, each from the best weights of the one before
+        pub rounds: u32 = 3, in 1..=1_000;
+        /// the encoder
+        pub base_model: String = "resnet18".to_owned(), one_of BASE_MODELS;
+        /// the rounds one by one, as in the original's plan files: `{ lr, bce_weight }` and if wanted `gamma`, `num_epochs`,
+        /// `batch_size` (else those of the parameters); replaces `rounds`, `learning_rate` and `bce_weight`
+        pub schedule: Vec<BTreeMap<String, Value>> = Vec::new(), neutral Vec::new();
+        ..pub place: Place;
+    }
+}
+
+choice! {
+    /// What batch normalisation uses.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Normalisation {
+        /// The image's own statistics.
+        Batch = "batch",
+        /// The statistics of the training.
+        Running = "running",
+    }
+}
+
+parameters! {
+    /// Parameters of `unet/predict`.
+    #[derive(Clone, Debug)]
+    pub struct Prediction {
+        /// what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones
+        pub bn: Normalisation = Normalisation::Batch;
+        ..pub place: Place;
+    }
+}
 
 /// Every kind that the worker runs.
 pub fn in_worker() -> Vec<Kind> {
@@ -28,43 +105,9 @@ pub fn train() -> Kind {
                 "model",
                 "weights (safetensors, the original's names), options, plan and the course of the training",
             )
-            .required("inputs", Type::Choice(INPUTS), "the input channels")
-            .required(
-                "outputs",
-                Type::Choice(OUTPUTS),
-                "what it predicts: visual areas V1-V3 or five rings of eccentricity",
-            )
-            .param("epochs", Type::Int(1, 100_000), Value::Int(10), "epochs in each round")
-            .param("learning_rate", Type::Float(0.0, 10.0), Value::Float(0.00375), "learning rate of the first epoch")
-            .param(
-                "gamma",
-                Type::Float(0.0, 1.0),
-                Value::Float(0.9),
-                "factor on the learning rate after each epoch of a round",
-            )
-            .param(
-                "bce_weight",
-                Type::Float(0.0, 1.0),
-                Value::Float(0.75),
-                "share of cross-entropy in the first round's loss",
-            )
-            .param(
-                "batch_size",
-                Type::Int(1, 100_000),
-                Value::Int(5),
-                "samples in a batch; 5 is what the published code used, not what its plan files have",
-            )
-            .param("rounds", Type::Int(1, 1_000), Value::Int(3), "rounds, each from the best weights of the one before")
-            .param("base_model", Type::Choice(BASE_MODELS), Value::Text("resnet18".into()), "the encoder");
-    kind.params.push(Param {
-        name: "schedule",
-        of: Type::List(Box::new(Type::Map(Box::new(Type::Any)))),
-        default: Some(Value::List(Vec::new())),
-        neutral: Some(Value::List(Vec::new())),
-        about: "the rounds one by one, as in the original's plan files: `{ lr, bce_weight }` and if wanted `gamma`, `num_epochs`, \
-                `batch_size` (else those of the parameters); replaces `rounds`, `learning_rate` and `bce_weight`",
-    });
-    kind = on_device(kind);
+            .described(&[TRAINING], TRAINING_COLUMNS)
+            .described(&[EPOCHS], EPOCH_COLUMNS)
+            .parameters::<Training>();
     kind.stamped = true;
     kind.runs = Runs::ProcessFresh;
     kind.random = true;
@@ -81,30 +124,9 @@ pub fn predict() -> Kind {
         .input("images", &["images"], "the subject's images, as many pixels high as those of the training; their metadata give the radius of the map")
         .input("subject", &["subject"], "the subject's surfaces, for the place of each vertex in the image")
         .folder("labels", "labels", "`{lh,rh}.{area,ring}.mgz`, one label a native vertex, 0 outside the map")
-        .param(
-            "bn",
-            Type::Choice(&["batch", "running"]),
-            Value::Text("batch".into()),
-            "what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones",
-        );
-    kind = on_device(kind);
+        .parameters::<Prediction>();
     kind.runs = Runs::ProcessReusable;
     // In labels: a vertex whose probabilities tie to the last digits may get another one.
     kind.repro = Repro::Within(0.01);
     kind
-}
-
-fn on_device(kind: Kind) -> Kind {
-    kind.param(
-        "threads",
-        Type::Int(1, 1_024),
-        Value::Int(1),
-        "threads inside operations on the processor; their number changes the last digits, so it is part of the key",
-    )
-    .param(
-        "device",
-        Type::Choice(&["any", "cpu", "cuda"]),
-        Value::Text("any".into()),
-        "`cpu` or `cuda` pin the device; `any` takes what the stage's resources grant",
-    )
 }

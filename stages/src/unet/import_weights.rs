@@ -7,8 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, Type, Value};
-use serde::Deserialize;
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::channels::{INPUTS, OUTPUTS};
 use super::model_folder::{self, OPTIONS, Options, WEIGHTS};
@@ -19,11 +18,15 @@ use crate::formats::tensors::{self, Tensor, Tensors, Values};
 /// The kind.
 pub struct Import;
 
-#[derive(Deserialize)]
-struct Params {
-    inputs: String,
-    outputs: String,
-    pixels: u32,
+parameters! {
+    struct Parameters {
+        /// the input channels
+        inputs: String, one_of INPUTS;
+        /// what it predicts
+        outputs: String, one_of OUTPUTS;
+        /// height of the images that the weights were trained on (the published ones: 128); `unet/predict` refuses others
+        pixels: u32 = 128, in 8..=512;
+    }
 }
 
 impl StageKind for Import {
@@ -35,18 +38,11 @@ impl StageKind for Import {
         )
         .input("weights", &[], "`model.pt` as `torch.save(model.state_dict())` writes it, or a safetensors file")
         .folder("model", "model", "weights and options, as `unet/predict` reads them")
-        .required("inputs", Type::Choice(INPUTS), "the input channels")
-        .required("outputs", Type::Choice(OUTPUTS), "what it predicts")
-        .param(
-            "pixels",
-            Type::Int(8, 512),
-            Value::Int(128),
-            "height of the images that the weights were trained on (the published ones: 128); `unet/predict` refuses others",
-        )
+        .parameters::<Parameters>()
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
-        let params: Params = task.parameters()?;
+        let params: Parameters = task.parameters()?;
         let path = task.one("weights")?;
         // Other metadata of the file are left out.
         let mut weights = Tensors { metadata: Default::default(), ..read(path)? };

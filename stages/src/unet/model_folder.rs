@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use pipe_contract::Failure;
+use pipe_contract::{Column, Failure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,65 @@ pub const TRAINING: &str = "training.tsv";
 pub const EPOCHS: &str = "epochs.tsv";
 /// One row a restart, written by `unet/best`.
 pub const RESTARTS: &str = "restarts.tsv";
+
+/// What is in [`TRAINING`].
+pub const TRAINING_COLUMNS: &[Column] = &[
+    Column::new("input", "the input code of the network, such as `anat`"),
+    Column::measured("loss", "loss, at least 0", "least validation loss of the round whose weights were kept"),
+    Column::measured(
+        "dice",
+        "soft Dice loss, 0 to 1",
+        "least validation Dice loss of that round; one minus a soft Dice score, so less is better",
+    ),
+];
+
+/// What is in [`EPOCHS`].
+pub const EPOCH_COLUMNS: &[Column] = &[
+    Column::new("round", "round of the training, from 1"),
+    Column::new("epoch", "epoch of the round, from 1"),
+    Column::measured("lr", "per step", "learning rate of the epoch"),
+    Column::measured("trn_bce", "nats", "mean binary cross-entropy of the training samples"),
+    Column::measured(
+        "trn_dice_loss",
+        "soft Dice loss, 0 to 1",
+        "mean Dice loss of the training samples; less is better",
+    ),
+    Column::measured(
+        "trn_loss",
+        "loss, at least 0",
+        "mean loss of the training samples: both, with the weights of the round",
+    ),
+    Column::measured("val_bce", "nats", "mean binary cross-entropy of the samples that choose the weights"),
+    Column::measured(
+        "val_dice_loss",
+        "soft Dice loss, 0 to 1",
+        "mean Dice loss of the samples that choose the weights; less is better",
+    ),
+    Column::measured("val_loss", "loss, at least 0", "mean loss of the samples that choose the weights"),
+    Column::new("improved", "whether the validation loss was the least of the round so far").levels(MARKS),
+    Column::new("kept", "whether the model has the weights of this epoch").levels(MARKS),
+];
+
+/// What is in [`RESTARTS`].
+pub const RESTART_COLUMNS: &[Column] = &[
+    Column::new("restart", "the restart of the training"),
+    Column::measured("loss", "loss, at least 0", "its least validation loss"),
+    Column::measured(
+        "dice_loss",
+        "soft Dice loss, 0 to 1",
+        "its least validation Dice loss, by which one is chosen; less is better",
+    ),
+    Column::new("kept", "whether it is the chosen one").levels(MARKS),
+];
+
+/// How tables of a model mark a row.
+const MARKS: &[(&str, &str)] = &[("*", "yes"), ("", "no")];
+
+/// The first line of a table with tabulators.
+pub fn header(columns: &[Column]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    format!("{}\n", names.join("\t"))
+}
 
 /// What a network is and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +149,7 @@ pub struct Outcome {
 impl Outcome {
     /// The text of `training.tsv`.
     pub fn to_tsv(&self) -> String {
-        format!("input\tloss\tdice\n{}\t{:?}\t{:?}\n", self.input, self.loss, self.dice)
+        format!("{}{}\t{:?}\t{:?}\n", header(TRAINING_COLUMNS), self.input, self.loss, self.dice)
     }
 
     /// Reads `training.tsv` of a model folder.

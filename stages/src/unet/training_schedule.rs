@@ -3,7 +3,9 @@
 //! Either computed from the values of the first round ([`rounds`]), or listed round by round ([`listed`]): the published plans hold
 //! rounded rates (0.00187 where the rule gives 0.001873...), so they can only be listed.
 
-use pipe_contract::Failure;
+use std::collections::BTreeMap;
+
+use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};
 
 /// One round. Written to `plan.json` under the names of the original's plan files.
@@ -48,15 +50,16 @@ struct Listed {
 ///
 /// # Errors
 /// Input: another name, a missing or unfit value; the message names the round.
-pub fn listed(list: &[serde_json::Value], common: &Round) -> Result<Vec<Round>, Failure> {
-    let read = |(index, given): (usize, &serde_json::Value)| {
+pub fn listed(list: &[BTreeMap<String, Value>], common: &Round) -> Result<Vec<Round>, Failure> {
+    let read = |(index, given): (usize, &BTreeMap<String, Value>)| {
         let unfit = |words: String| {
             Failure::input(format!("round {} of `schedule`: {words}", index + 1)).hint(
                 "a round is written as in the original's plan files: { lr: 0.00375, bce_weight: 0.75 }, and if wanted \
                  gamma, num_epochs, batch_size",
             )
         };
-        let found: Listed = serde_json::from_value(given.clone()).map_err(|error| unfit(error.to_string()))?;
+        let found: Listed =
+            serde_json::to_value(given).and_then(serde_json::from_value).map_err(|error| unfit(error.to_string()))?;
         let round = Round {
             lr: found.lr,
             bce_weight: found.bce_weight,
@@ -96,6 +99,10 @@ mod tests {
         Round { lr, gamma: 0.9, bce_weight, num_epochs: 10, batch_size: 5 }
     }
 
+    fn rounds_of(list: serde_json::Value) -> Vec<BTreeMap<String, Value>> {
+        serde_json::from_value(list).unwrap()
+    }
+
     #[test]
     fn three_rounds_are_the_published_plan() {
         let plan = rounds(&first(0.00375, 0.75), 3);
@@ -117,7 +124,7 @@ mod tests {
         let list = serde_json::json!([
             {"lr": 0.00562, "bce_weight": 0.5}, {"lr": 0.00375, "bce_weight": 0.25, "num_epochs": 2}, {"lr": 0.00187, "bce_weight": 0},
         ]);
-        let plan = listed(list.as_array().unwrap(), &first(1.0, 1.0)).unwrap();
+        let plan = listed(&rounds_of(list), &first(1.0, 1.0)).unwrap();
         assert_eq!(plan.iter().map(|round| round.lr).collect::<Vec<_>>(), [0.00562, 0.00375, 0.00187]);
         assert_eq!(plan.iter().map(|round| round.bce_weight).collect::<Vec<_>>(), [0.5, 0.25, 0.0]);
         assert_eq!(plan.iter().map(|round| round.num_epochs).collect::<Vec<_>>(), [10, 2, 10]);
@@ -128,7 +135,9 @@ mod tests {
 
     #[test]
     fn unfit_rounds_are_named() {
-        let message = |round: serde_json::Value| listed(&[round], &first(1.0, 1.0)).unwrap_err().message;
+        let message = |round: serde_json::Value| {
+            listed(&rounds_of(serde_json::json!([round])), &first(1.0, 1.0)).unwrap_err().message
+        };
         assert!(message(serde_json::json!({"lr": 0.1})).contains("round 1 of `schedule`: missing field `bce_weight`"));
         assert!(message(serde_json::json!({"lr": 0.1, "bce_weight": 0.5, "rate": 1})).contains("unknown field `rate`"));
         assert!(
@@ -137,7 +146,6 @@ mod tests {
         assert!(
             message(serde_json::json!({"lr": 0.1, "bce_weight": 0, "num_epochs": 0})).contains("`num_epochs` is 0")
         );
-        assert!(message(serde_json::json!([1, 2])).starts_with("round 1 of `schedule`"));
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::ffi::{CStr, c_char, c_int};
 use std::sync::Once;
 
 use pipe_contract::{Device as Asked, Failure, RanOn, Task};
-use serde::Deserialize;
+use pipe_stages::unet::declarations::{Pin, Place};
 use tch::{Device, Tensor};
 
 mod shim {
-    use super::{c_char, c_int};
+    use std::ffi::{c_char, c_int};
 
     unsafe extern "C" {
         pub fn pipe_libtorch_version() -> *const c_char;
@@ -32,15 +32,6 @@ mod shim {
         ) -> c_int;
         pub fn pipe_forget_gradients(tensors: *const *const std::ffi::c_void, count: usize);
     }
-}
-
-/// The parameters for where a kind computes.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Place {
-    /// Threads inside operations on the processor.
-    pub threads: u32,
-    /// `any`, `cpu` or `cuda`.
-    pub device: String,
 }
 
 /// A device that is ready.
@@ -72,13 +63,13 @@ pub fn prepare(place: &Place, task: &Task) -> Result<Backend, Failure> {
 }
 
 fn choose(place: &Place, granted: Asked) -> Result<Device, Failure> {
-    match (place.device.as_str(), granted) {
-        ("any" | "cuda", Asked::Cuda(index)) => Ok(Device::Cuda(index as usize)),
-        ("cuda", Asked::Cpu) => {
+    match (place.device, granted) {
+        (Pin::Any | Pin::Cuda, Asked::Cuda(index)) => Ok(Device::Cuda(index as usize)),
+        (Pin::Cuda, Asked::Cpu) => {
             Err(Failure::environment("`device: cuda` is asked for, but the stage was granted no GPU")
                 .hint("give the stage `resources: { gpu: 1 }` on a machine with one, or set `device: any`"))
         }
-        _ => Ok(Device::Cpu),
+        (Pin::Any | Pin::Cpu, _) => Ok(Device::Cpu),
     }
 }
 
@@ -220,16 +211,16 @@ impl Text {
 mod tests {
     use super::*;
 
-    fn place(device: &str) -> Place {
-        Place { threads: 1, device: device.into() }
+    fn place(device: Pin) -> Place {
+        Place { threads: 1, device }
     }
 
     #[test]
     fn the_device_is_the_granted_one_unless_it_is_pinned() {
-        assert_eq!(choose(&place("any"), Asked::Cpu).unwrap(), Device::Cpu);
-        assert_eq!(choose(&place("any"), Asked::Cuda(2)).unwrap(), Device::Cuda(2));
-        assert_eq!(choose(&place("cpu"), Asked::Cuda(0)).unwrap(), Device::Cpu);
-        let failure = choose(&place("cuda"), Asked::Cpu).unwrap_err();
+        assert_eq!(choose(&place(Pin::Any), Asked::Cpu).unwrap(), Device::Cpu);
+        assert_eq!(choose(&place(Pin::Any), Asked::Cuda(2)).unwrap(), Device::Cuda(2));
+        assert_eq!(choose(&place(Pin::Cpu), Asked::Cuda(0)).unwrap(), Device::Cpu);
+        let failure = choose(&place(Pin::Cuda), Asked::Cpu).unwrap_err();
         assert!(failure.hint.unwrap().contains("gpu: 1"));
     }
 

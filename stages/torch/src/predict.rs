@@ -10,12 +10,11 @@ use pipe_stages::formats::mgh;
 use pipe_stages::formats::subject_folder::Subject;
 use pipe_stages::hemisphere::{HEMISPHERES, Hemisphere};
 use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
-use pipe_stages::unet::declarations;
+use pipe_stages::unet::declarations::{self, Normalisation, Prediction};
 use pipe_stages::unet::model_folder::{self, OPTIONS, Options, WEIGHTS};
-use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use crate::backend::{self, Place};
+use crate::backend;
 use crate::samples::Planes;
 use crate::unet::{Mode, UNet};
 use crate::weights::{Shape, Weights};
@@ -31,20 +30,13 @@ pub struct Predict {
 #[derive(PartialEq)]
 struct Identity(PathBuf, [u64; 3], Device);
 
-#[derive(Deserialize)]
-struct Params {
-    bn: String,
-    #[serde(flatten)]
-    place: Place,
-}
-
 impl StageKind for Predict {
     fn kind(&self) -> Kind {
         declarations::predict()
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
-        let params: Params = task.parameters()?;
+        let params: Prediction = task.parameters()?;
         let backend = backend::prepare(&params.place, task)?;
         let folder = task.one("model")?;
         let options: Options = model_folder::read_json(&folder.join(OPTIONS))?;
@@ -54,7 +46,7 @@ impl StageKind for Predict {
         images.add(task.one("images")?)?;
         check_pixels(images.pixels(), &options)?;
         let radius = images.radius()?.to_radians();
-        let mode = if params.bn == "running" { Mode::Running } else { Mode::Batch };
+        let mode = if params.bn == Normalisation::Running { Mode::Running } else { Mode::Batch };
         let probabilities = probabilities(network, &images.tensor(backend.device), mode);
         let output = task.output("labels")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;

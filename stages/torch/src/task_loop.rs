@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pipe_contract::worker::{CHANNEL, FromWorker, PROTOCOL, ToWorker};
-use pipe_contract::{Context, Ended, Failure, Progress, StageKind, Task};
+use pipe_contract::{Context, Ended, Failure, Metric, Progress, StageKind, Task};
 
 /// The socket to the engine.
 #[derive(Debug)]
@@ -171,6 +171,13 @@ impl Context for MessageWriter {
     fn progress(&self, progress: Progress) {
         // If the engine is gone, the reading thread ends the process.
         let _ = self.write(&FromWorker::Progress { progress });
+    }
+
+    fn metric(&self, metric: Metric) {
+        // JSON has no other numbers; the engine takes a message with one for a broken worker.
+        if metric.value.is_finite() {
+            let _ = self.write(&FromWorker::Metric { metric });
+        }
     }
 
     fn log(&self, line: &str) {

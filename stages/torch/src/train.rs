@@ -6,11 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
-use pipe_stages::unet::model_folder::{self, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS};
+use pipe_stages::unet::declarations::Training as Parameters;
+use pipe_stages::unet::model_folder::{
+    self, EPOCH_COLUMNS, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS,
+};
 use pipe_stages::unet::{declarations, training_schedule};
-use serde::Deserialize;
 
-use crate::backend::{self, Backend, Place};
+use crate::backend::{self, Backend};
 use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
 use crate::training::{Row, State, Training, preamble, shuffled};
@@ -19,30 +21,14 @@ use crate::weights::{Shape, Weights};
 /// The kind.
 pub struct Train;
 
-#[derive(Deserialize)]
-struct Params {
-    inputs: String,
-    outputs: String,
-    epochs: u32,
-    learning_rate: f64,
-    gamma: f64,
-    bce_weight: f64,
-    batch_size: u32,
-    rounds: u32,
-    base_model: String,
-    schedule: Vec<serde_json::Value>,
-    #[serde(flatten)]
-    place: Place,
-}
-
 impl StageKind for Train {
     fn kind(&self) -> Kind {
         declarations::train()
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let params: Params = task.parameters()?;
-        let plan = params.plan()?;
+        let params: Parameters = task.parameters()?;
+        let plan = plan(&params)?;
         let backend = backend::prepare(&params.place, task)?;
         let mut options = Options::new(&params.inputs, &params.outputs, &params.base_model)?;
         let (samples, notes) = Samples::read(task, &options, backend.device)?;
@@ -61,23 +47,18 @@ impl StageKind for Train {
     }
 }
 
-impl Params {
-    /// The rounds as listed, or as they follow from the first.
-    fn plan(&self) -> Result<Vec<training_schedule::Round>, Failure> {
-        match self.schedule.as_slice() {
-            [] => Ok(training_schedule::rounds(&self.first_round(), self.rounds)),
-            listed => training_schedule::listed(listed, &self.first_round()),
-        }
-    }
-
-    fn first_round(&self) -> training_schedule::Round {
-        training_schedule::Round {
-            lr: self.learning_rate,
-            gamma: self.gamma,
-            bce_weight: self.bce_weight,
-            num_epochs: self.epochs,
-            batch_size: self.batch_size,
-        }
+/// The rounds as listed, or as they follow from the first.
+fn plan(parameters: &Parameters) -> Result<Vec<training_schedule::Round>, Failure> {
+    let first = training_schedule::Round {
+        lr: parameters.learning_rate,
+        gamma: parameters.gamma,
+        bce_weight: parameters.bce_weight,
+        num_epochs: parameters.epochs,
+        batch_size: parameters.batch_size,
+    };
+    match parameters.schedule.as_slice() {
+        [] => Ok(training_schedule::rounds(&first, parameters.rounds)),
+        listed => training_schedule::listed(listed, &first),
     }
 }
 
@@ -133,9 +114,7 @@ fn write(
 
 /// One row an epoch; rounds and epochs count from 1 here, as in the log. `kept` marks the epoch whose weights the model has.
 fn history(state: &State) -> String {
-    let mut text = String::from(
-        "round\tepoch\tlr\ttrn_bce\ttrn_dice_loss\ttrn_loss\tval_bce\tval_dice_loss\tval_loss\timproved\tkept\n",
-    );
+    let mut text = model_folder::header(EPOCH_COLUMNS);
     let mark = |yes: bool| if yes { "*" } else { "" };
     let kept = kept(state);
     for (index, row) in state.rows.iter().enumerate() {

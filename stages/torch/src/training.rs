@@ -10,7 +10,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use pipe_contract::{Context, Failure, Progress};
+use pipe_contract::{Context, Failure, Metric, Progress};
 use pipe_stages::unet::training_schedule::Round;
 use tch::Tensor;
 
@@ -150,6 +150,7 @@ impl<'a> Training<'a> {
         let row = self.epoch(round)?;
         // Seconds go to the log only: an artifact must not hold what the next run cannot repeat.
         self.context.log(&log_row(&row, round.num_epochs, begun.elapsed().as_secs_f64()));
+        self.report_metrics(&row);
         self.keep_best(&row);
         self.state.rows.push(row);
         self.state.epoch += 1;
@@ -255,6 +256,19 @@ impl<'a> Training<'a> {
         self.state.adam = None;
         self.state.round += 1;
         self.state.epoch = 0;
+    }
+
+    /// Reports the losses of an epoch; steps are epochs from 1, counted over all rounds.
+    fn report_metrics(&self, row: &Row) {
+        let step = self.state.rows.len() as u64 + 1;
+        for (part, means) in [("train", &row.train), ("validation", &row.validation)] {
+            for (name, value) in [("loss", means.loss), ("dice_loss", means.dice), ("cross_entropy", means.bce)] {
+                // A loss that is not finite is in the log and in the table, as text.
+                if let Some(metric) = Metric::new(&format!("{part}/{name}"), step, value) {
+                    self.context.metric(metric);
+                }
+            }
+        }
     }
 
     /// Reports how far the training is; an error if the run has cancelled it.

@@ -1,6 +1,8 @@
 //! Where numbers lie on an axis, and which of them get a tick.
 
-use super::{Colour, Drawing, Lettering, Point, Stroke};
+use super::canvas::{Anchor, Drawing, Lettering, Point, Stroke};
+use super::colour::Colour;
+use super::raster::Raster;
 
 /// A straight axis: numbers between two ends to points on the drawing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +67,7 @@ pub fn left_axis(drawing: &mut Drawing, x: f64, scale: &Scale, values: &[f64], s
     for value in values {
         let y = scale.at(*value);
         drawing.line((x - 2.5, y), (x, y), stroke);
-        let lettering = Lettering::new(size).anchor(super::Anchor::End);
+        let lettering = Lettering::new(size).anchor(Anchor::End);
         drawing.text((x - 4.5, y), &label(*value, step), lettering);
     }
 }
@@ -73,7 +75,7 @@ pub fn left_axis(drawing: &mut Drawing, x: f64, scale: &Scale, values: &[f64], s
 /// Draws a colour bar with its upper left corner at `at`: `colour` gives the colour at 0 (left) to 1 (right).
 pub fn colour_bar(drawing: &mut Drawing, at: Point, width: f64, height: f64, colour: impl Fn(f64) -> Colour) {
     const STEPS: usize = 128;
-    let mut pixels = super::Raster::new(STEPS, 1);
+    let mut pixels = Raster::new(STEPS, 1);
     for step in 0..STEPS {
         #[expect(clippy::cast_precision_loss, reason = "128 steps")]
         pixels.set(step, 0, colour((step as f64 + 0.5) / STEPS as f64));

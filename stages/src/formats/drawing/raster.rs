@@ -1,6 +1,6 @@
 //! Pixels with transparency, and their PNG.
 
-use super::Colour;
+use super::colour::Colour;
 
 /// An image of 8-bit sRGB pixels with alpha, transparent at first. Row 0 is the top.
 #[derive(Clone, Debug, PartialEq, Eq)]

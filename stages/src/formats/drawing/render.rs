@@ -3,20 +3,16 @@
 //! A missing font or glyph leaves blank paper in most renderers; here it is an error that names the character.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
-use base64::Engine as _;
 use krilla_svg::SurfaceExt;
 use pipe_contract::Failure;
 use resvg::tiny_skia;
-use resvg::usvg::{self, FontFamily, FontResolver, Node, fontdb};
+use resvg::usvg;
 
-use super::{Drawing, Lettering, raster};
-
-/// The family of the bundled font.
-pub const FAMILY: &str = "Inter";
-
-const FONT: &[u8] = include_bytes!("font/Inter-Regular.ttf");
+use super::canvas::Drawing;
+use super::font::{self, FAMILY};
+use super::measure::each_text;
+use super::raster;
 
 /// Dots per inch of the PNG.
 const DENSITY: f32 = 300.0;
@@ -33,51 +29,12 @@ pub fn save(drawing: &Drawing, folder: &Path) -> Result<(), Failure> {
     write(&folder.join("figure.png"), &png(&tree)?)
 }
 
-/// How wide a text is in points when set at this size.
-pub fn text_width(text: &str, size: f64) -> f64 {
-    let mut drawing = Drawing::new(10.0, 10.0, "");
-    drawing.text((0.0, 0.0), text, Lettering::new(size));
-    let Ok(tree) = usvg::Tree::from_str(&drawing.bare_svg(), &options()) else { return 0.0 };
-    let mut width = 0.0f64;
-    each_text(tree.root(), &mut |text| width = width.max(f64::from(text.bounding_box().width())));
-    width
-}
-
-/// The style element that brings the font into an SVG file.
-pub(super) fn font_face() -> String {
-    let data = base64::engine::general_purpose::STANDARD.encode(FONT);
-    format!(
-        "<style>@font-face {{ font-family: \"{FAMILY}\"; src: url(\"data:font/ttf;base64,{data}\") format(\"truetype\"); }}</style>\n"
-    )
-}
-
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|error| Failure::io("write", path, &error))
 }
 
-fn fonts() -> Arc<fontdb::Database> {
-    static FONTS: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
-    let load = || {
-        let mut fonts = fontdb::Database::new();
-        fonts.load_font_data(FONT.to_vec());
-        Arc::new(fonts)
-    };
-    FONTS.get_or_init(load).clone()
-}
-
-/// Only the bundled font, and only by its name.
-fn options() -> usvg::Options<'static> {
-    let select_font: usvg::FontSelectionFn = Box::new(|font, fonts| {
-        let named = font.families().iter().any(|family| matches!(family, FontFamily::Named(name) if name == FAMILY));
-        let id = fonts.faces().next().map(|face| face.id);
-        id.filter(|_| named)
-    });
-    let font_resolver = FontResolver { select_font, select_fallback: Box::new(|_, _, _| None) };
-    usvg::Options { fontdb: fonts(), font_resolver, ..usvg::Options::default() }
-}
-
 fn parse(drawing: &Drawing) -> Result<usvg::Tree, Failure> {
-    let tree = usvg::Tree::from_str(&drawing.bare_svg(), &options())
+    let tree = usvg::Tree::from_str(&drawing.bare_svg(), &font::options())
         .map_err(|error| Failure::internal(format!("a figure is not well-formed SVG: {error}")))?;
     let (mut seen, mut lacking) = (0, None);
     each_text(tree.root(), &mut |text| {
@@ -94,16 +51,6 @@ fn parse(drawing: &Drawing) -> Result<usvg::Tree, Failure> {
         return Err(Failure::internal(message));
     }
     Ok(tree)
-}
-
-fn each_text(group: &usvg::Group, visit: &mut impl FnMut(&usvg::Text)) {
-    for node in group.children() {
-        match node {
-            Node::Text(text) => visit(text),
-            Node::Group(group) => each_text(group, visit),
-            Node::Path(_) | Node::Image(_) => {}
-        }
-    }
 }
 
 fn png(tree: &usvg::Tree) -> Result<Vec<u8>, Failure> {
@@ -146,7 +93,7 @@ fn pdf(tree: &usvg::Tree, title: &str) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::drawing::{Anchor, Colour, Raster, Stroke};
+    use crate::formats::drawing::{Anchor, Colour, Lettering, Raster, Stroke};
 
     fn example() -> Drawing {
         let mut drawing = Drawing::new(144.0, 72.0, "An example");
@@ -204,12 +151,5 @@ mod tests {
         drawing.body = drawing.body.replace("<text", r#"<text font-family="Arial""#);
         let failure = parse(&drawing).unwrap_err();
         assert!(failure.message.contains("0 of 1 texts"), "{failure}");
-    }
-
-    #[test]
-    fn wider_texts_measure_wider() {
-        let width = text_width("anat", 10.0);
-        assert!(width > 15.0 && width < 30.0, "{width}");
-        assert!((text_width("anat", 20.0) - 2.0 * width).abs() < 0.1);
     }
 }

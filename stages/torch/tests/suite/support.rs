@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Presence, Progress, Task};
+use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Metric, Presence, Progress, Task};
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};
+use pipe_stages::unet::declarations::{Pin, Place};
 use pipe_stages::unet::weight_layout::Role;
 use pipe_stages::unet::{channels, declarations};
-use pipe_torch::backend::{Place, prepare};
+use pipe_torch::backend::prepare;
 use pipe_torch::weights::{Shape, Weights};
 use tch::{Device, Tensor};
 
@@ -59,7 +60,7 @@ pub fn weights(shape: Shape) -> Weights {
 /// The device that numeric tests run on, prepared.
 pub fn device() -> Device {
     let asked = asked();
-    let place = Place { threads: 1, device: "any".into() };
+    let place = Place { threads: 1, device: Pin::Any };
     let task = Task { device: asked, ..task(&declarations::predict(), Path::new("."), &[]) };
     prepare(&place, &task).unwrap().device
 }
@@ -171,6 +172,7 @@ impl Subjects {
 pub struct Listener {
     lines: Mutex<Vec<String>>,
     progress: Mutex<Vec<Progress>>,
+    metrics: Mutex<Vec<Metric>>,
     cancel_after: Option<usize>,
 }
 
@@ -190,6 +192,11 @@ impl Listener {
         self.progress.lock().unwrap().clone()
     }
 
+    /// All metrics reported.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.metrics.lock().unwrap().clone()
+    }
+
     fn epochs(&self) -> usize {
         self.log().iter().filter(|line| line.contains(" | ")).count()
     }
@@ -198,6 +205,10 @@ impl Listener {
 impl Context for Listener {
     fn progress(&self, progress: Progress) {
         self.progress.lock().unwrap().push(progress);
+    }
+
+    fn metric(&self, metric: Metric) {
+        self.metrics.lock().unwrap().push(metric);
     }
 
     fn log(&self, line: &str) {

@@ -41,9 +41,29 @@ fn training_learns_and_gives_the_same_bytes_twice() {
     assert!(notes.is_empty(), "{notes:?}");
     check_model(&folder.path().join("first/model"));
     check_log(&listener);
+    check_metrics(&listener, &folder.path().join("first/model"));
     let second = subjects.training(&folder.path().join("second"), &params);
     run(&second, &Silent).unwrap();
     assert!(bytes(&folder.path().join("first/model")) == bytes(&folder.path().join("second/model")));
+}
+
+/// Every epoch reports its losses, which are those of the table.
+fn check_metrics(listener: &Listener, model: &Path) {
+    let metrics = listener.metrics();
+    assert_eq!(metrics.len(), 6 * 6);
+    let losses: Vec<(u64, f64)> = metrics
+        .iter()
+        .filter(|metric| metric.name == "validation/loss")
+        .map(|metric| (metric.step, metric.value))
+        .collect();
+    let table = fs::read_to_string(model.join("epochs.tsv")).unwrap();
+    let column = table.lines().next().unwrap().split('\t').position(|name| name == "val_loss").unwrap();
+    let rows = table.lines().skip(1).map(|row| row.split('\t').nth(column).unwrap().parse::<f64>().unwrap());
+    for ((step, loss), (row, locked)) in losses.iter().zip(rows.enumerate()) {
+        assert_eq!(*step, row as u64 + 1);
+        assert!((loss - locked).abs() < 1e-6, "{loss} {locked}");
+    }
+    assert_eq!(losses.len(), 6);
 }
 
 fn check_model(model: &Path) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use pipe_contract::worker::{CHANNEL, FromWorker, PROTOCOL, ToWorker};
-use pipe_contract::{Ended, Failure, Progress, Task};
+use pipe_contract::{Ended, Failure, Metric, Progress, Task};
 
 use crate::support::Subjects;
 
@@ -15,6 +15,7 @@ struct Worker {
     child: Child,
     reader: BufReader<UnixStream>,
     writer: UnixStream,
+    metrics: Vec<Metric>,
 }
 
 impl Worker {
@@ -30,7 +31,7 @@ impl Worker {
             .spawn()
             .unwrap();
         drop(theirs);
-        Self { child, reader: BufReader::new(ours.try_clone().unwrap()), writer: ours }
+        Self { child, reader: BufReader::new(ours.try_clone().unwrap()), writer: ours, metrics: Vec::new() }
     }
 
     fn send(&mut self, message: &ToWorker) {
@@ -49,6 +50,7 @@ impl Worker {
         loop {
             match self.receive() {
                 FromWorker::Progress { progress } => reports.push(progress),
+                FromWorker::Metric { metric } => self.metrics.push(metric),
                 FromWorker::Ended { result } => return (reports, result),
                 FromWorker::Hello { .. } => panic!("a second hello"),
             }
@@ -87,6 +89,7 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
     let (reports, result) = worker.ended();
     assert!(matches!(result, Ok(Ended::Done { .. })), "{result:?}");
     assert!(!reports.is_empty());
+    assert!(worker.metrics.iter().any(|metric| metric.name == "train/loss" && metric.step == 1));
     worker.send(&ToWorker::Quit);
     let output = worker.end();
     assert!(output.status.success(), "{output:?}");

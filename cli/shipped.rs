@@ -1,0 +1,68 @@
+//! The pipelines that ship inside the binary.
+
+use clap::builder::PossibleValue;
+
+/// A pipeline with everything it reads beside it.
+pub struct Shipped {
+    /// As `pipe init` takes it.
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Names and texts; the first is the pipeline file.
+    pub files: &'static [(&'static str, &'static str)],
+    /// What is worth a look first, as commands with what they do.
+    pub next: &'static [(&'static str, &'static str)],
+}
+
+/// All of them.
+pub const SHIPPED: [Shipped; 2] = [
+    Shipped {
+        name: "hello",
+        about: "a first pipeline: two `run:` stages, one of them over an axis",
+        files: &[("hello.yaml", include_str!("../pipelines/hello.yaml"))],
+        next: &[("pipe run hello.yaml", "runs it and publishes into results/hello/")],
+    },
+    Shipped {
+        name: "benson2025",
+        about: "segment V1-V3 with convolutional networks (Benson, Song et al. 2025)",
+        files: &[
+            ("benson2025.yaml", include_str!("../pipelines/benson2025.yaml")),
+            ("hcp_subjects.txt", include_str!("../pipelines/hcp_subjects.txt")),
+        ],
+        next: &[
+            ("pipe plan benson2025.yaml", "shows what the demo on simulated subjects would do"),
+            ("pipe run benson2025.yaml", "runs the demo; its networks need libtorch (`pip install torch==2.11.0`)"),
+            ("pipe plan benson2025.yaml --profile hcp", "shows the paper's analysis of the Human Connectome data"),
+        ],
+    },
+];
+
+/// The names for the command line, with what each is.
+pub fn names() -> impl Iterator<Item = PossibleValue> {
+    SHIPPED.iter().map(|shipped| PossibleValue::new(shipped.name).help(shipped.about))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_shipped_pipeline_is_listed_with_all_files_beside_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut there: Vec<String> = fs::read_dir(root.join("pipelines"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with(".lock"))
+            .collect();
+        there.sort();
+        let mut shipped: Vec<&str> = SHIPPED.iter().flat_map(|shipped| shipped.files).map(|(name, _)| *name).collect();
+        shipped.sort_unstable();
+        assert_eq!(shipped, there);
+        for Shipped { name, files, .. } in SHIPPED {
+            assert_eq!(files[0].0, format!("{name}.yaml"));
+            assert!(files[0].1.contains(&format!("\npipeline: {name}\n")));
+        }
+    }
+}

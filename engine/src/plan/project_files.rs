@@ -1,0 +1,150 @@
+//! Files of the project as inputs: how they are written, what is not a file of the project although it looks like one, and
+//! the path for each cell. Whether a file exists is not looked at: a profile must plan where its data are not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::axis::Cell;
+use super::context::Context;
+use super::draft::Draft;
+use super::env::Env;
+use super::resolved::{Link, ProjectFile};
+use crate::diag::{Class, Diagnostic, Span};
+use crate::spec::{self, Name, Node, Tree};
+
+/// A file of the project as it is written.
+pub(super) struct FileItem {
+    path: Node,
+    /// The folder that it is relative to.
+    folder: PathBuf,
+    /// [`ProjectFile::ignore`].
+    ignore: Option<Vec<String>>,
+}
+
+/// What is written at an input: the path or reference, and what is ignored there.
+pub(super) struct WrittenInput<'n> {
+    pub node: &'n Node,
+    ignore: Option<Vec<String>>,
+}
+
+impl WrittenInput<'_> {
+    /// A file of the project, or a path that is put together for each cell.
+    pub fn into_file(self, draft: &Draft<'_>) -> Result<FileItem, Diagnostic> {
+        check_wildcards(draft, self.node)?;
+        Ok(FileItem { path: self.node.clone(), folder: draft.entry.folder.clone(), ignore: self.ignore })
+    }
+}
+
+/// `data/`, or `{ path: data/, ignore: ["*.bak"] }`.
+pub(super) fn written_input<'n>(name: &Name, node: &'n Node) -> Result<WrittenInput<'n>, Diagnostic> {
+    let (node, ignore) = match node.get("path").or_else(|| node.get("ignore")) {
+        Some(_) => with_ignored(name, node)?,
+        None => (node, Some(Vec::new())),
+    };
+    Ok(WrittenInput { node, ignore })
+}
+
+/// `{ path: data/, ignore: ["*.bak"] }`: the path, and what is ignored there besides the usual; `None` for `ignore: []`.
+fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec<String>>), Diagnostic> {
+    let Tree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !spec::FILES.has(&key.text)) {
+        let message = format!("unknown key `{}` in input `{}`", key.text, name.text);
+        let known = spec::FILES.keys.iter().map(|key| key.name);
+        return Err(Diagnostic::new(Class::UnknownKey, key.span, message).known("known keys", &key.text, known));
+    }
+    let Some(path) = node.get("path") else {
+        let message = format!("input `{}` has `ignore` but no `path`", name.text);
+        return Err(Diagnostic::new(Class::Missing, node.span, message).hint("add `path: FOLDER`"));
+    };
+    let patterns = match node.get("ignore") {
+        None => return Ok((path, Some(Vec::new()))),
+        Some(Node { tree: Tree::List(items), .. }) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut ignore = Vec::new();
+    for pattern in patterns {
+        let Some(text) = pattern.written().filter(|_| !pattern.is_null()) else {
+            let message = format!("a pattern of `ignore` is a text, found {}", pattern.described());
+            return Err(
+                Diagnostic::new(Class::Shape, pattern.span, message).hint("for example `[\"*.bak\", \"old/\"]`")
+            );
+        };
+        check_pattern(text, pattern.span)?;
+        ignore.push(text.to_owned());
+    }
+    Ok((path, (!patterns.is_empty()).then_some(ignore)))
+}
+
+fn check_pattern(pattern: &str, span: Span) -> Result<(), Diagnostic> {
+    pipe_cache::Filter::new([pattern], Some(pattern)).map(drop).map_err(|why| {
+        Diagnostic::new(Class::Value, span, format!("a pattern that cannot be read: {why}"))
+            .hint("`*` stands for any characters but `/`, `?` for one, `**` for folders too")
+    })
+}
+
+/// What is written as a file of the project, but is a reference, a wildcard, an address, or a path of one machine.
+pub(super) fn check_file(
+    context: &Context<'_>,
+    draft: &Draft<'_>,
+    name: &Name,
+    node: &Node,
+    text: &str,
+) -> Result<(), Diagnostic> {
+    let error = |message: String| Diagnostic::new(Class::Reference, node.span, message);
+    let stage_of = |text: &str| context.env.find(text, &draft.entry.scope);
+    if let Some((stage, port)) = text.rsplit_once('.')
+        && let Some(found) = stage_of(stage).filter(|found| context.drafts[*found].ports().contains(&port))
+    {
+        let message = format!(
+            "`{text}` is a file of the project here; without `$` it does not name the output of stage `{}`",
+            context.drafts[found].name()
+        );
+        return Err(error(message).hint(format!("write `${text}`; a file of this name is `./{text}`")));
+    }
+    if text.starts_with('/') {
+        let message = format!("input `{}` is an absolute path: the file would work on this machine only", name.text);
+        return Err(error(message).hint(format!(
+            "write it relative to the pipeline file, or make it a parameter that others can set: \
+             `params: {{ {0}: {text} }}`, `in: {{ {0}: $params.{0} }}`",
+            name.text
+        )));
+    }
+    if text.starts_with("~/") {
+        let message = format!("`~` in input `{}` means nothing here: a pipeline file has no home folder", name.text);
+        return Err(error(message).hint("write the path relative to the pipeline file, or a parameter: `$params.data`"));
+    }
+    if text.contains("://") {
+        let message = format!("input `{}` is an address; only files of the project can be read", name.text);
+        return Err(error(message).hint(format!(
+            "fetch it in a stage with `net: true`: `run: curl -fsSL {text} > \"$OUT_FILE\"`, and read that stage's output"
+        )));
+    }
+    Ok(())
+}
+
+/// `{sid}` in a path: as other engines write it.
+fn check_wildcards(draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
+    let text = node.written().unwrap_or_default();
+    let Some(axis) = draft.wildcard_in(text) else { return Ok(()) };
+    let message = format!("nothing fills in `{{{axis}}}` in this path");
+    let filled = text.replace(&format!("{{{axis}}}"), &format!("${{each.{axis}}}"));
+    Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write \"{filled}\"")))
+}
+
+/// A file or folder of the project, or a glob.
+pub(super) fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+    let value = env.eval(&item.path, &draft.entry.scope, Some(cell))?;
+    let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
+        let message = format!("a file of the project is a text, found {}", value.described());
+        return Err(Diagnostic::new(Class::Value, item.path.span, message));
+    };
+    let (path, only) = match text.find(['*', '?']) {
+        Some(wildcard) => {
+            let fixed = text[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
+            check_pattern(&text[fixed..], item.path.span)?;
+            (item.folder.join(text[..fixed].trim_end_matches('/')), Some(text[fixed..].to_owned()))
+        }
+        None => (item.folder.join(text.trim_end_matches('/')), None),
+    };
+    Ok(Link::File(Arc::new(ProjectFile { path, only, ignore: item.ignore.clone() })))
+}

@@ -1,0 +1,88 @@
+//! How digests of one plan may leave the store: those of restricted data only keyed ([`PublicDigest`]).
+//!
+//! | digest | keyed |
+//! |---|---|
+//! | of an output of a restricted instance | unless a release covers the port: then it may be published, and its digest is in the lockfile |
+//! | the key of a restricted instance | always: it is made from digests of restricted inputs |
+//! | of a file that a restricted instance reads | always: a restriction is declared on the stage that reads the file |
+//! | a list of cells | if one of them would be keyed |
+
+use std::collections::BTreeSet;
+
+use pipe_cache::{Action, Content, Digest};
+use pipe_contract::Failure;
+
+use super::state_dir::StateDir;
+use crate::ids::{InstanceId, StageId};
+use crate::key::{Addressed, Input};
+use crate::plan::{Link, Plan, Source};
+use crate::report::{DigestKey, InputDigest, PublicDigest};
+
+/// Shows digests of one plan.
+pub(super) struct Disclosure<'a> {
+    pub plan: &'a Plan,
+    /// `None` for a plan without restricted data.
+    key: Option<&'a DigestKey>,
+    released: BTreeSet<(StageId, &'a str)>,
+}
+
+impl<'a> Disclosure<'a> {
+    /// For a plan; reads or makes this machine's secret if the plan has restricted data.
+    pub fn of(plan: &'a Plan, state_dir: &'a StateDir) -> Result<Self, Failure> {
+        let restricted = plan.instances.iter().any(|instance| !instance.restricted.is_empty());
+        let key = if restricted { Some(state_dir.digest_key()?) } else { None };
+        let ports = plan.releases.iter().flat_map(|release| &release.ports);
+        Ok(Self { plan, key, released: ports.map(|(stage, port)| (*stage, port.as_str())).collect() })
+    }
+
+    /// Whether the outputs of an instance are restricted.
+    pub fn is_restricted(&self, id: InstanceId) -> bool {
+        !self.plan.instance(id).restricted.is_empty()
+    }
+
+    /// The key of an instance.
+    pub fn key(&self, id: InstanceId, key: &Digest<Action>) -> PublicDigest<Action> {
+        self.show(self.is_restricted(id), key)
+    }
+
+    /// The digest of an output.
+    pub fn output(&self, id: InstanceId, port: &str, digest: &Digest<Content>) -> PublicDigest<Content> {
+        self.show(self.is_restricted_port(id, port), digest)
+    }
+
+    /// The digest of a file of the project, given whether a restricted instance reads it.
+    pub fn file(&self, restricted: bool, digest: &Digest<Content>) -> PublicDigest<Content> {
+        self.show(restricted, digest)
+    }
+
+    /// What is at an input port of an instance.
+    pub fn input(&self, id: InstanceId, port: &str, input: &Input) -> InputDigest {
+        let restricted =
+            self.plan.instance(id).inputs.get(port).is_none_or(|source| self.is_restricted_source(id, source));
+        match input {
+            Input::One(Addressed { form, digest }) => {
+                InputDigest::One { form: *form, digest: self.show(restricted, digest) }
+            }
+            Input::Many(list) => InputDigest::Many(self.show(restricted, list)),
+        }
+    }
+
+    fn is_restricted_port(&self, id: InstanceId, port: &str) -> bool {
+        self.is_restricted(id) && !self.released.contains(&(self.plan.instance(id).stage, port))
+    }
+
+    fn is_restricted_source(&self, reader: InstanceId, source: &Source) -> bool {
+        let is_restricted = |link: &Link| match link {
+            Link::Output { instance, port, .. } => self.is_restricted_port(*instance, port),
+            Link::File(_) => self.is_restricted(reader),
+        };
+        self.plan.links(source).any(is_restricted)
+    }
+
+    fn show<Of: Copy>(&self, restricted: bool, digest: &Digest<Of>) -> PublicDigest<Of> {
+        match self.key.filter(|_| restricted) {
+            Some(key) => key.keyed(digest),
+            None => PublicDigest::Plain(*digest),
+        }
+    }
+}

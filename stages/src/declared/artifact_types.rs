@@ -1,0 +1,98 @@
+//! Every type of artifact that the kinds of this crate read or write. A kind names them in its ports; how two artifacts of a type
+//! are compared and how one is previewed is here alone, so a new kind that writes an old type gets both for nothing.
+
+use pipe_contract::{ArtifactType, Registry};
+
+use super::file_formats::{CSV, FORMATS, JSON, MGZ, PARQUET, PNG, SAFETENSORS, TSV};
+use crate::formats::data_table;
+
+/// The picture of a figure, for a preview.
+const PICTURE: &str = "figure.png";
+
+/// Adds all types, and the formats by which the outputs of commands are compared.
+pub fn install(registry: &mut Registry) {
+    all().into_iter().for_each(|artifact| registry.add_type(artifact));
+    FORMATS.into_iter().for_each(|format| registry.add_format(format));
+}
+
+fn all() -> Vec<ArtifactType> {
+    let file = ArtifactType::file;
+    let folder = ArtifactType::folder;
+    let table = |name, about| folder(name, about, &[&CSV, &PARQUET]).table(data_table::CSV);
+    vec![
+        file("file", "a file of any form", &[]),
+        folder("files", "files of any form", &[]),
+        folder("subject", "the files of one subject, as in a release of the Human Connectome Project", &[]),
+        folder("hcp-tree", "a tree of subjects, as below `HCP_1200/`", &[]),
+        folder("labels-raw", "raters' manual labels as published: HDF5, a folder a rater", &[]),
+        folder("labels", "visual areas and rings of eccentricity, one label a native vertex", &[&MGZ]),
+        file("prf-raw", "results of pRF analyses of all subjects: MATLAB v7.3", &[]),
+        folder("prf", "pRF maps of one subject, one value a native vertex", &[&MGZ]),
+        file("images", "what a network sees of one subject: channels of the flat map", &[&SAFETENSORS]),
+        file("targets", "what a network is to answer: an image a label", &[&SAFETENSORS]),
+        table("split", "which subjects train and which are held out"),
+        table("families", "which subjects are of one family"),
+        table("table/scores", "scores of one subject, a row a pair of methods, hemisphere and label"),
+        table("table/summary", "mean scores, a row a model, label and hemisphere"),
+        table("table/partition", "unique and shared parts of a gain, a row a part"),
+        folder(
+            "model",
+            "a trained network: weights, options, plan and the course of its training",
+            &[&SAFETENSORS, &TSV, &JSON],
+        )
+        .shows("options.json"),
+        folder("figure", "a figure in three formats, and a table of what it shows", &[&PNG, &CSV])
+            .table(data_table::CSV)
+            .shows(PICTURE),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> Registry {
+        let mut registry = Registry::new();
+        crate::install(&mut registry);
+        registry
+    }
+
+    #[test]
+    fn every_port_has_a_registered_type_of_its_form() {
+        let registry = registry();
+        for kind in registry.kinds() {
+            for output in &kind.outputs {
+                let artifact = registry.artifact_type(output.artifact);
+                let artifact = artifact.unwrap_or_else(|| panic!("`{}` writes `{}`", kind.name, output.artifact));
+                assert_eq!(artifact.form, output.form, "`{}` of `{}`", output.name, kind.name);
+            }
+            for name in kind.inputs.iter().flat_map(|input| &input.types) {
+                assert!(registry.artifact_type(name).is_some(), "`{}` reads `{name}`", kind.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_is_a_port_of_some_kind() {
+        let registry = registry();
+        let written = |name: &str| registry.kinds().flat_map(|kind| &kind.outputs).any(|port| port.artifact == name);
+        for artifact in registry.artifact_types() {
+            assert!(written(artifact.name), "no kind writes `{}`", artifact.name);
+        }
+    }
+
+    #[test]
+    fn every_table_of_an_output_says_what_its_columns_mean() {
+        let registry = registry();
+        for kind in registry.kinds() {
+            for output in &kind.outputs {
+                let table = registry.artifact_type(output.artifact).and_then(|artifact| artifact.table);
+                let described = |file: &str| output.tables.iter().any(|tables| tables.files.contains(&file));
+                let without_table = ["figure/contours", "figure/flatmaps"].contains(&kind.name);
+                if let Some(table) = table.filter(|_| !without_table) {
+                    assert!(described(table), "columns of `{}` of `{}`", output.name, kind.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How wide texts are when set in the figures' font, and where they break into lines.
+
+use resvg::usvg::{self, Node};
+
+use super::canvas::{Drawing, Lettering};
+use super::font;
+
+/// How wide a text is in points when set at this size.
+pub fn text_width(text: &str, size: f64) -> f64 {
+    let mut drawing = Drawing::new(10.0, 10.0, "");
+    drawing.text((0.0, 0.0), text, Lettering::new(size));
+    let Ok(tree) = usvg::Tree::from_str(&drawing.bare_svg(), &font::options()) else { return 0.0 };
+    let mut width = 0.0f64;
+    each_text(tree.root(), &mut |text| width = width.max(f64::from(text.bounding_box().width())));
+    width
+}
+
+/// A text in lines that are at most `width` points wide when set at this size, broken between words.
+pub fn wrapped(text: &str, width: f64, size: f64) -> Vec<String> {
+    let space = text_width("n n", size) - text_width("nn", size);
+    let (mut lines, mut used): (Vec<String>, f64) = (Vec::new(), 0.0);
+    for word in text.split_whitespace() {
+        let own = text_width(word, size);
+        match lines.last_mut() {
+            Some(line) if used + space + own <= width => {
+                line.push(' ');
+                line.push_str(word);
+                used += space + own;
+            }
+            _ => {
+                lines.push(word.to_string());
+                used = own;
+            }
+        }
+    }
+    lines
+}
+
+/// Visits every text of a group.
+pub(super) fn each_text(group: &usvg::Group, visit: &mut impl FnMut(&usvg::Text)) {
+    for node in group.children() {
+        match node {
+            Node::Text(text) => visit(text),
+            Node::Group(group) => each_text(group, visit),
+            Node::Path(_) | Node::Image(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        let text = "one two three four five six seven eight nine ten";
+        let lines = wrapped(text, 60.0, 7.0);
+        assert!(lines.len() > 2 && lines.iter().all(|line| text_width(line, 7.0) <= 60.5), "{lines:?}");
+        assert_eq!(lines.join(" "), text);
+        assert_eq!(wrapped("a", 1.0, 7.0), ["a"]);
+    }
+
+    #[test]
+    fn wider_texts_measure_wider() {
+        let width = text_width("anat", 10.0);
+        assert!(width > 15.0 && width < 30.0, "{width}");
+        assert!((text_width("anat", 20.0) - 2.0 * width).abs() < 0.1);
+    }
+}

@@ -1,0 +1,9 @@
+//! HDF5 in the shapes this field uses: labels (`{lh,rh}/visual_area`, whole numbers), pRF results in MATLAB
+//! v7.3 (numbers in several dimensions behind a user block of 512 bytes).
+
+mod number_type;
+mod reader;
+mod writer;
+
+pub use reader::{File, Pick};
+pub use writer::Builder;

@@ -1,0 +1,56 @@
+//! Reads entries of zip archives whose sizes are not to be believed: an entry unpacks up to what its reader expects, and all
+//! that is read together up to a bound that depends on the archive's own size.
+
+use std::fs::File;
+use std::io::Read;
+
+use zip::ZipArchive;
+
+/// An archive, and how many bytes may still be unpacked from it.
+pub(super) struct ZipEntries {
+    archive: ZipArchive<File>,
+    bytes: u64,
+    left: u64,
+}
+
+impl ZipEntries {
+    /// Lists an archive, from which at most as many bytes are unpacked as `most` makes of its size.
+    ///
+    /// # Errors
+    /// The file is not a zip archive or cannot be read: why.
+    pub(super) fn open(file: File, most: impl FnOnce(u64) -> u64) -> Result<Self, String> {
+        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+        let archive = ZipArchive::new(file).map_err(|error| error.to_string())?;
+        Ok(Self { archive, bytes, left: most(bytes) })
+    }
+
+    /// The size of the archive.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The names of the entries, in the order of the archive.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.archive.file_names().filter_map(|name| name.ok().map(|name| name.to_string())).collect()
+    }
+
+    /// The bytes of an entry, of which there are at most `most`, whatever its header states.
+    ///
+    /// # Errors
+    /// There is no such entry, it is damaged, or it unpacks to more.
+    pub(super) fn read(&mut self, name: &str, most: u64) -> Result<Vec<u8>, String> {
+        let entry = self.archive.by_name(name).map_err(|error| format!("the archive has no `{name}`: {error}"))?;
+        let most = most.min(self.left);
+        let mut bytes = Vec::new();
+        entry
+            .take(most.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| format!("`{name}` in the archive cannot be read: {error}"))?;
+        let found = bytes.len() as u64;
+        if found > most {
+            return Err(format!("`{name}` in the archive unpacks to more than {most} bytes, expected at most that"));
+        }
+        self.left -= found;
+        Ok(bytes)
+    }
+}

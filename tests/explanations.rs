@@ -113,6 +113,29 @@ fn why_compares_with_the_run_of_the_same_params_or_says_with_which() {
 }
 
 #[test]
+fn why_compares_with_the_last_run_that_found_its_results_recorded_too() {
+    let space = Space::with(MIXED);
+    space.edit("pipeline.yaml", "exit 7", "echo 1 > $OUT_Y");
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    space.edit("pipeline.yaml", "letter: a", "letter: b");
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    space.edit("pipeline.yaml", "letter: b", "letter: a");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0");
+    space.edit("pipeline.yaml", "letter: a", "letter: c");
+    space.pipe(["why", "pipeline.yaml", "good"]).exits(0).shows("parameter `letter` changed: a -> c");
+    // A stage that was renamed.
+    space.edit("pipeline.yaml", "letter: c", "letter: a");
+    space.edit("pipeline.yaml", "good:", "better:");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0");
+    space.edit("pipeline.yaml", "letter: a", "letter: c");
+    space
+        .pipe(["why", "pipeline.yaml", "better"])
+        .exits(0)
+        .shows("parameter `letter` changed: a -> c")
+        .hides("first time");
+}
+
+#[test]
 fn a_changed_input_is_called_by_its_name() {
     let space = Space::with(
         "pipe: 1\npipeline: p\nstages:\n  a: { run: 'cp $IN_X $OUT_Y', in: { x: x.csv }, out: { y: y } }\n  \

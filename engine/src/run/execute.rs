@@ -9,13 +9,14 @@ use pipe_contract::Failure;
 use super::clock;
 use super::ended::EndedTable;
 use super::event_log::EventLog;
-use super::lookup::{Lookup, LookupOptions};
+use super::lookup::{Known, Lookup, LookupOptions};
 use super::options::RunOptions;
+use super::provenance::wall_seconds_of;
 use super::publish_results::{Publishing, finish_results, locked_results, locked_stages};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
-use super::state_dir::{StateDir, make_folder};
+use super::state_dir::{LastWork, StateDir, make_folder};
 use super::stop::Stop;
 use super::write_manifest;
 use crate::event::{Event, Outcome};
@@ -107,8 +108,11 @@ pub(super) fn run_in(
     summary.wall = clock.elapsed();
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
-    summary.manifest =
-        write_manifest::write(&mut run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    let manifest = write_manifest::write(&mut run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    if !manifest.is_same {
+        note_hits(&mut run_loop.lookup, &run_loop.ended)?;
+    }
+    summary.manifest = manifest.path;
     run_loop.log.finished(summary.exit_code());
     Ok((summary, made))
 }
@@ -145,6 +149,23 @@ fn notes_of_hits(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<
         }
     }
     Ok(notes)
+}
+
+/// Notes the keys of hits that their instances did not have when they worked last: after a stage was renamed, or an edit was
+/// taken back. `why` compares with the last run, whether it worked or not.
+fn note_hits(lookup: &mut Lookup<'_>, ended: &EndedTable) -> Result<(), Failure> {
+    let plan = lookup.plan;
+    for id in plan.ids().filter(|id| ended.report(*id).is_none()) {
+        let (Known::Outputs(_), Some(key)) = (lookup.known(id), lookup.key_of(id)) else { continue };
+        let label = plan.label(id);
+        if lookup.local.last_work(&label)?.is_some_and(|last| last.key == key) {
+            continue;
+        }
+        let record = lookup.store.record(&key).map_err(|error| cache_failure(&error))?;
+        let seconds = record.as_ref().and_then(wall_seconds_of).unwrap_or_default();
+        lookup.local.note_done(&label, LastWork { key, seconds, of_profile: false })?;
+    }
+    Ok(())
 }
 
 /// Everything that happened to instances.

@@ -31,6 +31,11 @@ fn host() -> &'static str {
     HOST.get_or_init(|| Machine::this(0, 0).host)
 }
 
+/// How long the work behind a record took.
+pub(super) fn wall_seconds_of(record: &Record) -> Option<f64> {
+    record.provenance.get("wall_seconds")?.as_f64()
+}
+
 /// The notes of a record, which belong to every run that uses it.
 pub(super) fn notes_of(record: &Record) -> Vec<String> {
     let notes = record.provenance.get("notes").and_then(|notes| notes.as_array());

@@ -22,7 +22,14 @@ use crate::report::{
 /// How many manifests of a pipeline are saved, besides one that the last of them refers to.
 const SAVED: usize = 100;
 
-/// Writes the manifest and removes the oldest ones; returns its path.
+/// A manifest that was written.
+pub(super) struct Written {
+    pub path: PathBuf,
+    /// An earlier run has the same keys, and this one did nothing.
+    pub is_same: bool,
+}
+
+/// Writes the manifest and removes the oldest ones.
 pub(super) fn write(
     lookup: &mut Lookup<'_>,
     ended: &EndedTable,
@@ -30,7 +37,7 @@ pub(super) fn write(
     options: &RunOptions,
     summary: &Summary,
     began: jiff::Timestamp,
-) -> Result<PathBuf, Failure> {
+) -> Result<Written, Failure> {
     let plan = lookup.plan;
     let disclosure = Disclosure::of(plan, state_dir)?;
     let mut earlier = state_dir.run_folders()?;
@@ -88,11 +95,12 @@ pub(super) fn write(
     let folder = state_dir.run_folder(&summary.run);
     make_folder(&folder)?;
     let path = manifest.write(&folder)?;
+    let is_same = manifest.same_as.is_some();
     let referred = manifest.same_as.map(|run| state_dir.run_folder(&run));
     for old in earlier.iter().rev().skip(SAVED).filter(|old| Some(*old) != referred.as_ref()) {
         let _ = fs::remove_dir_all(old);
     }
-    Ok(path)
+    Ok(Written { path, is_same })
 }
 
 /// A digest of all labels and keys together; the order is that of the plan.

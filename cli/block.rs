@@ -1,5 +1,5 @@
 //! A block of lines at the bottom of the terminal that is replaced again and again, and the lines above it that stay. indicatif
-//! decides what is drawn and how often; this is the terminal that it draws to, which decides where. Knows nothing about runs.
+//! decides what is shown and how often; this is the terminal that it draws to, which decides where. Knows nothing about runs.
 //!
 //! indicatif leaves the cursor behind its last line, and moves it back over as many rows as it wrote. Here the cursor is always
 //! at the beginning of the row below: what a user types is overwritten, and a process that is killed leaves a terminal as it
@@ -40,7 +40,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Nothing, until it is drawn with `write`.
+    /// An empty one, on the terminal that `write` writes to.
     pub fn new(write: fn(&str)) -> Self {
         let terminal = Terminal { written: Arc::default(), write };
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal.clone()), DRAWS);
@@ -168,13 +168,12 @@ impl TermLike for Terminal {
     }
 }
 
-/// The lines of a frame as they are drawn.
+/// The lines that indicatif makes of a frame.
 #[cfg(test)]
-pub fn drawn(frame: Frame, size: Size) -> Vec<String> {
+pub fn rendered(frame: Frame, size: Size) -> Vec<String> {
     let block = Block::new(|_| ());
     block.draw(&[], frame, size);
-    let lines = block.terminal.written().lines.clone();
-    lines
+    block.terminal.written().lines.clone()
 }
 
 #[cfg(test)]
@@ -193,15 +192,14 @@ mod tests {
         terminal.written().size = Size { columns, rows: 24 };
         (0..cleared).for_each(|_| terminal.clear_line().unwrap());
         new.iter().for_each(|line| terminal.write_line(line).unwrap());
-        let replacement = terminal.written().replacement();
-        replacement
+        terminal.written().replacement()
     }
 
     #[test]
     fn indicatif_fills_in_the_template() {
-        assert_eq!(drawn(frame("fit\nscore\n", 50), SIZE), ["fit", "score", "[==>       ] 25% 50/200, go"]);
-        assert_eq!(drawn(frame("", 199), SIZE), ["[=========>] 99% 199/200, go"]);
-        assert_eq!(drawn(Frame::default(), SIZE), Vec::<String>::new());
+        assert_eq!(rendered(frame("fit\nscore\n", 50), SIZE), ["fit", "score", "[==>       ] 25% 50/200, go"]);
+        assert_eq!(rendered(frame("", 199), SIZE), ["[=========>] 99% 199/200, go"]);
+        assert_eq!(rendered(Frame::default(), SIZE), Vec::<String>::new());
     }
 
     #[test]

@@ -122,10 +122,9 @@ impl Screen {
         let now = self.clock.elapsed();
         match &mut *self.lock() {
             Shown::Live(live, block) => {
-                let size = printer::terminal_size();
-                let lines = live.take(event, now, size);
+                let lines = live.take(event, now, printer::terminal_size());
                 if !lines.is_empty() {
-                    block.draw(&lines, live.frame(now, size), size);
+                    self.draw(live, block, &lines, now);
                 }
             }
             Shown::Plain(plain) => plain.take(event, now).iter().for_each(|line| printer::note(line)),
@@ -136,6 +135,14 @@ impl Screen {
         }
     }
 
+    fn draw(&self, live: &mut Live, block: &Block, above: &[String], now: Duration) {
+        if self.resumed.swap(false, Ordering::Relaxed) {
+            block.forget();
+        }
+        let size = printer::terminal_size();
+        block.draw(above, live.frame(now, size), size);
+    }
+
     fn tick(&self) {
         let mut shown = self.lock();
         if self.is_over.load(Ordering::Relaxed) {
@@ -143,13 +150,7 @@ impl Screen {
         }
         let now = self.clock.elapsed();
         match &mut *shown {
-            Shown::Live(live, block) => {
-                if self.resumed.swap(false, Ordering::Relaxed) {
-                    block.forget();
-                }
-                let size = printer::terminal_size();
-                block.draw(&[], live.frame(now, size), size);
-            }
+            Shown::Live(live, block) => self.draw(live, block, &[], now),
             Shown::Plain(plain) => plain.tick(now).iter().for_each(|line| printer::note(line)),
             Shown::Json => {}
         }

@@ -105,6 +105,19 @@ fn a_window_may_be_resized() {
 }
 
 #[test]
+fn what_was_written_while_it_was_suspended_stays() {
+    let space = Space::with(TWO_STAGES);
+    let mut terminal = in_terminal(&space, &[], 80);
+    terminal.until(shows_both);
+    terminal.suspend("of another program\n");
+    assert_eq!(terminal.end(), 0);
+    let screen = terminal.screen();
+    assert!(screen.lines().any(|line| line == "of another program"), "{screen}");
+    assert!(screen.contains("ran 8, hits 0"), "{screen}");
+    assert_eq!(screen.matches('%').count(), 1, "only the block from before is left:\n{screen}");
+}
+
+#[test]
 fn a_failure_is_shown_at_once_and_reported_once() {
     let space = Space::with(FAILING);
     space.edit("pipeline.yaml", "fit: { each: { sid: 1..400 }", "fit: { each: { sid: 1..12 }");

@@ -164,7 +164,7 @@ mod tests {
     use pipe_engine::plan::{Amounts, Options, Plan};
 
     use super::*;
-    use crate::block::drawn;
+    use crate::block::rendered;
 
     const PIPELINE: &str = "pipe: 1\npipeline: p\nstages:\n  a_name_that_is_long: { each: { sid: 1..100 }, run: 'true', \
                             out: { y: y } }\n  fit: { run: 'true', out: { y: y } }\n";
@@ -197,7 +197,7 @@ mod tests {
     /// The block after some events, without styles.
     fn block(live: &mut Live, now: Duration, columns: usize, rows: usize) -> Vec<String> {
         let size = Size { columns, rows };
-        drawn(live.frame(now, size), size).iter().map(|line| strip_str(line).to_string()).collect()
+        rendered(live.frame(now, size), size).iter().map(|line| strip_str(line).to_string()).collect()
     }
 
     fn at_work() -> Live {

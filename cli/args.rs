@@ -132,7 +132,7 @@ pub struct RunArgs {
     /// Events as JSON lines on stdout
     #[arg(long)]
     pub json: bool,
-    /// Lines of a log instead of a display (the default without a terminal, and with NO_COLOR, CI or TERM=dumb)
+    /// Lines of a log instead of a display (the default without a terminal, and with CI, PIPE_LOG or TERM=dumb; NO_COLOR turns off colours only)
     #[arg(long)]
     pub plain: bool,
     /// Lines of a log for every instance: why it runs, its progress, how it ended

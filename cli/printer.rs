@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
 
-use crate::view::fit::{Size, fold, width};
+use crate::view::fit::{Size, fold};
 
 /// Bold green: it went well.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -54,44 +54,14 @@ pub fn terminal_size() -> Size {
     found.map_or(Size { columns: 80, rows: 24 }, |size| Size { columns: size.ws_col.into(), rows: size.ws_row.into() })
 }
 
-/// Lines at the bottom of the terminal that are replaced again and again. The cursor is always at the beginning of the row below
-/// them, and is not hidden: a process that is killed leaves a terminal as it should be.
-#[derive(Default)]
-pub struct Block {
-    lines: Vec<String>,
-    /// The terminal that they were written to.
-    size: Option<Size>,
+/// Writes to the terminal that stderr is what it understands as moves of the cursor, with text that was [`shown`] in it.
+pub fn draw(text: &str) {
+    write(&mut io::stderr().lock(), text, true, &STDERR_CLOSED);
 }
 
-impl Block {
-    /// Replaces the block, below new lines that stay. Draws nothing that is there already.
-    pub fn draw(&mut self, above: &[String], lines: &[String]) {
-        let size = terminal_size();
-        if above.is_empty() && lines == self.lines && (self.size == Some(size) || lines.is_empty()) {
-            return;
-        }
-        let rows = self.rows(size);
-        let up = if rows > 0 { format!("\x1b[{rows}A") } else { String::new() };
-        // Erased at once where lines are added, whose number of rows is not known here; else line by line, which does not flicker.
-        let mut text = format!("\r{up}{}", if above.is_empty() { "" } else { "\x1b[J" });
-        let above = above.iter().map(|line| fold(line, size.columns));
-        above.for_each(|line| text.push_str(&format!("{}\n", coloured(&line, colours_wanted()))));
-        lines.iter().for_each(|line| text.push_str(&format!("{}\x1b[K\n", coloured(line, colours_wanted()))));
-        text.push_str("\x1b[J");
-        write(&mut io::stderr().lock(), &text, true, &STDERR_CLOSED);
-        *self = Self { lines: lines.to_vec(), size: Some(size) };
-    }
-
-    /// The cursor has been moved by others: the next block begins where it is.
-    pub fn forget(&mut self) {
-        self.lines.clear();
-    }
-
-    /// How many rows the block takes now: a terminal that was made narrower has broken its lines.
-    fn rows(&self, size: Size) -> usize {
-        let rows: usize = self.lines.iter().map(|line| width(line).div_ceil(size.columns).max(1)).sum();
-        rows.min(size.rows.saturating_sub(1))
-    }
+/// A text for stderr: its styles are kept where colour is wanted.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    coloured(text, colours_wanted())
 }
 
 /// Whether diagnostics on stderr are to be coloured.

@@ -11,7 +11,8 @@ use pipe_engine::event::Event;
 use pipe_engine::plan::{Amounts, Plan};
 use signal_hook::consts::SIGCONT;
 
-use crate::printer::{self, Block};
+use crate::block::Block;
+use crate::printer;
 use crate::view::live::Live;
 use crate::view::plain::Plain;
 use crate::view::run_state::RunState;
@@ -60,7 +61,7 @@ impl Progress {
         } else if style.plain || style.verbose || !may_redraw() {
             Shown::Plain(Box::new(Plain::new(state(), style.verbose)))
         } else {
-            Shown::Live(Box::new(Live::new(state())), Block::default())
+            Shown::Live(Box::new(Live::new(state())), Block::new(printer::draw))
         };
         let screen = Arc::new(Screen {
             clock: Instant::now(),
@@ -87,7 +88,7 @@ impl Drop for Progress {
             let _ = ticker.join();
         }
         if let Shown::Live(_, block) = &mut *self.screen.lock() {
-            block.draw(&[], &[]);
+            block.erase();
         }
     }
 }
@@ -96,7 +97,7 @@ impl Drop for Progress {
 fn may_redraw() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stderr().is_terminal() && !is_dumb && !["CI", "NO_COLOR", "PIPE_LOG"].into_iter().any(is_set)
+    io::stderr().is_terminal() && !is_dumb && !["CI", "PIPE_LOG"].into_iter().any(is_set)
 }
 
 /// Without it nothing is shown between events; the run goes on all the same.
@@ -121,10 +122,9 @@ impl Screen {
         let now = self.clock.elapsed();
         match &mut *self.lock() {
             Shown::Live(live, block) => {
-                let size = printer::terminal_size();
-                let lines = live.take(event, now, size);
+                let lines = live.take(event, now, printer::terminal_size());
                 if !lines.is_empty() {
-                    block.draw(&lines, &live.block(now, size));
+                    self.draw(live, block, &lines, now);
                 }
             }
             Shown::Plain(plain) => plain.take(event, now).iter().for_each(|line| printer::note(line)),
@@ -135,6 +135,14 @@ impl Screen {
         }
     }
 
+    fn draw(&self, live: &mut Live, block: &Block, above: &[String], now: Duration) {
+        if self.resumed.swap(false, Ordering::Relaxed) {
+            block.forget();
+        }
+        let size = printer::terminal_size();
+        block.draw(above, live.frame(now, size), size);
+    }
+
     fn tick(&self) {
         let mut shown = self.lock();
         if self.is_over.load(Ordering::Relaxed) {
@@ -142,12 +150,7 @@ impl Screen {
         }
         let now = self.clock.elapsed();
         match &mut *shown {
-            Shown::Live(live, block) => {
-                if self.resumed.swap(false, Ordering::Relaxed) {
-                    block.forget();
-                }
-                block.draw(&[], &live.block(now, printer::terminal_size()));
-            }
+            Shown::Live(live, block) => self.draw(live, block, &[], now),
             Shown::Plain(plain) => plain.tick(now).iter().for_each(|line| printer::note(line)),
             Shown::Json => {}
         }

@@ -105,6 +105,19 @@ fn a_window_may_be_resized() {
 }
 
 #[test]
+fn what_was_written_while_it_was_suspended_stays() {
+    let space = Space::with(TWO_STAGES);
+    let mut terminal = in_terminal(&space, &[], 80);
+    terminal.until(shows_both);
+    terminal.suspend("of another program\n");
+    assert_eq!(terminal.end(), 0);
+    let screen = terminal.screen();
+    assert!(screen.lines().any(|line| line == "of another program"), "{screen}");
+    assert!(screen.contains("ran 8, hits 0"), "{screen}");
+    assert_eq!(screen.matches('%').count(), 1, "only the block from before is left:\n{screen}");
+}
+
+#[test]
 fn a_failure_is_shown_at_once_and_reported_once() {
     let space = Space::with(FAILING);
     space.edit("pipeline.yaml", "fit: { each: { sid: 1..400 }", "fit: { each: { sid: 1..12 }");
@@ -144,8 +157,8 @@ fn a_log_has_lines_with_times_of_stages_and_of_every_instance_if_verbose() {
 }
 
 #[test]
-fn simple_terminals_and_no_color_get_plain_lines() {
-    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("CI", "true")] {
+fn simple_terminals_and_continuous_integration_get_plain_lines() {
+    for (name, value) in [("TERM", "dumb"), ("CI", "true")] {
         let space = Space::with(TWO_STAGES);
         let mut terminal = Terminal::start(run(&space, &[]).env(name, value), 80, 24);
         assert_eq!(terminal.end(), 0);
@@ -154,6 +167,22 @@ fn simple_terminals_and_no_color_get_plain_lines() {
         // Continuous integration shows colours, if it has a terminal.
         assert!(name == "CI" || !text.contains('\x1b'), "{name}: {text:?}");
     }
+}
+
+#[test]
+fn no_color_turns_off_colours_only() {
+    let coloured = |no_color: &str| {
+        let space = Space::with(TWO_STAGES);
+        let mut terminal = Terminal::start(run(&space, &[]).env("NO_COLOR", no_color), 80, 24);
+        terminal.until(shows_both);
+        assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+        let text = String::from_utf8_lossy(&terminal.bytes).into_owned();
+        // A sequence has numbers and `;` before the letter that says what it does; `m` is that of colours.
+        text.split("\x1b[").skip(1).any(|rest| rest.trim_start_matches(|c: char| !c.is_alphabetic()).starts_with('m'))
+    };
+    assert!(!coloured("1"));
+    // What is empty is not set.
+    assert!(coloured(""));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The live view: lines that stay (a stage has ended), and below them a block that is replaced again and again: one line for each
-//! stage at work, the first failure, and a line for the whole run. Functions from the state to lines; `progress` writes them.
+//! stage at work, the first failure, and a line for the whole run. Functions from the state to a frame; `block` draws it.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use pipe_engine::sched::Estimate;
 use super::fit::{Size, cut_end, cut_middle, width};
 use super::milestones;
 use super::run_state::{RunState, Running, StageState, progress_text};
+use crate::block::Frame;
 use crate::printer::{BAD, CARE, DIM, styled};
 use crate::quantities;
 
@@ -44,9 +45,9 @@ impl Live {
     }
 
     /// The block below them.
-    pub fn block(&mut self, now: Duration, size: Size) -> Vec<String> {
+    pub fn frame(&mut self, now: Duration, size: Size) -> Frame {
         if self.state.total == 0 {
-            return Vec::new();
+            return Frame::default();
         }
         if now >= FIRST_ESTIMATE && now >= self.time_left.0 + ESTIMATES {
             self.time_left = (now, self.state.time_left(now));
@@ -58,8 +59,8 @@ impl Live {
         if let Some((label, message)) = &self.state.first_failure {
             lines.push(styled(BAD, &cut_end(&visible(&format!("failed {label}: {message}")), columns)));
         }
-        lines.push(whole_run(&self.state, now, self.time_left.1, columns));
-        lines
+        let lines = lines.into_iter().map(|line| line + "\n").collect();
+        Frame { lines, ..whole_run(&self.state, now, self.time_left.1, columns) }
     }
 }
 
@@ -122,11 +123,10 @@ fn about(running: &Running, now: Duration) -> String {
     text
 }
 
-/// `[=====>     ]  40%  412/1026  00:01:12, about 4 min left`.
-fn whole_run(state: &RunState, now: Duration, left: Option<Estimate>, columns: usize) -> String {
-    let ended = state.counts.ended();
-    let share = ended as f64 / state.total.max(1) as f64;
-    let mut text = format!("{:3.0}%  {ended}/{}", (share * 100.0).floor(), state.total);
+/// `[=====>     ]  40%  412/1026  00:01:12, about 4 min left`; without the bar where it does not fit.
+fn whole_run(state: &RunState, now: Duration, left: Option<Estimate>, columns: usize) -> Frame {
+    let (ended, total) = (state.counts.ended(), state.total);
+    let mut text = String::new();
     if state.counts.failed > 0 {
         text.push_str(&format!(", {} failed", state.counts.failed));
     }
@@ -136,15 +136,15 @@ fn whole_run(state: &RunState, now: Duration, left: Option<Estimate>, columns: u
     } else if let Some(left) = left.and_then(|left| quantities::time_left(&left)) {
         text.push_str(&format!(", {left}"));
     }
-    let bar = columns.saturating_sub(width(&text) + 4).min(24);
-    if bar < 8 {
-        return cut_end(&text, columns).into_owned();
-    }
-    let done = (share * bar as f64) as usize;
-    let tip = if done < bar { ">" } else { "" };
-    let rest = " ".repeat(bar - done - tip.len());
-    let style = if state.counts.failed > 0 { BAD } else { CARE };
-    format!("[{}{rest}] {text}", styled(style, &format!("{}{tip}", "=".repeat(done))))
+    let counts = format!("{ended}/{total}");
+    let bar = columns.saturating_sub("[] 100%  ".len() + width(&counts) + width(&text)).min(24);
+    let (template, text) = if bar < 8 {
+        ("{prefix}{msg}".to_owned(), cut_end(&format!("{counts}{text}"), columns).into_owned())
+    } else {
+        let bar = styled(if state.counts.failed > 0 { BAD } else { CARE }, &format!("{{bar:{bar}}}"));
+        (format!("{{prefix}}[{bar}] {{percent:>3}}%  {{pos}}/{{len}}{{msg}}"), text)
+    };
+    Frame { template, ended, total, text, ..Frame::default() }
 }
 
 /// Without what would move the cursor.
@@ -164,6 +164,7 @@ mod tests {
     use pipe_engine::plan::{Amounts, Options, Plan};
 
     use super::*;
+    use crate::block::rendered;
 
     const PIPELINE: &str = "pipe: 1\npipeline: p\nstages:\n  a_name_that_is_long: { each: { sid: 1..100 }, run: 'true', \
                             out: { y: y } }\n  fit: { run: 'true', out: { y: y } }\n";
@@ -195,7 +196,8 @@ mod tests {
 
     /// The block after some events, without styles.
     fn block(live: &mut Live, now: Duration, columns: usize, rows: usize) -> Vec<String> {
-        live.block(now, Size { columns, rows }).iter().map(|line| strip_str(line).to_string()).collect()
+        let size = Size { columns, rows };
+        rendered(live.frame(now, size), size).iter().map(|line| strip_str(line).to_string()).collect()
     }
 
     fn at_work() -> Live {

@@ -47,6 +47,16 @@ impl Terminal {
         self.master.write_all(keys.as_bytes()).expect("the terminal takes it");
     }
 
+    /// Stops it as Ctrl-Z does, types what another program would write now, and lets it go on.
+    pub fn suspend(&mut self, meanwhile: &str) {
+        use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
+        let pid = rustix::process::Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP).expect("it is stopped");
+        waitpid(Some(pid), WaitOptions::UNTRACED).expect("it is a child");
+        self.types(meanwhile);
+        kill_process(pid, Signal::CONT).expect("it goes on");
+    }
+
     /// Makes the window larger or smaller.
     pub fn resize(&mut self, columns: u16, rows: u16) {
         tcsetwinsize(&self.master, size(columns, rows)).expect("the size is set");

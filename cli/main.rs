@@ -29,17 +29,19 @@ fn main() -> ExitCode {
     // This binary also serves as the guard of a run's processes; as such it does not return from this call.
     pipe_engine::exec::serve_if_asked();
     trace_if_asked();
-    match dispatch(&Cli::parse().command) {
-        Ok(code) => ExitCode::from(code),
+    let code = match dispatch(&Cli::parse().command) {
+        Ok(code) => code,
         Err(CommandError::File(diagnostics)) => {
             printer::note(diagnostics.render(printer::colours_wanted()).trim_end());
-            ExitCode::from(diagnostics.blame().exit_code())
+            diagnostics.blame().exit_code()
         }
         Err(CommandError::Failure(failure)) => {
             printer::prose(&explained(&failure));
-            ExitCode::from(failure.blame.exit_code())
+            failure.blame.exit_code()
         }
-    }
+    };
+    let lost = code == 0 && printer::has_lost_output();
+    ExitCode::from(if lost { Blame::Environment.exit_code() } else { code })
 }
 
 fn dispatch(command: &Command) -> Result<u8, CommandError> {

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anstream::adapter::strip_str;
 use anstyle::{AnsiColor, Style};
+use rustix::io::Errno;
 
 use crate::view::fit::{Size, fold};
 
@@ -26,6 +28,9 @@ pub const DIM: Style = Style::new().dimmed();
 
 static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
+static LOST: AtomicBool = AtomicBool::new(false);
+/// Before a full non-blocking pipe is tried again.
+const FULL_PIPE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Writes data to stdout.
 pub fn data(text: &str) {
@@ -80,12 +85,38 @@ fn write(stream: &mut impl Write, text: &str, colours: bool, closed: &AtomicBool
         return;
     }
     let shown = coloured(text, colours);
-    match stream.write_all(shown.as_bytes()).and_then(|()| stream.flush()) {
-        Ok(()) => {}
-        // The reader went away; the results of the program are still wanted.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => closed.store(true, Ordering::Relaxed),
-        // A full disk behind `>` must not look like success.
-        Err(_) => std::process::exit(3),
+    if let Err(error) = write_whole(stream, shown.as_bytes()) {
+        closed.store(true, Ordering::Relaxed);
+        // A full disk behind `>` must not look like success. If the reader went away, or the terminal (EIO), the results of the program
+        // are still wanted.
+        let is_terminal_gone = matches!(Errno::from_io_error(&error), Some(Errno::IO | Errno::NXIO));
+        let reader_is_gone =
+            error.kind() == io::ErrorKind::BrokenPipe || is_terminal_gone && std::ptr::eq(closed, &STDERR_CLOSED);
+        LOST.fetch_or(!reader_is_gone, Ordering::Relaxed);
+    }
+}
+
+/// Whether something that was to be written is lost; then the program has not done what it was asked to do.
+pub fn has_lost_output() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Writes all, also where another program made the stream non-blocking.
+fn write_whole(stream: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(FULL_PIPE_PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    loop {
+        match stream.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(FULL_PIPE_PAUSE),
+            flushed => return flushed,
+        }
     }
 }
 

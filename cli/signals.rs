@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP request the end of a run; a second one ends it at once.
+//! SIGINT, SIGTERM and SIGHUP request the end of a run; a second one ends it at once. One that the program was started to ignore, as
+//! `nohup` does with SIGHUP, stays ignored.
 
 use std::thread;
 
@@ -10,11 +11,20 @@ use signal_hook::iterator::Signals;
 /// Starts the thread that waits for signals. It lives as long as the process.
 pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     let stop = stop.clone();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .map_err(|error| Failure::environment(format!("could not listen for Ctrl-C: {error}")))?;
+    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals =
+        Signals::new(wanted).map_err(|error| Failure::environment(format!("could not listen for Ctrl-C: {error}")))?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || signals.forever().for_each(|_| stop.request()))
         .map_err(|error| Failure::environment(format!("could not start a thread: {error}")))?;
     Ok(())
+}
+
+/// Whether the process was started with a signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal - 1) & 1 == 1
 }

@@ -88,7 +88,7 @@ fn running(text: &mut String, logged: &LoggedRun) {
         .iter()
         .map(|start| {
             let began = quantities::duration(Duration::from_secs_f64(start.started.max(0.0)));
-            let metric = |metric: &Metric| format!(", {} {:.4} at {}", metric.name, metric.value, metric.step);
+            let metric = |metric: &Metric| format!(", {} {:.4} at {}", metric.name(), metric.value(), metric.step());
             let metrics: String = start.metrics.values().take(METRICS).map(metric).collect();
             format!("{}, started {began} after the run{metrics}", start.label)
         })

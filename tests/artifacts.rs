@@ -150,6 +150,25 @@ fn a_result_may_not_take_the_name_of_a_data_dictionary() {
 }
 
 #[test]
+fn two_tables_may_not_share_a_data_dictionary_nor_have_that_of_a_sidecar() {
+    let space = project();
+    let text = space.read("pipeline.yaml");
+    space.write("pipeline.yaml", text.replace("  split.csv: $split.table\n", "  t.provenance.csv: $split.table\n"));
+    space.pipe(["plan", "pipeline.yaml"]).exits(2).shows("`t.provenance.csv` is a name that pipe itself uses");
+
+    let both = |table: &str| {
+        text.replace("  split.csv: $split.table\n", &format!("  split.csv: $split.table\n  split.parquet: {table}\n"))
+    };
+    space.write("pipeline.yaml", both("$split.table"));
+    space.pipe(["plan", "pipeline.yaml"]).exits(0);
+    let other =
+        "  other: { uses: split/random, in: { subjects: $subject(*).file }, with: { held_out: 0.25 } }\n  table:\n";
+    space.write("pipeline.yaml", both("$other.table").replace("  table:\n", other));
+    let shown = space.pipe(["plan", "pipeline.yaml"]).exits(2);
+    shown.shows("`split.parquet` and `split.csv` would have one data dictionary, `split.json`");
+}
+
+#[test]
 fn a_claim_about_a_folder_names_its_table_where_it_has_several() {
     let space = project();
     space.edit("pipeline.yaml", "echo one > \"$OUT_F/notes.txt\"", "cp \"$OUT_T\" \"$OUT_F/more.csv\"");

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::Space;
+use crate::support::terminal::Terminal;
 
 /// Some stages that take a while, write more than one file, and feed a gather.
 fn slow_pipeline(stages: usize) -> String {
@@ -51,6 +52,34 @@ fn interrupted(child: Child) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "as shells report a program that SIGINT ended: {stderr}");
     stderr
+}
+
+/// The command as `nohup` starts it: the hang-up signal is ignored.
+fn without_hang_up(command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().expect("a story has a folder"));
+    shell
+}
+
+#[test]
+fn a_run_that_ignores_hang_up_goes_on_when_its_terminal_is_gone() {
+    let space = Space::with(
+        "pipe: 1\npipeline: p\nstages:\n  slow: { run: 'sleep 2; echo 1 > $OUT_X', out: { x: x.txt } }\n  \
+         next: { run: 'cp $IN_X $OUT_Y', in: { x: $slow.x }, out: { y: y.txt } }\nresults: { y.txt: $next.y }\n",
+    );
+    let command = space.command(["run", "pipeline.yaml"]);
+    let mut terminal = Terminal::start(&mut without_hang_up(&command), 80, 24);
+    terminal.until(|screen| screen.contains("slow"));
+    assert_eq!(terminal.hang_up(), Some(0));
+    assert_eq!(space.read("results/p/y.txt"), "1\n");
+    space.pipe(["status", "pipeline.yaml"]).exits(0).shows("ran").hides("killed");
+    // Without it, a terminal that is closed ends the run as Ctrl-C does.
+    space.edit("pipeline.yaml", "echo 1", "echo 2");
+    let mut terminal = Terminal::start(&mut space.command(["run", "pipeline.yaml"]), 80, 24);
+    terminal.until(|screen| screen.contains("slow"));
+    assert_eq!(terminal.hang_up(), Some(130));
 }
 
 #[test]

@@ -80,6 +80,12 @@ impl Terminal {
         self.child.wait().expect("it ends").code().unwrap_or(-1)
     }
 
+    /// Closes the terminal, as a connection that breaks does; waits for the end and returns the exit code.
+    pub fn hang_up(mut self) -> Option<i32> {
+        self.master = File::open("/dev/null").expect("a file");
+        self.child.wait().expect("it ends").code()
+    }
+
     /// The screen now.
     pub fn screen(&self) -> String {
         self.screen.screen().contents()

@@ -20,20 +20,51 @@ pub struct Progress {
 ///
 /// It is logged with the run and enters no artifact, so it may depend on the machine.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "WrittenMetric")]
 pub struct Metric {
-    /// What is measured, such as `train/loss`: not empty, without white space.
-    pub name: String,
-    /// Where in the task: an epoch, an iteration. Counted by the task.
-    pub step: u64,
-    /// The value; finite, because JSON has no other numbers.
-    pub value: f64,
+    name: String,
+    step: u64,
+    value: f64,
+}
+
+/// A metric as it was sent or logged, not checked yet.
+#[derive(serde::Deserialize)]
+struct WrittenMetric {
+    name: String,
+    step: u64,
+    value: f64,
+}
+
+impl TryFrom<WrittenMetric> for Metric {
+    type Error = String;
+
+    fn try_from(written: WrittenMetric) -> Result<Self, String> {
+        let WrittenMetric { name, step, value } = written;
+        Metric::new(&name, step, value).ok_or_else(|| format!("`{name}` {step} {value} is not a metric"))
+    }
 }
 
 impl Metric {
-    /// The metric, if it is one that can be logged: a name without white space and a finite value.
+    /// The metric, if it is one that can be logged: a name of at most 200 bytes without white space, and a finite value, because JSON
+    /// has no other numbers.
     pub fn new(name: &str, step: u64, value: f64) -> Option<Self> {
         let named = !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(|c: char| c.is_whitespace());
         (named && value.is_finite()).then(|| Self { name: name.to_owned(), step, value })
+    }
+
+    /// What is measured, such as `train/loss`: not empty, without white space.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where in the task: an epoch, an iteration. Counted by the task.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The value; finite.
+    pub fn value(&self) -> f64 {
+        self.value
     }
 }
 
@@ -45,7 +76,8 @@ pub trait Context: Sync {
     /// Reports how far the task has come. Cheap; the receiver thins it out.
     fn progress(&self, progress: Progress);
 
-    /// Reports a number for the run's log of events ([`Metric::new`] says which ones can be logged). Every one is logged.
+    /// Reports a number for the run's log of events ([`Metric::new`] says which ones can be logged). The first 100,000 of
+    /// an attempt are logged.
     fn metric(&self, _metric: Metric) {}
 
     /// Adds a line to the stage's saved log.

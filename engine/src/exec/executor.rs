@@ -24,6 +24,8 @@ use crate::ids::InstanceId;
 
 /// The least time between two progress messages of one job.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// More metrics of one attempt are counted only: they are lines of a log that commands read whole.
+const MOST_METRICS: usize = 100_000;
 
 /// Runs jobs side by side. Not a scheduler: whatever is started runs at once.
 pub struct Executor {
@@ -56,6 +58,8 @@ struct Running {
     reported_at: Option<Instant>,
     /// Of a command.
     metrics: Option<MetricFile>,
+    /// How many metrics were measured; more than [`MOST_METRICS`] are not reported.
+    measured: usize,
 }
 
 /// Where a job runs.
@@ -132,7 +136,8 @@ impl Executor {
                     Body::Thread(_) | Body::Worker(_) => None,
                 };
                 let (progress, reported_at) = (None, None);
-                let running = Running { log, started, timeout, stop: None, body, progress, reported_at, metrics };
+                let running =
+                    Running { log, started, timeout, stop: None, body, progress, reported_at, metrics, measured: 0 };
                 self.jobs.insert(id, running);
             }
             Err(failure) => {
@@ -505,6 +510,7 @@ impl Executor {
             command::unshare_inputs(task);
         }
         let usage = Usage { wall: job.started.elapsed(), ..usage };
+        let result = result.map(|ended| with_unreported(ended, job.measured));
         let (result, cancelled) = match (job.stop.map(|stop| stop.cause), result) {
             (Some(StopCause::Cancelled), Err(_)) => (Err(Failure::stage("stopped before it was done")), true),
             (Some(StopCause::TimedOut), Err(_)) => (Err(timed_out(job.timeout.unwrap_or_default())), false),
@@ -620,7 +626,10 @@ impl Executor {
     }
 
     fn report_metrics(&mut self, id: InstanceId, metrics: Vec<Metric>) {
-        self.outbox.extend(metrics.into_iter().map(|metric| Message::Metric { id, metric }));
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let room = MOST_METRICS.saturating_sub(job.measured);
+        job.measured += metrics.len();
+        self.outbox.extend(metrics.into_iter().take(room).map(|metric| Message::Metric { id, metric }));
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -656,6 +665,17 @@ fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation {
         (false, false) => NetworkIsolation::Open,
     };
     Isolation { files, network }
+}
+
+/// Adds that not all metrics were reported.
+fn with_unreported(ended: Ended, measured: usize) -> Ended {
+    match ended {
+        Ended::Done { ran_on, mut notes } if measured > MOST_METRICS => {
+            notes.push(format!("it measured {measured} metrics; the first {MOST_METRICS} are logged"));
+            Ended::Done { ran_on, notes }
+        }
+        ended => ended,
+    }
 }
 
 /// Adds what a command could reach although it does not declare it, and what was wrong with its metrics.

@@ -16,13 +16,18 @@ use pipe_contract::Metric;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How much is read at a time.
 const PORTION: u64 = 1 << 20;
+/// What is behind so many bytes is not read.
+const MOST: u64 = 8 << 20;
 /// A line without an end that is longer is skipped.
 const LONGEST_LINE: usize = 4096;
 
 /// The file of one running command, as far as it was read.
 pub(super) struct MetricFile {
     path: PathBuf,
+    /// Up to here.
     read: u64,
+    /// In all, also of what was replaced meanwhile.
+    taken: u64,
     /// The beginning of a line whose end is not there yet.
     open_line: Vec<u8>,
     wrong: usize,
@@ -34,7 +39,7 @@ impl MetricFile {
     /// The file of a command that starts now; it need not exist.
     pub fn new(path: PathBuf) -> Self {
         let next = Instant::now() + INTERVAL;
-        Self { path, read: 0, open_line: Vec::new(), wrong: 0, first_wrong: String::new(), next }
+        Self { path, read: 0, taken: 0, open_line: Vec::new(), wrong: 0, first_wrong: String::new(), next }
     }
 
     /// When it is to be read next.
@@ -42,29 +47,35 @@ impl MetricFile {
         self.next
     }
 
-    /// What was added since the last time.
+    /// What was added since the last time, or the first portion of it; then it is due again at once.
     pub fn read(&mut self) -> Vec<Metric> {
-        self.next = Instant::now() + INTERVAL;
         let mut metrics = Vec::new();
-        while let Some(portion) = self.portion() {
-            self.take_lines(&portion, &mut metrics);
-        }
+        let portion = self.portion().unwrap_or_default();
+        self.take_lines(&portion, &mut metrics);
+        let pause = if portion.len() as u64 == PORTION { Duration::ZERO } else { INTERVAL };
+        self.next = Instant::now() + pause;
         metrics
     }
 
     /// The rest, with a last line that has no end; and a note if some lines were no metrics.
     pub fn finish(mut self) -> (Vec<Metric>, Option<String>) {
-        let mut metrics = self.read();
+        let mut metrics = Vec::new();
+        while let Some(portion) = self.portion() {
+            self.take_lines(&portion, &mut metrics);
+        }
         let rest = std::mem::take(&mut self.open_line);
         self.take_line(&rest, &mut metrics);
-        let note = (self.wrong > 0).then(|| {
+        let note = (self.wrong > 0 || self.taken >= MOST).then(|| {
+            if self.taken >= MOST {
+                return format!("`METRICS` has more than {} MiB; the rest was not read", MOST >> 20);
+            }
             let lines = if self.wrong == 1 { "line".to_owned() } else { format!("{} lines", self.wrong) };
             format!("in `METRICS`, {lines} not of the form `NAME STEP VALUE`, first `{}`", self.first_wrong)
         });
         (metrics, note)
     }
 
-    /// The next bytes; `None` at the end, or if there is no such file.
+    /// The next bytes; `None` at the end, behind the most that is read, or if there is no such file.
     fn portion(&mut self) -> Option<Vec<u8>> {
         // A body may have put anything there; a pipe must not stop the engine.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
@@ -77,8 +88,9 @@ impl MetricFile {
         }
         let mut portion = Vec::new();
         file.seek(SeekFrom::Start(self.read)).ok()?;
-        file.take(PORTION).read_to_end(&mut portion).ok()?;
+        file.take(PORTION.min(MOST - self.taken)).read_to_end(&mut portion).ok()?;
         self.read += portion.len() as u64;
+        self.taken += portion.len() as u64;
         (!portion.is_empty()).then_some(portion)
     }
 
@@ -126,7 +138,7 @@ mod tests {
     use super::*;
 
     fn named(metrics: &[Metric]) -> Vec<(&str, u64, f64)> {
-        metrics.iter().map(|metric| (metric.name.as_str(), metric.step, metric.value)).collect()
+        metrics.iter().map(|metric| (metric.name(), metric.step(), metric.value())).collect()
     }
 
     #[test]
@@ -155,6 +167,21 @@ mod tests {
         let (metrics, note) = file.finish();
         assert_eq!(named(&metrics), [("loss", 2, 2.0)]);
         assert!(note.unwrap().contains("4 lines not of the form `NAME STEP VALUE`, first `loss 1 nan`"));
+    }
+
+    #[test]
+    fn a_large_file_is_read_in_portions_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics");
+        let sparse = File::create(&path).unwrap();
+        sparse.set_len(1 << 40).unwrap();
+        let mut file = MetricFile::new(path);
+        assert_eq!(file.read(), []);
+        assert_eq!(file.taken, PORTION);
+        assert!(file.due() <= Instant::now());
+        let (metrics, note) = file.finish();
+        assert_eq!(metrics, []);
+        assert_eq!(note.unwrap(), "`METRICS` has more than 8 MiB; the rest was not read");
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(super) fn results(context: &Context<'_>, decls: &[&ResultDecl]) -> Vec<Publi
     for decl in decls {
         context.env.errors.add_all(result(context, decl, &mut paths, &mut published, &mut dictionaries).err());
     }
-    for (path, (table, span)) in &dictionaries {
+    for (path, Dictionary { table, span, .. }) in &dictionaries {
         if let Some(first) = paths.0.get(path) {
             let message = format!("result `{path}` has the name of the data dictionary of `{table}`");
             let error = Diagnostic::new(Class::Collision, *first, message);
@@ -122,12 +122,26 @@ pub(super) fn results(context: &Context<'_>, decls: &[&ResultDecl]) -> Vec<Publi
     published
 }
 
-/// Paths of data dictionaries, each with its table and the place of that in the file.
-type Dictionaries = BTreeMap<String, (String, Span)>;
+/// The data dictionary that lies beside a published table.
+struct Dictionary {
+    /// The path of the table, and its place in the file.
+    table: String,
+    span: Span,
+    /// The stage, cell and port that made the table: its other forms (`split.{csv,parquet}`) have the same dictionary.
+    made_by: (usize, u32, String),
+}
+
+/// By path.
+type Dictionaries = BTreeMap<String, Dictionary>;
 
 /// Notes where the data dictionary of a result will lie, if the result is a table whose columns are declared. (In a published
 /// folder there is no place for other results.)
-fn note_dictionary(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span, noted: &mut Dictionaries) {
+fn note_dictionary(
+    target: &Draft<'_>,
+    outside: &Outside<'_>,
+    (path, cell, span): (&str, u32, Span),
+    noted: &mut Dictionaries,
+) -> Result<(), Diagnostic> {
     let output = target.kind.and_then(|kind| kind.output_named(outside.port));
     let mut files = output.into_iter().flat_map(|output| &output.tables).flat_map(|described| described.files);
     let extension = |name: &str| Path::new(name).extension().map(|extension| extension.to_owned());
@@ -137,8 +151,15 @@ fn note_dictionary(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: 
     };
     if is_table && !path.ends_with('/') {
         let dictionary = Path::new(path).with_extension("json").to_string_lossy().into_owned();
-        noted.insert(dictionary, (path.to_owned(), span));
+        let made_by = (outside.stage, cell, outside.port.to_owned());
+        if let Some(other) = noted.get(&dictionary).filter(|other| other.made_by != made_by) {
+            let message = format!("`{path}` and `{}` would have one data dictionary, `{dictionary}`", other.table);
+            let error = Diagnostic::new(Class::Collision, span, message).also(other.span, "the other one is here");
+            return Err(error.hint("give one of the two another name"));
+        }
+        noted.insert(dictionary, Dictionary { table: path.to_owned(), span, made_by });
     }
+    Ok(())
 }
 
 fn result(
@@ -176,7 +197,7 @@ fn result(
             check_reserved(&path, decl.path.span)?;
             check_path(target, &outside, &path, decl.path.span)?;
             paths.take(&path, decl.path.span)?;
-            note_dictionary(target, &outside, &path, decl.path.span, dictionaries);
+            note_dictionary(target, &outside, (&path, cell, decl.path.span), dictionaries)?;
             let link = target.link(cell, outside.port, outside.entry.clone());
             published.push(Published { path, link, place: env.place(decl.path.span) });
         }
@@ -187,7 +208,9 @@ fn result(
 /// Names that publishing itself uses: at the top of the results folder, and beside each result.
 fn check_reserved(path: &str, span: Span) -> Result<(), Diagnostic> {
     let first = path.split('/').next().unwrap_or_default();
-    let sidecar = path.trim_end_matches('/').ends_with(".provenance.json");
+    // A table of such a name would have a sidecar's name for its data dictionary.
+    let stem = Path::new(path).file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(".provenance"));
+    let sidecar = stem && !path.ends_with('/') || path.trim_end_matches('/').ends_with(".provenance.json");
     if sidecar || matches!(first, ".published" | "parameters.json") || first.starts_with(".publishing") {
         let name = if sidecar { path } else { first };
         let message = format!("`{name}` is a name that pipe itself uses in the results folder");

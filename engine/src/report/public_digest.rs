@@ -116,7 +116,11 @@ impl DigestKey {
             Err(error) => return Err(io(error)),
         };
         if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
-            return Err(wrong("may be read by others"));
+            let others = format!("`{}`, the key of restricted data, may be read by others", path.display());
+            return Err(Failure::environment(others).hint(format!(
+                "`chmod 600 {}`; the state directory belongs on a file system with permissions",
+                path.display()
+            )));
         }
         let mut bytes = Vec::new();
         file.take(33).read_to_end(&mut bytes).map_err(io)?;

@@ -106,10 +106,12 @@ impl EventLog {
     pub fn begin(folder: &Path, run: &str, began: jiff::Timestamp, instances: usize) -> Self {
         let path = folder.join(FILE);
         let opened = File::options().create_new(true).append(true).open(&path);
-        let locked = opened.and_then(|file| file.lock().map(|()| file));
-        let locked = locked.inspect_err(|error| tracing::warn!(%error, "the events of this run are not logged"));
-        let mut log =
-            Self { clock: Instant::now(), file: locked.ok(), started: BTreeSet::new(), hits: 0, written_hits: 0 };
+        let file = opened.inspect_err(|error| tracing::warn!(%error, "the events of this run are not logged")).ok();
+        // Where files cannot be locked, a run that goes on looks like one that was killed.
+        if let Some(Err(error)) = file.as_ref().map(File::lock) {
+            tracing::warn!(%error, "the log of events cannot be locked");
+        }
+        let mut log = Self { clock: Instant::now(), file, started: BTreeSet::new(), hits: 0, written_hits: 0 };
         let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         log.write(What::Began { version: VERSION, run: run.to_owned(), began, instances, process: std::process::id() });
         log
@@ -257,6 +259,8 @@ pub struct LoggedStart {
 /// It cannot be read, or its first line is not a beginning of a log that this version knows.
 pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
     let path = folder.join(FILE);
+    // Before it is read: a run that ends in between has written its end.
+    let is_running = is_locked(&path);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -272,7 +276,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
         run,
         began,
         instances,
-        phase: if is_locked(&path) { Phase::Running } else { Phase::Killed },
+        phase: if is_running { Phase::Running } else { Phase::Killed },
         seconds: 0.0,
         hits: 0,
         ended: Vec::new(),
@@ -293,7 +297,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
             }
             What::Metric { id, metric } => {
                 if let Some(started) = started.get_mut(&id) {
-                    started.metrics.insert(metric.name.clone(), metric);
+                    started.metrics.insert(metric.name().to_owned(), metric);
                 }
             }
             What::Ended { id, label, outcome, log } => {

@@ -184,7 +184,12 @@ fn line_of(
     let tables =
         declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
     let dictionaries = pieces.iter().filter(|piece| described(tables, file_in(&published.link, piece)).is_some());
-    let dictionaries = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
+    let dictionaries: BTreeSet<String> = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
+    if let Some(piece) = pieces.iter().find(|piece| dictionaries.contains(&piece.path)) {
+        let message =
+            format!("`{}` has the name of a data dictionary, in a folder with the table it would describe", piece.path);
+        return Err(Failure::internal(message));
+    }
     let path = published.path.clone();
     Ok(Line::Present(ResultLine { path, key, record, artifact: located.artifact, pieces, dictionaries }))
 }

@@ -174,10 +174,7 @@ impl Context for MessageWriter {
     }
 
     fn metric(&self, metric: Metric) {
-        // JSON has no other numbers; the engine takes a message with one for a broken worker.
-        if metric.value.is_finite() {
-            let _ = self.write(&FromWorker::Metric { metric });
-        }
+        let _ = self.write(&FromWorker::Metric { metric });
     }
 
     fn log(&self, line: &str) {

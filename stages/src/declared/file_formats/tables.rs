@@ -1,7 +1,7 @@
 //! Tables as text or Parquet: compared column by column, previewed by their first rows.
 //!
 //! All are read as texts, so that a column of numbers is whatever can be read as numbers on both sides, and a table without a line
-//! of names, which other programs write, is compared like any other.
+//! of names, which other programs write, is compared like any other. Whole numbers are compared as texts.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -95,7 +95,9 @@ fn compare(before: Result<Rows, Failure>, now: Result<Rows, Failure>) -> Result<
         }
         for (column, (a, b)) in a.iter().zip(b).enumerate().filter(|(_, (a, b))| a != b) {
             match (a.parse(), b.parse()) {
-                (Ok(a), Ok(b)) => largest = largest.max(difference(a, b)),
+                (Ok(a_number), Ok(b_number)) if !(is_whole(a) && is_whole(b)) => {
+                    largest = largest.max(difference(a_number, b_number));
+                }
                 _ => {
                     let name = before[0].get(column).unwrap_or_default();
                     return Err(format!("line {}, column `{name}`: it was `{a}` and is `{b}` now", line + 1));
@@ -104,6 +106,11 @@ fn compare(before: Result<Rows, Failure>, now: Result<Rows, Failure>) -> Result<
         }
     }
     Ok(largest)
+}
+
+/// Whether a cell is a whole number as it is written: a count, or the number of a subject, of which near is not the same.
+fn is_whole(cell: &str) -> bool {
+    cell.strip_prefix('-').unwrap_or(cell).bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Aligned columns; numbers to the right.
@@ -162,6 +169,9 @@ mod tests {
         assert_eq!(two.csv("a\n0.5\n", "a\n0.25\n"), Ok(0.25));
         assert_eq!(two.csv("1,2\n3,4\n", "1,2.5\n3,4\n"), Ok(0.2), "no line of names");
         assert_eq!(two.csv("tag\nx\n", "tag\ny\n").unwrap_err(), "line 2, column `tag`: it was `x` and is `y` now");
+        assert!(two.csv("sid\n100610\n", "sid\n100620\n").is_err(), "numbers of subjects");
+        assert!(two.csv("sid\n010512\n", "sid\n10512\n").is_err());
+        assert!(two.csv("n\n20\n", "n\n21\n").is_err(), "counts");
         assert_eq!(two.csv("a\n1\n", "a\n1\n2\n").unwrap_err(), "it had 2 lines and has 3 now");
         assert_eq!(two.csv("a,b\n1,2\n", "a\n1\n").unwrap_err(), "line 1 had 2 columns and has 1 now");
         assert!(two.csv("a\n", "b\n").is_err());

@@ -53,8 +53,8 @@ fn check_metrics(listener: &Listener, model: &Path) {
     assert_eq!(metrics.len(), 6 * 6);
     let losses: Vec<(u64, f64)> = metrics
         .iter()
-        .filter(|metric| metric.name == "validation/loss")
-        .map(|metric| (metric.step, metric.value))
+        .filter(|metric| metric.name() == "validation/loss")
+        .map(|metric| (metric.step(), metric.value()))
         .collect();
     let table = fs::read_to_string(model.join("epochs.tsv")).unwrap();
     let column = table.lines().next().unwrap().split('\t').position(|name| name == "val_loss").unwrap();

@@ -89,7 +89,7 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
     let (reports, result) = worker.ended();
     assert!(matches!(result, Ok(Ended::Done { .. })), "{result:?}");
     assert!(!reports.is_empty());
-    assert!(worker.metrics.iter().any(|metric| metric.name == "train/loss" && metric.step == 1));
+    assert!(worker.metrics.iter().any(|metric| metric.name() == "train/loss" && metric.step() == 1));
     worker.send(&ToWorker::Quit);
     let output = worker.end();
     assert!(output.status.success(), "{output:?}");

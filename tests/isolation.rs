@@ -133,6 +133,58 @@ fn installations_of_tools_are_readable_around_their_bin() {
 }
 
 #[test]
+fn of_a_tool_in_the_project_only_the_tool_is_read() {
+    if !has_rules() {
+        return;
+    }
+    let space = one("    run: fit > \"$OUT_Y\"");
+    let scripts = space.path("scripts");
+    script(&scripts.join("fit"), "#!/bin/sh\n. \"$(dirname \"$0\")/helper.sh\"\necho $V\n");
+    script(&scripts.join("helper.sh"), "V=1\n");
+    run_with_path(&space, &scripts).exits(1).shows("helper.sh");
+    script(&scripts.join("fit"), "#!/bin/sh\necho 2\n");
+    run_with_path(&space, &scripts).exits(0);
+    assert_eq!(space.read("results/t/y.txt"), "2\n");
+}
+
+#[test]
+fn a_shim_is_known_by_the_version_it_starts() {
+    for tools in ["", "\n    tools: { fit: fit --version }"] {
+        let space = one(&format!("    run: fit > \"$OUT_Y\"{tools}"));
+        let manager = space.root().join("manager");
+        let choose = |version: &str| {
+            let program = format!("#!/bin/sh\necho fit {version}\n");
+            script(&manager.join(format!("versions/{version}/bin/fit")), &program);
+            fs::write(manager.join("version"), version).expect("writes");
+        };
+        let shim =
+            format!("#!/bin/sh\nroot={}\nexec \"$root/versions/$(cat $root/version)/bin/fit\"\n", manager.display());
+        script(&manager.join("shims/fit"), &shim);
+        for version in ["1.0", "2.0"] {
+            choose(version);
+            run_with_path(&space, &manager.join("shims")).exits(0).shows("ran 1");
+            assert_eq!(space.read("results/t/y.txt"), format!("fit {version}\n"));
+            run_with_path(&space, &manager.join("shims")).exits(0).shows("ran 0");
+        }
+    }
+    let space = one("    run: fit > \"$OUT_Y\"");
+    script(&space.root().join("shims/fit"), "#!/bin/sh\ntest \"$1\" != --version\n");
+    run_with_path(&space, &space.root().join("shims")).exits(3).shows("is a shim").shows("tools: { fit: ... }");
+}
+
+#[test]
+fn a_program_that_a_body_names_by_its_path_is_in_the_key() {
+    let space = one("    run: PROGRAM > \"$OUT_Y\"");
+    let program = space.root().canonicalize().expect("a folder").join("sw/bin/fit");
+    space.edit("pipeline.yaml", "PROGRAM", &program.display().to_string());
+    for answer in ["one", "two"] {
+        script(&program, &format!("#!/bin/sh\necho {answer}\n"));
+        run(&space).exits(0).shows("ran 1");
+        assert_eq!(space.read("results/t/y.txt"), format!("{answer}\n"));
+    }
+}
+
+#[test]
 fn a_virtual_environment_of_a_python_in_the_home_folder_works() {
     let space = one(
         "    run: python -c 'import sys; print(sys.prefix != sys.base_prefix)' > \"$OUT_Y\"\n    tools: { python: { venv: .venv } }",

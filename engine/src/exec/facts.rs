@@ -96,7 +96,11 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
         };
         let file = executable.clone().unwrap_or_else(|| interpreter.executable.clone());
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        key.insert(format!("executable:{name}"), executable_fact(&file, memo)?);
+        if is_shim(&file) {
+            key.insert(format!("tool:{name}"), shim_fact(&name, &file)?);
+        } else {
+            key.insert(format!("executable:{name}"), executable_fact(&file, memo)?);
+        }
         executables.extend(executable);
     }
     folders.extend(executables.iter().filter_map(|executable| executable.parent()).map(Path::to_path_buf));
@@ -173,8 +177,32 @@ fn executable_fact(file: &Path, memo: &mut dyn Memo) -> Result<String, Failure> 
 }
 
 fn version_fact(name: &str, version: &str, executable: &Path, memo: &mut dyn Memo) -> Result<String, Failure> {
+    if is_shim(executable) || is_script(executable) {
+        return first_line(name, version, executable);
+    }
     let key = format!("version `{version}` {}", identity(executable)?);
     remembered(memo, &key, || first_line(name, version, executable))
+}
+
+/// What a shim starts, by what it says of its version: the shim itself stays the same when another version is chosen.
+fn shim_fact(name: &str, shim: &Path) -> Result<String, Failure> {
+    first_line(name, &format!("{name} --version"), shim).map_err(|failure| {
+        failure.hint(format!(
+            "`{}` is a shim: what it starts is not known; say how it tells its version: `tools: {{ {name}: ... }}`",
+            shim.display()
+        ))
+    })
+}
+
+/// Whether an executable only chooses another one, as those of pyenv, rbenv, asdf and mise do.
+fn is_shim(executable: &Path) -> bool {
+    executable.parent().is_some_and(|folder| folder.ends_with("shims"))
+}
+
+/// Whether an executable is a script, which may start anything.
+fn is_script(executable: &Path) -> bool {
+    let mut start = [0; 2];
+    fs::File::open(executable).is_ok_and(|mut file| file.read_exact(&mut start).is_ok()) && start == *b"#!"
 }
 
 /// The first line a tool prints about its version, on stdout or else on stderr.

@@ -11,13 +11,14 @@ pub(super) fn program(command: &str) -> Option<String> {
     Shlex::new(command).next()
 }
 
-/// The first word a body runs, unless that is for the shell itself: a builtin, a variable, a path of its inputs.
+/// The first word a body runs, unless that is for the shell itself: a builtin, a variable, a path in its working folder. A name, or an
+/// absolute path.
 pub(super) fn first_word(body: &str) -> Option<String> {
     let is_computed = |word: &String| word.contains("$(") || word.contains('`');
     let word = Shlex::new(body).find(|word| !is_assignment(word) || is_computed(word))?;
     let word = word.split(['|', '&', ';', '<', '>', '(', ')']).next()?;
-    let special = ['$', '"', '\'', '`', '\\', '/', '{', '}', '*', '?', '[', '!', '=', ' ', '\t', '\n'];
-    let is_plain = !word.is_empty() && !word.contains(special);
+    let special = ['$', '"', '\'', '`', '\\', '{', '}', '*', '?', '[', '!', '=', ' ', '\t', '\n'];
+    let is_plain = !word.is_empty() && !word.contains(special) && (word.starts_with('/') || !word.contains('/'));
     (is_plain && !BUILT_IN.contains(&word)).then(|| word.to_owned())
 }
 
@@ -53,6 +54,8 @@ mod tests {
             ("echo x", None),
             ("\"$PARAM_PROGRAM\" x", None),
             ("./x.sh", None),
+            ("bin/x", None),
+            ("/opt/fsl/bin/bet in out", Some("/opt/fsl/bin/bet")),
             ("A=$(date +%s) sort x", None),
             ("A=`date` sort x", None),
             ("(cd x; sort y)", None),

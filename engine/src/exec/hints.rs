@@ -130,15 +130,15 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
     if says(&NETWORK_WORDS) && !task.command.net {
         return Some("a stage has no network; one that needs it says `net: true`".into());
     }
+    if task.command.isolated && says(&["Operation not permitted", "uid_map", "user namespace"]) {
+        return Some("a stage may not mount; a rootless container needs `isolation: none` on the stage".into());
+    }
     if says(&["Permission denied", "Read-only file system", "PermissionError", "EACCES"]) {
         return Some(
             "a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`, and read only its declared \
              inputs, its tools and the system"
                 .into(),
         );
-    }
-    if task.command.isolated && says(&["Operation not permitted", "uid_map", "user namespace"]) {
-        return Some("a stage may not mount; a rootless container needs `isolation: none` on the stage".into());
     }
     if says(&["parameter not set", "unbound variable"]) {
         return Some(

@@ -10,8 +10,9 @@
 //! | the user's R libraries, for a stage that uses R | R finds packages there |
 //!
 //! Never readable by these rules are the home folder as a whole, the project as a whole, and what contains them: of a tool
-//! that lies there directly only its own folder (`~/bin`), or only the tool, is readable. None of it is in the key: the
-//! facts of tools are.
+//! that lies there directly only its own folder (`~/bin`), or only the tool, is readable. Of a tool inside the project only the tool
+//! is: what lies beside it is the project's, and declared. Environments and `node_modules` in the project are installations all the
+//! same. None of it is in the key: the facts of tools are.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -130,7 +131,9 @@ impl<'a> Installations<'a> {
         let holds_programs =
             folder.file_name().and_then(OsStr::to_str).is_some_and(|name| PROGRAM_FOLDERS.contains(&name));
         let around = if holds_programs { folder.parent().unwrap_or(&folder) } else { &folder };
-        if !self.is_too_wide(around) {
+        if self.is_own(&folder) && !is_environment(around) {
+            self.add(executable.to_owned());
+        } else if !self.is_too_wide(around) {
             self.add(around.to_owned());
             self.add_base(around);
             self.add_packages(around);
@@ -161,6 +164,12 @@ impl<'a> Installations<'a> {
         }
     }
 
+    /// Whether a folder is the project's own.
+    fn is_own(&self, folder: &Path) -> bool {
+        let project = self.project.canonicalize().unwrap_or_else(|_| self.project.to_owned());
+        folder.starts_with(project)
+    }
+
     fn is_too_wide(&self, folder: &Path) -> bool {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let holds = |inner: &Path| inner.starts_with(folder) || real(inner).starts_with(folder);
@@ -172,6 +181,13 @@ impl<'a> Installations<'a> {
             self.found.push(place);
         }
     }
+}
+
+/// Whether a folder was filled by an installer: an environment of Python or conda, packages of npm.
+fn is_environment(folder: &Path) -> bool {
+    folder.join("pyvenv.cfg").is_file()
+        || folder.join("conda-meta").is_dir()
+        || folder.components().any(|part| part.as_os_str() == "node_modules")
 }
 
 /// The program that the first line of a script names: of `#!/usr/bin/env node` only `/usr/bin/env`, because which `node`
@@ -248,7 +264,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let home = folder.path().canonicalize().expect("a folder");
         let project = home.join("work/project");
-        for name in ["conda/envs/e/bin/x", "freesurfer/bin/x", "tool/x", "bin/x", "work/project/bin/x", "x"] {
+        for name in [
+            "conda/envs/e/bin/x",
+            "freesurfer/bin/x",
+            "tool/x",
+            "bin/x",
+            "work/project/bin/x",
+            "work/project/scripts/x",
+            "work/project/env/bin/x",
+            "work/project/env/pyvenv.cfg",
+            "work/project/node_modules/.bin/x",
+            "x",
+        ] {
             write(&home.join(name), "");
         }
         fs::create_dir_all(home.join("conda/envs/e/conda-meta")).expect("a folder");
@@ -258,7 +285,10 @@ mod tests {
         assert_eq!(of("freesurfer/bin/x"), ["freesurfer"]);
         assert_eq!(of("tool/x"), ["tool"]);
         assert_eq!(of("bin/x"), ["bin"]);
-        assert_eq!(of("work/project/bin/x"), ["work/project/bin"]);
+        assert_eq!(of("work/project/bin/x"), ["work/project/bin/x"]);
+        assert_eq!(of("work/project/scripts/x"), ["work/project/scripts/x"]);
+        assert_eq!(of("work/project/env/bin/x"), ["work/project/env"]);
+        assert_eq!(of("work/project/node_modules/.bin/x"), ["work/project/node_modules/.bin"]);
         assert_eq!(of("x"), ["x"]);
     }
 

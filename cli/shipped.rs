@@ -43,8 +43,9 @@ pub fn names() -> impl Iterator<Item = PossibleValue> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::Path;
+
+    use fs_err as fs;
 
     use super::*;
 

@@ -3,9 +3,9 @@
 //! Two binaries built from different sources would disagree on what a kind does and put it under the same key; with this digest the
 //! engine notices at the first message. Names and contents only, so it is the same in every folder and at every time.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use sha2::{Digest, Sha256};
 
 /// Relative to this crate.
@@ -23,14 +23,14 @@ fn main() {
 
 fn add(path: &Path, digest: &mut Sha256) {
     if path.is_dir() {
-        let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("could not list `{}`: {error}", path.display()));
+        let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{error}"));
         let mut entries: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         entries.sort();
         entries.iter().for_each(|entry| add(entry, digest));
         return;
     }
     let name = path.to_string_lossy();
-    let content = fs::read(path).unwrap_or_else(|error| panic!("could not read `{}`: {error}", path.display()));
+    let content = fs::read(path).unwrap_or_else(|error| panic!("{error}"));
     for part in [name.as_bytes(), &content] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::{Coordinates, Kind, Param, Registry, Type, Value};
 use pipe_engine::key::Parts;
 

@@ -5,13 +5,13 @@
 //! fill and caches that cannot be written are mounts in a namespace of their own, which needs root or user namespaces.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
+use fs_err as fs;
 use pipe_contract::Registry;
 use pipe_contract::worker::{FromWorker, PROTOCOL};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
@@ -409,6 +409,6 @@ fn worker_that(space: &Space, name: &str, build: &str, script: &str) -> PathBuf 
     let greet = if build.is_empty() { String::new() } else { format!("cat '{}' >&3\n", greeting.display()) };
     let path = space.root().join(name);
     fs::write(&path, format!("#!/bin/sh\n{greet}{script}\n")).expect("a script can be written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+    fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it can be made executable");
     path
 }

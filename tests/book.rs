@@ -3,10 +3,11 @@
 //! options and recipes that do not exist.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+
+use fs_err as fs;
 
 use crate::support::markdown::{Fence, Help, fences, invocations, matches, recipes, session};
 use crate::support::{Shown, Space, workspace};

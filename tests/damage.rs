@@ -1,8 +1,10 @@
 //! Damaged caches: a bit that flips without a change of time, a folder that was removed.
 
-use std::fs::{self, File, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+
+use fs_err::{self as fs, File};
 
 use crate::support::Space;
 

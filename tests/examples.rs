@@ -1,10 +1,11 @@
 //! The pipelines of `examples/`, each run twice: the results are those in its folder `expected/`, and the second run finds
 //! everything in the cache.
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use fs_err as fs;
 
 use crate::support::{Space, workspace};
 

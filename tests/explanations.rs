@@ -1,8 +1,9 @@
 //! What `status`, `why` and `plan` say: read as a user reads it, after a failure, while a run goes on, and after a kill.
 
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use fs_err as fs;
 
 use crate::support::{Shown, Space};
 

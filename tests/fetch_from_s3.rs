@@ -54,12 +54,12 @@ fn write_subjects(folder: &Path, without: Option<&str>) {
                 continue;
             }
             let path = folder.join("HCP_1200").join(&file);
-            std::fs::create_dir_all(path.parent().expect("a parent")).expect("its folder");
+            fs_err::create_dir_all(path.parent().expect("a parent")).expect("its folder");
             let size = if file.ends_with("lh.white") { 20_000 } else { 1 };
-            std::fs::write(path, file.repeat(size)).expect("a file");
+            fs_err::write(path, file.repeat(size)).expect("a file");
         }
         // No stage reads this one, so it is not fetched.
-        std::fs::write(folder.join(format!("HCP_1200/{sid}/release.txt")), "notes").expect("a file");
+        fs_err::write(folder.join(format!("HCP_1200/{sid}/release.txt")), "notes").expect("a file");
     }
 }
 
@@ -128,18 +128,18 @@ fn simulated_subjects_can_be_fetched_from_a_bucket() {
     home.pipe(["run", "pipeline.yaml"]).exits(0);
     let bucket = tempfile::tempdir().expect("a folder");
     let subjects = bucket.path().join("HCP_1200");
-    std::fs::create_dir(&subjects).expect("a folder");
+    fs_err::create_dir(&subjects).expect("a folder");
     for sid in ["s01", "s02", "s03"] {
         let made = home.path(format!("results/simulated/{sid}/{sid}"));
-        std::fs::rename(made, subjects.join(sid)).expect("the subject moves into the bucket");
+        fs_err::rename(made, subjects.join(sid)).expect("the subject moves into the bucket");
     }
     let story = Story::serving(bucket);
     story.run(&story.server.endpoint).exits(0).shows("ran 3");
     for sid in ["s01", "s02", "s03"] {
         for file in required_files(sid) {
             let fetched =
-                std::fs::read(story.space.path(format!("results/subjects/{sid}/{file}"))).expect("it is there");
-            assert!(fetched == std::fs::read(story.bucket.path().join("HCP_1200").join(&file)).expect("it was made"));
+                fs_err::read(story.space.path(format!("results/subjects/{sid}/{file}"))).expect("it is there");
+            assert!(fetched == fs_err::read(story.bucket.path().join("HCP_1200").join(&file)).expect("it was made"));
         }
     }
 }

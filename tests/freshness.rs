@@ -1,8 +1,9 @@
 //! What reruns after which change: the promise that users notice most.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+use fs_err as fs;
 
 use crate::support::Space;
 use crate::support::paper::files_below;

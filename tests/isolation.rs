@@ -1,10 +1,12 @@
 //! What a `run:` stage can reach: its declared inputs, its tools and the system, and nothing of the project beside them;
 //! no network that it does not declare. And which shell its body runs under.
 
-use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 
 use crate::support::{Shown, Space};
 
@@ -22,7 +24,7 @@ fn run(space: &Space) -> Shown {
 fn script(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
     fs::write(path, text).expect("writes");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("sets the mode");
+    fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("sets the mode");
 }
 
 fn has_rules() -> bool {
@@ -64,7 +66,7 @@ fn an_absolute_path_into_the_project_is_closed_and_the_line_to_add_is_proposed()
     }
     let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    with: { path: PATH }");
     space.write("data/x.csv", "1\n");
-    let path = space.path("data/x.csv").canonicalize().expect("is there");
+    let path = fs::canonicalize(space.path("data/x.csv")).expect("is there");
     space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", path.display()));
     run(&space).exits(1).shows("Permission denied").shows("`x: data/x.csv`");
 }
@@ -87,7 +89,7 @@ fn a_body_that_changes_an_input_changes_its_own_copy() {
     let space =
         one("    run: chmod 777 tool.sh; ./tool.sh > \"$OUT_Y\"; echo spoilt > tool.sh\n    in: { tool: tool.sh }");
     space.write("tool.sh", "#!/bin/sh\necho hi\n");
-    fs::set_permissions(space.path("tool.sh"), fs::Permissions::from_mode(0o440)).expect("sets the mode");
+    fs::set_permissions(space.path("tool.sh"), std::fs::Permissions::from_mode(0o440)).expect("sets the mode");
     run(&space).exits(0);
     assert_eq!(space.read("tool.sh"), "#!/bin/sh\necho hi\n");
     assert_eq!(fs::metadata(space.path("tool.sh")).expect("is there").mode() & 0o777, 0o440);
@@ -99,7 +101,7 @@ fn the_permissions_of_a_large_input_are_given_back() {
     space.write("big.bin", vec![7; (16 << 20) + 1]);
     space.write("data/x", "1");
     for name in ["big.bin", "data"] {
-        fs::set_permissions(space.path(name), fs::Permissions::from_mode(0o750)).expect("sets the mode");
+        fs::set_permissions(space.path(name), std::fs::Permissions::from_mode(0o750)).expect("sets the mode");
     }
     run(&space).exits(0);
     for name in ["big.bin", "data"] {
@@ -237,7 +239,7 @@ fn pipe_toml_opens_further_folders_and_is_not_in_the_key() {
         return;
     }
     let space = one("    run: cat \"$PARAM_SW/x\" > \"$OUT_Y\"\n    with: { sw: SW }");
-    let software = space.root().canonicalize().expect("a folder").join("sw");
+    let software = fs::canonicalize(space.root()).expect("a folder").join("sw");
     fs::create_dir_all(&software).expect("a folder");
     fs::write(software.join("x"), "x\n").expect("writes");
     space.edit("pipeline.yaml", "sw: SW", &format!("sw: {}", software.display()));

@@ -9,12 +9,12 @@
 //! `PIPE_TEST_SEED` plays a campaign again, `PIPE_TEST_KILLS` sets its length.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fs_err::{self as fs, File};
 use serde_json::Value;
 
 use crate::support::paper::{FILE, Paper, Records, begun, blobs, contents, events, files_below, worked};
@@ -221,7 +221,7 @@ fn start(paper: &Paper, event_file: &Path) -> Child {
     let mut command = paper.command("run", "killed", &["-j2", "--json"]);
     command.env("TMPDIR", paper.space.root().join("tmp"));
     let event_file = File::create(event_file).expect("a file for events");
-    command.stdout(event_file).stderr(Stdio::null()).spawn().expect("pipe starts")
+    command.stdout(event_file.into_file()).stderr(Stdio::null()).spawn().expect("pipe starts")
 }
 
 /// Waits for the moment and kills. The processes below it at its death; `None` if it came to its end before.

@@ -4,8 +4,9 @@
 //! stated once, in the documentation of its root file, and read from there.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use fs_err as fs;
 
 use crate::support::module_graph::ModuleGraph;
 use crate::support::workspace;

@@ -1,8 +1,9 @@
 //! Stories of a worker that holds no path of libtorch, as in a wheel: the user's libtorch is found, or asked for.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use fs_err as fs;
 
 use crate::support::{Shown, Space};
 
@@ -24,7 +25,7 @@ exit 127
 fn run(space: &Space, variables: &[(&str, &Path)]) -> Shown {
     let worker = space.root().join("pipe-torch");
     fs::write(&worker, UNLOADED).expect("a worker");
-    fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).expect("its mode");
+    fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).expect("its mode");
     Shown::of(space.command(["run", "pipeline.yaml"]).env("PIPE_WORKER", worker).envs(variables.iter().copied()))
 }
 

@@ -1,12 +1,12 @@
 //! What runs leave behind for programs: the manifest and the log of events, each as its schema says; metrics; and what
 //! `verify` finds by the lockfile.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use serde_json::Value;
 
 use crate::support::json_schema::{assert_valid, errors};

@@ -1,7 +1,8 @@
 //! Cached plans: used while nothing changed, made anew when they are damaged or of another version, never trusted.
 
-use std::fs;
 use std::path::PathBuf;
+
+use fs_err as fs;
 
 use crate::support::Space;
 

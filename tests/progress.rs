@@ -198,7 +198,7 @@ fn four_hundred_equal_failures_are_few_lines() {
         .shows("each of them: /")
         .shows("skipped score(sid=1) and 399 more (sid=2, sid=3, sid=4, ...): because of `fit(sid=1)` and others");
     let all = shown.stderr.lines().find_map(|line| line.trim().strip_prefix("each of them: ")).expect("a path");
-    let manifest = std::fs::read_to_string(all).expect("the manifest");
+    let manifest = fs_err::read_to_string(all).expect("the manifest");
     assert!(manifest.contains("fit(sid=400)"), "the others are in it");
     let status = space.pipe(["status", "pipeline.yaml"]).exits(0);
     assert!(status.stdout.lines().count() < 40, "{}", status.stdout);

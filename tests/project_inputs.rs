@@ -1,7 +1,7 @@
 //! Files, folders and globs of the project as inputs: what desktops, editors and the pipeline itself leave in a folder is
 //! not there for a stage, and what cannot be read is named.
 
-use std::os::unix::fs::symlink;
+use fs_err::os::unix::fs::symlink;
 
 use crate::support::Space;
 

@@ -1,10 +1,10 @@
 //! What lies under `results/`: of which run it is, with which parameters, and what becomes of files that were edited.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use serde_json::Value;
 
 use crate::support::{Shown, Space};

@@ -1,7 +1,8 @@
 //! What the README promises, executed: its five-line pipeline, and every command and option that it names.
 
 use std::collections::BTreeSet;
-use std::fs;
+
+use fs_err as fs;
 
 use crate::support::markdown::{Help, invocations, recipes};
 use crate::support::{Shown, Space, workspace};

@@ -1,7 +1,7 @@
 //! Files that promise more than they hold, or hold something else than is meant: the stage that reads them fails with the file,
 //! what was found and what was expected, and the run goes on.
 
-use std::fs;
+use fs_err as fs;
 
 use crate::support::{Space, workspace};
 

@@ -1,10 +1,11 @@
 //! The real pipeline, as small as it goes: the same bytes for every user, and no more work than an edit requires.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
+
+use fs_err as fs;
 
 use crate::artifacts::every_published_table_has_a_data_dictionary;
 use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
@@ -46,7 +47,7 @@ fn a_run_without_changes_starts_no_worker(paper: &Paper) {
     let mark = paper.space.root().join("worker-was-started");
     let worker = paper.space.root().join("marking-worker");
     fs::write(&worker, format!("#!/bin/sh\ntouch '{}'\nexit 1\n", mark.display())).expect("a script can be written");
-    fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).expect("it can be made executable");
+    fs::set_permissions(&worker, std::fs::Permissions::from_mode(0o755)).expect("it can be made executable");
     let run = |more: &[&str]| {
         let mut command = paper.command("run", "tiny", more);
         command.env("PIPE_WORKER", &worker);

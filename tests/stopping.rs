@@ -1,12 +1,12 @@
 //! Ctrl-C and SIGKILL: what a run leaves behind, and that the next one continues.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::Space;

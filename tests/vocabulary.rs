@@ -2,8 +2,9 @@
 //! term has replaced. The tables are the rule; what they allow is listed with its reason. Knows no grammar: a line is
 //! taken apart into words, identifiers included, and compared.
 
-use std::fs;
 use std::path::Path;
+
+use fs_err as fs;
 
 use crate::support::workspace;
 

@@ -2,10 +2,9 @@
 //!
 //! `./just bench-parts` runs it.
 
-use std::fs;
-
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use fs_err as fs;
 use pipe_cache::{Blob, Session, Store};
 
 fn main() {

@@ -20,6 +20,11 @@
 //!
 //! Knows nothing about pipelines, kinds or what a key means; see "Keys, records, blobs" in `engine/DESIGN.md`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "every I/O error passes through `Error::io`, which adds what was done and the path, and keeps the error number"
+)]
+
 mod blobs;
 mod digest;
 mod error;

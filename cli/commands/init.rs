@@ -1,10 +1,10 @@
 //! `pipe init`: writes a shipped pipeline into the user's folder. Never overwrites a file.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use fs_err::{self as fs, File};
 use pipe_contract::Failure;
 
 use super::CommandError;

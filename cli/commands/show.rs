@@ -1,9 +1,9 @@
 //! `pipe show`: what is in an artifact, as its type says: the first rows of a table, a thumbnail of a picture, a summary of anything else.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_contract::{ArtifactType, Failure, FileFormat, Form, Preview};
 use pipe_engine::run;
 

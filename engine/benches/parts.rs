@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use fs_err as fs;
 use pipe_cache::{Content, ContentForm, Digest};
 use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, Registry, StageKind, Task, Type, Value};
 use pipe_engine::exec::{Settings, WorkerSettings};

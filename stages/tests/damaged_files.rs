@@ -4,12 +4,12 @@
 #![allow(clippy::print_stdout, reason = "how many files were damaged, and what reading them took")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::fs;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fs_err as fs;
 use pipe_stages::formats::{data_table, freesurfer, gifti, hdf5, mgh, numpy, pytorch, tensors};
 
 /// Counts what is allocated at a time, and the most of it.

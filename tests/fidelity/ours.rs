@@ -166,7 +166,7 @@ impl Cortex {
 }
 
 fn folder(path: PathBuf) -> Result<PathBuf, Failure> {
-    std::fs::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
+    fs_err::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
     Ok(path)
 }
 

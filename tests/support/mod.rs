@@ -9,9 +9,10 @@ pub mod python_package;
 pub mod terminal;
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use fs_err as fs;
 
 /// The folder of the workspace.
 pub fn workspace() -> &'static Path {

@@ -5,9 +5,9 @@
 //! `#[cfg(test)]` is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// A module of a crate, by the names from its root.

@@ -4,10 +4,10 @@
 //! wheels; every run of a test then gets them from pip offline. So a test costs no download, and needs none twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fs_err as fs;
 use serde_json::Value;
 
 use super::{Shown, Space, workspace};

@@ -1,8 +1,9 @@
 //! The process table, as `/proc` shows it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
+
+use fs_err as fs;
 
 /// A process.
 #[derive(Clone, Debug)]

@@ -1,8 +1,9 @@
 //! Python packages that tests use, got once with pip into `.tools` of the workspace.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use fs_err as fs;
 
 /// The folder with a package in it, for `PYTHONPATH`; it is filled on first use. Tests of several processes wait for the
 /// first. `requirement` is what pip gets, such as `moto[server]==5.2.5`.

@@ -76,7 +76,7 @@ impl Failure {
 
     /// An I/O error at a path. Full disks, read-only mounts and missing rights count as environment.
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        let failure = Self::environment(format!("could not {doing} `{}`: {error}", path.display()));
+        let failure = Self::environment(format!("could not {doing} `{}`: {}", path.display(), io_reason(error)));
         match Unwritable::of(error.kind()) {
             Some(unwritable) => failure.hint(unwritable.hint()),
             None => failure,
@@ -102,6 +102,16 @@ impl Failure {
     pub fn transient(mut self) -> Self {
         self.transient = true;
         self
+    }
+}
+
+/// The system's reason for an I/O error, for a message that names the path itself: an error of `fs_err` names it too.
+pub fn io_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let named = error.get_ref().is_some() && text.starts_with("failed to ");
+    match text.rsplit_once("`: ") {
+        Some((_, reason)) if named => reason.to_owned(),
+        _ => text,
     }
 }
 
@@ -145,3 +155,33 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_once() {
+        let path = Path::new("/no/such: `file`");
+        let said = |error: io::Error| Failure::io("read", path, &error).message;
+        let expected = "could not read `/no/such: `file``: No such file or directory (os error 2)";
+        assert_eq!(said(fs_err::read(path).unwrap_err()), expected);
+        assert_eq!(said(fs_err::File::open(path).unwrap_err()), expected);
+        assert_eq!(said(fs_err::rename(path, "/no/such/other").unwrap_err()), expected);
+        assert_eq!(said(io::Error::from_raw_os_error(2)), expected);
+        assert_eq!(
+            said(io::Error::other("failed to parse it")),
+            "could not read `/no/such: `file``: failed to parse it"
+        );
+    }
+
+    #[test]
+    fn what_to_do_is_known_for_a_path_that_is_named() {
+        let path = Path::new("/dev/full");
+        let full = fs_err::write(path, "text").unwrap_err();
+        assert_eq!(Failure::io("write", path, &full).hint.as_deref(), Some(Unwritable::Full.hint()));
+    }
+}

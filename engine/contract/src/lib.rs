@@ -28,7 +28,7 @@ pub use artifact::{ArtifactType, Compare, Comparison, FileFormat, Form, Preview,
 pub use column::{Column, Described};
 pub use context::{Context, Metric, Progress, Silent};
 pub use coordinates::Coordinates;
-pub use failure::{Blame, Failure, Unwritable};
+pub use failure::{Blame, Failure, Unwritable, io_reason};
 pub use kind::{Arity, Input, Kind, Output, Repro, Runs};
 pub use param::{Param, Type};
 pub use parameters::{Bounded, Parameter, Parameters, read_parameter};

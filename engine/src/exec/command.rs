@@ -36,11 +36,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use pipe_contract::{Coordinates, Ended, Failure, Presence, Value};
+use fs_err::os::unix::fs::{OpenOptionsExt, symlink};
+use fs_err::{self as fs, File};
+use pipe_contract::{Coordinates, Ended, Failure, Presence, Value, io_reason};
 
 use super::job::CommandTask;
 use super::landlock;
@@ -116,7 +117,7 @@ pub(super) struct Prepared {
 /// A file or folder of the project that a command reaches by a link, with its permissions: rules do not cover `chmod`.
 pub(super) struct Linked {
     path: PathBuf,
-    permissions: fs::Permissions,
+    permissions: std::fs::Permissions,
 }
 
 impl Linked {
@@ -535,21 +536,22 @@ pub(super) fn collect(task: &CommandTask) -> Result<Ended, Failure> {
 /// `cp -p` from a read-only folder), and they are no part of an artifact. Links are left alone.
 fn make_readable(port: &str, path: &Path) -> Result<(), Failure> {
     let failed = |what: &str, error: &std::io::Error| {
-        let failure = Failure::stage(format!("output `{port}`: could not {what} what the body wrote: {error}"));
-        match error.raw_os_error() {
-            Some(libc::ENAMETOOLONG) => failure
+        let failure =
+            Failure::stage(format!("output `{port}`: could not {what} what the body wrote: {}", io_reason(error)));
+        match error.kind() {
+            std::io::ErrorKind::InvalidFilename => failure
                 .hint("paths of more than 4,096 bytes cannot be opened by name; use fewer or shorter folder names"),
             _ => failure,
         }
     };
     let found = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() || found.is_file() => found,
-        Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) => return Err(failed("look at", &error)),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidFilename => return Err(failed("look at", &error)),
         _ => return Ok(()),
     };
     let needed = if found.is_dir() { 0o700 } else { 0o600 };
     if found.mode() & needed != needed {
-        let permissions = fs::Permissions::from_mode(found.mode() & 0o7777 | needed);
+        let permissions = std::fs::Permissions::from_mode(found.mode() & 0o7777 | needed);
         fs::set_permissions(path, permissions).map_err(|error| failed("give permission to read", &error))?;
     }
     if found.is_dir() {

@@ -1,10 +1,10 @@
 //! What the end of a log shows about a failure: the last lines, and the line to add to the pipeline file.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
+use fs_err::File;
 use pipe_contract::Failure;
 
 use super::command::Layout;

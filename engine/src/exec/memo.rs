@@ -1,9 +1,9 @@
 //! What is remembered between runs about files outside the project, under the identity of the file it was found in.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::Failure;
 
 /// Remembers facts between runs. Keys hold the identity of the file a fact was found in.

@@ -4,12 +4,12 @@
 //! append to it with `>>`, from any program, and need no reader that keeps up. Other lines are counted and
 //! reported in a note; they do not fail the stage.
 
-use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fs_err::os::unix::fs::OpenOptionsExt;
+use fs_err::{File, OpenOptions};
 use pipe_contract::Metric;
 
 /// How often the file of a running command is read.
@@ -160,10 +160,10 @@ mod tests {
     fn other_lines_are_counted_and_a_file_written_anew_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics");
-        std::fs::write(&path, format!("loss 1 nan\n\nloss x 1\nloss 1 1 1\n{}\nloss 1 1\n", "y".repeat(9999))).unwrap();
+        fs_err::write(&path, format!("loss 1 nan\n\nloss x 1\nloss 1 1 1\n{}\nloss 1 1\n", "y".repeat(9999))).unwrap();
         let mut file = MetricFile::new(path.clone());
         assert_eq!(named(&file.read()), [("loss", 1, 1.0)]);
-        std::fs::write(&path, "loss 2 2\n").unwrap();
+        fs_err::write(&path, "loss 2 2\n").unwrap();
         let (metrics, note) = file.finish();
         assert_eq!(named(&metrics), [("loss", 2, 2.0)]);
         assert!(note.unwrap().contains("4 lines not of the form `NAME STEP VALUE`, first `loss 1 nan`"));
@@ -188,7 +188,7 @@ mod tests {
     fn only_a_file_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics");
-        std::os::unix::fs::symlink("/proc/self/status", &path).unwrap();
+        fs_err::os::unix::fs::symlink("/proc/self/status", &path).unwrap();
         assert_eq!(MetricFile::new(path).finish(), (Vec::new(), None));
         assert_eq!(MetricFile::new(folder.path().to_owned()).finish(), (Vec::new(), None));
     }

@@ -6,10 +6,10 @@
 //! readable = ["/sw", "~/freesurfer"]   # what every `run:` stage may read, besides the system and its tools
 //! ```
 
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_contract::Failure;
 use toml::de::{DeTable, DeValue};
 

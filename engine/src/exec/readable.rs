@@ -15,9 +15,10 @@
 //! same. None of it is in the key: the facts of tools are.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use fs_err as fs;
 
 /// Files and folders of the system that every stage may read. Of `/var`, `/run` and `/home` only what programs need.
 const SYSTEM: [&str; 26] = [
@@ -51,7 +52,7 @@ const SYSTEM: [&str; 26] = [
 
 /// The system, without `hidden`: a project in `/opt/work` is not readable because it lies in `/opt`.
 pub(super) fn system(hidden: &[&Path]) -> Vec<PathBuf> {
-    let hidden: Vec<PathBuf> = hidden.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let hidden: Vec<PathBuf> = hidden.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let mut readable = Vec::new();
     for folder in SYSTEM {
         add_without(Path::new(folder), &hidden, &mut readable);
@@ -127,7 +128,7 @@ impl<'a> Installations<'a> {
 
     fn add_around(&mut self, executable: &Path) {
         let Some(folder) = executable.parent() else { return };
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let holds_programs =
             folder.file_name().and_then(OsStr::to_str).is_some_and(|name| PROGRAM_FOLDERS.contains(&name));
         let around = if holds_programs { folder.parent().unwrap_or(&folder) } else { &folder };
@@ -171,7 +172,7 @@ impl<'a> Installations<'a> {
     }
 
     fn is_too_wide(&self, folder: &Path) -> bool {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let holds = |inner: &Path| inner.starts_with(folder) || real(inner).starts_with(folder);
         folder.parent().is_none() || holds(self.project) || self.home.as_deref().is_some_and(holds)
     }
@@ -228,12 +229,12 @@ pub(super) fn r_libraries(version: Option<&str>) -> Vec<PathBuf> {
 
 /// What is outside of a folder although a symbolic link inside leads there: a rule for the folder does not open it.
 pub(super) fn linked_outside(folder: &Path) -> Vec<PathBuf> {
-    let mut roots = vec![folder.canonicalize().unwrap_or_else(|_| folder.to_owned())];
+    let mut roots = vec![fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())];
     let mut next = 0;
     while let Some(root) = roots.get(next).cloned() {
         next += 1;
         let links = walkdir::WalkDir::new(&root).into_iter().flatten().filter(|entry| entry.path_is_symlink());
-        for target in links.filter_map(|link| link.path().canonicalize().ok()) {
+        for target in links.filter_map(|link| fs::canonicalize(link.path()).ok()) {
             if !roots.iter().any(|known| target.starts_with(known)) {
                 roots.push(target);
             }
@@ -245,7 +246,7 @@ pub(super) fn linked_outside(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use fs_err::os::unix::fs::symlink;
 
     fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn an_installation_is_the_folder_around_bin_but_never_the_home_folder_or_the_project() {
         let folder = tempfile::tempdir().expect("a folder");
-        let home = folder.path().canonicalize().expect("a folder");
+        let home = fs::canonicalize(folder.path()).expect("a folder");
         let project = home.join("work/project");
         for name in [
             "conda/envs/e/bin/x",
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn links_interpreters_and_bases_are_followed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let home = folder.path().canonicalize().expect("a folder");
+        let home = fs::canonicalize(folder.path()).expect("a folder");
         let project = home.join("project");
         write(&home.join(".pyenv/versions/3.12/bin/python3.12"), "");
         write(&home.join("venvs/t/pyvenv.cfg"), &format!("home = {}/.pyenv/versions/3.12/bin\n", home.display()));
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn links_out_of_a_folder_are_found_also_behind_links() {
         let folder = tempfile::tempdir().expect("a folder");
-        let root = folder.path().canonicalize().expect("a folder");
+        let root = fs::canonicalize(folder.path()).expect("a folder");
         write(&root.join("data/a"), "");
         write(&root.join("far/b"), "");
         write(&root.join("farther/c"), "");

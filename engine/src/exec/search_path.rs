@@ -1,9 +1,10 @@
 //! Lists of folders in which programs are looked for, as `PATH` has them.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+use fs_err as fs;
 
 /// `PATH` of workers and of commands without tools elsewhere.
 pub(super) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -13,9 +13,9 @@
 //! end the body.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_contract::Failure;
 
 use super::search_path::{SYSTEM_PATH, find};

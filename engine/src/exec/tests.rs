@@ -1,12 +1,12 @@
 //! Real threads and real processes. The test binary serves as its own guard, started by a constructor before `main`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fs_err as fs;
 use pipe_contract::{
     Blame, Context, Coordinates, Device, Ended, Failure, Kind, Metric, Presence, Progress, Registry, Runs, StageKind,
     Task, Value,
@@ -89,7 +89,7 @@ impl Space {
         }
         let program = folder.path().join("worker");
         fs::write(&program, WORKER).expect("writes");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("sets the mode");
+        fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("sets the mode");
         let worker = WorkerSettings {
             program,
             libraries: None,
@@ -970,7 +970,7 @@ fn with_tools(body: &str, tools: &[(&str, Tool)]) -> Command {
 fn script(folder: &Path, text: &str) {
     fs::create_dir_all(folder).expect("a folder");
     fs::write(folder.join("fit"), text).expect("writes");
-    fs::set_permissions(folder.join("fit"), fs::Permissions::from_mode(0o755)).expect("sets the mode");
+    fs::set_permissions(folder.join("fit"), std::fs::Permissions::from_mode(0o755)).expect("sets the mode");
 }
 
 #[test]

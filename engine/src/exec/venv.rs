@@ -15,10 +15,10 @@
 //! files, other environments, published results and lockfiles. What depends on the environment's own path stays out too.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_contract::Failure;
 
 use super::memo::{Memo, identity, remembered};

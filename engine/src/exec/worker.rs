@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -215,11 +215,12 @@ impl Worker {
 
 /// Opens a log to add to it.
 pub(super) fn open_log(log: &Path) -> Result<File, Failure> {
-    OpenOptions::new()
+    fs_err::OpenOptions::new()
         .create(true)
         .append(true)
         .read(true)
         .open(log)
+        .map(fs_err::File::into_file)
         .map_err(|error| Failure::io("open the log", log, &error))
 }
 
@@ -310,7 +311,7 @@ fn not_a_message(line: &[u8], why: &str) -> Failure {
 
 /// User and system time of a process and of its waited-for children (`proc(5)`, fields 14 to 17).
 fn processor_time(pid: i32) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: u64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
     // SAFETY: returns a number.
@@ -320,7 +321,7 @@ fn processor_time(pid: i32) -> Option<Duration> {
 
 /// The largest resident set of a process so far, bytes.
 fn peak_rss(pid: i32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

@@ -102,15 +102,15 @@ fn request(file: &Path, options: &Options, build: &str) -> Hash {
 /// The bytes of a regular file that is not too large.
 fn read_bounded(path: &Path) -> Option<Vec<u8>> {
     // Looked at before it is opened: opening a named pipe would wait.
-    let is_plan = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
-    let file = is_plan.then(|| std::fs::File::open(path).ok()).flatten()?;
+    let is_plan = fs_err::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
+    let file = is_plan.then(|| fs_err::File::open(path).ok()).flatten()?;
     let mut bytes = Vec::with_capacity(usize::try_from(file.metadata().ok()?.len().min(MAX_BYTES)).ok()?);
     file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
 fn digest(path: &Path) -> Option<Hash> {
-    Some(*blake3::hash(&std::fs::read(path).ok()?).as_bytes())
+    Some(*blake3::hash(&fs_err::read(path).ok()?).as_bytes())
 }
 
 /// The digests are those of the texts that were read: a later change of a file makes the plan useless, not wrong.
@@ -119,7 +119,7 @@ fn save(path: &Path, plan: &Plan, sources: &Sources, request: Hash) -> std::io::
     let files = files.map(|source| ReadFile { path: source.path.clone(), digest: source.digest }).collect();
     let bytes = postcard::to_allocvec(&(Validity { request, files }, plan)).map_err(std::io::Error::other)?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
+    fs_err::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(MAGIC)?;
     file.write_all(blake3::hash(&bytes).as_bytes())?;
@@ -136,7 +136,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 /// Removes unfinished files of killed processes, and the oldest plans beyond [`MAX_PLANS`].
 fn tidy(folder: &Path) -> std::io::Result<()> {
     let mut plans = Vec::new();
-    for entry in std::fs::read_dir(folder)?.flatten() {
+    for entry in fs_err::read_dir(folder)?.flatten() {
         let (Ok(found), path) = (entry.metadata(), entry.path()) else { continue };
         let Ok(changed) = found.modified() else { continue };
         if path.extension().is_some_and(|extension| extension == "plan") {
@@ -144,13 +144,13 @@ fn tidy(folder: &Path) -> std::io::Result<()> {
         } else if entry.file_name().as_encoded_bytes().starts_with(b".tmp")
             && changed.elapsed().is_ok_and(|age| age > ABANDONED_AFTER)
         {
-            std::fs::remove_file(path)?;
+            fs_err::remove_file(path)?;
         }
     }
     plans.sort();
     let many = plans.len().saturating_sub(MAX_PLANS);
     // Another process may have removed it first.
-    plans.into_iter().take(many).for_each(|(_, path)| drop(std::fs::remove_file(path)));
+    plans.into_iter().take(many).for_each(|(_, path)| drop(fs_err::remove_file(path)));
     Ok(())
 }
 
@@ -225,7 +225,7 @@ mod tests {
     impl Project {
         fn new() -> Self {
             let project = Self { folder: tempfile::tempdir().expect("a folder"), options: Options::default() };
-            std::fs::write(project.file(), FILE).expect("written");
+            fs_err::write(project.file(), FILE).expect("written");
             project.write_ids("s1\ns2\n");
             project
         }
@@ -235,7 +235,7 @@ mod tests {
         }
 
         fn write_ids(&self, lines: &str) {
-            std::fs::write(self.folder.path().join("ids.txt"), lines).expect("written");
+            fs_err::write(self.folder.path().join("ids.txt"), lines).expect("written");
         }
 
         fn plan(&self, build: &str) -> Plan {
@@ -245,7 +245,7 @@ mod tests {
         }
 
         fn cached(&self) -> Vec<PathBuf> {
-            let entries = std::fs::read_dir(self.folder.path().join("cache")).into_iter().flatten();
+            let entries = fs_err::read_dir(self.folder.path().join("cache")).into_iter().flatten();
             entries.map(|entry| entry.expect("an entry").path()).collect()
         }
 
@@ -259,7 +259,7 @@ mod tests {
         let project = Project::new();
         let first = project.plan("build");
         let [path] = project.cached().try_into().expect("one plan");
-        let bytes = std::fs::read(&path).expect("readable");
+        let bytes = fs_err::read(&path).expect("readable");
         assert_eq!(decode(&bytes, &project.request()), Some(first.clone()));
         assert_eq!(project.plan("build"), first);
         let gather = |id: usize| match first.instances[id].inputs["t"] {
@@ -279,7 +279,7 @@ mod tests {
         let project = Project::new();
         let plan = project.plan("build");
         let [path] = project.cached().try_into().expect("one plan");
-        let bytes = std::fs::read(&path).expect("readable");
+        let bytes = fs_err::read(&path).expect("readable");
         for cut in [0, 10, 40, bytes.len() / 2, bytes.len() - 1] {
             assert_eq!(decode(&bytes[..cut], &project.request()), None);
         }
@@ -288,9 +288,9 @@ mod tests {
             other[at] ^= 1;
             assert_eq!(decode(&other, &project.request()), None);
         }
-        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
+        fs_err::write(&path, &bytes[..bytes.len() / 2]).expect("written");
         assert_eq!(project.plan("build"), plan);
-        assert_eq!(std::fs::read(&path).expect("readable"), bytes, "made anew");
+        assert_eq!(fs_err::read(&path).expect("readable"), bytes, "made anew");
     }
 
     /// Bytes that pass the checksum, as a forged or mistaken writer could make them, neither panic nor take much memory,

@@ -3,10 +3,10 @@
 //! Pipelines of a project are the YAML files beside a pipeline file; a folder `pipelines/` belongs to the folder it is in. Only
 //! the heads of the other files are read, and only for the name: what is wrong with them otherwise is not reported here.
 
-use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use fs_err::{self as fs, File};
 use pipe_contract::Failure;
 
 use super::resolved::Plan;

@@ -134,7 +134,7 @@ mod tests {
     fn exactly_one_row_is_claimed() {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("t.csv");
-        std::fs::write(&table, "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n").unwrap();
+        fs_err::write(&table, "tag,label,dice\nanat,V1,0.8\nanat,mean,0.75\nfunc,mean,x\n").unwrap();
         let check = |filter: &[(&str, &str)], column: &str| {
             check_claims(&[claim(filter, column)], |_| Ok((table.clone(), "t.table".to_owned()))).remove(0)
         };

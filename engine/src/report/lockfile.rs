@@ -6,10 +6,10 @@
 //! never replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_cache::{Content, Digest};
 use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};

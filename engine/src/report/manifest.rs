@@ -11,11 +11,11 @@
 //! digest is said once, where it was made.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use fs_err as fs;
 use pipe_cache::{Action, Content, ContentForm, Digest};
 use pipe_contract::{Failure, Form, Value};
 use serde::{Deserialize, Serialize};

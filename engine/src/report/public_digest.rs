@@ -7,12 +7,13 @@
 //! written nowhere else. If it is deleted, another one is made, and digests of earlier runs no longer compare.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
+use fs_err::os::unix::fs::OpenOptionsExt;
+use fs_err::{self as fs, File, OpenOptions};
 use pipe_cache::Digest;
 use pipe_contract::Failure;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -188,9 +189,9 @@ mod tests {
         assert_eq!(format!("{:?}", DigestKey::open(&path).unwrap()), "DigestKey");
         let other = DigestKey::open(&folder.path().join("other/restricted.key")).unwrap().keyed(&digest);
         assert_ne!(other, keyed, "every machine has its own");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(DigestKey::open(&path).unwrap_err().message.contains("may be read by others"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "short").unwrap();
         assert!(DigestKey::open(&path).unwrap_err().message.contains("has not 32 bytes"));
     }

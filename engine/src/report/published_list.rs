@@ -4,10 +4,10 @@
 //! say which run made what.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_cache::{Action, Content, Digest};
 use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};

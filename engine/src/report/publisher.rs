@@ -9,11 +9,11 @@
 //! when its result gets another content or comes from other work, and otherwise left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use fs_err::{self as fs, File};
 use pipe_cache::{Action, Artifact, Blob, Content, ContentForm, Digest, Entry, Sources, Store, is_missing, remove_all};
 use pipe_contract::Failure;
 
@@ -533,7 +533,7 @@ impl Aside {
         let copy = self.path()?;
         store.copy_out(blob, &copy).map_err(|error| damaged_failure(&error, &target.to_string_lossy()))?;
         let mode = self.mode & if blob.executable { 0o777 } else { 0o666 };
-        fs::set_permissions(&copy, fs::Permissions::from_mode(mode))
+        fs::set_permissions(&copy, std::fs::Permissions::from_mode(mode))
             .map_err(|error| Failure::io("set the permissions of", &copy, &error))?;
         self.rename(&copy, target)
     }

@@ -62,7 +62,7 @@ pub(super) fn table_at(plan: &Plan, registry: &Registry, link: &Link, path: Path
 }
 
 fn only_table(folder: &Path) -> Result<PathBuf, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let entries = fs_err::read_dir(folder).map_err(|error| pipe_contract::io_reason(&error))?;
     let is_table = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "csv");
     let tables: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_table).collect();
     match &tables[..] {

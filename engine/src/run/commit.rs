@@ -1,9 +1,9 @@
 //! Commits an attempt: checks what it left, moves it into the store, and publishes the record.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use fs_err::{self as fs, File};
 use pipe_cache::{Made, Record, Stored, remove_all};
 use pipe_contract::{Ended, Failure, Form, Kind, RanOn};
 

@@ -20,11 +20,12 @@
 //! missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::TryLockError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use fs_err::{self as fs, File};
 use pipe_contract::{Failure, Metric};
 use serde::{Deserialize, Serialize};
 

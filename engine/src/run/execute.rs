@@ -211,7 +211,7 @@ fn own_cpu() -> Duration {
 
 /// The largest resident set of this process so far, bytes; 0 if the system does not report it.
 fn own_peak_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let text = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kibibytes.unwrap_or(0) * 1024

@@ -1,11 +1,12 @@
 //! Injured caches: no wrong result, ever. Bits flip without a change of time, as on a disk that loses them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fs_err::{self as fs, File};
 use pipe_cache::{Action, Digest, Made, Store};
 
 use super::tests::Space;

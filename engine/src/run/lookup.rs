@@ -714,7 +714,7 @@ fn written_by(plan: &Plan) -> Vec<PathBuf> {
             profile.is_empty() || profile.strip_prefix('.').is_some_and(|profile| !profile.contains('.'))
         })
     };
-    let entries = std::fs::read_dir(&plan.folder).into_iter().flatten().flatten();
+    let entries = fs_err::read_dir(&plan.folder).into_iter().flatten().flatten();
     written
         .extend(entries.filter(|entry| entry.file_name().to_str().is_some_and(is_lockfile)).map(|entry| entry.path()));
     written

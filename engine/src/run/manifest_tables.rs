@@ -249,7 +249,7 @@ impl<'w> Writer<'w> {
         };
         let Some(report) = report else { return more };
         more.attempts = Some(report.attempts).filter(|attempts| *attempts > 1);
-        more.log = report.work.log.as_ref().is_some_and(|log| log.metadata().is_ok_and(|found| found.len() > 0));
+        more.log = report.work.log.as_ref().is_some_and(|log| fs_err::metadata(log).is_ok_and(|found| found.len() > 0));
         match &report.outcome {
             Outcome::Hit => {}
             Outcome::Ran => more.notes.clone_from(&report.work.notes),

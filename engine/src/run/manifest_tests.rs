@@ -1,9 +1,9 @@
 //! What runs write about themselves: manifests, and what of restricted data may be in them.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::Duration;
 
+use fs_err as fs;
 use pipe_cache::{Artifact, Content, ContentForm, Digest, Stored};
 use pipe_contract::Device;
 

@@ -20,9 +20,9 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
 use pipe_contract::Failure;
 

@@ -1,9 +1,9 @@
 //! What a run would do, instance by instance, with the reasons; and where things are. Runs nothing.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 
+use fs_err as fs;
 use pipe_contract::Failure;
 
 use super::disclosure::Disclosure;

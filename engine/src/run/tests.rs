@@ -1,13 +1,14 @@
 //! Whole runs: real files, real processes, kinds of our own. Stages append a line to a ledger whenever they work.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fs_err::{self as fs, File};
 use pipe_contract::{
     ArtifactType, Blame, Comparison, Context, Ended, Failure, FileFormat, Kind, Presence, Preview, Registry, Repro,
     StageKind, Task, Type, Value,
@@ -866,7 +867,7 @@ fn a_glob_is_a_folder_of_the_files_that_it_names() {
 fn a_link_to_nothing_in_an_input_is_named() {
     let space = listing("data");
     fs::create_dir_all(space.path("data")).unwrap();
-    std::os::unix::fs::symlink("nowhere", space.path("data/broken")).unwrap();
+    fs_err::os::unix::fs::symlink("nowhere", space.path("data/broken")).unwrap();
     let ran = space.run();
     ran.counts([0, 0, 0, 1, 0]);
     let said = ran.failure().message.clone();

@@ -7,10 +7,10 @@
 //! with the locked one as its artifact type says (by column, number or pixel), if the user's cache or results still have it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_cache::{Blob, Content, Digest, Found, Store};
 use pipe_contract::{Failure, Registry};
 

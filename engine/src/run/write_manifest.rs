@@ -1,9 +1,9 @@
 //! Writes the manifest of a run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_cache::{Content, Digest};
 use pipe_contract::Failure;
 

@@ -31,7 +31,7 @@ pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u3
     if let Some(file) = sources.find(&absolute) {
         return Ok(file);
     }
-    let bytes = std::fs::read(path).map_err(|error| format!("could not read `{shown}`: {}", reason(&error)))?;
+    let bytes = fs_err::read(path).map_err(|error| format!("could not read `{shown}`: {}", reason(&error)))?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(format!("`{shown}` is UTF-16 text; save it as UTF-8"));
     }
@@ -49,7 +49,7 @@ fn reason(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "no such file".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
+        _ => pipe_contract::io_reason(error),
     }
 }
 

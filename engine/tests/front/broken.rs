@@ -30,7 +30,7 @@ fn options_of(text: &str) -> Options {
 
 #[test]
 fn each_mistake_has_its_message() {
-    let mut names: Vec<String> = std::fs::read_dir(folder())
+    let mut names: Vec<String> = fs_err::read_dir(folder())
         .expect("a folder")
         .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".yaml")?.to_owned()))
         .filter(|name| !name.starts_with("part-"))
@@ -44,7 +44,7 @@ fn each_mistake_has_its_message() {
     let mut classes = BTreeSet::new();
     for name in names {
         let path = folder().join(format!("{name}.yaml"));
-        let text = std::fs::read_to_string(&path).expect("readable");
+        let text = fs_err::read_to_string(&path).expect("readable");
         let Err(errors) = plan(&path, &options_of(&text), &registry()) else { panic!("`{name}` plans") };
         assert_eq!(errors.blame(), Blame::Input);
         for reported in errors.reported() {

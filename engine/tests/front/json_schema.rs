@@ -11,7 +11,7 @@ use crate::json_schema_validator::{assert_valid, errors};
 use crate::test_registry::registry;
 
 fn json_of(file: &std::path::Path) -> Value {
-    let text = std::fs::read_to_string(file).expect("readable");
+    let text = fs_err::read_to_string(file).expect("readable");
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(&text, options).expect("YAML")
 }

@@ -36,17 +36,17 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
 
 #[test]
 fn no_mutation_panics_and_every_error_has_a_place() {
-    let text = std::fs::read_to_string(benson2025()).expect("readable");
+    let text = fs_err::read_to_string(benson2025()).expect("readable");
     let folder = std::env::temp_dir().join(format!("pipe-mutations-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("hcp_subjects.txt"), "100610\n102311\n115017\n").expect("written");
+    fs_err::create_dir_all(&folder).expect("a folder");
+    fs_err::write(folder.join("hcp_subjects.txt"), "100610\n102311\n115017\n").expect("written");
     let file = folder.join("mutated.yaml");
     let registry = registry();
     let (mut legal, mut refused) = (0, 0);
     for (number, token) in tokens(&text).into_iter().enumerate() {
         for replacement in ["", "zzz"] {
             let mutated = format!("{}{replacement}{}", &text[..token.start], &text[token.end..]);
-            std::fs::write(&file, &mutated).expect("written");
+            fs_err::write(&file, &mutated).expect("written");
             // Each mutation under one profile, in turn: together they cover every profile many times.
             let profile = ["demo", "hcp", "tiny", "swapped"][number % 4];
             let asked = Options { profile: Some(profile.to_owned()), ..options(profile) };
@@ -69,6 +69,6 @@ fn no_mutation_panics_and_every_error_has_a_place() {
             }
         }
     }
-    std::fs::remove_dir_all(&folder).expect("removed");
+    fs_err::remove_dir_all(&folder).expect("removed");
     assert!(legal > 100 && refused > 1000, "{legal} legal, {refused} refused");
 }

@@ -17,9 +17,9 @@ fn held(plan: &Plan) -> usize {
 
 fn planned(name: &str, text: &str) -> Plan {
     let file = std::env::temp_dir().join(format!("pipe-{name}-{}.yaml", std::process::id()));
-    std::fs::write(&file, format!("pipe: 1\npipeline: p\nstages:\n{text}")).expect("written");
+    fs_err::write(&file, format!("pipe: 1\npipeline: p\nstages:\n{text}")).expect("written");
     let plan = plan(&file, &Options::default(), &registry()).unwrap_or_else(|error| panic!("{error}"));
-    std::fs::remove_file(&file).expect("removed");
+    fs_err::remove_file(&file).expect("removed");
     plan
 }
 

@@ -19,11 +19,11 @@ impl Files {
             std::process::id(),
             NEXT.fetch_add(1, Ordering::Relaxed)
         ));
-        std::fs::create_dir_all(&folder).expect("a folder");
+        fs_err::create_dir_all(&folder).expect("a folder");
         for (name, text) in files {
             let path = folder.join(name);
-            std::fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
-            std::fs::write(path, text).expect("written");
+            fs_err::create_dir_all(path.parent().expect("inside")).expect("a folder");
+            fs_err::write(path, text).expect("written");
         }
         Self(folder)
     }
@@ -35,7 +35,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = fs_err::remove_dir_all(&self.0);
     }
 }
 

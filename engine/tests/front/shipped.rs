@@ -115,18 +115,18 @@ fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
 
 #[test]
 fn seeds_depend_on_coordinates_not_on_names_or_order() {
-    let text = std::fs::read_to_string(benson2025()).expect("readable");
+    let text = fs_err::read_to_string(benson2025()).expect("readable");
     let folder = std::env::temp_dir().join(format!("pipe-seeds-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    fs_err::create_dir_all(&folder).expect("a folder");
     let renamed = folder.join("renamed.yaml");
-    std::fs::write(
+    fs_err::write(
         &renamed,
         text.replace("  train:\n", "  learn:\n").replace("$train(", "$learn(").replace("$train.", "$learn."),
     )
     .expect("written");
-    std::fs::write(folder.join("hcp_subjects.txt"), "115017\n").expect("written");
+    fs_err::write(folder.join("hcp_subjects.txt"), "115017\n").expect("written");
     let other = plan(&renamed, &options("demo"), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let seeds = |plan: &Plan, stage: &str| of(plan, stage).iter().map(|id| plan.instance(*id).seed).collect::<Vec<_>>();
     assert_eq!(seeds(&planned("demo"), "train"), seeds(&other, "learn"));
-    std::fs::remove_dir_all(&folder).expect("removed");
+    fs_err::remove_dir_all(&folder).expect("removed");
 }

@@ -13,9 +13,9 @@
 //! is used once. With `split`, there is one cycle per side, so that nothing of a held-out subject is trained on.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use crate::formats::data_table;

@@ -374,7 +374,7 @@ mod tests {
         tasks::give(&mut task, "manual", &tasks::labels(&folder.join("manual"), &label(0.0)));
         tasks::give(&mut task, "model", &tasks::labels(&folder.join("model"), &label(3.0)));
         let prf = folder.join("prf");
-        std::fs::create_dir_all(&prf).unwrap();
+        fs_err::create_dir_all(&prf).unwrap();
         for hemisphere in HEMISPHERES {
             for (quantity, of) in [("x", 0), ("y", 1), ("cod", 2)] {
                 #[expect(clippy::cast_possible_truncation, reason = "maps are 32-bit floats")]
@@ -404,7 +404,7 @@ mod tests {
             task.simulated = true;
             tasks::run(&Contours, &task).unwrap();
             let figure = task.output("figure").unwrap();
-            ["svg", "pdf", "png"].map(|end| std::fs::read(figure.join(format!("figure.{end}"))).unwrap())
+            ["svg", "pdf", "png"].map(|end| fs_err::read(figure.join(format!("figure.{end}"))).unwrap())
         };
         let first = bytes();
         let svg = String::from_utf8_lossy(&first[0]);

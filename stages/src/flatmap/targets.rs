@@ -169,8 +169,8 @@ mod tests {
         assert_eq!(run().message, "`lh.ring.mgz` has the label 6 at vertex 5, expected 0 to 5");
         mgh::write_i32(&rated.join("lh.ring.mgz"), &wrong[..9]).unwrap();
         assert!(run().message.contains("has 9 values, but the hemisphere has 642 vertices"));
-        std::fs::remove_file(rated.join("lh.ring.mgz")).unwrap();
-        std::fs::remove_file(rated.join("rh.area.mgz")).unwrap();
+        fs_err::remove_file(rated.join("lh.ring.mgz")).unwrap();
+        fs_err::remove_file(rated.join("rh.area.mgz")).unwrap();
         assert!(run().message.starts_with("the labels have neither areas nor rings"));
     }
 
@@ -185,7 +185,7 @@ mod tests {
             (tensors::read(&ran.output("images")).unwrap(), ran.notes().to_vec())
         };
         let (both, _) = run();
-        std::fs::remove_file(rated.join("rh.ring.mgz")).unwrap();
+        fs_err::remove_file(rated.join("rh.ring.mgz")).unwrap();
         let (areas, notes) = run();
         assert_eq!(notes, ["no `ring` labels of both hemispheres: no channels for them"]);
         assert_eq!(areas.text("channels").unwrap(), "V1,V2,V3");

@@ -1,20 +1,20 @@
 //! Decides how binary files are read and written: whole, with a bound on what compression may blow up to, and
 //! through a cursor that cannot run over the end. Knows no format.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, GzBuilder};
+use fs_err::File;
 use pipe_contract::Failure;
 
 use super::bounds::MOST_UNPACKED;
 
 /// The whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| match error.kind() {
+    fs_err::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::input("the file does not exist").at(path.display().to_string()),
         _ => Failure::io("read", path, &error),
     })

@@ -7,12 +7,12 @@
 //! Knows no column names but those of a split.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use fs_err::{self as fs, File};
 use pipe_contract::{Column as Described, Failure};
 use polars::prelude::{
     Column, CsvWriter, DataFrame, DataType, ParallelStrategy, ParquetCompression, ParquetReader, ParquetWriter,
@@ -184,9 +184,12 @@ fn write_parquet(path: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
     })
 }
 
-fn into_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), PolarsError>) -> Result<(), Failure> {
+fn into_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<std::fs::File>) -> Result<(), PolarsError>,
+) -> Result<(), Failure> {
     let file = File::create(path).map_err(|error| Failure::io("create", path, &error))?;
-    let mut file = BufWriter::new(file);
+    let mut file = BufWriter::new(file.into_file());
     write(&mut file).map_err(|error| Failure::environment(format!("could not write `{}`: {error}", path.display())))?;
     file.flush().map_err(|error| Failure::io("write", path, &error))
 }
@@ -219,7 +222,7 @@ pub fn read_parquet(path: &Path) -> Result<DataFrame, Failure> {
 fn parse_parquet(file: File, path: &Path) -> Result<DataFrame, Failure> {
     let bytes = file.metadata().map_err(|error| Failure::io("read", path, &error))?.len();
     // polars panics on some damaged files.
-    let read = catch_unwind(AssertUnwindSafe(|| bounded_parquet(file, bytes)))
+    let read = catch_unwind(AssertUnwindSafe(|| bounded_parquet(file.into_file(), bytes)))
         .unwrap_or_else(|_| Err("a page of it is damaged".to_owned()));
     read.map_err(|problem| {
         Failure::input(format!("not a readable Parquet file: {problem}")).at(path.display().to_string())
@@ -229,7 +232,7 @@ fn parse_parquet(file: File, path: &Path) -> Result<DataFrame, Failure> {
 /// Cells that any table may have; repeated values take no room in a Parquet file, so more must be in proportion to its size.
 const MOST_CELLS: u64 = 1 << 24;
 
-fn bounded_parquet(file: File, bytes: u64) -> Result<DataFrame, String> {
+fn bounded_parquet(file: std::fs::File, bytes: u64) -> Result<DataFrame, String> {
     let mut reader = ParquetReader::new(file).read_parallel(ParallelStrategy::None);
     let metadata = reader.get_metadata().map_err(|error| error.to_string())?;
     let cells = metadata.row_groups.iter().fold(0_u64, |all, group| {

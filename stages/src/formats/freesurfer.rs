@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn files_are_written_as_nibabel_writes_them() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
-        let theirs = std::fs::read(folder.join("lh.white")).unwrap();
+        let theirs = fs_err::read(folder.join("lh.white")).unwrap();
         let body = |bytes: &[u8]| {
             let end = bytes.windows(2).position(|pair| pair == b"\n\n").expect("the end of the first line");
             bytes[end..].to_vec()
@@ -191,7 +191,7 @@ mod tests {
         let path = written.path().join("lh.curv");
         // The fixture was written without a number of faces.
         write_morphometry(&path, &[0.25, -1.5, 0.0, 3.0e7], 0).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(folder.join("lh.curv")).unwrap());
+        assert_eq!(fs_err::read(&path).unwrap(), fs_err::read(folder.join("lh.curv")).unwrap());
     }
 
     #[test]

@@ -404,7 +404,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("white.surf.gii");
         write_surface(&path, surface).unwrap();
-        std::fs::read_to_string(path).unwrap()
+        fs_err::read_to_string(path).unwrap()
     }
 
     fn document(array: &str) -> String {

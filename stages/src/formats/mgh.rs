@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn dimensions_and_values_are_written_as_nibabel_writes_them() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats/values.mgz");
-        let theirs = binary::gunzip(&std::fs::read(path).unwrap(), 1000).unwrap();
+        let theirs = binary::gunzip(&fs_err::read(path).unwrap(), 1000).unwrap();
         let values = [0.25_f32, -1.5, 0.0, 3.0e7];
         let ours = format(FLOAT32, 4, values.into_iter().flat_map(f32::to_be_bytes));
         assert_eq!(ours[..24], theirs[..24]);
@@ -207,8 +207,8 @@ mod tests {
         let (one, two) = (folder.path().join("one.mgz"), folder.path().join("two.mgz"));
         write_i32(&one, &[1, 2, 3]).unwrap();
         write_i32(&two, &[1, 2, 3]).unwrap();
-        let bytes = std::fs::read(&one).unwrap();
-        assert_eq!(bytes, std::fs::read(&two).unwrap());
+        let bytes = fs_err::read(&one).unwrap();
+        assert_eq!(bytes, fs_err::read(&two).unwrap());
         assert_eq!(bytes[4..8], [0; 4]);
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.mgz");
         let packed = binary::gzip(&whole);
-        std::fs::write(&path, &packed[..packed.len() - 9]).unwrap();
+        fs_err::write(&path, &packed[..packed.len() - 9]).unwrap();
         let cut = read(&path).unwrap_err();
         assert!(cut.message.starts_with("the gzip data are damaged or cut off"), "{}", cut.message);
     }

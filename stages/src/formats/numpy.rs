@@ -4,10 +4,10 @@
 //! are exactly as many as its shape needs, and converts them when they are asked for. Arrays of Python objects, structures, complex
 //! numbers and dates are refused. Pickles are read by [`pickle`], in which only what NumPy calls to make an array again is allowed.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use fs_err::File;
 use half::f16;
 use pipe_contract::Failure;
 

@@ -5,9 +5,9 @@
 //! share them, is bounded by the size of the file.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
+use fs_err::File;
 use half::{bf16, f16};
 use pipe_contract::Failure;
 
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn no_truncation_or_flipped_byte_panics() {
-        let file = std::fs::read(golden("small.pt")).unwrap();
+        let file = fs_err::read(golden("small.pt")).unwrap();
         let mut archive = ZipEntries::open(File::open(golden("small.pt")).unwrap(), |bytes| bytes).unwrap();
         let code = archive.read("small/data.pkl", MOST_CODE).unwrap();
         for at in 0..code.len() {
@@ -328,7 +328,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.pt");
-        std::fs::write(&path, &file[..file.len() / 2]).unwrap();
+        fs_err::write(&path, &file[..file.len() / 2]).unwrap();
         assert!(read(&path).unwrap_err().hint.unwrap().contains("state_dict"));
     }
 }

@@ -106,7 +106,7 @@ impl Subject {
     /// The folder cannot be listed or has another number of entries; input's blame.
     pub fn open(artifact: &Path) -> Result<Self, Failure> {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(artifact).map_err(|error| Failure::io("list", artifact, &error))? {
+        for entry in fs_err::read_dir(artifact).map_err(|error| Failure::io("list", artifact, &error))? {
             let entry = entry.map_err(|error| Failure::io("list", artifact, &error))?;
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
@@ -316,7 +316,7 @@ mod tests {
         let mesh = octahedron(100.0);
         for file in required_files("s01").into_iter().chain(optional_files("s01")) {
             let path = folder.path().join(&file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             match file.rsplit('.').next().unwrap() {
                 "white" | "reg" => write_surface(&path, &mesh).unwrap(),
                 "gii" if file.ends_with("surf.gii") => gifti::write_surface(&path, &mesh).unwrap(),
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!((cortex.registered.triangles.len(), cortex.midthickness.len()), (8, 6));
         assert!(cortex.myelin[2].is_nan() && cortex.optic_radiation.is_some());
         assert_eq!(subject.msmall_sphere(Hemisphere::Right, 6).unwrap()[1], [-100.0, 0.0, 0.0]);
-        std::fs::remove_file(folder.path().join("s01/tracts/lh.VOF_normalized.mgz")).unwrap();
+        fs_err::remove_file(folder.path().join("s01/tracts/lh.VOF_normalized.mgz")).unwrap();
         assert_eq!(subject.cortex(Hemisphere::Left).unwrap().vertical_occipital, None);
     }
 
@@ -400,8 +400,8 @@ mod tests {
     fn what_is_cut_off_missing_or_no_sphere_is_named() {
         let (folder, subject) = octahedral_subject();
         let sphere = folder.path().join("s01/T1w/s01/surf/lh.sphere.reg");
-        let whole = std::fs::read(&sphere).unwrap();
-        std::fs::write(&sphere, &whole[..100]).unwrap();
+        let whole = fs_err::read(&sphere).unwrap();
+        fs_err::write(&sphere, &whole[..100]).unwrap();
         let (message, place) = fault(&subject);
         assert!(message.starts_with("the file is cut off"), "{message}");
         assert_eq!(place, "subject `s01`, lh, s01/T1w/s01/surf/lh.sphere.reg");
@@ -414,14 +414,14 @@ mod tests {
             "vertex 0 lies 100.000 from the origin and the mean is 83.667, expected a sphere"
         );
 
-        std::fs::remove_file(&sphere).unwrap();
+        fs_err::remove_file(&sphere).unwrap();
         assert_eq!(fault(&subject).0, "the file does not exist");
     }
 
     #[test]
     fn a_folder_of_several_subjects_is_refused() {
         let (folder, _) = octahedral_subject();
-        std::fs::create_dir(folder.path().join("s02")).unwrap();
+        fs_err::create_dir(folder.path().join("s02")).unwrap();
         let failure = Subject::open(folder.path()).unwrap_err();
         assert_eq!(
             failure.message,

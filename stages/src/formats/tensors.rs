@@ -6,10 +6,10 @@
 //! with wider numbers come first, equal ones by name, as every known writer does.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use fs_err::File;
 use pipe_contract::Failure;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, json};
@@ -180,7 +180,7 @@ fn header(tensors: &Tensors) -> Result<(String, Vec<&Tensor>), Failure> {
 /// # Errors
 /// Input: not a whole safetensors file, or a tensor of another type. Environment: the file cannot be read.
 pub fn read(path: &Path) -> Result<Tensors, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+    let bytes = fs_err::read(path).map_err(|error| Failure::io("read", path, &error))?;
     parse(&bytes).map_err(|failure| failure.at(path.display().to_string()))
 }
 
@@ -225,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t");
         write(&path, tensors).unwrap();
-        std::fs::read(path).unwrap()
+        fs_err::read(path).unwrap()
     }
 
     #[test]

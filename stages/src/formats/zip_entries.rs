@@ -1,14 +1,15 @@
 //! Reads entries of zip archives whose sizes are not to be believed: an entry unpacks up to what its reader expects, and all
 //! that is read together up to a bound that depends on the archive's own size.
 
-use std::fs::File;
 use std::io::Read;
 
+use fs_err::File;
+use pipe_contract::io_reason;
 use zip::ZipArchive;
 
 /// An archive, and how many bytes may still be unpacked from it.
 pub(super) struct ZipEntries {
-    archive: ZipArchive<File>,
+    archive: ZipArchive<std::fs::File>,
     bytes: u64,
     left: u64,
 }
@@ -19,8 +20,8 @@ impl ZipEntries {
     /// # Errors
     /// The file is not a zip archive or cannot be read: why.
     pub(super) fn open(file: File, most: impl FnOnce(u64) -> u64) -> Result<Self, String> {
-        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
-        let archive = ZipArchive::new(file).map_err(|error| error.to_string())?;
+        let bytes = file.metadata().map_err(|error| io_reason(&error))?.len();
+        let archive = ZipArchive::new(file.into_file()).map_err(|error| error.to_string())?;
         Ok(Self { archive, bytes, left: most(bytes) })
     }
 

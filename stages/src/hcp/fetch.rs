@@ -121,7 +121,7 @@ mod tests {
         for key in required_files(sid) {
             if without != Some(key.as_str()) {
                 create_parent(&folder.join(&key)).unwrap();
-                std::fs::write(folder.join(&key), &key).unwrap();
+                fs_err::write(folder.join(&key), &key).unwrap();
             }
         }
     }
@@ -131,10 +131,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (source, work, target) = (folder.path().join("in"), folder.path().join("work"), folder.path().join("out"));
         write_subject(&source, "s01", None);
-        std::fs::write(source.join("s01/T1w/other.nii.gz"), "big").unwrap();
+        fs_err::write(source.join("s01/T1w/other.nii.gz"), "big").unwrap();
         let optional = &optional_files("s01")[0];
         create_parent(&source.join(optional)).unwrap();
-        std::fs::write(source.join(optional), "sphere").unwrap();
+        fs_err::write(source.join(optional), "sphere").unwrap();
         assert_eq!(fetch(&Folder(&source), "s01", &work, &target, &Silent).unwrap(), Ended::done());
         let files =
             walkdir::WalkDir::new(&target).into_iter().filter(|entry| entry.as_ref().unwrap().file_type().is_file());

@@ -45,7 +45,7 @@ impl StageKind for LabelsExclude {
         }
         let (from, to) = (task.one("labels")?, task.output("labels")?);
         let mut files = 0;
-        for entry in std::fs::read_dir(from).map_err(|error| Failure::io("list", from, &error))? {
+        for entry in fs_err::read_dir(from).map_err(|error| Failure::io("list", from, &error))? {
             let entry = entry.map_err(|error| Failure::io("list", from, &error))?;
             copy(&entry.path(), &to.join(entry.file_name()))?;
             files += 1;
@@ -86,7 +86,7 @@ impl Id {
 
 /// Reads a list of exclusions. The message of a failure has no subject: it goes on from "the file ...".
 pub(super) fn parse(file: &Path) -> Result<Vec<Exclusion>, Failure> {
-    let bytes = std::fs::read(file).map_err(|error| Failure::io("read", file, &error))?;
+    let bytes = fs_err::read(file).map_err(|error| Failure::io("read", file, &error))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Failure::input(format!("is not a list of [rater, subject, hemisphere]: {error}")))
 }
@@ -124,11 +124,11 @@ mod tests {
     #[test]
     fn listed_labels_are_absent_and_the_others_are_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("list.json"), LIST).unwrap();
+        fs_err::write(folder.path().join("list.json"), LIST).unwrap();
         let given = tasks::labels(&folder.path().join("given"), &[0, 1, 2]);
         let run = |rater: &str, sid: &str| {
             let out = folder.path().join(rater);
-            std::fs::create_dir_all(&out).unwrap();
+            fs_err::create_dir_all(&out).unwrap();
             let mut task = tasks::task(&LabelsExclude, &out);
             task.at = [("rater", rater), ("sid", sid)].into_iter().collect();
             tasks::give(&mut task, "labels", &given);
@@ -142,14 +142,14 @@ mod tests {
         let (ended, out) = run("A4", "100610");
         assert_eq!(ended, Ended::done());
         for name in ["lh.area.mgz", "rh.ring.mgz"] {
-            assert_eq!(std::fs::read(out.join(name)).unwrap(), std::fs::read(given.join(name)).unwrap());
+            assert_eq!(fs_err::read(out.join(name)).unwrap(), fs_err::read(given.join(name)).unwrap());
         }
     }
 
     #[test]
     fn another_file_than_a_list_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("list.json"), r#"{"A1": 1}"#).unwrap();
+        fs_err::write(folder.path().join("list.json"), r#"{"A1": 1}"#).unwrap();
         let mut task = tasks::task(&LabelsExclude, folder.path());
         task.at = [("rater", "A1"), ("sid", "1")].into_iter().collect();
         tasks::give(&mut task, "labels", folder.path());

@@ -149,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let subject = write_subject(folder.path(), "s01");
         let template = template_on(folder.path(), 3);
-        std::fs::remove_file(template.join("rh.benson14_varea.v4_0.mgz")).unwrap();
+        fs_err::remove_file(template.join("rh.benson14_varea.v4_0.mgz")).unwrap();
         let failure = Ran::try_of(&TemplateLabels, &[("template", &template), ("subject", &subject)], &[]).unwrap_err();
         assert_eq!(failure.message, "the template has no `rh.benson14_varea.v4_0.mgz`");
     }

@@ -9,7 +9,7 @@ use crate::hemisphere::Hemisphere;
 
 /// Makes the folder of an artifact.
 pub(super) fn create(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
+    fs_err::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
 }
 
 /// Writes the areas of a hemisphere, and its rings if there are any.

@@ -83,7 +83,7 @@ fn tally(labels: &[i32], most: i32) -> Vec<usize> {
 
 fn goldens() -> (std::path::PathBuf, Json) {
     let data = data("");
-    let text = std::fs::read(data.join("golden/fsaverage5_occipital_pole.json")).unwrap();
+    let text = fs_err::read(data.join("golden/fsaverage5_occipital_pole.json")).unwrap();
     (data, serde_json::from_slice(&text).unwrap())
 }
 
@@ -176,7 +176,7 @@ fn every_pixel_is_that_of_the_original() {
     let (data, _) = goldens();
     let anatomy = Anatomy::read(&data, Hemisphere::Left);
     let raster = project(&anatomy.sphere, &anatomy.triangles, Hemisphere::Left, HCP_RADIUS).unwrap().raster(64);
-    let bytes = std::fs::read(data.join("golden/lh.fsaverage5.flatmap64.npy")).unwrap();
+    let bytes = fs_err::read(data.join("golden/lh.fsaverage5.flatmap64.npy")).unwrap();
     // The last 12 * 64 * 64 numbers of the file, little-endian: what comes before is numpy's header.
     let (numbers, _) = bytes[bytes.len() - 4 * 12 * 64 * 64..].as_chunks::<4>();
     let expected = numbers.iter().map(|number| f32::from_le_bytes(*number));

@@ -4,13 +4,13 @@
 //! an archive is unpacked up to a stated size.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use flate2::read::GzDecoder;
+use fs_err::File;
 use pipe_contract::Failure;
 use sha2::Digest as _;
 
@@ -88,13 +88,13 @@ impl Archive {
 
     fn tar(&self) -> Result<tar::Archive<impl Read>, Failure> {
         let file = File::open(&self.path).map_err(|error| Failure::io("read", &self.path, &error))?;
-        let unpacked = GzDecoder::new(BufReader::new(file));
+        let unpacked = GzDecoder::new(BufReader::new(file.into_file()));
         Ok(tar::Archive::new(Bounded { reader: unpacked, left: self.most_unpacked }))
     }
 
-    fn zip(&self) -> Result<zip::ZipArchive<BufReader<File>>, Failure> {
+    fn zip(&self) -> Result<zip::ZipArchive<BufReader<std::fs::File>>, Failure> {
         let file = File::open(&self.path).map_err(|error| Failure::io("read", &self.path, &error))?;
-        zip::ZipArchive::new(BufReader::new(file)).map_err(|error| self.damaged(&error.to_string()))
+        zip::ZipArchive::new(BufReader::new(file.into_file())).map_err(|error| self.damaged(&error.to_string()))
     }
 
     fn tar_names(&self) -> Result<Vec<String>, Failure> {
@@ -250,7 +250,7 @@ fn installed_path(name: &str, form: ArchiveFormat) -> String {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     create_parent(path)?;
-    std::fs::write(path, bytes).map_err(|error| Failure::io("write", path, &error))
+    fs_err::write(path, bytes).map_err(|error| Failure::io("write", path, &error))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! (`neuropythy/lib/data/...`), wherever the wheel or source archive keeps them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::archive::Archive;

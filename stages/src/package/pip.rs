@@ -59,7 +59,7 @@ impl fmt::Display for Package {
 pub fn download(package: &Package, scratch: &Path, context: &dyn Context) -> Result<PathBuf, Failure> {
     let (folder, temporary) = (scratch.join("distribution"), scratch.join("pip"));
     for path in [&folder, &temporary] {
-        std::fs::create_dir_all(path).map_err(|error| Failure::io("create the folder", path, &error))?;
+        fs_err::create_dir_all(path).map_err(|error| Failure::io("create the folder", path, &error))?;
     }
     let mut command = Command::new("python3");
     command
@@ -74,7 +74,7 @@ pub fn download(package: &Package, scratch: &Path, context: &dyn Context) -> Res
         .env("PYTHONUNBUFFERED", "1");
     let output = run(command, scratch, &format!("pip download {package}"), context)?;
     let outcome = single_file(&folder)?;
-    let _ = std::fs::remove_dir_all(&temporary);
+    let _ = fs_err::remove_dir_all(&temporary);
     match outcome {
         Some(file) if output.success => Ok(file),
         _ => Err(explain(&output.text, package)),
@@ -159,7 +159,7 @@ fn size_below(folder: &Path) -> u64 {
 fn single_file(folder: &Path) -> Result<Option<PathBuf>, Failure> {
     let failed = |error: std::io::Error| Failure::io("read the folder", folder, &error);
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
+    for entry in fs_err::read_dir(folder).map_err(failed)? {
         files.push(entry.map_err(failed)?.path());
     }
     Ok(if files.len() == 1 { files.pop() } else { None })

@@ -3,10 +3,10 @@
 //! The first stage downloads, under a lock; the others wait for it and read the same file. The lock is that of a file, so it
 //! ends with its holder. A download that fails leaves nothing, and the next stage tries.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fs_err::{self as fs, File};
 use pipe_contract::{Context, Failure};
 
 /// How often a lock that another stage holds is tried.
@@ -45,11 +45,11 @@ fn lock(path: &Path, name: &str, context: &dyn Context) -> Result<File, Failure>
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(fs::TryLockError::WouldBlock) if context.cancelled() => {
+            Err(std::fs::TryLockError::WouldBlock) if context.cancelled() => {
                 return Err(Failure::stage(format!("stopped while another stage downloads {name}")));
             }
-            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(TICK),
-            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(TICK),
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
 }

@@ -48,7 +48,7 @@ impl StageKind for PrfImport {
         let subject = Subject::open(task.one("subject")?)?;
         let maps = import(task.one("results")?, &subject, task.one("masks")?)?;
         let output = task.output("maps")?;
-        std::fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
+        fs_err::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         for (hemisphere, maps) in HEMISPHERES.into_iter().zip(&maps) {
             for (name, values) in maps.named() {
                 mgh::write_f32(&output.join(format!("{}.prf_{name}.mgz", hemisphere.name())), values)?;

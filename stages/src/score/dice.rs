@@ -326,7 +326,7 @@ mod tests {
         // `func` has no label 3: first in its pair it lacks a label and the pair is skipped, second it scores 0.
         assert!(notes.contains(&"lh: skipped `func`-`prior`: `func` lacks label 3".to_string()), "{notes:?}");
         assert!(rows.iter().any(|row| row.method2 == "func" && row.label == "3" && row.score == 0.0));
-        let csv = std::fs::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
+        let csv = fs_err::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
         let head = "dataset,sid,hemisphere,parcellation,method1,method2,tag,label,score,simulated";
         assert_eq!(csv.lines().next(), Some(head));
         assert!(csv.lines().nth(1).unwrap().starts_with("simulated,s01,lh,area,A1,A2,rely,1,"), "{csv}");
@@ -348,14 +348,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut task, _) = scored(folder.path());
         for name in ["A1/lh.area.mgz", "A1/rh.area.mgz"] {
-            std::fs::remove_file(folder.path().join(name)).unwrap();
+            fs_err::remove_file(folder.path().join(name)).unwrap();
         }
         task.outputs.insert("table".into(), folder.path().join("without"));
         let notes = tasks::run(&DiceScores, &task).unwrap();
         assert!(notes.contains(&"lh: `A1` is left out, which has no `area` there".to_string()), "{notes:?}");
         let rows = score_table::read(task.output("table").unwrap()).unwrap();
         assert!(rows.iter().all(|row| row.method1 != "A1") && rows.iter().any(|row| row.method1 == "A2"));
-        std::fs::remove_file(folder.path().join("anat/lh.area.mgz")).unwrap();
+        fs_err::remove_file(folder.path().join("anat/lh.area.mgz")).unwrap();
         assert!(tasks::run(&DiceScores, &task).is_err(), "a model must have what it is scored for");
     }
 

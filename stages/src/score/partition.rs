@@ -789,7 +789,7 @@ mod tests {
         assert_eq!(failure.message, "scores of 3 restarts, expected at least 4");
         tasks::set(&mut task, "least_restarts", Value::Int(3));
         tasks::run(&VariancePartition, &task).unwrap();
-        let csv = std::fs::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
+        let csv = fs_err::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
         let head = "parcellation,label,region,part,sources,order,n_subjects,n_restarts,estimate,low,high,level,sd_restarts,simulated";
         assert_eq!(csv.lines().next(), Some(head));
         let frame = data_table::read(task.output("table").unwrap()).unwrap();
@@ -808,6 +808,6 @@ mod tests {
         for name in ["figure.svg", "figure.pdf", "figure.png", "table.csv"] {
             assert!(figure.join(name).is_file(), "{name} is missing");
         }
-        assert!(std::fs::read_to_string(figure.join("figure.svg")).unwrap().contains("SIMULATED DATA"));
+        assert!(fs_err::read_to_string(figure.join("figure.svg")).unwrap().contains("SIMULATED DATA"));
     }
 }

@@ -142,7 +142,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut frame = summary(&held_out(), 1, true).unwrap();
         data_table::write(folder.path(), &mut frame).unwrap();
-        let csv = std::fs::read_to_string(folder.path().join(data_table::CSV)).unwrap();
+        let csv = fs_err::read_to_string(folder.path().join(data_table::CSV)).unwrap();
         insta::assert_snapshot!(csv.lines().take(7).collect::<Vec<_>>().join("\n"), @r"
         parcellation,tag,label,dataset,region,hemisphere,n_subjects,n_scores,dice,sd,se,low,high,level,simulated
         area,prior,1,HCP,V1,both,2,4,0.6,0.1118,0.0559,0.5441,0.6559,0.6827,true

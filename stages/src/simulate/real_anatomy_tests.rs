@@ -24,7 +24,7 @@ fn task(
     output: &Path,
     seed: Option<u64>,
 ) -> Task {
-    std::fs::create_dir_all(output).unwrap();
+    fs_err::create_dir_all(output).unwrap();
     let mut task = tasks::task(stage, output);
     inputs.iter().for_each(|(port, path)| tasks::give(&mut task, port, path));
     Task { at: at.iter().copied().collect(), seed, ..task }
@@ -51,12 +51,12 @@ fn import_with(kind: &str, inputs: &[(&str, &Path)], output: &Path) {
 
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in fs_err::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             all.extend(files(&path));
         } else {
-            all.insert(path.clone(), std::fs::read(&path).unwrap());
+            all.insert(path.clone(), fs_err::read(&path).unwrap());
         }
     }
     all
@@ -127,7 +127,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
     assert!(one == two, "two runs differ");
     let other = tempfile::tempdir().unwrap();
     let output = make(&data, other.path(), "s01", 6);
-    assert_ne!(std::fs::read(output.join("prf")).unwrap(), one[Path::new("s01/prf")]);
+    assert_ne!(fs_err::read(output.join("prf")).unwrap(), one[Path::new("s01/prf")]);
 }
 
 #[test]

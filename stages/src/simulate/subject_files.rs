@@ -91,5 +91,5 @@ pub fn write_results(path: &Path, number: u64, sides: [&[Vec<[f32; QUANTITIES]>]
 }
 
 fn create(folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
+    fs_err::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))
 }

@@ -88,7 +88,7 @@ struct Families(BTreeMap<(String, Zygosity), Vec<String>>);
 
 impl Families {
     fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+        let text = fs_err::read(path).map_err(|error| Failure::io("read", path, &error))?;
         Self::parse(&text)
     }
 

@@ -9,7 +9,7 @@ pub fn assert_same_bytes_twice(draw: impl Fn() -> Drawing) {
     let bytes = || {
         let folder = tempfile::tempdir().unwrap();
         save(&draw(), folder.path()).unwrap();
-        ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap())
+        ["svg", "pdf", "png"].map(|end| fs_err::read(folder.path().join(format!("figure.{end}"))).unwrap())
     };
     assert!(bytes() == bytes());
 }

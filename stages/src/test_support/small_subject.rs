@@ -61,7 +61,7 @@ pub fn write_subject(folder: &Path, sid: &str) -> PathBuf {
     let native = artifact.join(format!("{sid}/T1w/Native"));
     let atlas = artifact.join(format!("{sid}/MNINonLinear/Native"));
     for folder in [&surf, &native, &atlas] {
-        std::fs::create_dir_all(folder).unwrap();
+        fs_err::create_dir_all(folder).unwrap();
     }
     let mesh = sphere(3);
     for (hemisphere, curvature) in HEMISPHERES.into_iter().zip([-1.0, 1.0]) {
@@ -84,7 +84,7 @@ pub fn write_subject(folder: &Path, sid: &str) -> PathBuf {
 /// A `prf` artifact that fits [`write_subject`]; every third value is missing.
 pub fn prf(folder: &Path) -> PathBuf {
     let artifact = folder.join("prf");
-    std::fs::create_dir_all(&artifact).unwrap();
+    fs_err::create_dir_all(&artifact).unwrap();
     let values: Vec<f32> = (0..VERTICES).map(|v| if v % 3 == 0 { f32::NAN } else { 0.75 }).collect();
     for hemisphere in HEMISPHERES {
         for quantity in ["x", "y", "sigma", "cod"] {
@@ -97,7 +97,7 @@ pub fn prf(folder: &Path) -> PathBuf {
 /// A `labels` artifact that fits [`write_subject`]: V2 in ring 3 on the left, V3 in ring 5 on the right.
 pub fn labels(folder: &Path) -> PathBuf {
     let artifact = folder.join("labels");
-    std::fs::create_dir_all(&artifact).unwrap();
+    fs_err::create_dir_all(&artifact).unwrap();
     for (hemisphere, (area, ring)) in HEMISPHERES.into_iter().zip([(2, 3), (3, 5)]) {
         mgh::write_i32(&artifact.join(format!("{}.area.mgz", hemisphere.name())), &[area; VERTICES]).unwrap();
         mgh::write_i32(&artifact.join(format!("{}.ring.mgz", hemisphere.name())), &[ring; VERTICES]).unwrap();
@@ -108,7 +108,7 @@ pub fn labels(folder: &Path) -> PathBuf {
 /// A `files` artifact with a template on an icosahedral sphere: areas and eccentricities in stripes of latitude.
 pub fn template_on(folder: &Path, level: u32) -> PathBuf {
     let artifact = folder.join("template");
-    std::fs::create_dir_all(&artifact).unwrap();
+    fs_err::create_dir_all(&artifact).unwrap();
     let mesh = sphere(level);
     let height: Vec<f32> = mesh.coordinates.iter().map(|point| (point[2] + 100.0) / 200.0).collect();
     let angle: Vec<f32> = mesh.coordinates.iter().map(|point| 90.0 + point[0] / 2.0).collect();

@@ -75,7 +75,7 @@ pub fn write_subject(folder: &Path, sid: &str, level: u32) -> PathBuf {
     let native = artifact.join(format!("{sid}/T1w/Native"));
     let atlas = artifact.join(format!("{sid}/MNINonLinear/Native"));
     for folder in [&surf, &native, &atlas] {
-        std::fs::create_dir_all(folder).unwrap();
+        fs_err::create_dir_all(folder).unwrap();
     }
     let (points, triangles) = subdivided(level);
     #[expect(clippy::cast_possible_truncation, reason = "surfaces are stored as 32-bit floats")]
@@ -100,7 +100,7 @@ pub fn write_subject(folder: &Path, sid: &str, level: u32) -> PathBuf {
 
 /// A `labels` artifact with these values, one per vertex, as areas and as rings of both hemispheres.
 pub fn labels(folder: &Path, values: &[i32]) -> PathBuf {
-    std::fs::create_dir_all(folder).unwrap();
+    fs_err::create_dir_all(folder).unwrap();
     for hemisphere in HEMISPHERES {
         for parcellation in ["area", "ring"] {
             mgh::write_i32(&folder.join(format!("{}.{parcellation}.mgz", hemisphere.name())), values).unwrap();

@@ -2,10 +2,10 @@
 //!
 //! Not the digests of artifacts (the cache computes those); these compare what arrived with what was expected.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use fs_err::File;
 use pipe_contract::Failure;
 
 /// A SHA-256 as written in a file: 64 lower-case hexadecimal digits.
@@ -115,7 +115,7 @@ mod tests {
     fn a_file_is_compared_with_its_pin_and_md5() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        std::fs::write(&path, "abc").unwrap();
+        fs_err::write(&path, "abc").unwrap();
         assert_eq!(md5_of_file(&path).unwrap(), "900150983cd24fb0d6963f7d28e17f72");
         let failure = Sha256::parse(EMPTY).unwrap().check(&path, "a").unwrap_err();
         assert!(failure.message.contains("ba7816bf8f01cfea"), "{failure}");

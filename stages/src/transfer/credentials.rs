@@ -96,7 +96,7 @@ impl Profiles {
         let credentials = environment.file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
         for (path, is_config) in [(credentials, false), (config, true)] {
             let Some(path) = path else { continue };
-            match std::fs::read_to_string(&path) {
+            match fs_err::read_to_string(&path) {
                 Ok(text) => profiles.add(&text, &path, is_config),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Failure::io("read", &path, &error)),
@@ -339,9 +339,9 @@ credential_process = false
 
     fn home() -> tempfile::TempDir {
         let home = tempfile::tempdir().unwrap();
-        std::fs::create_dir(home.path().join(".aws")).unwrap();
-        std::fs::write(home.path().join(".aws/credentials"), CREDENTIALS).unwrap();
-        std::fs::write(home.path().join(".aws/config"), CONFIG).unwrap();
+        fs_err::create_dir(home.path().join(".aws")).unwrap();
+        fs_err::write(home.path().join(".aws/credentials"), CREDENTIALS).unwrap();
+        fs_err::write(home.path().join(".aws/config"), CONFIG).unwrap();
         home
     }
 
@@ -385,7 +385,7 @@ credential_process = false
     fn files_can_lie_elsewhere() {
         let home = home();
         let file = home.path().join("keys");
-        std::fs::write(&file, "[hcp]\naws_access_key_id = OTHER\naws_secret_access_key = s\n").unwrap();
+        fs_err::write(&file, "[hcp]\naws_access_key_id = OTHER\naws_secret_access_key = s\n").unwrap();
         let path = file.display().to_string();
         assert_eq!(find_in(home.path(), "hcp", &[("AWS_SHARED_CREDENTIALS_FILE", &path)]).unwrap().id, "OTHER");
     }

@@ -6,12 +6,12 @@
 //! A body grows in a `partial` file whose validator (entity tag or date) lies beside it; a later attempt, or a later
 //! run that is given the same file, asks for the rest under the condition that the object is still the same one.
 
-use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use fs_err::{File, OpenOptions};
 use pipe_contract::{Context, Failure};
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
@@ -150,7 +150,7 @@ fn new_agent() -> Result<Agent, Failure> {
 
 fn root_certificates() -> Result<RootCerts, Failure> {
     let Some(path) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from) else { return Ok(RootCerts::WebPki) };
-    let bytes = std::fs::read(&path).map_err(|error| {
+    let bytes = fs_err::read(&path).map_err(|error| {
         Failure::io("read the certificates of SSL_CERT_FILE in", &path, &error).hint("correct or unset SSL_CERT_FILE")
     })?;
     let certificates: Vec<_> = ureq::tls::parse_pem(&bytes)
@@ -173,7 +173,7 @@ pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Resul
         let (message, wait) = match attempt(agent, download, context) {
             Ok(()) => {
                 // The state only serves to resume; a file that is whole is moved away by the caller.
-                let _ = std::fs::remove_file(state_path(&download.partial));
+                let _ = fs_err::remove_file(state_path(&download.partial));
                 return Ok(());
             }
             Err(AttemptError::Final(error)) => return Err(error),
@@ -437,12 +437,12 @@ fn state_path(partial: &Path) -> PathBuf {
 }
 
 fn length_of(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    fs_err::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn read_state(partial: &Path) -> State {
     // Unreadable or half-written state only costs the resume.
-    std::fs::read(state_path(partial)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    fs_err::read(state_path(partial)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 fn write_state(partial: &Path, state: &State) -> Result<(), Failure> {
@@ -454,7 +454,7 @@ fn write_state(partial: &Path, state: &State) -> Result<(), Failure> {
 
 fn discard(partial: &Path) -> Result<(), Failure> {
     for path in [partial.to_owned(), state_path(partial)] {
-        match std::fs::remove_file(&path) {
+        match fs_err::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Failure::io("remove", &path, &error));
             }
@@ -513,7 +513,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let partial = folder.path().join("f");
         get(&server, &partial).unwrap();
-        assert_eq!(std::fs::read(&partial).unwrap(), body());
+        assert_eq!(fs_err::read(&partial).unwrap(), body());
         assert_eq!(server.requests(), 3);
         assert!(!state_path(&partial).exists());
     }
@@ -530,7 +530,7 @@ mod tests {
         assert!(message(get(&server, &partial)).contains("answered 503; 5 attempts in a row got no further"));
         assert_eq!(length_of(&partial), 5_000);
         get(&server, &partial).unwrap();
-        assert_eq!(std::fs::read(&partial).unwrap(), body());
+        assert_eq!(fs_err::read(&partial).unwrap(), body());
     }
 
     #[test]
@@ -544,7 +544,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let partial = folder.path().join("f");
             get_with(&server, &partial, precondition, &|_, _| Ok(())).unwrap();
-            assert_eq!(std::fs::read(&partial).unwrap(), body());
+            assert_eq!(fs_err::read(&partial).unwrap(), body());
         }
     }
 
@@ -556,7 +556,7 @@ mod tests {
         });
         let folder = tempfile::tempdir().unwrap();
         get(&server, &folder.path().join("f")).unwrap();
-        assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), body());
+        assert_eq!(fs_err::read(folder.path().join("f")).unwrap(), body());
     }
 
     #[test]
@@ -576,7 +576,7 @@ mod tests {
         });
         let folder = tempfile::tempdir().unwrap();
         get(&server, &folder.path().join("f")).unwrap();
-        assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), body());
+        assert_eq!(fs_err::read(folder.path().join("f")).unwrap(), body());
     }
 
     #[test]
@@ -599,7 +599,7 @@ mod tests {
         });
         let folder = tempfile::tempdir().unwrap();
         get(&server, &folder.path().join("f")).unwrap();
-        assert_eq!(std::fs::read(folder.path().join("f")).unwrap(), b"here");
+        assert_eq!(fs_err::read(folder.path().join("f")).unwrap(), b"here");
         match get(&server, &folder.path().join("g")).unwrap_err() {
             RequestError::Refused(refusal) => assert_eq!(refusal.status, 404),
             other => panic!("{other:?}"),

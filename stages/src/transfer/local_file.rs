@@ -1,8 +1,8 @@
 //! Moves and copies files on this machine.
 
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::Failure;
 
 /// Moves a finished file to its place, across file systems if need be.

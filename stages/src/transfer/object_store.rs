@@ -56,7 +56,7 @@ impl ObjectStore for Folder<'_> {
             return Ok(Fetched::Missing);
         }
         local_file::copy(&source, to)?;
-        let size = std::fs::metadata(to).map_or(0, |metadata| metadata.len());
+        let size = fs_err::metadata(to).map_or(0, |metadata| metadata.len());
         on_bytes(size, Some(size));
         Ok(Fetched::Complete)
     }
@@ -142,7 +142,7 @@ fn fetch_one(
     let on_bytes = |done: u64, total: Option<u64>| tally.bytes(index, done, total, context);
     let fetched = store.fetch(&want.key, &growing, &on_bytes, context)?;
     if fetched == Fetched::Complete {
-        std::fs::rename(&growing, &target).map_err(|error| Failure::io("rename", &growing, &error))?;
+        fs_err::rename(&growing, &target).map_err(|error| Failure::io("rename", &growing, &error))?;
     }
     tally.finished(context);
     Ok(fetched)
@@ -199,11 +199,11 @@ mod tests {
     #[test]
     fn a_folder_gives_what_it_has_and_names_what_is_missing() {
         let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::create_dir_all(source.path().join("s/a")).unwrap();
-        std::fs::write(source.path().join("s/a/x"), "x").unwrap();
+        fs_err::create_dir_all(source.path().join("s/a")).unwrap();
+        fs_err::write(source.path().join("s/a/x"), "x").unwrap();
         let fetch = |keys: &[(&str, bool)]| fetch_all(&Folder(source.path()), &wanted(keys), target.path(), &Silent);
         assert_eq!(fetch(&[("s/a/x", true), ("s/none", false)]).unwrap(), Vec::<String>::new());
-        assert_eq!(std::fs::read_to_string(target.path().join("s/a/x")).unwrap(), "x");
+        assert_eq!(fs_err::read_to_string(target.path().join("s/a/x")).unwrap(), "x");
         assert_eq!(fetch(&[("s/a/y", true), ("s/a/x", true)]).unwrap(), ["s/a/y"]);
         assert!(!target.path().join("s/a/y").exists() && !target.path().join("s/a/y.part").exists());
     }

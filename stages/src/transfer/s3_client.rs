@@ -356,7 +356,7 @@ mod tests {
     fn entity_tags_are_checked_only_where_they_are_digests() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        std::fs::write(&path, "abc").unwrap();
+        fs_err::write(&path, "abc").unwrap();
         let headers = |pairs: &[(&'static str, &str)]| -> HeaderMap {
             pairs
                 .iter()

@@ -1,8 +1,8 @@
 //! Fetches one address to one file, and compares it with its pin.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use fs_err as fs;
 use pipe_contract::{Context, Failure, Progress, Task};
 use ureq::http::HeaderMap;
 

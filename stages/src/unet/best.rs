@@ -1,10 +1,10 @@
 //! `unet/best`: of several restarts of one training, the one with the smallest validation Dice loss.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task};
+use fs_err as fs;
+use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task, io_reason};
 
 use super::model_folder::{
     EPOCH_COLUMNS, EPOCHS, OPTIONS, Outcome, PLAN, RESTART_COLUMNS, RESTARTS, TRAINING, TRAINING_COLUMNS, WEIGHTS,
@@ -75,7 +75,7 @@ fn table(restarts: &[Restart<'_>], chosen: usize) -> String {
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     // Bytes only: the store's files are read-only, and so would be a copy of their permissions.
     let mut source = fs::File::open(from).map_err(|error| {
-        Failure::input(format!("a trained network lacks `{}`: {error}", from.display()))
+        Failure::input(format!("a trained network lacks `{}`: {}", from.display(), io_reason(&error)))
             .hint("give the `model` port of `unet/train`")
     })?;
     let mut target = fs::File::create(to).map_err(|error| Failure::io("create", to, &error))?;

@@ -3,10 +3,10 @@
 //! Takes the original's `model.pt` (a state dict of `torch.save`) or a safetensors file, and checks every name and shape against the
 //! network that `inputs` and `outputs` describe, so that a mix-up is an error here and not a bad prediction.
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::channels::{INPUTS, OUTPUTS};

@@ -4,10 +4,10 @@
 //! reveals twins, and models are published. Nor do they hold times, which no second run would repeat.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
-use pipe_contract::{Column, Failure};
+use fs_err as fs;
+use pipe_contract::{Column, Failure, io_reason};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -196,7 +196,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 }
 
 fn no_model(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::input(format!("a model has `{OPTIONS}`, `{TRAINING}` and `{WEIGHTS}`, but one cannot be read: {error}"))
+    let reason = io_reason(error);
+    Failure::input(format!("a model has `{OPTIONS}`, `{TRAINING}` and `{WEIGHTS}`, but one cannot be read: {reason}"))
         .at(path.display().to_string())
         .hint("give the `model` port of `unet/train`, `unet/best` or `unet/import`")
 }

@@ -5,10 +5,10 @@
 //! over. Every number is kept bit for bit, hence 64-bit floats as whole numbers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fs_err::{self as fs, File};
 use pipe_contract::Failure;
 use tch::{Kind, Tensor};
 

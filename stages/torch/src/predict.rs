@@ -1,10 +1,10 @@
 //! `unet/predict`: from a subject's images, through a network, to labels on the cortex.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::subject_folder::Subject;

@@ -1,10 +1,10 @@
 //! `unet/train`: from images, targets and a split to the weights of one network.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use pipe_stages::unet::declarations::Training as Parameters;
 use pipe_stages::unet::model_folder::{

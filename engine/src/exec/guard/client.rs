@@ -174,13 +174,13 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
 /// Kills every process whose working folder lies in `folder`: what a guard that was killed has left. The processes it
 /// started die with it; theirs are found by their working folder, because it is private to the stage.
 pub fn kill_inside(folder: &Path) {
-    let Ok(folder) = folder.canonicalize() else { return };
+    let Ok(folder) = fs_err::canonicalize(folder) else { return };
     // A process that forks while the list is read may be missed, so the list is read until it is empty.
     for _ in 0..100 {
-        let Ok(entries) = std::fs::read_dir("/proc") else { return };
+        let Ok(entries) = fs_err::read_dir("/proc") else { return };
         let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<libc::pid_t>().ok());
         let is_inside = |pid: &libc::pid_t| {
-            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|place| place.starts_with(&folder))
+            fs_err::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|place| place.starts_with(&folder))
         };
         let inside: Vec<libc::pid_t> = numbers.filter(is_inside).collect();
         if inside.is_empty() {

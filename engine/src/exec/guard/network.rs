@@ -61,7 +61,8 @@ fn make() -> io::Result<OwnNetwork> {
             drop((to_parent, from_parent));
             let mut answer = [0];
             let ready = from_child.read_exact(&mut answer);
-            let open = |name: &str| File::open(format!("/proc/{child}/ns/{name}")).map(OwnedFd::from);
+            let open =
+                |name: &str| fs_err::File::open(format!("/proc/{child}/ns/{name}")).map(|file| file.into_file().into());
             let network = ready.and_then(|()| {
                 let users = if with_users { Some(open("user")?) } else { None };
                 Ok(OwnNetwork { users, network: open("net")? })
@@ -91,9 +92,9 @@ fn enter_new(users: Option<(libc::uid_t, libc::gid_t)>) -> io::Result<()> {
     // SAFETY: a plain system call on numbers.
     check(unsafe { libc::unshare(flags) })?;
     if let Some((user, group)) = users {
-        std::fs::write("/proc/self/setgroups", "deny")?;
-        std::fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
-        std::fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+        fs_err::write("/proc/self/setgroups", "deny")?;
+        fs_err::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+        fs_err::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
     }
     switch_on_loopback()
 }

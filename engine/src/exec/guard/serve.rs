@@ -305,16 +305,16 @@ fn sweep() {
 fn children() -> Vec<libc::pid_t> {
     let me = std::process::id().to_string();
     // The guard has one thread, so these are all. Not every kernel has this file.
-    if let Ok(text) = std::fs::read_to_string(format!("/proc/self/task/{me}/children")) {
+    if let Ok(text) = fs_err::read_to_string(format!("/proc/self/task/{me}/children")) {
         return text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
     }
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs_err::read_dir("/proc") else { return Vec::new() };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<libc::pid_t>().ok());
     numbers.filter(|pid| parent_of(*pid).as_deref() == Some(OsStr::new(&me))).collect()
 }
 
 fn parent_of(pid: libc::pid_t) -> Option<std::ffi::OsString> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in brackets, may hold anything: go by the last bracket. Then come the state and the parent.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1).map(Into::into)
 }

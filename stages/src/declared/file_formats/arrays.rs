@@ -16,7 +16,7 @@ const LISTED: usize = 20;
 
 /// Names, types, shapes and metadata must be the same; only floating-point numbers may differ.
 pub(super) fn compare_safetensors(before: &Path, now: &Path) -> Result<f64, String> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::io("read", path, &error).to_string());
+    let read = |path: &Path| fs_err::read(path).map_err(|error| Failure::io("read", path, &error).to_string());
     let (before, now) = (read(before)?, read(now)?);
     let broken = |error| format!("it is not a safetensors file: {error}");
     let metadata = |bytes| SafeTensors::read_metadata(bytes).map(|(_, header)| header.metadata().clone());
@@ -63,7 +63,7 @@ fn floats(tensor: &TensorView<'_>) -> Option<Vec<f64>> {
 }
 
 pub(super) fn summary_of_safetensors(path: &Path) -> Result<String, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+    let bytes = fs_err::read(path).map_err(|error| Failure::io("read", path, &error))?;
     let broken =
         |error| Failure::input(format!("not a readable safetensors file: {error}")).at(path.display().to_string());
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;

@@ -6,7 +6,7 @@ use pipe_contract::Failure;
 use resvg::tiny_skia::{FilterQuality, Pixmap, PixmapPaint, Transform};
 
 fn read(path: &Path) -> Result<Pixmap, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+    let bytes = fs_err::read(path).map_err(|error| Failure::io("read", path, &error))?;
     Pixmap::decode_png(&bytes)
         .map_err(|error| Failure::input(format!("not a readable PNG file: {error}")).at(path.display().to_string()))
 }
@@ -73,7 +73,7 @@ mod tests {
         let small = Pixmap::decode_png(&thumbnail(&before, 100).unwrap()).unwrap();
         assert_eq!((small.width(), small.height()), (100, 40));
         assert!(small.pixels()[50 * 40].alpha() > 250, "nothing is lost at the edges of pixels");
-        std::fs::write(folder.path().join("no.png"), "no picture").unwrap();
+        fs_err::write(folder.path().join("no.png"), "no picture").unwrap();
         assert!(thumbnail(&folder.path().join("no.png"), 100).is_err());
     }
 }

@@ -4,9 +4,9 @@
 //! of names, which other programs write, is compared like any other. Whole numbers are compared as texts.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::path::Path;
 
+use fs_err::File;
 use pipe_contract::Failure;
 use polars::prelude::{CsvWriter, SerWriter};
 
@@ -52,9 +52,9 @@ pub(super) fn columns_of_parquet(path: &Path) -> Result<Vec<String>, Failure> {
     Ok(frame.get_column_names().iter().map(ToString::to_string).collect())
 }
 
-fn open(path: &Path, delimiter: u8) -> Result<csv::Reader<File>, Failure> {
+fn open(path: &Path, delimiter: u8) -> Result<csv::Reader<std::fs::File>, Failure> {
     let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
-    Ok(csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(file))
+    Ok(csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(file.into_file()))
 }
 
 fn unreadable(path: &Path, error: &csv::Error) -> Failure {
@@ -153,7 +153,7 @@ mod tests {
 
         fn write(&self, name: &str, text: &str) -> PathBuf {
             let path = self.0.path().join(name);
-            std::fs::write(&path, text).unwrap();
+            fs_err::write(&path, text).unwrap();
             path
         }
 

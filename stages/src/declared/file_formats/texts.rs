@@ -1,10 +1,10 @@
 //! Texts: compared by their bytes, previewed by their first lines.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use fs_err::File;
 use pipe_contract::Failure;
 
 /// So many lines are shown, of so much that is read.
@@ -36,9 +36,9 @@ mod tests {
     fn the_first_lines_are_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.txt");
-        std::fs::write(&path, "one\ntwo").unwrap();
+        fs_err::write(&path, "one\ntwo").unwrap();
         assert_eq!(summary(&path).unwrap(), "one\ntwo\n");
-        std::fs::write(&path, "line\n".repeat(100)).unwrap();
+        fs_err::write(&path, "line\n".repeat(100)).unwrap();
         assert_eq!(summary(&path).unwrap().lines().count(), LINES + 1);
         assert!(summary(&path).unwrap().ends_with("line\n...\n"));
     }

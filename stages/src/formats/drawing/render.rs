@@ -23,14 +23,14 @@ const DENSITY: f32 = 300.0;
 /// Internal: a text has a character that the bundled font lacks. Environment: a file cannot be written.
 pub fn save(drawing: &Drawing, folder: &Path) -> Result<(), Failure> {
     let tree = parse(drawing)?;
-    std::fs::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
+    fs_err::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
     write(&folder.join("figure.svg"), drawing.svg().as_bytes())?;
     write(&folder.join("figure.pdf"), &pdf(&tree, &drawing.title)?)?;
     write(&folder.join("figure.png"), &png(&tree)?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes).map_err(|error| Failure::io("write", path, &error))
+    fs_err::write(path, bytes).map_err(|error| Failure::io("write", path, &error))
 }
 
 fn parse(drawing: &Drawing) -> Result<usvg::Tree, Failure> {
@@ -111,7 +111,7 @@ mod tests {
     fn files(drawing: &Drawing) -> Vec<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
         save(drawing, folder.path()).unwrap();
-        ["svg", "pdf", "png"].map(|end| std::fs::read(folder.path().join(format!("figure.{end}"))).unwrap()).to_vec()
+        ["svg", "pdf", "png"].map(|end| fs_err::read(folder.path().join(format!("figure.{end}"))).unwrap()).to_vec()
     }
 
     #[test]

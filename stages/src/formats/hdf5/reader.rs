@@ -47,7 +47,7 @@ impl File {
         if !path.is_file() {
             return Err(Failure::input("the file does not exist").at(name));
         }
-        let bytes = std::fs::metadata(path).map_err(|error| Failure::io("read", path, &error))?.len();
+        let bytes = fs_err::metadata(path).map_err(|error| Failure::io("read", path, &error))?.len();
         let header = usize::try_from(bytes).unwrap_or(usize::MAX).min(hdf5_reader::DEFAULT_MAX_OBJECT_HEADER_BYTES);
         let chunk = usize::try_from(bytes.saturating_mul(DEFLATE_RATIO)).unwrap_or(usize::MAX);
         let options = OpenOptions::default()
@@ -314,7 +314,7 @@ mod tests {
         let (plain, matlab) = (folder.path().join("plain.hdf5"), folder.path().join("results.mat"));
         small().write(&plain).unwrap();
         small().write_matlab(&matlab).unwrap();
-        assert!(std::fs::read(&matlab).unwrap().starts_with(b"MATLAB 7.3 MAT-file"));
+        assert!(fs_err::read(&matlab).unwrap().starts_with(b"MATLAB 7.3 MAT-file"));
         for path in [&plain, &matlab] {
             let file = File::open(path).unwrap();
             assert_eq!(file.whole_numbers("lh/visual_area").unwrap(), [0, 1, 2, 3]);
@@ -325,7 +325,7 @@ mod tests {
         }
         let again = folder.path().join("again.mat");
         small().write_matlab(&again).unwrap();
-        assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&matlab).unwrap());
+        assert_eq!(fs_err::read(&again).unwrap(), fs_err::read(&matlab).unwrap());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A training that was stopped and goes on ends with the same bytes as one that was not.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use fs_err as fs;
 use pipe_contract::Silent;
 use pipe_stages::unet::training_schedule::{Round, rounds};
 use pipe_torch::checkpoint::Checkpoint;

@@ -1,10 +1,10 @@
 //! What the tests share: numbers by formula (as in `golden/make.py`), small subjects, tasks.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use fs_err as fs;
 use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Metric, Presence, Progress, Task};
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};

@@ -1,8 +1,8 @@
 //! The kinds as the engine uses them: training learns and is repeatable, prediction gives labels, errors name their place.
 
-use std::fs;
 use std::path::Path;
 
+use fs_err as fs;
 use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, StageKind, Task};
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "pipe", version, about, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 all is well, 1 a stage or claim failed, 2 the pipeline or an input is wrong, \
-                        3 the environment failed (disk, network, credentials, missing program), 70 a defect of pipe.")]
+                        3 the environment failed (disk, network, credentials, missing program), 70 a defect of pipe, \
+                        130 stopped by Ctrl-C or a signal.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -177,7 +177,7 @@ fn a_shim_is_known_by_the_version_it_starts() {
 #[test]
 fn a_program_that_a_body_names_by_its_path_is_in_the_key() {
     let space = one("    run: PROGRAM > \"$OUT_Y\"");
-    let program = space.root().canonicalize().expect("a folder").join("sw/bin/fit");
+    let program = fs::canonicalize(space.root()).expect("a folder").join("sw/bin/fit");
     space.edit("pipeline.yaml", "PROGRAM", &program.display().to_string());
     for answer in ["one", "two"] {
         script(&program, &format!("#!/bin/sh\necho {answer}\n"));

@@ -82,7 +82,7 @@ impl Terminal {
 
     /// Closes the terminal, as a connection that breaks does; waits for the end and returns the exit code.
     pub fn hang_up(mut self) -> Option<i32> {
-        self.master = File::open("/dev/null").expect("a file");
+        self.master = fs_err::File::open("/dev/null").expect("a file").into_file();
         self.child.wait().expect("it ends").code()
     }
 

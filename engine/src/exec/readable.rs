@@ -167,7 +167,7 @@ impl<'a> Installations<'a> {
 
     /// Whether a folder is the project's own.
     fn is_own(&self, folder: &Path) -> bool {
-        let project = self.project.canonicalize().unwrap_or_else(|_| self.project.to_owned());
+        let project = fs::canonicalize(self.project).unwrap_or_else(|_| self.project.to_owned());
         folder.starts_with(project)
     }
 

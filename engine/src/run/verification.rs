@@ -141,7 +141,7 @@ pub struct VerifyOptions<'v> {
 /// Publishes nothing and writes no lockfile. `altered` is called before the rerun.
 ///
 /// # Errors
-/// As for [`super::run`]; also if there is no lockfile, or `scratch` is not empty.
+/// As for [`super::run`]; also if there is no lockfile, the plan has params that were set by hand, or `scratch` is not empty.
 pub fn verify(
     plan: &Plan,
     options: &RunOptions,
@@ -151,6 +151,10 @@ pub fn verify(
     stop: &Stop,
 ) -> Result<Verification, Failure> {
     refuse_restricted(plan)?;
+    if !plan.set.is_empty() {
+        return Err(Failure::input("a run with `--set` has no lockfile, so its results cannot be verified")
+            .hint("verify without `--set`, or make a profile of these parameters"));
+    }
     let path = lockfile_path(plan);
     let lockfile = Lockfile::read(&path)?.ok_or_else(|| {
         Failure::input(format!("there is no lockfile `{}`", path.display()))

@@ -5,6 +5,11 @@ use std::time::Duration;
 use pipe_engine::run::Counts;
 use pipe_engine::sched::Estimate;
 
+/// A number of seconds from a file, which may have been damaged.
+pub fn seconds(number: f64) -> Duration {
+    Duration::try_from_secs_f64(number).unwrap_or_default()
+}
+
 /// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

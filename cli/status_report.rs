@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
 
 use pipe_contract::Metric;
 use pipe_engine::event::Outcome;
@@ -67,7 +66,7 @@ fn ran(text: &mut String, logged: &LoggedRun) {
     for stage in order {
         let (number, seconds) = stages[stage];
         let often = if number > 1 { format!(" ({number} times)") } else { String::new() };
-        let time = styled(DIM, &quantities::duration(Duration::from_secs_f64(seconds.max(0.0))));
+        let time = styled(DIM, &quantities::duration(quantities::seconds(seconds)));
         let _ = writeln!(text, "{} {stage}{often} {time}", styled(GOOD, "    ran"));
     }
 }
@@ -87,7 +86,7 @@ fn running(text: &mut String, logged: &LoggedRun) {
         .running
         .iter()
         .map(|start| {
-            let began = quantities::duration(Duration::from_secs_f64(start.started.max(0.0)));
+            let began = quantities::duration(quantities::seconds(start.started));
             let metric = |metric: &Metric| format!(", {} {:.4} at {}", metric.name(), metric.value(), metric.step());
             let metrics: String = start.metrics.values().take(METRICS).map(metric).collect();
             format!("{}, started {began} after the run{metrics}", start.label)
@@ -107,7 +106,7 @@ fn listed(text: &mut String, word: &str, lines: &[String]) {
 fn foot(text: &mut String, logged: &LoggedRun) {
     let counts = counts(logged);
     let open = logged.instances.saturating_sub(counts.ended());
-    let after = quantities::duration(Duration::from_secs_f64(logged.seconds.max(0.0)));
+    let after = quantities::duration(quantities::seconds(logged.seconds));
     let rest = match logged.phase {
         Phase::Finished(_) => format!(" in {after}"),
         Phase::Running => format!(" so far; {open} of {} have not ended", logged.instances),

@@ -175,6 +175,15 @@ fn a_shim_is_known_by_the_version_it_starts() {
 }
 
 #[test]
+fn a_variable_that_is_not_set_is_called_by_its_name_in_the_body() {
+    let space = one("    run: echo $sid $who > \"$OUT_Y\"\n    each: { sid: [s1] }\n    with: { who: x }");
+    space.edit("pipeline.yaml", "results: { y.txt: $a.y }", "");
+    run(&space).exits(1).shows("`$sid` is not set in a body: the axis `sid` is `$EACH_SID`");
+    space.edit("pipeline.yaml", "$sid", "$EACH_SID");
+    run(&space).exits(1).shows("the parameter `who` is `$PARAM_WHO`");
+}
+
+#[test]
 fn a_program_that_a_body_names_by_its_path_is_in_the_key() {
     let space = one("    run: PROGRAM > \"$OUT_Y\"");
     let program = fs::canonicalize(space.root()).expect("a folder").join("sw/bin/fit");

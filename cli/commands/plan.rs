@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::Range;
-use std::time::Duration;
 
 use pipe_contract::Failure;
 use pipe_engine::ids::InstanceId;
@@ -182,7 +181,7 @@ fn totals(status: &Status) -> String {
     }
     text.push('\n');
     if known > 0 {
-        let time = quantities::duration(Duration::from_secs_f64(seconds));
+        let time = quantities::duration(quantities::seconds(seconds));
         let _ = writeln!(text, "about {time} of work, as recorded for {known} of those {open}");
     }
     text

@@ -54,7 +54,8 @@ pub fn show(args: &args::ShowArgs) -> Result<u8, CommandError> {
     match args.png {
         // A program that asked for a file wants its name and nothing else.
         Some(_) => printer::data(&preview),
-        None => printer::data(&format!("{text}{preview}")),
+        // What an artifact holds must not move the cursor.
+        None => printer::data(&format!("{text}{}", without_controls(&preview))),
     }
     Ok(0)
 }
@@ -127,4 +128,8 @@ fn preview(args: &args::ShowArgs, format: Option<&FileFormat>, file: &Path) -> R
             Ok(format!("{} of a form without a preview:\n{}\n", bytes(size), file.display()))
         }
     }
+}
+
+fn without_controls(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }

@@ -12,6 +12,7 @@ use super::guard::{Exit, How};
 use super::job::CommandTask;
 use super::placed::Placed;
 use super::readable::is_system;
+use crate::plan::variable_part;
 
 /// How much of a log is read.
 const TAIL_BYTES: u64 = 16 * 1024;
@@ -140,6 +141,9 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
                 .into(),
         );
     }
+    if let Some(hint) = declared_under_another_name(task, tail) {
+        return Some(hint);
+    }
     if says(&["parameter not set", "unbound variable"]) {
         return Some(
             "the body runs with `-u`: a variable that is not set ends it; an input that may stay unset is named in \
@@ -148,6 +152,27 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
         );
     }
     None
+}
+
+/// For a variable that is not set, those that the stage has of this name: `sid: unbound variable` and the axis `sid`.
+fn declared_under_another_name(task: &CommandTask, tail: &str) -> Option<String> {
+    let unset = tail.lines().rev().find_map(|line| {
+        let before =
+            [": unbound variable", ": parameter not set"].iter().find_map(|end| line.trim_end().strip_suffix(end))?;
+        before.rsplit([' ', ':']).next()
+    })?;
+    let inputs = task.inputs.keys().map(|port| ("input", "IN", port.as_str()));
+    let outputs = task.command.out.keys().map(|port| ("output", "OUT", port.as_str()));
+    let params = task.params.keys().map(|name| ("parameter", "PARAM", name.as_str()));
+    let axes = task.at.iter().map(|(axis, _)| ("axis", "EACH", axis.as_str()));
+    let declared: Vec<String> = inputs
+        .chain(outputs)
+        .chain(params)
+        .chain(axes)
+        .filter(|(_, _, name)| variable_part(name) == variable_part(unset))
+        .map(|(what, prefix, name)| format!("the {what} `{name}` is `${prefix}_{}`", variable_part(name)))
+        .collect();
+    (!declared.is_empty()).then(|| format!("`${unset}` is not set in a body: {}", declared.join(", ")))
 }
 
 /// What programs print when there is no network.

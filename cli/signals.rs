@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP request the end of a run; a second one ends it at once. One that the program was started to ignore, as
-//! `nohup` does with SIGHUP, stays ignored.
+//! SIGINT, SIGTERM and SIGHUP request the end of a run; a second one ends it at once. SIGHUP stays ignored if the program was
+//! started so, as `nohup` does. SIGINT does not: shells without job control start every `pipe run &` with it ignored.
 
 use std::thread;
 
@@ -11,7 +11,8 @@ use signal_hook::iterator::Signals;
 /// Starts the thread that waits for signals. It lives as long as the process.
 pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     let stop = stop.clone();
-    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let wanted = [SIGINT, SIGTERM].into_iter().chain(hang_up);
     let mut signals =
         Signals::new(wanted).map_err(|error| Failure::environment(format!("could not listen for Ctrl-C: {error}")))?;
     thread::Builder::new()

@@ -25,9 +25,12 @@ impl Terminal {
         let (master, slave) = open(size(columns, rows));
         let copy = || Stdio::from(slave.try_clone().expect("a descriptor"));
         command.stdin(copy()).stdout(copy()).stderr(copy());
-        // SAFETY: both calls are allowed between fork and exec, and touch no memory of this process.
+        // SAFETY: the calls are allowed between fork and exec, and touch no memory of this process.
         unsafe {
             command.pre_exec(|| {
+                // As a login does, whatever started the tests.
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
                 rustix::process::setsid()?;
                 match libc::ioctl(0, libc::TIOCSCTTY, 0) {
                     0 => Ok(()),

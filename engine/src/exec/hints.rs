@@ -164,7 +164,7 @@ fn declared_under_another_name(task: &CommandTask, tail: &str) -> Option<String>
     let inputs = task.inputs.keys().map(|port| ("input", "IN", port.as_str()));
     let outputs = task.command.out.keys().map(|port| ("output", "OUT", port.as_str()));
     let params = task.params.keys().map(|name| ("parameter", "PARAM", name.as_str()));
-    let axes = task.at.iter().map(|(axis, _)| ("axis", "EACH", axis.as_str()));
+    let axes = task.at.keys().map(|axis| ("axis", "EACH", axis.as_str()));
     let declared: Vec<String> = inputs
         .chain(outputs)
         .chain(params)

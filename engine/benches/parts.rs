@@ -99,7 +99,6 @@ fn key_of_an_instance(bencher: Bencher) {
     let content = |text: &[u8]| Addressed { form: ContentForm::File, digest: Digest::<Content>::of(text) };
     let inputs = [("images", Input::Many(Digest::of(b"images"))), ("split", Input::One(content(b"split")))];
     let at: Coordinates = [("inputs", "anat"), ("outputs", "area"), ("restart", "1")].into_iter().collect();
-    let facts = BTreeMap::new();
     let parts = Parts {
         kind: "unet/train",
         kind_version: 3,
@@ -110,7 +109,7 @@ fn key_of_an_instance(bencher: Bencher) {
         axes: None,
         seed: Some(2025),
         simulated: None,
-        facts: &facts,
+        facts: &[],
     };
     let mut buffer = Vec::new();
     bencher.bench_local(|| parts.key(&mut buffer));

@@ -38,6 +38,7 @@ mod encode;
 mod reason;
 mod run_facts;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use pipe_cache::{Action, Content, Digest};
@@ -47,7 +48,7 @@ use serde::{Deserialize, Serialize};
 pub use addressed::Addressed;
 pub use cells::{CellList, CellState};
 pub use reason::{Reason, explain};
-pub use run_facts::run_facts;
+pub use run_facts::{RunFacts, run_facts};
 
 use encode::Encoder;
 
@@ -124,8 +125,8 @@ pub struct Parts<'a> {
     pub seed: Option<u64>,
     /// For kinds that draw the stamp.
     pub simulated: Option<bool>,
-    /// Facts of a `run:` stage.
-    pub facts: &'a BTreeMap<String, String>,
+    /// Facts of a `run:` stage, by name in ascending order ([`run_facts()`]).
+    pub facts: &'a [(Cow<'a, str>, Cow<'a, str>)],
 }
 
 impl<'a> Parts<'a> {
@@ -177,7 +178,7 @@ impl<'a> Parts<'a> {
             at: self.at().map(|(axis, at)| (axis.clone(), at.clone())).collect(),
             seed: self.seed,
             simulated: self.simulated,
-            facts: self.facts.clone(),
+            facts: self.facts.iter().map(|(name, fact)| (name.to_string(), fact.to_string())).collect(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The facts of a `run:` stage that enter its key: everything it can see besides its inputs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use pipe_cache::{Content, Digest};
 
@@ -13,34 +15,45 @@ pub(super) const NAME_OF: &str = "name of ";
 /// The names of many cells enter as so many digits of their digest.
 pub(super) const NAMES_DIGITS: usize = 16;
 
+/// Facts by name, in ascending order of the names.
+pub type RunFacts<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// The facts of an instance of a command, given those of its `tools`.
-pub fn run_facts(
+pub fn run_facts<'a>(
     plan: &Plan,
     id: InstanceId,
-    command: &Command,
-    tools: BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut facts = tools;
-    facts.insert("body".into(), command.body.clone());
-    facts.extend(command.out.iter().map(|(port, path)| (format!("out {port}"), path.clone())));
-    facts.extend(command.env.iter().map(|(name, value)| (format!("env {name}"), value.clone())));
+    command: &'a Command,
+    tools: &'a BTreeMap<String, String>,
+) -> RunFacts<'a> {
+    let mut facts: RunFacts<'a> = Vec::with_capacity(8);
+    facts.extend(tools.iter().map(|(name, fact)| (name.into(), fact.into())));
+    facts.push(("body".into(), (&command.body).into()));
+    facts.extend(command.out.iter().map(|(port, path)| (named("out ", port), path.into())));
+    facts.extend(command.env.iter().map(|(name, value)| (named("env ", name), value.into())));
     let inputs = &plan.instance(id).inputs;
-    let optional = |port: &String| {
-        (format!("optional {port}"), if inputs.contains_key(port) { "set" } else { "unset" }.to_owned())
-    };
-    facts.extend(command.optional.iter().map(optional));
+    let is_set = |port: &String| if inputs.contains_key(port) { "set" } else { "unset" };
+    facts.extend(command.optional.iter().map(|port| (named("optional ", port), is_set(port).into())));
     if command.net {
-        facts.insert("net".into(), "true".into());
+        facts.push(("net".into(), "true".into()));
     }
     for (port, source) in inputs {
         let name = match plan.input_name(port, source) {
-            InputName::One(name) => name.to_string_lossy().into_owned(),
+            InputName::One(name) => lossy(name),
             InputName::Many { folder, entries } => {
                 let names: String = entries.iter().map(|entry| format!("{entry}\0")).collect();
                 format!("{}/{}", folder.display(), Digest::<Content>::of(names.as_bytes()).short(NAMES_DIGITS))
             }
         };
-        facts.insert(format!("{NAME_OF}{port}"), name);
+        facts.push((named(NAME_OF, port), name.into()));
     }
+    facts.sort_unstable();
     facts
+}
+
+fn named(what: &str, name: &str) -> Cow<'static, str> {
+    [what, name].concat().into()
+}
+
+fn lossy(path: PathBuf) -> String {
+    path.into_os_string().into_string().unwrap_or_else(|path| path.to_string_lossy().into_owned())
 }

@@ -50,7 +50,8 @@ fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
     {
         return inside.to_path_buf();
     }
-    Path::new(INPUT_FOLDER).join(with_extension(port, extension_of(plan, link)))
+    // Put together as text: this is done for every input of every instance.
+    [INPUT_FOLDER, "/", &with_extension(port, extension_of(plan, link))].concat().into()
 }
 
 /// The extension of what is behind a link, if its name has one: programs choose their reader by it.
@@ -76,7 +77,7 @@ fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
 
 fn with_extension(stem: &str, extension: Option<&str>) -> String {
     match extension {
-        Some(extension) if !extension.is_empty() => format!("{stem}.{extension}"),
+        Some(extension) if !extension.is_empty() => [stem, ".", extension].concat(),
         _ => stem.to_owned(),
     }
 }

@@ -217,11 +217,13 @@ impl Lockfile {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         // One fixed name, so that what a killed run left is removed or replaced by the next.
         let aside = path.with_file_name(format!(".{name}.pipe-writing"));
+        let text = self.text();
+        // Almost always so, and much cheaper than reading what it says.
+        if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+            let _ = fs::remove_file(aside);
+            return Ok(());
+        }
         match found_at(path)? {
-            Found::Lockfile(there) if there == *self => {
-                let _ = fs::remove_file(aside);
-                return Ok(());
-            }
             Found::Nothing | Found::Lockfile(_) | Found::OtherVersion(_) => {}
             Found::Foreign(why) => {
                 return Err(Failure::input(format!(
@@ -232,7 +234,7 @@ impl Lockfile {
             }
         }
         let io = |error: io::Error| Failure::io("write", path, &error);
-        fs::write(&aside, self.text()).map_err(io)?;
+        fs::write(&aside, text).map_err(io)?;
         fs::rename(&aside, path).map_err(io)
     }
 

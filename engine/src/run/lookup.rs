@@ -47,7 +47,7 @@ pub(super) struct Lookup<'a> {
     filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By [`exec::what_facts_depend_on`]: ten thousand stages may use the same tool.
-    facts: BTreeMap<String, exec::Facts>,
+    facts: BTreeMap<String, Rc<exec::Facts>>,
     buffer: Vec<u8>,
 }
 
@@ -561,7 +561,6 @@ impl<'a> Lookup<'a> {
         let instance = plan.instance(id);
         let declared = &self.stages[instance.stage.index()];
         let simulated = declared.simulated;
-        let none = BTreeMap::new();
         let parts = Parts {
             kind: key::COMMAND,
             kind_version: key::COMMAND_VERSION,
@@ -572,7 +571,7 @@ impl<'a> Lookup<'a> {
             axes: None,
             seed: instance.seed,
             simulated,
-            facts: &none,
+            facts: &[],
         };
         match &declared.work {
             Declaration::Kind { kind, neutral } => Ok(then(&Parts {
@@ -584,8 +583,8 @@ impl<'a> Lookup<'a> {
             })),
             Declaration::Command { command } => {
                 let command = Arc::clone(command);
-                let facts = self.command_facts(id)?.key;
-                let facts = key::run_facts(plan, id, &command, facts);
+                let tools = self.command_facts(id)?;
+                let facts = key::run_facts(plan, id, &command, &tools.key);
                 Ok(then(&Parts { facts: &facts, ..parts }))
             }
             Declaration::Unknown(name) => {
@@ -595,17 +594,17 @@ impl<'a> Lookup<'a> {
     }
 
     /// Facts of the tools of an instance that is a command.
-    pub fn command_facts(&mut self, id: InstanceId) -> Result<exec::Facts, Failure> {
+    pub fn command_facts(&mut self, id: InstanceId) -> Result<Rc<exec::Facts>, Failure> {
         let Work::Command(command) = &self.plan.stage_of(id).work else {
             return Err(Failure::internal(format!("`{}` is not a command", self.plan.label(id))));
         };
         let same = exec::what_facts_depend_on(command);
         if let Some(facts) = self.facts.get(&same) {
-            return Ok(facts.clone());
+            return Ok(Rc::clone(facts));
         }
         self.local.recall_facts()?;
-        let facts = exec::facts_of(command, &self.plan.folder, &self.search, &mut self.local)?;
-        self.facts.insert(same, facts.clone());
+        let facts = Rc::new(exec::facts_of(command, &self.plan.folder, &self.search, &mut self.local)?);
+        self.facts.insert(same, Rc::clone(&facts));
         Ok(facts)
     }
 

@@ -305,7 +305,7 @@ fn of_command(lookup: &mut Lookup<'_>, stage: &plan::Stage, command: &plan::Comm
         version: COMMAND_VERSION,
         inputs: ports.into_iter().map(|port| InputEntry { port: port.clone(), types: Vec::new() }).collect(),
         outputs: command.out.iter().map(|(port, path)| declared_output(port, path)).collect(),
-        tools: facts.map_or_else(BTreeMap::new, |facts| facts.key),
+        tools: facts.map_or_else(BTreeMap::new, |facts| facts.key.clone()),
     }
 }
 

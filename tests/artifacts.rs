@@ -203,7 +203,7 @@ fn key(kind: &Kind) -> String {
         axes: Some(&kind.axes),
         seed: kind.random.then_some(1),
         simulated: kind.stamped.then_some(true),
-        facts: &BTreeMap::new(),
+        facts: &[],
     };
     parts.key(&mut Vec::new()).to_string()
 }

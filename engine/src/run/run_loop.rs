@@ -251,6 +251,16 @@ impl<'a> RunLoop<'a> {
         }
     }
 
+    /// Starts what can use the amounts of an instance that is about to be committed: hashing and storing its outputs takes
+    /// this thread, not the processors of the stages.
+    fn start_during(&mut self, core: &mut Core, commit: InstanceId) {
+        while self.stop.requests() == 0
+            && let Some((id, grant)) = core.next_start_during(commit)
+        {
+            self.start(core, id, &grant);
+        }
+    }
+
     /// How long nothing is due besides messages of the executor.
     fn until_due(&self) -> Duration {
         let now = Instant::now();
@@ -449,6 +459,10 @@ impl<'a> RunLoop<'a> {
             let _ = remove_all(&attempt.folder);
             core.end(id, Ending::Skipped(Because::Stopped));
             return self.report_skipped(id, Because::Stopped, Work { log: Some(attempt.log), ..work });
+        }
+        if result.is_ok() {
+            core.commit(id);
+            self.start_during(core, id);
         }
         let committed = result.and_then(|ended| {
             let due = self.due.get(&id).ok_or_else(|| Failure::internal("an instance worked without being due"))?;

@@ -1,9 +1,9 @@
 //! The states of a run's instances and the one function that changes them.
 //!
 //! ```text
-//! Waiting ──► Checking ──► Queued ──► Running ──► Ended(hit | ran | absent | failed | skipped | left out)
-//!                             ▲          │
-//!                             │          ▼
+//! Waiting ──► Checking ──► Queued ──► Running ──► Committing ──► Ended(hit | ran | absent | failed | skipped | left out)
+//!                             ▲          │            │
+//!                             │          ▼            │
 //!                             └─ Aside(key locked | before a retry)
 //! ```
 //! An end is for good, except where a reader finds what an instance made damaged: it is reopened (checked again), and
@@ -36,6 +36,8 @@ pub enum State {
     Queued,
     /// It holds its amounts.
     Running,
+    /// Its work is over and its amounts are given back; what it made is being stored.
+    Committing,
     /// It started, could not go on, and holds no amounts until `run` queues it again.
     Aside(Aside),
     /// It has ended, for good.
@@ -103,6 +105,8 @@ pub struct Counts {
     pub queued: usize,
     /// [`State::Running`].
     pub running: usize,
+    /// [`State::Committing`].
+    pub committing: usize,
     /// [`Aside::KeyLocked`].
     pub key_locked: usize,
     /// [`Aside::BeforeRetry`].
@@ -219,7 +223,38 @@ impl Core {
 
     /// The next instance to start, with the amounts it now holds.
     pub fn next_start(&mut self) -> Option<(InstanceId, Grant)> {
-        let (rank, class) = self.resources.choose()?;
+        self.next_start_below(u32::MAX)
+    }
+
+    /// The work of a running instance is over: it gives its amounts back, and [`Core::end`] follows when its outputs are
+    /// stored.
+    pub fn commit(&mut self, id: InstanceId) {
+        self.set(id, State::Committing);
+    }
+
+    /// As [`Core::next_start`] while an instance is being committed: only what will come before all its readers too, so
+    /// that the order is the same as if it had ended already.
+    pub fn next_start_during(&mut self, commit: InstanceId) -> Option<(InstanceId, Grant)> {
+        let limit = self.first_reader(Node(commit.0));
+        self.next_start_below(limit)
+    }
+
+    /// The smallest rank among the readers that wait for this node only.
+    fn first_reader(&self, node: Node) -> u32 {
+        let (mut first, mut open) = (u32::MAX, vec![node]);
+        while let Some(node) = open.pop() {
+            for reader in self.dag.readers(node).iter().filter(|reader| self.pending[reader.index()] == 1) {
+                match self.dag.instance(*reader) {
+                    Some(id) => first = first.min(self.rank_of[id.index()]),
+                    None => open.push(*reader),
+                }
+            }
+        }
+        first
+    }
+
+    fn next_start_below(&mut self, limit: u32) -> Option<(InstanceId, Grant)> {
+        let (rank, class) = self.resources.choose(limit)?;
         let id = self.by_rank[rank as usize];
         let grant = self.resources.grant(id, class);
         self.set(id, State::Running);
@@ -311,8 +346,8 @@ impl Core {
 
     /// Whether every instance has ended.
     pub fn is_done(&self) -> bool {
-        let Counts { waiting, checking, queued, running, key_locked, before_retry, .. } = self.counts;
-        waiting + checking + queued + running + key_locked + before_retry == 0
+        let Counts { waiting, checking, queued, running, committing, key_locked, before_retry, .. } = self.counts;
+        waiting + checking + queued + running + committing + key_locked + before_retry == 0
     }
 
     /// The longest chain of durations from the start of this instance to the end of the run, in seconds.
@@ -454,14 +489,15 @@ impl Core {
 
 /// Which changes there are.
 fn may_follow(before: State, next: State) -> bool {
-    use State::{Checking, Ended, Queued, Running, Waiting};
+    use State::{Checking, Committing, Ended, Queued, Running, Waiting};
     matches!(
         (before, next),
         (Waiting, Checking | Ended(Ending::Skipped(_) | Ending::LeftOut))
             | (Checking, Queued | Ended(Ending::Hit | Ending::Absent | Ending::Failed | Ending::Skipped(_)))
             | (Queued, Running | Ended(Ending::Skipped(_)))
-            | (Running, State::Aside(_) | Ended(Ending::Hit | Ending::Ran | Ending::Absent))
-            | (Running, Ended(Ending::Failed | Ending::Skipped(_)))
+            | (Running, Committing | Ended(Ending::Hit))
+            | (Running | Committing, State::Aside(_) | Ended(Ending::Ran | Ending::Absent))
+            | (Running | Committing, Ended(Ending::Failed | Ending::Skipped(_)))
             | (State::Aside(_), Queued | Ended(Ending::Skipped(_)))
             | (Checking | Running, Waiting)
             | (Ended(Ending::Hit | Ending::Ran), Checking)
@@ -475,6 +511,7 @@ impl Counts {
             State::Checking => &mut self.checking,
             State::Queued => &mut self.queued,
             State::Running => &mut self.running,
+            State::Committing => &mut self.committing,
             State::Aside(Aside::KeyLocked) => &mut self.key_locked,
             State::Aside(Aside::BeforeRetry) => &mut self.before_retry,
             State::Ended(Ending::Hit) => &mut self.hit,

@@ -99,13 +99,14 @@ impl Resources {
         self.classes[self.class_of[stage] as usize].waiting.push(Reverse(rank));
     }
 
-    /// Takes the rank that may start now out of its queue, with the class whose amounts it is to be given.
-    pub fn choose(&mut self) -> Option<(u32, usize)> {
+    /// Takes the rank that may start now out of its queue, with the class whose amounts it is to be given; only ranks below
+    /// `limit` are looked at.
+    pub fn choose(&mut self, limit: u32) -> Option<(u32, usize)> {
         let head = |(class, waiting): (usize, &Class)| waiting.waiting.peek().map(|Reverse(rank)| (*rank, class));
         let mut heads: Vec<(u32, usize)> = self.classes.iter().enumerate().filter_map(head).collect();
         heads.sort_unstable();
         let mut reserved: Short = 0;
-        for (rank, class) in heads {
+        for (rank, class) in heads.into_iter().take_while(|(rank, _)| *rank < limit) {
             let amounts = &self.classes[class].amounts;
             let lacking = self.lacking(amounts);
             if lacking == 0 && uses(amounts) & reserved == 0 {

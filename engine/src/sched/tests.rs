@@ -323,7 +323,7 @@ fn dense_gathers_cost_no_memory_per_pair() {
 }
 
 /// How the simulation ends an instance, independent of order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Outcome {
     Hit,
     Run,
@@ -419,6 +419,13 @@ fn simulate(case: &Case, options: Options, stop_after: Option<usize>, seed: u64)
         }
         let id = running.swap_remove(sample(running.len()));
         ends += 1;
+        if case.outcomes[id.index()] != Outcome::Fail && sample(2) == 0 {
+            core.commit(id);
+            while let Some((id, _)) = core.next_start_during(id) {
+                running.push(id);
+            }
+            core.check().expect("consistent");
+        }
         match case.outcomes[id.index()] {
             Outcome::Hit | Outcome::Run => core.end(id, Ending::Ran),
             Outcome::Absent => core.end(id, Ending::Absent),
@@ -489,6 +496,58 @@ fn starts(plan: &Plan, durations: Vec<Option<f64>>) -> Vec<u32> {
         core.check().expect("consistent");
     }
     started
+}
+
+#[test]
+fn during_a_commit_only_what_comes_before_its_readers_starts() {
+    // 0 <- 1, 2 <- 3 and 4; the two chains are equally long and longer than 4, and 0, 2, 1, 3 are ahead of it.
+    let one = || Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() };
+    let after = |id| Spec { needs: vec![id], ..one() };
+    let plan = plan_of(&[one(), after(0), one(), after(2), one()], &[]);
+    let durations = [5.0, 5.0, 5.0, 5.0, 1.0].into_iter().map(Some).collect();
+    let mut core = Core::new(&plan, machine(1), Options { durations, ..Options::default() }).expect("the amounts fit");
+    let queue = |core: &mut Core| {
+        while let Some(id) = core.next_check() {
+            core.must_run(id);
+        }
+    };
+    let started = |start: Option<(InstanceId, Grant)>| start.map(|(id, _)| id.0);
+    queue(&mut core);
+    assert_eq!(started(core.next_start()), Some(0));
+    core.commit(InstanceId(0));
+    assert_eq!(core.state(InstanceId(0)), State::Committing);
+    assert_eq!(started(core.next_start_during(InstanceId(0))), Some(2), "it is ahead of 1");
+    core.end(InstanceId(0), Ending::Ran);
+    queue(&mut core);
+    core.commit(InstanceId(2));
+    assert_eq!(started(core.next_start_during(InstanceId(2))), Some(1), "it is ahead of 3");
+    core.end(InstanceId(2), Ending::Ran);
+    queue(&mut core);
+    core.end(InstanceId(1), Ending::Ran);
+    assert_eq!(started(core.next_start()), Some(3));
+    core.end(InstanceId(3), Ending::Failed);
+    core.check().expect("consistent");
+}
+
+#[test]
+fn a_reader_that_will_be_ready_is_not_overtaken_during_a_commit() {
+    // 0 <- 1 is long, 2 is short: 1 is ahead of 2 although it cannot start yet.
+    let one = || Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() };
+    for gathers in [vec![], vec![vec![0]]] {
+        let reader =
+            if gathers.is_empty() { Spec { needs: vec![0], ..one() } } else { Spec { gathers: vec![0], ..one() } };
+        let plan = plan_of(&[one(), reader, one()], &gathers);
+        let durations = [5.0, 5.0, 1.0].into_iter().map(Some).collect();
+        let mut core =
+            Core::new(&plan, machine(1), Options { durations, ..Options::default() }).expect("the amounts fit");
+        while let Some(id) = core.next_check() {
+            core.must_run(id);
+        }
+        assert_eq!(core.next_start().map(|(id, _)| id.0), Some(0));
+        core.commit(InstanceId(0));
+        assert_eq!(core.next_start_during(InstanceId(0)), None);
+        core.check().expect("consistent");
+    }
 }
 
 #[test]

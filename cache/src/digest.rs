@@ -39,21 +39,23 @@ impl<Of> Digest<Of> {
 
     /// The first `digits` hexadecimal digits, for messages.
     pub fn short(&self, digits: usize) -> String {
-        let mut text = self.to_string();
-        text.truncate(digits);
+        String::from_utf8_lossy(&self.hexadecimal()[..digits.min(64)]).into_owned()
+    }
+
+    fn hexadecimal(&self) -> [u8; 64] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0u8; 64];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(&self.bytes) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
         text
     }
 }
 
 impl<Of> fmt::Display for Digest<Of> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0u8; 64];
-        for (index, byte) in self.bytes.iter().enumerate() {
-            text[2 * index] = DIGITS[usize::from(byte >> 4)];
-            text[2 * index + 1] = DIGITS[usize::from(byte & 15)];
-        }
-        f.pad(std::str::from_utf8(&text).unwrap_or_default())
+        f.pad(std::str::from_utf8(&self.hexadecimal()).unwrap_or_default())
     }
 }
 

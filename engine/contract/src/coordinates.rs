@@ -38,7 +38,7 @@ impl fmt::Display for Coordinates {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{axis}={at}")?;
+            [axis, "=", at].iter().try_for_each(|part| f.write_str(part))?;
         }
         Ok(())
     }

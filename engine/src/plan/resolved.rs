@@ -306,7 +306,7 @@ impl Plan {
     pub fn label(&self, id: InstanceId) -> String {
         let instance = self.instance(id);
         let name = &self.stages[instance.stage.index()].name;
-        if instance.at.is_empty() { name.clone() } else { format!("{name}({})", instance.at) }
+        if instance.at.is_empty() { name.clone() } else { [name, "(", &instance.at.to_string(), ")"].concat() }
     }
 
     /// The cells of a gather.

@@ -60,8 +60,8 @@ pub struct LockedDigests {
     /// Of the coordinates of the instances, in the order of the plan, with what is locked of each.
     digest: Option<Digest<Content>>,
     /// The same of each instance alone, the first [`MARK`] hexadecimal digits: enough to name an instance, too few to
-    /// vouch for it. Not there for a stage of one instance, which needs no name.
-    marks: Vec<String>,
+    /// vouch for it. One after the other; none for a stage of one instance, which needs no name.
+    marks: String,
 }
 
 /// The length of a mark.
@@ -71,7 +71,7 @@ impl LockedDigests {
     /// Of instances: coordinates, and the digests that are locked of each.
     fn of<'i, D: IntoIterator<Item = &'i [u8; 32]>>(instances: impl ExactSizeIterator<Item = (&'i str, D)>) -> Self {
         let has_marks = instances.len() > 1;
-        let (mut whole, mut marks) = (blake3::Hasher::new(), Vec::new());
+        let (mut whole, mut marks) = (blake3::Hasher::new(), String::new());
         let mut own = Vec::new();
         for (at, digests) in instances {
             own.clear();
@@ -80,7 +80,7 @@ impl LockedDigests {
             digests.into_iter().for_each(|digest| own.extend_from_slice(digest));
             whole.update(&own);
             if has_marks {
-                marks.push(Digest::<Content>::of(&own).short(MARK));
+                marks.push_str(&Digest::<Content>::of(&own).short(MARK));
             }
         }
         Self { digest: Some(Digest::from_bytes(*whole.finalize().as_bytes())), marks }
@@ -89,8 +89,12 @@ impl LockedDigests {
     /// The position among the instances of the first one that an earlier lockfile does not have like this; `None` if it
     /// is not known, or if instances are only missing.
     pub fn first_unlike(&self, earlier: &Self) -> Option<usize> {
-        let known: BTreeSet<&String> = earlier.marks.iter().collect();
-        if known.is_empty() { None } else { self.marks.iter().position(|mark| !known.contains(mark)) }
+        let known: BTreeSet<&[u8]> = earlier.marks().collect();
+        if known.is_empty() { None } else { self.marks().position(|mark| !known.contains(mark)) }
+    }
+
+    fn marks(&self) -> impl Iterator<Item = &[u8]> {
+        self.marks.as_bytes().chunks(MARK)
     }
 
     /// Whether two differ; what is not known does not.
@@ -104,8 +108,8 @@ impl From<LockedDigests> for String {
     fn from(LockedDigests { digest, marks }: LockedDigests) -> Self {
         match (digest, &marks[..]) {
             (None, _) => String::new(),
-            (Some(digest), []) => digest.to_string(),
-            (Some(digest), marks) => format!("{digest} {}", marks.concat()),
+            (Some(digest), "") => digest.to_string(),
+            (Some(digest), marks) => format!("{digest} {marks}"),
         }
     }
 }
@@ -122,8 +126,7 @@ impl TryFrom<String> for LockedDigests {
         if !marks.is_ascii() || marks.len() % MARK != 0 {
             return Err(format!("expected marks of {MARK} digits, found `{marks}`"));
         }
-        let marks = (0..marks.len()).step_by(MARK).map(|at| marks[at..at + MARK].to_owned()).collect();
-        Ok(Self { digest: Some(digest), marks })
+        Ok(Self { digest: Some(digest), marks: marks.to_owned() })
     }
 }
 

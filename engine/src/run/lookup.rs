@@ -48,6 +48,8 @@ pub(super) struct Lookup<'a> {
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By [`exec::what_facts_depend_on`]: ten thousand stages may use the same tool.
     facts: BTreeMap<String, Rc<exec::Facts>>,
+    /// The same by stage, for its other instances.
+    facts_of_stage: Vec<Option<Rc<exec::Facts>>>,
     buffer: Vec<u8>,
 }
 
@@ -169,6 +171,7 @@ impl<'a> Lookup<'a> {
             filters: BTreeMap::new(),
             trees: BTreeMap::new(),
             facts: BTreeMap::new(),
+            facts_of_stage: vec![None; plan.stages.len()],
             buffer: Vec::new(),
             plan,
             store,
@@ -595,16 +598,24 @@ impl<'a> Lookup<'a> {
 
     /// Facts of the tools of an instance that is a command.
     pub fn command_facts(&mut self, id: InstanceId) -> Result<Rc<exec::Facts>, Failure> {
-        let Work::Command(command) = &self.plan.stage_of(id).work else {
+        let stage = self.plan.instance(id).stage.index();
+        if let Some(facts) = &self.facts_of_stage[stage] {
+            return Ok(Rc::clone(facts));
+        }
+        let Work::Command(command) = &self.plan.stages[stage].work else {
             return Err(Failure::internal(format!("`{}` is not a command", self.plan.label(id))));
         };
         let same = exec::what_facts_depend_on(command);
-        if let Some(facts) = self.facts.get(&same) {
-            return Ok(Rc::clone(facts));
-        }
-        self.local.recall_facts()?;
-        let facts = Rc::new(exec::facts_of(command, &self.plan.folder, &self.search, &mut self.local)?);
-        self.facts.insert(same, Rc::clone(&facts));
+        let facts = match self.facts.get(&same) {
+            Some(facts) => Rc::clone(facts),
+            None => {
+                self.local.recall_facts()?;
+                let facts = Rc::new(exec::facts_of(command, &self.plan.folder, &self.search, &mut self.local)?);
+                self.facts.insert(same, Rc::clone(&facts));
+                facts
+            }
+        };
+        self.facts_of_stage[stage] = Some(Rc::clone(&facts));
         Ok(facts)
     }
 

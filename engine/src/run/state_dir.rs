@@ -167,8 +167,7 @@ impl StateDir {
 
 impl LocalState {
     fn journal(&mut self) -> Result<&mut Table, Failure> {
-        let path = self.folder.join("journal");
-        open_once(&mut self.journal, &path)
+        open_once(&mut self.journal, &self.folder, "journal")
     }
 
     /// What an instance did last when it ended well: with the same `--set`, else without any.
@@ -215,8 +214,7 @@ impl LocalState {
     }
 
     fn notes_table(&mut self) -> Result<&mut Table, Failure> {
-        let path = self.folder.join("notes");
-        open_once(&mut self.notes, &path)
+        open_once(&mut self.notes, &self.folder, "notes")
     }
 
     /// The key under which an instance was begun last.
@@ -257,8 +255,7 @@ impl exec::Memo for LocalState {
     }
 
     fn remember(&mut self, key: &str, fact: &str) {
-        let path = self.folder.join("facts");
-        let remembered = open_once(&mut self.facts, &path)
+        let remembered = open_once(&mut self.facts, &self.folder, "facts")
             .and_then(|table| table.put(key.as_bytes(), fact.as_bytes()).map_err(|error| cache_failure(&error)));
         if let Err(failure) = remembered {
             tracing::warn!(%failure, "a tool's version could not be saved; it is looked up again next time");
@@ -269,8 +266,7 @@ impl exec::Memo for LocalState {
 impl LocalState {
     /// Reads the saved facts of tools; before [`exec::facts_of`].
     pub fn recall_facts(&mut self) -> Result<(), Failure> {
-        let path = self.folder.join("facts");
-        open_once(&mut self.facts, &path).map(drop)
+        open_once(&mut self.facts, &self.folder, "facts").map(drop)
     }
 }
 
@@ -286,10 +282,10 @@ impl LastWork {
     }
 }
 
-fn open_once<'t>(table: &'t mut Option<Table>, path: &Path) -> Result<&'t mut Table, Failure> {
+fn open_once<'t>(table: &'t mut Option<Table>, folder: &Path, name: &str) -> Result<&'t mut Table, Failure> {
     match table {
         Some(table) => Ok(table),
-        none => Ok(none.insert(Table::open(path).map_err(|error| cache_failure(&error))?)),
+        none => Ok(none.insert(Table::open(&folder.join(name)).map_err(|error| cache_failure(&error))?)),
     }
 }
 

@@ -34,6 +34,8 @@ pub fn run(args: &args::RunArgs) -> Result<u8, CommandError> {
     } else {
         printer::prose(&final_report::text(&summary));
     }
+    // The process is about to end: to free ten thousand instances one by one would only take time.
+    std::mem::forget(plan);
     Ok(summary.exit_code())
 }
 

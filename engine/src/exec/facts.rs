@@ -30,7 +30,7 @@ use super::readable::{Installations, r_libraries};
 use super::search_path::{SYSTEM_PATH, find, joined, without_repeats};
 use super::shell::Interpreter;
 use super::{shell, venv};
-use crate::plan::{Command, Tool};
+use crate::plan::{Command, Shell, Tool};
 
 /// What is true of the tools of a `run:` stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,10 +51,13 @@ pub struct Facts {
 const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What of a command its facts depend on: commands for which this is equal have equal facts, of one project and `PATH`.
-pub fn what_facts_depend_on(command: &Command) -> String {
+pub type DependsOn<'c> = (Shell, Option<&'c str>, &'c BTreeMap<String, Tool>, Option<String>);
+
+/// What the facts of a command depend on.
+pub fn what_facts_depend_on(command: &Command) -> DependsOn<'_> {
     let program = command.body.lines().next().filter(|line| line.starts_with("#!"));
     let first = if command.tools.is_empty() { first_word(&command.body) } else { None };
-    format!("{:?} {program:?} {:?} {first:?}", command.shell, command.tools)
+    (command.shell, program, &command.tools, first)
 }
 
 /// Finds the facts of a command. `project` is the folder of the pipeline file, `search` the caller's `PATH`.

@@ -38,7 +38,7 @@ mod tests;
 
 pub use command::copy_of_project;
 pub use executor::Executor;
-pub use facts::{Facts, facts_of, what_facts_depend_on};
+pub use facts::{DependsOn, Facts, facts_of, what_facts_depend_on};
 pub use guard::serve_if_asked;
 pub use job::{CommandTask, FileIsolation, Finished, Isolation, Job, JobWork, Message, NetworkIsolation, Usage};
 pub use landlock::is_enforced as writes_are_confined;

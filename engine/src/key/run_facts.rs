@@ -25,17 +25,10 @@ pub fn run_facts<'a>(
     command: &'a Command,
     tools: &'a BTreeMap<String, String>,
 ) -> RunFacts<'a> {
-    let mut facts: RunFacts<'a> = Vec::with_capacity(8);
-    facts.extend(tools.iter().map(|(name, fact)| (name.into(), fact.into())));
-    facts.push(("body".into(), (&command.body).into()));
-    facts.extend(command.out.iter().map(|(port, path)| (named("out ", port), path.into())));
-    facts.extend(command.env.iter().map(|(name, value)| (named("env ", name), value.into())));
     let inputs = &plan.instance(id).inputs;
-    let is_set = |port: &String| if inputs.contains_key(port) { "set" } else { "unset" };
-    facts.extend(command.optional.iter().map(|port| (named("optional ", port), is_set(port).into())));
-    if command.net {
-        facts.push(("net".into(), "true".into()));
-    }
+    let mut facts: RunFacts<'a> = Vec::with_capacity(8);
+    facts.push(("body".into(), (&command.body).into()));
+    facts.extend(command.env.iter().map(|(name, value)| (named("env ", name), value.into())));
     for (port, source) in inputs {
         let name = match plan.input_name(port, source) {
             InputName::One(name) => lossy(name),
@@ -46,6 +39,14 @@ pub fn run_facts<'a>(
         };
         facts.push((named(NAME_OF, port), name.into()));
     }
+    if command.net {
+        facts.push(("net".into(), "true".into()));
+    }
+    let is_set = |port: &String| if inputs.contains_key(port) { "set" } else { "unset" };
+    facts.extend(command.optional.iter().map(|port| (named("optional ", port), is_set(port).into())));
+    facts.extend(command.out.iter().map(|(port, path)| (named("out ", port), path.into())));
+    facts.extend(tools.iter().map(|(name, fact)| (name.into(), fact.into())));
+    // Nearly so already.
     facts.sort_unstable();
     facts
 }

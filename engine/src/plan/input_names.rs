@@ -30,7 +30,10 @@ impl Plan {
         match source {
             Source::One(link) => InputName::One(name_of(self, port, link)),
             Source::Many(gather) => {
-                let entry = |(at, link): &GatheredCell| with_extension(&entry_name(at), extension_of(self, link));
+                let entry = |(at, link): &GatheredCell| match extension_of(self, link) {
+                    Some(extension) if !extension.is_empty() => format!("{}.{extension}", entry_name(at)),
+                    _ => entry_name(at),
+                };
                 InputName::Many {
                     folder: Path::new(INPUT_FOLDER).join(port),
                     entries: self.gather(*gather).iter().map(entry).collect(),
@@ -50,8 +53,11 @@ fn name_of(plan: &Plan, port: &str, link: &Link) -> PathBuf {
     {
         return inside.to_path_buf();
     }
-    // Put together as text: this is done for every input of every instance.
-    [INPUT_FOLDER, "/", &with_extension(port, extension_of(plan, link))].concat().into()
+    // Put together as one text: this is done for every input of every instance.
+    match extension_of(plan, link) {
+        Some(extension) if !extension.is_empty() => [INPUT_FOLDER, "/", port, ".", extension].concat().into(),
+        _ => [INPUT_FOLDER, "/", port].concat().into(),
+    }
 }
 
 /// The extension of what is behind a link, if its name has one: programs choose their reader by it.
@@ -59,27 +65,31 @@ fn extension_of<'a>(plan: &'a Plan, link: &'a Link) -> Option<&'a str> {
     let name = match link {
         Link::File(file) if file.only.is_some() => return None,
         Link::File(path) => path.file_name()?.to_str()?,
-        Link::Output { entry: Some(entry), .. } => entry.rsplit('/').next()?,
+        Link::Output { entry: Some(entry), .. } => last_part(entry),
         Link::Output { instance, port, entry: None } => match &plan.stage_of(*instance).work {
-            Work::Command(command) => command.out.get(&**port)?.rsplit('/').next()?,
+            Work::Command(command) => last_part(command.out.get(&**port)?),
             Work::Kind(_) => return None,
         },
     };
-    let (stem, last) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
+    let (stem, last) = cut_at_last(name, b'.').filter(|(stem, _)| !stem.is_empty())?;
     // `x.nii.gz` is a `.nii.gz`: the suffix of a compressor does not name the content.
-    match stem.rsplit_once('.') {
-        Some((stem, _)) if ["gz", "bz2", "xz", "zst"].contains(&last) && !stem.is_empty() => {
-            Some(&name[stem.len() + 1..])
-        }
+    if !["gz", "bz2", "xz", "zst"].contains(&last) {
+        return Some(last);
+    }
+    match cut_at_last(stem, b'.') {
+        Some((stem, _)) if !stem.is_empty() => Some(&name[stem.len() + 1..]),
         _ => Some(last),
     }
 }
 
-fn with_extension(stem: &str, extension: Option<&str>) -> String {
-    match extension {
-        Some(extension) if !extension.is_empty() => [stem, ".", extension].concat(),
-        _ => stem.to_owned(),
-    }
+fn last_part(path: &str) -> &str {
+    cut_at_last(path, b'/').map_or(path, |(_, last)| last)
+}
+
+/// What is before and after the last such character (ASCII). For a few characters this is faster than `rsplit_once`.
+fn cut_at_last(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == at)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// `rater=A1,sid=s01`; what cannot be in a file name is written `%2F`.

@@ -129,7 +129,7 @@ pub struct Command {
 }
 
 /// The shell of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Shell {
     /// `bash -euo pipefail`.
     Bash,
@@ -138,7 +138,7 @@ pub enum Shell {
 }
 
 /// A declared tool of a `run:` stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tool {
     /// The first line of this command's output is the fact.
     Version(String),

@@ -6,6 +6,7 @@
 //! never replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -104,13 +105,19 @@ impl LockedDigests {
 }
 
 /// The digest, then the marks without anything between them: `DIGEST MARKS`. Empty if nothing is locked.
-impl From<LockedDigests> for String {
-    fn from(LockedDigests { digest, marks }: LockedDigests) -> Self {
-        match (digest, &marks[..]) {
-            (None, _) => String::new(),
-            (Some(digest), "") => digest.to_string(),
-            (Some(digest), marks) => format!("{digest} {marks}"),
+impl fmt::Display for LockedDigests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.digest, &self.marks[..]) {
+            (None, _) => Ok(()),
+            (Some(digest), "") => digest.fmt(f),
+            (Some(digest), marks) => write!(f, "{digest} {marks}"),
         }
+    }
+}
+
+impl From<LockedDigests> for String {
+    fn from(digests: LockedDigests) -> Self {
+        digests.to_string()
     }
 }
 
@@ -243,7 +250,7 @@ impl Lockfile {
 
     /// As text: one entry a line, so that a review shows what moved.
     fn text(&self) -> String {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let quoted = |text: &str| json(&text);
         let mut text = format!("{{\n  \"lock\": {},\n  \"pipeline\": {},\n", self.lock, quoted(&self.pipeline));
         if let Some(profile) = &self.profile {
             text.push_str(&format!("  \"profile\": {},\n", quoted(profile)));
@@ -251,10 +258,8 @@ impl Lockfile {
         let parameter = |(name, value): (&String, &Value)| format!("    {}: {}", quoted(name), json(value));
         text.push_str(&block("parameters", ['{', '}'], self.parameters.iter().map(parameter)));
         text.push_str(",\n");
-        let stage = |stage: &LockedStage| {
-            let LockedStage { stage, keys, outputs } = stage.clone();
-            let (keys, outputs) = (String::from(keys), String::from(outputs));
-            format!("    {{ \"stage\": {}, \"keys\": \"{keys}\", \"outputs\": \"{outputs}\" }}", quoted(&stage))
+        let stage = |LockedStage { stage, keys, outputs }: &LockedStage| {
+            format!("    {{ \"stage\": {}, \"keys\": \"{keys}\", \"outputs\": \"{outputs}\" }}", quoted(stage))
         };
         text.push_str(&block("stages", ['[', ']'], self.stages.iter().map(stage)));
         text.push_str(",\n");
@@ -269,7 +274,7 @@ impl Lockfile {
     }
 }
 
-fn json(value: &Value) -> String {
+fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 

@@ -100,8 +100,7 @@ pub(super) fn run_in(
             Err(failure) => summary.results.failures.push(failure),
         }
     }
-    let keys = run_loop.keys();
-    if let Err(failure) = run_loop.lookup.local.tidy(|| keys) {
+    if let Err(failure) = run_loop.lookup.tidy() {
         // The tables grow until the next time; the run itself is done.
         tracing::warn!(%failure, "the state directory of this pipeline could not be tidied");
     }

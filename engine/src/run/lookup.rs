@@ -47,7 +47,7 @@ pub(super) struct Lookup<'a> {
     filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By [`exec::what_facts_depend_on`]: ten thousand stages may use the same tool.
-    facts: BTreeMap<String, Rc<exec::Facts>>,
+    facts: BTreeMap<exec::DependsOn<'a>, Rc<exec::Facts>>,
     /// The same by stage, for its other instances.
     facts_of_stage: Vec<Option<Rc<exec::Facts>>>,
     buffer: Vec<u8>,
@@ -220,6 +220,12 @@ impl<'a> Lookup<'a> {
     /// Looks up an instance and saves what is found.
     pub fn look_up(&mut self, id: InstanceId, lookup_options: &LookupOptions) -> LookupOutcome<'a> {
         self.try_look_up(id, lookup_options).unwrap_or_else(LookupOutcome::Failed)
+    }
+
+    /// Shortens the tables of this machine that have grown large.
+    pub fn tidy(&mut self) -> Result<(), Failure> {
+        let keys = &self.keys;
+        self.local.tidy(|| keys.iter().flatten().copied().collect())
     }
 
     /// Looks up the instances that a selection leaves out but reads; they are never run.
@@ -602,7 +608,8 @@ impl<'a> Lookup<'a> {
         if let Some(facts) = &self.facts_of_stage[stage] {
             return Ok(Rc::clone(facts));
         }
-        let Work::Command(command) = &self.plan.stages[stage].work else {
+        let plan: &'a Plan = self.plan;
+        let Work::Command(command) = &plan.stages[stage].work else {
             return Err(Failure::internal(format!("`{}` is not a command", self.plan.label(id))));
         };
         let same = exec::what_facts_depend_on(command);
@@ -610,7 +617,7 @@ impl<'a> Lookup<'a> {
             Some(facts) => Rc::clone(facts),
             None => {
                 self.local.recall_facts()?;
-                let facts = Rc::new(exec::facts_of(command, &self.plan.folder, &self.search, &mut self.local)?);
+                let facts = Rc::new(exec::facts_of(command, &plan.folder, &self.search, &mut self.local)?);
                 self.facts.insert(same, Rc::clone(&facts));
                 facts
             }

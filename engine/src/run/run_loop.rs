@@ -15,10 +15,10 @@
 //! ```
 //! A record is published before the end is reported, so work that was reported as ended is never done twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pipe_cache::{Action, Digest, Session, remove_all};
+use pipe_cache::{Session, remove_all};
 use pipe_contract::{Device, Failure};
 
 use super::attempt::{Attempt, Due, Place, Slots};
@@ -581,11 +581,6 @@ impl<'a> RunLoop<'a> {
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: work.usage.wall, notes });
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
         self.ended.add(id, Report { outcome, reasons, attempts, origin, work });
-    }
-
-    /// The keys of all instances that were looked up.
-    pub fn keys(&self) -> BTreeSet<Digest<Action>> {
-        self.plan().ids().filter_map(|id| self.lookup.key_of(id)).collect()
     }
 }
 

@@ -9,10 +9,11 @@ use pipe_contract::Failure;
 use super::clock;
 use super::ended::EndedTable;
 use super::event_log::EventLog;
+use super::locked_results::{locked_results, locked_stages};
 use super::lookup::{Known, Lookup, LookupOptions};
 use super::options::RunOptions;
 use super::provenance::wall_seconds_of;
-use super::publish_results::{Publishing, finish_results, locked_results, locked_stages};
+use super::publish_results::{Publishing, finish_results};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
@@ -72,7 +73,7 @@ pub(super) fn run_in(
     let log = EventLog::begin(&folder, &run, began, instances);
     let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
     if outlet == Outlet::Project {
-        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let began = clock::written(began);
         run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, &run, &began)?);
     }
     if !run_loop.all_known(wanted.as_deref()) {

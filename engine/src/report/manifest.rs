@@ -514,6 +514,8 @@ pub struct ManifestHead {
     pub same_as: Option<String>,
     /// [`Manifest::state`].
     pub state: Digest<Content>,
+    written: Vec<String>,
+    lockfile: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -570,6 +572,11 @@ impl ManifestHead {
     pub fn read(folder: &Path) -> Option<Self> {
         let head: Self = serde_json::from_slice(&fs::read(folder.join(MANIFEST)).ok()?).ok()?;
         (head.manifest == MANIFEST_EDITION).then_some(head)
+    }
+
+    /// Whether results were in the project when the run ended: it wrote some, or all that its lockfile has were there.
+    pub fn left_results(&self) -> bool {
+        !self.written.is_empty() || self.lockfile.is_some()
     }
 }
 

@@ -85,6 +85,30 @@ fn empty_folders_of_an_artifact_are_published() {
 }
 
 #[test]
+fn dots_in_the_name_of_a_result_mean_nothing() {
+    let space =
+        Space::with(&PIPELINE.replace("\"table.csv\"", "./sub/./table.csv").replace("\"note.txt\"", "./note.txt"));
+    space.pipe(["run", "pipeline.yaml"]).exits(0).hides("edited");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("unchanged").hides("edited");
+    assert_eq!(
+        (space.read("results/p/demo/sub/table.csv"), space.read("results/p/demo/note.txt")),
+        ("2\n2\n".into(), "b\n".into())
+    );
+    assert!(space.read("pipeline.demo.lock").contains("\"sub/table.csv\""));
+    // A profile means the same result by the same name.
+    space.edit("pipeline.yaml", "params: { text: b }", "results: { note.txt: none }, params: { text: b }");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("stale note.txt");
+    space.edit("pipeline.yaml", "./note.txt:", "sub/table.csv:");
+    space.pipe(["plan", "pipeline.yaml"]).exits(2).shows("two results are called `sub/table.csv`").shows("first here");
+    space.edit("pipeline.yaml", "  sub/table.csv:", "  ./:");
+    space
+        .pipe(["plan", "pipeline.yaml"])
+        .exits(2)
+        .shows("`./` is not the name of a result")
+        .shows("hint: a relative path");
+}
+
+#[test]
 fn values_set_by_hand_have_a_results_folder_of_their_own() {
     let space = Space::with(PIPELINE);
     space.pipe(["run", "pipeline.yaml"]).exits(0);

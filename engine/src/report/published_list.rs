@@ -67,7 +67,7 @@ pub enum ListFile {
     Missing,
     /// A list.
     Good(PublishedList),
-    /// Something that is no list, and why not.
+    /// Something else, and why it is not a list.
     Damaged(String),
 }
 

@@ -130,3 +130,26 @@ pub(super) fn belongs_to(path: &str, name: &str) -> bool {
         || path == dictionary_path(name)
         || name.strip_suffix('/').is_some_and(below)
 }
+
+#[cfg(test)]
+mod tests {
+    use pipe_cache::{Content, ContentForm};
+
+    use super::*;
+    use crate::plan::{Link, Place, ProjectFile};
+
+    #[test]
+    fn a_damaged_listing_is_the_environments_and_says_which_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("cache")).unwrap();
+        let digest = Digest::<Content>::of(b"no such listing");
+        let artifact = Artifact { form: ContentForm::Folder, digest, bytes: 1 };
+        let link = Link::File(std::sync::Arc::<ProjectFile>::default());
+        let place = Place { file: "p.yaml".into(), line: 1, column: 1 };
+        let published = Published { path: "d/".into(), link, place };
+        let failure = pieces_of(&store, &published, &artifact).unwrap_err();
+        assert_eq!(failure.blame, pipe_contract::Blame::Environment);
+        assert!(failure.message.contains("what the cache has of `d/` is damaged"), "{failure}");
+        assert!(failure.hint.is_some_and(|hint| hint.contains("run again")));
+    }
+}

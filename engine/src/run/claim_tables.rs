@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pipe_contract::Failure;
+
 use super::artifact_types::table_at;
 use super::inputs::Linked;
 use super::lookup::Lookup;
@@ -34,14 +36,19 @@ fn named(plan: &Plan, link: &Link) -> String {
 
 /// Where the table of an artifact can be read, or why not.
 fn table_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
-    match lookup.content(link).map_err(|failure| failure.to_string())? {
+    match lookup.content(link).map_err(|failure| with_hint(&failure))? {
         Linked::Present(located) => {
             let path = located
                 .path(&state_dir.store, None)
-                .map_err(|error| damaged_failure(&error, &named(lookup.plan, link)).to_string())?;
+                .map_err(|error| with_hint(&damaged_failure(&error, &named(lookup.plan, link))))?;
             table_at(lookup.plan, lookup.registry, link, path)
         }
         Linked::Absent { cause, .. } => Err(format!("absent ({cause})")),
         Linked::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
     }
+}
+
+/// A failure in one sentence, which is all that a claim has.
+fn with_hint(failure: &Failure) -> String {
+    failure.hint.as_ref().map_or_else(|| failure.to_string(), |hint| format!("{failure}; {hint}"))
 }

@@ -1,7 +1,7 @@
 //! What is published against the lockfile, before anything is run.
 //!
-//! A fresh checkout has a lockfile and no results, which is no difference; results that were published here and are gone are
-//! one. Which of the two it is, is decided by what is known: the list of published files and their sidecars, which lie
+//! A fresh checkout has a lockfile and no results, which does not count; results that were published here and are gone do.
+//! Which of the two it is, is decided by what is known: the list of published files and their sidecars, which lie
 //! beside the results, a file in the place of any result, and the manifests of this project's runs in the state directory. If
 //! all of these were deleted, or results were only published by runs that were killed, nothing of it is known.
 

@@ -6,6 +6,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use crate::support::Space;
+use crate::support::json_schema::assert_valid;
 
 const PIPELINE: &str = r#"pipe: 1
 pipeline: p
@@ -174,6 +175,8 @@ fn a_sidecar_has_the_digest_of_the_file_beside_it_and_plain_inputs() {
         assert_eq!(sidecar["digest"], digest(&space, file), "{file}");
         assert_eq!(sidecar["bytes"], space.read(&format!("results/p/{file}")).len(), "{file}");
     }
+    let schema = space.pipe(["schema", "provenance"]).exits(0).stdout;
+    assert_valid(&schema, &["note.txt", "b.csv", "a.txt", "sum.txt", "d"].map(|result| sidecar(&space, result)));
     let folder = sidecar(&space, "d");
     let files = serde_json::json!({ "a.txt": digest(&space, "d/a.txt"), "b.csv": digest(&space, "d/b.csv") });
     assert_eq!(folder["files"], files);

@@ -2,6 +2,7 @@
 //!
 //! What varies from run to run is here, so that the bytes of a result hold only what its key fixes. Paths are relative to
 //! the project, so that a published folder says nothing about the disk of its maker.
+//! Its schema is `engine/schemas/provenance.schema.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

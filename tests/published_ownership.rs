@@ -1,8 +1,7 @@
 //! Whose a file under `results/` is: pipe's own, pipe's own and edited, or another's; and what is written beside it.
 
-use std::os::unix::fs::symlink;
-
 use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 use serde_json::Value;
 
 use crate::support::Space;

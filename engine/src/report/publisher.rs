@@ -24,7 +24,7 @@ use super::public_digest::PublicDigest;
 use super::published_list::{ListFile, PublishedList, PublishingRun, Version};
 use super::result_line::{Piece, ResultLine, belongs_to, is_sidecar, sidecar_path};
 use super::results_folder::PARAMETERS;
-use super::sidecar::{DescribedFiles, Sidecar};
+use super::sidecar::DescribedFiles;
 use super::staging::{Staging, lock, remove_leftovers};
 use super::taken_over::taken_over;
 
@@ -250,10 +250,8 @@ impl Publisher {
                 }
             }
             let path = sidecar_path(&line.path);
-            let text = self.text_at(&path, |text| {
-                is_current(before, &path, text, line, &published)
-                    && Sidecar::parse(text).is_some_and(|sidecar| sidecar.describes(&described))
-            });
+            let text =
+                self.text_at(&path, |text| is_current(before, &path, text, line, &published) && described.are_in(text));
             let text = text.map_or_else(|| describe.sidecar(line, described), Ok);
             self.sort_text(sources, line, (&path, text), before, &mut sorted, results);
         }

@@ -42,7 +42,8 @@ pub struct Sidecar {
 }
 
 /// What a sidecar describes: the files that lie beside it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct DescribedFiles {
     /// [`Sidecar::files`].
     pub files: BTreeMap<String, Digest<Content>>,
@@ -152,6 +153,13 @@ pub struct PublishedBy {
     pub pipe_version: String,
 }
 
+impl DescribedFiles {
+    /// Whether the text of a sidecar describes these; the rest of it is not read.
+    pub fn are_in(&self, sidecar: &str) -> bool {
+        serde_json::from_str(sidecar).is_ok_and(|described: Self| described == *self)
+    }
+}
+
 impl Sidecar {
     /// The sidecar of a result: of the only file that is published, or of a folder with those of its files that are described.
     pub fn new(line: &ResultLine, described: DescribedFiles, made_by: MadeBy, published_by: PublishedBy) -> Self {
@@ -167,11 +175,6 @@ impl Sidecar {
     pub fn parse(text: &str) -> Option<Self> {
         let sidecar: Self = serde_json::from_str(text).ok()?;
         (sidecar.provenance == EDITION).then_some(sidecar)
-    }
-
-    /// Whether it describes exactly these files.
-    pub fn describes(&self, described: &DescribedFiles) -> bool {
-        (&self.files, &self.dictionaries) == (&described.files, &described.dictionaries)
     }
 
     /// The digests of all files that it describes, by path below the results folder.

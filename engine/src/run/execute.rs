@@ -88,12 +88,7 @@ pub(super) fn run_in(
     let whole = wanted.is_none();
     let publishing = run_loop.publishing.as_mut();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
-    let results = if whole {
-        locked_results(&mut run_loop.lookup, &state_dir, &run_loop.disclosure, &options.exec.registry)
-    } else {
-        BTreeMap::new()
-    };
-    let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
+    let made = locked(&mut run_loop, &state_dir, options, whole);
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
         match made.write(&path) {
@@ -116,6 +111,16 @@ pub(super) fn run_in(
     summary.manifest = manifest.path;
     run_loop.log.finished(summary.exit_code());
     Ok((summary, made))
+}
+
+/// What a lockfile has of a run: of its results only if it was about all of them.
+fn locked(run_loop: &mut RunLoop<'_>, state_dir: &StateDir, options: &RunOptions, whole: bool) -> Lockfile {
+    let results = if whole {
+        locked_results(&mut run_loop.lookup, state_dir, &run_loop.disclosure, &options.exec.registry)
+    } else {
+        BTreeMap::new()
+    };
+    Lockfile::new(run_loop.lookup.plan, locked_stages(&run_loop.lookup), results)
 }
 
 /// The options of a run with what the project's `pipe.toml` adds.

@@ -80,7 +80,7 @@ impl<'a> Publishing<'a> {
         let lines: Vec<ResultLine> = std::mem::take(due)
             .into_iter()
             .filter_map(|line| match line_of(lookup, state_dir, &beside.disclosure, &plan.results[line]) {
-                Ok(Line::Present(line)) => Some(line),
+                Ok(Line::Present(line)) => Some(*line),
                 _ => None,
             })
             .collect();

@@ -29,7 +29,7 @@ pub(super) fn result_lines(
             continue;
         }
         match line_of(lookup, state_dir, disclosure, published) {
-            Ok(Line::Present(line)) => lines.push(line),
+            Ok(Line::Present(line)) => lines.push(*line),
             Ok(Line::Missing(why)) => results.missing.push((published.path.clone(), why)),
             Err(failure) => results.failures.push(failure),
         }
@@ -44,7 +44,7 @@ fn why_refused(refused: &Refused<'_>) -> String {
 
 /// What a line of `results:` publishes.
 pub(super) enum Line {
-    Present(ResultLine),
+    Present(Box<ResultLine>),
     /// It is not there, and why.
     Missing(String),
 }
@@ -80,7 +80,7 @@ pub(super) fn line_of(
     }
     let path = published.path.clone();
     let (artifact, whole) = (located.artifact, located.whole());
-    Ok(Line::Present(ResultLine { path, key, record, artifact, whole, pieces, dictionaries }))
+    Ok(Line::Present(Box::new(ResultLine { path, key, record, artifact, whole, pieces, dictionaries })))
 }
 
 /// The name of a piece in the output of its stage.

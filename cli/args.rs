@@ -65,6 +65,8 @@ pub enum SchemaOf {
     Manifest,
     /// A line of the log of events of a run, `events.jsonl` in its folder
     Events,
+    /// The sidecar of a published result, `NAME.provenance.json` beside it
+    Provenance,
 }
 
 /// Which pipeline, under which profile.
@@ -127,7 +129,8 @@ pub struct RunArgs {
     /// Ask again for cells that were recorded as absent
     #[arg(long)]
     pub retry_absent: bool,
-    /// Replace results that were edited since they were published (they are kept otherwise)
+    /// Replace results that were edited since they were published, and files of other programs in their places (they are left
+    /// alone otherwise)
     #[arg(long)]
     pub overwrite: bool,
     /// Events as JSON lines on stdout
@@ -274,7 +277,7 @@ pub struct VerifyArgs {
     pub pipeline: Pipeline,
     #[command(flatten)]
     pub place: Place,
-    /// Keep the scratch cache here instead of dropping it
+    /// Keep the scratch cache here (otherwise it is temporary, and retained only if a stage fails)
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
     /// Only compare published results with the lockfile

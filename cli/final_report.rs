@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use pipe_contract::IMPORTANT;
-use pipe_engine::report::Results;
+use pipe_engine::report::{LIST, Results};
 use pipe_engine::run::Summary;
 
 use crate::grouped::{self, Failed};
@@ -65,17 +65,17 @@ pub fn earlier(files: &[(String, Option<String>)]) -> String {
 
 /// Files under `results/` that are not what this run would have made: said last, where it is read.
 fn not_of_this_run(text: &mut String, results: &Results) {
-    if results.earlier.is_empty() && results.edited.is_empty() {
-        return;
-    }
     text.push('\n');
     text.push_str(&earlier(&results.earlier));
     text.push_str(if results.earlier.is_empty() { "" } else { "\n" });
-    let edited = results
-        .edited
-        .iter()
-        .map(|path| (path.as_str(), "changed since it was published, left alone; --overwrite replaces it".to_owned()));
-    listed(text, "edited", &grouped::equal(edited));
+    let mut left_alone = |word: &str, paths: &[String], why: &str| {
+        let lines = grouped::equal(
+            paths.iter().map(|path| (path.as_str(), format!("{why}, left alone; --overwrite replaces it"))),
+        );
+        listed(text, word, &lines);
+    };
+    left_alone("in the way", &results.foreign, "it was not written by pipe");
+    left_alone("edited", &results.edited, "changed since it was published");
 }
 
 fn listed(text: &mut String, word: &str, lines: &[String]) {
@@ -123,6 +123,13 @@ fn claims(text: &mut String, summary: &Summary) {
 
 fn results(text: &mut String, summary: &Summary) {
     let results = &summary.results;
+    if let Some(why) = &results.damaged_list {
+        let list = from_here(&results.folder).join(LIST);
+        let what =
+            format!("{}: it was damaged ({why}), and was made anew from the `.provenance.json` files", list.display());
+        let then = "results without one are left alone: delete or move them, or use --overwrite, to publish them again";
+        listed(text, "note", &[format!("{what}; {then}")]);
+    }
     let stale = results.stale.iter().map(|path| (path.as_str(), "no result claims it any more".to_owned()));
     listed(text, "stale", &grouped::equal(stale));
     let missing = results.missing.iter().map(|(path, why)| (path.as_str(), why.clone()));

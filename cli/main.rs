@@ -62,6 +62,7 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
                 SchemaOf::Pipeline => printer::data(&schema::json(&commands::registry())),
                 SchemaOf::Manifest => printer::data(schema::MANIFEST),
                 SchemaOf::Events => printer::data(schema::EVENTS),
+                SchemaOf::Provenance => printer::data(schema::PROVENANCE),
             }
             Ok(0)
         }

@@ -24,6 +24,7 @@ mod plan_cache;
 mod progress;
 mod project_inputs;
 mod published;
+mod published_ownership;
 mod readme;
 mod refused_files;
 mod reproduction;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pipe_engine::run::{self, Alteration, Comparison, Departure, FirstDifference, Stop, Verdict, Verification};
+use pipe_engine::run::{self, Alteration, Comparison, Departure, FirstDifference, PublishedCheck, Stop, Verdict};
 
 use super::{CommandError, planned, registry, run_options};
 use crate::args;
@@ -20,7 +20,7 @@ pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
     signals::stop_on_signals(&stop)?;
     let how = run::VerifyOptions { scratch: args.scratch.as_deref(), no_rerun: args.no_rerun };
     let mut progress = None;
-    let mut before = |found: &Verification| published(found).iter().for_each(|line| printer::note(line));
+    let mut before = |found: &PublishedCheck| published(found).iter().for_each(|line| printer::note(line));
     let new = || Progress::new(&plan, options.capacities.amounts(), Style::default());
     let mut events = |event| progress.get_or_insert_with(new).take(&event);
     let found = run::verify(&plan, &options, how, &mut before, &mut events, &stop)?;
@@ -31,35 +31,56 @@ pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
         if let Some(first) = &rerun.first {
             printer::note(&departure(first));
         }
+        if let Some(folder) = &rerun.retained {
+            let what = "the scratch cache with the failed stage is retained; delete it when you have looked";
+            printer::note(&format!("{what}: {}", folder.display()));
+        }
     }
-    if !found.altered.is_empty() {
-        printer::note(&format!(
-            "{} published results in {} are not as the lockfile has them (listed at the top)",
-            found.altered.len(),
-            found.published.0.display()
-        ));
+    let altered = &found.published.altered;
+    if !altered.is_empty() {
+        let what = match altered.len() {
+            1 => "1 published result is not as the lockfile has it".to_owned(),
+            number => format!("{number} published results are not as the lockfile has them"),
+        };
+        printer::note(&format!("{what} (listed at the top), in {}", found.published.folder.display()));
     }
     Ok(found.exit_code())
 }
 
 /// What is published, before anything runs.
-fn published(found: &Verification) -> Vec<String> {
-    let (folder, exists) = &found.published;
-    let folder = folder.display();
-    if !exists {
-        return vec![format!("{} no results are published in {folder}", styled(CARE, "note"))];
+fn published(found: &PublishedCheck) -> Vec<String> {
+    let folder = found.folder.display();
+    if !found.was_published {
+        return vec![format!("{} no results were published in {folder}", styled(CARE, "note"))];
     }
-    let line = |(path, how): &(String, Alteration)| {
-        let (word, more) = match how {
-            Alteration::Edited => ("   edited", "changed since it was published; `pipe run --overwrite` puts it back"),
-            Alteration::Missing => ("  missing", "it was published and is gone; `pipe run` puts it back"),
-        };
-        format!("{} {path}: {more}", styled(BAD, word))
+    if found.altered.is_empty() {
+        return vec![format!("published results in {folder} are as the lockfile has them")];
+    }
+    if found.is_all_missing() && found.locked > 1 {
+        let all = format!("all {} results in {folder}: they were published and are gone", found.locked);
+        return vec![format!("{} {all}; `pipe run` puts them back", styled(BAD, "  missing"))];
+    }
+    found.altered.iter().map(alteration).collect()
+}
+
+fn alteration((path, how): &(String, Alteration)) -> String {
+    let (word, what) = match how {
+        Alteration::Edited => {
+            ("   edited", "changed since it was published; `pipe run --overwrite` puts it back".to_owned())
+        }
+        Alteration::OtherVersion { run } => {
+            let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
+            (
+                "  another",
+                format!("published by {run}, and the lockfile has another version; `pipe run` brings both up to date"),
+            )
+        }
+        Alteration::Foreign => {
+            ("  foreign", "it was not written by pipe; `pipe run --overwrite` replaces it".to_owned())
+        }
+        Alteration::Missing => ("  missing", "it was published and is gone; `pipe run` puts it back".to_owned()),
     };
-    match found.altered.is_empty() {
-        true => vec![format!("published results in {folder} are as the lockfile has them")],
-        false => found.altered.iter().map(line).collect(),
-    }
+    format!("{} {path}: {what}", styled(BAD, word))
 }
 
 fn departure(first: &FirstDifference) -> String {

@@ -115,7 +115,6 @@ pub enum Outcome {
         /// How.
         failure: Failure,
         /// The folder it worked in, if it was retained.
-        #[serde(rename = "kept")]
         retained: Option<PathBuf>,
     },
     /// Something it needs failed, or the run was stopped.

@@ -1,7 +1,7 @@
 //! The JSON Schema of pipeline files, made from the tables of keys that the reader itself uses and from the
 //! declarations of stage kinds: what the schema accepts, the reader accepts.
 //!
-//! The schemas of what runs leave behind, manifests and logs of events, are files, which tests compare with what runs write.
+//! The schemas of what runs leave behind, manifests, logs of events and sidecars of results, are files, which tests compare with what runs write.
 //!
 //! A schema cannot resolve a reference, so every parameter may also be a text that holds a `$`.
 
@@ -15,6 +15,9 @@ pub const MANIFEST: &str = include_str!("../schemas/manifest.schema.json");
 
 /// The schema of a line of the log of events of a run, as text.
 pub const EVENTS: &str = include_str!("../schemas/events.schema.json");
+
+/// The schema of the sidecar of a published result, as text.
+pub const PROVENANCE: &str = include_str!("../schemas/provenance.schema.json");
 
 /// The schema, as JSON text with a final newline.
 pub fn json(registry: &Registry) -> String {

@@ -94,15 +94,11 @@ fn check_output(port: &Name, path: &Name, text: &str, others: &[(&Name, String)]
     if !is_name(&port.text) {
         return Err(no_name(port, "port"));
     }
-    // `./y.txt` is `y.txt`.
-    let mut text = text;
-    while let Some(rest) = text.strip_prefix("./") {
-        text = rest.trim_start_matches('/');
-    }
+    let text = &spec::without_dots(text);
     if !is_safe(text) {
         let message = format!("output `{}` is not a path below the stage's output folder: `{text}`", port.text);
         return Err(Diagnostic::new(Class::Value, path.span, message)
-            .hint("a relative path without `..`; a folder ends with `/`"));
+            .hint("a relative path without `..` and empty parts; a folder ends with `/`"));
     }
     let inside = |a: &str, b: &str| {
         a.trim_end_matches('/') == b.trim_end_matches('/') || a.starts_with(&format!("{}/", b.trim_end_matches('/')))

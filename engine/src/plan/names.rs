@@ -40,7 +40,7 @@ pub(super) fn is_safe(path: &str) -> bool {
 /// The error for a path that is not an entry of a folder.
 pub(super) fn no_entry(path: &str, span: Span) -> Diagnostic {
     Diagnostic::new(Class::Reference, span, format!("`{path}` is not a path inside the folder"))
-        .hint("names separated by `/`, without `..` and empty parts")
+        .hint("names separated by `/`, without `.`, `..` and empty parts")
 }
 
 /// The error for a name that ports and parameters cannot have.

@@ -258,7 +258,7 @@ fn check_path(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span)
     if !is_safe(path) || path.contains(['{', '}']) {
         let message = format!("`{}` is not the name of a result", spec::shortened(path));
         return Err(Diagnostic::new(Class::Value, span, message)
-            .hint("a relative path without `..`, such as `tables/dice_${outputs}.csv`; `{a,b}` gives several names"));
+            .hint("a relative path without `..` and empty parts, such as `tables/dice_${outputs}.csv`; `{a,b}` gives several names"));
     }
     let form = if outside.entry.is_some() { None } else { target.form_of(outside.port) };
     let last = path.rsplit('/').next().unwrap_or_default();

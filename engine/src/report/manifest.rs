@@ -3,7 +3,7 @@
 //! JSON, one file a run, `manifest.json` in the folder of the run. Its schema is `engine/schemas/manifest.schema.json`.
 //!
 //! A run has thousands of instances that repeat each other, so whatever repeats is said once, in a table, and named by its
-//! index: kinds with their ports, stages, files of the project, gathers, reasons, surroundings. Instances and artifacts
+//! index: kinds with their ports, stages, files of the project, gathers, reasons, environments. Instances and artifacts
 //! are lists of rows under one list of columns, the form that `pandas.DataFrame(**table)` takes. Ten thousand
 //! instances are about 2.5 MB.
 //!
@@ -109,7 +109,7 @@ pub struct Tables {
     /// Sentences: why instances were no hits.
     pub reasons: Vec<String>,
     /// In what instances worked.
-    pub surroundings: Vec<Surroundings>,
+    pub environments: Vec<ExecutionEnvironment>,
     /// The outputs of all instances, in the order of instances and, within one, of the outputs of its kind.
     pub artifacts: Table<ArtifactRow>,
     /// Every instance of the plan, in the order of the plan.
@@ -215,7 +215,7 @@ pub enum Reference {
 
 /// In what an instance worked, as far as that can change bytes or access.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Surroundings {
+pub struct ExecutionEnvironment {
     /// `cpu`, the name of the GPU, or `cuda:N` where the name is not known.
     pub device: String,
     /// How many threads it was granted.
@@ -338,10 +338,10 @@ pub struct InstanceRow {
     pub peak_memory_bytes: Option<u64>,
     /// Indexes into `reasons`: why it was no hit.
     pub reasons: Vec<u32>,
-    /// Index into `surroundings`.
-    pub surroundings: Option<u32>,
+    /// Index into `environments`.
+    pub environment: Option<u32>,
     /// What few instances have.
-    pub more: Option<Box<More>>,
+    pub details: Option<Box<Details>>,
 }
 
 type InstanceTuple = (
@@ -357,7 +357,7 @@ type InstanceTuple = (
     Option<u64>,
     Vec<u32>,
     Option<u32>,
-    Option<Box<More>>,
+    Option<Box<Details>>,
 );
 
 impl Row for InstanceRow {
@@ -373,8 +373,8 @@ impl Row for InstanceRow {
         "cpu_seconds",
         "peak_memory_bytes",
         "reasons",
-        "surroundings",
-        "more",
+        "environment",
+        "details",
     ];
 }
 
@@ -392,8 +392,8 @@ impl From<InstanceTuple> for InstanceRow {
             cpu_seconds,
             peak_memory_bytes,
             reasons,
-            surroundings,
-            more,
+            environment,
+            details,
         ) = values;
         Self {
             stage,
@@ -407,8 +407,8 @@ impl From<InstanceTuple> for InstanceRow {
             cpu_seconds,
             peak_memory_bytes,
             reasons,
-            surroundings,
-            more,
+            environment,
+            details,
         }
     }
 }
@@ -427,8 +427,8 @@ impl From<InstanceRow> for InstanceTuple {
             row.cpu_seconds,
             row.peak_memory_bytes,
             row.reasons,
-            row.surroundings,
-            row.more,
+            row.environment,
+            row.details,
         )
     }
 }
@@ -453,7 +453,7 @@ pub enum OutcomeWord {
 
 /// What few instances have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct More {
+pub struct Details {
     /// Its seed, if it is random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -474,7 +474,7 @@ pub struct More {
     pub failure: Option<Failure>,
     /// The folder in which it failed, if it was retained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<PathBuf>,
+    pub retained: Option<PathBuf>,
     /// Why it was skipped: the label of the instance at fault, or `stopped`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
@@ -514,6 +514,8 @@ pub struct ManifestHead {
     pub same_as: Option<String>,
     /// [`Manifest::state`].
     pub state: Digest<Content>,
+    written: Vec<String>,
+    lockfile: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -570,6 +572,11 @@ impl ManifestHead {
     pub fn read(folder: &Path) -> Option<Self> {
         let head: Self = serde_json::from_slice(&fs::read(folder.join(MANIFEST)).ok()?).ok()?;
         (head.manifest == MANIFEST_EDITION).then_some(head)
+    }
+
+    /// Whether results were in the project when the run ended: it wrote some, or all that its lockfile has were there.
+    pub fn left_results(&self) -> bool {
+        !self.written.is_empty() || self.lockfile.is_some()
     }
 }
 

@@ -4,25 +4,32 @@ mod claims;
 mod dictionary;
 mod lockfile;
 mod manifest;
+mod path_state;
 mod public_digest;
 mod published_list;
 mod publisher;
+mod result_line;
 mod results_folder;
 mod sidecar;
+mod staging;
+mod taken_over;
 
 pub use claims::{ClaimReport, check_claims};
 pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
 pub use lockfile::{LOCKFILE_VERSION, Locked, LockedInstance, LockedStage, Lockfile, lockfile_path};
 pub use manifest::{
-    Absence, ArtifactRow, FileContent, FileEntry, Git, InputEntry, InstanceRow, KindEntry, MANIFEST_EDITION, Machine,
-    Manifest, ManifestHead, More, OutcomeWord, OutputEntry, Reference, StageEntry, Surroundings, Table, Tables,
-    commit_of, work_tree_is_dirty,
+    Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, Git, InputEntry, InstanceRow,
+    KindEntry, MANIFEST_EDITION, Machine, Manifest, ManifestHead, OutcomeWord, OutputEntry, Reference, StageEntry,
+    Table, Tables, commit_of, work_tree_is_dirty,
 };
+pub use path_state::{PathState, owner};
 pub use public_digest::{DigestKey, PublicDigest};
-pub use published_list::{LIST, PublishedList, PublishingRun, Version};
-pub use publisher::{MakeSidecar, Piece, Publisher, ResultLine, Results, is_sidecar, pieces_of, sidecar_path};
+pub use published_list::{LIST, ListFile, PublishedList, PublishingRun, Version};
+pub use publisher::{Describe, Publisher, Results};
+pub use result_line::{Piece, ResultLine, is_sidecar, pieces_of, sidecar_path};
 pub use results_folder::{PARAMETERS, parameters_json, project_root, results_folder, variant};
-pub use sidecar::{InputDigest, MadeBy, PublishedBy, Sidecar};
+pub use sidecar::{CellDigest, DescribedFiles, InputDigest, MadeBy, OutputDigest, PublishedBy, Sidecar};
+pub use taken_over::taken_over;
 
 use pipe_cache::Error;
 use pipe_contract::{Blame, Failure, Unwritable};

@@ -60,41 +60,60 @@ impl Default for PublishedList {
     }
 }
 
-impl PublishedList {
-    /// The list of a results folder; empty if it has none.
+/// What is at the place of the list in a results folder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListFile {
+    /// Nothing.
+    Missing,
+    /// A list.
+    Good(PublishedList),
+    /// Something else, and why it is not a list.
+    Damaged(String),
+}
+
+#[derive(Deserialize)]
+struct Edition {
+    published: u32,
+}
+
+impl ListFile {
+    /// Reads the list of a results folder.
     ///
     /// # Errors
-    /// It cannot be read, or is of a later edition: then it is not known which files were edited.
+    /// It cannot be read, or is of a later edition.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(LIST);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Missing),
             Err(error) => return Err(Failure::io("read", &path, &error)),
         };
+        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(Self::Damaged("it is not text".to_owned())) };
         if !text.trim_start().starts_with('{') {
-            return Ok(Self::of_lines(&text));
+            return Ok(PublishedList::of_lines(text).map_or_else(Self::Damaged, Self::Good));
         }
-        let list: Self = serde_json::from_str(&text).map_err(|error| {
-            Failure::input(format!("`{}` cannot be read: {error}", path.display()))
-                .hint("delete it: files that are as they should be are listed again, others are left alone as edited")
-        })?;
-        if list.published == EDITION {
-            return Ok(list);
-        }
-        Err(Failure::input(format!("`{}` was written by another version of pipe", path.display()))
-            .hint(format!("this one reads edition {EDITION} and the one before; it found {}", list.published)))
-    }
-
-    /// The first edition: `digest  path`; a path may have several.
-    fn of_lines(text: &str) -> Self {
-        let mut list = Self::default();
-        for (digest, path) in text.lines().filter_map(|line| line.split_once("  ")) {
-            if let Ok(digest) = digest.parse() {
-                list.files.entry(path.to_owned()).or_default().push(Version { digest, run: None, key: None });
+        match serde_json::from_str(text).map(|Edition { published }| published) {
+            Ok(EDITION) => {}
+            Ok(other) => {
+                return Err(Failure::input(format!("`{}` was written by another version of pipe", path.display()))
+                    .hint(format!("this one reads edition {EDITION} and the one before; it found {other}")));
             }
+            Err(error) => return Ok(Self::Damaged(error.to_string())),
         }
-        list
+        Ok(serde_json::from_str(text).map_or_else(|error| Self::Damaged(error.to_string()), Self::Good))
+    }
+}
+
+impl PublishedList {
+    /// The first edition: `digest  path`; a path may have several.
+    fn of_lines(text: &str) -> Result<Self, String> {
+        let mut list = Self::default();
+        for (number, line) in text.lines().enumerate() {
+            let row = line.split_once("  ").and_then(|(digest, path)| Some((digest.parse().ok()?, path)));
+            let (digest, path) = row.ok_or_else(|| format!("line {} is not `DIGEST  PATH`", number + 1))?;
+            list.files.entry(path.to_owned()).or_default().push(Version { digest, run: None, key: None });
+        }
+        if list.files.is_empty() { Err("it is empty".to_owned()) } else { Ok(list) }
     }
 
     /// As text. Runs that made none of the files are left out.
@@ -127,10 +146,17 @@ fn json(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
 
+    fn read(folder: &Path) -> PublishedList {
+        match ListFile::read(folder).unwrap() {
+            ListFile::Good(list) => list,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_list_reads_back_as_written_without_runs_that_made_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(PublishedList::read(folder.path()).unwrap(), PublishedList::default());
+        assert_eq!(ListFile::read(folder.path()).unwrap(), ListFile::Missing);
         let run = |n| PublishingRun { began: "2026".into(), parameters: [("n".into(), Value::Int(n))].into() };
         let runs = [("r1".into(), run(1)), ("r2".into(), run(2))].into();
         let mut list = PublishedList { runs, ..PublishedList::default() };
@@ -138,7 +164,7 @@ mod tests {
         list.files.insert("a \"b\".csv".into(), vec![version]);
         fs::write(folder.path().join(LIST), list.text()).unwrap();
         list.runs.remove("r1");
-        assert_eq!(PublishedList::read(folder.path()).unwrap(), list);
+        assert_eq!(read(folder.path()), list);
         assert_eq!(list.text().lines().filter(|line| line.contains(".csv")).count(), 1, "one line a file");
     }
 
@@ -146,11 +172,22 @@ mod tests {
     fn the_first_edition_is_read_and_later_ones_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let digest = Digest::<Content>::of(b"x");
-        fs::write(folder.path().join(LIST), format!("{digest}  a.csv\n{digest}  b c.csv\nnonsense\n")).unwrap();
-        let list = PublishedList::read(folder.path()).unwrap();
+        fs::write(folder.path().join(LIST), format!("{digest}  a.csv\n{digest}  b c.csv\n")).unwrap();
+        let list = read(folder.path());
         assert_eq!(list.files.keys().collect::<Vec<_>>(), ["a.csv", "b c.csv"]);
         assert!(list.version("a.csv", &digest).unwrap().run.is_none());
         fs::write(folder.path().join(LIST), "{\"published\": 3, \"runs\": {}, \"files\": {}}").unwrap();
-        assert!(PublishedList::read(folder.path()).unwrap_err().message.contains("another version"));
+        assert!(ListFile::read(folder.path()).unwrap_err().message.contains("another version"));
+    }
+
+    #[test]
+    fn a_damaged_list_is_called_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = Digest::<Content>::of(b"x");
+        let of_lines = format!("{digest}  a.csv\nnonsense\n");
+        for bytes in [&b"\xff\x00\x17"[..], b"", b"nonsense", b"{\"published\": 2, \"fil", of_lines.as_bytes()] {
+            fs::write(folder.path().join(LIST), bytes).unwrap();
+            assert!(matches!(ListFile::read(folder.path()), Ok(ListFile::Damaged(_))), "{bytes:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What varies from run to run is here, so that the bytes of a result hold only what its key fixes. Paths are relative to
 //! the project, so that a published folder says nothing about the disk of its maker.
+//! Its schema is `engine/schemas/provenance.schema.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::{Git, Machine};
 use super::public_digest::PublicDigest;
+use super::result_line::{Piece, ResultLine};
 
 /// The edition of this form.
 const EDITION: u32 = 1;
@@ -20,16 +22,33 @@ const EDITION: u32 = 1;
 pub struct Sidecar {
     /// The edition of this form.
     pub provenance: u32,
-    /// The path of the result, below the results folder.
+    /// The path of the result, below the results folder; a folder ends with `/`.
     pub result: String,
-    /// Of the artifact: the bytes of a file, or the listing of a folder.
+    /// Of the file beside it, or of the listing of the folder beside it.
     pub digest: Digest<Content>,
     /// Its size, or that of all its files together.
     pub bytes: u64,
+    /// For a folder: the digests of its files, by path in it. A file there that is not listed was not written by pipe, or was
+    /// edited when this was written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest<Content>>,
+    /// The digests of the data dictionaries of its tables, by path below the results folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dictionaries: BTreeMap<String, Digest<Content>>,
     /// The work that made it.
     pub made_by: MadeBy,
     /// The run that published it.
     pub published_by: PublishedBy,
+}
+
+/// What a sidecar describes: the files that lie beside it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct DescribedFiles {
+    /// [`Sidecar::files`].
+    pub files: BTreeMap<String, Digest<Content>>,
+    /// [`Sidecar::dictionaries`].
+    pub dictionaries: BTreeMap<String, Digest<Content>>,
 }
 
 /// The work that made a result.
@@ -37,8 +56,10 @@ pub struct Sidecar {
 pub struct MadeBy {
     /// The instance in this pipeline, such as `summary(outputs=area)`.
     pub stage: String,
-    /// The output port.
+    /// The output port, with the file in it where the result is one file of a folder: `figure`, `figure/table.csv`.
     pub port: String,
+    /// All of what it made there: the result itself, or the folder that the result is a part of.
+    pub artifact: OutputDigest,
     /// Its stage kind, or `run`.
     pub kind: String,
     /// The version of the kind.
@@ -47,8 +68,8 @@ pub struct MadeBy {
     pub key: Option<PublicDigest<Action>>,
     /// Its parameters.
     pub parameters: BTreeMap<String, Value>,
-    /// Digests of what it read, by port; keyed where that is restricted.
-    pub inputs: BTreeMap<String, InputDigest>,
+    /// What it read; keyed where that is restricted.
+    pub inputs: Vec<InputDigest>,
     /// Names of the restrictions on what it made; a release allows publishing it all the same.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub restricted: BTreeSet<String>,
@@ -62,19 +83,46 @@ pub struct MadeBy {
     pub record: serde_json::Value,
 }
 
-/// What was read at an input port.
+/// An output as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InputDigest {
-    /// One artifact.
-    One {
-        /// File, executable or folder.
-        form: ContentForm,
-        /// Of the file's bytes or the folder's listing.
-        digest: PublicDigest<Content>,
-    },
-    /// A gather: the digest of the list of its cells.
-    Many(PublicDigest<Content>),
+pub struct OutputDigest {
+    /// File, executable or folder.
+    pub form: ContentForm,
+    /// Of the file's bytes or the folder's listing, as the manifest has it.
+    pub digest: PublicDigest<Content>,
+    /// Its size, or that of all its files together.
+    pub bytes: u64,
+}
+
+/// What was read at an input port: one artifact, or a gather.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputDigest {
+    /// The port.
+    pub port: String,
+    /// File, executable or folder; a gather has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<ContentForm>,
+    /// Of the file's bytes, of the folder's listing, or of the list of a gather's cells.
+    pub digest: PublicDigest<Content>,
+    /// The cells of a gather, sorted by coordinates; not there if the cache has lost the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<Vec<CellDigest>>,
+}
+
+/// One cell of a gather: what was there, or why nothing was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellDigest {
+    /// Its coordinates, by axis.
+    pub at: BTreeMap<String, String>,
+    /// File, executable or folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<ContentForm>,
+    /// Of the file's bytes or the folder's listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<PublicDigest<Content>>,
+    /// The cause of its absence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
 }
 
 /// The run that published a result.
@@ -105,15 +153,38 @@ pub struct PublishedBy {
     pub pipe_version: String,
 }
 
+impl DescribedFiles {
+    /// Whether the text of a sidecar describes these; the rest of it is not read.
+    pub fn are_in(&self, sidecar: &str) -> bool {
+        serde_json::from_str(sidecar).is_ok_and(|described: Self| described == *self)
+    }
+}
+
 impl Sidecar {
-    /// The sidecar of a result.
-    pub fn new(
-        result: &str,
-        (digest, bytes): (Digest<Content>, u64),
-        made_by: MadeBy,
-        published_by: PublishedBy,
-    ) -> Self {
-        Self { provenance: EDITION, result: result.to_owned(), digest, bytes, made_by, published_by }
+    /// The sidecar of a result: of the only file that is published, or of a folder with those of its files that are described.
+    pub fn new(line: &ResultLine, described: DescribedFiles, made_by: MadeBy, published_by: PublishedBy) -> Self {
+        let only = line.pieces.first().and_then(Piece::blob).filter(|_| !line.is_folder());
+        let (digest, bytes) =
+            only.map_or((line.artifact.digest, line.artifact.bytes), |blob| (blob.digest, blob.bytes));
+        let DescribedFiles { files, dictionaries } = described;
+        let result = line.path.clone();
+        Self { provenance: EDITION, result, digest, bytes, files, dictionaries, made_by, published_by }
+    }
+
+    /// Reads a text; `None` if it is not a sidecar of this edition.
+    pub fn parse(text: &str) -> Option<Self> {
+        let sidecar: Self = serde_json::from_str(text).ok()?;
+        (sidecar.provenance == EDITION).then_some(sidecar)
+    }
+
+    /// The digests of all files that it describes, by path below the results folder.
+    pub fn published_files(&self) -> Vec<(String, Digest<Content>)> {
+        let dictionaries = self.dictionaries.iter().map(|(path, digest)| (path.clone(), *digest));
+        let own: Vec<(String, Digest<Content>)> = match self.result.strip_suffix('/') {
+            Some(folder) => self.files.iter().map(|(name, digest)| (format!("{folder}/{name}"), *digest)).collect(),
+            None => vec![(self.result.clone(), self.digest)],
+        };
+        own.into_iter().chain(dictionaries).collect()
     }
 
     /// As text.

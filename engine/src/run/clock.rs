@@ -1,8 +1,13 @@
-//! The one place of the engine that reads the calendar's clock, and the names of runs, which are times.
+//! The one place of the engine that reads the calendar's clock and writes times, of which the names of runs are some.
 
 /// The current time, UTC.
 pub(super) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// A time as it is written everywhere: UTC, to the second.
+pub(super) fn written(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The name of a run: its time, in an order that sorts, and what keeps two runs of one moment apart.

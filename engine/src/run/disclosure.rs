@@ -9,14 +9,14 @@
 
 use std::collections::BTreeSet;
 
-use pipe_cache::{Action, Content, Digest};
-use pipe_contract::Failure;
+use pipe_cache::{Action, Content, Digest, Store};
+use pipe_contract::{Coordinates, Failure};
 
 use super::state_dir::StateDir;
 use crate::ids::{InstanceId, StageId};
-use crate::key::{Addressed, Input};
+use crate::key::{Addressed, CellList, CellState, Input};
 use crate::plan::{Link, Plan, Source};
-use crate::report::{DigestKey, InputDigest, PublicDigest};
+use crate::report::{CellDigest, DigestKey, InputDigest, PublicDigest};
 
 /// Shows digests of one plan.
 pub(super) struct Disclosure<'a> {
@@ -55,15 +55,31 @@ impl<'a> Disclosure<'a> {
         self.show(restricted, digest)
     }
 
-    /// What is at an input port of an instance.
-    pub fn input(&self, id: InstanceId, port: &str, input: &Input) -> InputDigest {
+    /// What is at an input port of an instance; the store has the list of a gather's cells.
+    pub fn input(&self, id: InstanceId, port: &str, input: &Input, store: &Store) -> InputDigest {
         let restricted =
             self.plan.instance(id).inputs.get(port).is_none_or(|source| self.is_restricted_source(id, source));
+        let port = port.to_owned();
         match input {
             Input::One(Addressed { form, digest }) => {
-                InputDigest::One { form: *form, digest: self.show(restricted, digest) }
+                InputDigest { port, form: Some(*form), digest: self.show(restricted, digest), cells: None }
             }
-            Input::Many(list) => InputDigest::Many(self.show(restricted, list)),
+            Input::Many(list) => {
+                let cells = store.read(list).ok().and_then(|bytes| CellList::decode(&bytes));
+                let cell = |(at, state): (Coordinates, CellState)| self.cell(restricted, at, state);
+                let cells = cells.map(|cells| cells.into_iter().map(cell).collect());
+                InputDigest { port, form: None, digest: self.show(restricted, list), cells }
+            }
+        }
+    }
+
+    /// One cell of a gather.
+    fn cell(&self, restricted: bool, Coordinates(at): Coordinates, state: CellState) -> CellDigest {
+        match state {
+            CellState::Present(Addressed { form, digest }) => {
+                CellDigest { at, form: Some(form), digest: Some(self.show(restricted, &digest)), absent: None }
+            }
+            CellState::Absent(cause) => CellDigest { at, form: None, digest: None, absent: Some(cause) },
         }
     }
 

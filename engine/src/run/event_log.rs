@@ -5,7 +5,7 @@
 //! {"at":0.8,"event":"started","id":3,"label":"train(rater=A1)","attempt":1,"hits":40}
 //! {"at":1.9,"event":"metric","id":3,"name":"train/loss","step":1,"value":0.693}
 //! {"at":9.1,"event":"retrying","id":3,"failure":{...},"pause_seconds":1.0}
-//! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"kept":"...","log":"..."}
+//! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"retained":"...","log":"..."}
 //! {"at":10.0,"event":"finished","exit_code":1,"hits":40}
 //! ```
 //! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has changed.
@@ -29,6 +29,7 @@ use fs_err::{self as fs, File};
 use pipe_contract::{Failure, Metric};
 use serde::{Deserialize, Serialize};
 
+use super::clock;
 use crate::event::Outcome;
 use crate::ids::InstanceId;
 
@@ -113,7 +114,7 @@ impl EventLog {
             tracing::warn!(%error, "the log of events cannot be locked");
         }
         let mut log = Self { clock: Instant::now(), file, started: BTreeSet::new(), hits: 0, written_hits: 0 };
-        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let began = clock::written(began);
         log.write(What::Began { version: VERSION, run: run.to_owned(), began, instances, process: std::process::id() });
         log
     }
@@ -347,7 +348,7 @@ mod tests {
         log.retrying(InstanceId(1), &failure, 1.0);
         log.started(InstanceId(1), "a", 2);
         log.started(InstanceId(2), "b", 1);
-        let outcome = Outcome::Failed { failure, retained: Some("kept".into()) };
+        let outcome = Outcome::Failed { failure, retained: Some("retained".into()) };
         log.ended(InstanceId(1), "a", &outcome, None);
         log.ended(InstanceId(3), "c", &Outcome::Skipped { because: "a".into() }, None);
         let now = read(folder.path()).unwrap().unwrap();

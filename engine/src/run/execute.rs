@@ -9,10 +9,11 @@ use pipe_contract::Failure;
 use super::clock;
 use super::ended::EndedTable;
 use super::event_log::EventLog;
+use super::locked_results::{locked_results, locked_stages};
 use super::lookup::{Known, Lookup, LookupOptions};
 use super::options::RunOptions;
 use super::provenance::wall_seconds_of;
-use super::publish_results::{Publishing, finish_results, locked_results, locked_stages};
+use super::publish_results::{Publishing, finish_results};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
@@ -72,7 +73,7 @@ pub(super) fn run_in(
     let log = EventLog::begin(&folder, &run, began, instances);
     let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
     if outlet == Outlet::Project {
-        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let began = clock::written(began);
         run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, &run, &began)?);
     }
     if !run_loop.all_known(wanted.as_deref()) {
@@ -87,12 +88,7 @@ pub(super) fn run_in(
     let whole = wanted.is_none();
     let publishing = run_loop.publishing.as_mut();
     finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
-    let results = if whole {
-        locked_results(&mut run_loop.lookup, &state_dir, &run_loop.disclosure, &options.exec.registry)
-    } else {
-        BTreeMap::new()
-    };
-    let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
+    let made = locked(&mut run_loop, &state_dir, options, whole);
     if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
         let path = lockfile_path(plan);
         match made.write(&path) {
@@ -114,6 +110,16 @@ pub(super) fn run_in(
     summary.manifest = manifest.path;
     run_loop.log.finished(summary.exit_code());
     Ok((summary, made))
+}
+
+/// What a lockfile has of a run: of its results only if it was about all of them.
+fn locked(run_loop: &mut RunLoop<'_>, state_dir: &StateDir, options: &RunOptions, whole: bool) -> Lockfile {
+    let results = if whole {
+        locked_results(&mut run_loop.lookup, state_dir, &run_loop.disclosure, &options.exec.registry)
+    } else {
+        BTreeMap::new()
+    };
+    Lockfile::new(run_loop.lookup.plan, locked_stages(&run_loop.lookup), results)
 }
 
 /// The options of a run with what the project's `pipe.toml` adds.

@@ -30,6 +30,14 @@ pub(super) enum Home {
 }
 
 impl Located {
+    /// The artifact of which it is an entry, or it itself.
+    pub fn whole(&self) -> Artifact {
+        match &self.home {
+            Home::Project { .. } => self.artifact,
+            Home::Store { whole, .. } => *whole,
+        }
+    }
+
     /// A path at which it can be read, never to be written: its place in the project (with all of a folder), its blob in
     /// the store, or a place in a view. A view that does not exist is made in the caller's session, or in one that is begun for it.
     pub fn path(&self, store: &Store, session: Option<&Session>) -> Result<PathBuf, pipe_cache::Error> {

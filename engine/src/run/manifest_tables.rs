@@ -17,8 +17,8 @@ use crate::ids::{InstanceId, StageId};
 use crate::key::{COMMAND, COMMAND_VERSION, Reason};
 use crate::plan::{self, GatherId, Link, Plan, ProjectFile, Source};
 use crate::report::{
-    Absence, ArtifactRow, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry, More, OutcomeWord, OutputEntry,
-    Reference, StageEntry, Surroundings, Tables, project_root,
+    Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry,
+    OutcomeWord, OutputEntry, Reference, StageEntry, Tables, project_root,
 };
 
 /// The tables of a run.
@@ -33,7 +33,7 @@ pub(super) fn tables(lookup: &mut Lookup<'_>, ended: &EndedTable, disclosure: &D
         files: BTreeMap::new(),
         gathers: BTreeMap::new(),
         reasons: BTreeMap::new(),
-        surroundings: BTreeMap::new(),
+        environments: BTreeMap::new(),
         first_artifact: Vec::with_capacity(plan.instances.len()),
     };
     writer.add_stages(lookup);
@@ -56,7 +56,7 @@ struct Writer<'w> {
     files: BTreeMap<&'w Arc<ProjectFile>, u32>,
     gathers: BTreeMap<GatherId, u32>,
     reasons: BTreeMap<String, u32>,
-    surroundings: BTreeMap<Surroundings, u32>,
+    environments: BTreeMap<ExecutionEnvironment, u32>,
     /// The index of the first artifact of each instance.
     first_artifact: Vec<u32>,
 }
@@ -175,7 +175,7 @@ impl<'w> Writer<'w> {
         let report = self.ended.report(id);
         let place = report.and_then(|report| report.work.place);
         let used = report.map(|report| report.work.usage).filter(|_| place.is_some());
-        let more = self.more(lookup, id, report);
+        let details = self.details(lookup, id, report);
         let axes = &self.plan.stage_of(id).axes;
         InstanceRow {
             stage: instance.stage.0,
@@ -189,8 +189,8 @@ impl<'w> Writer<'w> {
             cpu_seconds: used.map(|used| milliseconds(used.cpu.as_secs_f64())),
             peak_memory_bytes: used.map(|used| used.peak_rss).filter(|bytes| *bytes > 0),
             reasons: report.iter().flat_map(|report| &report.reasons).map(|reason| self.reason(reason)).collect(),
-            surroundings: report.and_then(|report| Some(self.surroundings_of(&report.work, report.work.place?.0))),
-            more: (more != More::default()).then(|| Box::new(more)),
+            environment: report.and_then(|report| Some(self.environment_of(&report.work, report.work.place?.0))),
+            details: (details != Details::default()).then(|| Box::new(details)),
         }
     }
 
@@ -215,14 +215,14 @@ impl<'w> Writer<'w> {
         })
     }
 
-    fn surroundings_of(&mut self, work: &Work, place: Place) -> u32 {
+    fn environment_of(&mut self, work: &Work, place: Place) -> u32 {
         let granted = match place.device {
             Device::Cpu => "cpu".to_owned(),
             Device::Cuda(index) => format!("cuda:{index}"),
         };
         let ran_on = work.ran_on.as_ref();
         let isolation = work.usage.isolation;
-        let found = Surroundings {
+        let found = ExecutionEnvironment {
             device: ran_on.map_or(granted, |ran_on| ran_on.device.clone()),
             threads: place.threads,
             instructions: ran_on.map(|ran_on| ran_on.instructions.clone()),
@@ -230,39 +230,40 @@ impl<'w> Writer<'w> {
             isolation: isolation.map(|Isolation { files, .. }| files.word().to_owned()),
             network: isolation.map(|Isolation { network, .. }| network.word().to_owned()),
         };
-        let all = &mut self.tables.surroundings;
-        *self.surroundings.entry(found).or_insert_with_key(|found| {
+        let all = &mut self.tables.environments;
+        *self.environments.entry(found).or_insert_with_key(|found| {
             all.push(found.clone());
             index(all.len() - 1)
         })
     }
 
-    fn more(&self, lookup: &Lookup<'_>, id: InstanceId, report: Option<&Report>) -> More {
+    fn details(&self, lookup: &Lookup<'_>, id: InstanceId, report: Option<&Report>) -> Details {
         let instance = self.plan.instance(id);
         let shared = &self.tables.stages[instance.stage.index()].parameters;
         let own = instance.params.iter().filter(|(name, _)| !shared.contains_key(*name));
-        let mut more = More {
+        let mut details = Details {
             seed: instance.seed,
             parameters: own.map(|(name, value)| (name.clone(), value.clone())).collect(),
             restricted: instance.restricted.iter().cloned().collect(),
-            ..More::default()
+            ..Details::default()
         };
-        let Some(report) = report else { return more };
-        more.attempts = Some(report.attempts).filter(|attempts| *attempts > 1);
-        more.log = report.work.log.as_ref().is_some_and(|log| fs_err::metadata(log).is_ok_and(|found| found.len() > 0));
+        let Some(report) = report else { return details };
+        details.attempts = Some(report.attempts).filter(|attempts| *attempts > 1);
+        details.log =
+            report.work.log.as_ref().is_some_and(|log| fs_err::metadata(log).is_ok_and(|found| found.len() > 0));
         match &report.outcome {
             Outcome::Hit => {}
-            Outcome::Ran => more.notes.clone_from(&report.work.notes),
-            Outcome::Skipped { because } => more.because = Some(because.clone()),
+            Outcome::Ran => details.notes.clone_from(&report.work.notes),
+            Outcome::Skipped { because } => details.because = Some(because.clone()),
             Outcome::Failed { failure, retained } => {
-                more.failure = Some(failure.clone());
-                more.kept.clone_from(retained);
+                details.failure = Some(failure.clone());
+                details.retained.clone_from(retained);
             }
             Outcome::Absent { cause, recorded } => {
-                more.absent = Some(absence(lookup, id, report, cause, *recorded));
+                details.absent = Some(absence(lookup, id, report, cause, *recorded));
             }
         }
-        more
+        details
     }
 }
 

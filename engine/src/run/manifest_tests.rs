@@ -74,12 +74,12 @@ fn a_manifest_says_where_when_and_from_what_an_instance_worked() {
     assert_eq!((make.outcome, make.at), (OutcomeWord::Ran, vec!["1".to_owned()]));
     assert!(make.started <= make.ended && make.slot.unwrap() < 2 && make.cpu_seconds.is_some());
     assert_eq!(tables.reasons[make.reasons[0] as usize], "first time");
-    let surroundings = &tables.surroundings[make.surroundings.unwrap() as usize];
-    assert_eq!(surroundings.device, "cpu");
-    assert!(surroundings.isolation.is_some() && surroundings.network.is_some());
+    let environment = &tables.environments[make.environment.unwrap() as usize];
+    assert_eq!(environment.device, "cpu");
+    assert!(environment.isolation.is_some() && environment.network.is_some());
     let stage = &tables.stages[make.stage as usize];
-    let more = make.more.unwrap();
-    assert!(more.log && more.parameters.contains_key("own") && !more.parameters.contains_key("same"));
+    let details = make.details.unwrap();
+    assert!(details.log && details.parameters.contains_key("own") && !details.parameters.contains_key("same"));
     assert!(stage.parameters.contains_key("same"));
     let kind = &tables.kinds[stage.kind as usize];
     assert_eq!((kind.kind.as_str(), kind.outputs[0].port.as_str()), ("run", "y"));
@@ -104,16 +104,16 @@ fn a_manifest_says_why_an_output_is_not_there() {
     space.run();
     let first = manifest(&space);
     let (number, gone) = row(&first, "gone");
-    let absent = gone.more.unwrap().absent.unwrap();
+    let absent = gone.details.unwrap().absent.unwrap();
     assert_eq!((absent.cause.as_str(), absent.origin, absent.recorded), ("not-found", None, false));
     assert_eq!(absent.detail.as_deref(), Some("no source has it"));
-    let absent = row(&first, "after").1.more.unwrap().absent.unwrap();
+    let absent = row(&first, "after").1.details.unwrap().absent.unwrap();
     assert_eq!((absent.cause.as_str(), absent.origin), ("not-found", Some(number)));
-    let bad = row(&first, "bad").1.more.unwrap();
-    assert!(bad.failure.unwrap().message.contains("exit code 7") && bad.kept.is_some() && bad.log);
+    let bad = row(&first, "bad").1.details.unwrap();
+    assert!(bad.failure.unwrap().message.contains("exit code 7") && bad.retained.is_some() && bad.log);
     let never = row(&first, "never").1;
     assert_eq!((never.outcome, never.started), (OutcomeWord::Skipped, None));
-    assert_eq!(never.more.unwrap().because.as_deref(), Some("bad"));
+    assert_eq!(never.details.unwrap().because.as_deref(), Some("bad"));
     // `why` says the same, of the instance that found the absence and of one that inherits it.
     let standings = status(&space.plan(), &space.options()).unwrap().standings;
     let (cause, detail) = ("not-found".to_owned(), Some("no source has it".to_owned()));
@@ -125,7 +125,7 @@ fn a_manifest_says_why_an_output_is_not_there() {
     // A recorded absence keeps its particulars.
     later();
     space.run().counts([0, 3, 2, 1, 1]);
-    let absent = row(&manifest(&space), "gone").1.more.unwrap().absent.unwrap();
+    let absent = row(&manifest(&space), "gone").1.details.unwrap().absent.unwrap();
     assert_eq!((absent.recorded, absent.detail.as_deref()), (true, Some("no source has it")));
 }
 
@@ -273,7 +273,7 @@ fn manifests_name_restrictions_and_logs_are_found() {
     let space = restricted();
     run_restricted(&space);
     let manifest = manifest(&space);
-    let labels = |name: &str| row(&manifest, name).1.more.map_or_else(Vec::new, |more| more.restricted);
+    let labels = |name: &str| row(&manifest, name).1.details.map_or_else(Vec::new, |details| details.restricted);
     assert_eq!((labels("family"), labels("count"), labels("open")), (vec!["hcp".into()], vec!["hcp".into()], vec![]));
     let plan = space.plan();
     let count = plan.ids().find(|id| plan.label(*id) == "count").unwrap();

@@ -5,13 +5,18 @@
 
 mod artifact_types;
 mod attempt;
+mod beside_results;
+mod claim_tables;
 mod clock;
 mod commit;
+mod comparison;
 mod disclosure;
+mod earlier_results;
 mod ended;
 mod event_log;
 mod execute;
 mod inputs;
+mod locked_results;
 mod lookup;
 mod lost_outputs;
 mod manifest_tables;
@@ -19,6 +24,8 @@ mod options;
 mod prepare_task;
 mod provenance;
 mod publish_results;
+mod published_check;
+mod result_lines;
 mod run_loop;
 mod run_summary;
 mod select;
@@ -37,14 +44,14 @@ mod manifest_tests;
 mod tests;
 
 pub use artifact_types::{declared_name, type_of_output};
+pub use comparison::{Comparison, Verdict};
+pub use earlier_results::earlier_results;
 pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
-pub use publish_results::earlier_results;
+pub use published_check::{Alteration, PublishedCheck};
 pub use run_summary::{Counts, FailedInstance, Summary};
 pub use select::{named, wanted};
 pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, status};
 pub use stop::Stop;
-pub use verification::{
-    Alteration, Comparison, Departure, FirstDifference, Rerun, Verdict, Verification, VerifyOptions, verify,
-};
+pub use verification::{Departure, FirstDifference, Rerun, Verification, VerifyOptions, verify};

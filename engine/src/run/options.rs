@@ -28,7 +28,7 @@ pub struct RunOptions {
     pub retry_absent: bool,
     /// Params that were set by hand (`--set`), as they were written. Explanations compare with the last run of the same ones.
     pub set: Vec<(String, String)>,
-    /// Replace results that were edited since they were published.
+    /// Replace results that were edited since they were published, and files that pipe did not write.
     pub overwrite: bool,
     /// Write the lockfile after a whole and successful run. Off when params were set by hand (`--set`), because the
     /// lockfile is about the profile as the file has it.

@@ -3,7 +3,7 @@
 use pipe_cache::Record;
 use pipe_contract::RanOn;
 
-use super::clock::now;
+use super::clock::{now, written};
 use crate::exec::Usage;
 use crate::report::Machine;
 
@@ -11,7 +11,7 @@ use crate::report::Machine;
 pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, notes: &[String]) -> serde_json::Value {
     serde_json::json!({
         "instance": label,
-        "ended": now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "ended": written(now()),
         "wall_seconds": usage.wall.as_secs_f64(),
         "cpu_seconds": usage.cpu.as_secs_f64(),
         "peak_memory_bytes": usage.peak_rss,

@@ -2,46 +2,31 @@
 //!
 //! What is published is compared first: a rerun says nothing about files that were edited since. Where a rerun differs, the
 //! lockfile's digests of keys and outputs tell a pipeline that was edited from a stage that does not repeat itself.
-//!
-//! Bytes first. Where they differ and a kind behind the result promises numbers only within a tolerance, the file is compared
-//! with the locked one as its artifact type says (by column, number or pixel), if the user's cache or results still have it.
 
-use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use pipe_cache::{Blob, Content, Digest, Found, Store};
-use pipe_contract::{Failure, Registry};
+use pipe_cache::Store;
+use pipe_contract::Failure;
 
-use super::artifact_types::format_of_result;
+use super::comparison::{Comparison, comparisons};
 use super::execute::{Outlet, refuse_restricted, run_in};
 use super::options::{Places, RunOptions, Selection};
+use super::published_check::PublishedCheck;
 use super::run_summary::Summary;
 use super::stop::Stop;
 use crate::event::Event;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::report::{Locked, Lockfile, cache_failure, lockfile_path, results_folder};
+use crate::report::{Lockfile, cache_failure, lockfile_path};
 
 /// The outcome of a verification.
 #[derive(Clone, Debug)]
 pub struct Verification {
-    /// Where published results are, and whether the folder exists: a fresh checkout has none.
-    pub published: (PathBuf, bool),
-    /// Published results that are not as the lockfile has them, by path.
-    pub altered: Vec<(String, Alteration)>,
+    /// What is published.
+    pub published: PublishedCheck,
     /// The run in the scratch cache, and what it made; `None` if it was not asked for.
     pub rerun: Option<Rerun>,
-}
-
-/// How a published result is not as the lockfile has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alteration {
-    /// Its bytes differ.
-    Edited,
-    /// It is not there.
-    Missing,
 }
 
 /// A run from nothing, compared with the lockfile.
@@ -53,6 +38,8 @@ pub struct Rerun {
     pub comparisons: Vec<Comparison>,
     /// The first stage that differs, if a result does and the lockfile says enough.
     pub first: Option<FirstDifference>,
+    /// The temporary folder with the scratch cache, if it was retained: a stage failed, and its folder and log are there.
+    pub retained: Option<PathBuf>,
 }
 
 /// The first stage, in the order in which they run, at which a rerun departs from the lockfile.
@@ -77,49 +64,13 @@ pub enum Departure {
     Added,
 }
 
-/// One result against the lockfile.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Comparison {
-    /// Its path below the results folder.
-    pub path: String,
-    /// How it compares.
-    pub verdict: Verdict,
-}
-
-/// How a result compares with the lockfile.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
-    /// The same bytes.
-    Same,
-    /// Other bytes, but numbers agree within the tolerance of the kinds behind it.
-    Within {
-        /// The largest difference found, relative for numbers above 1, absolute below.
-        largest: f64,
-        /// The tolerance.
-        tolerance: f64,
-    },
-    /// Different, and why that is wrong.
-    Different(String),
-    /// In the lockfile, but not made now.
-    Missing,
-    /// Made now, but not in the lockfile.
-    New,
-}
-
-impl Verdict {
-    /// Whether this is how it should be.
-    pub fn is_good(&self) -> bool {
-        matches!(self, Verdict::Same | Verdict::Within { .. })
-    }
-}
-
 impl Verification {
     /// 0 if every published result is as the lockfile has it, every one made now is the same or within tolerance, and
-    /// the run succeeded; else the run's code, or 1. Where nothing is published, the rerun alone decides.
+    /// the run succeeded; else the run's code, or 1. Where nothing was ever published, the rerun alone decides.
     pub fn exit_code(&self) -> u8 {
-        let altered = !self.altered.is_empty();
+        let altered = !self.published.altered.is_empty();
         match &self.rerun {
-            None => u8::from(altered || !self.published.1),
+            None => u8::from(altered || !self.published.was_published),
             Some(rerun) => match rerun.run.exit_code() {
                 0 => u8::from(altered || !rerun.comparisons.iter().all(|comparison| comparison.verdict.is_good())),
                 code => code,
@@ -146,7 +97,7 @@ pub fn verify(
     plan: &Plan,
     options: &RunOptions,
     how: VerifyOptions<'_>,
-    altered: &mut dyn FnMut(&Verification),
+    altered: &mut dyn FnMut(&PublishedCheck),
     events: &mut dyn FnMut(Event),
     stop: &Stop,
 ) -> Result<Verification, Failure> {
@@ -160,39 +111,52 @@ pub fn verify(
         Failure::input(format!("there is no lockfile `{}`", path.display()))
             .hint("`pipe run` writes it after a whole and successful run; commit it")
     })?;
-    let folder = results_folder(plan);
-    let exists = folder.is_dir();
-    let differences = if exists { alterations(&folder, &lockfile)? } else { Vec::new() };
-    let mut verification = Verification { published: (folder, exists), altered: differences, rerun: None };
-    altered(&verification);
+    let mut verification =
+        Verification { published: PublishedCheck::of(plan, &lockfile, &options.places)?, rerun: None };
+    altered(&verification.published);
     if !how.no_rerun {
         verification.rerun = Some(rerun(plan, options, how.scratch, &lockfile, events, stop)?);
     }
     Ok(verification)
 }
 
-/// Published results that differ from the lockfile.
-fn alterations(folder: &Path, lockfile: &Lockfile) -> Result<Vec<(String, Alteration)>, Failure> {
-    let mut altered = Vec::new();
-    for (path, locked) in &lockfile.results {
-        let target = folder.join(path);
-        match digest_of(&target) {
-            Ok(digest) if digest == locked.digest => {}
-            Ok(_) => altered.push((path.clone(), Alteration::Edited)),
-            Err(_) if target.is_dir() => altered.push((path.clone(), Alteration::Edited)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                altered.push((path.clone(), Alteration::Missing));
-            }
-            Err(error) => return Err(Failure::io("read", &target, &error)),
-        }
-    }
-    Ok(altered)
+/// Where a verification runs.
+enum Scratch {
+    /// Where the user asked for it.
+    Asked(PathBuf),
+    Temporary(tempfile::TempDir),
 }
 
-fn digest_of(path: &Path) -> std::io::Result<Digest<Content>> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fs::File::open(path)?)?;
-    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
+impl Scratch {
+    /// An empty folder: the one that was asked for, or a temporary one.
+    fn new(asked: Option<&Path>) -> Result<Self, Failure> {
+        let Some(folder) = asked else {
+            let made = tempfile::Builder::new().prefix("pipe-verify-").tempdir();
+            let io = |error| Failure::io("create a folder in", &std::env::temp_dir(), &error);
+            return Ok(Self::Temporary(made.map_err(io)?));
+        };
+        if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Failure::input(format!("`{}` is not empty", folder.display()))
+                .hint("a verification starts from nothing: name a new folder"));
+        }
+        Ok(Self::Asked(folder.to_owned()))
+    }
+
+    fn places(&self) -> Places {
+        let folder = match self {
+            Self::Asked(folder) => folder,
+            Self::Temporary(folder) => folder.path(),
+        };
+        Places { cache: folder.join("cache"), state: folder.join("state") }
+    }
+
+    /// The temporary folder, which is then left to the user.
+    fn retain(self) -> Option<PathBuf> {
+        match self {
+            Self::Asked(_) => None,
+            Self::Temporary(folder) => Some(folder.keep()),
+        }
+    }
 }
 
 fn rerun(
@@ -203,52 +167,18 @@ fn rerun(
     events: &mut dyn FnMut(Event),
     stop: &Stop,
 ) -> Result<Rerun, Failure> {
-    let temporary;
-    let folder = match scratch {
-        Some(folder) => {
-            if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-                return Err(Failure::input(format!("`{}` is not empty", folder.display()))
-                    .hint("a verification starts from nothing: name a new folder"));
-            }
-            folder.to_owned()
-        }
-        None => {
-            temporary = tempfile::Builder::new()
-                .prefix("pipe-verify-")
-                .tempdir()
-                .map_err(|error| Failure::io("create a folder in", &std::env::temp_dir(), &error))?;
-            temporary.path().to_owned()
-        }
-    };
-    let places = Places { cache: folder.join("cache"), state: folder.join("state") };
+    let scratch = Scratch::new(scratch)?;
+    let places = scratch.places();
     let from_nothing =
         RunOptions { places: places.clone(), selection: Selection::default(), force: Vec::new(), ..options.clone() };
     let (run, made) = run_in(plan, &from_nothing, events, stop, Outlet::Nowhere)?;
-    let scratch = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
-    let references = References {
-        store: Store::open(&options.places.cache).ok(),
-        results: results_folder(plan),
-        plan,
-        registry: &options.exec.registry,
-    };
-    let paths: BTreeSet<&String> = lockfile.results.keys().chain(made.results.keys()).collect();
-    let compare = |path: &String| {
-        let verdict = match (lockfile.results.get(path), made.results.get(path)) {
-            (Some(_), None) => Verdict::Missing,
-            (None, _) => Verdict::New,
-            (Some(locked), Some(now)) if locked.digest == now.digest => Verdict::Same,
-            (Some(locked), Some(now)) => {
-                // The first version of lockfiles does not say what was promised: what is promised now counts.
-                let promised = if lockfile.lock == 1 { now.tolerance } else { locked.tolerance };
-                references.compare(path, locked, &scratch.blob_path(&blob(now)), promised.unwrap_or(0.0))
-            }
-        };
-        Comparison { path: path.clone(), verdict }
-    };
-    let comparisons: Vec<Comparison> = paths.into_iter().map(compare).collect();
+    let store = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
+    let comparisons = comparisons(plan, options, &store, (lockfile, &made));
     let good = comparisons.iter().all(|comparison| comparison.verdict.is_good());
     let first = if good || run.exit_code() != 0 { None } else { first_difference(plan, lockfile, &made) };
-    Ok(Rerun { run, comparisons, first })
+    // What the summary names of a failure is in there.
+    let retained = if run.failed.is_empty() { None } else { scratch.retain() };
+    Ok(Rerun { run, comparisons, first, retained })
 }
 
 /// The first stage that differs. Stages run in this order, so those before it made the same.
@@ -280,48 +210,4 @@ fn first_difference(plan: &Plan, lockfile: &Lockfile, made: &Lockfile) -> Option
 fn label(plan: &Plan, stage: &str, position: usize) -> Option<String> {
     let stage = plan.stages.iter().find(|known| known.name == stage)?;
     stage.instances.clone().nth(position).map(|id| plan.label(InstanceId(id)))
-}
-
-fn blob(locked: &Locked) -> Blob {
-    Blob { digest: locked.digest, bytes: locked.bytes, executable: false }
-}
-
-/// Where the locked bytes may still be, and how they are compared.
-struct References<'r> {
-    store: Option<Store>,
-    results: PathBuf,
-    plan: &'r Plan,
-    registry: &'r Registry,
-}
-
-impl References<'_> {
-    fn compare(&self, path: &str, locked: &Locked, now: &Path, tolerance: f64) -> Verdict {
-        if tolerance == 0.0 {
-            return Verdict::Different("other bytes, and everything behind it promises the same".into());
-        }
-        let format = format_of_result(self.plan, self.registry, path);
-        let Some(compare) = format.and_then(|format| format.comparison.compare()) else {
-            let what = format.map_or("files of this form", |format| format.name);
-            return Verdict::Different(format!("other bytes, and {what} cannot be compared by number"));
-        };
-        let Some(reference) = self.find(path, locked) else {
-            return Verdict::Different(format!(
-                "other bytes; numbers may differ by {tolerance:e}, but the locked file is neither in the cache nor in \
-                 `results/`, so they cannot be compared"
-            ));
-        };
-        match compare(&reference, now) {
-            Ok(largest) if largest <= tolerance => Verdict::Within { largest, tolerance },
-            Ok(largest) => Verdict::Different(format!("numbers differ by {largest:e}, {tolerance:e} is allowed")),
-            Err(why) => Verdict::Different(why),
-        }
-    }
-
-    /// A file with the locked bytes.
-    fn find(&self, path: &str, locked: &Locked) -> Option<PathBuf> {
-        let blob = blob(locked);
-        let cached = self.store.as_ref().filter(|store| store.find(&blob).is_ok_and(|found| found == Found::Good));
-        let places = [cached.map(|store| store.blob_path(&blob)), Some(self.results.join(path))];
-        places.into_iter().flatten().find(|place| digest_of(place).is_ok_and(|digest| digest == locked.digest))
-    }
 }

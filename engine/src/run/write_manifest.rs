@@ -13,7 +13,7 @@ use super::ended::EndedTable;
 use super::lookup::Lookup;
 use super::manifest_tables::tables;
 use super::options::RunOptions;
-use super::run_summary::Summary;
+use super::run_summary::{Counts, Summary};
 use super::state_dir::{StateDir, make_folder};
 use crate::report::{
     Git, MANIFEST_EDITION, Machine, Manifest, ManifestHead, Tables, commit_of, project_root, work_tree_is_dirty,
@@ -48,7 +48,6 @@ pub(super) fn write(
     let same_as = if quiet { earlier.last().and_then(|folder| same_state(folder, state)) } else { None };
     let tables = if same_as.is_some() { Tables::default() } else { tables(lookup, ended, &disclosure) };
     let project = project_root(plan);
-    let counts = &summary.counts;
     let manifest = Manifest {
         manifest: MANIFEST_EDITION,
         run: summary.run.clone(),
@@ -60,23 +59,14 @@ pub(super) fn write(
         parameters: plan.params.clone(),
         set: plan.set.clone(),
         simulated: plan.simulated,
-        began: began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        ended: clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        began: clock::written(began),
+        ended: clock::written(clock::now()),
         wall_seconds: summary.wall.as_secs_f64(),
         cpu_seconds: summary.cpu.as_secs_f64(),
         peak_memory_bytes: summary.peak_memory,
         stopped: summary.stopped,
         exit_code: summary.exit_code(),
-        counts: BTreeMap::from(
-            [
-                ("hit", counts.hit),
-                ("ran", counts.ran),
-                ("absent", counts.absent),
-                ("failed", counts.failed),
-                ("skipped", counts.skipped),
-            ]
-            .map(|(outcome, number)| (outcome.to_owned(), number)),
-        ),
+        counts: by_outcome(&summary.counts),
         machine: Machine::this(options.capacities.cpu, options.capacities.gpus.len()),
         git: commit_of(project).map(|commit| Git {
             commit,
@@ -96,11 +86,22 @@ pub(super) fn write(
     make_folder(&folder)?;
     let path = manifest.write(&folder)?;
     let is_same = manifest.same_as.is_some();
-    let referred = manifest.same_as.map(|run| state_dir.run_folder(&run));
-    for old in earlier.iter().rev().skip(SAVED).filter(|old| Some(*old) != referred.as_ref()) {
+    remove_oldest(&earlier, manifest.same_as.map(|run| state_dir.run_folder(&run)).as_deref());
+    Ok(Written { path, is_same })
+}
+
+/// How many instances ended in which way, as the manifest names the ways.
+fn by_outcome(counts: &Counts) -> BTreeMap<String, usize> {
+    let Counts { hit, ran, absent, failed, skipped } = *counts;
+    let all = [("hit", hit), ("ran", ran), ("absent", absent), ("failed", failed), ("skipped", skipped)];
+    all.map(|(outcome, number)| (outcome.to_owned(), number)).into()
+}
+
+/// Removes the folders of the oldest runs, but not one whose manifest has the tables of another.
+fn remove_oldest(folders: &[PathBuf], referred: Option<&Path>) {
+    for old in folders.iter().rev().skip(SAVED).filter(|old| Some(old.as_path()) != referred) {
         let _ = fs::remove_dir_all(old);
     }
-    Ok(Written { path, is_same })
 }
 
 /// A digest of all labels and keys together; the order is that of the plan.

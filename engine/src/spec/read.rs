@@ -1,5 +1,6 @@
 //! From the tree of a file to declarations. Collects mistakes instead of stopping at the first.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::foreign;
@@ -545,11 +546,17 @@ impl Reader {
 
     fn results(&mut self, node: Option<&Node>) -> Vec<ResultDecl> {
         let mut results = Vec::new();
+        let mut taken = BTreeMap::new();
         for (path, node) in self.map(node, "results") {
-            if node.written() == Some("none") {
-                results.push(ResultDecl { path: path.clone(), artifact: None });
+            let path = Name { text: without_dots(&path.text), span: path.span };
+            if let Some(first) = taken.insert(path.text.clone(), path.span) {
+                let error =
+                    Diagnostic::new(Class::Collision, path.span, format!("two results are called `{}`", path.text));
+                self.error(error.also(first, "first here").hint("give each result a name of its own"));
+            } else if node.written() == Some("none") {
+                results.push(ResultDecl { path, artifact: None });
             } else if let Some(artifact) = self.text(node, "a result") {
-                results.push(ResultDecl { path: path.clone(), artifact: Some(artifact) });
+                results.push(ResultDecl { path, artifact: Some(artifact) });
             }
         }
         results

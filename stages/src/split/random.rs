@@ -76,11 +76,12 @@ fn draw(subjects: &[String], held_out: f64, choose: f64, seed: u64) -> Result<BT
     };
     if let Some(what) = lacking {
         let others = if choose > 0.0 { format!(" and choosing by {choose}") } else { String::new() };
-        let count = subjects.len();
-        return Err(Failure::input(format!(
-            "holding out {held_out}{others} of {count} subjects leaves no subject to {what}"
-        ))
-        .hint("change `held_out` or `choose`, or take more subjects"));
+        let count = match subjects.len() {
+            1 => "1 subject".to_owned(),
+            count => format!("{count} subjects"),
+        };
+        return Err(Failure::input(format!("holding out {held_out}{others} of {count} leaves no subject to {what}"))
+            .hint("change `held_out` or `choose`, or take more subjects"));
     }
     let mut ranked: Vec<([u8; 32], &String)> = subjects.iter().map(|sid| (number(seed, sid), sid)).collect();
     ranked.sort();

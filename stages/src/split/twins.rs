@@ -65,8 +65,11 @@ impl StageKind for Twins {
         split.retain(|sid, _| present.contains(sid));
         context.log(&SplitCounts::of(&split).words());
         let missing = all.len() - split.len();
-        let notes =
-            if missing > 0 { vec![format!("{missing} subjects are absent and in neither part")] } else { Vec::new() };
+        let notes = if missing > 0 {
+            vec![format!("{missing} of the subjects are absent and in neither part")]
+        } else {
+            Vec::new()
+        };
         data_table::write_split(task.output("table")?, &split)?;
         data_table::write_families(task.output("families")?, &families.numbers(&split))?;
         Ok(Ended::Done { ran_on: None, notes })

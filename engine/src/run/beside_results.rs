@@ -1,0 +1,150 @@
+//! The texts that lie beside results: the sidecar of each, and the data dictionary of a table. Knows nothing of what lies in
+//! the results folder.
+
+use std::cell::OnceCell;
+
+use pipe_contract::{Failure, Registry};
+
+use super::artifact_types::declared;
+use super::disclosure::Disclosure;
+use super::options::RunOptions;
+use super::result_lines::{file_in, result_of};
+use super::state_dir::StateDir;
+use crate::ids::InstanceId;
+use crate::key::{COMMAND, Input, KeyParts};
+use crate::plan::{Link, Plan, Work};
+use crate::report::{
+    Describe, DescribedFiles, Git, InputDigest, Machine, MadeBy, OutputDigest, PublishedBy, ResultLine, Sidecar,
+    TableOrigin, cache_failure, commit_of, described, dictionary, dictionary_path, project_root, work_tree_is_dirty,
+};
+
+/// What a run knows about its results beyond their bytes.
+pub(super) struct BesideResults<'a> {
+    pub disclosure: Disclosure<'a>,
+    state_dir: &'a StateDir,
+    registry: &'a Registry,
+    by: PublishedBy,
+    /// Looked up when the first sidecar is written.
+    git: OnceCell<Option<Git>>,
+}
+
+impl<'a> BesideResults<'a> {
+    /// For a run of this id.
+    pub fn new(
+        plan: &'a Plan,
+        options: &'a RunOptions,
+        state_dir: &'a StateDir,
+        run: &str,
+        began: &str,
+    ) -> Result<Self, Failure> {
+        let disclosure = Disclosure::of(plan, state_dir)?;
+        let by = published_by(plan, options, run, began);
+        Ok(Self { disclosure, state_dir, registry: &options.exec.registry, by, git: OnceCell::new() })
+    }
+
+    /// The run, as its results name it.
+    pub fn published_by(&self) -> &PublishedBy {
+        &self.by
+    }
+
+    fn plan(&self) -> &'a Plan {
+        self.disclosure.plan
+    }
+
+    /// The work that made a result.
+    fn made_by(&self, line: &ResultLine) -> Result<MadeBy, Failure> {
+        let plan = self.plan();
+        let Some(Link::Output { instance, port, .. }) = result_of(plan, line).map(|published| &published.link) else {
+            return Err(Failure::internal("a result is not an output of a stage"));
+        };
+        let store = &self.state_dir.store;
+        let record = line.record.map(|key| store.record(&key)).transpose().map_err(|error| cache_failure(&error))?;
+        let (parts, record) = record.flatten().map(|record| (record.parts, record.provenance)).unzip();
+        let parts = parts.and_then(|parts| serde_json::from_value::<KeyParts>(parts).ok());
+        let made = plan.instance(*instance);
+        Ok(MadeBy {
+            stage: plan.label(*instance),
+            port: port_of(plan, line, port),
+            artifact: OutputDigest {
+                form: line.whole.form,
+                digest: self.disclosure.output(*instance, port, &line.whole.digest),
+                bytes: line.whole.bytes,
+            },
+            kind: match &plan.stage_of(*instance).work {
+                Work::Kind(name) => name.clone(),
+                Work::Command(_) => COMMAND.to_owned(),
+            },
+            kind_version: parts.as_ref().map_or(0, |parts| parts.kind_version),
+            key: line.key,
+            parameters: made.params.clone(),
+            inputs: parts.map_or_else(Vec::new, |parts| self.inputs(*instance, &parts)),
+            restricted: made.restricted.clone(),
+            seed: made.seed,
+            simulated: plan.simulated,
+            record: record.unwrap_or_default(),
+        })
+    }
+
+    fn inputs(&self, id: InstanceId, parts: &KeyParts) -> Vec<InputDigest> {
+        let input = |(port, input): (&String, &Input)| self.disclosure.input(id, port, input, &self.state_dir.store);
+        parts.inputs.iter().map(input).collect()
+    }
+}
+
+impl Describe for BesideResults<'_> {
+    fn sidecar(&mut self, line: &ResultLine, described: DescribedFiles) -> Result<String, Failure> {
+        let git = self.git.get_or_init(|| git_of(self.plan())).clone();
+        let by = PublishedBy { git, ..self.by.clone() };
+        Sidecar::new(line, described, self.made_by(line)?, by).text()
+    }
+
+    fn dictionary(&mut self, line: &ResultLine, path: &str) -> Result<String, Failure> {
+        let plan = self.plan();
+        let lost = || Failure::internal("a data dictionary without a table");
+        let published = result_of(plan, line).ok_or_else(lost)?;
+        let instance = published.link.producer().ok_or_else(lost)?;
+        let (kind, output) = declared(plan, self.registry, &published.link).ok_or_else(lost)?;
+        let table = line.pieces.iter().find_map(|piece| {
+            let described = described(&output.tables, file_in(&published.link, piece))?;
+            (dictionary_path(&piece.path) == path).then_some((piece, described))
+        });
+        let (piece, described) = table.ok_or_else(lost)?;
+        let format = self.registry.format_of(Some(output.artifact), file_in(&published.link, piece));
+        let read = format.and_then(|format| format.columns).ok_or_else(lost)?;
+        let names = read(&self.state_dir.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
+        let parameters = &plan.instance(instance).params;
+        dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, described.columns, &names)
+    }
+}
+
+/// The port of a result, with the part of the artifact that it is: `figure`, `figure/table.csv`, `figure/maps`.
+fn port_of(plan: &Plan, line: &ResultLine, port: &str) -> String {
+    let entry = match result_of(plan, line).map(|published| &published.link) {
+        Some(Link::Output { entry: Some(entry), .. }) => Some(&**entry),
+        // One file of a folder, found by its extension.
+        _ if line.whole.blob().is_none() && !line.is_folder() => line.pieces.first().map(|piece| piece.name.as_str()),
+        _ => None,
+    };
+    entry.map_or_else(|| port.to_owned(), |entry| format!("{port}/{}", entry.trim_end_matches('/')))
+}
+
+fn published_by(plan: &Plan, options: &RunOptions, run: &str, began: &str) -> PublishedBy {
+    let file = plan.file.strip_prefix(project_root(plan)).unwrap_or(&plan.file);
+    PublishedBy {
+        run: run.to_owned(),
+        began: began.to_owned(),
+        pipeline: plan.pipeline.clone(),
+        profile: plan.profile.clone(),
+        file: file.to_string_lossy().into_owned(),
+        set: plan.set.clone(),
+        parameters: plan.params.iter().map(|(name, param)| (name.clone(), param.value.clone())).collect(),
+        git: None,
+        machine: Machine::this(options.capacities.cpu, options.capacities.gpus.len()),
+        pipe_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn git_of(plan: &Plan) -> Option<Git> {
+    let project = project_root(plan);
+    commit_of(project).map(|commit| Git { commit, dirty: work_tree_is_dirty(project) })
+}

@@ -1,0 +1,105 @@
+//! What each line of `results:` publishes: the artifact behind it, the files it has, or why there is none. Writes nothing.
+
+use std::collections::BTreeSet;
+
+use pipe_contract::Failure;
+
+use super::artifact_types::declared;
+use super::disclosure::Disclosure;
+use super::inputs::Linked;
+use super::lookup::Lookup;
+use super::state_dir::StateDir;
+use crate::plan::{Link, Plan, Published, Refused};
+use crate::report::{Piece, ResultLine, Results, described, dictionary_path, pieces_of, results_folder};
+
+/// Everything that the plan publishes and that is there; what is not is noted.
+pub(super) fn result_lines(
+    lookup: &mut Lookup<'_>,
+    state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
+    wanted: Option<&[bool]>,
+) -> (Results, Vec<ResultLine>) {
+    let plan = lookup.plan;
+    let mut results = Results { folder: results_folder(plan), ..Results::default() };
+    let mut lines = Vec::new();
+    let refused = plan.refused_results();
+    for published in plan.results.iter().filter(|published| is_wanted(&published.link, wanted)) {
+        if let Some(refused) = refused.iter().find(|refused| std::ptr::eq(refused.result, published)) {
+            results.missing.push((published.path.clone(), why_refused(refused)));
+            continue;
+        }
+        match line_of(lookup, state_dir, disclosure, published) {
+            Ok(Line::Present(line)) => lines.push(*line),
+            Ok(Line::Missing(why)) => results.missing.push((published.path.clone(), why)),
+            Err(failure) => results.failures.push(failure),
+        }
+    }
+    (results, lines)
+}
+
+fn why_refused(refused: &Refused<'_>) -> String {
+    let names = refused.restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    format!("restricted ({names}; {}) and no rule of `release:` permits it", refused.chain.join(" -> "))
+}
+
+/// What a line of `results:` publishes.
+pub(super) enum Line {
+    Present(Box<ResultLine>),
+    /// It is not there, and why.
+    Missing(String),
+}
+
+/// What one line of `results:` publishes.
+pub(super) fn line_of(
+    lookup: &mut Lookup<'_>,
+    state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
+    published: &Published,
+) -> Result<Line, Failure> {
+    let located = match lookup.content(&published.link)? {
+        Linked::Present(located) => located,
+        Linked::Absent { cause, .. } => return Ok(Line::Missing(format!("absent ({cause})"))),
+        Linked::Open(id) => return Ok(Line::Missing(format!("because `{}` did not end well", lookup.plan.label(id)))),
+    };
+    let pieces = pieces_of(&state_dir.store, published, &located.artifact)?;
+    let (record, key) = match &published.link {
+        Link::Output { instance, .. } => {
+            let record = lookup.key_of(*instance);
+            (record, record.map(|key| disclosure.key(*instance, &key)))
+        }
+        Link::File(_) => (None, None),
+    };
+    let tables =
+        declared(lookup.plan, lookup.registry, &published.link).map_or(&[][..], |(_, output)| &output.tables[..]);
+    let dictionaries = pieces.iter().filter(|piece| described(tables, file_in(&published.link, piece)).is_some());
+    let dictionaries: BTreeSet<String> = dictionaries.map(|piece| dictionary_path(&piece.path)).collect();
+    if let Some(piece) = pieces.iter().find(|piece| dictionaries.contains(&piece.path)) {
+        let message =
+            format!("`{}` has the name of a data dictionary, in a folder with the table it would describe", piece.path);
+        return Err(Failure::internal(message));
+    }
+    let path = published.path.clone();
+    let (artifact, whole) = (located.artifact, located.whole());
+    Ok(Line::Present(Box::new(ResultLine { path, key, record, artifact, whole, pieces, dictionaries })))
+}
+
+/// The name of a piece in the output of its stage.
+pub(super) fn file_in<'p>(link: &'p Link, piece: &'p Piece) -> &'p str {
+    match link {
+        Link::Output { entry: Some(entry), .. } => entry,
+        _ => &piece.name,
+    }
+}
+
+/// The line of `results:` in the plan.
+pub(super) fn result_of<'p>(plan: &'p Plan, line: &ResultLine) -> Option<&'p Published> {
+    plan.results.iter().find(|published| published.path == line.path)
+}
+
+/// Whether a run that wants these instances is about a link.
+pub(super) fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
+    match (link, wanted) {
+        (Link::Output { instance, .. }, Some(wanted)) => wanted[instance.index()],
+        _ => true,
+    }
+}

@@ -95,17 +95,54 @@ fn a_body_that_changes_an_input_changes_its_own_copy() {
     assert_eq!(fs::metadata(space.path("tool.sh")).expect("is there").mode() & 0o777, 0o440);
 }
 
-#[test]
-fn the_permissions_of_a_large_input_are_given_back() {
-    let space = one("    run: chmod 777 big.bin data; echo 1 > \"$OUT_Y\"\n    in: { big: big.bin, data: data }");
+/// Mode and modification time of a file of the project.
+fn mode_and_time(space: &Space, name: &str) -> (u32, i64) {
+    let found = fs::metadata(space.path(name)).expect("is there");
+    (found.mode() & 0o777, found.mtime())
+}
+
+/// A stage with this body and a large file, a folder and a file that is no input.
+fn changes(body: &str, more: &str) -> Space {
+    let body = body.replace('"', "\\\"");
+    let space = one(&format!("    run: \"{body}; echo 1 > $OUT_Y\"\n    in: {{ big: big.bin, data: data }}{more}"));
     space.write("big.bin", vec![7; (16 << 20) + 1]);
-    space.write("data/x", "1");
-    for name in ["big.bin", "data"] {
-        fs::set_permissions(space.path(name), std::fs::Permissions::from_mode(0o750)).expect("sets the mode");
+    space.write("data/below/x", "1");
+    space.write("other", "1");
+    space
+}
+
+const UNTOUCHED: [&str; 5] = ["big.bin", "data", "data/below", "data/below/x", "other"];
+
+#[test]
+fn permissions_and_times_outside_of_a_stage_cannot_be_changed() {
+    for change in ["chmod 700", "touch -d 2001-01-01", "chgrp 0"] {
+        for name in UNTOUCHED {
+            let space = changes(&format!("{change} \"$PARAM_PROJECT/{name}\""), "\n    with: { project: PROJECT }");
+            space.edit("pipeline.yaml", "project: PROJECT", &format!("project: {}", space.project().display()));
+            let before = UNTOUCHED.map(|name| mode_and_time(&space, name));
+            let shown = run(&space);
+            if shown.code == 0 && name == "other" && mode_and_time(&space, name) != before[4] {
+                eprintln!("skipped: this system allows no mount namespace");
+                return;
+            }
+            shown.exits(1).shows("failed a").shows("Read-only file system").shows(name);
+            assert_eq!(UNTOUCHED.map(|name| mode_and_time(&space, name)), before, "{change} {name}");
+        }
     }
+    // What is a stage's own it may change, and also shared memory.
+    let body = "touch new ../tmp/t; chmod 600 new ../tmp/t; cp -r $IN_DATA copy; chmod -R 700 copy; touch /dev/shm/$EACH_N; chmod 600 /dev/shm/$EACH_N; rm /dev/shm/$EACH_N; chmod 700 $IN_BIG || true";
+    let space = changes(body, "\n    each: { n: [pipe-story] }");
+    space.edit("pipeline.yaml", "results: { y.txt: $a.y }", "");
     run(&space).exits(0);
-    for name in ["big.bin", "data"] {
-        assert_eq!(fs::metadata(space.path(name)).expect("is there").mode() & 0o777, 0o750, "{name}");
+}
+
+#[test]
+fn permissions_of_inputs_are_given_back_where_the_kernel_does_not_refuse_to_change_them() {
+    for name in ["big.bin", "data", "data/below/x"] {
+        let space = changes(&format!("chmod 700 {name}"), "\n    isolation: none");
+        let before = UNTOUCHED.map(|name| mode_and_time(&space, name));
+        run(&space).exits(1).shows("failed a").shows(&format!("the permissions of `{name}`, an input, changed"));
+        assert_eq!(UNTOUCHED.map(|name| mode_and_time(&space, name)), before, "{name}");
     }
 }
 

@@ -134,6 +134,13 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
     if task.command.isolated && says(&["Operation not permitted", "uid_map", "user namespace"]) {
         return Some("a stage may not mount; a rootless container needs `isolation: none` on the stage".into());
     }
+    if task.command.isolated && says(&["Read-only file system", "EROFS"]) {
+        return Some(
+            "outside of its own folder a stage can change nothing, also no permissions and times; large files and folders of the \
+             project are there, not copies: let the body change a copy (`cp -r \"$IN_X\" copy`)"
+                .into(),
+        );
+    }
     if says(&["Permission denied", "Read-only file system", "PermissionError", "EACCES"]) {
         return Some(
             "a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`, and read only its declared \

@@ -228,14 +228,18 @@ pub(super) fn r_libraries(version: Option<&str>) -> Vec<PathBuf> {
 }
 
 /// What is outside of a folder although a symbolic link inside leads there: a rule for the folder does not open it.
-pub(super) fn linked_outside(folder: &Path) -> Vec<PathBuf> {
+/// `visit` gets each file and folder on the way that is not a link.
+pub(super) fn linked_outside(folder: &Path, mut visit: impl FnMut(&walkdir::DirEntry)) -> Vec<PathBuf> {
     let mut roots = vec![fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())];
     let mut next = 0;
     while let Some(root) = roots.get(next).cloned() {
         next += 1;
-        let links = walkdir::WalkDir::new(&root).into_iter().flatten().filter(|entry| entry.path_is_symlink());
-        for target in links.filter_map(|link| fs::canonicalize(link.path()).ok()) {
-            if !roots.iter().any(|known| target.starts_with(known)) {
+        for entry in walkdir::WalkDir::new(&root).into_iter().flatten() {
+            if !entry.path_is_symlink() {
+                visit(&entry);
+            } else if let Ok(target) = fs::canonicalize(entry.path())
+                && !roots.iter().any(|known| target.starts_with(known))
+            {
                 roots.push(target);
             }
         }
@@ -330,6 +334,6 @@ mod tests {
         symlink("../far", root.join("data/far")).expect("links");
         symlink("../farther/c", root.join("far/c")).expect("links");
         symlink("a", root.join("data/again")).expect("links");
-        assert_eq!(linked_outside(&root.join("data")), [root.join("far"), root.join("farther/c")]);
+        assert_eq!(linked_outside(&root.join("data"), |_| {}), [root.join("far"), root.join("farther/c")]);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
@@ -268,8 +268,12 @@ fn a_users_r_library_is_found_readable_and_in_the_key() {
     );
     for version in ["4.2", "4.3", "4.4"] {
         let package = space.root().join(format!("R/x86_64-pc-linux-gnu-library/{version}/lme4"));
-        fs::create_dir_all(&package).expect("a folder");
-        fs::write(package.join("DESCRIPTION"), format!("Version: for {version}\n")).expect("writes");
+        // As renv has it: the package is a link into a cache.
+        let cached = space.root().join("renv/cache").join(version);
+        fs::create_dir_all(package.parent().expect("a library")).expect("a folder");
+        fs::create_dir_all(&cached).expect("a folder");
+        fs::write(cached.join("DESCRIPTION"), format!("Version: for {version}\n")).expect("writes");
+        symlink(&cached, &package).expect("links");
     }
     run_with_path(&space, &bin).exits(0).shows("ran 1");
     assert_eq!(space.read("results/t/y.txt"), "Version: for 4.3\n");
@@ -489,10 +493,9 @@ fn outputs_without_permissions_are_stored_and_paths_that_are_too_long_are_named(
     run(&space).exits(0);
 }
 
-#[test]
-fn an_editable_install_is_part_of_its_environment() {
-    let space =
-        one("    run: python -c 'import mylib; print(mylib.V)' > \"$OUT_Y\"\n    tools: { python: { venv: .venv } }");
+/// A stage that runs Python from a virtual environment of the project, and the folder of packages in it.
+fn with_environment(code: &str) -> (Space, PathBuf) {
+    let space = one(&format!("    run: python -c '{code}' > \"$OUT_Y\"\n    tools: {{ python: {{ venv: .venv }} }}"));
     let made = std::process::Command::new("/usr/bin/python3")
         .args(["-m", "venv", "--without-pip"])
         .arg(space.path(".venv"))
@@ -500,6 +503,12 @@ fn an_editable_install_is_part_of_its_environment() {
     assert!(made.expect("python").success());
     let versions = fs::read_dir(space.path(".venv/lib")).expect("a library").flatten().map(|entry| entry.path());
     let packages = versions.last().expect("a version").join("site-packages");
+    (space, packages)
+}
+
+#[test]
+fn an_editable_install_is_part_of_its_environment() {
+    let (space, packages) = with_environment("import mylib; print(mylib.V)");
     fs::write(packages.join("__editable__.mylib.pth"), format!("{}\n", space.path("src").display())).expect("writes");
     space.write("src/mylib/__init__.py", "V = 1\n");
     run(&space).exits(0).shows("ran 1");
@@ -507,4 +516,28 @@ fn an_editable_install_is_part_of_its_environment() {
     space.write("src/mylib/__init__.py", "V = 2\n");
     run(&space).exits(0).shows("ran 1");
     assert_eq!(space.read("results/t/y.txt"), "2\n");
+}
+
+#[test]
+fn links_out_of_an_environment_are_readable_and_in_the_key() {
+    let (space, packages) =
+        with_environment("import package, module, installed; print(package.V, module.V, installed.V)");
+    // A package and a module that are links, and a distribution whose installer linked its files to its cache.
+    space.write("elsewhere/package/__init__.py", "from .deep import V\n");
+    space.write("deeper/deep.py", "V = 1\n");
+    symlink(space.path("deeper/deep.py"), space.path("elsewhere/package/deep.py")).expect("links");
+    symlink(space.path("elsewhere/package"), packages.join("package")).expect("links");
+    space.write("elsewhere/module.py", "V = 2\n");
+    symlink(space.path("elsewhere/module.py"), packages.join("module.py")).expect("links");
+    space.write("installer/archive/installed.py", "V = 3\n");
+    fs::create_dir_all(packages.join("installed")).expect("a folder");
+    symlink(space.path("installer/archive/installed.py"), packages.join("installed/__init__.py")).expect("links");
+    fs::create_dir_all(packages.join("installed-1.dist-info")).expect("a folder");
+    fs::write(packages.join("installed-1.dist-info/RECORD"), "installed/__init__.py,sha256=x,3\n").expect("writes");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "1 2 3\n");
+    run(&space).exits(0).shows("hits 1");
+    space.write("deeper/deep.py", "V = 4\n");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "4 2 3\n");
 }

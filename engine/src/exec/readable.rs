@@ -7,7 +7,8 @@
 //! | the installation of each tool: the folder around its `bin`, also through symbolic links | conda prefixes, pyenv, nvm and FreeSurfer have their libraries, licences and data there |
 //! | the interpreter that a tool's first line names, and its installation | tools that pip, pipx or npm installed |
 //! | the base of a virtual environment | `pyvenv.cfg` names it; the standard library is there |
-//! | the user's R libraries, for a stage that uses R | R finds packages there |
+//! | what links lead to in the folders of packages of an environment, and in what its `.pth` files name | installers and users link packages there; [`super::venv`] finds them |
+//! | the user's R libraries, for a stage that uses R, and packages that are links there | R finds packages there |
 //!
 //! Never readable by these rules are the home folder as a whole, the project as a whole, and what contains them: of a tool
 //! that lies there directly only its own folder (`~/bin`), or only the tool, is readable. Of a tool inside the project only the tool

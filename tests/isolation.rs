@@ -17,6 +17,14 @@ fn one(stage: &str) -> Space {
     ))
 }
 
+/// The same, with a path in place of the word `PATH`.
+fn one_with_path(stage: &str, path: impl FnOnce(&Space) -> PathBuf) -> Space {
+    let space = one(stage);
+    let path = path(&space);
+    space.edit("pipeline.yaml", "PATH", &path.display().to_string());
+    space
+}
+
 fn run(space: &Space) -> Shown {
     space.pipe(["run", "pipeline.yaml"])
 }
@@ -64,10 +72,10 @@ fn an_absolute_path_into_the_project_is_closed_and_the_line_to_add_is_proposed()
     if !has_rules() {
         return;
     }
-    let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    with: { path: PATH }");
-    space.write("data/x.csv", "1\n");
-    let path = fs::canonicalize(space.path("data/x.csv")).expect("is there");
-    space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", path.display()));
+    let space = one_with_path("    run: cat \"$PARAM_P\" > \"$OUT_Y\"\n    with: { p: PATH }", |space| {
+        space.write("data/x.csv", "1\n");
+        fs::canonicalize(space.path("data/x.csv")).expect("is there")
+    });
     run(&space).exits(1).shows("Permission denied").shows("`x: data/x.csv`");
 }
 
@@ -104,7 +112,10 @@ fn mode_and_time(space: &Space, name: &str) -> (u32, i64) {
 /// A stage with this body and a large file, a folder and a file that is no input.
 fn changes(body: &str, more: &str) -> Space {
     let body = body.replace('"', "\\\"");
-    let space = one(&format!("    run: \"{body}; echo 1 > $OUT_Y\"\n    in: {{ big: big.bin, data: data }}{more}"));
+    let stage = format!(
+        "    run: \"{body}; echo 1 > $OUT_Y\"\n    in: {{ big: big.bin, data: data }}{more}\n    env: {{ PROJECT: PATH }}"
+    );
+    let space = one_with_path(&stage, Space::project);
     space.write("big.bin", vec![7; (16 << 20) + 1]);
     space.write("data/below/x", "1");
     space.write("other", "1");
@@ -117,8 +128,7 @@ const UNTOUCHED: [&str; 5] = ["big.bin", "data", "data/below", "data/below/x", "
 fn permissions_and_times_outside_of_a_stage_cannot_be_changed() {
     for change in ["chmod 700", "touch -d 2001-01-01", "chgrp 0"] {
         for name in UNTOUCHED {
-            let space = changes(&format!("{change} \"$PARAM_PROJECT/{name}\""), "\n    with: { project: PROJECT }");
-            space.edit("pipeline.yaml", "project: PROJECT", &format!("project: {}", space.project().display()));
+            let space = changes(&format!("{change} \"$PROJECT/{name}\""), "");
             let before = UNTOUCHED.map(|name| mode_and_time(&space, name));
             let shown = run(&space);
             if shown.code == 0 && name == "other" && mode_and_time(&space, name) != before[4] {
@@ -222,9 +232,9 @@ fn a_variable_that_is_not_set_is_called_by_its_name_in_the_body() {
 
 #[test]
 fn a_program_that_a_body_names_by_its_path_is_in_the_key() {
-    let space = one("    run: PROGRAM > \"$OUT_Y\"");
-    let program = fs::canonicalize(space.root()).expect("a folder").join("sw/bin/fit");
-    space.edit("pipeline.yaml", "PROGRAM", &program.display().to_string());
+    let program = |space: &Space| fs::canonicalize(space.root()).expect("a folder").join("sw/bin/fit");
+    let space = one_with_path("    run: PATH > \"$OUT_Y\"", program);
+    let program = program(&space);
     for answer in ["one", "two"] {
         script(&program, &format!("#!/bin/sh\necho {answer}\n"));
         run(&space).exits(0).shows("ran 1");
@@ -288,11 +298,11 @@ fn pipe_toml_opens_further_folders_and_is_not_in_the_key() {
     if !has_rules() {
         return;
     }
-    let space = one("    run: cat \"$PARAM_SW/x\" > \"$OUT_Y\"\n    with: { sw: SW }");
-    let software = fs::canonicalize(space.root()).expect("a folder").join("sw");
+    let software = |space: &Space| fs::canonicalize(space.root()).expect("a folder").join("sw");
+    let space = one_with_path("    run: cat \"$PARAM_SW/x\" > \"$OUT_Y\"\n    with: { sw: PATH }", software);
+    let software = software(&space);
     fs::create_dir_all(&software).expect("a folder");
     fs::write(software.join("x"), "x\n").expect("writes");
-    space.edit("pipeline.yaml", "sw: SW", &format!("sw: {}", software.display()));
     run(&space).exits(1).shows("readable: [...]").shows(&software.join("x").display().to_string());
     space.write("pipe.toml", "readable = [\"/sw\", \"~/sw\"]\n");
     run(&space).exits(0).shows("ran 1");
@@ -304,9 +314,9 @@ fn pipe_toml_opens_further_folders_and_is_not_in_the_key() {
 
 #[test]
 fn a_stage_without_isolation_is_shown_in_its_record() {
-    let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    isolation: none\n    with: { path: PATH }");
+    let stage = "    run: cat \"$PARAM_P\" > \"$OUT_Y\"\n    isolation: none\n    with: { p: PATH }";
+    let space = one_with_path(stage, |space| space.path("x"));
     space.write("x", "undeclared\n");
-    space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", space.path("x").display()));
     run(&space).exits(0);
     assert_eq!(space.read("results/t/y.txt"), "undeclared\n");
     space
@@ -430,6 +440,34 @@ fn a_body_that_names_its_program_runs_under_it() {
     assert_eq!(space.read("results/t/y.txt"), "python");
     space.edit("pipeline.yaml", "env python3", "env pyhton3");
     run(&space).exits(3).shows("`pyhton3` was not found");
+    for (line, instead) in
+        [("#!python3", "#!/usr/bin/env python3"), ("#!/usr/bin/env python3 -u", "#!/usr/bin/env -S python3 -u")]
+    {
+        let space = one(&format!("    run: |\n      {line}\n      print(1)"));
+        let shown = space.pipe(["plan", "pipeline.yaml"]).exits(2);
+        shown
+            .shows("the body cannot run under its first line")
+            .shows("pipeline.yaml:6:")
+            .shows(&format!("write `{instead}`"));
+        space.edit("pipeline.yaml", line, instead);
+        space.edit("pipeline.yaml", "print(1)", "import os; open(os.environ['OUT_Y'], 'w').write('1')");
+        run(&space).exits(0);
+    }
+}
+
+#[test]
+fn a_body_that_ends_without_a_word_is_explained() {
+    for body in [
+        "grep x /dev/null > $OUT_Y",
+        "echo 1 > $OUT_Y; [ -e nothing ] && cat nothing",
+        "n=0; ((n++)); echo $n > $OUT_Y",
+    ] {
+        run(&one(&format!("    run: '{body}'"))).exits(1).shows("hint: under `-e`").shows("`grep` that finds nothing");
+    }
+    // Not where the log has the cause, where the code is another one, or where no shell reads the body.
+    for body in ["'echo \"error: no such subject\"; exit 1'", "exit 3", "\"#!/usr/bin/env python3\\nexit(1)\""] {
+        run(&one(&format!("    run: {body}"))).exits(1).hides("under `-e`");
+    }
 }
 
 #[test]
@@ -470,7 +508,16 @@ fn a_program_that_was_killed_a_dangling_link_and_ports_of_one_variable_are_named
         .exits(2)
         .shows("d/broken")
         .shows("is a symbolic link to something that does not exist")
+        .shows("`nowhere`")
         .hides("d` does not exist");
+    let space = one("    run: cat \"$IN_X\" > \"$OUT_Y\"\n    in: { x: link }");
+    symlink("../nowhere/x.csv", space.path("link")).expect("links");
+    run(&space).exits(2).shows("the input `link` is a symbolic link to `../nowhere/x.csv`, which does not exist");
+    space.edit("pipeline.yaml", "x: link", "x: link/below");
+    run(&space).exits(2).shows("the input `link/below` cannot be read: `link` is a symbolic link to");
+    space.edit("pipeline.yaml", "x: link/below", "x: itself");
+    symlink("itself", space.path("itself")).expect("links");
+    run(&space).exits(2).shows("the input `itself` is a symbolic link to `itself`, which cannot be followed");
     let space = one("    run: echo 1 > \"$OUT_Y\"\n    in: { a-b: pipeline.yaml, a_b: pipeline.yaml }");
     space
         .pipe(["plan", "pipeline.yaml"])

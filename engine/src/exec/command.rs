@@ -48,7 +48,7 @@ use super::landlock;
 use super::placed::Placed;
 use super::readable::linked_outside;
 use super::work_folder::{COPIES, FILES, IN, LISTS, OUT, TMP, output_path};
-use crate::plan::{INPUT_FOLDER, variable_part};
+use crate::plan::{INPUT_FOLDER, ProgramLine, variable_part};
 
 /// A variable of the environment.
 pub(super) type Variable = (String, OsString);
@@ -258,7 +258,7 @@ const LONGEST_TEXT: usize = 32 * 4096;
 /// The body or a variable is longer than the kernel allows.
 pub(super) fn check_sizes(task: &CommandTask, environment: &[Variable]) -> Result<(), Failure> {
     let body = task.command.body.len();
-    if super::shell::first_line(&task.command.body).is_none() && body >= LONGEST_TEXT {
+    if ProgramLine::of(&task.command.body).is_none() && body >= LONGEST_TEXT {
         let message = format!("the body has {body} bytes; the system takes at most {} at once", LONGEST_TEXT - 1);
         return Err(
             Failure::input(message).hint("put it into a file of the project, declare that in `in:`, and run it")

@@ -29,8 +29,8 @@ use super::memo::{Memo, identity, remembered};
 use super::readable::{Installations, r_libraries};
 use super::search_path::{SYSTEM_PATH, find, joined, without_repeats};
 use super::shell::Interpreter;
-use super::{shell, venv};
-use crate::plan::{Command, Tool};
+use super::venv;
+use crate::plan::{Command, ProgramLine, Tool};
 
 /// What is true of the tools of a `run:` stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +90,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
         }
     }
     if command.tools.is_empty() {
-        let executable = match shell::first_line(&command.body) {
+        let executable = match ProgramLine::of(&command.body) {
             Some(_) => Some(interpreter.executable.clone()),
             None => first_word(&command.body).and_then(|word| find(&word, &search)),
         };

@@ -67,15 +67,15 @@ impl PublishedList {
     /// It cannot be read, or is of a later edition: then it is not known which files were edited.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(LIST);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Failure::io("read", &path, &error)),
         };
-        if !text.trim_start().starts_with('{') {
-            return Ok(Self::of_lines(&text));
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Ok(Self::of_lines(&String::from_utf8_lossy(&bytes)));
         }
-        let list: Self = serde_json::from_str(&text).map_err(|error| {
+        let list: Self = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::input(format!("`{}` cannot be read: {error}", path.display()))
                 .hint("delete it: files that are as they should be are listed again, others are left alone as edited")
         })?;

@@ -47,7 +47,7 @@ pub(super) fn look_at(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<En
     let identity = contents.identity(&config)?;
     let sources = remembered(memo, &format!("sources of {identity}"), || Ok(as_lines(&contents.sources()?)))?;
     let sources: Vec<PathBuf> = paths_in(&sources).collect();
-    let (files, linked) = files_of(&sources)?;
+    let SourceFiles { files, linked } = files_of(&sources)?;
     let mut identities = blake3::Hasher::new();
     identities.update(identity.as_bytes());
     for (_, file) in &files {
@@ -221,9 +221,17 @@ fn is_left_out(path: &Path) -> bool {
     hidden || ["__pycache__", "node_modules"].contains(&&*name) || name.ends_with(".pyc") || name.ends_with(".lock")
 }
 
-/// All files of sources, with names that do not depend on where the sources are; and what links among them lead to.
-fn files_of(sources: &[PathBuf]) -> Result<(Vec<(String, PathBuf)>, BTreeSet<PathBuf>), Failure> {
-    let (mut files, mut linked) = (Vec::new(), BTreeSet::new());
+/// What there is in sources.
+#[derive(Default)]
+struct SourceFiles {
+    /// All files, with names that do not depend on where the sources are.
+    files: Vec<(String, PathBuf)>,
+    /// What links among them lead to.
+    linked: BTreeSet<PathBuf>,
+}
+
+fn files_of(sources: &[PathBuf]) -> Result<SourceFiles, Failure> {
+    let mut found = SourceFiles::default();
     for (number, source) in sources.iter().enumerate() {
         let base = source.file_name().unwrap_or_default().to_string_lossy();
         let walk = walkdir::WalkDir::new(source).follow_links(true).sort_by_file_name();
@@ -240,15 +248,15 @@ fn files_of(sources: &[PathBuf]) -> Result<(Vec<(String, PathBuf)>, BTreeSet<Pat
                 )
             })?;
             if entry.path_is_symlink() {
-                linked.extend(fs::canonicalize(entry.path()));
+                found.linked.extend(fs::canonicalize(entry.path()));
             }
             if entry.file_type().is_file() {
                 let below = entry.path().strip_prefix(source).unwrap_or(Path::new(""));
-                files.push((format!("{number} {base}/{}", below.display()), entry.into_path()));
+                found.files.push((format!("{number} {base}/{}", below.display()), entry.into_path()));
             }
         }
     }
-    Ok((files, linked))
+    Ok(found)
 }
 
 /// The lines of a `RECORD` that are the same wherever the environment lies: without scripts that hold its path, compiled

@@ -1,6 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP request the end of a run; a second one ends it at once. SIGHUP stays ignored if the program was
 //! started so, as `nohup` does. SIGINT does not: shells without job control start every `pipe run &` with it ignored.
 
+use std::mem::MaybeUninit;
 use std::thread;
 
 use pipe_contract::Failure;
@@ -24,8 +25,10 @@ pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
 
 /// Whether the process was started with a signal ignored.
 fn is_ignored(signal: i32) -> bool {
-    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (signal - 1) & 1 == 1
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with no new action the call only writes the present one, for which there is room; zeroed it is valid too.
+    unsafe {
+        let asked = libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        asked == 0 && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
@@ -15,6 +15,14 @@ fn one(stage: &str) -> Space {
     Space::with(&format!(
         "pipe: 1\npipeline: t\nstages:\n  a:\n{stage}\n    out: {{ y: y.txt }}\nresults: {{ y.txt: $a.y }}\n"
     ))
+}
+
+/// The same, with a path in place of the word `PATH`.
+fn one_with_path(stage: &str, path: impl FnOnce(&Space) -> PathBuf) -> Space {
+    let space = one(stage);
+    let path = path(&space);
+    space.edit("pipeline.yaml", "PATH", &path.display().to_string());
+    space
 }
 
 fn run(space: &Space) -> Shown {
@@ -64,10 +72,10 @@ fn an_absolute_path_into_the_project_is_closed_and_the_line_to_add_is_proposed()
     if !has_rules() {
         return;
     }
-    let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    with: { path: PATH }");
-    space.write("data/x.csv", "1\n");
-    let path = fs::canonicalize(space.path("data/x.csv")).expect("is there");
-    space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", path.display()));
+    let space = one_with_path("    run: cat \"$PARAM_P\" > \"$OUT_Y\"\n    with: { p: PATH }", |space| {
+        space.write("data/x.csv", "1\n");
+        fs::canonicalize(space.path("data/x.csv")).expect("is there")
+    });
     run(&space).exits(1).shows("Permission denied").shows("`x: data/x.csv`");
 }
 
@@ -95,17 +103,56 @@ fn a_body_that_changes_an_input_changes_its_own_copy() {
     assert_eq!(fs::metadata(space.path("tool.sh")).expect("is there").mode() & 0o777, 0o440);
 }
 
-#[test]
-fn the_permissions_of_a_large_input_are_given_back() {
-    let space = one("    run: chmod 777 big.bin data; echo 1 > \"$OUT_Y\"\n    in: { big: big.bin, data: data }");
+/// Mode and modification time of a file of the project.
+fn mode_and_time(space: &Space, name: &str) -> (u32, i64) {
+    let found = fs::metadata(space.path(name)).expect("is there");
+    (found.mode() & 0o777, found.mtime())
+}
+
+/// A stage with this body and a large file, a folder and a file that is no input.
+fn changes(body: &str, more: &str) -> Space {
+    let body = body.replace('"', "\\\"");
+    let stage = format!(
+        "    run: \"{body}; echo 1 > $OUT_Y\"\n    in: {{ big: big.bin, data: data }}{more}\n    env: {{ PROJECT: PATH }}"
+    );
+    let space = one_with_path(&stage, Space::project);
     space.write("big.bin", vec![7; (16 << 20) + 1]);
-    space.write("data/x", "1");
-    for name in ["big.bin", "data"] {
-        fs::set_permissions(space.path(name), std::fs::Permissions::from_mode(0o750)).expect("sets the mode");
+    space.write("data/below/x", "1");
+    space.write("other", "1");
+    space
+}
+
+const UNTOUCHED: [&str; 5] = ["big.bin", "data", "data/below", "data/below/x", "other"];
+
+#[test]
+fn permissions_and_times_outside_of_a_stage_cannot_be_changed() {
+    for change in ["chmod 700", "touch -d 2001-01-01", "chgrp 0"] {
+        for name in UNTOUCHED {
+            let space = changes(&format!("{change} \"$PROJECT/{name}\""), "");
+            let before = UNTOUCHED.map(|name| mode_and_time(&space, name));
+            let shown = run(&space);
+            if shown.code == 0 && name == "other" && mode_and_time(&space, name) != before[4] {
+                eprintln!("skipped: this system allows no mount namespace");
+                return;
+            }
+            shown.exits(1).shows("failed a").shows("Read-only file system").shows(name);
+            assert_eq!(UNTOUCHED.map(|name| mode_and_time(&space, name)), before, "{change} {name}");
+        }
     }
+    // What is a stage's own it may change, and also shared memory.
+    let body = "touch new ../tmp/t; chmod 600 new ../tmp/t; cp -r $IN_DATA copy; chmod -R 700 copy; touch /dev/shm/$EACH_N; chmod 600 /dev/shm/$EACH_N; rm /dev/shm/$EACH_N; chmod 700 $IN_BIG || true";
+    let space = changes(body, "\n    each: { n: [pipe-story] }");
+    space.edit("pipeline.yaml", "results: { y.txt: $a.y }", "");
     run(&space).exits(0);
-    for name in ["big.bin", "data"] {
-        assert_eq!(fs::metadata(space.path(name)).expect("is there").mode() & 0o777, 0o750, "{name}");
+}
+
+#[test]
+fn permissions_of_inputs_are_given_back_where_the_kernel_does_not_refuse_to_change_them() {
+    for name in ["big.bin", "data", "data/below/x"] {
+        let space = changes(&format!("chmod 700 {name}"), "\n    isolation: none");
+        let before = UNTOUCHED.map(|name| mode_and_time(&space, name));
+        run(&space).exits(1).shows("failed a").shows(&format!("the permissions of `{name}`, an input, changed"));
+        assert_eq!(UNTOUCHED.map(|name| mode_and_time(&space, name)), before, "{name}");
     }
 }
 
@@ -185,9 +232,9 @@ fn a_variable_that_is_not_set_is_called_by_its_name_in_the_body() {
 
 #[test]
 fn a_program_that_a_body_names_by_its_path_is_in_the_key() {
-    let space = one("    run: PROGRAM > \"$OUT_Y\"");
-    let program = fs::canonicalize(space.root()).expect("a folder").join("sw/bin/fit");
-    space.edit("pipeline.yaml", "PROGRAM", &program.display().to_string());
+    let program = |space: &Space| fs::canonicalize(space.root()).expect("a folder").join("sw/bin/fit");
+    let space = one_with_path("    run: PATH > \"$OUT_Y\"", program);
+    let program = program(&space);
     for answer in ["one", "two"] {
         script(&program, &format!("#!/bin/sh\necho {answer}\n"));
         run(&space).exits(0).shows("ran 1");
@@ -231,8 +278,12 @@ fn a_users_r_library_is_found_readable_and_in_the_key() {
     );
     for version in ["4.2", "4.3", "4.4"] {
         let package = space.root().join(format!("R/x86_64-pc-linux-gnu-library/{version}/lme4"));
-        fs::create_dir_all(&package).expect("a folder");
-        fs::write(package.join("DESCRIPTION"), format!("Version: for {version}\n")).expect("writes");
+        // As renv has it: the package is a link into a cache.
+        let cached = space.root().join("renv/cache").join(version);
+        fs::create_dir_all(package.parent().expect("a library")).expect("a folder");
+        fs::create_dir_all(&cached).expect("a folder");
+        fs::write(cached.join("DESCRIPTION"), format!("Version: for {version}\n")).expect("writes");
+        symlink(&cached, &package).expect("links");
     }
     run_with_path(&space, &bin).exits(0).shows("ran 1");
     assert_eq!(space.read("results/t/y.txt"), "Version: for 4.3\n");
@@ -247,11 +298,11 @@ fn pipe_toml_opens_further_folders_and_is_not_in_the_key() {
     if !has_rules() {
         return;
     }
-    let space = one("    run: cat \"$PARAM_SW/x\" > \"$OUT_Y\"\n    with: { sw: SW }");
-    let software = fs::canonicalize(space.root()).expect("a folder").join("sw");
+    let software = |space: &Space| fs::canonicalize(space.root()).expect("a folder").join("sw");
+    let space = one_with_path("    run: cat \"$PARAM_SW/x\" > \"$OUT_Y\"\n    with: { sw: PATH }", software);
+    let software = software(&space);
     fs::create_dir_all(&software).expect("a folder");
     fs::write(software.join("x"), "x\n").expect("writes");
-    space.edit("pipeline.yaml", "sw: SW", &format!("sw: {}", software.display()));
     run(&space).exits(1).shows("readable: [...]").shows(&software.join("x").display().to_string());
     space.write("pipe.toml", "readable = [\"/sw\", \"~/sw\"]\n");
     run(&space).exits(0).shows("ran 1");
@@ -263,9 +314,9 @@ fn pipe_toml_opens_further_folders_and_is_not_in_the_key() {
 
 #[test]
 fn a_stage_without_isolation_is_shown_in_its_record() {
-    let space = one("    run: cat \"$PARAM_PATH\" > \"$OUT_Y\"\n    isolation: none\n    with: { path: PATH }");
+    let stage = "    run: cat \"$PARAM_P\" > \"$OUT_Y\"\n    isolation: none\n    with: { p: PATH }";
+    let space = one_with_path(stage, |space| space.path("x"));
     space.write("x", "undeclared\n");
-    space.edit("pipeline.yaml", "path: PATH", &format!("path: {}", space.path("x").display()));
     run(&space).exits(0);
     assert_eq!(space.read("results/t/y.txt"), "undeclared\n");
     space
@@ -389,6 +440,34 @@ fn a_body_that_names_its_program_runs_under_it() {
     assert_eq!(space.read("results/t/y.txt"), "python");
     space.edit("pipeline.yaml", "env python3", "env pyhton3");
     run(&space).exits(3).shows("`pyhton3` was not found");
+    for (line, instead) in
+        [("#!python3", "#!/usr/bin/env python3"), ("#!/usr/bin/env python3 -u", "#!/usr/bin/env -S python3 -u")]
+    {
+        let space = one(&format!("    run: |\n      {line}\n      print(1)"));
+        let shown = space.pipe(["plan", "pipeline.yaml"]).exits(2);
+        shown
+            .shows("the body cannot run under its first line")
+            .shows("pipeline.yaml:6:")
+            .shows(&format!("write `{instead}`"));
+        space.edit("pipeline.yaml", line, instead);
+        space.edit("pipeline.yaml", "print(1)", "import os; open(os.environ['OUT_Y'], 'w').write('1')");
+        run(&space).exits(0);
+    }
+}
+
+#[test]
+fn a_body_that_ends_without_a_word_is_explained() {
+    for body in [
+        "grep x /dev/null > $OUT_Y",
+        "echo 1 > $OUT_Y; [ -e nothing ] && cat nothing",
+        "n=0; ((n++)); echo $n > $OUT_Y",
+    ] {
+        run(&one(&format!("    run: '{body}'"))).exits(1).shows("hint: under `-e`").shows("`grep` that finds nothing");
+    }
+    // Not where the log has the cause, where the code is another one, or where no shell reads the body.
+    for body in ["'echo \"error: no such subject\"; exit 1'", "exit 3", "\"#!/usr/bin/env python3\\nexit(1)\""] {
+        run(&one(&format!("    run: {body}"))).exits(1).hides("under `-e`");
+    }
 }
 
 #[test]
@@ -429,7 +508,16 @@ fn a_program_that_was_killed_a_dangling_link_and_ports_of_one_variable_are_named
         .exits(2)
         .shows("d/broken")
         .shows("is a symbolic link to something that does not exist")
+        .shows("`nowhere`")
         .hides("d` does not exist");
+    let space = one("    run: cat \"$IN_X\" > \"$OUT_Y\"\n    in: { x: link }");
+    symlink("../nowhere/x.csv", space.path("link")).expect("links");
+    run(&space).exits(2).shows("the input `link` is a symbolic link to `../nowhere/x.csv`, which does not exist");
+    space.edit("pipeline.yaml", "x: link", "x: link/below");
+    run(&space).exits(2).shows("the input `link/below` cannot be read: `link` is a symbolic link to");
+    space.edit("pipeline.yaml", "x: link/below", "x: itself");
+    symlink("itself", space.path("itself")).expect("links");
+    run(&space).exits(2).shows("the input `itself` is a symbolic link to `itself`, which cannot be followed");
     let space = one("    run: echo 1 > \"$OUT_Y\"\n    in: { a-b: pipeline.yaml, a_b: pipeline.yaml }");
     space
         .pipe(["plan", "pipeline.yaml"])
@@ -452,10 +540,9 @@ fn outputs_without_permissions_are_stored_and_paths_that_are_too_long_are_named(
     run(&space).exits(0);
 }
 
-#[test]
-fn an_editable_install_is_part_of_its_environment() {
-    let space =
-        one("    run: python -c 'import mylib; print(mylib.V)' > \"$OUT_Y\"\n    tools: { python: { venv: .venv } }");
+/// A stage that runs Python from a virtual environment of the project, and the folder of packages in it.
+fn with_environment(code: &str) -> (Space, PathBuf) {
+    let space = one(&format!("    run: python -c '{code}' > \"$OUT_Y\"\n    tools: {{ python: {{ venv: .venv }} }}"));
     let made = std::process::Command::new("/usr/bin/python3")
         .args(["-m", "venv", "--without-pip"])
         .arg(space.path(".venv"))
@@ -463,6 +550,12 @@ fn an_editable_install_is_part_of_its_environment() {
     assert!(made.expect("python").success());
     let versions = fs::read_dir(space.path(".venv/lib")).expect("a library").flatten().map(|entry| entry.path());
     let packages = versions.last().expect("a version").join("site-packages");
+    (space, packages)
+}
+
+#[test]
+fn an_editable_install_is_part_of_its_environment() {
+    let (space, packages) = with_environment("import mylib; print(mylib.V)");
     fs::write(packages.join("__editable__.mylib.pth"), format!("{}\n", space.path("src").display())).expect("writes");
     space.write("src/mylib/__init__.py", "V = 1\n");
     run(&space).exits(0).shows("ran 1");
@@ -470,4 +563,28 @@ fn an_editable_install_is_part_of_its_environment() {
     space.write("src/mylib/__init__.py", "V = 2\n");
     run(&space).exits(0).shows("ran 1");
     assert_eq!(space.read("results/t/y.txt"), "2\n");
+}
+
+#[test]
+fn links_out_of_an_environment_are_readable_and_in_the_key() {
+    let (space, packages) =
+        with_environment("import package, module, installed; print(package.V, module.V, installed.V)");
+    // A package and a module that are links, and a distribution whose installer linked its files to its cache.
+    space.write("elsewhere/package/__init__.py", "from .deep import V\n");
+    space.write("deeper/deep.py", "V = 1\n");
+    symlink(space.path("deeper/deep.py"), space.path("elsewhere/package/deep.py")).expect("links");
+    symlink(space.path("elsewhere/package"), packages.join("package")).expect("links");
+    space.write("elsewhere/module.py", "V = 2\n");
+    symlink(space.path("elsewhere/module.py"), packages.join("module.py")).expect("links");
+    space.write("installer/archive/installed.py", "V = 3\n");
+    fs::create_dir_all(packages.join("installed")).expect("a folder");
+    symlink(space.path("installer/archive/installed.py"), packages.join("installed/__init__.py")).expect("links");
+    fs::create_dir_all(packages.join("installed-1.dist-info")).expect("a folder");
+    fs::write(packages.join("installed-1.dist-info/RECORD"), "installed/__init__.py,sha256=x,3\n").expect("writes");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "1 2 3\n");
+    run(&space).exits(0).shows("hits 1");
+    space.write("deeper/deep.py", "V = 4\n");
+    run(&space).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/t/y.txt"), "4 2 3\n");
 }

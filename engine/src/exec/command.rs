@@ -28,7 +28,7 @@
 //! Files of the project up to [`LARGEST_COPY`] are copies, with the permissions of new files: a program that resolves
 //! the path of its script finds the working folder and not the project, whose other files are in no key, and a body that
 //! changes a file or its mode changes its own. Larger ones and folders are symbolic links, each with a rule that allows
-//! reading it. A file of the cache gets one more name in `in/`, a folder of it is a link. The rule that a stage reads only
+//! reading it; what is behind them cannot be changed, or is put right and the stage fails ([`Reach::restore`]). A file of the cache gets one more name in `in/`, a folder of it is a link. The rule that a stage reads only
 //! what is declared and writes only to `files`, `out` and `tmp` ([`super::landlock`]) protects what links point to.
 //! (Symbolic links for all of the cache would do, but making and deleting one costs several times as much as a second
 //! name, and was the largest part of what the engine spends on a small stage.) Copies are made of the cache too where a
@@ -48,7 +48,7 @@ use super::landlock;
 use super::placed::Placed;
 use super::readable::linked_outside;
 use super::work_folder::{COPIES, FILES, IN, LISTS, OUT, TMP, output_path};
-use crate::plan::{INPUT_FOLDER, variable_part};
+use crate::plan::{INPUT_FOLDER, ProgramLine, variable_part};
 
 /// A variable of the environment.
 pub(super) type Variable = (String, OsString);
@@ -108,53 +108,67 @@ impl Layout {
 pub(super) struct Prepared {
     pub layout: Layout,
     pub environment: Vec<Variable>,
-    /// Where it may read, besides what every command may.
+    pub reach: Reach,
+}
+
+/// What a command reaches outside of its folders, besides what every command does.
+pub(super) struct Reach {
+    /// Where it may read.
     pub readable: Vec<PathBuf>,
-    /// Permissions of what is reached by links.
-    pub linked: Vec<Linked>,
+    /// Files and folders of the project behind links, with their permissions; `None` if the kernel lets no stage change them.
+    linked: Option<Vec<(PathBuf, std::fs::Permissions)>>,
 }
 
-/// A file or folder of the project that a command reaches by a link, with its permissions: rules do not cover `chmod`.
-pub(super) struct Linked {
-    path: PathBuf,
-    permissions: std::fs::Permissions,
-}
+impl Reach {
+    /// What every command of this task reaches. `guarded`: the kernel lets no isolated stage change permissions.
+    pub fn of(task: &CommandTask, guarded: bool) -> Self {
+        let readable = std::iter::once(&task.work).chain(&task.facts.readable).cloned().collect();
+        let linked = if guarded && task.command.isolated { None } else { Some(Vec::new()) };
+        Self { readable, linked }
+    }
 
-impl Linked {
-    fn of(task: &CommandTask) -> Vec<Self> {
-        let contents = task.inputs.values().flat_map(|placed| -> Vec<&PathBuf> {
-            match placed {
-                Placed::One { content, .. } => vec![content],
-                Placed::Many { cells, .. } => cells
-                    .iter()
-                    .filter_map(|cell| match &cell.artifact {
-                        Presence::Present(content) => Some(content),
-                        Presence::Absent(_) => None,
-                    })
-                    .collect(),
+    /// Adds a file or folder of the project that is behind a link, and what links inside lead to.
+    fn add_linked(&mut self, content: &Path) {
+        self.readable.push(content.to_owned());
+        let linked = &mut self.linked;
+        let outside = linked_outside(content, |entry| {
+            if let Some(linked) = linked
+                && let Ok(found) = entry.metadata()
+            {
+                linked.push((entry.path().to_owned(), found.permissions()));
             }
         });
-        let outside = contents.filter(|content| !content.starts_with(&task.cache));
-        let linked = |path: &PathBuf| {
-            let found = fs::metadata(path).ok().filter(|found| found.is_dir() || found.len() > LARGEST_COPY)?;
-            Some(Self { path: path.clone(), permissions: found.permissions() })
-        };
-        outside.filter_map(linked).collect()
+        self.readable.extend(outside);
     }
 
-    /// Gives the permissions back that a body has changed.
-    pub fn restore(&self) {
-        if fs::metadata(&self.path).is_ok_and(|found| found.permissions() != self.permissions) {
-            let _ = fs::set_permissions(&self.path, self.permissions.clone());
+    /// Gives back the permissions that were changed since, and names the first file that had others. Needed only where
+    /// the kernel did not refuse such changes.
+    pub fn restore(&self) -> Option<&Path> {
+        let is_changed = |(path, permissions): &&(PathBuf, std::fs::Permissions)| {
+            fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink() && found.permissions() != *permissions)
+        };
+        let changed: Vec<_> = self.linked.iter().flatten().filter(is_changed).collect();
+        for (path, permissions) in &changed {
+            let _ = fs::set_permissions(path, permissions.clone());
         }
+        changed.first().map(|(path, _)| path.as_path())
     }
+}
+
+/// A stage that changed the permissions of an input which is not a copy.
+pub(super) fn changed_permissions(task: &CommandTask, path: &Path) -> Failure {
+    let name = path.strip_prefix(&task.project).unwrap_or(path).display();
+    Failure::stage(format!(
+        "the permissions of `{name}`, an input, changed while the stage ran; they are as before again"
+    ))
+    .hint("large files and folders of the project are not copied for a stage: let the body change a copy of its own")
 }
 
 /// Lays out the folders of a command, and says what it finds and may read.
 ///
 /// # Errors
 /// Two inputs map to one place, two names become one variable, or an I/O error.
-pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<Prepared, Failure> {
+pub(super) fn prepare(task: &CommandTask, sharing: Sharing, mut reach: Reach) -> Result<Prepared, Failure> {
     let layout = Layout::of(&task.work);
     for folder in [&layout.files, &layout.out, &layout.tmp, &layout.inputs] {
         match fs::create_dir(folder) {
@@ -173,10 +187,8 @@ pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<Prepared, 
     for (name, value) in &task.command.env {
         variables.add(format!("variable `{name}` of `env:`"), name.clone(), value.into())?;
     }
-    let mut readable = vec![task.work.clone()];
-    readable.extend(task.facts.readable.iter().cloned());
     for (port, placed) in &task.inputs {
-        let value = place(task, sharing, &layout, port, placed, &mut variables, &mut readable)?;
+        let value = place(task, sharing, &layout, port, placed, &mut variables, &mut reach)?;
         variables.add(format!("input `{port}`"), format!("IN_{}", variable_part(port)), value)?;
     }
     for port in task.command.optional.iter().filter(|port| !task.inputs.contains_key(*port)) {
@@ -196,7 +208,7 @@ pub(super) fn prepare(task: &CommandTask, sharing: Sharing) -> Result<Prepared, 
     if let Some(seed) = task.seed {
         variables.add("the seed".to_owned(), "SEED".to_owned(), seed.to_string().into())?;
     }
-    Ok(Prepared { layout, environment: variables.list, readable, linked: Linked::of(task) })
+    Ok(Prepared { layout, environment: variables.list, reach })
 }
 
 /// The environment as it is built; the same name from two sources is an error.
@@ -246,7 +258,7 @@ const LONGEST_TEXT: usize = 32 * 4096;
 /// The body or a variable is longer than the kernel allows.
 pub(super) fn check_sizes(task: &CommandTask, environment: &[Variable]) -> Result<(), Failure> {
     let body = task.command.body.len();
-    if super::shell::first_line(&task.command.body).is_none() && body >= LONGEST_TEXT {
+    if ProgramLine::of(&task.command.body).is_none() && body >= LONGEST_TEXT {
         let message = format!("the body has {body} bytes; the system takes at most {} at once", LONGEST_TEXT - 1);
         return Err(
             Failure::input(message).hint("put it into a file of the project, declare that in `in:`, and run it")
@@ -319,12 +331,12 @@ fn place(
     port: &str,
     placed: &Placed,
     variables: &mut Variables,
-    readable: &mut Vec<PathBuf>,
+    reach: &mut Reach,
 ) -> Result<OsString, Failure> {
     match placed {
         Placed::One { name, content } => {
             if !is_inside_another(port, name, content, &task.inputs)? {
-                provide(task, sharing, content, layout, name, readable)?;
+                provide(task, sharing, content, layout, name, reach)?;
             }
             Ok(value_of(name, content))
         }
@@ -336,7 +348,7 @@ fn place(
                 let at = one_line(&cell.at)?;
                 match &cell.artifact {
                     Presence::Present(content) => {
-                        provide(task, sharing, content, layout, &name.join(&cell.name), readable)?;
+                        provide(task, sharing, content, layout, &name.join(&cell.name), reach)?;
                         let path = value_of(&name.join(&cell.name), content);
                         present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
                     }
@@ -384,7 +396,7 @@ fn provide(
     content: &Path,
     layout: &Layout,
     name: &Path,
-    readable: &mut Vec<PathBuf>,
+    reach: &mut Reach,
 ) -> Result<(), Failure> {
     let place = layout.place(name);
     if !is_shared(task, name, content) {
@@ -392,9 +404,10 @@ fn provide(
         if found.is_file() && found.len() <= LARGEST_COPY {
             return copy_of_project(content, &place);
         }
-        readable.push(content.to_owned());
-        if found.is_dir() {
-            readable.extend(linked_outside(content));
+        if content.starts_with(&task.cache) {
+            reach.readable.push(content.to_owned());
+        } else {
+            reach.add_linked(content);
         }
         return link(content, &place);
     }
@@ -403,7 +416,7 @@ fn provide(
     }
     match (sharing, content.is_dir()) {
         (Sharing::Names, true) => {
-            readable.push(content.to_owned());
+            reach.readable.push(content.to_owned());
             link(content, &place)
         }
         (Sharing::Copies, true) => {

@@ -37,8 +37,10 @@ pub struct Executor {
     outbox: VecDeque<Message>,
     downloads: Option<PathBuf>,
     sharing: command::Sharing,
-    /// What running commands reach by links.
-    linked: BTreeMap<InstanceId, Vec<command::Linked>>,
+    /// What running commands reach.
+    reached: BTreeMap<InstanceId, command::Reach>,
+    /// Isolated commands cannot change permissions of what they reach, as one that ended has shown.
+    guarded: bool,
     /// What every command may read, found when the first one starts.
     common: Option<Vec<PathBuf>>,
     waker: Waker,
@@ -108,7 +110,8 @@ impl Executor {
             outbox: VecDeque::new(),
             downloads: None,
             sharing: command::Sharing::safe(),
-            linked: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            guarded: false,
             common: None,
             waker,
             threads,
@@ -182,8 +185,8 @@ impl Executor {
         task: Box<CommandTask>,
         log: &std::path::Path,
     ) -> Result<Body, Failure> {
-        let command::Prepared { layout, environment, readable, linked } =
-            command::prepare(&task, self.sharing.of(&task))?;
+        let command::Prepared { layout, environment, reach } =
+            command::prepare(&task, self.sharing.of(&task), command::Reach::of(&task, self.guarded))?;
         let interpreter = &task.facts.interpreter;
         let arguments = interpreter.arguments(&task.command.body, &layout.files)?;
         command::check_sizes(&task, &environment)?;
@@ -197,8 +200,9 @@ impl Executor {
         let arguments: Vec<&std::ffi::OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         let limits = Limits {
             writable: &[&layout.files, &layout.out, &layout.tmp],
-            readable: &readable,
+            readable: &reach.readable,
             common,
+            changeable: task.work.parent().unwrap_or(&task.work),
             network: task.command.net,
         };
         let spawn = Spawn {
@@ -212,9 +216,7 @@ impl Executor {
             .spawn(spawn, output.as_fd(), None)
             .map_err(|error| Failure::environment(format!("could not start the command: {error}")))?;
         self.commands.insert(process, id);
-        if !linked.is_empty() {
-            self.linked.insert(id, linked);
-        }
+        self.reached.insert(id, reach);
         Ok(Body::Command(process, task))
     }
 
@@ -387,6 +389,10 @@ impl Executor {
             _ => Err(hints::command_failure(task, exit, log)),
         };
         let isolation = isolation_of(task, exit.confined);
+        if exit.confined.read_only {
+            self.guarded = true;
+            self.reached.remove(&id); // Nothing of it can have changed.
+        }
         let (metrics, note) = self.jobs.get_mut(&id).and_then(|job| job.metrics.take()).map(MetricFile::finish).unzip();
         let result = result.map(|ended| with_notes(ended, isolation, note.flatten()));
         self.report_metrics(id, metrics.unwrap_or_default());
@@ -505,7 +511,11 @@ impl Executor {
     /// Ends a job; `usage` is without its wall time.
     fn finish(&mut self, id: InstanceId, result: Result<Ended, Failure>, usage: Usage, orphans: bool) {
         let Some(job) = self.jobs.remove(&id) else { return };
-        self.linked.remove(&id).iter().flatten().for_each(command::Linked::restore);
+        let reach = self.reached.remove(&id);
+        let result = match (&job.body, reach.as_ref().and_then(command::Reach::restore)) {
+            (Body::Command(_, task), Some(path)) => result.and(Err(command::changed_permissions(task, path))),
+            _ => result,
+        };
         if let (Body::Command(_, task), Err(_)) = (&job.body, &result) {
             command::unshare_inputs(task);
         }

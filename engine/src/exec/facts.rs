@@ -29,8 +29,8 @@ use super::memo::{Memo, identity, remembered};
 use super::readable::{Installations, r_libraries};
 use super::search_path::{SYSTEM_PATH, find, joined, without_repeats};
 use super::shell::Interpreter;
-use super::{shell, venv};
-use crate::plan::{Command, Shell, Tool};
+use super::venv;
+use crate::plan::{Command, ProgramLine, Shell, Tool};
 
 /// What is true of the tools of a `run:` stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
             let environment = venv::look_at(name, &folder, memo)?;
             key.insert(format!("tool:{name}"), environment.fact);
             installations.add_environment(&folder);
-            environment.sources.iter().for_each(|source| installations.add_folder(source));
+            environment.outside.iter().for_each(|place| installations.add_folder(place));
             folders.push(folder.join("bin"));
         }
     }
@@ -93,7 +93,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
         }
     }
     if command.tools.is_empty() {
-        let executable = match shell::first_line(&command.body) {
+        let executable = match ProgramLine::of(&command.body) {
             Some(_) => Some(interpreter.executable.clone()),
             None => first_word(&command.body).and_then(|word| find(&word, &search)),
         };
@@ -112,7 +112,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
     let mut variables = BTreeMap::new();
     let uses_r = executables.iter().any(|path| path.ends_with("R") || path.ends_with("Rscript"));
     if let Some(libraries) = uses_r.then(|| r_packages(&key, memo)).transpose()?.flatten() {
-        libraries.folders.iter().for_each(|library| installations.add_folder(library));
+        libraries.folders.iter().chain(&libraries.linked).for_each(|place| installations.add_folder(place));
         variables.insert("R_LIBS_USER".to_owned(), joined(libraries.folders));
         key.insert("R packages".to_owned(), libraries.fact);
     }
@@ -123,6 +123,8 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
 /// The user's R libraries.
 struct RPackages {
     folders: Vec<PathBuf>,
+    /// Packages in them that are links, as those of renv into its cache.
+    linked: Vec<PathBuf>,
     fact: String,
 }
 
@@ -153,7 +155,9 @@ fn r_packages(known: &BTreeMap<String, String>, memo: &mut dyn Memo) -> Result<O
         }
         Ok(format!("blake3:{}", hasher.finalize().to_hex()))
     })?;
-    Ok(Some(RPackages { folders, fact }))
+    let packages = descriptions.iter().filter_map(|description| description.parent());
+    let linked = packages.filter(|package| package.is_symlink()).filter_map(|package| fs::canonicalize(package).ok());
+    Ok(Some(RPackages { linked: linked.collect(), folders, fact }))
 }
 
 fn find_tool(name: &str, version: &str, search: &OsStr) -> Result<PathBuf, Failure> {

@@ -12,7 +12,7 @@ use super::guard::{Exit, How};
 use super::job::CommandTask;
 use super::placed::Placed;
 use super::readable::is_system;
-use crate::plan::variable_part;
+use crate::plan::{ProgramLine, variable_part};
 
 /// How much of a log is read.
 const TAIL_BYTES: u64 = 16 * 1024;
@@ -134,6 +134,13 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
     if task.command.isolated && says(&["Operation not permitted", "uid_map", "user namespace"]) {
         return Some("a stage may not mount; a rootless container needs `isolation: none` on the stage".into());
     }
+    if task.command.isolated && says(&["Read-only file system", "EROFS"]) {
+        return Some(
+            "outside of its own folder a stage can change nothing, also no permissions and times; large files and folders of the \
+             project are there, not copies: let the body change a copy (`cp -r \"$IN_X\" copy`)"
+                .into(),
+        );
+    }
     if says(&["Permission denied", "Read-only file system", "PermissionError", "EACCES"]) {
         return Some(
             "a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`, and read only its declared \
@@ -151,7 +158,23 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
                 .into(),
         );
     }
-    None
+    is_silent_no(task, exit, tail).then(|| SILENT_NO.into())
+}
+
+/// What ends a shell body with code 1 without a word.
+const SILENT_NO: &str = "under `-e` a command that answers no by its exit code ends the body without a word, unless it is a condition: `grep` \
+     that finds nothing, `diff` and `cmp` of different files, `read` at the end of its input, `((n++))` from 0, and as the last \
+     command `[ ... ] && x`; write `if ...; then ...; fi`, or `|| true` after what may answer no; `set -x` at the begin of the \
+     body logs each command";
+
+/// Whether a body for a shell ended with code 1, and nothing in its log looks like the cause.
+fn is_silent_no(task: &CommandTask, exit: &Exit, tail: &str) -> bool {
+    let says = |line: &str| {
+        let line = line.to_lowercase();
+        line.contains(':')
+            || ["error", "fail", "cannot", "could not", "not ", "invalid"].iter().any(|word| line.contains(word))
+    };
+    exit.how == How::Code(1) && ProgramLine::of(&task.command.body).is_none() && !tail.lines().any(says)
 }
 
 /// For a variable that is not set, those that the stage has of this name: `sid: unbound variable` and the axis `sid`.

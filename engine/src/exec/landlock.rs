@@ -2,8 +2,9 @@
 //! removing anything but what is named. It applies to root too, so it and not file modes protects the store and the
 //! project from stages.
 //!
-//! Free stay: `stat`, names of files whose path is known, permissions and times, and connecting to a socket that has a
-//! path. On a kernel without Landlock there are no rules, on an old one incomplete rules; [`is_enforced`] is false on both.
+//! Free stay: `stat`, names of files whose path is known, permissions and times (for which the guard has read-only mounts),
+//! and connecting to a socket that has a path. On a kernel without Landlock there are no rules, on an old one incomplete
+//! rules; [`is_enforced`] is false on both.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_int};

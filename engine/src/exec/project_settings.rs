@@ -34,8 +34,12 @@ impl ProjectSettings {
         let file = folder.ancestors().map(|folder| (folder, folder.join(NAME))).find(|(_, path)| path.is_file());
         match file {
             Some((at, path)) if at.starts_with(root) => {
-                let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
-                Self::read(&path, &text)
+                let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
+                let text = str::from_utf8(&bytes).map_err(|error| {
+                    let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+                    Failure::input(format!("`{NAME}` is not UTF-8 text")).at(format!("{}:{line}", path.display()))
+                })?;
+                Self::read(&path, text)
             }
             _ => Ok(Self::default()),
         }

@@ -7,7 +7,8 @@
 //! | the installation of each tool: the folder around its `bin`, also through symbolic links | conda prefixes, pyenv, nvm and FreeSurfer have their libraries, licences and data there |
 //! | the interpreter that a tool's first line names, and its installation | tools that pip, pipx or npm installed |
 //! | the base of a virtual environment | `pyvenv.cfg` names it; the standard library is there |
-//! | the user's R libraries, for a stage that uses R | R finds packages there |
+//! | what links lead to in the folders of packages of an environment, and in what its `.pth` files name | installers and users link packages there; [`super::venv`] finds them |
+//! | the user's R libraries, for a stage that uses R, and packages that are links there | R finds packages there |
 //!
 //! Never readable by these rules are the home folder as a whole, the project as a whole, and what contains them: of a tool
 //! that lies there directly only its own folder (`~/bin`), or only the tool, is readable. Of a tool inside the project only the tool
@@ -228,14 +229,18 @@ pub(super) fn r_libraries(version: Option<&str>) -> Vec<PathBuf> {
 }
 
 /// What is outside of a folder although a symbolic link inside leads there: a rule for the folder does not open it.
-pub(super) fn linked_outside(folder: &Path) -> Vec<PathBuf> {
+/// `visit` gets each file and folder on the way that is not a link.
+pub(super) fn linked_outside(folder: &Path, mut visit: impl FnMut(&walkdir::DirEntry)) -> Vec<PathBuf> {
     let mut roots = vec![fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())];
     let mut next = 0;
     while let Some(root) = roots.get(next).cloned() {
         next += 1;
-        let links = walkdir::WalkDir::new(&root).into_iter().flatten().filter(|entry| entry.path_is_symlink());
-        for target in links.filter_map(|link| fs::canonicalize(link.path()).ok()) {
-            if !roots.iter().any(|known| target.starts_with(known)) {
+        for entry in walkdir::WalkDir::new(&root).into_iter().flatten() {
+            if !entry.path_is_symlink() {
+                visit(&entry);
+            } else if let Ok(target) = fs::canonicalize(entry.path())
+                && !roots.iter().any(|known| target.starts_with(known))
+            {
                 roots.push(target);
             }
         }
@@ -330,6 +335,6 @@ mod tests {
         symlink("../far", root.join("data/far")).expect("links");
         symlink("../farther/c", root.join("far/c")).expect("links");
         symlink("a", root.join("data/again")).expect("links");
-        assert_eq!(linked_outside(&root.join("data")), [root.join("far"), root.join("farther/c")]);
+        assert_eq!(linked_outside(&root.join("data"), |_| {}), [root.join("far"), root.join("farther/c")]);
     }
 }

@@ -19,7 +19,7 @@ use fs_err as fs;
 use pipe_contract::Failure;
 
 use super::search_path::{SYSTEM_PATH, find};
-use crate::plan::{Command, Shell};
+use crate::plan::{Command, ProgramLine, Shell};
 
 /// The name of the file, in the working folder, that a body with `#!` is written to.
 const BODY_FILE: &str = ".body";
@@ -48,8 +48,8 @@ impl Interpreter {
     /// # Errors
     /// It is not there.
     pub fn of(command: &Command, search: &OsStr) -> Result<Self, Failure> {
-        if let Some(line) = first_line(&command.body) {
-            return of_line(line, search);
+        if let Some(line) = ProgramLine::of(&command.body) {
+            return of_line(&line, search);
         }
         let program = find_shell(command.shell, [SYSTEM_PATH.as_ref(), search])?;
         Ok(Self { executable: program.clone(), program, how: How::Shell(command.shell) })
@@ -96,33 +96,20 @@ fn find_shell(shell: Shell, searched: [&OsStr; 2]) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The first line of a body that names its program, without `#!`.
-pub(super) fn first_line(body: &str) -> Option<&str> {
-    body.strip_prefix("#!").map(|rest| rest.lines().next().unwrap_or_default().trim())
-}
-
-/// As the kernel reads such a line: the program, and all the rest as one argument.
-fn of_line(line: &str, search: &OsStr) -> Result<Interpreter, Failure> {
-    let (program, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let argument = Some(argument.trim()).filter(|argument| !argument.is_empty());
-    let path = PathBuf::from(program);
+fn of_line(line: &ProgramLine<'_>, search: &OsStr) -> Result<Interpreter, Failure> {
+    let path = PathBuf::from(line.program);
     let missing = |what: &str| {
-        Failure::environment(format!("the body begins with `#!{line}`, and {what}"))
+        Failure::environment(format!("the body begins with `#!{}`, and {what}", line.text))
             .hint("install it, name it under `tools:`, or correct the first line")
     };
     if !path.is_absolute() || !path.is_file() {
-        return Err(missing(&format!("there is no program `{program}`")));
+        return Err(missing(&format!("there is no program `{}`", line.program)));
     }
-    let executable = match argument.filter(|_| path.ends_with("env")).and_then(program_of_env) {
+    let executable = match line.started_by_env() {
         Some(name) => find(name, search).ok_or_else(|| missing(&format!("`{name}` was not found on the `PATH`")))?,
         None => path.clone(),
     };
-    Ok(Interpreter { program: path, executable, how: How::File(argument.map(str::to_owned)) })
-}
-
-/// The program that `env` starts: after its options and assignments.
-fn program_of_env(argument: &str) -> Option<&str> {
-    argument.split_whitespace().find(|word| !word.starts_with('-') && !word.contains('='))
+    Ok(Interpreter { program: path, executable, how: How::File(line.argument.map(str::to_owned)) })
 }
 
 #[cfg(test)]
@@ -144,18 +131,11 @@ mod tests {
 
     #[test]
     fn a_missing_program_of_a_first_line_is_named() {
-        let missing = of_line("/usr/bin/env no-such-program", SYSTEM_PATH.as_ref()).expect_err("is not there");
+        let of = |body| of_line(&ProgramLine::of(body).expect("a line"), SYSTEM_PATH.as_ref());
+        let missing = of("#!/usr/bin/env no-such-program").expect_err("is not there");
         assert!(missing.message.contains("`no-such-program` was not found"), "{missing}");
-        let missing = of_line("/no/such/python3 -u", SYSTEM_PATH.as_ref()).expect_err("is not there");
+        let missing = of("#!/no/such/python3 -u").expect_err("is not there");
         assert!(missing.message.contains("there is no program `/no/such/python3`"), "{missing}");
-    }
-
-    #[test]
-    fn a_first_line_is_read_as_the_kernel_reads_it() {
-        assert_eq!(first_line("#! /bin/sh -x -y \nrest"), Some("/bin/sh -x -y"));
-        assert_eq!(first_line("# no\n#!/bin/sh"), None);
-        let found = of_line("/bin/sh -x -y", SYSTEM_PATH.as_ref()).expect("is there");
-        assert_eq!(found.how, How::File(Some("-x -y".into())));
-        assert_eq!(program_of_env("-S LANG=C python3 -u"), Some("python3"));
+        assert_eq!(of("#!/bin/sh -x -y").expect("is there").how, How::File(Some("-x -y".into())));
     }
 }

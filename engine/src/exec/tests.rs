@@ -510,7 +510,7 @@ fn where_nothing_protects_the_cache_a_command_gets_copies() {
     }) else {
         panic!("a command");
     };
-    command::prepare(&task, command::Sharing::Copies).expect("is laid out");
+    command::prepare(&task, command::Sharing::Copies, command::Reach::of(&task, false)).expect("is laid out");
     for (copy, original, text) in [("a", "1", "precious\n"), ("b/deep/2", "view/deep/2", "two\n")] {
         let copy = space.path("work/in").join(copy);
         fs::write(&copy, "spoilt\n").expect("it is the command's own");
@@ -530,7 +530,7 @@ fn a_file_that_cannot_have_another_name_is_copied() {
     }) else {
         panic!("a command");
     };
-    command::prepare(&task, command::Sharing::Names).expect("is laid out");
+    command::prepare(&task, command::Sharing::Names, command::Reach::of(&task, false)).expect("is laid out");
     let found = fs::symlink_metadata(space.path("work/in/a")).expect("is there");
     assert!(found.is_file() && found.nlink() == 1, "no link: a body that looks for files finds it");
 }

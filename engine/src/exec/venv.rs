@@ -22,13 +22,14 @@ use fs_err as fs;
 use pipe_contract::Failure;
 
 use super::memo::{Memo, identity, remembered};
+use super::readable::linked_outside;
 
 /// What is known of an environment.
 pub(super) struct Environment {
     /// The digest, for the key.
     pub fact: String,
-    /// Folders and files outside of it that imports read.
-    pub sources: Vec<PathBuf>,
+    /// Folders and files outside of it that imports read: those it names, and those that links lead to.
+    pub outside: Vec<PathBuf>,
 }
 
 /// Looks at the environment in `venv`, the tool `name` of a stage.
@@ -45,8 +46,8 @@ pub(super) fn look_at(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<En
     let contents = Contents::of(venv)?;
     let identity = contents.identity(&config)?;
     let sources = remembered(memo, &format!("sources of {identity}"), || Ok(as_lines(&contents.sources()?)))?;
-    let sources: Vec<PathBuf> = sources.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
-    let files = files_of(&sources)?;
+    let sources: Vec<PathBuf> = paths_in(&sources).collect();
+    let SourceFiles { files, linked } = files_of(&sources)?;
     let mut identities = blake3::Hasher::new();
     identities.update(identity.as_bytes());
     for (_, file) in &files {
@@ -55,7 +56,11 @@ pub(super) fn look_at(name: &str, venv: &Path, memo: &mut dyn Memo) -> Result<En
     }
     let key = format!("venv 2 {}", identities.finalize().to_hex());
     let fact = remembered(memo, &key, || contents.digest(venv, &files))?;
-    Ok(Environment { fact, sources })
+    let installed = remembered(memo, &format!("links of {identity}"), || Ok(as_lines(&contents.linked_outside())))?;
+    let mut outside = sources;
+    outside.extend(linked);
+    outside.extend(paths_in(&installed));
+    Ok(Environment { fact, outside })
 }
 
 /// What lies in the folders of packages of an environment, sorted.
@@ -129,6 +134,11 @@ impl Contents {
         Ok(sources)
     }
 
+    /// What links in the folders of packages lead to: installers may link the files of a distribution to their cache.
+    fn linked_outside(&self) -> BTreeSet<PathBuf> {
+        self.packages.iter().flat_map(|packages| linked_outside(packages, |_| {})).collect()
+    }
+
     /// The digest of names, versions, digests that installers recorded, `.pth` files, and the files of sources.
     fn digest(&self, venv: &Path, files: &[(String, PathBuf)]) -> Result<String, Failure> {
         let mut hasher = blake3::Hasher::new();
@@ -164,6 +174,10 @@ impl Contents {
 
 fn as_lines(paths: &BTreeSet<PathBuf>) -> String {
     paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join("\0")
+}
+
+fn paths_in(lines: &str) -> impl Iterator<Item = PathBuf> {
+    lines.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -207,9 +221,17 @@ fn is_left_out(path: &Path) -> bool {
     hidden || ["__pycache__", "node_modules"].contains(&&*name) || name.ends_with(".pyc") || name.ends_with(".lock")
 }
 
-/// All files of sources, with names that do not depend on where the sources are.
-fn files_of(sources: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let mut files = Vec::new();
+/// What there is in sources.
+#[derive(Default)]
+struct SourceFiles {
+    /// All files, with names that do not depend on where the sources are.
+    files: Vec<(String, PathBuf)>,
+    /// What links among them lead to.
+    linked: BTreeSet<PathBuf>,
+}
+
+fn files_of(sources: &[PathBuf]) -> Result<SourceFiles, Failure> {
+    let mut found = SourceFiles::default();
     for (number, source) in sources.iter().enumerate() {
         let base = source.file_name().unwrap_or_default().to_string_lossy();
         let walk = walkdir::WalkDir::new(source).follow_links(true).sort_by_file_name();
@@ -225,13 +247,16 @@ fn files_of(sources: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failure> {
                     "the virtual environment names this folder (a `.pth` file), and what lies there enters the key",
                 )
             })?;
+            if entry.path_is_symlink() {
+                found.linked.extend(fs::canonicalize(entry.path()));
+            }
             if entry.file_type().is_file() {
                 let below = entry.path().strip_prefix(source).unwrap_or(Path::new(""));
-                files.push((format!("{number} {base}/{}", below.display()), entry.into_path()));
+                found.files.push((format!("{number} {base}/{}", below.display()), entry.into_path()));
             }
         }
     }
-    Ok(files)
+    Ok(found)
 }
 
 /// The lines of a `RECORD` that are the same wherever the environment lies: without scripts that hold its path, compiled

@@ -2,15 +2,16 @@
 //!
 //! A body goes to the shell unchanged, so such a word would be empty, or text, or an error of the shell long after the
 //! stage was started. Only words that cannot be meant for the shell are refused: the name must be one that the file
-//! declares, in a place where the shell expands names, and not one that the body itself assigns. Bodies of other programs
-//! (`#!`) and what follows a quoted here-document are not read.
+//! declares, in a place where the shell expands names, and not one that the body itself assigns. Of bodies of other programs
+//! only the first line (`#!`) is read, and nothing after a quoted here-document.
 
 use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::env::Env;
 use super::names::variable_part;
-use crate::diag::{Class, Diagnostic};
+use super::program_line::ProgramLine;
+use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{Name, RunDecl};
 
 /// Names that a word in a body may be about, and the variables that there are.
@@ -33,7 +34,11 @@ enum Word<'t> {
 /// Reports each word of the body that is of the file's language.
 pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl) {
     let text = run.body.text.as_str();
-    if text.starts_with("#!") || !text.contains(['$', '{']) {
+    if let Some(line) = ProgramLine::of(text) {
+        env.errors.add_all(program_line(env, run, &line));
+        return;
+    }
+    if !text.contains(['$', '{']) {
         return;
     }
     let body = Body { env, draft, run, variables: variables(draft, run) };
@@ -47,6 +52,20 @@ pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl) {
         };
         env.errors.add_all(error);
     }
+}
+
+/// The first line of a body that no machine can run.
+fn program_line(env: &Env<'_>, run: &RunDecl, line: &ProgramLine<'_>) -> Option<Diagnostic> {
+    let (why, instead) = line.fault()?;
+    let message = format!("the body cannot run under its first line `#!{}`: {why}", line.text);
+    Some(Diagnostic::new(Class::Value, place(env, run, line.text), message).hint(format!("write `{instead}`")))
+}
+
+/// Where a word of the body is, or else the body.
+fn place(env: &Env<'_>, run: &RunDecl, written: &str) -> Span {
+    let span = run.body.span;
+    let found = env.sources.text(span).find(written);
+    found.map_or(span, |at| span.part(at, at + written.len()))
 }
 
 /// The variables that a body gets for its own names.
@@ -65,10 +84,7 @@ fn variables(draft: &Draft<'_>, run: &RunDecl) -> BTreeSet<String> {
 
 impl Body<'_> {
     fn error(&self, written: &str, message: String) -> Diagnostic {
-        let span = self.run.body.span;
-        let found = self.env.sources.text(span).find(written);
-        let span = found.map_or(span, |at| span.part(at, at + written.len()));
-        Diagnostic::new(Class::Reference, span, message)
+        Diagnostic::new(Class::Reference, place(self.env, self.run, written), message)
     }
 
     /// `$params.n`, `${each.sid}`, `$stage.port`.

@@ -7,7 +7,7 @@ use pipe_contract::{Arity, Coordinates, Form, Input};
 
 use super::context::{Context, Target};
 use super::draft::Draft;
-use super::names::{is_name, no_name};
+use super::names::{is_name, no_name, variable_part};
 use super::project_files::{FileItem, check_file, file, written_input};
 use super::resolved::{GatheredCell, Source};
 use super::rule::{Rule, settle};
@@ -196,13 +196,7 @@ fn rule(
     let (stage, port) = match context.target(reference, &draft.entry.scope)? {
         Target::Port { stage, port } => (stage, port),
         Target::Removed { .. } if is_optional(draft, name, input) => return Ok(None),
-        Target::Removed { at } => {
-            let message =
-                format!("input `{}` of stage `{}` reads a stage that this profile removes", name.text, draft.name());
-            return Err(Diagnostic::new(Class::Profile, reference.span, message)
-                .also(at, "removed here")
-                .hint("only an optional input may read a removed stage: replace the reader in this profile too"));
-        }
+        Target::Removed { at } => return Err(reads_removed(draft, name, reference, at)),
     };
     let target = &context.drafts[stage];
     check_port(draft, target, name, port, reference, input)?;
@@ -210,6 +204,26 @@ fn rule(
         return Ok(None);
     }
     settle(context, reader, stage, port, reference).map(Some)
+}
+
+/// A required input reads a stage that was removed at a place. A `run:` stage chooses itself what it can do without.
+fn reads_removed(draft: &Draft<'_>, name: &Name, reference: &Reference, at: Span) -> Diagnostic {
+    let (port, reader) = (&name.text, draft.name());
+    let message = format!("input `{port}` of stage `{reader}` reads a stage that this profile removes");
+    let otherwise = format!("remove stage `{reader}` in this profile too (`{reader}: none`), or replace it there");
+    let hint = match &draft.decl.work {
+        WorkDecl::Run(run) => {
+            let optional: Vec<&str> =
+                run.optional.iter().map(|known| known.text.as_str()).chain([port.as_str()]).collect();
+            format!(
+                "if `{reader}` can do without it, say `optional: [{}]` there, and `$IN_{}` is empty; else {otherwise}",
+                optional.join(", "),
+                variable_part(port)
+            )
+        }
+        WorkDecl::Uses(kind) => format!("`{}` requires `{port}`: {otherwise}", kind.text),
+    };
+    Diagnostic::new(Class::Profile, reference.span, message).also(at, "removed here").hint(hint)
 }
 
 /// Whether a port may stay unset: as its kind declares, or `optional:` of a `run:` stage.

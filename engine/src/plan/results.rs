@@ -41,14 +41,15 @@ fn reference(env: &Env<'_>, name: &Name, what: &str) -> Result<Reference, Diagno
     }
 }
 
-fn outside<'r>(context: &Context<'_>, reference: &'r Reference) -> Result<Outside<'r>, Diagnostic> {
+/// The artifact that a result or claim is about; `without` is what to do where its stage is removed.
+fn outside<'r>(context: &Context<'_>, reference: &'r Reference, without: &str) -> Result<Outside<'r>, Diagnostic> {
     let (stage, port) = match context.target(reference, "")? {
         Target::Port { stage, port } => (stage, port),
         Target::Removed { at } => {
             let message = format!("`{}` reads a stage that this profile removes", reference.text);
             return Err(Diagnostic::new(Class::Profile, reference.span, message)
                 .also(at, "removed here")
-                .hint("remove the result in this profile too: `results: { NAME: none }`"));
+                .hint(without));
         }
     };
     let target = &context.drafts[stage];
@@ -172,7 +173,8 @@ fn result(
     let env = &context.env;
     let Some(artifact) = &decl.artifact else { return Ok(()) };
     let reference = reference(env, artifact, "a result")?;
-    let outside = outside(context, &reference)?;
+    let without = format!("remove the result in this profile too: `results: {{ \"{}\": none }}`", decl.path.text);
+    let outside = outside(context, &reference, &without)?;
     let target = &context.drafts[outside.stage];
     if target.broken {
         return Ok(());
@@ -303,7 +305,8 @@ pub(super) fn claims(context: &Context<'_>, decls: &[ClaimDecl], profiles: &[&st
 
 fn claim(context: &Context<'_>, decl: &ClaimDecl) -> Result<Option<Claim>, Diagnostic> {
     let reference = reference(&context.env, &decl.table, "the table of a claim")?;
-    let outside = outside(context, &reference)?;
+    let without = "name the profile that the claim is about: `profile: NAME`; it is not checked in others";
+    let outside = outside(context, &reference, without)?;
     let target = &context.drafts[outside.stage];
     if target.broken {
         return Ok(None);

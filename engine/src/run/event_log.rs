@@ -258,38 +258,63 @@ pub struct LoggedStart {
 /// Reads the log of a run; `None` if its folder has none.
 ///
 /// # Errors
-/// It cannot be read, or its first line is not a beginning of a log that this version knows.
+/// It cannot be read, or a line is not an event that this version knows.
 pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
     let path = folder.join(FILE);
     // Before it is read: a run that ends in between has written its end.
     let is_running = is_locked(&path);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::io("read", &path, &error)),
     };
-    let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    let first = lines.next().map(serde_json::from_str::<Line>);
-    let Some(Ok(Line { what: What::Began { version: VERSION, run, began, instances, .. }, .. })) = first else {
-        // A run that was killed while it wrote this line.
-        return if first.is_none() { Ok(None) } else { Err(unknown(&path)) };
-    };
-    let mut logged = LoggedRun {
-        run,
-        began,
-        instances,
-        phase: if is_running { Phase::Running } else { Phase::Killed },
-        seconds: 0.0,
-        hits: 0,
-        ended: Vec::new(),
-        running: Vec::new(),
-        stopped: false,
-        folder: folder.to_owned(),
-    };
-    let mut started: BTreeMap<InstanceId, LoggedStart> = BTreeMap::new();
-    let mut ended: Vec<(InstanceId, LoggedEnd)> = Vec::new();
-    for line in lines {
-        let Line { at, what, hits } = serde_json::from_str(line).map_err(|_| unknown(&path))?;
+    // The last line may be torn; without any other the run was killed while it wrote its first.
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let Some(first) = lines.next() else { return Ok(None) };
+    let phase = if is_running { Phase::Running } else { Phase::Killed };
+    let mut reading = Reading::begin(first, phase, folder).map_err(|what| unknown(&path, 1, &what))?;
+    for (number, line) in (2..).zip(lines) {
+        let line = serde_json::from_slice(line).map_err(|error| unknown(&path, number, &of_line(&error)))?;
+        reading.add(line);
+    }
+    Ok(Some(reading.end()))
+}
+
+/// A log as far as it is read.
+struct Reading {
+    logged: LoggedRun,
+    started: BTreeMap<InstanceId, LoggedStart>,
+    ended: Vec<(InstanceId, LoggedEnd)>,
+}
+
+impl Reading {
+    /// After the first line, or what is wrong with it.
+    fn begin(first: &[u8], phase: Phase, folder: &Path) -> Result<Self, String> {
+        let (run, began, instances) = match serde_json::from_slice(first).map_err(|error| of_line(&error))? {
+            Line { what: What::Began { version: VERSION, run, began, instances, .. }, .. } => (run, began, instances),
+            Line { what: What::Began { version, .. }, .. } => {
+                return Err(format!("expected version {VERSION}, found {version}"));
+            }
+            _ => return Err("expected the event `began`".to_owned()),
+        };
+        let logged = LoggedRun {
+            run,
+            began,
+            instances,
+            phase,
+            seconds: 0.0,
+            hits: 0,
+            ended: Vec::new(),
+            running: Vec::new(),
+            stopped: false,
+            folder: folder.to_owned(),
+        };
+        Ok(Self { logged, started: BTreeMap::new(), ended: Vec::new() })
+    }
+
+    fn add(&mut self, line: Line) {
+        let Self { logged, started, ended } = self;
+        let Line { at, what, hits } = line;
         logged.seconds = at;
         logged.hits = hits.unwrap_or(logged.hits);
         match what {
@@ -313,14 +338,26 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
             What::Finished { exit_code } => logged.phase = Phase::Finished(exit_code),
         }
     }
-    logged.running = started.into_values().collect();
-    logged.ended = ended.into_iter().map(|(_, end)| end).collect();
-    Ok(Some(logged))
+
+    fn end(self) -> LoggedRun {
+        LoggedRun {
+            running: self.started.into_values().collect(),
+            ended: self.ended.into_iter().map(|(_, end)| end).collect(),
+            ..self.logged
+        }
+    }
 }
 
-fn unknown(path: &Path) -> Failure {
-    Failure::environment(format!("`{}` is not a log of events that this version of pipe knows", path.display()))
-        .hint("it may be deleted; the next run writes one of its own")
+/// The words of an error about one line, without the number 1 of that line.
+fn of_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column", " at column")
+}
+
+fn unknown(path: &Path, line: usize, what: &str) -> Failure {
+    let folder = path.parent().unwrap_or(path).display();
+    Failure::environment(format!("line {line} of the log of events is not one that this version of pipe knows: {what}"))
+        .at(format!("{}:{line}", path.display()))
+        .hint(format!("delete the folder of that run, which loses no result: `rm -r '{folder}'`"))
 }
 
 /// Whether the process that writes a log is alive.
@@ -369,6 +406,28 @@ mod tests {
         drop(log);
         let killed = read(folder.path()).unwrap().unwrap();
         assert_eq!((killed.phase, killed.ended.len()), (Phase::Killed, 1));
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_named_by_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut log = begun(folder.path());
+        log.started(InstanceId(1), "a", 1);
+        log.finished(0);
+        let good = fs::read(&path).unwrap();
+        let lines: Vec<&[u8]> = good.split_inclusive(|byte| *byte == b'\n').collect();
+        for (number, damage) in
+            [(1, &b"\xff\xfe\n"[..]), (1, b"{}\n"), (2, b"{\"at\":\xff}\n"), (3, b"\0\0\0\n"), (2, b"\n")]
+        {
+            let mut damaged = lines.clone();
+            damaged[number - 1] = damage;
+            fs::write(&path, damaged.concat()).unwrap();
+            let failure = read(folder.path()).unwrap_err();
+            assert_eq!(failure.place.as_deref(), Some(&*format!("{}:{number}", path.display())), "{failure}");
+            assert!(failure.message.starts_with(&format!("line {number} of the log of events")), "{failure}");
+            assert!(failure.hint.unwrap().contains(&folder.path().display().to_string()));
+        }
     }
 
     #[test]

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use pipe_cache::{
     Action, Artifact, Blob, Content, ContentForm, Digest, Filter, IGNORED, Made, Record, Store, Stored, Tree, Visible,
-    is_missing,
 };
 use pipe_contract::{Arity, Failure, Kind, Registry, Value};
 
@@ -23,6 +22,7 @@ use super::options::RunOptions;
 use super::provenance::notes_of;
 use super::select::{self, only_read};
 use super::state_dir::{LastWork, LocalState};
+use super::unread_input::unread;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, KeyParts, Parts, Reason};
@@ -735,26 +735,6 @@ fn written_by(plan: &Plan) -> Vec<PathBuf> {
     written
         .extend(entries.filter(|entry| entry.file_name().to_str().is_some_and(is_lockfile)).map(|entry| entry.path()));
     written
-}
-
-/// Why an input of the project cannot be read, and what to do.
-fn unread(plan: &Plan, file: &ProjectFile, error: &pipe_cache::Error) -> Failure {
-    if let pipe_cache::Error::Odd { path, what } = error {
-        return Failure::input(format!("`{}` in the input `{}` is {what}", path.display(), file.path.display()))
-            .hint("remove it, or leave it out: `in: { NAME: { path: FOLDER, ignore: [NAME] } }`");
-    }
-    if !is_missing(error) {
-        return cache_failure(error);
-    }
-    let failure = Failure::input(format!("`{}` does not exist", file.path.display()));
-    let below = file.path.strip_prefix(&plan.folder).ok().and_then(|below| below.to_str());
-    match below {
-        Some(name) if plan.stages.iter().any(|stage| stage.name == name) => failure.hint(format!(
-            "an output of stage `{name}` is written `${name}.PORT`; plain text is a file of the project"
-        )),
-        Some(_) => failure.hint("in `in:`, plain text is a file or folder relative to the pipeline file"),
-        None => failure.hint("the path is outside of the project: is it right on this machine?"),
-    }
 }
 
 /// Values at which parameters of a kind stay out of the key.

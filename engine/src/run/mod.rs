@@ -33,6 +33,7 @@ mod state_dir;
 mod status;
 mod stop;
 mod storage;
+mod unread_input;
 mod verification;
 mod write_manifest;
 

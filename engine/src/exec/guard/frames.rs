@@ -37,6 +37,9 @@ pub struct Limits<'a> {
     pub readable: &'a [PathBuf],
     /// The same, equal for all processes of a run: they are opened once.
     pub common: &'a [PathBuf],
+    /// The folder of all work of the run, `writable` included. The rules for writing do not cover permissions and times:
+    /// nothing outside of this folder can be changed, where the kernel has mounts for it.
+    pub changeable: &'a Path,
     /// Whether it may use the network; if not it gets a network of its own with nothing but `lo`.
     pub network: bool,
 }
@@ -87,6 +90,8 @@ pub struct Confined {
     pub files: bool,
     /// A network of its own.
     pub network: bool,
+    /// Mounts on which nothing outside of [`Limits::changeable`] can be changed, permissions and times included.
+    pub read_only: bool,
 }
 
 /// How a process ended.
@@ -121,6 +126,7 @@ impl Request<'_> {
                     frame.texts(limits.writable.iter().map(|path| path.as_os_str()))?;
                     frame.texts(limits.readable.iter().map(|path| path.as_os_str()))?;
                     frame.texts(limits.common.iter().map(|path| path.as_os_str()))?;
+                    frame.text(limits.changeable.as_os_str())?;
                     frame.byte(u8::from(limits.network));
                 }
             }
@@ -168,6 +174,7 @@ impl Answer {
                 frame.byte(u8::from(exit.orphans));
                 frame.byte(u8::from(exit.confined.files));
                 frame.byte(u8::from(exit.confined.network));
+                frame.byte(u8::from(exit.confined.read_only));
             }
         }
         frame.finish()
@@ -190,7 +197,8 @@ impl Answer {
                 let how = if signalled { How::Signal(number) } else { How::Code(number) };
                 let cpu = Duration::from_micros(body.number()?);
                 let (peak_rss, orphans) = (body.number()?, body.byte()? == 1);
-                let confined = Confined { files: body.byte()? == 1, network: body.byte()? == 1 };
+                let mut flag = || Some(body.byte()? == 1);
+                let confined = Confined { files: flag()?, network: flag()?, read_only: flag()? };
                 Answer::Exited(id, Exit { how, cpu, peak_rss, orphans, confined })
             }
             _ => return None,

@@ -16,6 +16,8 @@
 
 mod client;
 mod frames;
+mod mounts;
+mod namespaces;
 mod network;
 mod serve;
 mod spawn;
@@ -28,4 +30,4 @@ pub use serve::serve_if_asked;
 const GUARD_VARIABLE: &str = "PIPE_GUARD";
 
 /// Engine and guard are the same binary; a different value shows that they are not.
-const VERSION: &str = concat!("2 ", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = concat!("3 ", env!("CARGO_PKG_VERSION"));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::frames::{Answer, Confined, Exit, How, ProcessId, Reader};
-use super::network::OwnNetwork;
+use super::namespaces::Namespaces;
 use super::spawn::{Spawner, Started};
 use super::{GUARD_VARIABLE, VERSION};
 
@@ -41,7 +41,7 @@ struct Process {
     id: ProcessId,
     pidfd: OwnedFd,
     confined: Confined,
-    network: Option<OwnNetwork>,
+    namespaces: Option<Namespaces>,
 }
 
 impl Server {
@@ -98,7 +98,7 @@ impl Server {
         while let Child::Ended(pid) = peek() {
             match self.processes.remove(&pid) {
                 // The leader is not reaped yet, so its number still names its group and no other.
-                Some(Process { id, confined, network, .. }) => {
+                Some(Process { id, confined, namespaces, .. }) => {
                     kill_group(pid, libc::SIGKILL);
                     let mut exit = Exit { confined, ..reap_child(pid) };
                     // What left its group while its stage ran must not outlive it. While other stages run, the stage of
@@ -109,8 +109,8 @@ impl Server {
                         exit.orphans = children().iter().any(|child| !self.processes.contains_key(child));
                     }
                     // A network in which an orphaned process may still listen is not given to another stage.
-                    if let Some(network) = network.filter(|_| !exit.orphans) {
-                        self.spawner.networks.give_back(network);
+                    if let Some(namespaces) = namespaces.filter(|_| !exit.orphans) {
+                        self.spawner.namespaces.give_back(namespaces);
                     }
                     self.send(&Answer::Exited(id, exit))?;
                 }
@@ -142,8 +142,8 @@ impl Server {
         let id = ProcessId(body.number().ok_or_else(nonsense)?);
         let wants_number = descriptors.len() > 1;
         match self.spawner.spawn(body, &descriptors) {
-            Ok(Started { pid, pidfd, confined, network }) => {
-                self.processes.insert(pid, Process { id, pidfd, confined, network });
+            Ok(Started { pid, pidfd, confined, namespaces }) => {
+                self.processes.insert(pid, Process { id, pidfd, confined, namespaces });
                 if wants_number { self.send(&Answer::Started(id, pid)) } else { Ok(()) }
             }
             Err((step, error)) => {

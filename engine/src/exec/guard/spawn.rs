@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::frames::{CHANNEL_NUMBER, Confined, Reader};
-use super::network::{self, OwnNetwork, OwnNetworks};
+use super::namespaces::{self, Entrance, Namespaces, Pool};
 use crate::exec::landlock::{self, Confinement};
 
 /// A process that runs.
@@ -18,8 +18,8 @@ pub(super) struct Started {
     pub pid: libc::pid_t,
     pub pidfd: OwnedFd,
     pub confined: Confined,
-    /// The network it has for itself.
-    pub network: Option<OwnNetwork>,
+    /// Those that it is in.
+    pub namespaces: Option<Namespaces>,
 }
 
 /// The step that failed, in words, and how.
@@ -31,7 +31,7 @@ pub(super) struct Spawner {
     /// This process, the parent of all.
     parent: libc::pid_t,
     confinement: Option<Confinement>,
-    pub networks: OwnNetworks,
+    pub namespaces: Pool,
 }
 
 /// What the child needs, laid out before it exists, and where it writes what went wrong.
@@ -43,8 +43,7 @@ struct ChildSetup {
     output: c_int,
     channel: Option<c_int>,
     rules: Option<c_int>,
-    users: Option<c_int>,
-    network: Option<c_int>,
+    entrance: Option<Entrance>,
     parent: libc::pid_t,
     failed: Option<&'static str>,
     error: c_int,
@@ -57,7 +56,7 @@ impl Spawner {
         // The ABI requires a stack to be aligned to 16 bytes, hence the element type.
         let stack = vec![0; STACK_BYTES / size_of::<u128>()];
         let parent = std::process::id() as libc::pid_t;
-        Ok(Self { stack, parent, confinement: Confinement::new()?, networks: OwnNetworks::default() })
+        Ok(Self { stack, parent, confinement: Confinement::new()?, namespaces: Pool::default() })
     }
 
     /// Starts what the rest of a request names; the first descriptor is its output, the second its channel.
@@ -69,7 +68,7 @@ impl Spawner {
         let environment = request.texts().ok_or_else(fault)?;
         let output = descriptors.first().ok_or_else(fault)?;
         let limited = request.byte().ok_or_else(fault)? == 1;
-        let (rules, network) = if limited { self.limits(request, output)? } else { (None, None) };
+        let (rules, namespaces) = if limited { self.limits(request, output)? } else { (None, None) };
         let mut setup = ChildSetup {
             program: program.as_ptr(),
             folder: folder.as_ptr(),
@@ -78,8 +77,7 @@ impl Spawner {
             output: output.as_raw_fd(),
             channel: descriptors.get(1).map(AsRawFd::as_raw_fd),
             rules: rules.as_ref().map(AsRawFd::as_raw_fd),
-            users: network.as_ref().and_then(|network| network.users.as_ref()).map(AsRawFd::as_raw_fd),
-            network: network.as_ref().map(|network| network.network.as_raw_fd()),
+            entrance: namespaces.as_ref().map(Namespaces::entrance),
             parent: self.parent,
             failed: None,
             error: 0,
@@ -90,26 +88,32 @@ impl Spawner {
         match self.clone(&mut setup) {
             Ok((pid, pidfd)) => {
                 let complete = self.confinement.as_ref().is_some_and(Confinement::is_complete);
-                let confined = Confined { files: rules.is_some() && complete, network: network.is_some() };
-                Ok(Started { pid, pidfd, confined, network })
+                let holds = |which: fn(&Namespaces) -> bool| namespaces.as_ref().is_some_and(which);
+                let confined = Confined {
+                    files: rules.is_some() && complete,
+                    network: holds(Namespaces::has_network),
+                    read_only: holds(Namespaces::has_mounts),
+                };
+                Ok(Started { pid, pidfd, confined, namespaces })
             }
             Err(failed) => {
-                network.into_iter().for_each(|network| self.networks.give_back(network));
+                namespaces.into_iter().for_each(|namespaces| self.namespaces.give_back(namespaces));
                 Err(failed)
             }
         }
     }
 
-    /// The rule set and the network for the limits that a request goes on with, as far as this kernel has them.
+    /// The rule set and the namespaces for the limits that a request goes on with, as far as this kernel has them.
     fn limits(
         &mut self,
         request: &mut Reader<'_>,
         output: &OwnedFd,
-    ) -> Result<(Option<OwnedFd>, Option<OwnNetwork>), NotStarted> {
+    ) -> Result<(Option<OwnedFd>, Option<Namespaces>), NotStarted> {
         let fault = || ("read the limits for", io::Error::from(io::ErrorKind::InvalidData));
         let writable = request.texts().ok_or_else(fault)?;
         let readable = request.texts().ok_or_else(fault)?;
         let common = request.texts().ok_or_else(fault)?;
+        let changeable = request.text().ok_or_else(fault)?;
         let may_use_network = request.byte().ok_or_else(fault)? == 1;
         let rules = match &mut self.confinement {
             Some(confinement) => Some(
@@ -119,7 +123,7 @@ impl Spawner {
             ),
             None => None,
         };
-        Ok((rules, if may_use_network { None } else { self.networks.take() }))
+        Ok((rules, self.namespaces.take(!may_use_network, changeable)))
     }
 
     fn clone(&mut self, setup: &mut ChildSetup) -> Result<(libc::pid_t, OwnedFd), NotStarted> {
@@ -173,8 +177,8 @@ unsafe fn become_program(setup: &ChildSetup) -> &'static str {
     // SAFETY: system calls on numbers and on texts that outlive this child's stay in the parent's memory.
     unsafe {
         // First, because another user namespace is another set of credentials.
-        if setup.network.is_some_and(|network| network::enter(setup.users, network) < 0) {
-            return "enter the network of";
+        if setup.entrance.is_some_and(|entrance| namespaces::enter(&entrance) < 0) {
+            return "enter the namespaces of";
         }
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 || libc::getppid() != setup.parent {
             return "tie to its guard";

@@ -17,6 +17,7 @@ use pipe_contract::worker::{FromWorker, PROTOCOL};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
 
 use crate::support::paper::{FILE, Paper, copy_out, events, worked};
+use crate::support::not_run::not_run;
 use crate::support::{Shown, Space};
 
 /// Subjects from a folder of the project to a figure, all in kinds that ship.
@@ -268,7 +269,7 @@ fn in_namespace(space: &Space, what: &str, script: &str) -> Option<BTreeMap<Stri
     let options: &[&str] = if rustix::process::getuid().is_root() { &["-m"] } else { &["-r", "-m"] };
     let probe = Command::new("unshare").args(options).arg("true").stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED {what}: neither root nor user namespaces may mount here");
+        not_run(what, "neither root nor user namespaces may mount here");
         return None;
     }
     let steps = space.root().join("steps");

@@ -3,6 +3,7 @@
 pub mod json_schema;
 pub mod markdown;
 pub mod module_graph;
+pub mod not_run;
 pub mod paper;
 pub mod processes;
 pub mod python_package;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-use crate::support::not_run::not_run;
 use crate::support::Space;
+use crate::support::not_run::not_run;
 use crate::support::paper::files_below;
 
 /// Source file -> words -> count, and a stage beside them that reads nothing.

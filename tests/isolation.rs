@@ -290,7 +290,7 @@ fn a_stage_has_its_own_loopback_and_no_other_network() {
     let space = one(&format!("    run: |\n      {connect}\n    tools: {{ python3: python3 --version }}"));
     let shown = run(&space);
     let network = space.pipe(["status", "pipeline.yaml", "--json"]);
-    if shown.code == 0 {
+    if shown.code() == 0 {
         network.shows("\"network\":\"open\"");
         return not_run("a story of isolation", "this system allows no network namespace");
     }

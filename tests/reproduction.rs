@@ -8,8 +8,8 @@ use std::process::Command;
 use fs_err as fs;
 
 use crate::artifacts::every_published_table_has_a_data_dictionary;
-use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
 use crate::support::not_run::not_run;
+use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
 use crate::support::{Shown, Space};
 
 /// The user of the second run where the tests run as root: an id without rights on most systems.

@@ -59,7 +59,7 @@ impl StageKind for Contours {
         .input("model", &["labels"], "the second labelling, rendered black")
         .input("subject", &["subject"], "the subject's files")
         .input("prf", &["prf"], "the subject's pRF maps, for colours")
-        .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
+        .folder("figure", "picture", "figure.svg, figure.pdf, figure.png")
         .parameters::<Parameters>();
         Kind { axes: vec!["outputs"], stamped: true, ..kind }
     }

@@ -4,6 +4,8 @@
 //! Knows nothing about datasets. Read are whole numbers, bit fields, enumerations (by their numbers) and floats of at most
 //! 8 bytes whose leading one is implied: half, bfloat16, single, double and what lies between.
 
+use crate::formats::number_bytes;
+
 /// The most bytes that an element may have.
 pub const MOST_BYTES: usize = 8;
 
@@ -95,15 +97,10 @@ impl NumberType {
     /// The number in an element, in the file's order of bytes; bytes beyond its size are ignored.
     #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53, of which none occur here")]
     pub fn decode(&self, element: [u8; MOST_BYTES]) -> f64 {
-        let bytes = &element[..self.size];
-        let push = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
-        let all = if self.big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) };
+        let all = number_bytes::bits(&element[..self.size], self.big_endian);
         match self.form {
             Encoding::Whole { bits, signed: false, offset } => field(all, offset, bits) as f64,
-            // Shifted to the top and back, so that the sign fills what is above.
-            Encoding::Whole { bits, signed: true, offset } => {
-                (((all >> offset) << (64 - bits)).cast_signed() >> (64 - bits)) as f64
-            }
+            Encoding::Whole { bits, signed: true, offset } => number_bytes::signed(all >> offset, bits) as f64,
             Encoding::Float(fields) => fields.decode(all),
         }
     }

@@ -476,7 +476,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &mut example()).unwrap();
         let frame = read(folder.path()).unwrap();
-        assert!(frame.equals_missing(&example()), "{frame}");
+        assert!(frame.equals_missing(&example()), "{:?}", frame.columns());
         assert_eq!(texts(&frame, "sid").unwrap(), ["010512", "s,2", ""]);
         assert_eq!(numbers(&frame, "dice").unwrap(), [0.1, 1.0, 2.0 / 3.0]);
     }

@@ -13,6 +13,13 @@ pub(super) fn signed(bits: u64, count: u32) -> i64 {
     (bits << unused).cast_signed() >> unused
 }
 
+/// As many bytes as the array has, as an array.
+pub(super) fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(bytes);
+    array
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

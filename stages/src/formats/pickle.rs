@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::number_bytes::fixed;
+
 /// A fault of a pickle, as a message.
 pub type Problem = String;
 
@@ -379,13 +381,6 @@ fn long<O>(bytes: &[u8]) -> Result<Item<O>, Problem> {
     let mut all = [if negative { 0xff } else { 0 }; 8];
     all[..bytes.len()].copy_from_slice(bytes);
     Ok(Item::Int(i64::from_le_bytes(all)))
-}
-
-/// The first bytes as an array.
-pub fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(bytes);
-    array
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ fn an_artifact_is_shown_as_its_type_says() {
     let space = project();
     space
         .pipe(["run", "pipeline.yaml"])
+        .exits(1)
         .shows("a command's folder has one table")
         .shows("`split.table` is `trn`, not a number");
     let shown = show(&space, &["split.table", "--rows", "2"]).exits(0);
@@ -118,7 +119,7 @@ fn an_artifact_is_shown_as_its_type_says() {
 #[test]
 fn a_published_table_of_a_kind_has_a_data_dictionary() {
     let space = project();
-    space.pipe(["run", "pipeline.yaml"]);
+    space.pipe(["run", "pipeline.yaml"]).exits(1);
     let read = |name: &str| dictionary(&space.path(format!("results/p/{name}")));
     let split = read("split.json");
     assert_eq!(split["partition"]["Levels"]["test"], "scored and used for nothing else, of three parts");
@@ -129,15 +130,15 @@ fn a_published_table_of_a_kind_has_a_data_dictionary() {
 
     // Nothing is written without need, and what was deleted comes back.
     let list = space.read("results/p/.published");
-    space.pipe(["run", "pipeline.yaml"]);
+    space.pipe(["run", "pipeline.yaml"]).exits(1);
     assert_eq!(space.read("results/p/.published"), list);
     space.pipe(["status", "pipeline.yaml"]).hides("earlier version");
     fs::remove_file(space.path("results/p/split.json")).expect("removed");
-    space.pipe(["run", "pipeline.yaml"]);
+    space.pipe(["run", "pipeline.yaml"]).exits(1);
     assert_eq!(read("split.json"), split);
 
     space.edit("pipeline.yaml", "held_out: 0.5", "held_out: 0.25");
-    space.pipe(["run", "pipeline.yaml"]);
+    space.pipe(["run", "pipeline.yaml"]).exits(1);
     assert_eq!(read("split.json")["GeneratedBy"][0]["Parameters"]["held_out"], 0.25);
 }
 
@@ -172,7 +173,10 @@ fn two_tables_may_not_share_a_data_dictionary_nor_have_that_of_a_sidecar() {
 fn a_claim_about_a_folder_names_its_table_where_it_has_several() {
     let space = project();
     space.edit("pipeline.yaml", "echo one > \"$OUT_F/notes.txt\"", "cp \"$OUT_T\" \"$OUT_F/more.csv\"");
-    space.pipe(["run", "pipeline.yaml"]).shows("the folder has 2 CSV files, not one; name one: `$stage.port/NAME.csv`");
+    space
+        .pipe(["run", "pipeline.yaml"])
+        .exits(1)
+        .shows("the folder has 2 CSV files, not one; name one: `$stage.port/NAME.csv`");
 }
 
 /// Keys decide what is run again everywhere: a change here costs every user a rerun, and is to be listed in the changelog.

@@ -16,6 +16,7 @@ use pipe_contract::Registry;
 use pipe_contract::worker::{FromWorker, PROTOCOL};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
 
+use crate::support::not_run::not_run;
 use crate::support::paper::{FILE, Paper, copy_out, events, worked};
 use crate::support::{Shown, Space};
 
@@ -65,7 +66,7 @@ fn simulated_subjects() -> Space {
     };
     MADE.call_once(|| {
         let both = ["simulation(sid=s01)", "simulation(sid=s02)"];
-        if invoke("run", &both).code != 0 {
+        if invoke("run", &both).code() != 0 {
             // Perhaps the cache is an earlier version's.
             let _ = fs::remove_dir_all(&cache);
             invoke("run", &both).exits(0);
@@ -268,7 +269,7 @@ fn in_namespace(space: &Space, what: &str, script: &str) -> Option<BTreeMap<Stri
     let options: &[&str] = if rustix::process::getuid().is_root() { &["-m"] } else { &["-r", "-m"] };
     let probe = Command::new("unshare").args(options).arg("true").stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED {what}: neither root nor user namespaces may mount here");
+        not_run(what, "neither root nor user namespaces may mount here");
         return None;
     }
     let steps = space.root().join("steps");
@@ -291,10 +292,9 @@ fn in_namespace(space: &Space, what: &str, script: &str) -> Option<BTreeMap<Stri
         |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
     let names = fs::read_dir(&steps).expect("it can be listed").flatten().map(|entry| entry.file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.ends_with(".code"));
-    let shown = |name: &String| Shown {
-        code: read(steps.join(format!("{name}.code"))).trim().parse().expect("a code"),
-        stdout: read(steps.join(name)),
-        stderr: String::new(),
+    let shown = |name: &String| {
+        let code = read(steps.join(format!("{name}.code"))).trim().parse().expect("a code");
+        Shown::new(code, read(steps.join(name)), String::new())
     };
     Some(names.map(|name| (name.clone(), shown(&name))).collect())
 }
@@ -386,7 +386,7 @@ fn a_worker_that_dies_fails_its_stage_and_nothing_else() {
     ];
     for (name, build, script, expected) in cases {
         let shown = with_worker(&worker_that(&paper.space, name, build, script));
-        assert_ne!(shown.code, 0);
+        assert_ne!(shown.code(), 0);
         let shown = shown.shows("ran 0,").shows("failed 1").shows("train(inputs=anat").shows(expected);
         // An empty log is not named.
         assert_eq!(shown.stderr.contains("log: "), script.contains("echo"), "{name}:\n{}", shown.stderr);

@@ -3,13 +3,13 @@
 //! options and recipes that do not exist.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
 use fs_err as fs;
 
 use crate::support::markdown::{Fence, Help, fences, invocations, matches, recipes, session};
+use crate::support::not_run::has_program;
 use crate::support::{Shown, Space, workspace};
 
 /// Pages with sessions; each has a test of its own.
@@ -128,7 +128,7 @@ fn follow(name: &str) {
     for fence in fences(&text) {
         let place = format!("docs/book/{name}:{}", fence.line);
         match (&fence.file, fence.language.as_str()) {
-            (Some(_), "r") if !has("Rscript") => return not_run(&place, "Rscript"),
+            (Some(_), "r") if !has_program("Rscript", &format!("{place} and what follows there")) => return,
             (Some(file), _) => space.write(file, &fence.text),
             (None, "console") => {
                 sessions += 1;
@@ -163,17 +163,6 @@ fn type_in(space: &Space, fence: &Fence, place: &str) {
         let shown = line.seen.join("\n");
         assert!(matches(&lines, &line.seen), "{place}: `{}` shows\n{seen}\nand the page\n{shown}", line.command);
     }
-}
-
-/// Whether a program can be started.
-fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
-}
-
-/// Says past the capture of test output what was not run.
-fn not_run(place: &str, program: &str) {
-    let line = format!("NOT RUN: {place} and what follows there, because `{program}` is not installed\n");
-    std::io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
 }
 
 fn book() -> PathBuf {

@@ -10,7 +10,7 @@ fn a_claim_that_cannot_be_checked_names_the_stage_and_the_port() {
          - { text: the row, cell: { table: $a(sid=s1).table, where: { x: 7 }, column: v }, equals: 1 }\n  \
          - { text: the value, cell: { table: $a(sid=s1).table, where: { x: 1 }, column: v }, equals: 2 }\n",
     );
-    let run = space.pipe(["run", "pipeline.yaml", "--plain"]);
+    let run = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
     let digests = run.text().lines().any(|line| line.contains("claim") && line.contains("blobs/"));
     assert!(!digests, "{}", run.text());
     run.shows("`a(sid=s2).table`").shows("`a(sid=s1).table`").shows("claim holds: the value");

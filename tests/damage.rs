@@ -19,8 +19,7 @@ results: { n.txt: $words.n }
 
 /// Flips a bit of what a stage made, as a disk does: without a change of time.
 fn rot(space: &Space, artifact: &str, entry: &str) -> PathBuf {
-    let shown = space.command(["path", "pipeline.yaml", artifact]).output().expect("pipe runs");
-    let mut path = PathBuf::from(String::from_utf8(shown.stdout).expect("a path").trim());
+    let mut path = PathBuf::from(space.pipe(["path", "pipeline.yaml", artifact]).exits(0).stdout.trim());
     if !entry.is_empty() {
         path.push(entry);
     }

@@ -1,12 +1,11 @@
 //! The pipelines of `examples/`, each run twice: the results are those in its folder `expected/`, and the second run finds
 //! everything in the cache.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use fs_err as fs;
 
+use crate::support::not_run::has_program;
 use crate::support::{Space, workspace};
 
 /// An example is read at one glance.
@@ -20,12 +19,9 @@ fn every_example_runs_and_then_finds_everything_in_the_cache() {
         let name = example.file_name().expect("a folder has a name").to_string_lossy().into_owned();
         let files = fs::read_dir(&example).expect("it can be listed").flatten();
         let uses_r = files.map(|file| file.path()).any(|file| file.extension().is_some_and(|of| of == "R"));
-        if uses_r && Command::new("Rscript").arg("--version").output().is_err() {
-            let line = format!("NOT RUN: examples/{name}, because `Rscript` is not installed\n");
-            std::io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
-            continue;
+        if !uses_r || has_program("Rscript", &format!("examples/{name}")) {
+            run_twice(&name, &example);
         }
-        run_twice(&name, &example);
     }
 }
 

@@ -51,7 +51,7 @@ fn status_while_a_run_goes_on_and_after_a_kill() {
     let mut run =
         space.command(["run", "pipeline.yaml"]).stderr(std::process::Stdio::null()).spawn().expect("it starts");
     let until = Instant::now() + Duration::from_secs(60);
-    while !Shown::of(&mut space.command(["status", "pipeline.yaml"])).text().contains("running slow") {
+    while !space.pipe(["status", "pipeline.yaml"]).ends_in_any_way().text().contains("running slow") {
         assert!(Instant::now() < until, "`slow` does not start");
         sleep(Duration::from_millis(50));
     }

@@ -9,6 +9,7 @@ use pipe_stages::formats::subject_folder::required_files;
 
 use self::s3_server::{Proxy, Server};
 use super::support;
+use super::support::paper::offline;
 use super::support::{Shown, Space};
 
 const PIPELINE: &str = "
@@ -125,7 +126,9 @@ fn subjects_arrive_complete_and_a_second_run_sends_no_request() {
 #[test]
 fn simulated_subjects_can_be_fetched_from_a_bucket() {
     let home = Space::with(SIMULATION);
-    home.pipe(["run", "pipeline.yaml"]).exits(0);
+    let mut run = home.command(["run", "pipeline.yaml"]);
+    offline(&mut run);
+    Shown::of(&mut run).exits(0);
     let bucket = tempfile::tempdir().expect("a folder");
     let subjects = bucket.path().join("HCP_1200");
     fs_err::create_dir(&subjects).expect("a folder");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 
+use crate::support::not_run::not_run;
 use crate::support::{Shown, Space};
 
 /// A pipeline of one stage `a` with output `y`.
@@ -38,7 +39,7 @@ fn script(path: &Path, text: &str) {
 fn has_rules() -> bool {
     let has = pipe_engine::exec::writes_are_confined();
     if !has {
-        eprintln!("skipped: this kernel has no Landlock");
+        not_run("a story of isolation", "this kernel has no Landlock");
     }
     has
 }
@@ -340,10 +341,9 @@ fn a_stage_has_its_own_loopback_and_no_other_network() {
     let space = one(&format!("    run: |\n      {connect}\n    tools: {{ python3: python3 --version }}"));
     let shown = run(&space);
     let network = space.pipe(["status", "pipeline.yaml", "--json"]);
-    if shown.code == 0 {
+    if shown.code() == 0 {
         network.shows("\"network\":\"open\"");
-        eprintln!("skipped: this system allows no network namespace");
-        return;
+        return not_run("a story of isolation", "this system allows no network namespace");
     }
     shown.exits(1).shows("net: true");
     space.edit("pipeline.yaml", "    run: |", "    net: true\n    run: |");
@@ -378,8 +378,8 @@ fn where_the_system_allows_no_network_namespace_the_record_says_so() {
         without_the_right.env(name, value.unwrap_or_default());
     }
     if !rustix::process::geteuid().is_root() || without_the_right.output().is_err() {
-        eprintln!("skipped: only root without its right to make namespaces is such a user, and `setpriv` makes one");
-        return;
+        let why = "only root without its right to make namespaces is such a user, and `setpriv` makes one";
+        return not_run("a story of isolation", why);
     }
     space
         .pipe(["status", "pipeline.yaml", "--json"])
@@ -395,8 +395,7 @@ fn what_one_stage_listened_on_is_free_for_the_next() {
     let space = Space::with(&format!("pipe: 1\npipeline: t\nstages:\n  a:\n{body}\n    out: {{ y: y.txt }}\n"));
     let shown = space.pipe(["run", "pipeline.yaml", "-j", "3"]);
     if shown.stderr.contains("network: open") {
-        eprintln!("skipped: this system allows no network namespace");
-        return;
+        return not_run("a story of isolation", "this system allows no network namespace");
     }
     shown.exits(0).shows("ran 6");
 }

@@ -19,6 +19,7 @@ mod kills;
 mod language;
 mod layers;
 mod libtorch;
+mod lints;
 mod manifest;
 mod plan_cache;
 mod progress;

@@ -10,7 +10,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use crate::support::json_schema::{assert_valid, errors};
-use crate::support::{Shown, Space, workspace};
+use crate::support::{Space, workspace};
 
 /// Every way an instance can end, a gather, a folder with an entry that is read, a retry, metrics, a claim that fails.
 const ALL_ENDS: &str = r#"
@@ -75,11 +75,11 @@ fn manifests_and_events_are_as_their_schemas_say() {
     let first = manifest(&space);
     space.pipe(["run", "pipeline.yaml"]).exits(1);
     let second = manifest(&space);
-    space.pipe(["run", "pipeline.yaml", "make", "--set", "letters=[a, b, c]"]);
+    space.pipe(["run", "pipeline.yaml", "make", "--set", "letters=[a, b, c]"]).exits(1);
     space.edit("pipeline.yaml", "exit 7", "echo 1 > $OUT_Y");
     space.pipe(["run", "pipeline.yaml", "join"]).exits(1);
     let third = manifest(&space);
-    space.pipe(["run", "pipeline.yaml", "join"]);
+    space.pipe(["run", "pipeline.yaml", "join"]).exits(1);
     let null = manifest(&space);
     assert_valid(&schema(&space, "manifest"), &[first.clone(), second, third, null]);
     let outcomes: Vec<&str> =
@@ -128,7 +128,7 @@ fn metrics_are_logged_as_they_are_measured_and_shown_while_a_stage_runs() {
     let mut run = space.command(["run", "pipeline.yaml"]).stderr(Stdio::null()).spawn().expect("it starts");
     let until = Instant::now() + Duration::from_secs(60);
     loop {
-        let status = Shown::of(&mut space.command(["status", "pipeline.yaml"]));
+        let status = space.pipe(["status", "pipeline.yaml"]).ends_in_any_way();
         if status.text().contains("loss 0.2000 at 2") {
             break;
         }

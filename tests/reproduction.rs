@@ -8,6 +8,7 @@ use std::process::Command;
 use fs_err as fs;
 
 use crate::artifacts::every_published_table_has_a_data_dictionary;
+use crate::support::not_run::not_run;
 use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
 use crate::support::{Shown, Space};
 
@@ -192,7 +193,7 @@ fn run_as_another_user() -> Space {
         );
         OTHER_USER
     } else {
-        eprintln!("SKIPPED another user: only root can become one (all else that must not matter is varied)");
+        not_run("another user (all else that must not matter is varied)", "only root can become one");
         rustix::process::getuid().as_raw()
     };
     let shown = Shown::of(&mut command).exits(0);

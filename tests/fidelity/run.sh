@@ -21,7 +21,8 @@ if [ "$(cat "$tools/complete" 2>/dev/null)" != "$wanted" ]; then
     rm -rf "$tools"
     mkdir -p "$tools"
     "$python" -m venv "$tools/venv" || fail "python has no venv; on Debian and Ubuntu: apt-get install python3-venv"
-    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/fidelity/requirements.txt ||
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
+        -r tests/fidelity/requirements.txt ||
         fail "pip could not install the original packages"
     echo "$wanted" >"$tools/complete"
 fi

@@ -7,8 +7,6 @@ use serde_json::Value;
 
 use super::python_package::installed;
 
-const VALIDATOR: &str = "jsonschema==4.26.0";
-
 /// Reads `{"schema": ..., "values": [...]}`; prints for each value the most telling error with its place, or nothing. Draft
 /// 2020-12, which is what the schemas say they are; the schema itself is checked too.
 const PROGRAM: &str = r#"
@@ -27,7 +25,7 @@ json.dump(["" if error is None else place(error) + error.message for error in er
 pub fn errors(schema: &Value, values: &[Value]) -> Vec<String> {
     let mut process = Command::new("python3")
         .args(["-c", PROGRAM])
-        .env("PYTHONPATH", installed(VALIDATOR))
+        .env("PYTHONPATH", installed("jsonschema"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,12 +3,15 @@
 pub mod json_schema;
 pub mod markdown;
 pub mod module_graph;
+pub mod not_run;
 pub mod paper;
 pub mod processes;
 pub mod python_package;
 pub mod terminal;
 
+use std::cell::Cell;
 use std::ffi::OsStr;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -96,36 +99,68 @@ impl Space {
     }
 
     /// Runs the binary to its end.
+    #[track_caller]
     pub fn pipe<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Shown {
         Shown::of(&mut self.command(args))
     }
 }
 
-/// What a finished command showed.
+/// What a finished command showed. A story has to ask how it ended, unless it ended well.
 pub struct Shown {
-    /// Its exit code, or -1 if a signal ended it.
-    pub code: i32,
     /// Its stdout.
     pub stdout: String,
     /// Its stderr.
     pub stderr: String,
+    ended: Ended,
+}
+
+/// The exit code of a command. Dropping one that is a failure and was not asked for fails the story.
+struct Ended {
+    code: i32,
+    was_asked: Cell<bool>,
+    started_at: &'static Location<'static>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if self.code != 0 && !self.was_asked.get() && !std::thread::panicking() {
+            panic!("a command ended with exit code {}, which nothing expects: {}", self.code, self.started_at);
+        }
+    }
 }
 
 impl Shown {
     /// Runs a command to its end.
+    #[track_caller]
     pub fn of(command: &mut Command) -> Self {
         let output = command.output().expect("the command starts");
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self::new(output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// What a command showed that another program ran.
+    #[track_caller]
+    pub fn new(code: i32, stdout: String, stderr: String) -> Self {
+        let ended = Ended { code, was_asked: Cell::new(false), started_at: Location::caller() };
+        Self { stdout, stderr, ended }
+    }
+
+    /// The exit code, or -1 if a signal ended it.
+    pub fn code(&self) -> i32 {
+        self.ended.was_asked.set(true);
+        self.ended.code
+    }
+
+    /// Accepts any exit code: the story asks again until it sees what it waits for.
+    pub fn ends_in_any_way(self) -> Self {
+        self.ended.was_asked.set(true);
+        self
     }
 
     /// Asserts the exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(self.code(), code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 

@@ -10,6 +10,7 @@ use std::process::Command;
 use fs_err as fs;
 use serde_json::Value;
 
+use super::python_package::installed;
 use super::{Shown, Space, workspace};
 
 /// The pipeline file in the project of a [`Paper`].
@@ -93,38 +94,46 @@ pub fn worker() -> PathBuf {
     worker
 }
 
-/// A folder with the packages that the shipped pipeline names, filled on first use. Tests of several processes wait for
-/// the first.
+/// A folder with wheels of the packages that the shipped pipeline names, filled on first use. Tests of several processes
+/// wait for the first. A package that has no wheel is built with the setuptools of `scripts/tools`.
 fn packages() -> PathBuf {
-    let text = fs::read_to_string(workspace().join(FILE)).expect("the shipped pipeline can be read");
-    let pins: BTreeSet<&str> = text
-        .split("package: ")
-        .skip(1)
-        .filter_map(|rest| rest.split([',', ' ', '\n']).next())
-        .filter(|pin| pin.contains("=="))
-        .collect();
-    let pins: Vec<&str> = pins.into_iter().collect();
+    let requirements = workspace().join("tests/support/requirements/packages.txt");
+    let pins = pinned(&fs::read_to_string(&requirements).expect("the list of packages"));
+    let shipped = fs::read_to_string(workspace().join(FILE)).expect("the shipped pipeline can be read");
+    assert_eq!(pins, named(&shipped), "{} does not list the packages of {FILE}", requirements.display());
     let tools = workspace().join(".tools");
-    let folder = tools.join(pins.join(",").replace("==", "-"));
-    if folder.is_dir() {
-        return folder;
-    }
+    let folder = tools.join(format!("wheels-{}", Vec::from_iter(pins).join("-").replace("==", "-")));
     fs::create_dir_all(&tools).expect("`.tools` can be made");
     let lock = fs::File::create(tools.join("packages.lock")).expect("a lock file");
     lock.lock().expect("the lock");
     if !folder.is_dir() {
         let new = tempfile::Builder::new().prefix("new-packages-").tempdir_in(&tools).expect("a folder in `.tools`");
         let status = Command::new("python3")
-            .args(["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir"])
+            .args(["-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"])
+            .arg("--wheel-dir")
             .arg(new.path().join("it"))
-            .args(&pins)
+            .args(["--require-hashes", "--requirement"])
+            .arg(requirements)
+            .env("PYTHONPATH", installed("setuptools"))
             .env("PIP_ROOT_USER_ACTION", "ignore")
             .status()
             .expect("python3 starts");
-        assert!(status.success(), "pip could not get {pins:?}, which the stories of the real pipeline need");
+        assert!(status.success(), "pip could not get the packages that the stories of the real pipeline need");
         fs::rename(new.path().join("it"), &folder).expect("the new folder gets its name");
     }
     folder
+}
+
+/// The packages of a file of requirements, as `name==version`.
+fn pinned(requirements: &str) -> BTreeSet<String> {
+    let pins = requirements.lines().filter(|line| !line.starts_with(['#', ' ']));
+    pins.filter_map(|line| line.split([' ', ';']).next()).map(str::to_owned).collect()
+}
+
+/// The packages that a pipeline names, as `name==version`.
+fn named(pipeline: &str) -> BTreeSet<String> {
+    let names = pipeline.split("package: ").skip(1).filter_map(|rest| rest.split([',', ' ', '\n']).next());
+    names.filter(|name| name.contains("==")).map(str::to_owned).collect()
 }
 
 /// JSON lines of `--json`; a last line that a kill has cut off is left out.

@@ -1,6 +1,6 @@
 //! An S3 server that checks signatures, and a proxy in front of it that can break answers off.
 //!
-//! The server is moto in IAM mode, got once with pip into `.tools`; it lives as long as its [`Server`]. The proxy passes
+//! The server is moto in IAM mode, got once with pip (`scripts/tools`); it lives as long as its [`Server`]. The proxy passes
 //! every byte on unchanged, so signatures stay valid, and cuts the bodies that the test selects.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,8 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::support::python_package::installed;
 use super::support::workspace;
-
-const MOTO: &str = "moto[server]==5.2.5";
 
 /// A running server with one bucket.
 pub struct Server {
@@ -32,7 +30,7 @@ impl Server {
         let mut process = Command::new("python3")
             .arg(workspace().join("tests/support/s3_server.py"))
             .args([bucket.as_ref(), folder.as_os_str()])
-            .env("PYTHONPATH", installed(MOTO))
+            .env("PYTHONPATH", installed("moto"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

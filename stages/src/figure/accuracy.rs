@@ -20,7 +20,7 @@ use crate::formats::score_table::{
     self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN,
     MEAN, PARCELLATION_COLUMN, REGION_COLUMN, TAG_COLUMN,
 };
-use crate::numeric::counts::real;
+use crate::numeric::counts::{real, subjects};
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
 /// The kind.
@@ -165,10 +165,10 @@ fn notes(scores: &HeldOut, bars: &[Bar], comparisons: u32, points: bool) -> Vec<
     };
     let dots = if points { "Coloured dots: one score per subject and rater (or pair of raters). " } else { "" };
     notes.push(format!(
-        "{dots}Black: mean and {:.2} standard errors each way; {n} scores of {} subjects, taken as independent as in the paper; with \
+        "{dots}Black: mean and {:.2} standard errors each way; {n} scores of {}, taken as independent as in the paper; with \
          this width {comparisons} intervals hold together at 68.3 %.",
         error_multiplier(comparisons),
-        scores.subjects.len()
+        subjects(scores.subjects.len())
     ));
     notes.push(format!("{}.", scores.split.words()));
     if scores.parcellation == "ring" {
@@ -274,11 +274,8 @@ fn head(drawing: &mut Drawing, scores: &HeldOut, simulated: bool) {
         drawing.text((x + 8.0, 11.0), name, Lettering::new(7.0));
         x += 8.0 + text_width(name, 7.0) + 10.0;
     }
-    let subjects = match scores.subjects.len() {
-        1 => "1 subject scored".to_string(),
-        count => format!("{count} subjects scored"),
-    };
-    drawing.text((x, 11.0), &subjects, Lettering::new(7.0).colour(Colour::QUIET));
+    let scored = format!("{} scored", subjects(scores.subjects.len()));
+    drawing.text((x, 11.0), &scored, Lettering::new(7.0).colour(Colour::QUIET));
     if simulated {
         drawing.simulated_stamp((RIGHT, 5.0));
     }

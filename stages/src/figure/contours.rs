@@ -59,7 +59,7 @@ impl StageKind for Contours {
         .input("model", &["labels"], "the second labelling, rendered black")
         .input("subject", &["subject"], "the subject's files")
         .input("prf", &["prf"], "the subject's pRF maps, for colours")
-        .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
+        .folder("figure", "picture", "figure.svg, figure.pdf, figure.png")
         .parameters::<Parameters>();
         Kind { axes: vec!["outputs"], stamped: true, ..kind }
     }
@@ -361,6 +361,7 @@ fn eccentricity_key(drawing: &mut Drawing, at: (f64, f64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::figures::in_a_folder;
     use crate::test_support::tasks;
 
     /// A subject of 2,562 vertices whose maps and labels are smooth functions of the place on the flat map.
@@ -428,13 +429,13 @@ mod tests {
     /// For looking at: set `PIPE_FIGURES` to a folder.
     #[test]
     fn can_be_looked_at() {
-        if let Some(to) = std::env::var_os("PIPE_FIGURES") {
-            for parcellation in ["area", "ring"] {
-                let folder = tempfile::tempdir().unwrap();
-                let mut task = task(folder.path(), parcellation);
-                task.outputs.insert("figure".into(), Path::new(&to).join(format!("contours_{parcellation}")));
+        for parcellation in ["area", "ring"] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut task = task(folder.path(), parcellation);
+            in_a_folder(&format!("contours_{parcellation}"), |figure| {
+                task.outputs.insert("figure".into(), figure.to_owned());
                 tasks::run(&Contours, &task).unwrap();
-            }
+            });
         }
     }
 }

@@ -13,7 +13,7 @@ use super::outline::{Segment, level_lines};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Raster, Stroke, colour, save};
 use crate::formats::tensors;
-use crate::numeric::counts::real;
+use crate::numeric::counts::{self, real};
 use crate::numeric::statistics::quantile;
 
 /// The kind.
@@ -94,7 +94,7 @@ impl StageKind for Flatmaps {
             true,
             "label images, one per `sid` and `rater`, for outlines of V1 to V3",
         )
-        .folder("figure", "figure", "figure.svg, figure.pdf, figure.png")
+        .folder("figure", "picture", "figure.svg, figure.pdf, figure.png")
         .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
@@ -262,7 +262,7 @@ fn draw(subjects: &[SubjectImages], channels: &[&Channel], all: usize, simulated
     let mut drawing = Drawing::new(width, height, "Flat maps of subjects");
     let outlined = subjects.iter().any(|subject| !subject.outline.is_empty());
     let lines = if outlined { " Lines: a rater's borders of V1, V2 and V3." } else { "" };
-    let title = format!("Flat maps, left and right hemisphere: {} of {all} subjects", subjects.len());
+    let title = format!("Flat maps, left and right hemisphere: {} of {}", subjects.len(), counts::subjects(all));
     drawing.text((MARGIN, 10.0), &title, Lettering::new(8.0));
     let about = format!(
         "Colours end at the 2nd and 98th percentile of the subjects shown. Grey: the pRF explains less than 0.1 of the variance.{lines}"

@@ -11,6 +11,7 @@ use fs_err::File;
 use pipe_contract::Failure;
 
 use super::bounds::MOST_UNPACKED;
+use super::number_bytes::fixed;
 
 /// The whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -125,13 +126,12 @@ impl<'b> Cursor<'b> {
 
     /// A big-endian whole number of 4 bytes.
     pub(super) fn i32(&mut self, what: &str) -> Result<i32, Failure> {
-        Ok(i32::from_be_bytes(four(self.take(4, what)?)))
+        Ok(i32::from_be_bytes(fixed(self.take(4, what)?)))
     }
 
     /// A big-endian whole number of 2 bytes.
     pub(super) fn i16(&mut self, what: &str) -> Result<i16, Failure> {
-        let bytes = self.take(2, what)?;
-        Ok(i16::from_be_bytes([bytes[0], bytes[1]]))
+        Ok(i16::from_be_bytes(fixed(self.take(2, what)?)))
     }
 
     /// A big-endian count of 4 bytes that must be from `least` to `most`.
@@ -153,13 +153,8 @@ impl<'b> Cursor<'b> {
     ) -> Result<Vec<T>, Failure> {
         let bytes =
             count.checked_mul(4).ok_or_else(|| Failure::input(format!("{what}: {count} values are too many")))?;
-        Ok(self.take(bytes, what)?.chunks_exact(4).map(|chunk| decode(four(chunk))).collect())
+        Ok(self.take(bytes, what)?.chunks_exact(4).map(|chunk| decode(fixed(chunk))).collect())
     }
-}
-
-/// The first four bytes; callers give at least four.
-pub(super) fn four(bytes: &[u8]) -> [u8; 4] {
-    [bytes[0], bytes[1], bytes[2], bytes[3]]
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use polars::prelude::{
     PolarsError, SerReader, SerWriter, StatisticsOptions,
 };
 
+use crate::numeric::counts::subjects;
+
 /// The file for readers.
 pub const CSV: &str = "table.csv";
 
@@ -358,10 +360,14 @@ impl SplitCounts {
 
     /// The numbers as words for a figure or a log, such as `20 subjects train, 4 choose the weights, 8 are scored`.
     pub fn words(&self) -> String {
-        let Self { train, choose, scored, two_parts } = self;
+        let Self { train, choose, scored, two_parts } = *self;
+        let verb = |count, one, more| if count == 1 { one } else { more };
+        let (trained, are) =
+            (format!("{} {}", subjects(train), verb(train, "trains", "train")), verb(scored, "is", "are"));
+        let chooses = |count| format!("{count} {} the weights", verb(count, "chooses", "choose"));
         match two_parts {
-            true => format!("{train} subjects train; {scored} choose the weights and are scored"),
-            false => format!("{train} subjects train, {choose} choose the weights, {scored} are scored"),
+            true => format!("{trained}; {} and {are} scored", chooses(scored)),
+            false => format!("{trained}, {}, {scored} {are} scored", chooses(choose)),
         }
     }
 }
@@ -470,7 +476,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &mut example()).unwrap();
         let frame = read(folder.path()).unwrap();
-        assert!(frame.equals_missing(&example()), "{frame}");
+        assert!(frame.equals_missing(&example()), "{:?}", frame.columns());
         assert_eq!(texts(&frame, "sid").unwrap(), ["010512", "s,2", ""]);
         assert_eq!(numbers(&frame, "dice").unwrap(), [0.1, 1.0, 2.0 / 3.0]);
     }
@@ -542,10 +548,12 @@ mod tests {
         let three = of(&[Train, Train, Choose, Test, Test, Test]);
         write_split(folder.path(), &three).unwrap();
         assert_eq!(split(folder.path()).unwrap(), three);
-        assert_eq!(SplitCounts::of(&three).words(), "2 subjects train, 1 choose the weights, 3 are scored");
+        let small = SplitCounts { train: 1, choose: 2, scored: 1, two_parts: false };
+        assert_eq!(small.words(), "1 subject trains, 2 choose the weights, 1 is scored");
+        assert_eq!(SplitCounts::of(&three).words(), "2 subjects train, 1 chooses the weights, 3 are scored");
         assert_eq!(
             SplitCounts::of(&of(&[Trn, Trn, Val])).words(),
-            "2 subjects train; 1 choose the weights and are scored"
+            "2 subjects train; 1 chooses the weights and is scored"
         );
         write_split(folder.path(), &of(&[Trn, Choose, Test])).unwrap();
         assert!(split(folder.path()).unwrap_err().message.starts_with("the split mixes"));

@@ -16,6 +16,7 @@ use super::binary;
 use super::bounds::MOST_VERTICES;
 pub use super::freesurfer::Surface;
 use super::freesurfer::{check_triangles, triples};
+use super::number_bytes;
 
 /// What an array means, as far as this crate reads or writes it. (Some writers use the short names of nibabel.)
 const POINTS: &str = "NIFTI_INTENT_POINTSET";
@@ -330,18 +331,13 @@ impl NumberType {
         if !bytes.len().is_multiple_of(size) {
             return Err(Failure::input(format!("an array holds {} bytes, expected a multiple of {size}", bytes.len())));
         }
-        let words = bytes.chunks_exact(size).map(|chunk| {
-            let push = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
-            if big_endian { chunk.iter().fold(0, push) } else { chunk.iter().rev().fold(0, push) }
-        });
-        let unused = 64 - 8 * size as u32;
+        let words = bytes.chunks_exact(size).map(|chunk| number_bytes::bits(chunk, big_endian));
         #[expect(clippy::cast_possible_truncation, reason = "4 bytes; and the other files of a subject have 4")]
         Ok(match (self.form, size) {
             (Encoding::Float, 4) => Numbers::Float32(words.map(|word| f32::from_bits(word as u32)).collect()),
             (Encoding::Float, _) => Numbers::Float32(words.map(|word| f64::from_bits(word) as f32).collect()),
-            // Shifted to the top and back, so that the sign fills what is above.
             (Encoding::Signed, _) => {
-                Numbers::Whole(words.map(|word| (word << unused).cast_signed() >> unused).collect())
+                Numbers::Whole(words.map(|word| number_bytes::signed(word, 8 * size as u32)).collect())
             }
             (Encoding::Unsigned, _) => {
                 let whole = words.map(|word| {

@@ -9,6 +9,7 @@ pub mod fs_lr_meshes;
 pub mod gifti;
 pub mod hdf5;
 pub mod mgh;
+mod number_bytes;
 pub mod numpy;
 pub mod pickle;
 pub mod pytorch;

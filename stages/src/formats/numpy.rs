@@ -13,6 +13,7 @@ use pipe_contract::Failure;
 
 use super::binary;
 use super::bounds::MOST_UNPACKED;
+use super::number_bytes;
 use super::pickle::{self, Item, Object, Problem};
 use super::zip_entries::ZipEntries;
 
@@ -248,13 +249,11 @@ impl ElementType {
     }
 
     fn bits(self, bytes: &[u8]) -> u64 {
-        let push = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
-        if self.big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) }
+        number_bytes::bits(bytes, self.big_endian)
     }
 
     fn signed(self, bytes: &[u8]) -> i64 {
-        let unused = 64 - 8 * self.size as u32;
-        (self.bits(bytes) << unused).cast_signed() >> unused
+        number_bytes::signed(self.bits(bytes), 8 * self.size as u32)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "of 2 and 4 bytes")]
@@ -290,7 +289,7 @@ fn parse_npy(bytes: &[u8]) -> Result<Array, Problem> {
         other => return Err(format!("the `.npy` file is of version {other}, expected 1 to 3")),
     };
     let (length, rest) = rest.split_at_checked(width).ok_or(short)?;
-    let length = length.iter().rev().fold(0, |all: usize, byte| all << 8 | usize::from(*byte));
+    let length = usize::try_from(number_bytes::bits(length, false)).unwrap_or(usize::MAX);
     let (header, data) = rest.split_at_checked(length).ok_or(short)?;
     let header = std::str::from_utf8(header).map_err(|_| "the header of the `.npy` file is not text")?;
     let entry =

@@ -9,6 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::number_bytes::fixed;
+
 /// A fault of a pickle, as a message.
 pub type Problem = String;
 
@@ -118,74 +120,68 @@ impl<'a, O: Object> Machine<'a, O> {
 
     fn step(&mut self, operation: u8) -> Result<(), Problem> {
         match operation {
+            // The version of the protocol, and the length of a frame.
             0x80 => drop(self.byte()?),
             0x95 => drop(self.take(8)?),
             b'(' => self.marks.push(self.stack.len()),
-            b'N' => self.push(Item::None),
-            0x88 | 0x89 => self.push(Item::Bool(operation == 0x88)),
-            b'K' | b'M' | b'J' | 0x8a | 0x8b | b'G' => {
-                let number = self.number(operation)?;
-                self.push(number);
-            }
-            b'X' | 0x8c | 0x8d => {
-                let text = self.counted(match operation {
-                    0x8c => 1,
-                    b'X' => 4,
-                    _ => 8,
-                })?;
-                let text = std::str::from_utf8(text).map_err(|_| "a text in the pickle is not UTF-8")?;
-                self.push(Item::Text(text.into()));
-            }
-            b'C' | b'B' | 0x8e | 0x96 => {
-                let bytes = self.counted(match operation {
-                    b'C' => 1,
-                    b'B' => 4,
-                    _ => 8,
-                })?;
-                self.push(Item::Bytes(bytes.into()));
-            }
             b'c' | 0x93 => self.global(operation)?,
             b'}' => self.push_value(Value::Dict(Vec::new())),
             b']' => self.push_value(Value::List(Vec::new())),
             b')' => self.push_value(Value::Tuple(Vec::new())),
-            b't' => {
-                let items = self.since_mark()?;
+            b't' | 0x85..=0x87 => {
+                let items = self.operands(operation)?;
                 self.push_value(Value::Tuple(items));
             }
-            0x85..=0x87 => {
-                let items = self.last(usize::from(operation - 0x84))?;
-                self.push_value(Value::Tuple(items));
-            }
-            b's' => {
-                let items = self.last(2)?;
+            b's' | b'u' => {
+                let items = self.operands(operation)?;
                 self.set(&items)?;
             }
-            b'u' => {
-                let items = self.since_mark()?;
-                self.set(&items)?;
-            }
-            b'a' => {
-                let items = self.last(1)?;
-                self.append(items)?;
-            }
-            b'e' => {
-                let items = self.since_mark()?;
+            b'a' | b'e' => {
+                let items = self.operands(operation)?;
                 self.append(items)?;
             }
             b'q' | b'r' | 0x94 => self.remember(operation)?,
             b'h' | b'j' => self.recall(operation)?,
-            b'Q' => {
-                let id = self.pop()?;
-                let id = self.item(id, MOST_DEPTH)?;
-                self.push(Item::Object(O::persistent(id)?));
-            }
+            b'Q' => self.persistent()?,
             b'R' => self.call()?,
             b'b' => self.build()?,
             other => {
-                return Err(format!("the pickle has an operation (0x{other:02x}) that plain data do not need"));
+                let leaf = self.leaf(other)?;
+                self.push(leaf);
             }
         }
         Ok(())
+    }
+
+    /// The value that an operation makes of the bytes behind it.
+    fn leaf(&mut self, operation: u8) -> Result<Item<O>, Problem> {
+        Ok(match operation {
+            b'N' => Item::None,
+            0x88 | 0x89 => Item::Bool(operation == 0x88),
+            b'K' => Item::Int(i64::from(self.byte()?)),
+            b'M' => Item::Int(i64::from(u16::from_le_bytes(fixed(self.take(2)?)))),
+            b'J' => Item::Int(i64::from(i32::from_le_bytes(fixed(self.take(4)?)))),
+            b'G' => Item::Float(f64::from_be_bytes(fixed(self.take(8)?))),
+            0x8a => long(self.counted(1)?)?,
+            0x8b => long(self.counted(4)?)?,
+            0x8c => Item::Text(self.text(1)?.into()),
+            b'X' => Item::Text(self.text(4)?.into()),
+            0x8d => Item::Text(self.text(8)?.into()),
+            b'C' => Item::Bytes(self.counted(1)?.into()),
+            b'B' => Item::Bytes(self.counted(4)?.into()),
+            0x8e | 0x96 => Item::Bytes(self.counted(8)?.into()),
+            other => return Err(format!("the pickle has an operation (0x{other:02x}) that plain data do not need")),
+        })
+    }
+
+    /// What an operation takes from the stack: a fixed number of values, or those since the last mark.
+    fn operands(&mut self, operation: u8) -> Result<Vec<Place>, Problem> {
+        match operation {
+            b'a' => self.last(1),
+            b's' => self.last(2),
+            0x85..=0x87 => self.last(usize::from(operation - 0x84)),
+            _ => self.since_mark(),
+        }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], Problem> {
@@ -211,15 +207,8 @@ impl<'a, O: Object> Machine<'a, O> {
         self.take(usize::try_from(u64::from_le_bytes(count)).unwrap_or(usize::MAX))
     }
 
-    fn number(&mut self, operation: u8) -> Result<Item<O>, Problem> {
-        Ok(match operation {
-            b'K' => Item::Int(i64::from(self.byte()?)),
-            b'M' => Item::Int(i64::from(u16::from_le_bytes(fixed(self.take(2)?)))),
-            b'J' => Item::Int(i64::from(i32::from_le_bytes(fixed(self.take(4)?)))),
-            b'G' => Item::Float(f64::from_be_bytes(fixed(self.take(8)?))),
-            0x8a => long(self.counted(1)?)?,
-            _ => long(self.counted(4)?)?,
-        })
+    fn text(&mut self, width: usize) -> Result<&'a str, Problem> {
+        std::str::from_utf8(self.counted(width)?).map_err(|_| "a text in the pickle is not UTF-8".into())
     }
 
     fn global(&mut self, operation: u8) -> Result<(), Problem> {
@@ -308,6 +297,13 @@ impl<'a, O: Object> Machine<'a, O> {
         Ok(())
     }
 
+    fn persistent(&mut self) -> Result<(), Problem> {
+        let id = self.pop()?;
+        let id = self.item(id, MOST_DEPTH)?;
+        self.push(Item::Object(O::persistent(id)?));
+        Ok(())
+    }
+
     fn call(&mut self) -> Result<(), Problem> {
         let places = self.last(2)?;
         let (Value::Leaf(Item::Global(name)), Item::Tuple(arguments)) =
@@ -385,13 +381,6 @@ fn long<O>(bytes: &[u8]) -> Result<Item<O>, Problem> {
     let mut all = [if negative { 0xff } else { 0 }; 8];
     all[..bytes.len()].copy_from_slice(bytes);
     Ok(Item::Int(i64::from_le_bytes(all)))
-}
-
-/// The first bytes as an array.
-pub fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(bytes);
-    array
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use fs_err::File;
 use half::{bf16, f16};
 use pipe_contract::Failure;
 
-use super::pickle::{self, Item, Object, Problem, fixed};
+use super::number_bytes::fixed;
+use super::pickle::{self, Item, Object, Problem};
 use super::tensors::{self, Tensors, Values};
 use super::zip_entries::ZipEntries;
 

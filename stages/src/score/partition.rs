@@ -28,6 +28,7 @@ use crate::declared::held_out_inputs;
 use crate::formats::data_table::{self, STAMP, Table};
 use crate::formats::drawing;
 use crate::formats::score_table::{self, HeldOut, LABEL_COLUMN, PARCELLATION_COLUMN, REGION_COLUMN};
+use crate::numeric::counts::subjects;
 use crate::numeric::statistics::quantile;
 
 /// The kind.
@@ -102,7 +103,7 @@ impl StageKind for VariancePartition {
             let all = restarts.subjects().len();
             let left_out = all - scored.subjects.len();
             if left_out > 0 {
-                notes.push(format!("label {label}: {left_out} of {all} subjects lack a score of some subset"));
+                notes.push(format!("label {label}: {left_out} of {} lack a score of some subset", subjects(all)));
             }
             let resamples =
                 Resamples { seed: task.seed()?, count: parameters.bootstrap, interval: parameters.interval };

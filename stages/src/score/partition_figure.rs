@@ -6,7 +6,7 @@ use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
 use crate::formats::score_table::{self, MEAN};
-use crate::numeric::counts::real;
+use crate::numeric::counts::{real, subjects};
 
 /// Height of the bars' panel in points.
 const PANEL: f64 = 130.0;
@@ -86,8 +86,8 @@ fn notes(about: &About<'_>, bars: &[&Part]) -> Vec<String> {
         format!("of the {} networks of each input", part.restarts)
     };
     let whom = match part.families {
-        Some(families) => format!("{families} families ({} subjects)", part.subjects),
-        None => format!("{} subjects", part.subjects),
+        Some(families) => format!("{families} families ({})", subjects(part.subjects)),
+        None => subjects(part.subjects),
     };
     let resampled = if part.restarts == 1 { format!("{whom}; {networks}") } else { format!("{whom} and {networks}") };
     let mut notes = Vec::new();

@@ -107,70 +107,103 @@ impl Head {
 impl Side {
     /// Samples a hemisphere.
     pub fn sample(seed: u64, head: &Head, atlas: &Atlas, amplitudes: &Amplitudes) -> Self {
-        let name = |what: &str| format!("{} {what}", atlas.hemisphere.name());
-        let stream = |what: &str| Stream::new(seed, &name(what));
-        let length = amplitudes.correlation;
-        let anatomy = Field::<3>::new(&mut stream("anatomy warp"), length, amplitudes.anatomy_warp);
-        let maps = Field::<3>::new(&mut stream("map warp"), length, amplitudes.map_warp);
-        let msmall = Field::<3>::new(&mut stream("msmall warp"), length, MSMALL_WARP);
-        let bend = Field::<3>::new(&mut stream("bend"), length, amplitudes.channel_noise);
-        let jitter = Field::<12>::new(&mut stream("jitter"), JITTER_LENGTH, amplitudes.rater_jitter);
-        let channels = Field::<7>::new(&mut stream("channels"), CHANNEL_LENGTH, amplitudes.channel_noise);
-
-        let places: Vec<Point> = atlas.sphere.iter().map(|point| displaced(*point, maps.at(*point))).collect();
-        let spots: Vec<Spot> = places.iter().map(|place| atlas.spot(*place)).collect();
-        let errors: Vec<[f64; 12]> = places.iter().map(|place| jitter.at(*place)).collect();
-        let rated = std::array::from_fn(|rater| {
-            let push = |error: &[f64; 12]| std::array::from_fn(|axis| error[3 * rater + axis]);
-            places.iter().zip(&errors).map(|(place, error)| atlas.spot(displaced(*place, push(error)))).collect()
-        });
-
-        let registered: Vec<Point> = atlas.sphere.iter().map(|point| anatomy.flow(*point)).collect();
-        let noise: Vec<[f64; 7]> = atlas.sphere.iter().map(|point| channels.at(*point)).collect();
+        let streams = Streams { seed, hemisphere: atlas.hemisphere.name() };
+        let (spots, rated) = sample_maps(&streams, atlas, amplitudes);
+        let (registered, msmall) = sample_registration(&streams, atlas, amplitudes);
         let spread = Spread::of(atlas);
-        let noisy = |values: &[f32], channel: usize, scale: f64, least: f64| -> Vec<f32> {
-            let spread = scale * spread.of_values(values);
-            values
-                .iter()
-                .zip(&noise)
-                .map(|(value, noise)| (f64::from(*value) + spread * noise[channel]).max(least) as f32)
-                .collect()
-        };
-        let reach: Point = std::array::from_fn(|axis| {
-            spread.of_values(&atlas.midthickness.iter().map(|point| point[axis] as f32).collect::<Vec<_>>())
-        });
-        let bends: Vec<Point> = atlas
-            .sphere
-            .iter()
-            .map(|point| {
-                let bend = bend.at(*point);
-                std::array::from_fn(|axis| reach[axis] * bend[axis])
-            })
-            .collect();
+        let bends = sample_bends(&streams, atlas, &spread, amplitudes);
         let in_head =
             |points: &[Point]| points.iter().zip(&bends).map(|(point, bend)| head.transform(*point, *bend)).collect();
+        let channels = Channels::sample(&streams, atlas, spread, amplitudes);
         let each = |of: fn(&Spot) -> f64| spots.iter().map(|spot| of(spot) as f32).collect::<Vec<_>>();
-        let mut thickness = noisy(&atlas.thickness, 2, 1.0, 0.1);
+        let mut thickness = channels.measured(&atlas.thickness, 2, 1.0, 0.1);
         for (vertex, thickness) in thickness.iter_mut().enumerate() {
             if !atlas.is_cortex(vertex) {
                 *thickness = 0.0;
             }
         }
         Self {
-            msmall: registered.iter().map(|point| displaced(*point, msmall.at(*point))).collect(),
+            registered,
+            msmall,
             white: in_head(&atlas.white),
             midthickness: in_head(&atlas.midthickness),
-            curvature: noisy(&atlas.curvature, 0, 1.0, f64::NEG_INFINITY),
-            convexity: noisy(&atlas.convexity, 1, 1.0, f64::NEG_INFINITY),
+            curvature: channels.measured(&atlas.curvature, 0, 1.0, f64::NEG_INFINITY),
+            convexity: channels.measured(&atlas.convexity, 1, 1.0, f64::NEG_INFINITY),
             thickness,
-            area: noisy(&atlas.area, 3, 1.0, 0.05),
-            myelin: noisy(&each(myelin), 4, MYELIN_NOISE, 0.0),
-            optic_radiation: noisy(&each(optic_radiation), 5, TRACT_NOISE, 0.0),
-            vertical_occipital: noisy(&each(vertical_occipital), 6, TRACT_NOISE, 0.0),
-            registered,
+            area: channels.measured(&atlas.area, 3, 1.0, 0.05),
+            myelin: channels.measured(&each(myelin), 4, MYELIN_NOISE, 0.0),
+            optic_radiation: channels.measured(&each(optic_radiation), 5, TRACT_NOISE, 0.0),
+            vertical_occipital: channels.measured(&each(vertical_occipital), 6, TRACT_NOISE, 0.0),
             spots,
             rated,
         }
+    }
+}
+
+/// The random numbers of a hemisphere: what is sampled has a stream of its own, by its name.
+struct Streams<'a> {
+    seed: u64,
+    hemisphere: &'a str,
+}
+
+impl Streams<'_> {
+    fn of(&self, what: &str) -> Stream {
+        Stream::new(self.seed, &format!("{} {what}", self.hemisphere))
+    }
+}
+
+/// The maps at each vertex, and as each rater sees them, who errs.
+fn sample_maps(streams: &Streams, atlas: &Atlas, amplitudes: &Amplitudes) -> (Vec<Spot>, [Vec<Spot>; 4]) {
+    let warp = Field::<3>::new(&mut streams.of("map warp"), amplitudes.correlation, amplitudes.map_warp);
+    let jitter = Field::<12>::new(&mut streams.of("jitter"), JITTER_LENGTH, amplitudes.rater_jitter);
+    let places: Vec<Point> = atlas.sphere.iter().map(|point| displaced(*point, warp.at(*point))).collect();
+    let errors: Vec<[f64; 12]> = places.iter().map(|place| jitter.at(*place)).collect();
+    let rated = std::array::from_fn(|rater| {
+        let push = |error: &[f64; 12]| std::array::from_fn(|axis| error[3 * rater + axis]);
+        places.iter().zip(&errors).map(|(place, error)| atlas.spot(displaced(*place, push(error)))).collect()
+    });
+    (places.iter().map(|place| atlas.spot(*place)).collect(), rated)
+}
+
+/// The places of the vertices on the sphere registered to fsaverage, and on that registered to fs_LR.
+fn sample_registration(streams: &Streams, atlas: &Atlas, amplitudes: &Amplitudes) -> (Vec<Point>, Vec<Point>) {
+    let anatomy = Field::<3>::new(&mut streams.of("anatomy warp"), amplitudes.correlation, amplitudes.anatomy_warp);
+    let functional = Field::<3>::new(&mut streams.of("msmall warp"), amplitudes.correlation, MSMALL_WARP);
+    let registered: Vec<Point> = atlas.sphere.iter().map(|point| anatomy.flow(*point)).collect();
+    let msmall = registered.iter().map(|point| displaced(*point, functional.at(*point))).collect();
+    (registered, msmall)
+}
+
+/// How far the cortex of this subject is bent at each vertex, in mm: a share of the extent of the average cortex.
+fn sample_bends(streams: &Streams, atlas: &Atlas, spread: &Spread, amplitudes: &Amplitudes) -> Vec<Point> {
+    let field = Field::<3>::new(&mut streams.of("bend"), amplitudes.correlation, amplitudes.channel_noise);
+    let extent: Point = std::array::from_fn(|axis| {
+        spread.of_values(&atlas.midthickness.iter().map(|point| point[axis] as f32).collect::<Vec<_>>())
+    });
+    let bend = |point: &Point| {
+        let bend = field.at(*point);
+        std::array::from_fn(|axis| extent[axis] * bend[axis])
+    };
+    atlas.sphere.iter().map(bend).collect()
+}
+
+/// What a scanner adds to the structural channels.
+struct Channels {
+    noise: Vec<[f64; 7]>,
+    spread: Spread,
+}
+
+impl Channels {
+    fn sample(streams: &Streams, atlas: &Atlas, spread: Spread, amplitudes: &Amplitudes) -> Self {
+        let field = Field::<7>::new(&mut streams.of("channels"), CHANNEL_LENGTH, amplitudes.channel_noise);
+        Self { noise: atlas.sphere.iter().map(|point| field.at(*point)).collect(), spread }
+    }
+
+    /// The values of a channel with its noise, `scale` times that of others, and at least `least`.
+    fn measured(&self, values: &[f32], channel: usize, scale: f64, least: f64) -> Vec<f32> {
+        let spread = scale * self.spread.of_values(values);
+        let noisy = |(value, noise): (&f32, &[f64; 7])| (f64::from(*value) + spread * noise[channel]).max(least) as f32;
+        values.iter().zip(&self.noise).map(noisy).collect()
     }
 }
 

@@ -64,11 +64,10 @@ impl StageKind for Twins {
         let present: BTreeSet<String> = present(task)?.into_iter().collect();
         split.retain(|sid, _| present.contains(sid));
         context.log(&SplitCounts::of(&split).words());
-        let missing = all.len() - split.len();
-        let notes = if missing > 0 {
-            vec![format!("{missing} of the subjects are absent and in neither part")]
-        } else {
-            Vec::new()
+        let notes = match all.len() - split.len() {
+            0 => Vec::new(),
+            1 => vec!["1 subject is absent and in neither part".to_owned()],
+            missing => vec![format!("{missing} subjects are absent and in neither part")],
         };
         data_table::write_split(task.output("table")?, &split)?;
         data_table::write_families(task.output("families")?, &families.numbers(&split))?;

@@ -4,6 +4,8 @@
 //! Knows nothing about datasets. Read are whole numbers, bit fields, enumerations (by their numbers) and floats of at most
 //! 8 bytes whose leading one is implied: half, bfloat16, single, double and what lies between.
 
+use crate::formats::number_bytes::{self, fixed};
+
 /// The most bytes that an element may have.
 pub const MOST_BYTES: usize = 8;
 
@@ -53,7 +55,7 @@ impl NumberType {
     pub fn parse(message: &[u8]) -> Result<Self, String> {
         let header = message.first_chunk::<8>().ok_or("has a datatype that is cut off")?;
         let class = header[0] & 0x0f;
-        let size = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        let size = u32::from_le_bytes(fixed(&header[4..])) as usize;
         match class {
             ENUMERATION => Self::parse_plain(&message[8..]),
             FIXED_POINT | FLOATING_POINT | BIT_FIELD => Self::parse_plain(message),
@@ -68,13 +70,13 @@ impl NumberType {
     fn parse_plain(message: &[u8]) -> Result<Self, String> {
         let (header, rest) = message.split_at_checked(8).ok_or("has a datatype that is cut off")?;
         let class = header[0] & 0x0f;
-        let size = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        let size = u32::from_le_bytes(fixed(&header[4..])) as usize;
         if !(1..=MOST_BYTES).contains(&size) {
             return Err(format!("holds numbers of {size} bytes, expected 1 to {MOST_BYTES}"));
         }
         let (range, rest) = rest.split_at_checked(4).ok_or("has a datatype that is cut off")?;
-        let offset = u32::from(u16::from_le_bytes([range[0], range[1]]));
-        let bits = u32::from(u16::from_le_bytes([range[2], range[3]]));
+        let offset = u32::from(u16::from_le_bytes(fixed(&range[..2])));
+        let bits = u32::from(u16::from_le_bytes(fixed(&range[2..])));
         if bits == 0 || offset + bits > 8 * size as u32 {
             return Err(format!("holds numbers of {bits} bits from bit {offset} on in {size} bytes, which do not fit"));
         }
@@ -95,15 +97,10 @@ impl NumberType {
     /// The number in an element, in the file's order of bytes; bytes beyond its size are ignored.
     #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53, of which none occur here")]
     pub fn decode(&self, element: [u8; MOST_BYTES]) -> f64 {
-        let bytes = &element[..self.size];
-        let push = |all: u64, byte: &u8| all << 8 | u64::from(*byte);
-        let all = if self.big_endian { bytes.iter().fold(0, push) } else { bytes.iter().rev().fold(0, push) };
+        let all = number_bytes::bits(&element[..self.size], self.big_endian);
         match self.form {
             Encoding::Whole { bits, signed: false, offset } => field(all, offset, bits) as f64,
-            // Shifted to the top and back, so that the sign fills what is above.
-            Encoding::Whole { bits, signed: true, offset } => {
-                (((all >> offset) << (64 - bits)).cast_signed() >> (64 - bits)) as f64
-            }
+            Encoding::Whole { bits, signed: true, offset } => number_bytes::signed(all >> offset, bits) as f64,
             Encoding::Float(fields) => fields.decode(all),
         }
     }
@@ -113,7 +110,7 @@ impl Fields {
     fn parse(header: &[u8], rest: &[u8], bits: u32) -> Result<Self, String> {
         let fields = rest.first_chunk::<8>().ok_or("has a datatype that is cut off")?;
         let [exponent, exponent_bits, mantissa, mantissa_bits, ..] = fields.map(u32::from);
-        let bias = u32::from_le_bytes([fields[4], fields[5], fields[6], fields[7]]);
+        let bias = u32::from_le_bytes(fixed(&fields[4..]));
         let sign = u32::from(header[2]);
         if header[1] & 0x40 != 0 {
             return Err("holds floats in the byte order of a VAX, which are not read".to_owned());

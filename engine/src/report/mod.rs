@@ -2,27 +2,34 @@
 
 mod claims;
 mod dictionary;
+mod git_version;
 mod lockfile;
 mod manifest;
 mod public_digest;
 mod published_list;
 mod publisher;
 mod results_folder;
+mod row_table;
+mod run_tables;
 mod sidecar;
+mod this_machine;
 
 pub use claims::{ClaimReport, check_claims};
 pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
+pub use git_version::{Git, commit_of, work_tree_is_dirty};
 pub use lockfile::{LOCKFILE_VERSION, Locked, LockedInstance, LockedStage, Lockfile, lockfile_path};
-pub use manifest::{
-    Absence, ArtifactRow, FileContent, FileEntry, Git, InputEntry, InstanceRow, KindEntry, MANIFEST_EDITION, Machine,
-    Manifest, ManifestHead, More, OutcomeWord, OutputEntry, Reference, StageEntry, Surroundings, Table, Tables,
-    commit_of, work_tree_is_dirty,
-};
+pub use manifest::{MANIFEST_EDITION, Manifest, ManifestHead};
 pub use public_digest::{DigestKey, PublicDigest};
 pub use published_list::{LIST, PublishedList, PublishingRun, Version};
 pub use publisher::{MakeSidecar, Piece, Publisher, ResultLine, Results, is_sidecar, pieces_of, sidecar_path};
 pub use results_folder::{PARAMETERS, parameters_json, project_root, results_folder, variant};
+pub use row_table::Table;
+pub use run_tables::{
+    Absence, ArtifactRow, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry, More, OutcomeWord, OutputEntry,
+    Reference, StageEntry, Surroundings, Tables,
+};
 pub use sidecar::{InputDigest, MadeBy, PublishedBy, Sidecar};
+pub use this_machine::Machine;
 
 use pipe_cache::Error;
 use pipe_contract::{Blame, Failure, Unwritable};

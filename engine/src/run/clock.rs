@@ -5,6 +5,11 @@ pub(super) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// A time as text, to the second.
+pub(super) fn utc(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// The name of a run: its time, in an order that sorts, and what keeps two runs of one moment apart.
 pub(super) fn run_id(began: jiff::Timestamp) -> String {
     let process = std::process::id();

@@ -29,6 +29,7 @@ use fs_err::{self as fs, File};
 use pipe_contract::{Failure, Metric};
 use serde::{Deserialize, Serialize};
 
+use super::clock::utc;
 use crate::event::Outcome;
 use crate::ids::InstanceId;
 
@@ -113,7 +114,7 @@ impl EventLog {
             tracing::warn!(%error, "the log of events cannot be locked");
         }
         let mut log = Self { clock: Instant::now(), file, started: BTreeSet::new(), hits: 0, written_hits: 0 };
-        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let began = utc(began);
         log.write(What::Began { version: VERSION, run: run.to_owned(), began, instances, process: std::process::id() });
         log
     }

@@ -1,6 +1,7 @@
 //! One execution of a plan, from its first lookup to its manifest.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pipe_cache::Session;
@@ -72,34 +73,13 @@ pub(super) fn run_in(
     let log = EventLog::begin(&folder, &run, began, instances);
     let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
     if outlet == Outlet::Project {
-        let began = began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, &run, &began)?);
+        let disclosure = Rc::clone(&run_loop.disclosure);
+        run_loop.publishing = Some(Publishing::new(plan, options, disclosure, &run, &clock::utc(began)));
     }
-    if !run_loop.all_known(wanted.as_deref()) {
-        let worked = run_loop.work(wanted.clone());
-        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
-    }
-    while let Some(again) = run_loop.reopen_lost_results(wanted.as_deref())? {
-        run_loop.work(Some(again))?;
-    }
+    work(&mut run_loop, wanted.as_deref())?;
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
     summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
-    let whole = wanted.is_none();
-    let publishing = run_loop.publishing.as_mut();
-    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
-    let results = if whole {
-        locked_results(&mut run_loop.lookup, &state_dir, &run_loop.disclosure, &options.exec.registry)
-    } else {
-        BTreeMap::new()
-    };
-    let made = Lockfile::new(plan, locked_stages(&run_loop.lookup), results);
-    if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
-        let path = lockfile_path(plan);
-        match made.write(&path) {
-            Ok(()) => summary.lockfile = Some(path),
-            Err(failure) => summary.results.failures.push(failure),
-        }
-    }
+    let lockfile = finish(&mut run_loop, &state_dir, options, &mut summary, wanted.as_deref(), outlet);
     let keys = run_loop.keys();
     if let Err(failure) = run_loop.lookup.local.tidy(|| keys) {
         // The tables grow until the next time; the run itself is done.
@@ -108,13 +88,52 @@ pub(super) fn run_in(
     summary.wall = clock.elapsed();
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
-    let manifest = write_manifest::write(&mut run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    let RunLoop { lookup, ended, disclosure, .. } = &mut run_loop;
+    let manifest = write_manifest::write(lookup, ended, &state_dir, disclosure, options, &summary, began)?;
     if !manifest.is_same {
-        note_hits(&mut run_loop.lookup, &run_loop.ended)?;
+        note_hits(lookup, ended)?;
     }
     summary.manifest = manifest.path;
     run_loop.log.finished(summary.exit_code());
-    Ok((summary, made))
+    Ok((summary, lockfile))
+}
+
+/// Brings every instance that is `wanted` to its end.
+fn work(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<(), Failure> {
+    if !run_loop.all_known(wanted) {
+        let worked = run_loop.work(wanted.map(<[bool]>::to_vec));
+        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
+    }
+    while let Some(again) = run_loop.reopen_lost_results(wanted)? {
+        run_loop.work(Some(again))?;
+    }
+    Ok(())
+}
+
+/// Publishes the rest of the results, checks claims, and makes the lockfile of a whole run, which is written if all went well.
+fn finish(
+    run_loop: &mut RunLoop<'_>,
+    state_dir: &StateDir,
+    options: &RunOptions,
+    summary: &mut Summary,
+    wanted: Option<&[bool]>,
+    outlet: Outlet,
+) -> Lockfile {
+    let RunLoop { lookup, disclosure, publishing, .. } = run_loop;
+    finish_results(lookup, state_dir, disclosure, summary, publishing.as_mut(), wanted);
+    let results = match wanted {
+        None => locked_results(lookup, state_dir, disclosure, &options.exec.registry),
+        Some(_) => BTreeMap::new(),
+    };
+    let lockfile = Lockfile::new(lookup.plan, locked_stages(lookup), results);
+    if outlet == Outlet::Project && options.lock && wanted.is_none() && summary.exit_code() == 0 {
+        let path = lockfile_path(lookup.plan);
+        match lockfile.write(&path) {
+            Ok(()) => summary.lockfile = Some(path),
+            Err(failure) => summary.results.failures.push(failure),
+        }
+    }
+    lockfile
 }
 
 /// The options of a run with what the project's `pipe.toml` adds.

@@ -288,7 +288,17 @@ fn the_secret_of_a_machine_is_made_only_for_restricted_data() {
     assert!(!space.state().join("restricted.key").exists());
     let space = restricted();
     run_restricted(&space);
-    assert!(space.state().join("restricted.key").exists());
+    let secret = space.state().join("restricted.key");
+    assert!(secret.exists());
+    // Commands that only read make none.
+    fs::remove_file(&secret).unwrap();
+    let (plan, options) = (space.plan(), space.options());
+    let count = plan.ids().find(|id| plan.label(*id) == "count").unwrap();
+    assert_eq!(log_of(&plan, &options, count).unwrap(), None, "its name needs the secret");
+    assert_eq!(earlier_results(&plan, &options).unwrap(), []);
+    status(&plan, &options).unwrap();
+    last_manifest(&plan, &options).unwrap().unwrap();
+    assert!(!secret.exists());
 }
 
 /// The size of the manifest of a plan all of whose instances ran, without running them.
@@ -306,7 +316,7 @@ fn size(space: &Space) -> usize {
         ended.add(id, report(id));
     }
     assert_eq!(plan.instances.len(), 10_000);
-    let tables = tables(&mut lookup, &ended, &Disclosure::of(&plan, &state_dir).unwrap());
+    let tables = tables(&mut lookup, &ended, &Disclosure::for_reading(&plan, &state_dir).unwrap()).unwrap();
     assert!(tables.instances.rows.iter().all(|row| row.key.is_some()));
     serde_json::to_vec(&tables).unwrap().len()
 }

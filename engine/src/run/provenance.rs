@@ -3,7 +3,7 @@
 use pipe_cache::Record;
 use pipe_contract::RanOn;
 
-use super::clock::now;
+use super::clock::{now, utc};
 use crate::exec::Usage;
 use crate::report::Machine;
 
@@ -11,10 +11,10 @@ use crate::report::Machine;
 pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, notes: &[String]) -> serde_json::Value {
     serde_json::json!({
         "instance": label,
-        "ended": now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "ended": utc(now()),
         "wall_seconds": usage.wall.as_secs_f64(),
         "cpu_seconds": usage.cpu.as_secs_f64(),
-        "peak_memory_bytes": usage.peak_rss,
+        "peak_memory_bytes": peak_memory(usage),
         "host": host(),
         "architecture": std::env::consts::ARCH,
         "pipe_version": env!("CARGO_PKG_VERSION"),
@@ -23,6 +23,12 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "network": usage.isolation.map(|isolation| isolation.network.word()),
         "notes": notes,
     })
+}
+
+/// The largest resident set of the processes of an attempt, bytes; `None` if it had none of its own: what works on a thread of
+/// this process shares its memory.
+pub(super) fn peak_memory(usage: Usage) -> Option<u64> {
+    Some(usage.peak_rss).filter(|bytes| *bytes > 0)
 }
 
 /// The machine's name, read once.

@@ -7,6 +7,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pipe_cache::{Content, Digest};
@@ -36,7 +37,7 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Publishes the results of one run.
 pub(super) struct Publishing<'a> {
     plan: &'a Plan,
-    disclosure: Disclosure<'a>,
+    disclosure: Rc<Disclosure<'a>>,
     publisher: Publisher,
     by: PublishedBy,
     git: OnceCell<Option<Git>>,
@@ -53,11 +54,10 @@ impl<'a> Publishing<'a> {
     pub fn new(
         plan: &'a Plan,
         options: &'a RunOptions,
-        state_dir: &'a StateDir,
+        disclosure: Rc<Disclosure<'a>>,
         run: &str,
         began: &str,
-    ) -> Result<Self, Failure> {
-        let disclosure = Disclosure::of(plan, state_dir)?;
+    ) -> Self {
         let mut lines = BTreeMap::<InstanceId, Vec<usize>>::new();
         for (line, published) in plan.results.iter().enumerate() {
             if let Link::Output { instance, .. } = published.link {
@@ -71,7 +71,7 @@ impl<'a> Publishing<'a> {
         let publisher = Publisher::new(folder, run.to_owned(), about, parameters, options.overwrite);
         let (due, last_round) = (BTreeSet::new(), Instant::now());
         let registry = &*options.exec.registry;
-        Ok(Self { plan, disclosure, publisher, by, git: OnceCell::new(), registry, lines, due, last_round })
+        Self { plan, disclosure, publisher, by, git: OnceCell::new(), registry, lines, due, last_round }
     }
 
     /// An instance has outputs now: its results are published in the next round.
@@ -295,6 +295,7 @@ fn sidecar(
 pub(super) fn finish_results(
     lookup: &mut Lookup<'_>,
     state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
     summary: &mut Summary,
     publishing: Option<&mut Publishing<'_>>,
     wanted: Option<&[bool]>,
@@ -302,10 +303,7 @@ pub(super) fn finish_results(
     let plan = lookup.plan;
     summary.results = match publishing {
         Some(publishing) => publishing.finish(lookup, state_dir, wanted),
-        None => match Disclosure::of(plan, state_dir) {
-            Ok(disclosure) => result_lines(lookup, state_dir, &disclosure, wanted).0,
-            Err(failure) => Results { failures: vec![failure], ..Results::default() },
-        },
+        None => result_lines(lookup, state_dir, disclosure, wanted).0,
     };
     let whole = |link: &&crate::plan::Claim| is_wanted(&link.table, wanted);
     let claims: Vec<_> = plan.claims.iter().filter(whole).cloned().collect();
@@ -447,7 +445,7 @@ pub fn earlier_results(plan: &Plan, options: &RunOptions) -> Result<Vec<(String,
     for id in plan.ids() {
         let _ = lookup.look_up(id, &LookupOptions::default());
     }
-    let disclosure = Disclosure::of(plan, &state_dir)?;
+    let disclosure = Disclosure::for_reading(plan, &state_dir)?;
     let (_, lines) = result_lines(&mut lookup, &state_dir, &disclosure, None);
     let pieces = lines.iter().flat_map(|line| &line.pieces);
     let now: BTreeMap<&str, Digest<Content>> =

@@ -16,6 +16,7 @@
 //! A record is published before the end is reported, so work that was reported as ended is never done twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pipe_cache::{Action, Digest, Session, remove_all};
@@ -53,7 +54,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct RunLoop<'a> {
     pub lookup: Lookup<'a>,
     state_dir: &'a StateDir,
-    pub(super) disclosure: Disclosure<'a>,
+    pub(super) disclosure: Rc<Disclosure<'a>>,
     options: &'a RunOptions,
     lookup_options: LookupOptions,
     events: &'a mut dyn FnMut(Event),
@@ -98,7 +99,7 @@ impl<'a> RunLoop<'a> {
         stop: &'a Stop,
     ) -> Result<Self, Failure> {
         Ok(Self {
-            disclosure: Disclosure::of(lookup.plan, state_dir)?,
+            disclosure: Rc::new(Disclosure::for_run(lookup.plan, state_dir)?),
             lookup,
             state_dir,
             options,

@@ -30,12 +30,8 @@ pub(super) fn fact_change(name: &str, was: Option<&str>, now: Option<&str>) -> S
         Some(FactName::Tool(name)) => tool(name, was, now),
         Some(FactName::Program(name)) => match (was, now) {
             (Some(_), Some(_)) => format!("program `{name}` changed: its file has other content"),
-            (None, _) => {
-                format!("program `{name}` counts now, because the body begins with it and there are no `tools:`")
-            }
-            (_, None) => {
-                format!("program `{name}` no longer counts: the body begins with another one, or there are `tools:`")
-            }
+            (None, _) => format!("program `{name}` counts now, because no `tools:` name what the body runs"),
+            (_, None) => format!("program `{name}` no longer counts, because `tools:` name what the body runs"),
         },
         Some(FactName::RPackages) => match (was, now) {
             (Some(_), Some(_)) => "packages in your R library changed".to_owned(),
@@ -56,6 +52,7 @@ fn body(was: &str, now: &str) -> String {
     let line = was.iter().zip(&now).take_while(|(was, now)| was == now).count();
     let place = if was.len().max(now.len()) > 1 { format!(" in line {}", line + 1) } else { String::new() };
     match (was.get(line), now.get(line)) {
+        (Some(was), Some(now)) if was.trim() == now.trim() => format!("the body changed{place}: only its spaces"),
         (Some(was), Some(now)) => format!("the body changed{place}: {}", from_to(was.trim(), now.trim())),
         (Some(was), None) => format!("the body changed{place}: `{}` was removed", beginning(was)),
         (None, Some(now)) => format!("the body changed{place}: `{}` was added", beginning(now)),

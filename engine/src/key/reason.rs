@@ -136,7 +136,7 @@ pub enum Reason {
         /// Now.
         now: bool,
     },
-    /// A `run:` stage without `tools:` begins with another program.
+    /// A `run:` stage without `tools:` begins with another program, or with commands of another shell.
     ProgramChanged {
         /// Before.
         was: String,
@@ -194,14 +194,7 @@ fn facts(was: &KeyParts, now: &KeyParts) -> Vec<Reason> {
         return reasons;
     }
     let came_or_went = |port: &str| was.inputs.contains_key(port) != now.inputs.contains_key(port);
-    let program = |parts: &KeyParts, others: &KeyParts| {
-        let names = parts.facts.keys().filter(|name| !others.facts.contains_key(*name));
-        names.into_iter().find_map(|name| match FactName::of(name) {
-            Some(FactName::Program(program)) => Some(program.to_owned()),
-            _ => None,
-        })
-    };
-    let programs = program(was, now).zip(program(now, was));
+    let programs = programs(was, now);
     compare(&was.facts, &now.facts, |name, was, now| {
         let is_said = match FactName::of(name) {
             Some(FactName::InputName(port) | FactName::Optional(port)) => came_or_went(port),
@@ -212,8 +205,28 @@ fn facts(was: &KeyParts, now: &KeyParts) -> Vec<Reason> {
             reasons.push(Reason::FactChanged { name: name.into(), was: was.cloned(), now: now.cloned() });
         }
     });
-    reasons.extend(programs.map(|(was, now)| Reason::ProgramChanged { was, now }));
+    // Where a body is run by another shell, that shell is often its program too.
+    let programs = programs.filter(|(was_program, now_program)| {
+        shell(was) == shell(now) || (shell(was), shell(now)) != (Some(was_program), Some(now_program))
+    });
+    reasons.extend(programs.map(|(was, now)| Reason::ProgramChanged { was: was.to_owned(), now: now.to_owned() }));
     reasons
+}
+
+/// The programs that count as facts of two commands, if they are two.
+fn programs<'k>(was: &'k KeyParts, now: &'k KeyParts) -> Option<(&'k str, &'k str)> {
+    let only_in = |parts: &'k KeyParts, other: &KeyParts| {
+        parts.facts.keys().filter(|name| !other.facts.contains_key(*name)).find_map(|name| match FactName::of(name) {
+            Some(FactName::Program(program)) => Some(program),
+            _ => None,
+        })
+    };
+    only_in(was, now).zip(only_in(now, was))
+}
+
+/// The name of the shell of a command.
+fn shell(parts: &KeyParts) -> Option<&str> {
+    parts.facts.get(&FactName::Shell.text())?.split(' ').next()
 }
 
 /// What differs in inputs. One that went and one that came with the same content are one that was renamed.
@@ -331,7 +344,7 @@ impl fmt::Display for Reason {
             Reason::SimulatedChanged { now: true } => f.write_str("subjects are simulated now"),
             Reason::SimulatedChanged { now: false } => f.write_str("subjects are no longer simulated"),
             Reason::ProgramChanged { was, now } => {
-                write!(f, "the body begins with another program: `{was}` -> `{now}`")
+                write!(f, "the body runs another program: `{was}` -> `{now}`")
             }
             Reason::FactChanged { name, was, now } => f.write_str(&fact_change(name, was.as_deref(), now.as_deref())),
         }

@@ -150,11 +150,12 @@ fn neutral_parameters_and_undeclared_axes_stay_out() {
 }
 
 /// Names of all facts, with every change that each can have, and what is said of it.
-const FACTS: [(FactName<'_>, Option<&str>, Option<&str>, &str); 38] = [
+const FACTS: [(FactName<'_>, Option<&str>, Option<&str>, &str); 39] = [
     (FactName::Body, Some("wc"), Some("wc -l"), "the body changed: `wc` -> `wc -l`"),
     (FactName::Body, Some("a\nb\nc"), Some("a\nB\nc"), "the body changed in line 2: `b` -> `B`"),
     (FactName::Body, Some("a\nb"), Some("a"), "the body changed in line 2: `b` was removed"),
     (FactName::Body, Some("a"), Some("a\nb"), "the body changed in line 2: `b` was added"),
+    (FactName::Body, Some("a\nb"), Some("a\n  b"), "the body changed in line 2: only its spaces"),
     (FactName::Body, Some("a\n"), Some("a"), "the body changed: only at the ends of its lines"),
     (
         FactName::Body,
@@ -224,13 +225,13 @@ const FACTS: [(FactName<'_>, Option<&str>, Option<&str>, &str); 38] = [
         FactName::Program("wc"),
         None,
         Some(SOME_CONTENT),
-        "program `wc` counts now, because the body begins with it and there are no `tools:`",
+        "program `wc` counts now, because no `tools:` name what the body runs",
     ),
     (
         FactName::Program("wc"),
         Some(SOME_CONTENT),
         None,
-        "program `wc` no longer counts: the body begins with another one, or there are `tools:`",
+        "program `wc` no longer counts, because `tools:` name what the body runs",
     ),
     (FactName::RPackages, Some(SOME_CONTENT), Some(OTHER_CONTENT), "packages in your R library changed"),
     (FactName::RPackages, None, Some(SOME_CONTENT), "packages in your R library count now"),
@@ -293,7 +294,7 @@ fn one_change_is_said_once() {
     assert_eq!(said(&x, &y), ["input `x` is called `y` now"]);
     assert_eq!(
         said_of_facts(&[("executable:wc", SOME_CONTENT)], &[("executable:cat", OTHER_CONTENT)]),
-        ["the body begins with another program: `wc` -> `cat`"]
+        ["the body runs another program: `wc` -> `cat`"]
     );
 }
 

@@ -76,9 +76,14 @@ pub(super) fn run_in(
         let disclosure = Rc::clone(&run_loop.disclosure);
         run_loop.publishing = Some(Publishing::new(plan, options, disclosure, &run, &clock::utc(began)));
     }
-    work(&mut run_loop, wanted.as_deref())?;
+    work(&mut run_loop, wanted.as_deref()).inspect_err(|failure| {
+        run_loop.log.failure(failure);
+        run_loop.log.finished(failure.blame.exit_code());
+    })?;
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
-    summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
+    let notes = notes_of_hits(&mut run_loop, wanted.as_deref())?;
+    run_loop.log.noted(&notes);
+    summary.notes.extend(notes);
     let lockfile = finish(&mut run_loop, &state_dir, options, &mut summary, wanted.as_deref(), outlet);
     let keys = run_loop.keys();
     if let Err(failure) = run_loop.lookup.local.tidy(|| keys) {
@@ -94,6 +99,8 @@ pub(super) fn run_in(
         note_hits(lookup, ended)?;
     }
     summary.manifest = manifest.path;
+    summary.claims.iter().for_each(|claim| run_loop.log.claim(claim));
+    summary.results.failures.iter().for_each(|failure| run_loop.log.failure(failure));
     run_loop.log.finished(summary.exit_code());
     Ok((summary, lockfile))
 }
@@ -101,8 +108,7 @@ pub(super) fn run_in(
 /// Brings every instance that is `wanted` to its end.
 fn work(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<(), Failure> {
     if !run_loop.all_known(wanted) {
-        let worked = run_loop.work(wanted.map(<[bool]>::to_vec));
-        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
+        run_loop.work(wanted.map(<[bool]>::to_vec))?;
     }
     while let Some(again) = run_loop.reopen_lost_results(wanted)? {
         run_loop.work(Some(again))?;

@@ -563,8 +563,8 @@ impl<'a> RunLoop<'a> {
             return; // As for hits.
         }
         let label = self.plan().label(id);
-        self.log.ended(id, &label, &outcome, work.log.as_deref());
         let notes = if outcome == Outcome::Ran { work.notes.clone() } else { Vec::new() };
+        self.log.ended(id, &label, &outcome, work.log.as_deref(), &notes);
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: work.usage.wall, notes });
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
         self.ended.add(id, Report { outcome, reasons, attempts, origin, work });

@@ -63,14 +63,10 @@ impl<'a> FactName<'a> {
             R_PACKAGES => return Some(Self::RPackages),
             _ => {}
         }
-        let named: [(&str, fn(&'a str) -> Self); 6] = [
-            (OUTPUT, Self::Output),
-            (VARIABLE, Self::Variable),
-            (OPTIONAL, Self::Optional),
-            (INPUT_NAME, Self::InputName),
-            (TOOL, Self::Tool),
-            (PROGRAM, Self::Program),
-        ];
-        named.into_iter().find_map(|(what, make)| text.strip_prefix(what).map(make))
+        let after = |what| text.strip_prefix(what);
+        let port = after(OUTPUT).map(Self::Output).or_else(|| after(OPTIONAL).map(Self::Optional));
+        let named =
+            port.or_else(|| after(INPUT_NAME).map(Self::InputName)).or_else(|| after(VARIABLE).map(Self::Variable));
+        named.or_else(|| after(TOOL).map(Self::Tool)).or_else(|| after(PROGRAM).map(Self::Program))
     }
 }

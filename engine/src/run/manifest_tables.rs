@@ -222,7 +222,7 @@ impl<'w> Writer<'w> {
         }
     }
 
-    fn instance(&mut self, lookup: &Lookup<'_>, id: InstanceId) -> Result<InstanceRow, Failure> {
+    fn instance(&mut self, lookup: &mut Lookup<'_>, id: InstanceId) -> Result<InstanceRow, Failure> {
         let instance = self.plan.instance(id);
         let sources: Vec<Option<&Source>> =
             self.kind_of(id).inputs.iter().map(|input| instance.inputs.get(&input.port)).collect();
@@ -231,7 +231,7 @@ impl<'w> Writer<'w> {
         let report = self.ended.report(id);
         let place = report.and_then(|report| report.work.place);
         let used = report.map(|report| report.work.usage).filter(|_| place.is_some());
-        let more = self.more(lookup, id, report);
+        let more = self.more(lookup, id, report)?;
         let axes = &self.plan.stage_of(id).axes;
         let reasons = report.iter().flat_map(|report| &report.reasons);
         let reasons =
@@ -267,7 +267,7 @@ impl<'w> Writer<'w> {
         }
     }
 
-    fn more(&self, lookup: &Lookup<'_>, id: InstanceId, report: Option<&Report>) -> More {
+    fn more(&self, lookup: &mut Lookup<'_>, id: InstanceId, report: Option<&Report>) -> Result<More, Failure> {
         let instance = self.plan.instance(id);
         let shared = &self.stages[instance.stage.index()].parameters;
         let own = instance.params.iter().filter(|(name, _)| !shared.contains_key(*name));
@@ -277,11 +277,16 @@ impl<'w> Writer<'w> {
             restricted: instance.restricted.iter().cloned().collect(),
             ..More::default()
         };
-        let Some(report) = report else { return more };
+        let Some(report) = report else {
+            if self.ended.contains(id) {
+                more.notes = lookup.notes(id)?;
+            }
+            return Ok(more);
+        };
         more.attempts = Some(report.attempts).filter(|attempts| *attempts > 1);
         more.log = report.work.log.as_ref().is_some_and(|log| fs_err::metadata(log).is_ok_and(|found| found.len() > 0));
         match &report.outcome {
-            Outcome::Hit => {}
+            Outcome::Hit => more.notes = lookup.notes(id)?,
             Outcome::Ran => more.notes.clone_from(&report.work.notes),
             Outcome::Skipped { because } => more.because = Some(because.clone()),
             Outcome::Failed { failure, retained } => {
@@ -292,7 +297,7 @@ impl<'w> Writer<'w> {
                 more.absent = Some(absence(lookup, id, report, cause, *recorded));
             }
         }
-        more
+        Ok(more)
     }
 }
 

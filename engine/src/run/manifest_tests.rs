@@ -159,6 +159,18 @@ fn a_null_run_refers_to_the_manifest_that_has_the_tables() {
 }
 
 #[test]
+fn notes_belong_to_every_run_that_uses_the_result() {
+    let space = Space::with(&format!("{PAIR}  c: {{ uses: test/write, with: {{ does: note }} }}\n"));
+    let notes = || row(&manifest(&space), "c").1.more.unwrap().notes;
+    space.run();
+    assert_eq!(notes(), ["some data are missing"]);
+    later();
+    space.edit("p.yaml", "echo 1", "echo 2");
+    space.run().counts([2, 1, 0, 0, 0]);
+    assert_eq!(notes(), ["some data are missing"], "of a hit");
+}
+
+#[test]
 fn what_was_not_selected_is_left_out() {
     let space = Space::with(PAIR);
     let selection = Selection { stages: vec!["a".into()], ..Selection::default() };

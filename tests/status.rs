@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::terminal::Terminal;
 use crate::support::{Shown, Space};
 
 /// Failures with more messages than the report of a run shows, equal ones, absent cells that a note is about, claims.
@@ -64,6 +65,27 @@ fn status_says_all_that_a_run_has_to_say() {
     }
     text = replaced(&text, "skipped 10 in ", " s\n", "0.0");
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn sentences_are_folded_between_words_in_a_terminal() {
+    let space = report();
+    space.pipe(["run", "pipeline.yaml"]).exits(1);
+    let mut command = space.command(["status", "pipeline.yaml"]);
+    command.env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(&mut command, 80, 80);
+    assert_eq!(terminal.end(), 0);
+    let screen = terminal.screen();
+    let at = screen.find("failed equal").expect("it is there");
+    assert!(
+        screen[at..].starts_with(
+            "failed equal(n=1) and 9 more (n=2, n=3, n=4, ...): the command ended with exit\n  \
+             code 7; its log ends with\n    no such luck\n  log of the first:"
+        ),
+        "{screen}"
+    );
+    // Paths are left whole, to be copied.
+    assert!(terminal.wrapped.iter().all(|row| row.contains('/')), "{:?}", terminal.wrapped);
 }
 
 /// A text in which what is between two others in a line is replaced.

@@ -5,16 +5,17 @@ use std::fmt::Write;
 use std::path::Path;
 
 use fs_err as fs;
-use pipe_contract::IMPORTANT;
-use pipe_engine::report::{LIST, Results};
+use pipe_engine::report::{ClaimReport, LIST, Results};
 use pipe_engine::run::Summary;
 
 use crate::grouped::{self, Failed};
-use crate::printer::{BAD, DIM, GOOD, HINT, styled};
+use crate::printer::{BAD, DIM, GOOD, styled};
 use crate::quantities::{self, tally};
 
 /// Long lists are cut after this many lines; the manifest has them all.
 const LINES: usize = 12;
+/// So many kinds of failure are shown.
+const GROUPS: usize = 8;
 /// So many new or changed results are listed; the others are in the folder above them.
 const PLACES: usize = 24;
 
@@ -26,7 +27,7 @@ pub fn text(summary: &Summary) -> String {
         log: Some(failed.log.as_path()).filter(|log| fs::metadata(log).is_ok_and(|log| log.len() > 0)),
         retained: failed.retained.as_deref(),
     });
-    let mut text = grouped::failures(failed, &summary.manifest);
+    let mut text = grouped::failures(failed, GROUPS, Some(&summary.manifest));
     let absent = summary.absent.iter().map(|(label, cause, recorded)| {
         let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
         (label.as_str(), format!("{cause}{known}"))
@@ -34,8 +35,8 @@ pub fn text(summary: &Summary) -> String {
     listed(&mut text, "absent", &grouped::equal(absent));
     let skipped = summary.skipped.iter().map(|(label, because)| (label.as_str(), because.as_str()));
     listed(&mut text, "skipped", &grouped::skipped(skipped));
-    listed(&mut text, "note", &note_lines(&summary.notes));
-    claims(&mut text, summary);
+    listed(&mut text, "note", &grouped::notes(&summary.notes));
+    text.push_str(&claims(summary.claims.iter()));
     results(&mut text, summary);
     let style = if summary.exit_code() == 0 { GOOD } else { BAD };
     let stopped = if summary.stopped { "stopped: " } else { "" };
@@ -82,43 +83,18 @@ fn listed(text: &mut String, word: &str, lines: &[String]) {
     grouped::list(text, word, lines, LINES, ", all in the manifest");
 }
 
-/// Equal notes once, with how many stages have them; important ones first.
-fn note_lines(notes: &[(String, String)]) -> Vec<String> {
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (label, note) in notes {
-        match groups.iter_mut().find(|(known, _)| known == note) {
-            Some((_, labels)) => labels.push(label),
-            None => groups.push((note, vec![label])),
-        }
-    }
-    groups.sort_by_key(|(note, _)| !note.starts_with(IMPORTANT));
-    let line = |(note, labels): &(&str, Vec<&str>)| {
-        let note = note.strip_prefix(IMPORTANT).unwrap_or(note);
-        match labels[..] {
-            [label] => format!("{label}: {note}"),
-            [first, ..] => format!("{first} and {} more: {note}", labels.len() - 1),
-            [] => note.to_owned(),
-        }
-    };
-    groups.iter().map(line).collect()
-}
-
-fn claims(text: &mut String, summary: &Summary) {
-    for claim in &summary.claims {
+/// What was claimed and what was found, a line for each claim.
+pub fn claims<'a>(claims: impl Iterator<Item = &'a ClaimReport>) -> String {
+    let line = |claim: &ClaimReport| {
         let (style, word) = if claim.holds { (GOOD, "claim holds") } else { (BAD, "claim fails") };
         let found = match &claim.found {
             Ok(value) => format!("found {value}"),
             Err(why) => why.clone(),
         };
-        let _ = writeln!(
-            text,
-            "{}: {} ({found}, claimed {} within {})",
-            styled(style, word),
-            claim.text,
-            claim.equals,
-            claim.within
-        );
-    }
+        let ClaimReport { text, equals, within, .. } = claim;
+        format!("{}: {text} ({found}, claimed {equals} within {within})\n", styled(style, word))
+    };
+    claims.map(line).collect()
 }
 
 fn results(text: &mut String, summary: &Summary) {
@@ -135,10 +111,7 @@ fn results(text: &mut String, summary: &Summary) {
     let missing = results.missing.iter().map(|(path, why)| (path.as_str(), why.clone()));
     listed(text, "unpublished", &grouped::equal(missing));
     for failure in &results.failures {
-        let _ = writeln!(text, "{} {failure}", styled(BAD, "failed"));
-        if let Some(hint) = &failure.hint {
-            let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
-        }
+        text.push_str(&grouped::failure("", failure));
     }
     let there = results.written.len() + results.unchanged.len();
     if there == 0 {
@@ -191,13 +164,6 @@ fn by_place(written: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn equal_notes_are_shown_once_and_important_ones_first() {
-        let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
-        let all = [of("a", "fetched again"), of("b", "important: no tracts"), of("c", "important: no tracts")];
-        assert_eq!(note_lines(&all), ["b and 1 more: no tracts", "a: fetched again"]);
-    }
 
     #[test]
     fn results_are_listed_by_folder_and_once_for_all_formats() {

@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-use pipe_contract::Failure;
+use pipe_contract::{Failure, IMPORTANT};
 
 use crate::printer::{BAD, CARE, HINT, styled};
 
 /// So many others of a group are named.
 const NAMED: usize = 3;
-/// So many groups are shown; where the others are is said.
-const GROUPS: usize = 8;
-
 /// A failed instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Failed<'a> {
@@ -23,16 +20,14 @@ pub struct Failed<'a> {
     pub retained: Option<&'a Path>,
 }
 
-/// Failures in blocks of equal ones, the first of each in full. `all` is where each of them can be looked up.
-pub fn failures<'a>(failed: impl Iterator<Item = Failed<'a>>, all: &Path) -> String {
+/// Failures in blocks of equal ones, the first of each in full; at most so many blocks. `all` is where each of them can be looked
+/// up, if that is to be said here.
+pub fn failures<'a>(failed: impl Iterator<Item = Failed<'a>>, most: usize, all: Option<&Path>) -> String {
     let groups = groups(failed.map(|failed| (likeness(failed.label, failed.failure), failed)));
     let mut text = String::new();
-    for (first, others) in groups.iter().take(GROUPS) {
+    for (first, others) in groups.iter().take(most) {
         let labels: Vec<&str> = others.iter().map(|other| other.label).collect();
-        let _ = writeln!(text, "{} {}: {}", styled(BAD, "failed"), several(first.label, &labels), first.failure);
-        if let Some(hint) = &first.failure.hint {
-            let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
-        }
+        text.push_str(&failure(&format!("{}: ", several(first.label, &labels)), first.failure));
         let of_first = if others.is_empty() { "" } else { " of the first" };
         if let Some(log) = first.log {
             let _ = writeln!(text, "  log{of_first}: {}", log.display());
@@ -41,14 +36,43 @@ pub fn failures<'a>(failed: impl Iterator<Item = Failed<'a>>, all: &Path) -> Str
             let _ = writeln!(text, "  its folder is kept: {}", folder.display());
         }
     }
-    let left: usize = groups.iter().skip(GROUPS).map(|(_, others)| 1 + others.len()).sum();
+    let left: usize = groups.iter().skip(most).map(|(_, others)| 1 + others.len()).sum();
     if left > 0 {
-        let _ = writeln!(text, "{} {left} more, with other messages", styled(BAD, "failed"));
+        let messages = match groups.len() - most {
+            1 => "another message".to_owned(),
+            number => format!("{number} other messages"),
+        };
+        let _ = writeln!(text, "{} {left} more, with {messages}; `pipe status` has all of them", styled(BAD, "failed"));
     }
-    if left > 0 || groups.iter().any(|(_, others)| !others.is_empty()) {
+    if let Some(all) = all
+        && (left > 0 || groups.iter().any(|(_, others)| !others.is_empty()))
+    {
         let _ = writeln!(text, "  each of them: {}", all.display());
     }
     text
+}
+
+/// What went wrong, with its hint. `of` is what it went wrong with.
+pub fn failure(of: &str, failure: &Failure) -> String {
+    let mut text = format!("{} {of}{failure}\n", styled(BAD, "failed"));
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(text, "  {} {hint}", styled(HINT, "hint:"));
+    }
+    text
+}
+
+/// Notes of instances: equal ones once, with how many have them; important ones first.
+pub fn notes(notes: &[(String, String)]) -> Vec<String> {
+    let mut groups = groups(notes.iter().map(|(label, note)| (note, (label, note))));
+    groups.sort_by_key(|((_, note), _)| !note.starts_with(IMPORTANT));
+    let line = |((label, note), others): &((&String, &String), Vec<_>)| {
+        let note = note.strip_prefix(IMPORTANT).unwrap_or(note);
+        match others.len() {
+            0 => format!("{label}: {note}"),
+            more => format!("{label} and {more} more: {note}"),
+        }
+    };
+    groups.iter().map(line).collect()
 }
 
 /// Skipped instances, with the label of the one at fault or `stopped`: a line for each stage and cause.
@@ -195,7 +219,14 @@ mod tests {
 
     fn shown(failed: &[(String, Failure)]) -> String {
         let failed = failed.iter().map(|(label, failure)| Failed { label, failure, log: None, retained: None });
-        strip_str(&failures(failed, Path::new("/m.json"))).to_string()
+        strip_str(&failures(failed, 8, Some(Path::new("/m.json")))).to_string()
+    }
+
+    #[test]
+    fn equal_notes_are_shown_once_and_important_ones_first() {
+        let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
+        let all = [of("a", "fetched again"), of("b", "important: no tracts"), of("c", "important: no tracts")];
+        assert_eq!(notes(&all), ["b and 1 more: no tracts", "a: fetched again"]);
     }
 
     #[test]
@@ -219,7 +250,12 @@ mod tests {
         let text = shown(&[of(1), of(2), of(3)]);
         assert_eq!(text.lines().count(), 3, "{text}");
         let text = shown(&(1..=30).map(of).collect::<Vec<_>>());
-        assert!(text.ends_with("failed 22 more, with other messages\n  each of them: /m.json\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "failed 22 more, with 22 other messages; `pipe status` has all of them\n  each of them: /m.json\n"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,6 +39,12 @@ pub fn data(text: &str) {
     write(&mut io::stdout().lock(), text, *COLOURS, &STDOUT_CLOSED);
 }
 
+/// Writes sentences to stdout, with a newline at the end; on a terminal their long lines are folded between words.
+pub fn report(text: &str) {
+    let stdout = io::stdout();
+    if stdout.is_terminal() { data(&fold(text, size_of(&stdout).columns)) } else { data(text) }
+}
+
 /// Writes a message for the user to stderr.
 pub fn note(line: &str) {
     write(&mut io::stderr().lock(), &format!("{line}\n"), colours_wanted(), &STDERR_CLOSED);
@@ -55,7 +62,11 @@ pub fn prose(text: &str) {
 
 /// The size of the terminal that stderr is; a usual one if it has none.
 pub fn terminal_size() -> Size {
-    let found = rustix::termios::tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    size_of(&io::stderr())
+}
+
+fn size_of(stream: &impl AsFd) -> Size {
+    let found = rustix::termios::tcgetwinsize(stream).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
     found.map_or(Size { columns: 80, rows: 24 }, |size| Size { columns: size.ws_col.into(), rows: size.ws_row.into() })
 }
 

@@ -1,5 +1,5 @@
 //! The text of `pipe status`: how every instance of the last run ended, in the words of a run's own report, and whether the run
-//! goes on or was killed.
+//! goes on or was killed. Equal ends are one line; nothing else is left out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,12 +8,10 @@ use pipe_contract::Metric;
 use pipe_engine::event::Outcome;
 use pipe_engine::run::{Counts, LoggedRun, Phase};
 
+use crate::final_report;
 use crate::grouped::{self, Failed};
 use crate::printer::{BAD, CARE, DIM, GOOD, styled};
 use crate::quantities::{self, tally};
-
-/// Long lists are cut after this many lines; the log of events has them all.
-const LINES: usize = 12;
 
 /// So many metrics of a running stage are shown.
 const METRICS: usize = 4;
@@ -34,6 +32,9 @@ pub fn text(logged: &LoggedRun) -> String {
     });
     listed(&mut text, "absent", &grouped::equal(absent));
     running(&mut text, logged);
+    listed(&mut text, "note", &grouped::notes(&logged.notes));
+    claims(&mut text, logged);
+    logged.failures.iter().for_each(|failure| text.push_str(&grouped::failure("", failure)));
     foot(&mut text, logged);
     text
 }
@@ -78,7 +79,7 @@ fn failed(text: &mut String, logged: &LoggedRun) {
         }
         _ => None,
     });
-    text.push_str(&grouped::failures(failed, &logged.folder));
+    text.push_str(&grouped::failures(failed, usize::MAX, None));
 }
 
 fn running(text: &mut String, logged: &LoggedRun) {
@@ -99,8 +100,19 @@ fn running(text: &mut String, logged: &LoggedRun) {
     }
 }
 
+/// Those that fail; the others are counted.
+fn claims(text: &mut String, logged: &LoggedRun) {
+    text.push_str(&final_report::claims(logged.claims.iter().filter(|claim| !claim.holds)));
+    let held = logged.claims.iter().filter(|claim| claim.holds).count();
+    if held > 0 {
+        let verb = if held == 1 { "holds" } else { "hold" };
+        let _ = writeln!(text, "{} {verb}", quantities::count(held, "claim"));
+    }
+}
+
+/// Every line: equal ones are one already.
 fn listed(text: &mut String, word: &str, lines: &[String]) {
-    grouped::list(text, word, lines, LINES, "");
+    grouped::list(text, word, lines, usize::MAX, "");
 }
 
 fn foot(text: &mut String, logged: &LoggedRun) {

@@ -150,6 +150,52 @@ fn a_changed_input_is_called_by_its_name() {
 }
 
 #[test]
+fn every_change_of_a_command_is_said_in_the_words_of_the_file() {
+    let space = Space::with(
+        "pipe: 1\npipeline: p\nstages:\n  a:\n    run: |\n      true\n      cat $IN_X > $OUT_Y\n    in: { x: x.csv }\n    out: { y: y.txt }\n    env: { N: \"1\" }\n",
+    );
+    space.write("x.csv", "1\n");
+    let why = |edits: &[(&str, &str)], sentences: &[&str]| {
+        space.pipe(["run", "pipeline.yaml"]).exits(0);
+        edits.iter().for_each(|(from, to)| space.edit("pipeline.yaml", from, to));
+        let shown = space.pipe(["why", "pipeline.yaml", "a"]).exits(0);
+        let text = shown.text();
+        let reasons: Vec<&str> = text.lines().filter(|line| line.starts_with("          ")).map(str::trim).collect();
+        assert_eq!(reasons, sentences, "{text}");
+    };
+    why(&[("N: \"1\"", "N: \"2\"")], &["variable `N` changed: `1` -> `2`"]);
+    why(
+        &[("    env: { N: \"2\" }\n", "    net: true\n")],
+        &["variable `N` of `env:` was removed", "the network is allowed now (`net: true`)"],
+    );
+    why(&[("y: y.txt", "y: z.txt")], &["output `y` is written to another path: `y.txt` -> `z.txt`"]);
+    why(
+        &[("cat $IN_X >", "cat $IN_X $IN_X >")],
+        &["the body changed in line 2: `cat $IN_X > $OUT_Y` -> `cat $IN_X $IN_X > $OUT_Y`"],
+    );
+    space.write("x.tsv", "1\n");
+    why(&[("x: x.csv", "x: x.tsv")], &["input `x` is found under another name: `x.csv` -> `x.tsv`"]);
+    why(&[("{ x: x.tsv }", "{ x: x.tsv, more: x.csv }")], &["input `more` was added"]);
+    why(&[("more: x.csv", "other: x.csv")], &["input `more` is called `other` now"]);
+    why(
+        &[(", other: x.csv", ""), ("y: z.txt", "y: w.txt")],
+        &["output `y` is written to another path: `z.txt` -> `w.txt`", "input `other` was removed"],
+    );
+    why(
+        &[("    net: true\n", "    shell: sh\n")],
+        &["the network is no longer allowed (no `net: true`)", "the body runs under `sh` now, before under `bash`"],
+    );
+    why(
+        &[("    shell: sh\n", "    tools: { mine: echo mine 1.0 }\n")],
+        &[
+            "program `sh` no longer counts, because `tools:` name what the body runs",
+            "the body runs under `bash` now, before under `sh`",
+            "tool `mine` was added: `mine 1.0`",
+        ],
+    );
+}
+
+#[test]
 fn two_projects_with_one_pipeline_name_share_neither_logs_nor_folders() {
     let space = Space::new();
     let pipeline = |body: &str| format!("pipe: 1\npipeline: p\nstages:\n  fit: {{ run: '{body}', out: {{ y: y }} }}\n");

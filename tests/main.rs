@@ -30,6 +30,7 @@ mod readme;
 mod refused_files;
 mod reproduction;
 mod side_by_side;
+mod status;
 mod stopping;
 mod support;
 mod vocabulary;

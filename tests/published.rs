@@ -143,6 +143,33 @@ fn values_set_by_hand_have_a_results_folder_of_their_own() {
 }
 
 #[test]
+fn parameters_are_shown_as_written_because_that_is_what_a_stage_gets() {
+    let space = Space::with(
+        "pipe: 1\npipeline: p\nparams: { v: 1.10, list: [1.10, 2], n: 3 }\nstages:\n  \
+         a: { run: 'echo $PARAM_V $PARAM_N > $OUT_Y', with: { v: $params.v, n: $params.n }, out: { y: y } }\n\
+         results: { y.txt: $a.y }\n",
+    );
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    assert_eq!(space.read("results/p/y.txt"), "1.10 3\n");
+    let expected = serde_json::json!({ "v": "1.10", "list": ["1.10", 2], "n": 3 });
+    let lockfile = space.read("pipeline.lock");
+    assert_eq!(json(&space, "pipeline.lock")["parameters"], expected);
+    let published = json(&space, "results/p/.published");
+    assert_eq!(published["runs"].as_object().expect("runs").values().next().expect("one")["parameters"], expected);
+    let sidecar = json(&space, "results/p/y.txt.provenance.json");
+    assert_eq!(sidecar["published_by"]["parameters"], expected);
+    assert_eq!(sidecar["made_by"]["parameters"], serde_json::json!({ "v": "1.10", "n": "3" }));
+    space.pipe(["run", "pipeline.yaml", "--set", "v=0x1F"]).exits(0);
+    let parameters = json(&space, "results/p+v=0x1F/parameters.json");
+    assert_eq!(parameters["parameters"]["v"], serde_json::json!({ "value": "0x1F", "origin": "set" }));
+    // A lockfile that has the number instead is read, and written anew by the next run.
+    space.edit("pipeline.lock", "\"v\": \"1.10\"", "\"v\": 1.1");
+    space.pipe(["verify", "pipeline.yaml"]).exits(0);
+    space.pipe(["run", "pipeline.yaml"]).exits(0);
+    assert_eq!(space.read("pipeline.lock"), lockfile);
+}
+
+#[test]
 fn the_list_and_the_sidecars_say_which_run_made_a_file() {
     let space = Space::with(PIPELINE);
     space.pipe(["run", "pipeline.yaml"]).exits(0);

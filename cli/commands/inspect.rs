@@ -25,10 +25,10 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
         return Ok(0);
     }
     let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };
-    printer::data(&status_report::text(&logged));
+    printer::report(&status_report::text(&logged));
     let earlier = final_report::earlier(&run::earlier_results(&plan, &options)?);
     if !earlier.is_empty() {
-        printer::data(&format!("{earlier}\n"));
+        printer::report(&format!("{earlier}\n"));
     }
     Ok(0)
 }

@@ -11,7 +11,6 @@ pub mod stages;
 pub mod verify;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pipe_contract::{Failure, Registry};
 use pipe_engine::diag::Diagnostics;
@@ -22,9 +21,6 @@ use pipe_engine::run::{Places, RunOptions, Selection};
 use crate::args;
 use crate::libtorch;
 use crate::machine;
-
-/// Time between the request to stop and the kill of running stages.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// Why a command could not do its work.
 pub enum CommandError {
@@ -75,31 +71,15 @@ pub fn run_options(
     registry: Arc<Registry>,
 ) -> Result<RunOptions, Failure> {
     let libtorch = libtorch::find();
-    Ok(RunOptions {
-        places: Places::find(place.cache.clone())?,
-        exec: exec::Settings {
-            registry,
-            guard: None,
-            readable: Vec::new(),
-            worker: exec::WorkerSettings {
-                program: machine::worker(),
-                libraries: libtorch.path,
-                libraries_hint: libtorch.remedy,
-                build: pipe_stages::BUILD_ID.to_owned(),
-                recycle_after: 200,
-            },
-            grace: GRACE,
-        },
-        capacities: machine::capacities(place.jobs),
-        selection: Selection::default(),
-        force: Vec::new(),
-        fail_fast: false,
-        retry_absent: false,
-        set: pipeline.set.clone(),
-        overwrite: false,
-        lock: pipeline.set.is_empty(),
-        shuffle: None,
-    })
+    let worker = exec::WorkerSettings {
+        libraries: libtorch.path,
+        libraries_hint: libtorch.remedy,
+        ..exec::WorkerSettings::new(machine::worker(), pipe_stages::BUILD_ID)
+    };
+    let exec = exec::Settings::new(registry, worker);
+    let places = Places::find(place.cache.clone())?;
+    let all = RunOptions::new(places, exec, machine::capacities(place.jobs));
+    Ok(RunOptions { set: pipeline.set.clone(), lock: pipeline.set.is_empty(), ..all })
 }
 
 /// The selection as the engine takes it.

@@ -49,7 +49,7 @@ pub fn why(args: &args::WhyArgs) -> Result<u8, CommandError> {
             printer::data(nothing_runs(&status));
         }
     }
-    printer::data(&by_instance(&plan, &status, &selected));
+    printer::report(&by_instance(&plan, &status, &selected));
     Ok(0)
 }
 

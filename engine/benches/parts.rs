@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -16,7 +15,7 @@ use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, Registry, StageK
 use pipe_engine::exec::{Settings, WorkerSettings};
 use pipe_engine::key::{Addressed, Input, Parts};
 use pipe_engine::plan::{self, Plan};
-use pipe_engine::run::{self, Places, RunOptions, Selection, Stop};
+use pipe_engine::run::{self, Places, RunOptions, Stop};
 use pipe_engine::sched::Capacities;
 
 fn main() {
@@ -130,24 +129,8 @@ fn run_of_hits(bencher: Bencher, count: usize) {
 }
 
 fn options(folder: &Path, registry: Arc<Registry>) -> RunOptions {
-    let worker = WorkerSettings {
-        program: "none".into(),
-        libraries: None,
-        libraries_hint: String::new(),
-        build: "b".into(),
-        recycle_after: 1,
-    };
-    RunOptions {
-        places: Places { cache: folder.join("cache"), state: folder.join("state") },
-        exec: Settings { registry, guard: None, worker, readable: Vec::new(), grace: Duration::from_secs(1) },
-        capacities: Capacities { cpu: 2, gpus: Vec::new(), mem: u64::MAX, net: 2 },
-        selection: Selection::default(),
-        force: Vec::new(),
-        fail_fast: false,
-        retry_absent: false,
-        set: Vec::new(),
-        overwrite: false,
-        lock: false,
-        shuffle: None,
-    }
+    let exec = Settings::new(registry, WorkerSettings::new("none".into(), "b"));
+    let places = Places { cache: folder.join("cache"), state: folder.join("state") };
+    let capacities = Capacities { cpu: 2, gpus: Vec::new(), mem: u64::MAX, net: 2 };
+    RunOptions { lock: false, ..RunOptions::new(places, exec, capacities) }
 }

@@ -30,6 +30,7 @@ use super::readable::{Installations, r_libraries};
 use super::search_path::{SYSTEM_PATH, find, joined, without_repeats};
 use super::shell::Interpreter;
 use super::venv;
+use crate::key::FactName;
 use crate::plan::{Command, ProgramLine, Shell, Tool};
 
 /// What is true of the tools of a `run:` stage.
@@ -74,7 +75,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
         if let Tool::Venv(folder) = tool {
             let folder = project.join(folder);
             let environment = venv::look_at(name, &folder, memo)?;
-            key.insert(format!("tool:{name}"), environment.fact);
+            key.insert(FactName::Tool(name).text(), environment.fact);
             installations.add_environment(&folder);
             environment.outside.iter().for_each(|place| installations.add_folder(place));
             folders.push(folder.join("bin"));
@@ -83,12 +84,12 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
     let system = || std::env::split_paths(SYSTEM_PATH);
     let search = joined(folders.iter().cloned().chain(std::env::split_paths(search)).chain(system()));
     let interpreter = Interpreter::of(command, &search)?;
-    key.insert("shell".to_owned(), interpreter.fact().to_owned());
+    key.insert(FactName::Shell.text(), interpreter.fact().to_owned());
     let mut executables: Vec<PathBuf> = Vec::new();
     for (name, tool) in &command.tools {
         if let Tool::Version(version) = tool {
             let executable = find_tool(name, version, &search)?;
-            key.insert(format!("tool:{name}"), version_fact(name, version, &executable, memo)?);
+            key.insert(FactName::Tool(name).text(), version_fact(name, version, &executable, memo)?);
             executables.push(executable);
         }
     }
@@ -100,9 +101,9 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
         let file = executable.clone().unwrap_or_else(|| interpreter.executable.clone());
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         if is_shim(&file) {
-            key.insert(format!("tool:{name}"), shim_fact(&name, &file)?);
+            key.insert(FactName::Tool(&name).text(), shim_fact(&name, &file)?);
         } else {
-            key.insert(format!("executable:{name}"), executable_fact(&file, memo)?);
+            key.insert(FactName::Program(&name).text(), executable_fact(&file, memo)?);
         }
         executables.extend(executable);
     }
@@ -114,7 +115,7 @@ pub fn facts_of(command: &Command, project: &Path, search: &OsStr, memo: &mut dy
     if let Some(libraries) = uses_r.then(|| r_packages(&key, memo)).transpose()?.flatten() {
         libraries.folders.iter().chain(&libraries.linked).for_each(|place| installations.add_folder(place));
         variables.insert("R_LIBS_USER".to_owned(), joined(libraries.folders));
-        key.insert("R packages".to_owned(), libraries.fact);
+        key.insert(FactName::RPackages.text(), libraries.fact);
     }
     let path = joined(without_repeats(folders.into_iter().chain(system())));
     Ok(Facts { key, path, readable: installations.into_found(), variables, interpreter })

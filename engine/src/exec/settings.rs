@@ -23,6 +23,27 @@ pub struct Settings {
     pub grace: Duration,
 }
 
+/// The time between the cancellation of a task and its end by force, unless a caller gives another.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How many tasks a reusable worker does, unless a caller gives another number.
+const RECYCLE_AFTER: u32 = 200;
+
+impl Settings {
+    /// Of a catalogue and a worker: the running program is the guard, and nothing is readable besides what a stage declares.
+    pub fn new(registry: Arc<Registry>, worker: WorkerSettings) -> Self {
+        Self { registry, guard: None, worker, readable: Vec::new(), grace: GRACE }
+    }
+}
+
+impl WorkerSettings {
+    /// Of a binary that finds its libraries itself.
+    pub fn new(program: PathBuf, build: &str) -> Self {
+        let (libraries, libraries_hint) = (None, String::new());
+        Self { program, libraries, libraries_hint, build: build.to_owned(), recycle_after: RECYCLE_AFTER }
+    }
+}
+
 /// The worker binary.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {

@@ -90,20 +90,11 @@ impl Space {
         let program = folder.path().join("worker");
         fs::write(&program, WORKER).expect("writes");
         fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("sets the mode");
-        let worker = WorkerSettings {
-            program,
-            libraries: None,
-            libraries_hint: "install it".into(),
-            build: "b1".into(),
-            recycle_after: 3,
-        };
-        let mut settings = Settings {
-            registry: Arc::new(registry),
-            guard: None,
-            worker,
-            readable: Vec::new(),
-            grace: Duration::from_millis(300),
-        };
+        let mut worker = WorkerSettings::new(program, "b1");
+        worker.libraries_hint = "install it".into();
+        worker.recycle_after = 3;
+        let mut settings = Settings::new(Arc::new(registry), worker);
+        settings.grace = Duration::from_millis(300);
         change(&mut settings);
         Self { folder, executor: Executor::new(settings).expect("an executor"), metrics: Vec::new() }
     }

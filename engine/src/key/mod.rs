@@ -35,6 +35,8 @@
 mod addressed;
 mod cells;
 mod encode;
+mod fact_change;
+mod fact_name;
 mod reason;
 mod run_facts;
 
@@ -47,6 +49,7 @@ use serde::{Deserialize, Serialize};
 
 pub use addressed::Addressed;
 pub use cells::{CellList, CellState};
+pub use fact_name::FactName;
 pub use reason::{Reason, explain};
 pub use run_facts::{RunFacts, run_facts};
 

@@ -7,8 +7,8 @@ use pipe_cache::{Content, Digest};
 use pipe_contract::{Coordinates, Value};
 use serde::Serialize;
 
-use super::run_facts::{NAME_OF, NAMES_DIGITS};
-use super::{CellState, Input, KeyParts};
+use super::fact_change::fact_change;
+use super::{COMMAND, CellState, FactName, Input, KeyParts};
 
 /// One difference. Its `Display` is a sentence without a full stop.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,10 +75,17 @@ pub enum Reason {
         /// Where its content comes from: a file of the project, or `stage.port`. `None` for a gather.
         from: Option<String>,
     },
-    /// A port that was unset is set, or became a gather.
+    /// A port that was unset is set.
     InputAdded {
         /// The port.
         port: String,
+    },
+    /// The same content is at another port.
+    InputRenamed {
+        /// Its port before.
+        was: String,
+        /// Its port now.
+        now: String,
     },
     /// A port that was set is unset.
     InputRemoved {
@@ -129,9 +136,16 @@ pub enum Reason {
         /// Now.
         now: bool,
     },
+    /// A `run:` stage without `tools:` begins with another program, or with commands of another shell.
+    ProgramChanged {
+        /// Before.
+        was: String,
+        /// Now.
+        now: String,
+    },
     /// Something about a `run:` stage differs: its body, environment, tools.
     FactChanged {
-        /// `body`, `env NAME`, `tool NAME` and the like.
+        /// What it is about, as in a key: [`FactName::text`].
         name: String,
         /// Before.
         was: Option<String>,
@@ -158,9 +172,7 @@ pub fn explain(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec
     compare(&was.params, &now.params, |name, was, now| {
         reasons.push(Reason::ParameterChanged { name: name.into(), was: was.cloned(), now: now.cloned() });
     });
-    compare(&was.facts, &now.facts, |name, was, now| {
-        reasons.push(Reason::FactChanged { name: name.into(), was: was.cloned(), now: now.cloned() });
-    });
+    reasons.extend(facts(was, now));
     compare(&was.at, &now.at, |axis, was, now| {
         reasons.push(Reason::CoordinateChanged { axis: axis.into(), was: was.cloned(), now: now.cloned() });
     });
@@ -170,14 +182,71 @@ pub fn explain(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec
     if was.simulated != now.simulated {
         reasons.push(Reason::SimulatedChanged { now: now.simulated.unwrap_or(false) });
     }
-    compare(&was.inputs, &now.inputs, |port, was, now| match (was, now) {
-        (Some(Input::Many(was)), Some(Input::Many(now))) => reasons.extend(gather(port, was, now, cells)),
-        (Some(_), Some(_)) => {
-            reasons.push(Reason::InputChanged { port: port.into(), from: None });
+    reasons.extend(inputs(was, now, cells));
+    reasons
+}
+
+/// What differs in facts. Those of one side only are left out where something else says it: that `run:` became `uses:`, or that an
+/// input came or went.
+fn facts(was: &KeyParts, now: &KeyParts) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if (was.kind == COMMAND) != (now.kind == COMMAND) {
+        return reasons;
+    }
+    let came_or_went = |port: &str| was.inputs.contains_key(port) != now.inputs.contains_key(port);
+    let programs = programs(was, now);
+    compare(&was.facts, &now.facts, |name, was, now| {
+        let is_said = match FactName::of(name) {
+            Some(FactName::InputName(port) | FactName::Optional(port)) => came_or_went(port),
+            Some(FactName::Program(_)) => programs.is_some() && (was.is_none() || now.is_none()),
+            _ => false,
+        };
+        if !is_said {
+            reasons.push(Reason::FactChanged { name: name.into(), was: was.cloned(), now: now.cloned() });
         }
-        (None, _) => reasons.push(Reason::InputAdded { port: port.into() }),
-        (_, None) => reasons.push(Reason::InputRemoved { port: port.into() }),
     });
+    // Where a body is run by another shell, that shell is often its program too.
+    let programs = programs.filter(|(was_program, now_program)| {
+        shell(was) == shell(now) || (shell(was), shell(now)) != (Some(was_program), Some(now_program))
+    });
+    reasons.extend(programs.map(|(was, now)| Reason::ProgramChanged { was: was.to_owned(), now: now.to_owned() }));
+    reasons
+}
+
+/// The programs that count as facts of two commands, if they are two.
+fn programs<'k>(was: &'k KeyParts, now: &'k KeyParts) -> Option<(&'k str, &'k str)> {
+    let only_in = |parts: &'k KeyParts, other: &KeyParts| {
+        parts.facts.keys().filter(|name| !other.facts.contains_key(*name)).find_map(|name| match FactName::of(name) {
+            Some(FactName::Program(program)) => Some(program),
+            _ => None,
+        })
+    };
+    only_in(was, now).zip(only_in(now, was))
+}
+
+/// The name of the shell of a command.
+fn shell(parts: &KeyParts) -> Option<&str> {
+    parts.facts.get(&FactName::Shell.text())?.split(' ').next()
+}
+
+/// What differs in inputs. One that went and one that came with the same content are one that was renamed.
+fn inputs(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let mut added: Vec<&String> = now.inputs.keys().filter(|port| !was.inputs.contains_key(*port)).collect();
+    for (port, before) in &was.inputs {
+        match (before, now.inputs.get(port)) {
+            (before, Some(after)) if before == after => {}
+            (Input::Many(before), Some(Input::Many(after))) => reasons.extend(gather(port, before, after, cells)),
+            (_, Some(_)) => reasons.push(Reason::InputChanged { port: port.clone(), from: None }),
+            (before, None) => match added.iter().position(|port| now.inputs[*port] == *before) {
+                Some(index) => {
+                    reasons.push(Reason::InputRenamed { was: port.clone(), now: added.remove(index).clone() });
+                }
+                None => reasons.push(Reason::InputRemoved { port: port.clone() }),
+            },
+        }
+    }
+    reasons.extend(added.into_iter().map(|port| Reason::InputAdded { port: port.clone() }));
     reasons
 }
 
@@ -239,9 +308,20 @@ impl fmt::Display for Reason {
             }
             Reason::Forced => f.write_str("forced"),
             Reason::AbsenceRetried { cause } => write!(f, "recorded as absent ({cause}), retried"),
+            Reason::KindChanged { was, now } if was == COMMAND => write!(f, "`run:` became `uses: {now}`"),
+            Reason::KindChanged { was, now } if now == COMMAND => write!(f, "`uses: {was}` became `run:`"),
             Reason::KindChanged { was, now } => write!(f, "kind changed: `{was}` -> `{now}`"),
+            Reason::KindVersion { kind, was, now } if kind == COMMAND => {
+                write!(f, "this version of pipe carries out `run:` stages differently (version {was} -> {now})")
+            }
             Reason::KindVersion { kind, was, now } => write!(f, "`{kind}` has a new version: {was} -> {now}"),
-            Reason::Layout { was, now } => write!(f, "the key layout changed: {was} -> {now}"),
+            Reason::Layout { was, now } => {
+                write!(f, "this version of pipe makes cache keys differently (layout {was} -> {now})")
+            }
+            Reason::ParameterChanged { name, was: Some(was), now: Some(now) } if was.to_string() == now.to_string() => {
+                let (before, after) = (was.type_name(), now.type_name());
+                write!(f, "parameter `{name}` changed: {was} ({before}) -> {now} ({after})")
+            }
             Reason::ParameterChanged { name, was, now } => {
                 write!(f, "parameter `{name}` changed: {} -> {}", shown(was), shown(now))
             }
@@ -249,60 +329,28 @@ impl fmt::Display for Reason {
                 write!(f, "input `{port}` changed: `{from}` has other content")
             }
             Reason::InputChanged { port, .. } => write!(f, "input `{port}` changed: its cells have other content"),
+            Reason::InputRenamed { was, now } => write!(f, "input `{was}` is called `{now}` now"),
             Reason::InputAdded { port } => write!(f, "input `{port}` was added"),
             Reason::InputRemoved { port } => write!(f, "input `{port}` was removed"),
             Reason::CellAdded { port, at } => write!(f, "input `{port}`: {at} was added"),
             Reason::CellRemoved { port, at } => write!(f, "input `{port}`: {at} was removed"),
             Reason::CellChanged { port, at, how } => write!(f, "input `{port}`: {at} changed ({how})"),
-            Reason::CoordinateChanged { axis, was, now } => {
-                write!(f, "coordinate `{axis}` changed: {} -> {}", shown(was), shown(now))
+            Reason::CoordinateChanged { axis, was: Some(was), now: Some(now) } => {
+                write!(f, "coordinate `{axis}` changed: {was} -> {now}")
             }
+            Reason::CoordinateChanged { axis, now: Some(now), .. } => write!(f, "axis `{axis}` was added: {now}"),
+            Reason::CoordinateChanged { axis, .. } => write!(f, "axis `{axis}` was removed"),
             Reason::SeedChanged { was, now } => write!(f, "seed changed: {} -> {}", shown(was), shown(now)),
             Reason::SimulatedChanged { now: true } => f.write_str("subjects are simulated now"),
             Reason::SimulatedChanged { now: false } => f.write_str("subjects are no longer simulated"),
-            Reason::FactChanged { name, was, now } => fact_changed(f, name, was.as_deref(), now.as_deref()),
+            Reason::ProgramChanged { was, now } => {
+                write!(f, "the body runs another program: `{was}` -> `{now}`")
+            }
+            Reason::FactChanged { name, was, now } => f.write_str(&fact_change(name, was.as_deref(), now.as_deref())),
         }
     }
 }
 
 fn shown<T: fmt::Display>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(|| "not set".into(), T::to_string)
-}
-
-/// What is said of a fact. Facts about files, and about the names of many cells, are digests, which show a user nothing.
-fn fact_changed(f: &mut fmt::Formatter<'_>, name: &str, was: Option<&str>, now: Option<&str>) -> fmt::Result {
-    if let Some(port) = name.strip_prefix(NAME_OF) {
-        return write!(
-            f,
-            "input `{port}` is found under {} now",
-            match now {
-                Some(now) if !now.rsplit('/').next().is_some_and(is_short_digest) => format!("the name `{now}`"),
-                _ => "other names".to_owned(),
-            }
-        );
-    }
-    match (was, now) {
-        (Some(was), Some(now)) if is_digest(was) && is_digest(now) => write!(f, "{name} changed: it has other content"),
-        _ => write!(f, "{name} changed: {} -> {}", shortened(was), shortened(now)),
-    }
-}
-
-fn is_digest(fact: &str) -> bool {
-    fact.starts_with("blake3:")
-}
-
-/// How the names of many cells enter the key ([`super::run_facts()`]).
-fn is_short_digest(text: &str) -> bool {
-    text.len() == NAMES_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Facts can be whole scripts: the first line, at most 40 characters of it.
-fn shortened(fact: Option<&str>) -> String {
-    let Some(fact) = fact else { return "not set".into() };
-    if is_digest(fact) {
-        return "the content of a file".into();
-    }
-    let line = fact.lines().next().unwrap_or_default();
-    let head: String = line.chars().take(40).collect();
-    if head.len() < fact.trim_end().len() { format!("`{head}...`") } else { format!("`{head}`") }
 }

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 
 use pipe_cache::{Content, Digest};
 
+use super::FactName;
 use crate::ids::InstanceId;
 use crate::plan::{Command, InputName, Plan};
-
-/// Opens the fact about the name under which an input is found; its port follows.
-pub(super) const NAME_OF: &str = "name of ";
 
 /// The names of many cells enter as so many digits of their digest.
 pub(super) const NAMES_DIGITS: usize = 16;
@@ -27,32 +25,32 @@ pub fn run_facts<'a>(
 ) -> RunFacts<'a> {
     let inputs = &plan.instance(id).inputs;
     let mut facts: RunFacts<'a> = Vec::with_capacity(8);
-    facts.push(("body".into(), (&command.body).into()));
-    facts.extend(command.env.iter().map(|(name, value)| (named("env ", name), value.into())));
+    facts.push((name(FactName::Body), (&command.body).into()));
+    facts.extend(command.env.iter().map(|(variable, value)| (name(FactName::Variable(variable)), value.into())));
     for (port, source) in inputs {
-        let name = match plan.input_name(port, source) {
+        let found = match plan.input_name(port, source) {
             InputName::One(name) => lossy(name),
             InputName::Many { folder, entries } => {
                 let names: String = entries.iter().map(|entry| format!("{entry}\0")).collect();
                 format!("{}/{}", folder.display(), Digest::<Content>::of(names.as_bytes()).short(NAMES_DIGITS))
             }
         };
-        facts.push((named(NAME_OF, port), name.into()));
+        facts.push((name(FactName::InputName(port)), found.into()));
     }
     if command.net {
-        facts.push(("net".into(), "true".into()));
+        facts.push((name(FactName::Network), "true".into()));
     }
     let is_set = |port: &String| if inputs.contains_key(port) { "set" } else { "unset" };
-    facts.extend(command.optional.iter().map(|port| (named("optional ", port), is_set(port).into())));
-    facts.extend(command.out.iter().map(|(port, path)| (named("out ", port), path.into())));
+    facts.extend(command.optional.iter().map(|port| (name(FactName::Optional(port)), is_set(port).into())));
+    facts.extend(command.out.iter().map(|(port, path)| (name(FactName::Output(port)), path.into())));
     facts.extend(tools.iter().map(|(name, fact)| (name.into(), fact.into())));
     // Nearly so already.
     facts.sort_unstable();
     facts
 }
 
-fn named(what: &str, name: &str) -> Cow<'static, str> {
-    [what, name].concat().into()
+fn name(fact: FactName<'_>) -> Cow<'static, str> {
+    fact.text().into()
 }
 
 fn lossy(path: PathBuf) -> String {

@@ -65,12 +65,14 @@ fn put<T>(_: T) {}
 type Change = (&'static str, fn(&mut KeyParts));
 
 /// One change for every part.
-const CHANGES: [Change; 16] = [
+const CHANGES: [Change; 20] = [
     ("`unet/train` has a new version: 2 -> 3", |parts| parts.kind_version = 3),
     ("kind changed: `unet/train` -> `unet/best`", |parts| parts.kind = "unet/best".into()),
     ("parameter `epochs` changed: 3 -> 4", |parts| put(parts.params.insert("epochs".into(), Value::Int(4)))),
     ("parameter `epochs` changed: 3 -> 3.0", |parts| put(parts.params.insert("epochs".into(), Value::Float(3.0)))),
-    ("parameter `epochs` changed: 3 -> 3", |parts| put(parts.params.insert("epochs".into(), Value::Text("3".into())))),
+    ("parameter `epochs` changed: 3 (int) -> 3 (text)", |parts| {
+        put(parts.params.insert("epochs".into(), Value::Text("3".into())))
+    }),
     ("parameter `epochs` changed: 3 -> not set", |parts| put(parts.params.remove("epochs"))),
     ("parameter `new` changed: not set -> null", |parts| put(parts.params.insert("new".into(), Value::Null))),
     ("input `split` changed", |parts| put(parts.inputs.insert("split".into(), Input::One(content("other"))))),
@@ -84,7 +86,17 @@ const CHANGES: [Change; 16] = [
     ("coordinate `sid` changed: s01 -> s02", |parts| put(parts.at.insert("sid".into(), "s02".into()))),
     ("seed changed: 7 -> 8", |parts| parts.seed = Some(8)),
     ("subjects are no longer simulated", |parts| parts.simulated = Some(false)),
-    ("tool:x changed: `x 1.0` -> `x 1.1`", |parts| put(parts.facts.insert("tool:x".into(), "x 1.1".into()))),
+    ("axis `sid` was removed", |parts| put(parts.at.remove("sid"))),
+    ("axis `rater` was added: A1", |parts| put(parts.at.insert("rater".into(), "A1".into()))),
+    ("`uses: unet/train` became `run:`", |parts| {
+        parts.kind = COMMAND.into();
+        parts.facts.insert("body".into(), "true".into());
+    }),
+    ("input `split` is called `parts` now", |parts| {
+        let split = parts.inputs.remove("split").expect("it is there");
+        parts.inputs.insert("parts".into(), split);
+    }),
+    ("tool `x` changed: `x 1.0` -> `x 1.1`", |parts| put(parts.facts.insert("tool:x".into(), "x 1.1".into()))),
 ];
 
 #[test]
@@ -137,20 +149,157 @@ fn neutral_parameters_and_undeclared_axes_stay_out() {
     assert_ne!(key(&device("any"), &here, None), key(&device("any"), &there, None));
 }
 
-#[test]
-fn sentences_show_no_digests() {
-    let digest = format!("blake3:{}", Digest::<Content>::of(b"x"));
-    let said = |name: &str, was: Option<&str>, now: Option<&str>| {
-        Reason::FactChanged { name: name.into(), was: was.map(Into::into), now: now.map(Into::into) }.to_string()
+/// Names of all facts, with every change that each can have, and what is said of it.
+const FACTS: [(FactName<'_>, Option<&str>, Option<&str>, &str); 39] = [
+    (FactName::Body, Some("wc"), Some("wc -l"), "the body changed: `wc` -> `wc -l`"),
+    (FactName::Body, Some("a\nb\nc"), Some("a\nB\nc"), "the body changed in line 2: `b` -> `B`"),
+    (FactName::Body, Some("a\nb"), Some("a"), "the body changed in line 2: `b` was removed"),
+    (FactName::Body, Some("a"), Some("a\nb"), "the body changed in line 2: `b` was added"),
+    (FactName::Body, Some("a\nb"), Some("a\n  b"), "the body changed in line 2: only its spaces"),
+    (FactName::Body, Some("a\n"), Some("a"), "the body changed: only at the ends of its lines"),
+    (
+        FactName::Body,
+        Some("python3 fit.py --subjects \"$IN_SUBJECTS\" --rate 0.10 --seed 1"),
+        Some("python3 fit.py --subjects \"$IN_SUBJECTS\" --rate 0.20 --seed 1"),
+        "the body changed: `... --rate 0.10 --seed 1` -> `... --rate 0.20 --seed 1`",
+    ),
+    (FactName::Shell, Some("bash -euo pipefail"), Some("sh -eu"), "the body runs under `sh` now, before under `bash`"),
+    (
+        FactName::Shell,
+        Some("bash -euo pipefail"),
+        Some("#!"),
+        "the body runs under the program of its `#!` line now, before under `bash`",
+    ),
+    (FactName::Shell, None, Some("bash -euo pipefail"), "the body runs under `bash` now"),
+    (FactName::Shell, Some("sh -eu"), None, "the body no longer runs under `sh`"),
+    (FactName::Output("t"), Some("a.txt"), Some("b.txt"), "output `t` is written to another path: `a.txt` -> `b.txt`"),
+    (FactName::Output("t"), None, Some("a.txt"), "output `t` was added: `a.txt`"),
+    (FactName::Output("t"), Some("a.txt"), None, "output `t` was removed"),
+    (FactName::Variable("N"), Some("1"), Some("2"), "variable `N` changed: `1` -> `2`"),
+    (FactName::Variable("N"), None, Some("1"), "variable `N` of `env:` was added: `1`"),
+    (FactName::Variable("N"), Some("1"), None, "variable `N` of `env:` was removed"),
+    (FactName::Optional("x"), None, Some("set"), "input `x` is optional now"),
+    (FactName::Optional("x"), None, Some("unset"), "optional input `x` was added, and is not set"),
+    (FactName::Optional("x"), Some("set"), None, "input `x` is no longer optional"),
+    (FactName::Optional("x"), Some("unset"), None, "optional input `x` was removed"),
+    (FactName::Optional("x"), Some("unset"), Some("set"), "optional input `x` is set now"),
+    (FactName::Optional("x"), Some("set"), Some("unset"), "optional input `x` is not set now"),
+    (FactName::Network, None, Some("true"), "the network is allowed now (`net: true`)"),
+    (FactName::Network, Some("true"), None, "the network is no longer allowed (no `net: true`)"),
+    (
+        FactName::InputName("x"),
+        Some("../in/x.csv"),
+        Some("../in/x.tsv"),
+        "input `x` is found under another name: `x.csv` -> `x.tsv`",
+    ),
+    (
+        FactName::InputName("x"),
+        Some("data/a.csv"),
+        Some("data/b.csv"),
+        "input `x` is found under another name: `data/a.csv` -> `data/b.csv`",
+    ),
+    (
+        FactName::InputName("x"),
+        Some("../in/x/0123456789abcdef"),
+        Some("../in/x/fedcba9876543210"),
+        "input `x` is found under other names",
+    ),
+    (FactName::InputName("x"), None, Some("../in/x.csv"), "input `x` is found under other names"),
+    (FactName::Tool("x"), Some("x 1.0"), Some("x 1.1"), "tool `x` changed: `x 1.0` -> `x 1.1`"),
+    (
+        FactName::Tool("x"),
+        Some(SOME_CONTENT),
+        Some(OTHER_CONTENT),
+        "tool `x` changed: other packages are installed in its environment",
+    ),
+    (FactName::Tool("x"), Some("x 1.0"), Some(SOME_CONTENT), "tool `x` changed: `x 1.0` -> an environment"),
+    (FactName::Tool("x"), None, Some(SOME_CONTENT), "tool `x` was added: an environment"),
+    (FactName::Tool("x"), Some("x 1.0"), None, "tool `x` was removed"),
+    (
+        FactName::Program("wc"),
+        Some(SOME_CONTENT),
+        Some(OTHER_CONTENT),
+        "program `wc` changed: its file has other content",
+    ),
+    (
+        FactName::Program("wc"),
+        None,
+        Some(SOME_CONTENT),
+        "program `wc` counts now, because no `tools:` name what the body runs",
+    ),
+    (
+        FactName::Program("wc"),
+        Some(SOME_CONTENT),
+        None,
+        "program `wc` no longer counts, because `tools:` name what the body runs",
+    ),
+    (FactName::RPackages, Some(SOME_CONTENT), Some(OTHER_CONTENT), "packages in your R library changed"),
+    (FactName::RPackages, None, Some(SOME_CONTENT), "packages in your R library count now"),
+];
+const SOME_CONTENT: &str = "blake3:0123456789abcdef0123456789abcdef";
+const OTHER_CONTENT: &str = "blake3:fedcba9876543210fedcba9876543210";
+
+/// The sentences about two commands with these facts.
+fn said_of_facts(was: &[(&str, &str)], now: &[(&str, &str)]) -> Vec<String> {
+    let parts = |facts: &[(&str, &str)]| KeyParts {
+        kind: COMMAND.into(),
+        facts: facts.iter().map(|(name, fact)| ((*name).to_owned(), (*fact).to_owned())).collect(),
+        ..parts()
     };
-    assert_eq!(said("tool cc", Some(&digest), Some("blake3:00")), "tool cc changed: it has other content");
-    assert_eq!(said("tool cc", None, Some(&digest)), "tool cc changed: not set -> the content of a file");
+    explain(&parts(was), &parts(now), &mut no_cells).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_change_of_a_fact_is_a_sentence_without_internal_names_and_digests() {
+    for (fact, was, now, sentence) in FACTS {
+        let name = fact.text();
+        assert_eq!(FactName::of(&name), Some(fact), "{name}");
+        let facts = |value: Option<&'static str>| value.map(|value| (name.as_str(), value));
+        let said = said_of_facts(facts(was).as_slice(), facts(now).as_slice());
+        assert_eq!(said, [sentence]);
+        for internal in ["tool:", "executable:", "name of", "out t", "env N", "blake3", "../in", "0123"] {
+            assert!(!sentence.contains(internal), "{sentence}");
+        }
+    }
+    // A name that only another version of pipe writes.
+    assert_eq!(said_of_facts(&[], &[("moon", SOME_CONTENT)]), ["`moon` changed: not set -> the content of a file"]);
+}
+
+#[test]
+fn the_names_of_facts_are_part_of_keys() {
+    use FactName::*;
+    let all =
+        [Body, Shell, Output("x"), Variable("x"), Optional("x"), Network, InputName("x"), Tool("x"), Program("x")];
+    let texts = all.iter().chain(&[RPackages]).map(|name| name.text()).collect::<Vec<_>>().join("; ");
+    assert_eq!(texts, "body; shell; out x; env x; optional x; net; name of x; tool:x; executable:x; R packages");
+}
+
+#[test]
+fn one_change_is_said_once() {
+    // The name under which an input is found says nothing new where the input itself came, went or was renamed.
+    let with = |inputs: &[(&str, &str)], facts: &[(&str, &str)]| KeyParts {
+        kind: COMMAND.into(),
+        inputs: inputs.iter().map(|(port, text)| ((*port).to_owned(), Input::One(content(text)))).collect(),
+        facts: facts.iter().map(|(name, fact)| ((*name).to_owned(), (*fact).to_owned())).collect(),
+        ..parts()
+    };
+    let said = |was: &KeyParts, now: &KeyParts| -> Vec<String> {
+        explain(was, now, &mut no_cells).iter().map(ToString::to_string).collect()
+    };
+    let none = with(&[], &[("optional x", "unset")]);
+    let x = with(&[("x", "1")], &[("name of x", "x.csv"), ("optional x", "set")]);
+    let y = with(&[("y", "1")], &[("name of y", "x.csv"), ("optional y", "set")]);
+    assert_eq!(said(&none, &x), ["input `x` was added"]);
+    assert_eq!(said(&x, &none), ["input `x` was removed"]);
+    assert_eq!(said(&x, &y), ["input `x` is called `y` now"]);
     assert_eq!(
-        said("name of x", Some("../in/x.csv"), Some("../in/x.tsv")),
-        "input `x` is found under the name `../in/x.tsv` now"
+        said_of_facts(&[("executable:wc", SOME_CONTENT)], &[("executable:cat", OTHER_CONTENT)]),
+        ["the body runs another program: `wc` -> `cat`"]
     );
-    let (was, now) = ("../in/x/0123456789abcdef", "../in/x/fedcba9876543210");
-    assert_eq!(said("name of x", Some(was), Some(now)), "input `x` is found under other names now");
+}
+
+#[test]
+fn reasons_hold_no_digest_of_content() {
     let now = Addressed { digest: Digest::of(b"y"), ..content("x") };
     let (mut before, mut after) = (parts(), parts());
     before.inputs.insert("p".into(), Input::One(content("x")));

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The final value of a param, and what gave it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParamValue {
-    /// The value.
+    /// The value; the text as written of a number that is not written as its value is ([`crate::spec::Node::spelled`]),
+    /// because that is what a `run:` stage gets.
     pub value: Value,
     /// What gave it.
     pub origin: ParamOrigin,

@@ -38,7 +38,7 @@ pub(super) struct Applied<'a> {
 impl Applied<'_> {
     /// The value of every parameter.
     pub fn values(&self) -> BTreeMap<String, ParamValue> {
-        let value = |param: &Param| ParamValue { value: param.node.value(), origin: param.origin };
+        let value = |param: &Param| ParamValue { value: param.node.spelled(), origin: param.origin };
         self.params.iter().map(|(name, param)| (name.clone(), value(param))).collect()
     }
 }

@@ -32,7 +32,8 @@ pub struct Lockfile {
     /// The profile, if the file has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// The final value of every param. (Since 2.)
+    /// The final value of every param, as [`crate::plan::ParamValue`] has it. (Since 2; early ones have `1.1` where `1.10` is
+    /// written.)
     #[serde(default)]
     pub parameters: BTreeMap<String, Value>,
     /// Digests of the keys and outputs of every stage, in the order in which they run. (Since 2.)

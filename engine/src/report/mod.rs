@@ -2,6 +2,7 @@
 
 mod claims;
 mod dictionary;
+mod git_version;
 mod lockfile;
 mod manifest;
 mod path_state;
@@ -10,26 +11,32 @@ mod published_list;
 mod publisher;
 mod result_line;
 mod results_folder;
+mod row_table;
+mod run_tables;
 mod sidecar;
 mod staging;
 mod taken_over;
+mod this_machine;
 
 pub use claims::{ClaimReport, check_claims};
 pub use dictionary::{TableOrigin, described, dictionary, dictionary_path};
+pub use git_version::{Git, commit_of, work_tree_is_dirty};
 pub use lockfile::{LOCKFILE_VERSION, Locked, LockedInstance, LockedStage, Lockfile, lockfile_path};
-pub use manifest::{
-    Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, Git, InputEntry, InstanceRow,
-    KindEntry, MANIFEST_EDITION, Machine, Manifest, ManifestHead, OutcomeWord, OutputEntry, Reference, StageEntry,
-    Table, Tables, commit_of, work_tree_is_dirty,
-};
+pub use manifest::{MANIFEST_EDITION, Manifest, ManifestHead};
 pub use path_state::{PathState, owner};
 pub use public_digest::{DigestKey, PublicDigest};
 pub use published_list::{LIST, ListFile, PublishedList, PublishingRun, Version};
 pub use publisher::{Describe, Publisher, Results};
 pub use result_line::{Piece, ResultLine, is_sidecar, pieces_of, sidecar_path};
 pub use results_folder::{PARAMETERS, parameters_json, project_root, results_folder, variant};
+pub use row_table::Table;
+pub use run_tables::{
+    Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry,
+    OutcomeWord, OutputEntry, Reference, StageEntry, Tables,
+};
 pub use sidecar::{CellDigest, DescribedFiles, InputDigest, MadeBy, OutputDigest, PublishedBy, Sidecar};
 pub use taken_over::taken_over;
+pub use this_machine::Machine;
 
 use pipe_cache::Error;
 use pipe_contract::{Blame, Failure, Unwritable};

@@ -21,6 +21,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// What opens the text of a keyed digest.
 const KEYED: &str = "keyed-";
 
+/// Where random bytes come from.
+const RANDOM: &str = "/dev/urandom";
+
 /// A digest that may be written outside of the store. Its text is that of the digest, or `keyed-` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PublicDigest<Of> {
@@ -96,15 +99,28 @@ impl DigestKey {
     /// # Errors
     /// The file cannot be read or made, does not hold such a secret, or others may read it.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        if let Some(key) = Self::read(path)? {
+        if let Some(key) = Self::find(path)? {
             return Ok(key);
         }
         make_secret(path).map_err(|error| Failure::io("make the key of restricted data", path, &error))?;
-        Self::read(path)?
+        Self::find(path)?
             .ok_or_else(|| Failure::environment(format!("`{}` was removed while it was made", path.display())))
     }
 
-    fn read(path: &Path) -> Result<Option<Self>, Failure> {
+    /// A secret that is in no file: digests keyed with it are equal to no others.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn of_this_process() -> Result<Self, Failure> {
+        let secret = random().map_err(|error| Failure::io("read", Path::new(RANDOM), &error))?;
+        Ok(Self { secret })
+    }
+
+    /// Reads the secret from its file; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be read, does not hold such a secret, or others may read it.
+    pub fn find(path: &Path) -> Result<Option<Self>, Failure> {
         let wrong = |what: &str| {
             Failure::environment(format!("`{}`, the key of restricted data, {what}", path.display())).hint(
                 "delete it: another one is made, and keyed digests of earlier runs can no longer be compared with new ones",
@@ -142,12 +158,17 @@ impl fmt::Debug for DigestKey {
     }
 }
 
+fn random() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    File::open(RANDOM)?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Makes the file whole or not at all; of two processes, the first one's is the one that counts.
 fn make_secret(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut secret = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut secret)?;
+    let secret = random()?;
     let aside = tempfile::Builder::new().prefix(".restricted-").tempdir_in(folder)?;
     let new = aside.path().join("key");
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;

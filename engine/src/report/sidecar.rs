@@ -10,9 +10,10 @@ use pipe_cache::{Action, Content, ContentForm, Digest};
 use pipe_contract::{Failure, Value};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{Git, Machine};
+use super::git_version::Git;
 use super::public_digest::PublicDigest;
 use super::result_line::{Piece, ResultLine};
+use super::this_machine::Machine;
 
 /// The edition of this form.
 const EDITION: u32 = 1;

@@ -2,6 +2,7 @@
 //! the results folder.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 
 use pipe_contract::{Failure, Registry};
 
@@ -20,7 +21,7 @@ use crate::report::{
 
 /// What a run knows about its results beyond their bytes.
 pub(super) struct BesideResults<'a> {
-    pub disclosure: Disclosure<'a>,
+    pub disclosure: Rc<Disclosure<'a>>,
     state_dir: &'a StateDir,
     registry: &'a Registry,
     by: PublishedBy,
@@ -31,15 +32,14 @@ pub(super) struct BesideResults<'a> {
 impl<'a> BesideResults<'a> {
     /// For a run of this id.
     pub fn new(
-        plan: &'a Plan,
         options: &'a RunOptions,
         state_dir: &'a StateDir,
+        disclosure: Rc<Disclosure<'a>>,
         run: &str,
         began: &str,
-    ) -> Result<Self, Failure> {
-        let disclosure = Disclosure::of(plan, state_dir)?;
-        let by = published_by(plan, options, run, began);
-        Ok(Self { disclosure, state_dir, registry: &options.exec.registry, by, git: OnceCell::new() })
+    ) -> Self {
+        let by = published_by(disclosure.plan, options, run, began);
+        Self { disclosure, state_dir, registry: &options.exec.registry, by, git: OnceCell::new() }
     }
 
     /// The run, as its results name it.

@@ -22,15 +22,25 @@ use crate::report::{CellDigest, DigestKey, InputDigest, PublicDigest};
 pub(super) struct Disclosure<'a> {
     pub plan: &'a Plan,
     /// `None` for a plan without restricted data.
-    key: Option<&'a DigestKey>,
+    key: Option<DigestKey>,
     released: BTreeSet<(StageId, &'a str)>,
 }
 
 impl<'a> Disclosure<'a> {
-    /// For a plan; reads or makes this machine's secret if the plan has restricted data.
-    pub fn of(plan: &'a Plan, state_dir: &'a StateDir) -> Result<Self, Failure> {
+    /// For a run, which writes digests: makes this machine's secret if the plan has restricted data and there is none yet.
+    pub fn for_run(plan: &'a Plan, state_dir: &StateDir) -> Result<Self, Failure> {
+        Self::new(plan, || DigestKey::open(state_dir.secret()))
+    }
+
+    /// For a command that only reads, which makes nothing. Without the secret of this machine there are no keyed digests
+    /// to compare with, and one of this process gives others.
+    pub fn for_reading(plan: &'a Plan, state_dir: &StateDir) -> Result<Self, Failure> {
+        Self::new(plan, || DigestKey::find(state_dir.secret())?.map_or_else(DigestKey::of_this_process, Ok))
+    }
+
+    fn new(plan: &'a Plan, key: impl FnOnce() -> Result<DigestKey, Failure>) -> Result<Self, Failure> {
         let restricted = plan.instances.iter().any(|instance| !instance.restricted.is_empty());
-        let key = if restricted { Some(state_dir.digest_key()?) } else { None };
+        let key = restricted.then(key).transpose()?;
         let ports = plan.releases.iter().flat_map(|release| &release.ports);
         Ok(Self { plan, key, released: ports.map(|(stage, port)| (*stage, port.as_str())).collect() })
     }
@@ -96,7 +106,7 @@ impl<'a> Disclosure<'a> {
     }
 
     fn show<Of: Copy>(&self, restricted: bool, digest: &Digest<Of>) -> PublicDigest<Of> {
-        match self.key.filter(|_| restricted) {
+        match self.key.as_ref().filter(|_| restricted) {
             Some(key) => key.keyed(digest),
             None => PublicDigest::Plain(*digest),
         }

@@ -30,7 +30,7 @@ pub fn earlier_results(plan: &Plan, options: &RunOptions) -> Result<Vec<(String,
     for id in plan.ids() {
         let _ = lookup.look_up(id, &LookupOptions::default());
     }
-    let disclosure = Disclosure::of(plan, &state_dir)?;
+    let disclosure = Disclosure::for_reading(plan, &state_dir)?;
     let (_, lines) = result_lines(&mut lookup, &state_dir, &disclosure, None);
     let pieces = lines.iter().flat_map(|line| &line.pieces);
     let now: BTreeMap<&str, Digest<Content>> =

@@ -6,12 +6,17 @@
 //! {"at":1.9,"event":"metric","id":3,"name":"train/loss","step":1,"value":0.693}
 //! {"at":9.1,"event":"retrying","id":3,"failure":{...},"pause_seconds":1.0}
 //! {"at":9.9,"event":"ended","id":3,"outcome":"failed","failure":{...},"retained":"...","log":"..."}
+//! {"at":9.9,"event":"noted","note":"important: no tracts","labels":["images(sid=s01)"]}
+//! {"at":9.9,"event":"claim","text":"two is three","found":2.0,"equals":3.0,"within":0.5,"holds":false}
+//! {"at":9.9,"event":"failure","failure":{...}}
 //! {"at":10.0,"event":"finished","exit_code":1,"hits":40}
 //! ```
 //! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has changed.
 //!   A hit has no line of its own.
 //! - `metric` is a number that a stage measured: name, step and value. Those of a `run:` stage are read about once a second.
 //! - `reopened` takes an end back: what the instance made was found damaged, and is made again.
+//! - Notes of an instance that worked are in its `ended`. `noted` is a note about results that this run did not make but uses.
+//! - `failure` is what went wrong besides instances: a result that could not be published, or the run as a whole.
 //! - `ended` has the label only if there is no `started` before it; both name the instance by its number in the plan.
 //! - The process that writes it holds a lock on the file until it ends. A log without `finished` whose lock is free is of a run
 //!   that was killed. Its last line may be torn and is then ignored.
@@ -32,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use super::clock;
 use crate::event::Outcome;
 use crate::ids::InstanceId;
+use crate::report::ClaimReport;
 
 /// The version of this form.
 const VERSION: u32 = 1;
@@ -86,6 +92,16 @@ enum What {
         /// Of a failure, if something was printed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         log: Option<PathBuf>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
+    },
+    Noted {
+        note: String,
+        labels: Vec<String>,
+    },
+    Claim(ClaimReport),
+    Failure {
+        failure: Failure,
     },
     Stopping,
     Finished {
@@ -152,13 +168,34 @@ impl EventLog {
     }
 
     /// An instance ended that was not a hit.
-    pub fn ended(&mut self, id: InstanceId, label: &str, outcome: &Outcome, log: Option<&Path>) {
+    pub fn ended(&mut self, id: InstanceId, label: &str, outcome: &Outcome, log: Option<&Path>, notes: &[String]) {
         let label = (!self.started.remove(&id)).then(|| label.to_owned());
         let log = match outcome {
             Outcome::Failed { .. } => log.filter(|log| has_text(log)).map(Path::to_path_buf),
             _ => None,
         };
-        self.write(What::Ended { id, label, outcome: outcome.clone(), log });
+        self.write(What::Ended { id, label, outcome: outcome.clone(), log, notes: notes.to_vec() });
+    }
+
+    /// Notes about the results of hits, each with its label.
+    pub fn noted(&mut self, notes: &[(String, String)]) {
+        let mut labels = BTreeMap::<&str, Vec<String>>::new();
+        for (label, note) in notes {
+            labels.entry(note).or_default().push(label.clone());
+        }
+        for (note, labels) in labels {
+            self.write(What::Noted { note: note.to_owned(), labels });
+        }
+    }
+
+    /// A claim was checked.
+    pub fn claim(&mut self, claim: &ClaimReport) {
+        self.write(What::Claim(claim.clone()));
+    }
+
+    /// Something went wrong besides instances.
+    pub fn failure(&mut self, failure: &Failure) {
+        self.write(What::Failure { failure: failure.clone() });
     }
 
     /// A stop was requested.
@@ -210,10 +247,16 @@ pub struct LoggedRun {
     pub seconds: f64,
     /// How many instances were hits.
     pub hits: usize,
-    /// Those that ended and were no hits, in the order in which they ended.
+    /// Those that ended and were no hits, in the order of the plan.
     pub ended: Vec<LoggedEnd>,
     /// Those that had started and not ended.
     pub running: Vec<LoggedStart>,
+    /// Notes of stages about results that the run made or uses: label, note.
+    pub notes: Vec<(String, String)>,
+    /// The claims that were checked.
+    pub claims: Vec<ClaimReport>,
+    /// What went wrong besides instances.
+    pub failures: Vec<Failure>,
     /// A stop was requested.
     pub stopped: bool,
     /// Its folder.
@@ -284,7 +327,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<LoggedRun>, Failure> {
 struct Reading {
     logged: LoggedRun,
     started: BTreeMap<InstanceId, LoggedStart>,
-    ended: Vec<(InstanceId, LoggedEnd)>,
+    ended: Vec<(InstanceId, LoggedEnd, Vec<String>)>,
 }
 
 impl Reading {
@@ -306,45 +349,57 @@ impl Reading {
             hits: 0,
             ended: Vec::new(),
             running: Vec::new(),
+            notes: Vec::new(),
+            claims: Vec::new(),
+            failures: Vec::new(),
             stopped: false,
             folder: folder.to_owned(),
         };
         Ok(Self { logged, started: BTreeMap::new(), ended: Vec::new() })
     }
 
-    fn add(&mut self, line: Line) {
-        let Self { logged, started, ended } = self;
-        let Line { at, what, hits } = line;
+    fn add(&mut self, Line { at, what, hits }: Line) {
+        let logged = &mut self.logged;
         logged.seconds = at;
         logged.hits = hits.unwrap_or(logged.hits);
         match what {
             What::Began { .. } | What::Retrying { .. } => {}
             What::Started { id, label, .. } => {
-                started.entry(id).or_insert(LoggedStart { label, started: at, metrics: BTreeMap::new() });
+                self.started.entry(id).or_insert(LoggedStart { label, started: at, metrics: BTreeMap::new() });
             }
             What::Metric { id, metric } => {
-                if let Some(started) = started.get_mut(&id) {
+                if let Some(started) = self.started.get_mut(&id) {
                     started.metrics.insert(metric.name().to_owned(), metric);
                 }
             }
-            What::Ended { id, label, outcome, log } => {
-                let (known, since) =
-                    started.remove(&id).map_or((String::new(), at), |start| (start.label, start.started));
+            What::Ended { id, label, outcome, log, notes } => {
+                let start = self.started.remove(&id);
+                let (known, since) = start.map_or((String::new(), at), |start| (start.label, start.started));
                 let label = label.unwrap_or(known);
-                ended.push((id, LoggedEnd { label, outcome, log, seconds: at - since }));
+                self.ended.push((id, LoggedEnd { label, outcome, log, seconds: at - since }, notes));
             }
-            What::Reopened { id, .. } => ended.retain(|(of, _)| *of != id),
+            What::Reopened { id, .. } => self.ended.retain(|(of, ..)| *of != id),
+            What::Noted { note, labels } => {
+                logged.notes.extend(labels.into_iter().map(|label| (label, note.clone())));
+            }
+            What::Claim(claim) => logged.claims.push(claim),
+            What::Failure { failure } => logged.failures.push(failure),
             What::Stopping => logged.stopped = true,
             What::Finished { exit_code } => logged.phase = Phase::Finished(exit_code),
         }
     }
 
     fn end(self) -> LoggedRun {
-        LoggedRun {
-            running: self.started.into_values().collect(),
-            ended: self.ended.into_iter().map(|(_, end)| end).collect(),
-            ..self.logged
+        let Self { mut logged, started, mut ended } = self;
+        ended.sort_by_key(|(id, ..)| *id);
+        let mut notes = Vec::new();
+        for (_, end, own) in ended {
+            notes.extend(own.into_iter().map(|note| (end.label.clone(), note)));
+            logged.ended.push(end);
         }
+        logged.running = started.into_values().collect();
+        logged.notes.splice(..0, notes);
+        logged
     }
 }
 
@@ -386,8 +441,8 @@ mod tests {
         log.started(InstanceId(1), "a", 2);
         log.started(InstanceId(2), "b", 1);
         let outcome = Outcome::Failed { failure, retained: Some("retained".into()) };
-        log.ended(InstanceId(1), "a", &outcome, None);
-        log.ended(InstanceId(3), "c", &Outcome::Skipped { because: "a".into() }, None);
+        log.ended(InstanceId(1), "a", &outcome, None, &[]);
+        log.ended(InstanceId(3), "c", &Outcome::Skipped { because: "a".into() }, None, &[]);
         let now = read(folder.path()).unwrap().unwrap();
         assert_eq!((now.phase, now.hits, now.instances), (Phase::Running, 1, 10));
         assert_eq!(now.began, "1970-01-01T00:00:00Z");
@@ -431,13 +486,33 @@ mod tests {
     }
 
     #[test]
+    fn notes_claims_and_other_failures_are_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = begun(folder.path());
+        let of = |label: &str, note: &str| (label.to_owned(), note.to_owned());
+        log.noted(&[of("a", "no tracts"), of("b", "fetched"), of("c", "no tracts")]);
+        log.started(InstanceId(1), "d", 1);
+        log.ended(InstanceId(1), "d", &Outcome::Ran, None, &["few vertices".to_owned()]);
+        let claim =
+            ClaimReport { text: "two".into(), found: Err("absent".into()), equals: 2.0, within: 0.0, holds: false };
+        log.claim(&claim);
+        log.failure(&Failure::environment("the disk is full"));
+        log.finished(1);
+        let read = read(folder.path()).unwrap().unwrap();
+        let expected = [of("d", "few vertices"), of("b", "fetched"), of("a", "no tracts"), of("c", "no tracts")];
+        assert_eq!(read.notes, expected);
+        assert_eq!(read.claims, [claim]);
+        assert_eq!(read.failures, [Failure::environment("the disk is full")]);
+    }
+
+    #[test]
     fn ten_thousand_instances_are_small() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = begun(folder.path());
         for id in 0..10_000 {
             let label = format!("train(rater=A1, sid={id:06})");
             log.started(InstanceId(id), &label, 1);
-            log.ended(InstanceId(id), &label, &Outcome::Ran, None);
+            log.ended(InstanceId(id), &label, &Outcome::Ran, None, &[]);
         }
         log.finished(0);
         assert_eq!(read(folder.path()).unwrap().unwrap().phase, Phase::Finished(0));

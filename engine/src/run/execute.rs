@@ -1,6 +1,7 @@
 //! One execution of a plan, from its first lookup to its manifest.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pipe_cache::Session;
@@ -73,29 +74,18 @@ pub(super) fn run_in(
     let log = EventLog::begin(&folder, &run, began, instances);
     let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
     if outlet == Outlet::Project {
-        let began = clock::written(began);
-        run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, &run, &began)?);
+        let (began, disclosure) = (clock::written(began), Rc::clone(&run_loop.disclosure));
+        run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, disclosure, &run, &began));
     }
-    if !run_loop.all_known(wanted.as_deref()) {
-        let worked = run_loop.work(wanted.clone());
-        worked.inspect_err(|failure| run_loop.log.finished(failure.blame.exit_code()))?;
-    }
-    while let Some(again) = run_loop.reopen_lost_results(wanted.as_deref())? {
-        run_loop.work(Some(again))?;
-    }
+    work(&mut run_loop, wanted.as_deref()).inspect_err(|failure| {
+        run_loop.log.failure(failure);
+        run_loop.log.finished(failure.blame.exit_code());
+    })?;
     let mut summary = summarize(plan, &run_loop.ended, run, stop);
-    summary.notes.extend(notes_of_hits(&mut run_loop, wanted.as_deref())?);
-    let whole = wanted.is_none();
-    let publishing = run_loop.publishing.as_mut();
-    finish_results(&mut run_loop.lookup, &state_dir, &mut summary, publishing, wanted.as_deref());
-    let made = locked(&mut run_loop, &state_dir, options, whole);
-    if outlet == Outlet::Project && options.lock && whole && summary.exit_code() == 0 {
-        let path = lockfile_path(plan);
-        match made.write(&path) {
-            Ok(()) => summary.lockfile = Some(path),
-            Err(failure) => summary.results.failures.push(failure),
-        }
-    }
+    let notes = notes_of_hits(&mut run_loop, wanted.as_deref())?;
+    run_loop.log.noted(&notes);
+    summary.notes.extend(notes);
+    let lockfile = finish(&mut run_loop, &state_dir, options, &mut summary, wanted.as_deref(), outlet);
     if let Err(failure) = run_loop.lookup.tidy() {
         // The tables grow until the next time; the run itself is done.
         tracing::warn!(%failure, "the state directory of this pipeline could not be tidied");
@@ -103,23 +93,53 @@ pub(super) fn run_in(
     summary.wall = clock.elapsed();
     summary.cpu = own_cpu() + run_loop.used.cpu;
     summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
-    let manifest = write_manifest::write(&mut run_loop.lookup, &run_loop.ended, &state_dir, options, &summary, began)?;
+    let RunLoop { lookup, ended, disclosure, .. } = &mut run_loop;
+    let manifest = write_manifest::write(lookup, ended, &state_dir, disclosure, options, &summary, began)?;
     if !manifest.is_same {
-        note_hits(&mut run_loop.lookup, &run_loop.ended)?;
+        note_hits(lookup, ended)?;
     }
     summary.manifest = manifest.path;
+    summary.claims.iter().for_each(|claim| run_loop.log.claim(claim));
+    summary.results.failures.iter().for_each(|failure| run_loop.log.failure(failure));
     run_loop.log.finished(summary.exit_code());
-    Ok((summary, made))
+    Ok((summary, lockfile))
 }
 
-/// What a lockfile has of a run: of its results only if it was about all of them.
-fn locked(run_loop: &mut RunLoop<'_>, state_dir: &StateDir, options: &RunOptions, whole: bool) -> Lockfile {
-    let results = if whole {
-        locked_results(&mut run_loop.lookup, state_dir, &run_loop.disclosure, &options.exec.registry)
-    } else {
-        BTreeMap::new()
+/// Brings every instance that is `wanted` to its end.
+fn work(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<(), Failure> {
+    if !run_loop.all_known(wanted) {
+        run_loop.work(wanted.map(<[bool]>::to_vec))?;
+    }
+    while let Some(again) = run_loop.reopen_lost_results(wanted)? {
+        run_loop.work(Some(again))?;
+    }
+    Ok(())
+}
+
+/// Publishes the rest of the results, checks claims, and makes the lockfile of a whole run, which is written if all went well.
+fn finish(
+    run_loop: &mut RunLoop<'_>,
+    state_dir: &StateDir,
+    options: &RunOptions,
+    summary: &mut Summary,
+    wanted: Option<&[bool]>,
+    outlet: Outlet,
+) -> Lockfile {
+    let RunLoop { lookup, disclosure, publishing, .. } = run_loop;
+    finish_results(lookup, state_dir, disclosure, summary, publishing.as_mut(), wanted);
+    let results = match wanted {
+        None => locked_results(lookup, state_dir, disclosure, &options.exec.registry),
+        Some(_) => BTreeMap::new(),
     };
-    Lockfile::new(run_loop.lookup.plan, locked_stages(&run_loop.lookup), results)
+    let lockfile = Lockfile::new(lookup.plan, locked_stages(lookup), results);
+    if outlet == Outlet::Project && options.lock && wanted.is_none() && summary.exit_code() == 0 {
+        let path = lockfile_path(lookup.plan);
+        match lockfile.write(&path) {
+            Ok(()) => summary.lockfile = Some(path),
+            Err(failure) => summary.results.failures.push(failure),
+        }
+    }
+    lockfile
 }
 
 /// The options of a run with what the project's `pipe.toml` adds.

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use pipe_contract::{Device, Form, Kind};
+use pipe_contract::{Device, Failure, Form, Kind};
 
 use super::attempt::Place;
 use super::disclosure::Disclosure;
 use super::ended::{EndedTable, Report, Work};
 use super::inputs::Linked;
 use super::lookup::{Known, Lookup};
+use super::provenance::peak_memory;
 use crate::event::Outcome;
 use crate::exec::Isolation;
 use crate::ids::{InstanceId, StageId};
-use crate::key::{COMMAND, COMMAND_VERSION, Reason};
+use crate::key::{COMMAND, COMMAND_VERSION};
 use crate::plan::{self, GatherId, Link, Plan, ProjectFile, Source};
 use crate::report::{
     Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry,
@@ -22,162 +23,222 @@ use crate::report::{
 };
 
 /// The tables of a run.
-pub(super) fn tables(lookup: &mut Lookup<'_>, ended: &EndedTable, disclosure: &Disclosure<'_>) -> Tables {
+///
+/// # Errors
+/// Only internal ones: something is named that the plan does not have.
+pub(super) fn tables(
+    lookup: &mut Lookup<'_>,
+    ended: &EndedTable,
+    disclosure: &Disclosure<'_>,
+) -> Result<Tables, Failure> {
     let plan = lookup.plan;
     let mut writer = Writer {
         plan,
         ended,
         disclosure,
-        tables: Tables::default(),
-        kinds: BTreeMap::new(),
-        files: BTreeMap::new(),
-        gathers: BTreeMap::new(),
-        reasons: BTreeMap::new(),
-        environments: BTreeMap::new(),
+        kinds: Distinct::default(),
+        stages: Vec::with_capacity(plan.stages.len()),
+        files: Vec::new(),
+        file_indexes: BTreeMap::new(),
+        gathers: Vec::new(),
+        gather_indexes: BTreeMap::new(),
+        reasons: Distinct::default(),
+        environments: Distinct::default(),
+        artifacts: Vec::new(),
         first_artifact: Vec::with_capacity(plan.instances.len()),
     };
-    writer.add_stages(lookup);
-    writer.add_artifacts(lookup);
-    writer.add_files(lookup);
-    for id in plan.ids() {
-        let row = writer.instance(lookup, id);
-        writer.tables.instances.rows.push(row);
-    }
-    writer.tables
+    writer.add_stages(lookup)?;
+    writer.add_artifacts(lookup)?;
+    writer.add_files(lookup)?;
+    let instances = plan.ids().map(|id| writer.instance(lookup, id)).collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Tables {
+        kinds: writer.kinds.values,
+        stages: writer.stages,
+        files: writer.files,
+        gathers: writer.gathers,
+        reasons: writer.reasons.values,
+        environments: writer.environments.values,
+        artifacts: writer.artifacts.into(),
+        instances: instances.into(),
+    })
 }
 
 struct Writer<'w> {
     plan: &'w Plan,
     ended: &'w EndedTable,
     disclosure: &'w Disclosure<'w>,
-    tables: Tables,
-    /// Indexes of what is in `tables`. Kinds by their JSON form.
-    kinds: BTreeMap<String, u32>,
-    files: BTreeMap<&'w Arc<ProjectFile>, u32>,
-    gathers: BTreeMap<GatherId, u32>,
-    reasons: BTreeMap<String, u32>,
-    environments: BTreeMap<ExecutionEnvironment, u32>,
+    kinds: Distinct<KindEntry>,
+    stages: Vec<StageEntry>,
+    files: Vec<FileEntry>,
+    file_indexes: BTreeMap<&'w Arc<ProjectFile>, u32>,
+    gathers: Vec<Vec<Reference>>,
+    gather_indexes: BTreeMap<GatherId, u32>,
+    reasons: Distinct<String>,
+    environments: Distinct<ExecutionEnvironment>,
+    artifacts: Vec<ArtifactRow>,
     /// The index of the first artifact of each instance.
     first_artifact: Vec<u32>,
 }
 
+/// Values that are each said once, in the order of their first use.
+struct Distinct<T> {
+    values: Vec<T>,
+    indexes: BTreeMap<T, u32>,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), indexes: BTreeMap::new() }
+    }
+}
+
+impl<T: Clone + Ord> Distinct<T> {
+    fn index_of(&mut self, value: T) -> Result<u32, Failure> {
+        if let Some(index) = self.indexes.get(&value) {
+            return Ok(*index);
+        }
+        let index = index(self.values.len())?;
+        self.values.push(value.clone());
+        self.indexes.insert(value, index);
+        Ok(index)
+    }
+}
+
 impl<'w> Writer<'w> {
-    fn add_stages(&mut self, lookup: &mut Lookup<'_>) {
+    fn add_stages(&mut self, lookup: &mut Lookup<'_>) -> Result<(), Failure> {
         for stage in &self.plan.stages {
-            let entry = kind_entry(lookup, stage);
-            let json = serde_json::to_string(&entry).unwrap_or_default();
-            let kinds = &mut self.tables.kinds;
-            let kind = *self.kinds.entry(json).or_insert_with(|| {
-                kinds.push(entry);
-                index(kinds.len() - 1)
-            });
+            let kind = self.kinds.index_of(kind_entry(lookup, stage))?;
             let ids = || stage.instances.clone().map(InstanceId);
             let mut parameters = ids().next().map_or_else(BTreeMap::new, |id| self.plan.instance(id).params.clone());
             parameters.retain(|name, value| ids().all(|id| self.plan.instance(id).params.get(name) == Some(value)));
             let (name, axes) = (stage.name.clone(), stage.axes.clone());
-            self.tables.stages.push(StageEntry { name, kind, axes, parameters });
+            self.stages.push(StageEntry { name, kind, axes, parameters });
         }
+        Ok(())
     }
 
     fn kind_of(&self, id: InstanceId) -> &KindEntry {
         let StageId(stage) = self.plan.instance(id).stage;
-        &self.tables.kinds[self.tables.stages[stage as usize].kind as usize]
+        &self.kinds.values[self.stages[stage as usize].kind as usize]
     }
 
-    fn add_artifacts(&mut self, lookup: &Lookup<'_>) {
+    fn add_artifacts(&mut self, lookup: &Lookup<'_>) -> Result<(), Failure> {
         for id in self.plan.ids() {
-            self.first_artifact.push(index(self.tables.artifacts.rows.len()));
+            self.first_artifact.push(index(self.artifacts.len())?);
             let outputs = match lookup.known(id) {
                 Known::Outputs(outputs) => Some(outputs),
                 _ => None,
             };
-            let row = |(port, OutputEntry { port: name, .. }): (usize, &OutputEntry)| {
+            let row = |(port, OutputEntry { port: name, .. }): (u32, &OutputEntry)| {
                 let stored = outputs.and_then(|outputs| outputs.iter().find(|stored| stored.port == *name));
                 let artifact = stored.map(|stored| stored.artifact);
                 ArtifactRow {
                     instance: id.0,
-                    port: index(port),
+                    port,
                     digest: artifact.map(|artifact| self.disclosure.output(id, name, &artifact.digest)),
                     bytes: artifact.map(|artifact| artifact.bytes),
                 }
             };
-            let rows: Vec<ArtifactRow> = self.kind_of(id).outputs.iter().enumerate().map(row).collect();
-            self.tables.artifacts.rows.extend(rows);
+            let rows: Vec<ArtifactRow> = (0..).zip(&self.kind_of(id).outputs).map(row).collect();
+            self.artifacts.extend(rows);
         }
+        Ok(())
     }
 
     /// Every file that an instance reads. Only the content of those that were looked up is known.
-    fn add_files(&mut self, lookup: &mut Lookup<'_>) {
-        let plan = self.plan;
-        let mut read: BTreeMap<&Arc<ProjectFile>, (bool, bool)> = BTreeMap::new();
-        for id in plan.ids() {
-            let (is_known, is_restricted) = (lookup.key_of(id).is_some(), self.disclosure.is_restricted(id));
-            let links = plan.instance(id).inputs.values().flat_map(|source| plan.links(source));
-            for file in links.filter_map(|link| if let Link::File(file) = link { Some(file) } else { None }) {
-                let (known, restricted) = read.entry(file).or_default();
-                *known |= is_known;
-                *restricted |= is_restricted;
-            }
-        }
-        let project = project_root(plan);
-        for (file, (known, restricted)) in read {
-            let found = if known { lookup.content(&Link::File(Arc::clone(file))).ok() } else { None };
+    fn add_files(&mut self, lookup: &mut Lookup<'_>) -> Result<(), Failure> {
+        let project = project_root(self.plan);
+        for (file, Readers { any_known, any_restricted }) in self.files_read(lookup) {
+            let found = if any_known { lookup.content(&Link::File(Arc::clone(file))).ok() } else { None };
             let content = match found {
                 Some(Linked::Present(located)) => Some(FileContent {
                     form: located.artifact.form,
-                    digest: self.disclosure.file(restricted, &located.artifact.digest),
+                    digest: self.disclosure.file(any_restricted, &located.artifact.digest),
                     bytes: located.artifact.bytes,
                 }),
                 _ => None,
             };
             let path: &Path = &file.path;
             let path = path.strip_prefix(project).unwrap_or(path).to_owned();
-            self.files.insert(file, index(self.tables.files.len()));
-            self.tables.files.push(FileEntry { path, only: file.only.clone(), content });
+            self.file_indexes.insert(file, index(self.files.len())?);
+            self.files.push(FileEntry { path, only: file.only.clone(), content });
         }
+        Ok(())
     }
 
-    fn reference(&mut self, source: &Source) -> Reference {
+    fn files_read(&self, lookup: &Lookup<'_>) -> BTreeMap<&'w Arc<ProjectFile>, Readers> {
+        let plan = self.plan;
+        let mut read: BTreeMap<&Arc<ProjectFile>, Readers> = BTreeMap::new();
+        for id in plan.ids() {
+            let (is_known, is_restricted) = (lookup.key_of(id).is_some(), self.disclosure.is_restricted(id));
+            let links = plan.instance(id).inputs.values().flat_map(|source| plan.links(source));
+            for file in links.filter_map(|link| if let Link::File(file) = link { Some(file) } else { None }) {
+                let readers = read.entry(file).or_default();
+                readers.any_known |= is_known;
+                readers.any_restricted |= is_restricted;
+            }
+        }
+        read
+    }
+
+    fn reference(&mut self, source: &Source) -> Result<Reference, Failure> {
         let id = match source {
             Source::One(link) => return self.link(link),
             Source::Many(gather) => *gather,
         };
-        if let Some(gather) = self.gathers.get(&id) {
-            return Reference::Gather { gather: *gather };
+        if let Some(gather) = self.gather_indexes.get(&id) {
+            return Ok(Reference::Gather { gather: *gather });
         }
-        let gather = index(self.tables.gathers.len());
-        let references = self.plan.gather(id).iter().map(|(_, link)| self.link(link)).collect();
-        self.tables.gathers.push(references);
-        self.gathers.insert(id, gather);
-        Reference::Gather { gather }
+        let references: Result<Vec<_>, Failure> =
+            self.plan.gather(id).iter().map(|(_, link)| self.link(link)).collect();
+        let gather = index(self.gathers.len())?;
+        self.gathers.push(references?);
+        self.gather_indexes.insert(id, gather);
+        Ok(Reference::Gather { gather })
     }
 
-    fn link(&self, link: &Link) -> Reference {
+    fn link(&self, link: &Link) -> Result<Reference, Failure> {
         match link {
-            Link::File(file) => Reference::File { file: self.files.get(file).copied().unwrap_or(u32::MAX) },
+            Link::File(file) => match self.file_indexes.get(file) {
+                Some(file) => Ok(Reference::File { file: *file }),
+                None => Err(unlisted(&format!("the file `{}`", file.path.display()))),
+            },
             Link::Output { instance, port, entry } => {
-                let outputs = &self.kind_of(*instance).outputs;
-                let port = outputs.iter().position(|output| *output.port == **port).unwrap_or(outputs.len());
-                let artifact = self.first_artifact[instance.index()] + index(port);
-                match entry {
+                let artifact = self.artifact(*instance, port)?;
+                Ok(match entry {
                     None => Reference::Artifact(artifact),
                     Some(entry) => Reference::Entry(artifact, entry.to_string()),
-                }
+                })
             }
         }
     }
 
-    fn instance(&mut self, lookup: &Lookup<'_>, id: InstanceId) -> InstanceRow {
+    /// The index of an output.
+    fn artifact(&self, id: InstanceId, port: &str) -> Result<u32, Failure> {
+        let place = (0..).zip(&self.kind_of(id).outputs).find(|(_, output)| output.port == port);
+        match (self.first_artifact.get(id.index()), place) {
+            (Some(first), Some((place, _))) => Ok(first + place),
+            _ => Err(unlisted(&format!("the output `{}.{port}`", self.plan.label(id)))),
+        }
+    }
+
+    fn instance(&mut self, lookup: &mut Lookup<'_>, id: InstanceId) -> Result<InstanceRow, Failure> {
         let instance = self.plan.instance(id);
         let sources: Vec<Option<&Source>> =
             self.kind_of(id).inputs.iter().map(|input| instance.inputs.get(&input.port)).collect();
-        let inputs = sources.into_iter().map(|source| source.map(|source| self.reference(source))).collect();
+        let inputs = sources.into_iter().map(|source| source.map(|source| self.reference(source)).transpose());
+        let inputs = inputs.collect::<Result<_, Failure>>()?;
         let report = self.ended.report(id);
         let place = report.and_then(|report| report.work.place);
         let used = report.map(|report| report.work.usage).filter(|_| place.is_some());
-        let details = self.details(lookup, id, report);
+        let details = self.details(lookup, id, report)?;
         let axes = &self.plan.stage_of(id).axes;
-        InstanceRow {
+        let reasons = report.iter().flat_map(|report| &report.reasons);
+        let reasons =
+            reasons.map(|reason| self.reasons.index_of(reason.to_string())).collect::<Result<_, Failure>>()?;
+        let environment = report.and_then(|report| Some(environment(&report.work, report.work.place?.0)));
+        let environment = environment.map(|found| self.environments.index_of(found)).transpose()?;
+        Ok(InstanceRow {
             stage: instance.stage.0,
             at: axes.iter().map(|axis| instance.at.get(axis).cloned().unwrap_or_default()).collect(),
             outcome: self.outcome(id),
@@ -187,11 +248,11 @@ impl<'w> Writer<'w> {
             ended: place.map(|(_, ended)| ended),
             slot: place.map(|(place, _)| place.slot),
             cpu_seconds: used.map(|used| milliseconds(used.cpu.as_secs_f64())),
-            peak_memory_bytes: used.map(|used| used.peak_rss).filter(|bytes| *bytes > 0),
-            reasons: report.iter().flat_map(|report| &report.reasons).map(|reason| self.reason(reason)).collect(),
-            environment: report.and_then(|report| Some(self.environment_of(&report.work, report.work.place?.0))),
+            peak_memory_bytes: used.and_then(peak_memory),
+            reasons,
+            environment,
             details: (details != Details::default()).then(|| Box::new(details)),
-        }
+        })
     }
 
     fn outcome(&self, id: InstanceId) -> OutcomeWord {
@@ -206,40 +267,9 @@ impl<'w> Writer<'w> {
         }
     }
 
-    fn reason(&mut self, reason: &Reason) -> u32 {
-        let text = reason.to_string();
-        let reasons = &mut self.tables.reasons;
-        *self.reasons.entry(text).or_insert_with_key(|text| {
-            reasons.push(text.clone());
-            index(reasons.len() - 1)
-        })
-    }
-
-    fn environment_of(&mut self, work: &Work, place: Place) -> u32 {
-        let granted = match place.device {
-            Device::Cpu => "cpu".to_owned(),
-            Device::Cuda(index) => format!("cuda:{index}"),
-        };
-        let ran_on = work.ran_on.as_ref();
-        let isolation = work.usage.isolation;
-        let found = ExecutionEnvironment {
-            device: ran_on.map_or(granted, |ran_on| ran_on.device.clone()),
-            threads: place.threads,
-            instructions: ran_on.map(|ran_on| ran_on.instructions.clone()),
-            library: ran_on.map(|ran_on| ran_on.library.clone()),
-            isolation: isolation.map(|Isolation { files, .. }| files.word().to_owned()),
-            network: isolation.map(|Isolation { network, .. }| network.word().to_owned()),
-        };
-        let all = &mut self.tables.environments;
-        *self.environments.entry(found).or_insert_with_key(|found| {
-            all.push(found.clone());
-            index(all.len() - 1)
-        })
-    }
-
-    fn details(&self, lookup: &Lookup<'_>, id: InstanceId, report: Option<&Report>) -> Details {
+    fn details(&self, lookup: &mut Lookup<'_>, id: InstanceId, report: Option<&Report>) -> Result<Details, Failure> {
         let instance = self.plan.instance(id);
-        let shared = &self.tables.stages[instance.stage.index()].parameters;
+        let shared = &self.stages[instance.stage.index()].parameters;
         let own = instance.params.iter().filter(|(name, _)| !shared.contains_key(*name));
         let mut details = Details {
             seed: instance.seed,
@@ -247,12 +277,17 @@ impl<'w> Writer<'w> {
             restricted: instance.restricted.iter().cloned().collect(),
             ..Details::default()
         };
-        let Some(report) = report else { return details };
+        let Some(report) = report else {
+            if self.ended.contains(id) {
+                details.notes = lookup.notes(id)?;
+            }
+            return Ok(details);
+        };
         details.attempts = Some(report.attempts).filter(|attempts| *attempts > 1);
         details.log =
             report.work.log.as_ref().is_some_and(|log| fs_err::metadata(log).is_ok_and(|found| found.len() > 0));
         match &report.outcome {
-            Outcome::Hit => {}
+            Outcome::Hit => details.notes = lookup.notes(id)?,
             Outcome::Ran => details.notes.clone_from(&report.work.notes),
             Outcome::Skipped { because } => details.because = Some(because.clone()),
             Outcome::Failed { failure, retained } => {
@@ -263,7 +298,31 @@ impl<'w> Writer<'w> {
                 details.absent = Some(absence(lookup, id, report, cause, *recorded));
             }
         }
-        details
+        Ok(details)
+    }
+}
+
+/// Of the instances that read a file of the project.
+#[derive(Clone, Copy, Default)]
+struct Readers {
+    any_known: bool,
+    any_restricted: bool,
+}
+
+fn environment(work: &Work, place: Place) -> ExecutionEnvironment {
+    let granted = match place.device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+    };
+    let ran_on = work.ran_on.as_ref();
+    let isolation = work.usage.isolation;
+    ExecutionEnvironment {
+        device: ran_on.map_or(granted, |ran_on| ran_on.device.clone()),
+        threads: place.threads,
+        instructions: ran_on.map(|ran_on| ran_on.instructions.clone()),
+        library: ran_on.map(|ran_on| ran_on.library.clone()),
+        isolation: isolation.map(|Isolation { files, .. }| files.word().to_owned()),
+        network: isolation.map(|Isolation { network, .. }| network.word().to_owned()),
     }
 }
 
@@ -340,6 +399,10 @@ fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-fn index(of: usize) -> u32 {
-    u32::try_from(of).unwrap_or(u32::MAX)
+fn index(of: usize) -> Result<u32, Failure> {
+    u32::try_from(of).map_err(|_| Failure::internal(format!("a table of the manifest has more than {} rows", u32::MAX)))
+}
+
+fn unlisted(what: &str) -> Failure {
+    Failure::internal(format!("{what} is read, but is not in the tables of the manifest"))
 }

@@ -159,6 +159,18 @@ fn a_null_run_refers_to_the_manifest_that_has_the_tables() {
 }
 
 #[test]
+fn notes_belong_to_every_run_that_uses_the_result() {
+    let space = Space::with(&format!("{PAIR}  c: {{ uses: test/write, with: {{ does: note }} }}\n"));
+    let notes = || row(&manifest(&space), "c").1.details.unwrap().notes;
+    space.run();
+    assert_eq!(notes(), ["some data are missing"]);
+    later();
+    space.edit("p.yaml", "echo 1", "echo 2");
+    space.run().counts([2, 1, 0, 0, 0]);
+    assert_eq!(notes(), ["some data are missing"], "of a hit");
+}
+
+#[test]
 fn what_was_not_selected_is_left_out() {
     let space = Space::with(PAIR);
     let selection = Selection { stages: vec!["a".into()], ..Selection::default() };
@@ -288,7 +300,17 @@ fn the_secret_of_a_machine_is_made_only_for_restricted_data() {
     assert!(!space.state().join("restricted.key").exists());
     let space = restricted();
     run_restricted(&space);
-    assert!(space.state().join("restricted.key").exists());
+    let secret = space.state().join("restricted.key");
+    assert!(secret.exists());
+    // Commands that only read make none.
+    fs::remove_file(&secret).unwrap();
+    let (plan, options) = (space.plan(), space.options());
+    let count = plan.ids().find(|id| plan.label(*id) == "count").unwrap();
+    assert_eq!(log_of(&plan, &options, count).unwrap(), None, "its name needs the secret");
+    assert_eq!(earlier_results(&plan, &options).unwrap(), []);
+    status(&plan, &options).unwrap();
+    last_manifest(&plan, &options).unwrap().unwrap();
+    assert!(!secret.exists());
 }
 
 /// The size of the manifest of a plan all of whose instances ran, without running them.
@@ -306,7 +328,7 @@ fn size(space: &Space) -> usize {
         ended.add(id, report(id));
     }
     assert_eq!(plan.instances.len(), 10_000);
-    let tables = tables(&mut lookup, &ended, &Disclosure::of(&plan, &state_dir).unwrap());
+    let tables = tables(&mut lookup, &ended, &Disclosure::for_reading(&plan, &state_dir).unwrap()).unwrap();
     assert!(tables.instances.rows.iter().all(|row| row.key.is_some()));
     serde_json::to_vec(&tables).unwrap().len()
 }

@@ -37,6 +37,25 @@ pub struct RunOptions {
     pub shuffle: Option<u64>,
 }
 
+impl RunOptions {
+    /// Of a run that does everything, forces nothing and writes the lockfile.
+    pub fn new(places: Places, exec: exec::Settings, capacities: Capacities) -> Self {
+        Self {
+            places,
+            exec,
+            capacities,
+            selection: Selection::default(),
+            force: Vec::new(),
+            fail_fast: false,
+            retry_absent: false,
+            set: Vec::new(),
+            overwrite: false,
+            lock: true,
+            shuffle: None,
+        }
+    }
+}
+
 /// Which stages of a plan a run is about; everything if all four are empty. Names are stages or instances
 /// (`score(sid=s03)`, where axes left out match all).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "ended": written(now()),
         "wall_seconds": usage.wall.as_secs_f64(),
         "cpu_seconds": usage.cpu.as_secs_f64(),
-        "peak_memory_bytes": usage.peak_rss,
+        "peak_memory_bytes": peak_memory(usage),
         "host": host(),
         "architecture": std::env::consts::ARCH,
         "pipe_version": env!("CARGO_PKG_VERSION"),
@@ -23,6 +23,12 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "network": usage.isolation.map(|isolation| isolation.network.word()),
         "notes": notes,
     })
+}
+
+/// The largest resident set of the processes of an attempt, bytes; `None` if it had none of its own: what works on a thread of
+/// this process shares its memory.
+pub(super) fn peak_memory(usage: Usage) -> Option<u64> {
+    Some(usage.peak_rss).filter(|bytes| *bytes > 0)
 }
 
 /// The machine's name, read once.

@@ -4,9 +4,8 @@
 //! restricted data wait for the end, where the rules of their release are known to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-use pipe_contract::Failure;
 
 use super::beside_results::BesideResults;
 use super::claim_tables::checked_claims;
@@ -41,21 +40,22 @@ impl<'a> Publishing<'a> {
         plan: &'a Plan,
         options: &'a RunOptions,
         state_dir: &'a StateDir,
+        disclosure: Rc<Disclosure<'a>>,
         run: &str,
         began: &str,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let mut lines = BTreeMap::<InstanceId, Vec<usize>>::new();
         for (line, published) in plan.results.iter().enumerate() {
             if let Link::Output { instance, .. } = published.link {
                 lines.entry(instance).or_default().push(line);
             }
         }
-        let beside = BesideResults::new(plan, options, state_dir, run, began)?;
+        let beside = BesideResults::new(options, state_dir, disclosure, run, began);
         let parameters = beside.published_by().parameters.clone();
         let about = PublishingRun { began: began.to_owned(), parameters };
         let parameters = (!plan.set.is_empty()).then(|| parameters_json(plan));
         let publisher = Publisher::new(results_folder(plan), run.to_owned(), about, parameters, options.overwrite);
-        Ok(Self { plan, publisher, beside, lines, due: BTreeSet::new(), last_round: Instant::now() })
+        Self { plan, publisher, beside, lines, due: BTreeSet::new(), last_round: Instant::now() }
     }
 
     /// An instance has outputs now: its results are published in the next round.
@@ -102,17 +102,14 @@ impl<'a> Publishing<'a> {
 pub(super) fn finish_results(
     lookup: &mut Lookup<'_>,
     state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
     summary: &mut Summary,
     publishing: Option<&mut Publishing<'_>>,
     wanted: Option<&[bool]>,
 ) {
-    let plan = lookup.plan;
     summary.results = match publishing {
         Some(publishing) => publishing.finish(lookup, state_dir, wanted),
-        None => match Disclosure::of(plan, state_dir) {
-            Ok(disclosure) => result_lines(lookup, state_dir, &disclosure, wanted).0,
-            Err(failure) => Results { failures: vec![failure], ..Results::default() },
-        },
+        None => result_lines(lookup, state_dir, disclosure, wanted).0,
     };
     summary.claims = checked_claims(lookup, state_dir, wanted);
 }

@@ -16,6 +16,7 @@
 //! A record is published before the end is reported, so work that was reported as ended is never done twice.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use pipe_cache::{Session, remove_all};
@@ -53,7 +54,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct RunLoop<'a> {
     pub lookup: Lookup<'a>,
     state_dir: &'a StateDir,
-    pub(super) disclosure: Disclosure<'a>,
+    pub(super) disclosure: Rc<Disclosure<'a>>,
     options: &'a RunOptions,
     lookup_options: LookupOptions,
     events: &'a mut dyn FnMut(Event),
@@ -98,7 +99,7 @@ impl<'a> RunLoop<'a> {
         stop: &'a Stop,
     ) -> Result<Self, Failure> {
         Ok(Self {
-            disclosure: Disclosure::of(lookup.plan, state_dir)?,
+            disclosure: Rc::new(Disclosure::for_run(lookup.plan, state_dir)?),
             lookup,
             state_dir,
             options,
@@ -576,8 +577,8 @@ impl<'a> RunLoop<'a> {
             return; // As for hits.
         }
         let label = self.plan().label(id);
-        self.log.ended(id, &label, &outcome, work.log.as_deref());
         let notes = if outcome == Outcome::Ran { work.notes.clone() } else { Vec::new() };
+        self.log.ended(id, &label, &outcome, work.log.as_deref(), &notes);
         (self.events)(Event::Ended { id, label, outcome: outcome.clone(), wall: work.usage.wall, notes });
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
         self.ended.add(id, Report { outcome, reasons, attempts, origin, work });

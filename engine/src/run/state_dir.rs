@@ -18,7 +18,6 @@
 //! Two projects never share a folder here, whatever their pipelines are called: a project is its absolute path.
 //! Everything here may be deleted at any time: it costs time, explanations and logs, never results.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +29,7 @@ use super::options::Places;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::report::{DigestKey, PublicDigest, cache_failure, project_root, variant};
+use crate::report::{PublicDigest, cache_failure, project_root, variant};
 
 /// The store and the state directory of one plan.
 pub(super) struct StateDir {
@@ -43,7 +42,6 @@ pub(super) struct StateDir {
     scope: PathBuf,
     runs: PathBuf,
     secret: PathBuf,
-    digest_key: OnceCell<DigestKey>,
 }
 
 /// What this machine has saved of a pipeline. Journal and facts are read only when they are needed: not in a run in
@@ -80,20 +78,14 @@ impl StateDir {
         let scope = state.join("projects").join(&project).join(&name);
         // A run with `--set` is not the last run of the profile.
         let runs = state.join("projects").join(&project).join(format!("{name}{}", variant(plan))).join("runs");
-        let (secret, digest_key) = (places.state.join("restricted.key"), OnceCell::new());
+        let secret = places.state.join("restricted.key");
         let locks = Locks::new(state.join("keys.lock"));
-        Ok(Self { store, locks, state, project, scope, runs, secret, digest_key })
+        Ok(Self { store, locks, state, project, scope, runs, secret })
     }
 
-    /// This machine's secret for digests of restricted data, made when it is first needed.
-    pub fn digest_key(&self) -> Result<&DigestKey, Failure> {
-        match self.digest_key.get() {
-            Some(key) => Ok(key),
-            None => {
-                let key = DigestKey::open(&self.secret)?;
-                Ok(self.digest_key.get_or_init(|| key))
-            }
-        }
+    /// The file of this machine's secret for digests of restricted data. Only [`super::disclosure`] reads or makes it.
+    pub fn secret(&self) -> &Path {
+        &self.secret
     }
 
     /// The state of a run whose params were `set` by hand.

@@ -171,7 +171,7 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
     };
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
     let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
-    let key = Disclosure::of(plan, &state_dir)?.key(id, &key);
+    let key = Disclosure::for_reading(plan, &state_dir)?.key(id, &key);
     Ok(Some(state_dir.log(&key)).filter(has_text))
 }
 

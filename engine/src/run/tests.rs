@@ -213,32 +213,10 @@ impl Space {
     }
 
     pub fn options(&self) -> RunOptions {
-        let worker = WorkerSettings {
-            program: "none".into(),
-            libraries: None,
-            libraries_hint: String::new(),
-            build: "b".into(),
-            recycle_after: 1,
-        };
-        RunOptions {
-            places: Places { cache: self.cache(), state: self.folder.path().join("state") },
-            exec: Settings {
-                readable: Vec::new(),
-                registry: Arc::clone(&self.registry),
-                guard: None,
-                worker,
-                grace: Duration::from_millis(300),
-            },
-            capacities: Capacities { cpu: 2, gpus: Vec::new(), mem: u64::MAX, net: 2 },
-            selection: Selection::default(),
-            force: Vec::new(),
-            fail_fast: false,
-            retry_absent: false,
-            set: Vec::new(),
-            overwrite: false,
-            lock: true,
-            shuffle: None,
-        }
+        let worker = WorkerSettings::new("none".into(), "b");
+        let exec = Settings { grace: Duration::from_millis(300), ..Settings::new(Arc::clone(&self.registry), worker) };
+        let capacities = Capacities { cpu: 2, gpus: Vec::new(), mem: u64::MAX, net: 2 };
+        RunOptions::new(Places { cache: self.cache(), state: self.state() }, exec, capacities)
     }
 
     pub fn run(&self) -> Ran {

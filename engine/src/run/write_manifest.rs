@@ -15,6 +15,7 @@ use super::manifest_tables::tables;
 use super::options::RunOptions;
 use super::run_summary::{Counts, Summary};
 use super::state_dir::{StateDir, make_folder};
+use crate::plan::Plan;
 use crate::report::{
     Git, MANIFEST_EDITION, Machine, Manifest, ManifestHead, Tables, commit_of, project_root, work_tree_is_dirty,
 };
@@ -34,21 +35,57 @@ pub(super) fn write(
     lookup: &mut Lookup<'_>,
     ended: &EndedTable,
     state_dir: &StateDir,
+    disclosure: &Disclosure<'_>,
     options: &RunOptions,
     summary: &Summary,
     began: jiff::Timestamp,
 ) -> Result<Written, Failure> {
-    let plan = lookup.plan;
-    let disclosure = Disclosure::of(plan, state_dir)?;
     let mut earlier = state_dir.run_folders()?;
     earlier.retain(|folder| *folder != state_dir.run_folder(&summary.run));
-    let state = state_of(lookup, &disclosure);
-    // Nothing worked, nothing went wrong: an earlier manifest may have it all.
-    let quiet = summary.counts.ran + summary.counts.failed + summary.counts.skipped == 0;
-    let same_as = if quiet { earlier.last().and_then(|folder| same_state(folder, state)) } else { None };
-    let tables = if same_as.is_some() { Tables::default() } else { tables(lookup, ended, &disclosure) };
+    let state = state_of(lookup, disclosure);
+    let last = earlier.last().filter(|_| changed_nothing(summary));
+    let same_as = last.and_then(|folder| same_state(folder, state));
+    let tables = match same_as {
+        Some(_) => Tables::default(),
+        None => tables(lookup, ended, disclosure)?,
+    };
+    let instances = Instances { state, same_as, tables };
+    let manifest = manifest(lookup.plan, options, summary, began, instances, state_dir.logs());
+    let folder = state_dir.run_folder(&summary.run);
+    make_folder(&folder)?;
+    let path = manifest.write(&folder)?;
+    let is_same = manifest.same_as.is_some();
+    let referred = manifest.same_as.map(|run| state_dir.run_folder(&run));
+    for old in earlier.iter().rev().skip(SAVED).filter(|old| Some(*old) != referred.as_ref()) {
+        let _ = fs::remove_dir_all(old);
+    }
+    Ok(Written { path, is_same })
+}
+
+/// Nothing worked, nothing went wrong: an earlier manifest may have it all.
+fn changed_nothing(summary: &Summary) -> bool {
+    summary.counts.ran + summary.counts.failed + summary.counts.skipped == 0
+}
+
+/// What a manifest says of the instances.
+struct Instances {
+    state: Digest<Content>,
+    same_as: Option<String>,
+    tables: Tables,
+}
+
+fn manifest(
+    plan: &Plan,
+    options: &RunOptions,
+    summary: &Summary,
+    began: jiff::Timestamp,
+    Instances { state, same_as, tables }: Instances,
+    logs: PathBuf,
+) -> Manifest {
     let project = project_root(plan);
-    let manifest = Manifest {
+    // Whether files differ from the commit is asked of git, a process that a run of hits does not start.
+    let is_dirty = || if changed_nothing(summary) { None } else { work_tree_is_dirty(project) };
+    Manifest {
         manifest: MANIFEST_EDITION,
         run: summary.run.clone(),
         pipe_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -66,42 +103,23 @@ pub(super) fn write(
         peak_memory_bytes: summary.peak_memory,
         stopped: summary.stopped,
         exit_code: summary.exit_code(),
-        counts: by_outcome(&summary.counts),
+        counts: counts_by_word(&summary.counts),
         machine: Machine::this(options.capacities.cpu, options.capacities.gpus.len()),
-        git: commit_of(project).map(|commit| Git {
-            commit,
-            // This starts a process, which a run of hits does not.
-            dirty: if quiet { None } else { work_tree_is_dirty(project) },
-        }),
+        git: commit_of(project).map(|commit| Git { commit, dirty: is_dirty() }),
         same_as,
         state,
         claims: summary.claims.clone(),
         results: summary.results.folder.clone(),
         written: summary.results.written.clone(),
         lockfile: summary.lockfile.clone(),
-        logs: state_dir.logs(),
+        logs,
         tables,
-    };
-    let folder = state_dir.run_folder(&summary.run);
-    make_folder(&folder)?;
-    let path = manifest.write(&folder)?;
-    let is_same = manifest.same_as.is_some();
-    remove_oldest(&earlier, manifest.same_as.map(|run| state_dir.run_folder(&run)).as_deref());
-    Ok(Written { path, is_same })
-}
-
-/// How many instances ended in which way, as the manifest names the ways.
-fn by_outcome(counts: &Counts) -> BTreeMap<String, usize> {
-    let Counts { hit, ran, absent, failed, skipped } = *counts;
-    let all = [("hit", hit), ("ran", ran), ("absent", absent), ("failed", failed), ("skipped", skipped)];
-    all.map(|(outcome, number)| (outcome.to_owned(), number)).into()
-}
-
-/// Removes the folders of the oldest runs, but not one whose manifest has the tables of another.
-fn remove_oldest(folders: &[PathBuf], referred: Option<&Path>) {
-    for old in folders.iter().rev().skip(SAVED).filter(|old| Some(old.as_path()) != referred) {
-        let _ = fs::remove_dir_all(old);
     }
+}
+
+fn counts_by_word(Counts { hit, ran, absent, failed, skipped }: &Counts) -> BTreeMap<String, usize> {
+    let words = [("hit", hit), ("ran", ran), ("absent", absent), ("failed", failed), ("skipped", skipped)];
+    words.map(|(word, number)| (word.to_owned(), *number)).into()
 }
 
 /// A digest of all labels and keys together; the order is that of the plan.

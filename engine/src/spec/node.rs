@@ -99,6 +99,23 @@ impl Node {
         }
     }
 
+    /// The value for a reader who wants to see what was written: numbers and booleans that are not written as their value
+    /// is (`1.10`, `0x1F`, `True`) are the text as written, also in lists and maps.
+    pub fn spelled(&self) -> Value {
+        match &self.tree {
+            Tree::Scalar { text, .. } => match self.value() {
+                value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_)) if value.to_string() != *text => {
+                    Value::Text(text.clone())
+                }
+                value => value,
+            },
+            Tree::List(items) => Value::List(items.iter().map(Node::spelled).collect()),
+            Tree::Map(entries) => {
+                Value::Map(entries.iter().map(|(name, node)| (name.text.clone(), node.spelled())).collect())
+            }
+        }
+    }
+
     /// The value as a stage kind takes it that asks for a number or a boolean: that of an axis is converted.
     pub fn converted(&self) -> Value {
         match &self.tree {

@@ -84,6 +84,28 @@ mod tests {
     }
 
     #[test]
+    fn readers_see_numbers_as_they_are_written() {
+        let text = |text: &str| Value::Text(text.into());
+        for (written, expected) in [
+            ("3", Value::Int(3)),
+            ("0.5", Value::Float(0.5)),
+            ("1e-9", Value::Float(1e-9)),
+            ("true", Value::Bool(true)),
+            ("~", Value::Null),
+            ("1.10", text("1.10")),
+            ("0x1F", text("0x1F")),
+            ("+3", text("+3")),
+            ("True", text("True")),
+            ("\"3\"", text("3")),
+            ("[1.10, 2]", Value::List(vec![text("1.10"), Value::Int(2)])),
+            ("{ a: 1e3 }", Value::Map([("a".to_owned(), text("1e3"))].into())),
+        ] {
+            let (_, node) = tree(&format!("a: {written}\n")).expect(written);
+            assert_eq!(node.get("a").expect("a").spelled(), expected, "{written}");
+        }
+    }
+
+    #[test]
     fn spans_hold_the_value_and_anchors_and_merges_work() {
         let (sources, node) = tree("a: &x { n: 010, y: [1, two] }\nb:\n  <<: *x\n  n: 3\nc: *x\n").expect("legal");
         let b = node.get("b").expect("b");

@@ -171,7 +171,7 @@ fn every_change_of_a_command_is_said_in_the_words_of_the_file() {
     why(&[("y: y.txt", "y: z.txt")], &["output `y` is written to another path: `y.txt` -> `z.txt`"]);
     why(
         &[("cat $IN_X >", "cat $IN_X $IN_X >")],
-        &["the body changed in line 2: `cat $IN_X > $OUT_Y` -> `cat $IN_X $IN_X > $OUT_Y`"],
+        &["body changed in line 2: `cat $IN_X > $OUT_Y` -> `cat $IN_X $IN_X > $OUT_Y`"],
     );
     space.write("x.tsv", "1\n");
     why(&[("x: x.csv", "x: x.tsv")], &["input `x` is found under another name: `x.csv` -> `x.tsv`"]);

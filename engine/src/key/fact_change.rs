@@ -52,11 +52,11 @@ fn body(was: &str, now: &str) -> String {
     let line = was.iter().zip(&now).take_while(|(was, now)| was == now).count();
     let place = if was.len().max(now.len()) > 1 { format!(" in line {}", line + 1) } else { String::new() };
     match (was.get(line), now.get(line)) {
-        (Some(was), Some(now)) if was.trim() == now.trim() => format!("the body changed{place}: only its spaces"),
-        (Some(was), Some(now)) => format!("the body changed{place}: {}", from_to(was.trim(), now.trim())),
-        (Some(was), None) => format!("the body changed{place}: `{}` was removed", beginning(was)),
-        (None, Some(now)) => format!("the body changed{place}: `{}` was added", beginning(now)),
-        (None, None) => "the body changed: only at the ends of its lines".to_owned(),
+        (Some(was), Some(now)) if was.trim() == now.trim() => format!("body changed{place}: only its spaces"),
+        (Some(was), Some(now)) => format!("body changed{place}: {}", from_to(was.trim(), now.trim())),
+        (Some(was), None) => format!("body changed{place}: `{}` was removed", beginning(was)),
+        (None, Some(now)) => format!("body changed{place}: `{}` was added", beginning(now)),
+        (None, None) => "body changed: only at the ends of its lines".to_owned(),
     }
 }
 

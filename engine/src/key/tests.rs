@@ -151,17 +151,17 @@ fn neutral_parameters_and_undeclared_axes_stay_out() {
 
 /// Names of all facts, with every change that each can have, and what is said of it.
 const FACTS: [(FactName<'_>, Option<&str>, Option<&str>, &str); 39] = [
-    (FactName::Body, Some("wc"), Some("wc -l"), "the body changed: `wc` -> `wc -l`"),
-    (FactName::Body, Some("a\nb\nc"), Some("a\nB\nc"), "the body changed in line 2: `b` -> `B`"),
-    (FactName::Body, Some("a\nb"), Some("a"), "the body changed in line 2: `b` was removed"),
-    (FactName::Body, Some("a"), Some("a\nb"), "the body changed in line 2: `b` was added"),
-    (FactName::Body, Some("a\nb"), Some("a\n  b"), "the body changed in line 2: only its spaces"),
-    (FactName::Body, Some("a\n"), Some("a"), "the body changed: only at the ends of its lines"),
+    (FactName::Body, Some("wc"), Some("wc -l"), "body changed: `wc` -> `wc -l`"),
+    (FactName::Body, Some("a\nb\nc"), Some("a\nB\nc"), "body changed in line 2: `b` -> `B`"),
+    (FactName::Body, Some("a\nb"), Some("a"), "body changed in line 2: `b` was removed"),
+    (FactName::Body, Some("a"), Some("a\nb"), "body changed in line 2: `b` was added"),
+    (FactName::Body, Some("a\nb"), Some("a\n  b"), "body changed in line 2: only its spaces"),
+    (FactName::Body, Some("a\n"), Some("a"), "body changed: only at the ends of its lines"),
     (
         FactName::Body,
         Some("python3 fit.py --subjects \"$IN_SUBJECTS\" --rate 0.10 --seed 1"),
         Some("python3 fit.py --subjects \"$IN_SUBJECTS\" --rate 0.20 --seed 1"),
-        "the body changed: `... --rate 0.10 --seed 1` -> `... --rate 0.20 --seed 1`",
+        "body changed: `... --rate 0.10 --seed 1` -> `... --rate 0.20 --seed 1`",
     ),
     (FactName::Shell, Some("bash -euo pipefail"), Some("sh -eu"), "the body runs under `sh` now, before under `bash`"),
     (

@@ -58,7 +58,7 @@ pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Regist
     let plans = Places::find(place.cache.clone())?.state.join("plans");
     let options = plan_options(pipeline, place);
     let plan = pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?;
-    pipe_engine::plan::refuse_shared_name(&plan)?;
+    pipe_engine::plan::refuse_shared_name(&plan, registry)?;
     Ok(plan)
 }
 

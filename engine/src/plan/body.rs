@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::env::Env;
-use super::names::variable_part;
+use super::names::{is_axis, variable_part};
 use crate::diag::{Class, Diagnostic};
 use crate::spec::{Name, RunDecl};
 
@@ -49,7 +49,7 @@ pub(super) fn check(env: &Env<'_>, draft: &Draft<'_>, run: &RunDecl) {
     }
 }
 
-/// The variables that a body gets for its own names.
+/// The variables that a body gets for its own names: those that are written, whether what is written there is right or not.
 fn variables(draft: &Draft<'_>, run: &RunDecl) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for (port, _) in &draft.decl.inputs {
@@ -58,7 +58,7 @@ fn variables(draft: &Draft<'_>, run: &RunDecl) -> BTreeSet<String> {
     }
     variables.extend(run.out.iter().map(|(port, _)| format!("OUT_{}", variable_part(&port.text))));
     variables.extend(draft.decl.with.iter().map(|(name, _)| format!("PARAM_{}", variable_part(&name.text))));
-    variables.extend(draft.axes.iter().map(|axis| format!("EACH_{}", variable_part(&axis.name))));
+    variables.extend(draft.decl.each.iter().map(|(axis, _)| format!("EACH_{}", variable_part(&axis.text))));
     variables.extend(run.env.iter().map(|(name, _)| name.text.clone()));
     variables
 }
@@ -118,7 +118,9 @@ impl Body<'_> {
         ]
         .into_iter()
         .find(|(prefix, ..)| name.starts_with(prefix))?;
-        if braced && !after.starts_with('}') {
+        // A name that cannot be one is reported where it is written; what it was meant to be is not known.
+        let misnamed = || self.draft.decl.each.iter().any(|(axis, _)| !is_axis(&axis.text));
+        if braced && !after.starts_with('}') || what == "axis" && misnamed() {
             return None;
         }
         let wanted = name[prefix.len()..].to_lowercase();
@@ -138,7 +140,7 @@ impl Body<'_> {
     /// `{sid}`, `{input}`, `{wildcards.sid}`.
     fn wildcard(&self, inside: &str) -> Option<Diagnostic> {
         let (first, field) = inside.split_once('.').unwrap_or((inside, ""));
-        let axis = |name: &str| self.draft.axes.iter().any(|axis| axis.name == name);
+        let axis = |name: &str| self.draft.decl.each.iter().any(|(axis, _)| axis.text == name);
         let named = |what: &str, names: &mut dyn Iterator<Item = &Name>| {
             let names: Vec<&str> = names.map(|name| name.text.as_str()).collect();
             let name = names.iter().find(|name| **name == field).or(names.first());

@@ -336,6 +336,11 @@ fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result
         Tree::List(items) => items
             .iter()
             .map(|item| match item.written() {
+                Some(text) if is_range(text) => {
+                    let message = format!("`{text}` is a range, which is not a value in a list");
+                    Err(Diagnostic::new(Class::Axes, item.span, message)
+                        .hint(format!("a range is the axis itself: `{}: {text}`", name.text)))
+                }
                 Some(text) if !item.is_null() => Ok(AxisValue { text: text.to_owned(), fields: None }),
                 _ => {
                     let message = format!("a value of axis `{}` is a text, found {}", name.text, item.described());
@@ -346,8 +351,17 @@ fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result
             .collect::<Result<_, _>>()?,
         Tree::Scalar { .. } => {
             let message = format!("axis `{}` is a list, a range or a map, found {}", name.text, value.described());
-            return Err(Diagnostic::new(Class::Axes, node.span, message)
-                .hint("for example `[a, b]`, `1..10` or `$params.subjects`"));
+            let written = value.written().unwrap_or_default();
+            let dashed = written.split_once(['-', ':']).filter(|(first, last)| is_digits(first) && is_digits(last));
+            return Err(Diagnostic::new(Class::Axes, node.span, message).hint(match dashed {
+                Some((first, last)) => format!("a range is `{first}..{last}`"),
+                None if value.is_null() || written.contains('(') => {
+                    "for example `[a, b]`, `1..10` or `$params.subjects`".to_owned()
+                }
+                None => {
+                    format!("a single value is a list too: `[{written}]`; others are `1..10` or `$params.subjects`")
+                }
+            }));
         }
     };
     Ok((values, narrowed))
@@ -362,6 +376,14 @@ fn narrowed(env: &Env<'_>, entry: &StageEntry, node: &Node) -> BTreeSet<String> 
         }
         _ => BTreeSet::new(),
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.trim().is_empty() && text.trim().chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_range(text: &str) -> bool {
+    text.split_once("..").is_some_and(|(first, last)| is_digits(first) && is_digits(last))
 }
 
 /// `1..N`, both ends included; either end may be a parameter.

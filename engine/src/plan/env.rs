@@ -152,12 +152,12 @@ impl Env<'_> {
         let found = (1..=path.len())
             .find_map(|used| self.param(&path[..used].join("."), scope).map(|(param, _)| (param, used)));
         let Some((param, used)) = found else {
-            let message = format!("unknown parameter `{}`", path[0]);
-            return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
-                "parameters",
-                &path[0],
-                self.params.keys().map(String::as_str),
-            ));
+            let error = Diagnostic::new(Class::UnknownName, reference.span, format!("unknown parameter `{}`", path[0]));
+            return Err(if self.params.is_empty() {
+                error.hint(format!("declare it at the top of the file: `params: {{ {}: VALUE }}`", path[0]))
+            } else {
+                error.known("parameters", &path[0], self.params.keys().map(String::as_str))
+            });
         };
         descend(&param.node, &path[used..], &format!("params.{}", path[..used].join(".")), reference)
     }
@@ -187,7 +187,7 @@ fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) ->
     let Some(cell) = cell else {
         let message =
             format!("`{}` cannot be used here: this place is the same for all cells of the stage", reference.text);
-        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("use a parameter: `$params.name`"));
+        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("use a parameter (`$params.name`); an output needs no name of its own for each cell, as each has a folder of its own"));
     };
     let Some((name, path)) = path.split_first() else {
         return Err(Diagnostic::new(Class::Reference, reference.span, "`$each` needs the name of an axis")

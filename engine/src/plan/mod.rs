@@ -37,6 +37,7 @@ mod typed;
 mod variables;
 
 pub use crate::ids::GatherId;
+pub use fits::Lacking;
 pub use input_names::{INPUT_FOLDER, InputName};
 pub use names::variable_part;
 pub use options::Options;

@@ -28,7 +28,7 @@ impl<'a> Params<'a> {
             }
         }
         for (name, node) in &draft.decl.with {
-            if env.errors.take(params.check_name(draft, name)).is_none() {
+            if env.errors.take(params.check_name(draft, name).and_then(|()| check_braces(env, draft, node))).is_none() {
                 continue;
             }
             if uses_each(node) {
@@ -102,6 +102,31 @@ impl<'a> Params<'a> {
         }
         Ok(params)
     }
+}
+
+/// `{params.n}` or `{{ each.sid }}` without a dollar: a text to YAML, a value to other engines.
+fn check_braces(env: &Env<'_>, draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
+    let text = node.written().unwrap_or_default();
+    let Some((before, rest)) = text.split_once('{').filter(|(before, _)| !before.ends_with(['$', '\\'])) else {
+        return Ok(());
+    };
+    let Some((inside, after)) = rest.trim_start_matches('{').split_once('}') else { return Ok(()) };
+    let inside = inside.trim().trim_start_matches('$');
+    let known = match inside.split_once('.') {
+        Some(("params", name)) => env.param(name, &draft.entry.scope).is_some(),
+        Some(("each", name)) => draft.decl.each.iter().any(|(axis, _)| axis.text == name),
+        _ => false,
+    };
+    if !known {
+        return Ok(());
+    }
+    let after = after.trim_start_matches('}');
+    let (written, meant) = match (before, after) {
+        ("", "") => (text, format!("${inside}")),
+        _ => (text, format!("\"{before}${{{inside}}}{after}\"")),
+    };
+    let message = format!("`{written}` is a text: nothing fills in what is in its braces");
+    Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write `{meant}`")))
 }
 
 /// Points also at the place where a referenced value was written.

@@ -112,6 +112,17 @@ fn three_ways(draft: &Draft<'_>, target: &Draft<'_>, axis: &str, port: &str, ref
     let example = example.map_or("value", |value| value.text.as_str());
     let name = target.name();
     let message = format!("`{}` leaves axis `{axis}` of stage `{name}` open", reference.text);
+    let has_all = |own: &&Axis, wanted: &Axis| own.values.iter().all(|value| wanted.index.contains_key(&value.text));
+    let same = target.axes.iter().find(|known| known.name == axis);
+    let same = same.and_then(|wanted| draft.axes.iter().find(|own| has_all(own, wanted)));
+    if let Some(own) = same {
+        return Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
+            "axes match by name, and stage `{1}` calls its axis `{0}`: call both `{axis}`, or write \
+             `${name}({axis}=$each.{0}).{port}`; gather all: `${name}(*).{port}`",
+            own.name,
+            draft.name()
+        ));
+    }
     Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
         "pick one: `${name}({axis}={example}).{port}`; gather all: `${name}(*).{port}`; or give stage `{}` the axis: `each: {{ {axis}: ... }}`",
         draft.name()

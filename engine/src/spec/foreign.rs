@@ -22,6 +22,19 @@ pub(super) fn means_out(key: &str) -> bool {
     OUT.contains(&key.to_lowercase().as_str())
 }
 
+/// Whether a key is meant to be `run:` or `uses:`.
+pub(super) fn means_work(key: &str) -> bool {
+    let key = key.to_lowercase();
+    RUN.iter().chain(USES).any(|word| *word == key)
+}
+
+/// Words for `run:`.
+const RUN: &[&str] =
+    &["script", "cmd", "command", "exec", "code", "do", "entrypoint", "notebook", "shell_command", "bash"];
+
+/// Words for `uses:`.
+const USES: &[&str] = &["type", "kind", "stage", "use", "plugin", "process", "rule", "task"];
+
 /// Words for `out:`.
 const OUT: &[&str] = &["output", "outputs", "outs", "produces", "writes", "artifacts", "results", "publishdir"];
 
@@ -37,10 +50,7 @@ const STAGE: Words = &[
         &["needs", "depends_on", "depends", "after", "requires"],
         "order comes from what a stage reads: `in: { NAME: $stage.port }`",
     ),
-    (
-        &["script", "cmd", "command", "exec", "code", "do", "entrypoint", "notebook"],
-        "the command is `run:`; a script is an input too: `run: python3 fit.py`, `in: { script: fit.py }`",
-    ),
+    (RUN, "the command is `run:`; a script is an input too: `run: python3 fit.py`, `in: { script: fit.py }`"),
     (
         &[
             "conda",
@@ -108,10 +118,7 @@ const STAGE: Words = &[
     (&["random_seed", "rng"], "the seed is `seed:`; a `run:` stage with `random: true` gets one in `$SEED`"),
     (&["secret", "secrets", "token", "password"], "a secret is named, never written: `credential: NAME`"),
     (&["version", "versions"], "versions of programs are `tools: { NAME: COMMAND }`"),
-    (
-        &["type", "kind", "stage", "use", "plugin", "process", "rule", "task"],
-        "a stage kind is `uses: KIND`, a command is `run: COMMAND`",
-    ),
+    (USES, "a stage kind is `uses: KIND`, a command is `run: COMMAND`"),
     (
         &["cwd", "workdir", "wdir", "dir"],
         "remove it: a command runs in a folder of its own; inputs are at their paths of the project, outputs at `$OUT_NAME`",

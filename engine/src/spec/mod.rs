@@ -3,6 +3,8 @@
 //! Decides the shape of the language and nothing about its meaning: values are [`Node`]s that `plan` types later,
 //! because only a stage kind declares the types of its parameters. The keys are in [`keys`], once.
 
+mod block_mistakes;
+mod flow_mistakes;
 mod foreign;
 mod keys;
 mod node;

@@ -2,7 +2,7 @@
 
 use serde_saphyr::options::DuplicateKeyPolicy;
 
-use super::node::Node;
+use super::node::{Name, Node, Tree};
 use super::syntax::syntax_error;
 use super::tree::read_tree;
 use crate::diag::{Class, Diagnostic, Sources, Span};
@@ -16,7 +16,49 @@ pub fn parse(sources: &Sources, file: u32) -> Result<Node, Diagnostic> {
     if text.len() > u32::MAX as usize / 2 {
         return Err(Diagnostic::new(Class::Syntax, Span::start_of(file), "the file is larger than 2 GiB"));
     }
-    read_tree(text, file, DuplicateKeyPolicy::Error).map_err(|error| syntax_error(sources, file, &error))
+    let tree = read_tree(text, file, DuplicateKeyPolicy::Error).map_err(|error| syntax_error(sources, file, &error))?;
+    match misread(sources, &tree) {
+        Some(error) => Err(error),
+        None => Ok(tree),
+    }
+}
+
+/// What is legal YAML, but certainly not what its author means.
+fn misread(sources: &Sources, node: &Node) -> Option<Diagnostic> {
+    match &node.tree {
+        Tree::Scalar { text, .. } => typographic_quotes(text, node.span),
+        Tree::List(items) => items.iter().find_map(|item| misread(sources, item)),
+        Tree::Map(entries) => entries.iter().find_map(|(key, value)| {
+            let quotes = typographic_quotes(&key.text, key.span);
+            quotes.or_else(|| key_with_value(sources, key, value)).or_else(|| misread(sources, value))
+        }),
+    }
+}
+
+/// A text in quotes that are not those of YAML, which word processors write.
+fn typographic_quotes(text: &str, span: Span) -> Option<Diagnostic> {
+    let inside = text.trim().strip_prefix(['“', '”', '„', '‘', '’', '«'])?;
+    let inside = inside.strip_suffix(['“', '”', '‘', '’', '»'])?;
+    let message = "these typographic quotes are part of the text, as YAML does not know them";
+    Some(Diagnostic::new(Class::Syntax, span, message).hint(format!("write \"{inside}\"")))
+}
+
+/// `{ t:a.txt }` or `{ n = 3 }`, which is a key without a value to YAML.
+fn key_with_value(sources: &Sources, key: &Name, value: &Node) -> Option<Diagnostic> {
+    let quoted = sources.text(key.span).starts_with(['"', '\'']);
+    if quoted || !value.is_null() || value.written() != Some("") {
+        return None;
+    }
+    let (name, rest) = key.text.split_once([':', '='])?;
+    let message = match &key.text[name.len()..=name.len()] {
+        ":" => format!("a space is missing after the colon of `{}`", key.text),
+        _ => format!("`{}` has `=` where a colon belongs", key.text),
+    };
+    let error = Diagnostic::new(Class::Syntax, key.span, message).label("this is a key without a value");
+    let (name, rest) = (name.trim(), rest.trim());
+    // A comma in a selector ends the value before it: `$a(sid=s1, rater=A1).t` is reported as what it is.
+    let in_selector = rest.contains(')') && !rest.contains('(');
+    (!name.is_empty() && !rest.is_empty() && !in_selector).then(|| error.hint(format!("write `{name}: {rest}`")))
 }
 
 #[cfg(test)]
@@ -24,7 +66,6 @@ mod tests {
     use pipe_contract::Value;
 
     use super::*;
-    use crate::spec::node::Tree;
 
     fn tree(text: &str) -> Result<(Sources, Node), Diagnostic> {
         let mut sources = Sources::default();
@@ -102,6 +143,30 @@ mod tests {
         sources.add("/p".into(), "p".into(), "stages:\n  a: 1\n  b: 2\n  a: 3\n".into());
         assert_eq!(sources.position(error.primary.expect("placed").span).line, 4);
         assert_eq!(sources.position(error.others[0].span).line, 2);
+    }
+
+    #[test]
+    fn keys_that_hold_their_value_are_named() {
+        for (text, hint) in [
+            ("out: {t:a.txt}\n", "write `t: a.txt`"),
+            ("params: { n = 3 }\n", "write `n: 3`"),
+            ("results: [{ a.txt:$a.t }]\n", "write `a.txt: $a.t`"),
+        ] {
+            assert_eq!(tree(text).expect_err(text).hint.as_deref(), Some(hint), "{text}");
+        }
+        for text in
+            ["a: { \"b:c\": }\n", "a: { b:c: 1 }\n", "a: { b, c }\n", "a: { b: $c(d=e, f=g).h }\n", "a:\n  b:\n"]
+        {
+            assert!(tree(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_of_word_processors_are_named() {
+        for text in ["a: “b”\n", "a: [„b“]\n", "“a”: b\n"] {
+            assert!(tree(text).expect_err(text).message.contains("typographic"), "{text}");
+        }
+        assert!(tree("a: “b” and c\n").is_ok());
     }
 
     #[test]

@@ -221,11 +221,16 @@ impl Reader {
             );
             return None;
         };
-        for (name, _) in entries.iter().filter(|(name, _)| !table.has(&name.text)) {
+        for (name, value) in entries.iter().filter(|(name, _)| !table.has(&name.text)) {
             let message = format!("unknown key `{}` in {}", name.text, table.what);
             let error = Diagnostic::new(Class::UnknownKey, name.span, message);
+            let is_stage = value.get("run").or_else(|| value.get("uses")).is_some();
             self.error(match foreign::instead_of(table, &name.text) {
                 Some(instead) => error.hint(instead),
+                None if is_stage && table.has("stages") => error.hint(format!(
+                    "stages are below `stages:`, indented: is `{}` one, in the wrong column?",
+                    name.text
+                )),
                 None if std::ptr::eq(table, &keys::PROFILE) && !table.is_near(&name.text) => {
                     error.hint(format!("a profile sets parameters below `params:`: `params: {{ {}: ... }}`", name.text))
                 }
@@ -516,6 +521,8 @@ impl Reader {
                 );
                 None
             }
+            // The key that is meant was reported.
+            (None, None) if fields.entries.iter().any(|(key, _)| foreign::means_work(&key.text)) => None,
             (None, None) => {
                 self.error(
                     Diagnostic::new(
@@ -546,7 +553,13 @@ impl Reader {
     fn results(&mut self, node: Option<&Node>) -> Vec<ResultDecl> {
         let mut results = Vec::new();
         for (path, node) in self.map(node, "results") {
-            if node.written() == Some("none") {
+            if path.text.starts_with('$') && node.written().is_some_and(|text| !text.contains('$')) {
+                let file = node.written().unwrap_or("FILE");
+                self.error(
+                    Diagnostic::new(Class::Shape, path.span, "a result is written with its file before its artifact")
+                        .hint(format!("write `{file}: {}`", path.text)),
+                );
+            } else if node.written() == Some("none") {
                 results.push(ResultDecl { path: path.clone(), artifact: None });
             } else if let Some(artifact) = self.text(node, "a result") {
                 results.push(ResultDecl { path: path.clone(), artifact: Some(artifact) });

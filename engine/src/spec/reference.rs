@@ -298,9 +298,11 @@ impl Cursor<'_> {
             self.text.len(),
             format!("`{}` does not belong to a reference", super::node::shortened(rest)),
         );
-        if rest.starts_with('[') {
-            return error
-                .hint(format!("selectors are written in round brackets: `${}(*).port`", reference.names.join(".")));
+        if let Some(inside) = rest.strip_prefix(['[', '{']) {
+            let (inside, after) = inside.split_once([']', '}']).unwrap_or((inside, ""));
+            let after = if after.starts_with('.') { after } else { ".port" };
+            let name = reference.names.join(".");
+            return error.hint(format!("selectors are written in round brackets: `${name}({inside}){after}`"));
         }
         error.hint("a reference is the whole value; inside a longer text write \"${...}\"; `$$` is a dollar")
     }

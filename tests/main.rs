@@ -27,6 +27,7 @@ mod published;
 mod readme;
 mod refused_files;
 mod reproduction;
+mod same_name;
 mod side_by_side;
 mod stopping;
 mod support;

@@ -110,6 +110,10 @@ impl Body<'_> {
             let message = format!("the variable `${name}` is not set: names of variables are in capital letters");
             return Some(self.error(&written, message).hint(format!("write `${upper}`")));
         }
+        if let Some((what, known)) = self.name_of(name) {
+            let message = format!("the variable `${name}` is not set: {what} `{name}` is `${known}`");
+            return Some(self.error(&written, message).hint(format!("write `${known}`")));
+        }
         let (prefix, what, key) = [
             ("IN_", "input", "in"),
             ("OUT_", "output", "out"),
@@ -135,6 +139,27 @@ impl Body<'_> {
             return Some(error.hint(format!("declare it: `{key}: {{ {wanted}: ... }}`")));
         }
         Some(error.known("its variables", name, known))
+    }
+
+    /// What of the stage has this name, and its variable: `$table` for `$OUT_TABLE`.
+    fn name_of(&self, name: &str) -> Option<(&'static str, String)> {
+        // What a file of the user's sets is not known.
+        let sourced = self.run.body.text.split_whitespace().any(|word| matches!(word, "source" | "." | "eval"));
+        let lower = name.contains(|c: char| c.is_ascii_lowercase());
+        if sourced || !lower || self.variables.contains(name) {
+            return None;
+        }
+        let decl = self.draft.decl;
+        let has = |names: Vec<&Name>| names.iter().any(|own| own.text == name);
+        let (what, prefix, _) = [
+            ("output", "OUT", has(self.run.out.iter().map(|(name, _)| name).collect())),
+            ("input", "IN", has(decl.inputs.iter().map(|(name, _)| name).collect())),
+            ("parameter", "PARAM", has(decl.with.iter().map(|(name, _)| name).collect())),
+            ("axis", "EACH", has(decl.each.iter().map(|(name, _)| name).collect())),
+        ]
+        .into_iter()
+        .find(|(.., has)| *has)?;
+        Some((what, format!("{prefix}_{}", variable_part(name))))
     }
 
     /// `{sid}`, `{input}`, `{wildcards.sid}`.

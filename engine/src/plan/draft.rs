@@ -355,6 +355,11 @@ fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result
             let dashed = written.split_once(['-', ':']).filter(|(first, last)| is_digits(first) && is_digits(last));
             return Err(Diagnostic::new(Class::Axes, node.span, message).hint(match dashed {
                 Some((first, last)) => format!("a range is `{first}..{last}`"),
+                None if env.is_value_name(written, entry) => format!("write `${written}`"),
+                None if written.contains(['/', '.']) => format!(
+                    "a list that a file holds is a parameter: `params: {{ {0}: {{ lines: {written} }} }}`, `each: {{ {0}: $params.{0} }}`",
+                    name.text
+                ),
                 None if value.is_null() || written.contains('(') => {
                     "for example `[a, b]`, `1..10` or `$params.subjects`".to_owned()
                 }

@@ -9,7 +9,7 @@ use super::errors::Errors;
 use super::profile::Param;
 use super::resolved::Place;
 use crate::diag::{Class, Diagnostic, Sources, Span};
-use crate::spec::{self, Name, Node, Piece, Reference, Tree, Written};
+use crate::spec::{self, Name, Node, Piece, Reference, StageEntry, Tree, Written};
 
 /// Everything that is known before stages are resolved one by one.
 pub(super) struct Env<'a> {
@@ -160,6 +160,16 @@ impl Env<'_> {
             });
         };
         descend(&param.node, &path[used..], &format!("params.{}", path[..used].join(".")), reference)
+    }
+
+    /// Whether a text is the name of a value of this stage without its dollar: `params.n`, `each.sid`.
+    pub fn is_value_name(&self, text: &str, entry: &StageEntry) -> bool {
+        let axes = entry.body.iter().flat_map(|decl| &decl.each);
+        match text.split_once('.') {
+            Some(("params", name)) => self.param(name, &entry.scope).is_some(),
+            Some(("each", name)) => axes.into_iter().any(|(axis, _)| axis.text == name),
+            _ => false,
+        }
     }
 
     /// The stage of this name as seen from a name space.

@@ -28,7 +28,7 @@ impl<'a> Params<'a> {
             }
         }
         for (name, node) in &draft.decl.with {
-            if env.errors.take(params.check_name(draft, name).and_then(|()| check_braces(env, draft, node))).is_none() {
+            if env.errors.take(params.check_name(draft, name).and_then(|()| check_meant(env, draft, node))).is_none() {
                 continue;
             }
             if uses_each(node) {
@@ -104,20 +104,19 @@ impl<'a> Params<'a> {
     }
 }
 
-/// `{params.n}` or `{{ each.sid }}` without a dollar: a text to YAML, a value to other engines.
-fn check_braces(env: &Env<'_>, draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
+/// `params.n`, `{params.n}` or `{{ each.sid }}` without a dollar: a text to YAML, a value to other engines.
+fn check_meant(env: &Env<'_>, draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
     let text = node.written().unwrap_or_default();
+    if env.is_value_name(text, draft.entry) {
+        let message = format!("`{text}` is a text here: without `$` it is not the value of that name");
+        return Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write `${text}`")));
+    }
     let Some((before, rest)) = text.split_once('{').filter(|(before, _)| !before.ends_with(['$', '\\'])) else {
         return Ok(());
     };
     let Some((inside, after)) = rest.trim_start_matches('{').split_once('}') else { return Ok(()) };
     let inside = inside.trim().trim_start_matches('$');
-    let known = match inside.split_once('.') {
-        Some(("params", name)) => env.param(name, &draft.entry.scope).is_some(),
-        Some(("each", name)) => draft.decl.each.iter().any(|(axis, _)| axis.text == name),
-        _ => false,
-    };
-    if !known {
+    if !env.is_value_name(inside, draft.entry) {
         return Ok(());
     }
     let after = after.trim_start_matches('}');

@@ -85,6 +85,17 @@ fn no_colon(file: u32, line: Line<'_>) -> Option<Diagnostic> {
                 .hint(format!("write `{word}: {value}`")),
         );
     }
+    if let Some(value) = rest.strip_prefix('：') {
+        return Some(
+            Diagnostic::new(
+                Class::Syntax,
+                span(file, at + word.len(), '：'.len_utf8()),
+                "this is not the colon of YAML",
+            )
+            .label("a wide colon, which keyboards for Chinese and Japanese write")
+            .hint(format!("write `{word}:{value}`")),
+        );
+    }
     let value = rest.trim_start_matches([' ', '=']);
     Some(
         Diagnostic::new(Class::Syntax, span(file, at, word.len()), format!("a colon is missing after `{word}`"))

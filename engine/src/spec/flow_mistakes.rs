@@ -427,7 +427,7 @@ impl Mistake {
                 let written = &text[start..end];
                 error(span(start, end), "a text with brackets needs quotes inside `{ }` or `[ ]`".to_owned())
                     .label("YAML ends the text at its bracket")
-                    .hint(format!("put it in quotes: \"{written}\""))
+                    .hint(in_quotes(written))
             }
             Mistake::OpenQuote { open, met } => {
                 let message = format!("the quote {} is opened here and not closed", &text[open..open + 1]);
@@ -451,11 +451,24 @@ impl Mistake {
             }
             Mistake::AfterBracket { open, close, end } => {
                 let what = if bracket(open) == "{" { "map" } else { "list" };
+                if text[close + 1..].starts_with('#') {
+                    return error(one(close + 1), "a comment needs a space before its `#`".to_owned())
+                        .hint("write ` #`");
+                }
                 error(one(close), format!("this bracket ends a {what}, and more follows"))
                     .also(one(open), format!("a value that begins with `{}` is a {what}", bracket(open)))
-                    .hint(format!("if it is meant to be a text, put it in quotes: \"{}\"", &text[open..end]))
+                    .hint(format!("if it is meant to be a text: {}", in_quotes(&text[open..end])))
             }
         }
+    }
+}
+
+/// How a text is written that YAML does not read as one.
+fn in_quotes(text: &str) -> String {
+    match (text.contains('"'), text.contains('\'')) {
+        (false, _) => format!("put it in quotes: \"{text}\""),
+        (true, false) => format!("put it in quotes: '{text}'"),
+        (true, true) => "write it below `|`, in lines of its own".to_owned(),
     }
 }
 
@@ -487,7 +500,7 @@ pub(super) fn unquoted_reference(text: &str, file: u32, error: Span) -> Option<D
         Diagnostic::new(Class::Syntax, span, message).label("YAML ends the text at this bracket")
     };
     if written.contains("${") {
-        return Some(diagnostic("${...}").hint(format!("put it in quotes: \"{written}\"")));
+        return Some(diagnostic("${...}").hint(in_quotes(written)));
     }
     let round = written.replace('[', "(").replace(']', ")");
     Some(diagnostic("[ ]").hint(format!("selectors are written in round brackets: {round}")))

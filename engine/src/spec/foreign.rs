@@ -210,6 +210,17 @@ pub(super) fn example_of_map(key: &str) -> Option<&'static str> {
     })
 }
 
+/// An example of a map with fixed keys, for messages.
+pub(super) fn example_of(table: &Table) -> Option<&'static str> {
+    if std::ptr::eq(table, &keys::STAGE) {
+        Some("for example `{ run: ..., out: { table: table.csv } }`, or `{ uses: KIND, in: { ... } }`")
+    } else if std::ptr::eq(table, &keys::RESOURCES) {
+        Some("for example `{ cpu: 4, mem: 8 GiB }`")
+    } else {
+        None
+    }
+}
+
 /// An example of a text, for messages about a list or a map in its place.
 pub(super) fn example_of_text(what: &str) -> Option<&'static str> {
     Some(match what {

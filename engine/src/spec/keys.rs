@@ -233,7 +233,12 @@ pub static FILES: Table = Table {
     what: "a file or folder of the project",
     name: "files",
     keys: &[
-        must("path", Shape::Text, "The file, folder or glob (`data/*.csv`), relative to the pipeline file."),
+        must(
+            "path",
+            Shape::Text,
+            "The file, folder or glob (`data/*.csv`, `surf/{lh,rh}.[a-c]*`; globs as in `package/files`), relative to the pipeline file. A \
+             backslash takes away the meaning of `*`, `?`, `[` and `{`.",
+        ),
         key(
             "ignore",
             TEXTS_SHAPE,

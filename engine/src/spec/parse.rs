@@ -29,7 +29,7 @@ fn misread(sources: &Sources, node: &Node) -> Option<Diagnostic> {
         Tree::Scalar { text, .. } => typographic_quotes(text, node.span),
         Tree::List(items) => items.iter().find_map(|item| misread(sources, item)),
         Tree::Map(entries) => entries.iter().find_map(|(key, value)| {
-            let quotes = typographic_quotes(&key.text, key.span);
+            let quotes = typographic_quotes(&key.text, key.span).or_else(|| other_space(key));
             quotes.or_else(|| key_with_value(sources, key, value)).or_else(|| misread(sources, value))
         }),
     }
@@ -41,6 +41,16 @@ fn typographic_quotes(text: &str, span: Span) -> Option<Diagnostic> {
     let inside = inside.strip_suffix(['“', '”', '‘', '’', '»'])?;
     let message = "these typographic quotes are part of the text, as YAML does not know them";
     Some(Diagnostic::new(Class::Syntax, span, message).hint(format!("write \"{inside}\"")))
+}
+
+/// A key that begins with a space that is none to YAML, which web pages and word processors write.
+fn other_space(key: &Name) -> Option<Diagnostic> {
+    let is_other = key.text.starts_with(|c: char| c.is_whitespace() && !c.is_ascii());
+    is_other.then(|| {
+        let message = "this line is indented with spaces that YAML does not know (non-breaking ones, perhaps)";
+        Diagnostic::new(Class::Syntax, key.span, message)
+            .hint(format!("type the spaces before `{}` anew", key.text.trim()))
+    })
 }
 
 /// `{ t:a.txt }` or `{ n = 3 }`, which is a key without a value to YAML.

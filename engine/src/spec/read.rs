@@ -211,22 +211,28 @@ impl Reader {
     fn fields<'a>(&mut self, node: &'a Node, table: &'static Table) -> Option<Fields<'a>> {
         let Tree::Map(entries) = &node.tree else {
             let keys: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
+            let hint = foreign::example_of(table)
+                .map_or_else(|| format!("its keys: {}", crate::diag::list(&keys, 24)), str::to_owned);
             self.error(
                 Diagnostic::new(
                     Class::Shape,
                     node.span,
                     format!("expected {}, which is a map, found {}", table.what, node.described()),
                 )
-                .hint(format!("its keys: {}", crate::diag::list(&keys, 24))),
+                .hint(hint),
             );
             return None;
         };
         for (name, value) in entries.iter().filter(|(name, _)| !table.has(&name.text)) {
             let message = format!("unknown key `{}` in {}", name.text, table.what);
             let error = Diagnostic::new(Class::UnknownKey, name.span, message);
-            let is_stage = value.get("run").or_else(|| value.get("uses")).is_some();
+            let is_stage = is_work(value);
             self.error(match foreign::instead_of(table, &name.text) {
                 Some(instead) => error.hint(instead),
+                None if is_stage && table.has("uses") => error.hint(format!(
+                    "a stage holds no stages: write `{}` beside the others; a group of stages is a file of its own (`include:`)",
+                    name.text
+                )),
                 None if is_stage && table.has("stages") => error.hint(format!(
                     "stages are below `stages:`, indented: is `{}` one, in the wrong column?",
                     name.text
@@ -466,6 +472,13 @@ impl Reader {
 
     fn work(&mut self, name: &Name, fields: &Fields<'_>) -> Option<WorkDecl> {
         match (fields.get("uses"), fields.get("run")) {
+            (Some(uses), None) if uses.written().is_some_and(is_command) => {
+                let command = uses.written().unwrap_or_default();
+                let message = format!("`uses` names a stage kind, found a command or script, `{command}`");
+                let error = Diagnostic::new(Class::Value, uses.span, message);
+                self.error(error.hint("a command is `run:`, and a script that it reads is an input: `run: python3 fit.py`, `in: { script: fit.py }`"));
+                None
+            }
             (Some(uses), None) => {
                 for key in ["out", "env", "tools", "shell", "optional", "isolation", "net", "random"] {
                     if let Some(key) = fields.key(key) {
@@ -521,8 +534,12 @@ impl Reader {
                 );
                 None
             }
-            // The key that is meant was reported.
-            (None, None) if fields.entries.iter().any(|(key, _)| foreign::means_work(&key.text)) => None,
+            // What is meant was reported.
+            (None, None)
+                if fields.entries.iter().any(|(key, node)| foreign::means_work(&key.text) || is_work(node)) =>
+            {
+                None
+            }
             (None, None) => {
                 self.error(
                     Diagnostic::new(
@@ -810,6 +827,17 @@ impl Reader {
             ));
         }
     }
+}
+
+/// Whether a map has what a stage does.
+fn is_work(node: &Node) -> bool {
+    node.get("run").or_else(|| node.get("uses")).is_some()
+}
+
+/// Whether a text names a command or script rather than a stage kind.
+fn is_command(text: &str) -> bool {
+    let script = [".py", ".r", ".sh", ".m", ".jl", ".ipynb", ".pl"];
+    text.trim().contains(char::is_whitespace) || script.iter().any(|ending| text.to_lowercase().ends_with(ending))
 }
 
 /// `{ type: ..., required/default/about: ... }` rather than a map that is a value.

@@ -270,6 +270,12 @@ impl Cursor<'_> {
 
     fn braced(&mut self) -> Result<Reference, Diagnostic> {
         let start = self.at;
+        if self.rest().starts_with("${{") {
+            let inside = self.rest()[3..].split('}').next().unwrap_or_default().trim();
+            return Err(self
+                .error(start, start + 3, "a reference is written with single braces")
+                .hint(format!("write `${inside}`, or \"${{{inside}}}\" inside a longer text")));
+        }
         if !self.eat("${") {
             self.eat("$");
             let name: String =
@@ -300,6 +306,10 @@ impl Cursor<'_> {
         );
         if let Some(inside) = rest.strip_prefix(['[', '{']) {
             let (inside, after) = inside.split_once([']', '}']).unwrap_or((inside, ""));
+            if reference.is_value() {
+                let field = inside.trim_matches(['"', '\'']);
+                return error.hint(format!("fields follow a dot: `${}.{field}{after}`", reference.names.join(".")));
+            }
             let after = if after.starts_with('.') { after } else { ".port" };
             let name = reference.names.join(".");
             return error.hint(format!("selectors are written in round brackets: `${name}({inside}){after}`"));

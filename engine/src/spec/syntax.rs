@@ -67,6 +67,10 @@ fn described(error: &Error, written: &str) -> Option<(String, String)> {
             format!("`{}` cannot be a key: it means \"nothing\" in YAML", written.trim()),
             format!("put it in quotes if it is a name: `\"{}\":`", written.trim()),
         ),
+        Error::Unexpected { .. } if written.starts_with('{') => said(
+            "a map cannot be a key, and two brackets are a map inside a map",
+            "a value is filled in with a dollar: `$params.name`, or \"${params.name}\" inside a longer text",
+        ),
         Error::Unexpected { .. } => said("a list or a map cannot be a key", "a key is a text; put it in quotes"),
         Error::RecursiveReferencesRequireWeakTypes { .. } => said(
             "this `*name` is used inside the value that it is a name of",
@@ -118,7 +122,7 @@ const SCANNED: &[Words] = &[
     (
         &["escape character", "surrogate", "hex", "Unicode"],
         "this backslash begins an escape that YAML does not know",
-        "in double quotes `\\` begins an escape: use single quotes, or write the backslash twice",
+        "in double quotes `\\` begins an escape: use single quotes, or write the backslash twice; paths are written with `/`",
     ),
     (
         &["unclosed quote", "quoted scalar", "end of stream"],

@@ -20,6 +20,7 @@ mod language;
 mod layers;
 mod libtorch;
 mod manifest;
+mod names;
 mod plan_cache;
 mod progress;
 mod project_inputs;

@@ -63,9 +63,9 @@ pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Regist
 }
 
 /// What the command line adds to a pipeline file.
-pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::Options {
+pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::PlanOptions {
     let machine = machine::capacities(place.jobs).amounts();
-    pipe_engine::plan::Options { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
+    pipe_engine::plan::PlanOptions { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
 }
 
 /// Options of a run that does everything and forces nothing.

@@ -8,13 +8,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::axis::Cell;
-use super::context::Context;
+use super::axis::AxisPoint;
 use super::draft::Draft;
 use super::env::Env;
+use super::planning::Planning;
 use super::resolved::{Link, ProjectFile};
 use crate::diag::{Class, Diagnostic, Span};
-use crate::spec::{self, Name, Node, Tree};
+use crate::spec::{self, Name, Node, NodeTree};
 
 /// A file of the project as it is written.
 pub(super) struct FileItem {
@@ -50,7 +50,7 @@ pub(super) fn written_input<'n>(name: &Name, node: &'n Node) -> Result<WrittenIn
 
 /// `{ path: data/, ignore: ["*.bak"] }`: the path, and what is ignored there besides the usual; `None` for `ignore: []`.
 fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec<String>>), Diagnostic> {
-    let Tree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
+    let NodeTree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
     if let Some((key, _)) = entries.iter().find(|(key, _)| !spec::FILES.has(&key.text)) {
         let message = format!("unknown key `{}` in input `{}`", key.text, name.text);
         let known = spec::FILES.keys.iter().map(|key| key.name);
@@ -62,7 +62,7 @@ fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec
     };
     let patterns = match node.get("ignore") {
         None => return Ok((path, Some(Vec::new()))),
-        Some(Node { tree: Tree::List(items), .. }) => items.as_slice(),
+        Some(Node { tree: NodeTree::List(items), .. }) => items.as_slice(),
         Some(one) => std::slice::from_ref(one),
     };
     let mut ignore = Vec::new();
@@ -88,7 +88,7 @@ fn check_pattern(pattern: &str, span: Span) -> Result<(), Diagnostic> {
 
 /// What is written as a file of the project, but is a reference, a wildcard, an address, or a path of one machine.
 pub(super) fn check_file(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     draft: &Draft<'_>,
     name: &Name,
     node: &Node,
@@ -146,7 +146,7 @@ fn check_wildcards(draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
 }
 
 /// A file or folder of the project, or a glob.
-pub(super) fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+pub(super) fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: AxisPoint<'_>) -> Result<Link, Diagnostic> {
     let value = env.eval(&item.path, &draft.entry.scope, Some(cell))?;
     let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
         let message = format!("a file of the project is a text, found {}", value.described());

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use fs_err::{self as fs, File};
 use pipe_contract::Registry;
 
-use super::options::Options;
+use super::plan_options::PlanOptions;
 use super::resolve::resolve;
 use super::resolved::{Amounts, Plan};
-use crate::diag::{Class, Diagnostic, Diagnostics, Sources, Span};
+use crate::diag::{Class, Diagnostic, Diagnostics, SourceTexts, Span};
 use crate::spec::{self, Spec};
 
 /// `pipeline:` is near the beginning of a file.
@@ -41,7 +41,7 @@ fn working(file: &Path, name: &str, registry: &Registry) -> Option<Spec> {
     let mut profiles = profiles.chain(spec.profiles.is_empty().then_some(None));
     let plans = profiles.any(|profile| {
         let machine = Amounts { cpu: u32::MAX, gpu: u32::MAX, mem: u64::MAX, net: u32::MAX };
-        let options = Options { profile, set: Vec::new(), machine };
+        let options = PlanOptions { profile, set: Vec::new(), machine };
         resolve(&spec, &options, registry).is_ok()
     });
     plans.then_some(spec)
@@ -49,7 +49,7 @@ fn working(file: &Path, name: &str, registry: &Registry) -> Option<Spec> {
 
 /// The error for a plan and a pipeline with the name of the plan.
 fn shared_name(plan: &Plan, other: &Spec) -> Diagnostics {
-    let mut sources = Sources::default();
+    let mut sources = SourceTexts::default();
     let mut name_in = |file: &Path, shown: &str| {
         let name = spec::load(file).ok()?.name.span;
         Some(Span { file: spec::open(&mut sources, file, shown).ok()?, ..name })

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use pipe_contract::{Arity, Value};
 
-use super::command::command;
-use super::context::Context;
 use super::draft::Draft;
 use super::env::Env;
 use super::fits::Lacking;
-use super::inputs::Port;
+use super::planning::Planning;
+use super::ports::Port;
 use super::resolved::{Amounts, Stage, Work};
+use super::run_stage::command;
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, WorkDecl};
 
@@ -20,7 +20,7 @@ use crate::spec::{self, Name, Node, WorkDecl};
 const LEAST_MEMORY: u64 = 1 << 20;
 
 /// The parts that all cells of a stage share. `machine` is what there is at most.
-pub(super) fn shared(context: &Context<'_>, number: usize, ports: &[Port], machine: &Amounts) -> Stage {
+pub(super) fn shared(context: &Planning<'_>, number: usize, ports: &[Port], machine: &Amounts) -> Stage {
     let (env, draft) = (&context.env, &context.drafts[number]);
     let work = match &draft.decl.work {
         WorkDecl::Uses(kind) => Work::Kind(kind.text.clone()),

@@ -1,9 +1,9 @@
 //! Keys of other workflow engines, and what is written here instead. Only for hints: none of these words is a key.
 
-use super::keys::{self, Table};
+use super::keys::{self, KeyTable};
 
 /// What to write instead of a key that the table does not have, if the key is one of another engine's.
-pub(super) fn instead_of(table: &Table, key: &str) -> Option<&'static str> {
+pub(super) fn instead_of(table: &KeyTable, key: &str) -> Option<&'static str> {
     let words = if std::ptr::eq(table, &keys::STAGE) {
         STAGE
     } else if std::ptr::eq(table, &keys::PIPELINE) || std::ptr::eq(table, &keys::INCLUDED) {
@@ -211,7 +211,7 @@ pub(super) fn example_of_map(key: &str) -> Option<&'static str> {
 }
 
 /// An example of a map with fixed keys, for messages.
-pub(super) fn example_of(table: &Table) -> Option<&'static str> {
+pub(super) fn example_of(table: &KeyTable) -> Option<&'static str> {
     if std::ptr::eq(table, &keys::STAGE) {
         Some("for example `{ run: ..., out: { table: table.csv } }`, or `{ uses: KIND, in: { ... } }`")
     } else if std::ptr::eq(table, &keys::RESOURCES) {

@@ -2,16 +2,16 @@
 
 use serde_saphyr::options::DuplicateKeyPolicy;
 
-use super::node::{Name, Node, Tree};
+use super::node::{Name, Node, NodeTree};
 use super::syntax::syntax_error;
-use super::tree::read_tree;
-use crate::diag::{Class, Diagnostic, Sources, Span};
+use super::yaml_tree::read_tree;
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 
 /// Reads one file of `sources` into a tree.
 ///
 /// # Errors
 /// What is not legal YAML, with the place, reworded for authors of pipelines.
-pub fn parse(sources: &Sources, file: u32) -> Result<Node, Diagnostic> {
+pub fn parse(sources: &SourceTexts, file: u32) -> Result<Node, Diagnostic> {
     let text = &sources.get(file).text;
     if text.len() > u32::MAX as usize / 2 {
         return Err(Diagnostic::new(Class::Syntax, Span::start_of(file), "the file is larger than 2 GiB"));
@@ -24,11 +24,11 @@ pub fn parse(sources: &Sources, file: u32) -> Result<Node, Diagnostic> {
 }
 
 /// What is legal YAML, but certainly not what its author means.
-fn misread(sources: &Sources, node: &Node) -> Option<Diagnostic> {
+fn misread(sources: &SourceTexts, node: &Node) -> Option<Diagnostic> {
     match &node.tree {
-        Tree::Scalar { text, .. } => typographic_quotes(text, node.span),
-        Tree::List(items) => items.iter().find_map(|item| misread(sources, item)),
-        Tree::Map(entries) => entries.iter().find_map(|(key, value)| {
+        NodeTree::Scalar { text, .. } => typographic_quotes(text, node.span),
+        NodeTree::List(items) => items.iter().find_map(|item| misread(sources, item)),
+        NodeTree::Map(entries) => entries.iter().find_map(|(key, value)| {
             let quotes = typographic_quotes(&key.text, key.span).or_else(|| other_space(key));
             quotes.or_else(|| key_with_value(sources, key, value)).or_else(|| misread(sources, value))
         }),
@@ -54,7 +54,7 @@ fn other_space(key: &Name) -> Option<Diagnostic> {
 }
 
 /// `{ t:a.txt }` or `{ n = 3 }`, which is a key without a value to YAML.
-fn key_with_value(sources: &Sources, key: &Name, value: &Node) -> Option<Diagnostic> {
+fn key_with_value(sources: &SourceTexts, key: &Name, value: &Node) -> Option<Diagnostic> {
     let quoted = sources.text(key.span).starts_with(['"', '\'']);
     if quoted || !value.is_null() || value.written() != Some("") {
         return None;
@@ -77,8 +77,8 @@ mod tests {
 
     use super::*;
 
-    fn tree(text: &str) -> Result<(Sources, Node), Diagnostic> {
-        let mut sources = Sources::default();
+    fn tree(text: &str) -> Result<(SourceTexts, Node), Diagnostic> {
+        let mut sources = SourceTexts::default();
         let file = sources.add("/p.yaml".into(), "p.yaml".into(), text.to_owned());
         parse(&sources, file).map(|node| (sources, node))
     }
@@ -139,7 +139,7 @@ mod tests {
         let (sources, node) = tree("a: &x { n: 010, y: [1, two] }\nb:\n  <<: *x\n  n: 3\nc: *x\n").expect("legal");
         let b = node.get("b").expect("b");
         assert_eq!(b.get("n").expect("n").value(), Value::Int(3));
-        let Tree::List(items) = &b.get("y").expect("merged").tree else { panic!("a list") };
+        let NodeTree::List(items) = &b.get("y").expect("merged").tree else { panic!("a list") };
         assert_eq!(sources.text(items[1].span), "two");
         assert_eq!(node.get("c").and_then(|c| c.get("n")).and_then(Node::written), Some("010"));
         assert_eq!(sources.text(node.get("b").and_then(|b| b.get("n")).expect("n").span), "3");
@@ -149,7 +149,7 @@ mod tests {
     fn duplicate_keys_point_at_both() {
         let error = tree("stages:\n  a: 1\n  b: 2\n  a: 3\n").expect_err("twice");
         assert_eq!(error.class, Class::DuplicateKey);
-        let mut sources = Sources::default();
+        let mut sources = SourceTexts::default();
         sources.add("/p".into(), "p".into(), "stages:\n  a: 1\n  b: 2\n  a: 3\n".into());
         assert_eq!(sources.position(error.primary.expect("placed").span).line, 4);
         assert_eq!(sources.position(error.others[0].span).line, 2);

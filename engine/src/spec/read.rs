@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::foreign;
-use super::keys::{self, PARAM_TYPES, Table};
-use super::node::{Name, Node, Tree};
+use super::keys::{self, KeyTable, PARAM_TYPES};
+use super::node::{Name, Node, NodeTree};
 use super::parse::parse;
 use super::*;
-use crate::diag::{Class, Diagnostic, Diagnostics, Sources, Span};
+use crate::diag::{Class, Diagnostic, Diagnostics, SourceTexts, Span};
 
 /// The version of the language that this reader accepts.
 const VERSION: &str = "1";
@@ -17,7 +17,7 @@ const VERSION: &str = "1";
 /// # Errors
 /// Everything in these files that is not a pipeline, each with its place.
 pub fn load(file: &Path) -> Result<Spec, Diagnostics> {
-    let mut reader = Reader { sources: Sources::default(), errors: Vec::new(), open: Vec::new() };
+    let mut reader = Reader { sources: SourceTexts::default(), errors: Vec::new(), open: Vec::new() };
     let spec = reader.pipeline(file);
     match spec {
         Some(spec) if reader.errors.is_empty() => Ok(Spec { sources: reader.sources, ..spec }),
@@ -26,7 +26,7 @@ pub fn load(file: &Path) -> Result<Spec, Diagnostics> {
 }
 
 /// Reads one file more, for `include:` and `{ lines: FILE }`. The text is in the sources even if it is not used.
-pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u32, String> {
+pub(crate) fn open(sources: &mut SourceTexts, path: &Path, shown: &str) -> Result<u32, String> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     if let Some(file) = sources.find(&absolute) {
         return Ok(file);
@@ -54,7 +54,7 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 struct Reader {
-    sources: Sources,
+    sources: SourceTexts,
     errors: Vec<Diagnostic>,
     /// Files being read now, outermost first: an include of one of them is a cycle.
     open: Vec<PathBuf>,
@@ -64,7 +64,7 @@ struct Reader {
 struct Fields<'a> {
     span: Span,
     entries: &'a [(Name, Node)],
-    table: &'static Table,
+    table: &'static KeyTable,
 }
 
 impl<'a> Fields<'a> {
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
 #[derive(Default)]
 struct Content {
     params: Vec<ParamDecl>,
-    stages: Vec<StageEntry>,
+    stages: Vec<NamedStage>,
 }
 
 impl Reader {
@@ -119,7 +119,7 @@ impl Reader {
             .filter_map(|(name, node)| self.profile(name, node, &folder))
             .collect();
         let spec = Spec {
-            sources: Sources::default(),
+            sources: SourceTexts::default(),
             file: absolute,
             name: name.unwrap_or_else(|| Name { text: String::new(), span: Span::start_of(file) }),
             about: self.text_of(&fields, "about"),
@@ -154,9 +154,9 @@ impl Reader {
     }
 
     /// The root map of a file, with its version checked first: another version explains every other mistake.
-    fn versioned<'a>(&mut self, root: &'a Node, table: &'static Table) -> Option<Fields<'a>> {
+    fn versioned<'a>(&mut self, root: &'a Node, table: &'static KeyTable) -> Option<Fields<'a>> {
         let span = root.span;
-        let Tree::Map(entries) = &root.tree else {
+        let NodeTree::Map(entries) = &root.tree else {
             let found = if root.is_null() { "nothing".to_owned() } else { root.described() };
             self.error(
                 Diagnostic::new(Class::Shape, span, format!("expected {}, found {found}", table.what))
@@ -208,8 +208,8 @@ impl Reader {
     }
 
     /// A map whose keys are in the table.
-    fn fields<'a>(&mut self, node: &'a Node, table: &'static Table) -> Option<Fields<'a>> {
-        let Tree::Map(entries) = &node.tree else {
+    fn fields<'a>(&mut self, node: &'a Node, table: &'static KeyTable) -> Option<Fields<'a>> {
+        let NodeTree::Map(entries) = &node.tree else {
             let keys: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
             let hint = foreign::example_of(table)
                 .map_or_else(|| format!("its keys: {}", crate::diag::list(&keys, 24)), str::to_owned);
@@ -284,7 +284,7 @@ impl Reader {
     fn include(&mut self, name: &Name, node: &Node, scope: &str, folder: &Path, content: &mut Content) {
         self.check_name(name, "a name space");
         let (file, params) = match &node.tree {
-            Tree::Scalar { .. } => (self.text(node, "the file of an include"), Vec::new()),
+            NodeTree::Scalar { .. } => (self.text(node, "the file of an include"), Vec::new()),
             _ => {
                 let Some(fields) = self.fields(node, &keys::INCLUDE) else { return };
                 let params = self.map(fields.get("params"), "params").to_vec();
@@ -414,13 +414,13 @@ impl Reader {
         scope: &str,
         folder: &Path,
         dotted: bool,
-    ) -> Option<StageEntry> {
+    ) -> Option<NamedStage> {
         for part in if dotted { name.text.split('.').collect::<Vec<_>>() } else { vec![name.text.as_str()] } {
             self.check_name(&Name { text: part.to_owned(), span: name.span }, "a stage");
         }
         let full = Name { text: format!("{scope}{}", name.text), span: name.span };
         let entry =
-            |body| Some(StageEntry { name: full.clone(), scope: scope.to_owned(), folder: folder.to_path_buf(), body });
+            |body| Some(NamedStage { name: full.clone(), scope: scope.to_owned(), folder: folder.to_path_buf(), body });
         if node.written() == Some("none") {
             return entry(None);
         }
@@ -440,7 +440,7 @@ impl Reader {
         let work = self.work(name, &fields);
         let resources = match fields.get("resources") {
             None => Vec::new(),
-            Some(Node { tree: Tree::List(items), span }) => {
+            Some(Node { tree: NodeTree::List(items), span }) => {
                 if items.is_empty() {
                     self.error(
                         Diagnostic::new(Class::Shape, *span, "`resources` has no alternative")
@@ -498,7 +498,8 @@ impl Reader {
                 let body = self.text(run, "`run`");
                 let out = self.map(fields.get("out"), "out");
                 let misspelt = fields.entries.iter().any(|(key, _)| foreign::means_out(&key.text));
-                let wrong = fields.get("out").is_some_and(|out| !out.is_null() && !matches!(out.tree, Tree::Map(_)));
+                let wrong =
+                    fields.get("out").is_some_and(|out| !out.is_null() && !matches!(out.tree, NodeTree::Map(_)));
                 if out.is_empty() && !misspelt && !wrong {
                     self.error(
                         Diagnostic::new(
@@ -555,7 +556,7 @@ impl Reader {
     }
 
     fn tool(&mut self, node: &Node) -> Option<ToolDecl> {
-        if let Tree::Scalar { .. } = node.tree {
+        if let NodeTree::Scalar { .. } = node.tree {
             return self.text(node, "a tool").map(ToolDecl::Version);
         }
         let fields = self.fields(node, &keys::TOOL)?;
@@ -714,7 +715,7 @@ impl Reader {
 
     fn texts(&mut self, node: Option<&Node>, key: &str) -> Vec<Name> {
         match node {
-            Some(Node { tree: Tree::List(items), .. }) => {
+            Some(Node { tree: NodeTree::List(items), .. }) => {
                 items.iter().filter_map(|item| self.text(item, &format!("an entry of `{key}`"))).collect()
             }
             Some(node) => self.text(node, &format!("`{key}`")).into_iter().collect(),
@@ -779,7 +780,7 @@ impl Reader {
     fn map<'a>(&mut self, node: Option<&'a Node>, key: &str) -> &'a [(Name, Node)] {
         match node {
             None => &[],
-            Some(Node { tree: Tree::Map(entries), .. }) => entries,
+            Some(Node { tree: NodeTree::Map(entries), .. }) => entries,
             Some(node) if node.is_null() => &[],
             Some(node) => {
                 let message = format!("`{key}` is a map, found {}", node.described());
@@ -796,7 +797,7 @@ impl Reader {
     fn list<'a>(&mut self, node: Option<&'a Node>, key: &str) -> &'a [Node] {
         match node {
             None => &[],
-            Some(Node { tree: Tree::List(items), .. }) => items,
+            Some(Node { tree: NodeTree::List(items), .. }) => items,
             Some(node) => {
                 self.error(
                     Diagnostic::new(Class::Shape, node.span, format!("`{key}` is a list, found {}", node.described()))
@@ -843,7 +844,7 @@ fn is_command(text: &str) -> bool {
 /// `{ type: ..., required/default/about: ... }` rather than a map that is a value.
 fn is_declaration(node: &Node) -> bool {
     match &node.tree {
-        Tree::Map(entries) => {
+        NodeTree::Map(entries) => {
             let has_type = entries.iter().any(|(name, value)| name.text == "type" && value.written().is_some());
             has_type && entries.iter().all(|(name, _)| keys::PARAM.has(&name.text))
                 || entries.iter().any(|(name, value)| {
@@ -856,12 +857,12 @@ fn is_declaration(node: &Node) -> bool {
 
 fn inferred(node: &Node) -> Option<ParamType> {
     match &node.tree {
-        Tree::List(_) => Some(ParamType::List),
-        Tree::Map(entries) if matches!(entries.as_slice(), [(name, _)] if name.text == "lines") => {
+        NodeTree::List(_) => Some(ParamType::List),
+        NodeTree::Map(entries) if matches!(entries.as_slice(), [(name, _)] if name.text == "lines") => {
             Some(ParamType::List)
         }
-        Tree::Map(_) => Some(ParamType::Map),
-        Tree::Scalar { .. } => match node.value() {
+        NodeTree::Map(_) => Some(ParamType::Map),
+        NodeTree::Scalar { .. } => match node.value() {
             pipe_contract::Value::Bool(_) => Some(ParamType::Bool),
             pipe_contract::Value::Int(_) => Some(ParamType::Int),
             pipe_contract::Value::Float(_) => Some(ParamType::Float),

@@ -7,13 +7,13 @@
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location};
 
-use super::node::{Name, Node, Tree};
-use super::tree::{MOST_NESTED, read_tree, span_of};
+use super::node::{Name, Node, NodeTree};
+use super::yaml_tree::{MOST_NESTED, read_tree, span_of};
 use super::{block_mistakes, flow_mistakes};
-use crate::diag::{Class, Diagnostic, Sources, Span};
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 
 /// The parser's error in our words, at its place.
-pub(super) fn syntax_error(sources: &Sources, file: u32, error: &Error) -> Diagnostic {
+pub(super) fn syntax_error(sources: &SourceTexts, file: u32, error: &Error) -> Diagnostic {
     let error = innermost(error);
     let text = &sources.get(file).text;
     let span = error.location().and_then(|location| place(text, location, file)).unwrap_or(Span::start_of(file));
@@ -264,7 +264,7 @@ fn place(text: &str, location: Location, file: u32) -> Option<Span> {
     Some(Span { file, start, end: start.saturating_add(1) })
 }
 
-fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) -> Diagnostic {
+fn duplicate_key(sources: &SourceTexts, file: u32, second: Span, key: Option<&str>) -> Diagnostic {
     let written = sources.text(second).trim_matches(['"', '\'']);
     let key = key.unwrap_or(written);
     let diagnostic = Diagnostic::new(Class::DuplicateKey, second, format!("key `{key}` occurs twice in one map"))
@@ -277,7 +277,7 @@ fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) 
 }
 
 /// The nearest earlier key of this name, found by reading the file again with the second one left out.
-fn first_of(sources: &Sources, file: u32, second: Span, key: &str) -> Option<Span> {
+fn first_of(sources: &SourceTexts, file: u32, second: Span, key: &str) -> Option<Span> {
     let text = &sources.get(file).text;
     let tree = read_tree(text, file, DuplicateKeyPolicy::FirstWins).ok()?;
     let mut found = None;
@@ -291,9 +291,9 @@ fn first_of(sources: &Sources, file: u32, second: Span, key: &str) -> Option<Spa
 
 fn visit_keys(node: &Node, visit: &mut impl FnMut(&Name)) {
     match &node.tree {
-        Tree::Scalar { .. } => {}
-        Tree::List(items) => items.iter().for_each(|item| visit_keys(item, visit)),
-        Tree::Map(entries) => entries.iter().for_each(|(name, value)| {
+        NodeTree::Scalar { .. } => {}
+        NodeTree::List(items) => items.iter().for_each(|item| visit_keys(item, visit)),
+        NodeTree::Map(entries) => entries.iter().for_each(|(name, value)| {
             visit(name);
             visit_keys(value, visit);
         }),

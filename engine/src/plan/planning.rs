@@ -7,7 +7,7 @@ use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::Reference;
 
 /// One pipeline under one profile, while it is planned.
-pub(super) struct Context<'a> {
+pub(super) struct Planning<'a> {
     pub env: Env<'a>,
     /// Stages by the numbers that [`Env::find`] gives.
     pub drafts: Vec<Draft<'a>>,
@@ -21,7 +21,7 @@ pub(super) enum Target<'r> {
     Removed { at: Span },
 }
 
-impl Context<'_> {
+impl Planning<'_> {
     /// What a reference in `in:`, `results:` or a claim names.
     pub fn target<'r>(&self, reference: &'r Reference, scope: &str) -> Result<Target<'r>, Diagnostic> {
         let (names, port) = match (reference.selected, reference.after.as_slice(), reference.names.split_last()) {

@@ -13,15 +13,15 @@ use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node};
 
 /// The parameters of a stage, computed once where they are the same for all cells.
-pub(super) struct Params<'a> {
+pub(super) struct StageParams<'a> {
     fixed: BTreeMap<String, Value>,
     varying: Vec<(&'a Name, &'a Node)>,
     kind: Option<&'a Kind>,
 }
 
-impl<'a> Params<'a> {
+impl<'a> StageParams<'a> {
     pub fn new(env: &Env<'_>, draft: &'a Draft<'a>) -> Self {
-        let mut params = Params { fixed: BTreeMap::new(), varying: Vec::new(), kind: draft.kind };
+        let mut params = StageParams { fixed: BTreeMap::new(), varying: Vec::new(), kind: draft.kind };
         for param in draft.kind.iter().flat_map(|kind| &kind.params) {
             if let Some(default) = &param.default {
                 params.fixed.insert(param.name.to_owned(), default.clone());

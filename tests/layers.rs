@@ -4,11 +4,11 @@
 //! stated once, in the documentation of its root file, and read from there.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 
-use crate::support::module_graph::ModuleGraph;
+use crate::support::module_graph::{ModuleGraph, rust_sources};
 use crate::support::workspace;
 
 /// Crate folder, and the crates of ours that its sources may name.
@@ -31,7 +31,7 @@ const TESTS_OF_STAGES: [&str; 1] = ["test_support"];
 #[test]
 fn crates_import_downwards() {
     for (folder, allowed) in CRATES {
-        for (file, text) in sources(&workspace().join(folder)) {
+        for (file, text) in rust_sources(&workspace().join(folder)) {
             for name in ["pipe_contract", "pipe_cache", "pipe_engine", "pipe_stages", "pipe_torch"] {
                 let own = OWN.contains(&(name, folder));
                 let used = code(&text).any(|line| line.contains(&format!("{name}::")));
@@ -120,23 +120,6 @@ fn ladder_of(root: &Path) -> Option<Vec<String>> {
 /// Lines that are not comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.trim_start().starts_with("//"))
-}
-
-/// All Rust files below a folder, with their text; nested crates are left out.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("`{}`: {error}", folder.display()));
-    for entry in entries {
-        let path = entry.expect("a folder entry").path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
-            found.push((path, text));
-        }
-    }
-    found.sort();
-    found
 }
 
 #[test]

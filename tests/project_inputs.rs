@@ -67,6 +67,30 @@ fn a_glob_is_a_folder_of_the_files_that_it_names() {
     space.pipe(RUN).exits(2).shows("`**/*.tsv` names no file in");
 }
 
+#[test]
+fn globs_have_classes_and_alternatives_as_those_of_packages_have() {
+    let space = listing("\"data/{lh,rh}.[ab].csv\"");
+    for name in ["lh.a.csv", "rh.b.csv", "lh.c.csv", "xh.a.csv", "scan[1].csv"] {
+        space.write(&format!("data/{name}"), "1\n");
+    }
+    space.pipe(RUN).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/p/y.txt"), "./lh.a.csv\n./rh.b.csv\n");
+    space.edit("pipeline.yaml", "data/{lh,rh}.[ab].csv", "data/[!lr]*");
+    space.pipe(RUN).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/p/y.txt"), "./scan[1].csv\n./xh.a.csv\n");
+    space.edit("pipeline.yaml", "data/[!lr]*", "data/{subject}.csv");
+    space.pipe(RUN).exits(2).shows("nothing fills in `{subject}`").shows("alternatives of a glob are `{a,b}`");
+    space.edit("pipeline.yaml", "data/{subject}.csv", "data/[ab");
+    space.pipe(RUN).exits(2).shows("a pattern that cannot be read");
+    let space = Space::with(
+        "pipe: 1\npipeline: p\nstages:\n  a:\n    in: { d: 'scan\\[1\\].csv' }\n    run: cat \"$IN_D\" > \"$OUT_Y\"\n    \
+         out: { y: y.txt }\nresults: { y.txt: $a.y }\n",
+    );
+    space.write("scan[1].csv", "one\n");
+    space.pipe(RUN).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/p/y.txt"), "one\n");
+}
+
 /// Also with files that a body makes changes to: a second name for the user's file would change with them.
 #[test]
 fn a_part_of_a_folder_is_a_copy() {

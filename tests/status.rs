@@ -142,7 +142,7 @@ fn a_result_that_cannot_be_published_is_in_the_status() {
     );
     space.write("pipeline.lock", "{ \"owner\": \"another program\" }\n");
     let run = space.pipe(["run", "pipeline.yaml"]);
-    assert_ne!(run.code, 0);
+    assert_ne!(run.code(), 0);
     run.shows("the lockfile was not written");
     status(&space).shows("ended with exit code").shows("the lockfile was not written").shows("hint:");
 }

@@ -1,6 +1,6 @@
 //! `pipe graph`: the pipeline as text, DOT, Mermaid or SVG.
 
-use pipe_engine::graph::{self, Format, State, View};
+use pipe_engine::graph::{self, Format, GraphView, NodeState};
 use pipe_engine::run::{self, Standing};
 
 use super::{CommandError, planned, registry, run_options, selection};
@@ -18,7 +18,7 @@ pub fn graph(args: &args::GraphArgs) -> Result<u8, CommandError> {
         let status = run::status(&plan, &run_options(&args.pipeline, &args.place, registry)?)?;
         Some(status.standings.iter().map(state).collect::<Vec<_>>())
     };
-    let view = View { expand: args.expand, states: states.as_deref(), wanted: wanted.as_deref() };
+    let view = GraphView { expand: args.expand, states: states.as_deref(), wanted: wanted.as_deref() };
     let format = match args.format {
         GraphFormat::Text => Format::Text,
         GraphFormat::Dot => Format::Dot,
@@ -33,12 +33,12 @@ pub fn graph(args: &args::GraphArgs) -> Result<u8, CommandError> {
     Ok(0)
 }
 
-fn state(standing: &Standing) -> State {
+fn state(standing: &Standing) -> NodeState {
     match standing {
-        Standing::Hit => State::Hit,
-        Standing::Absent { .. } => State::Absent,
-        Standing::Fails { .. } => State::Failed,
-        Standing::Skipped { .. } => State::Skipped,
-        Standing::Runs { .. } | Standing::Depends { .. } | Standing::LeftOut => State::Waiting,
+        Standing::Hit => NodeState::Hit,
+        Standing::Absent { .. } => NodeState::Absent,
+        Standing::Fails { .. } => NodeState::Failed,
+        Standing::Skipped { .. } => NodeState::Skipped,
+        Standing::Runs { .. } | Standing::Depends { .. } | Standing::LeftOut => NodeState::Waiting,
     }
 }

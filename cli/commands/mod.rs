@@ -54,14 +54,14 @@ pub fn planned(pipeline: &args::Pipeline, place: &args::Place, registry: &Regist
     let plans = Places::find(place.cache.clone())?.state.join("plans");
     let options = plan_options(pipeline, place);
     let plan = pipe_engine::plan::plan_cached(&pipeline.file, &options, registry, &machine::build(), &plans)?;
-    pipe_engine::plan::refuse_shared_name(&plan)?;
+    pipe_engine::plan::refuse_shared_name(&plan, registry)?;
     Ok(plan)
 }
 
 /// What the command line adds to a pipeline file.
-pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::Options {
+pub fn plan_options(pipeline: &args::Pipeline, place: &args::Place) -> pipe_engine::plan::PlanOptions {
     let machine = machine::capacities(place.jobs).amounts();
-    pipe_engine::plan::Options { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
+    pipe_engine::plan::PlanOptions { profile: pipeline.profile.clone(), set: pipeline.set.clone(), machine }
 }
 
 /// Options of a run that does everything and forces nothing.

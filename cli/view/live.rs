@@ -161,7 +161,7 @@ mod tests {
     use pipe_contract::{Failure, Progress};
     use pipe_engine::event::Outcome;
     use pipe_engine::ids::InstanceId;
-    use pipe_engine::plan::{Amounts, Options, Plan};
+    use pipe_engine::plan::{Amounts, Plan, PlanOptions};
 
     use super::*;
     use crate::block::rendered;
@@ -176,7 +176,7 @@ mod tests {
         fs_err::write(&file, PIPELINE).unwrap();
         let registry = pipe_contract::Registry::new();
         Arc::new(
-            pipe_engine::plan::plan(&file, &Options { machine: cpus(2), ..Options::default() }, &registry)
+            pipe_engine::plan::plan(&file, &PlanOptions { machine: cpus(2), ..PlanOptions::default() }, &registry)
                 .ok()
                 .unwrap(),
         )

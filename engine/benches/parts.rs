@@ -47,7 +47,7 @@ fn registry() -> Registry {
 }
 
 fn planned(file: &Path, registry: &Registry) -> Plan {
-    plan::plan(file, &plan::Options::default(), registry).unwrap_or_else(|error| panic!("{error}"))
+    plan::plan(file, &plan::PlanOptions::default(), registry).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn file_in(folder: &Path, stages: &str) -> PathBuf {

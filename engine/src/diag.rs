@@ -12,7 +12,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use pipe_contract::{Blame, Failure};
 use serde::Serialize;
 
-/// A byte range in one of the [`Sources`].
+/// A byte range in one of the [`SourceTexts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// Which file.
@@ -40,7 +40,7 @@ impl Span {
 
 /// One text that positions refer to.
 #[derive(Debug)]
-pub struct Source {
+pub struct SourceText {
     /// The file, absolute; for text from the command line the option's name.
     pub path: PathBuf,
     /// Its name as the user gave it.
@@ -55,7 +55,7 @@ pub struct Source {
 
 /// Every text that a pipeline is read from, in the order of reading. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<Arc<Source>>);
+pub struct SourceTexts(Vec<Arc<SourceText>>);
 
 /// Line and column, both from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,26 +66,26 @@ pub struct Position {
     pub column: u32,
 }
 
-impl Sources {
+impl SourceTexts {
     /// Adds a text; the returned number goes into [`Span::file`].
     pub fn add(&mut self, path: PathBuf, shown: String, text: String) -> u32 {
         let digest = *blake3::hash(text.as_bytes()).as_bytes();
         let text = plain_lines(text);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
-        self.0.push(Arc::new(Source { path, shown, text, digest, lines }));
+        self.0.push(Arc::new(SourceText { path, shown, text, digest, lines }));
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// The text behind a span's file.
     ///
     /// # Panics
-    /// If the number was not given out by [`Sources::add`].
-    pub fn get(&self, file: u32) -> &Source {
+    /// If the number was not given out by [`SourceTexts::add`].
+    pub fn get(&self, file: u32) -> &SourceText {
         &self.0[file as usize]
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+    pub fn iter(&self) -> impl Iterator<Item = &SourceText> {
         self.0.iter().map(Arc::as_ref)
     }
 
@@ -306,7 +306,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// Everything that is wrong, in the order of the files. Never empty when returned as an error.
 #[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
-    sources: Sources,
+    sources: SourceTexts,
     items: Vec<Diagnostic>,
 }
 
@@ -329,7 +329,7 @@ pub struct Reported {
 
 impl Diagnostics {
     /// Mistakes in these sources; the same mistake at the same place is reported once.
-    pub fn new(sources: Sources, mut items: Vec<Diagnostic>) -> Self {
+    pub fn new(sources: SourceTexts, mut items: Vec<Diagnostic>) -> Self {
         let place = |item: &Diagnostic| item.primary.as_ref().map(|label| (label.span.file, label.span.start));
         items.sort_by_key(place);
         items.dedup_by(|a, b| a.message == b.message && place(a) == place(b));
@@ -337,7 +337,7 @@ impl Diagnostics {
     }
 
     /// One mistake.
-    pub fn one(sources: Sources, item: Diagnostic) -> Self {
+    pub fn one(sources: SourceTexts, item: Diagnostic) -> Self {
         Self { sources, items: vec![item] }
     }
 
@@ -475,7 +475,7 @@ mod tests {
 
     #[test]
     fn marks_and_line_ends_of_other_systems_are_read() {
-        let mut sources = Sources::default();
+        let mut sources = SourceTexts::default();
         for (written, read) in
             [("\u{feff}a\rb\r", "a\nb\n"), ("a\r\nb\r\n", "a\r\nb\r\n"), ("a\r\r\nü\rb", "a\n\r\nü\nb"), ("", "")]
         {
@@ -488,7 +488,7 @@ mod tests {
 
     #[test]
     fn positions_count_characters_and_survive_bad_spans() {
-        let mut sources = Sources::default();
+        let mut sources = SourceTexts::default();
         let file = sources.add("/x".into(), "x".into(), "a\nüb: c\n".into());
         assert_eq!(sources.position(Span { file, start: 4, end: 5 }), Position { line: 2, column: 2 });
         assert_eq!(sources.position(Span { file, start: 3, end: 5 }), Position { line: 2, column: 1 });

@@ -8,7 +8,7 @@
 use pipe_contract::{Arity, Kind, Registry, Type, Value as Parameter};
 use serde_json::{Map, Value, json};
 
-use crate::spec::{Shape, TABLES, Table};
+use crate::spec::{KeyTable, Shape, TABLES};
 
 /// The schema of manifests, as text.
 pub const MANIFEST: &str = include_str!("../schemas/manifest.schema.json");
@@ -57,7 +57,7 @@ pub fn schema(registry: &Registry) -> Value {
 }
 
 /// A map with known keys.
-fn table(table: &Table) -> Value {
+fn table(table: &KeyTable) -> Value {
     let properties: Map<String, Value> = table
         .keys
         .iter()
@@ -91,7 +91,7 @@ fn shape(of: &Shape) -> Value {
         Shape::Any => json!({}),
         Shape::List(of) => json!({ "type": "array", "items": shape(of) }),
         Shape::Map(of) => json!({ "type": ["object", "null"], "additionalProperties": shape(of) }),
-        Shape::Table(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),
+        Shape::KeyTable(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),
         Shape::Either(shapes) => either(shapes),
     }
 }
@@ -119,7 +119,7 @@ fn types(of: &Shape) -> std::vec::IntoIter<&'static str> {
         Shape::Word(_) => vec!["string"],
         Shape::List(_) => vec!["array"],
         Shape::Map(_) => vec!["object", "null"],
-        Shape::Table(_) => vec!["object"],
+        Shape::KeyTable(_) => vec!["object"],
         Shape::Any => vec!["string", "number", "boolean", "array", "object", "null"],
         Shape::Either(shapes) => shapes.iter().flat_map(types).collect(),
     };

@@ -35,7 +35,7 @@ pub const BUILD_ID: &str = env!("PIPE_BUILD_ID");
 
 /// Adds every kind that ships to a registry, and the types of their artifacts.
 pub fn install(registry: &mut pipe_contract::Registry) {
-    declared::artifact_types::install(registry);
+    declared::shipped_types::install(registry);
     file::install(registry);
     package::install(registry);
     osf::install(registry);

@@ -142,13 +142,13 @@ fn ok<T, E>(read: Result<T, E>) -> usize {
 
 fn read_indexes(path: &Path) -> usize {
     let Ok(file) = hdf5::File::open(path) else { return 0 };
-    let part = [hdf5::Pick::At(1), hdf5::Pick::All];
+    let part = [hdf5::IndexPick::At(1), hdf5::IndexPick::All];
     let read = |dataset| ok(file.numbers(dataset, None)) + ok(file.numbers(dataset, Some(&part)));
     ["fixed", "extensible", "tree"].into_iter().map(read).sum()
 }
 
 fn read_hdf5(path: &Path) -> usize {
-    use hdf5::Pick::{All, At};
+    use hdf5::IndexPick::{All, At};
     let Ok(file) = hdf5::File::open(path) else { return 0 };
     let whole = |dataset| {
         let _ = file.has(dataset);
@@ -224,7 +224,7 @@ fn safetensors() -> Vec<u8> {
 
 fn parquet() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
-    let table = data_table::Table::new()
+    let table = data_table::DataTable::new()
         .text("sid", ["010512", "s02", ""])
         .integers("n", [3, -1, 0])
         .optional_numbers("dice", [Some(0.5), None, Some(1.0)])

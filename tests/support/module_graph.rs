@@ -363,3 +363,20 @@ fn is_test_attribute(tokens: &[TokenTree], at: usize) -> bool {
     };
     conditions.split(|c: char| !c.is_alphanumeric()).any(|word| word == "test") && !conditions.contains("not")
 }
+
+/// All Rust files below a folder, with their text; nested crates are left out.
+pub fn rust_sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("`{}`: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("a folder entry").path();
+        if path.is_dir() {
+            found.extend(rust_sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
+            found.push((path, text));
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,6 +1,6 @@
 //! The graph in Graphviz' language.
 
-use super::picture::{Node, Picture};
+use super::picture::{Picture, PictureNode};
 
 pub(super) fn write(picture: &Picture) -> String {
     let mut text = format!(
@@ -19,7 +19,7 @@ pub(super) fn write(picture: &Picture) -> String {
     text
 }
 
-fn style(node: &Node) -> String {
+fn style(node: &PictureNode) -> String {
     match node.state() {
         _ if node.is_file => ", shape=note, style=filled".to_owned(),
         Some(state) => format!(", fillcolor=\"{}\"", state.colour()),

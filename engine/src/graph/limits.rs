@@ -10,9 +10,9 @@
 
 use pipe_contract::Failure;
 
-use super::layout;
+use super::graph_view::{Format, GraphView};
+use super::layered_layout;
 use super::picture::Picture;
-use super::view::{Format, View};
 use crate::ids::InstanceId;
 use crate::plan::{Plan, Source};
 
@@ -25,12 +25,12 @@ const PRACTICAL_EDGES_DOT: usize = 2_000;
 const PRACTICAL_PIXELS_SVG: f64 = 32_767.0;
 
 /// The limits of one drawing.
-pub(super) struct Limits<'a> {
-    pub view: View<'a>,
+pub(super) struct GraphLimits<'a> {
+    pub view: GraphView<'a>,
     pub format: Format,
 }
 
-impl Limits<'_> {
+impl GraphLimits<'_> {
     /// Refuses an expanded plan whose picture would be too large to be made.
     pub fn check_plan(&self, plan: &Plan) -> Result<(), Failure> {
         let most = if self.format == Format::Svg { MAX_EDGES_SVG } else { MAX_EDGES };
@@ -52,7 +52,7 @@ impl Limits<'_> {
             return Ok(());
         }
         let edges: Vec<(usize, usize)> = picture.edges.iter().map(|edge| (edge.from, edge.to)).collect();
-        let crossed = layout::crossed(picture.nodes.len(), &edges);
+        let crossed = layered_layout::crossed(picture.nodes.len(), &edges);
         if crossed > MAX_CROSSED_SVG {
             let (crossed, most) = (grouped(crossed), grouped(MAX_CROSSED_SVG));
             return Err(self.refused(&format!("edges that cross {crossed} columns together; at most {most} are shown")));

@@ -3,28 +3,28 @@
 //! All four are made from one [`Picture`]; none needs Graphviz, a font or a clock, so a plan always looks the same.
 
 mod dot;
-mod files;
-mod layout;
+mod file_nodes;
+mod graph_view;
+mod layered_layout;
 mod limits;
 mod mermaid;
 mod picture;
 mod svg;
 mod text;
-mod view;
 
 use pipe_contract::Failure;
 
 use crate::plan::Plan;
-use limits::Limits;
+pub use graph_view::{Format, GraphView, NodeState, RenderedGraph};
+use limits::GraphLimits;
 use picture::Picture;
-pub use view::{Drawing, Format, State, View};
 
 /// Draws a plan.
 ///
 /// # Errors
 /// The graph is larger than what the format can show; the hint names what can.
-pub fn draw(plan: &Plan, view: View<'_>, format: Format) -> Result<Drawing, Failure> {
-    let limits = Limits { view, format };
+pub fn draw(plan: &Plan, view: GraphView<'_>, format: Format) -> Result<RenderedGraph, Failure> {
+    let limits = GraphLimits { view, format };
     limits.check_plan(plan)?;
     let picture = Picture::new(plan, view);
     limits.check_picture(&picture)?;
@@ -35,5 +35,5 @@ pub fn draw(plan: &Plan, view: View<'_>, format: Format) -> Result<Drawing, Fail
         Format::Svg => svg::write(&picture),
     };
     let note = limits.check_text(&picture, &text)?;
-    Ok(Drawing { text, note })
+    Ok(RenderedGraph { text, note })
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::files;
-use super::view::{State, View};
+use super::file_nodes;
+use super::graph_view::{GraphView, NodeState};
 use crate::ids::{GatherId, InstanceId, StageId};
 use crate::plan::{Link, Plan, ProjectFile, Source, Stage, Work};
 
@@ -13,12 +13,12 @@ pub(super) struct Picture {
     pub title: String,
     /// How many stages, instances and results are shown.
     pub size: (usize, usize, usize),
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<PictureNode>,
     pub edges: Vec<Edge>,
 }
 
 /// A box.
-pub(super) struct Node {
+pub(super) struct PictureNode {
     /// Unique, made of letters, digits and `_`.
     pub id: String,
     pub name: String,
@@ -27,7 +27,7 @@ pub(super) struct Node {
     /// `inputs x outputs = 16`; empty without axes.
     pub axes: String,
     /// How many instances in each state.
-    pub states: BTreeMap<State, usize>,
+    pub states: BTreeMap<NodeState, usize>,
     pub is_file: bool,
     /// Results that it publishes.
     pub results: Vec<String>,
@@ -42,26 +42,26 @@ pub(super) struct Edge {
     /// The input port.
     pub input: String,
     /// How many artifacts one reader takes, if it gathers.
-    pub gathers: Option<Counts>,
+    pub gathers: Option<CellCounts>,
 }
 
 /// How many there are for one reader: the least and the most of all cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct CellCounts {
     pub least: usize,
     pub most: usize,
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for CellCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { least, most } = self;
+        let CellCounts { least, most } = self;
         if least == most { write!(f, "{most}") } else { write!(f, "{least} to {most}") }
     }
 }
 
-impl Node {
+impl PictureNode {
     /// The state that colours it: the one that most needs to be seen.
-    pub fn state(&self) -> Option<State> {
+    pub fn state(&self) -> Option<NodeState> {
         self.states.keys().next_back().copied()
     }
 
@@ -108,11 +108,11 @@ enum Origin<'a> {
 struct PortReads<'a> {
     input: &'a str,
     gathers: bool,
-    from: Vec<(Origin<'a>, Counts)>,
+    from: Vec<(Origin<'a>, CellCounts)>,
 }
 
 impl Picture {
-    pub fn new(plan: &Plan, view: View<'_>) -> Self {
+    pub fn new(plan: &Plan, view: GraphView<'_>) -> Self {
         let title = match &plan.profile {
             Some(profile) => format!("{}, profile {profile}", plan.pipeline),
             None => plan.pipeline.clone(),
@@ -140,7 +140,7 @@ impl Picture {
 }
 
 /// The groups in topological order.
-fn groups(plan: &Plan, view: View<'_>) -> Vec<Group> {
+fn groups(plan: &Plan, view: GraphView<'_>) -> Vec<Group> {
     let is_wanted = |id: &InstanceId| view.wanted.is_none_or(|wanted| wanted[id.index()]);
     if view.expand {
         let group = |id| Group { stage: plan.instance(id).stage, instances: vec![id] };
@@ -205,8 +205,8 @@ fn cell_reads<'a>(plan: &'a Plan, places: &[Option<usize>], source: &'a Source) 
 }
 
 /// What the cells of a group read together.
-fn merged<'a>(cells: &[CellReads<'a>]) -> Vec<(Origin<'a>, Counts)> {
-    let counts = |count: &dyn Fn(&CellReads<'a>) -> usize| Counts {
+fn merged<'a>(cells: &[CellReads<'a>]) -> Vec<(Origin<'a>, CellCounts)> {
+    let counts = |count: &dyn Fn(&CellReads<'a>) -> usize| CellCounts {
         least: cells.iter().map(count).min().unwrap_or(0),
         most: cells.iter().map(count).max().unwrap_or(0),
     };
@@ -218,8 +218,8 @@ fn merged<'a>(cells: &[CellReads<'a>]) -> Vec<(Origin<'a>, Counts)> {
     let all: BTreeSet<&ProjectFile> = cells.iter().flat_map(|cell| cell.files.iter().copied()).collect();
     let (common, others): (BTreeSet<_>, BTreeSet<_>) =
         all.into_iter().partition(|file| cells.iter().all(|cell| cell.files.contains(file)));
-    let mut merged: Vec<(Origin<'_>, Counts)> = outputs.into_iter().map(output).collect();
-    let once = Counts { least: 1, most: 1 };
+    let mut merged: Vec<(Origin<'_>, CellCounts)> = outputs.into_iter().map(output).collect();
+    let once = CellCounts { least: 1, most: 1 };
     merged.extend(common.iter().map(|file| (Origin::Files(BTreeSet::from([*file])), once)));
     if !others.is_empty() {
         let counts = counts(&|cell| cell.files.difference(&common).count());
@@ -232,7 +232,7 @@ fn merged<'a>(cells: &[CellReads<'a>]) -> Vec<(Origin<'a>, Counts)> {
 fn file_nodes<'r, 'a>(
     plan: &Plan,
     reads: &'r [Vec<PortReads<'a>>],
-) -> (Vec<Node>, BTreeMap<&'r BTreeSet<&'a ProjectFile>, usize>) {
+) -> (Vec<PictureNode>, BTreeMap<&'r BTreeSet<&'a ProjectFile>, usize>) {
     let (mut nodes, mut places) = (Vec::new(), BTreeMap::new());
     for (origin, _) in reads.iter().flatten().flat_map(|port| &port.from) {
         let Origin::Files(files) = origin else { continue };
@@ -240,9 +240,9 @@ fn file_nodes<'r, 'a>(
             continue;
         }
         places.insert(files, nodes.len());
-        nodes.push(Node {
+        nodes.push(PictureNode {
             id: format!("file{}", nodes.len() + 1),
-            name: files::name_of(files, &plan.folder),
+            name: file_nodes::name_of(files, &plan.folder),
             work: if files.len() > 1 { format!("{} files", files.len()) } else { String::new() },
             axes: String::new(),
             states: BTreeMap::new(),
@@ -253,7 +253,7 @@ fn file_nodes<'r, 'a>(
     (nodes, places)
 }
 
-fn node(plan: &Plan, view: View<'_>, group: &Group) -> Node {
+fn node(plan: &Plan, view: GraphView<'_>, group: &Group) -> PictureNode {
     let stage = &plan.stages[group.stage.index()];
     let mut states = BTreeMap::new();
     for state in group.instances.iter().filter_map(|id| view.states.and_then(|states| states.get(id.index()))) {
@@ -263,7 +263,7 @@ fn node(plan: &Plan, view: View<'_>, group: &Group) -> Node {
         [instance] if view.expand => (format!("i{}", instance.0), plan.label(*instance), String::new()),
         instances => (identifier(&stage.name), stage.name.clone(), axes(stage, instances.len())),
     };
-    Node { id, name, work: work(stage), axes, states, is_file: false, results: Vec::new() }
+    PictureNode { id, name, work: work(stage), axes, states, is_file: false, results: Vec::new() }
 }
 
 /// The edges to one node; groups begin at node `first`.
@@ -274,7 +274,7 @@ fn edges(
     files: &BTreeMap<&BTreeSet<&ProjectFile>, usize>,
     expand: bool,
 ) -> Vec<Edge> {
-    let edge = |port: &PortReads<'_>, (origin, counts): &(Origin<'_>, Counts)| {
+    let edge = |port: &PortReads<'_>, (origin, counts): &(Origin<'_>, CellCounts)| {
         let (from, output) = match origin {
             Origin::Output(group, output) => (first + group, *output),
             Origin::Files(set) => (files.get(set).copied().unwrap_or_default(), ""),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::{Layout, Size, place};
-use super::picture::{Edge, Node, Picture};
-use super::view::State;
+use super::graph_view::NodeState;
+use super::layered_layout::{BoxSize, GraphLayout, place};
+use super::picture::{Edge, Picture, PictureNode};
 
 const LINE: f64 = 15.0;
 /// The width of a character at 12 pixels, generously: the viewer chooses the font.
@@ -13,8 +13,8 @@ const PADDING: f64 = 10.0;
 const LEGEND: f64 = 26.0;
 
 pub(super) fn write(picture: &Picture) -> String {
-    let lines: Vec<Vec<String>> = picture.nodes.iter().map(Node::lines).collect();
-    let sizes: Vec<Size> = lines.iter().map(|lines| size(lines)).collect();
+    let lines: Vec<Vec<String>> = picture.nodes.iter().map(PictureNode::lines).collect();
+    let sizes: Vec<BoxSize> = lines.iter().map(|lines| size(lines)).collect();
     let mut edges: Vec<(usize, usize)> = picture.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     edges.sort_unstable();
     edges.dedup();
@@ -36,12 +36,12 @@ pub(super) fn write(picture: &Picture) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of lines and characters")]
-fn size(lines: &[String]) -> Size {
+fn size(lines: &[String]) -> BoxSize {
     let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    Size { width: longest as f64 * CHARACTER + 2.0 * PADDING, height: lines.len() as f64 * LINE + PADDING }
+    BoxSize { width: longest as f64 * CHARACTER + 2.0 * PADDING, height: lines.len() as f64 * LINE + PADDING }
 }
 
-fn draw_edges(svg: &mut String, picture: &Picture, edges: &[(usize, usize)], layout: &Layout) {
+fn draw_edges(svg: &mut String, picture: &Picture, edges: &[(usize, usize)], layout: &GraphLayout) {
     svg.push_str("<g fill=\"none\" stroke=\"#777\">\n");
     let mut between: BTreeMap<(usize, usize), Vec<&Edge>> = BTreeMap::new();
     picture.edges.iter().for_each(|edge| between.entry((edge.from, edge.to)).or_default().push(edge));
@@ -78,8 +78,8 @@ fn curve(route: &[(f64, f64)]) -> String {
     path
 }
 
-fn draw_node(svg: &mut String, node: &Node, lines: &[String], (x, y): (f64, f64), size: Size) {
-    let fill = node.state().map_or(if node.is_file { "#fff7d6" } else { "#ffffff" }, State::colour);
+fn draw_node(svg: &mut String, node: &PictureNode, lines: &[String], (x, y): (f64, f64), size: BoxSize) {
+    let fill = node.state().map_or(if node.is_file { "#fff7d6" } else { "#ffffff" }, NodeState::colour);
     let radius = if node.is_file { 0 } else { 6 };
     let (left, top) = (x - size.width / 2.0, y - size.height / 2.0);
     svg.push_str(&format!(
@@ -107,7 +107,7 @@ fn draw_legend(svg: &mut String, picture: &Picture, top: f64) {
     #[expect(clippy::cast_precision_loss, reason = "a number of characters")]
     let title = picture.title.chars().count() as f64;
     x += title * CHARACTER + 24.0;
-    let states: std::collections::BTreeSet<State> =
+    let states: std::collections::BTreeSet<NodeState> =
         picture.nodes.iter().flat_map(|node| node.states.keys().copied()).collect();
     for state in states {
         svg.push_str(&format!(

@@ -1,6 +1,6 @@
 //! The graph as text: each stage with what it reads and what it publishes, in an order in which they could run.
 
-use super::picture::{Edge, Node, Picture};
+use super::picture::{Edge, Picture, PictureNode};
 
 pub(super) fn write(picture: &Picture) -> String {
     let (stages, instances, results) = picture.size;
@@ -27,7 +27,7 @@ fn counted((count, of): (usize, &str)) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
-fn source(from: &Node, edge: &Edge) -> String {
+fn source(from: &PictureNode, edge: &Edge) -> String {
     let port = if edge.output.is_empty() { from.name.clone() } else { format!("{}.{}", from.name, edge.output) };
     match edge.gathers {
         Some(counts) => format!("{port} (gathers {counts})"),

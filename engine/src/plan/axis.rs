@@ -23,7 +23,7 @@ pub(super) struct Axis {
 
 /// A stage at one point of its axes.
 #[derive(Clone, Copy)]
-pub(super) struct Cell<'a> {
+pub(super) struct AxisPoint<'a> {
     pub axes: &'a [Axis],
     pub at: &'a [u32],
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::env::Env;
-use super::names::variable_part;
+use super::names::{is_axis, variable_part};
 use super::program_line::ProgramLine;
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{Name, RunDecl};
@@ -68,7 +68,7 @@ fn place(env: &Env<'_>, run: &RunDecl, written: &str) -> Span {
     found.map_or(span, |at| span.part(at, at + written.len()))
 }
 
-/// The variables that a body gets for its own names.
+/// The variables that a body gets for its own names: those that are written, whether what is written there is right or not.
 fn variables(draft: &Draft<'_>, run: &RunDecl) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for (port, _) in &draft.decl.inputs {
@@ -77,7 +77,7 @@ fn variables(draft: &Draft<'_>, run: &RunDecl) -> BTreeSet<String> {
     }
     variables.extend(run.out.iter().map(|(port, _)| format!("OUT_{}", variable_part(&port.text))));
     variables.extend(draft.decl.with.iter().map(|(name, _)| format!("PARAM_{}", variable_part(&name.text))));
-    variables.extend(draft.axes.iter().map(|axis| format!("EACH_{}", variable_part(&axis.name))));
+    variables.extend(draft.decl.each.iter().map(|(axis, _)| format!("EACH_{}", variable_part(&axis.text))));
     variables.extend(run.env.iter().map(|(name, _)| name.text.clone()));
     variables
 }
@@ -126,6 +126,10 @@ impl Body<'_> {
             let message = format!("the variable `${name}` is not set: names of variables are in capital letters");
             return Some(self.error(&written, message).hint(format!("write `${upper}`")));
         }
+        if let Some((what, known)) = self.name_of(name) {
+            let message = format!("the variable `${name}` is not set: {what} `{name}` is `${known}`");
+            return Some(self.error(&written, message).hint(format!("write `${known}`")));
+        }
         let (prefix, what, key) = [
             ("IN_", "input", "in"),
             ("OUT_", "output", "out"),
@@ -134,7 +138,9 @@ impl Body<'_> {
         ]
         .into_iter()
         .find(|(prefix, ..)| name.starts_with(prefix))?;
-        if braced && !after.starts_with('}') {
+        // A name that cannot be one is reported where it is written; what it was meant to be is not known.
+        let misnamed = || self.draft.decl.each.iter().any(|(axis, _)| !is_axis(&axis.text));
+        if braced && !after.starts_with('}') || what == "axis" && misnamed() {
             return None;
         }
         let wanted = name[prefix.len()..].to_lowercase();
@@ -151,10 +157,31 @@ impl Body<'_> {
         Some(error.known("its variables", name, known))
     }
 
+    /// What of the stage has this name, and its variable: `$table` for `$OUT_TABLE`.
+    fn name_of(&self, name: &str) -> Option<(&'static str, String)> {
+        // What a file of the user's sets is not known.
+        let sourced = self.run.body.text.split_whitespace().any(|word| matches!(word, "source" | "." | "eval"));
+        let lower = name.contains(|c: char| c.is_ascii_lowercase());
+        if sourced || !lower || self.variables.contains(name) {
+            return None;
+        }
+        let decl = self.draft.decl;
+        let has = |names: Vec<&Name>| names.iter().any(|own| own.text == name);
+        let (what, prefix, _) = [
+            ("output", "OUT", has(self.run.out.iter().map(|(name, _)| name).collect())),
+            ("input", "IN", has(decl.inputs.iter().map(|(name, _)| name).collect())),
+            ("parameter", "PARAM", has(decl.with.iter().map(|(name, _)| name).collect())),
+            ("axis", "EACH", has(decl.each.iter().map(|(name, _)| name).collect())),
+        ]
+        .into_iter()
+        .find(|(.., has)| *has)?;
+        Some((what, format!("{prefix}_{}", variable_part(name))))
+    }
+
     /// `{sid}`, `{input}`, `{wildcards.sid}`.
     fn wildcard(&self, inside: &str) -> Option<Diagnostic> {
         let (first, field) = inside.split_once('.').unwrap_or((inside, ""));
-        let axis = |name: &str| self.draft.axes.iter().any(|axis| axis.name == name);
+        let axis = |name: &str| self.draft.decl.each.iter().any(|(axis, _)| axis.text == name);
         let named = |what: &str, names: &mut dyn Iterator<Item = &Name>| {
             let names: Vec<&str> = names.map(|name| name.text.as_str()).collect();
             let name = names.iter().find(|name| **name == field).or(names.first());

@@ -5,20 +5,20 @@ use std::ops::Range;
 
 use pipe_contract::{Coordinates, Form, Kind};
 
-use super::axis::{Axis, AxisValue, Cell};
+use super::axis::{Axis, AxisPoint, AxisValue};
 use super::env::Env;
 use super::names::{has_wildcard, is_axis};
 use super::resolved::Link;
 use crate::diag::{Class, Diagnostic, Span};
 use crate::ids::InstanceId;
-use crate::spec::{self, Name, Node, StageDecl, StageEntry, Tree, WorkDecl, Written};
+use crate::spec::{self, Name, NamedStage, Node, NodeTree, StageDecl, WorkDecl, Written};
 
 /// More cells than this are taken for a typing mistake; they would only fill memory.
 const MOST_CELLS: usize = 1_000_000;
 
 /// A stage of this plan, before its references are followed.
 pub(super) struct Draft<'a> {
-    pub entry: &'a StageEntry,
+    pub entry: &'a NamedStage,
     pub decl: &'a StageDecl,
     /// The declaration of its kind; `None` for `run:`, and for an unknown kind (which is reported).
     pub kind: Option<&'a Kind>,
@@ -35,7 +35,7 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Works out axes and cells.
-    pub fn new(env: &Env<'a>, entry: &'a StageEntry, decl: &'a StageDecl) -> Self {
+    pub fn new(env: &Env<'a>, entry: &'a NamedStage, decl: &'a StageDecl) -> Self {
         let before = env.errors.count();
         let kind = kind(env, decl);
         let axes: Vec<Axis> =
@@ -158,10 +158,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn rules(&self, env: &Env<'_>, node: Option<&Node>, key: &str) -> Option<Vec<Rule>> {
+    fn rules(&self, env: &Env<'_>, node: Option<&Node>, key: &str) -> Option<Vec<CellRule>> {
         let node = node?;
         let list = env.errors.take(env.eval(node, &self.entry.scope, None))?;
-        let Tree::List(items) = &list.tree else {
+        let NodeTree::List(items) = &list.tree else {
             let message = format!("`{key}` is a list of coordinate maps, found {}", list.described());
             env.errors.add(
                 Diagnostic::new(Class::Shape, node.span, message)
@@ -173,8 +173,8 @@ impl<'a> Draft<'a> {
         Some(items.iter().filter_map(|item| env.errors.take(rule(item))).collect())
     }
 
-    fn rule(&self, item: &Node, key: &str) -> Result<Rule, Diagnostic> {
-        let Tree::Map(entries) = &item.tree else {
+    fn rule(&self, item: &Node, key: &str) -> Result<CellRule, Diagnostic> {
+        let NodeTree::Map(entries) = &item.tree else {
             let message = format!("an entry of `{key}` is a map from axes to values, found {}", item.described());
             return Err(
                 Diagnostic::new(Class::Shape, item.span, message).hint("for example `{ outputs: ring, inputs: t1t2 }`")
@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
             let index = self.axis(&name.text, name.span)?;
             let axis = &self.axes[index];
             let values = match &node.tree {
-                Tree::List(items) => items.as_slice(),
+                NodeTree::List(items) => items.as_slice(),
                 _ => std::slice::from_ref(node),
             };
             let mut places = BTreeSet::new();
@@ -200,7 +200,7 @@ impl<'a> Draft<'a> {
             }
             wanted.push((index, places));
         }
-        Ok(Rule(wanted))
+        Ok(CellRule(wanted))
     }
 
     /// The number of the axis of this name.
@@ -252,8 +252,8 @@ impl<'a> Draft<'a> {
     }
 
     /// A cell with its axes, for evaluating `$each`.
-    pub fn cell(&self, cell: usize) -> Cell<'_> {
-        Cell { axes: &self.axes, at: &self.cells[cell] }
+    pub fn cell(&self, cell: usize) -> AxisPoint<'_> {
+        AxisPoint { axes: &self.axes, at: &self.cells[cell] }
     }
 
     /// The coordinates of a cell.
@@ -269,9 +269,9 @@ impl<'a> Draft<'a> {
 }
 
 /// Cells by their value indexes on some axes.
-struct Rule(Vec<(usize, BTreeSet<u32>)>);
+struct CellRule(Vec<(usize, BTreeSet<u32>)>);
 
-impl Rule {
+impl CellRule {
     fn covers(&self, at: &[u32]) -> bool {
         self.0.iter().all(|(axis, places)| places.contains(&at[*axis]))
     }
@@ -292,7 +292,7 @@ fn kind<'a>(env: &Env<'a>, decl: &StageDecl) -> Option<&'a Kind> {
     kind
 }
 
-fn axis(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result<Axis, Diagnostic> {
+fn axis(env: &Env<'_>, entry: &NamedStage, name: &Name, node: &Node) -> Result<Axis, Diagnostic> {
     check_axis_name(name)?;
     let (values, narrowed) = values(env, entry, name, node)?;
     if values.is_empty() {
@@ -322,20 +322,25 @@ fn check_axis_name(name: &Name) -> Result<(), Diagnostic> {
 
 type Values = (Vec<AxisValue>, BTreeSet<String>);
 
-fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result<Values, Diagnostic> {
+fn values(env: &Env<'_>, entry: &NamedStage, name: &Name, node: &Node) -> Result<Values, Diagnostic> {
     if let Some((first, last)) = node.written().and_then(|text| text.split_once("..")) {
         return Ok((range(env, entry, node, first, last)?, BTreeSet::new()));
     }
     let value = env.eval(node, &entry.scope, None)?;
     let narrowed = narrowed(env, entry, node);
     let values = match &value.tree {
-        Tree::Map(entries) => entries
+        NodeTree::Map(entries) => entries
             .iter()
             .map(|(name, fields)| AxisValue { text: name.text.clone(), fields: Some(fields.clone()) })
             .collect(),
-        Tree::List(items) => items
+        NodeTree::List(items) => items
             .iter()
             .map(|item| match item.written() {
+                Some(text) if is_range(text) => {
+                    let message = format!("`{text}` is a range, which is not a value in a list");
+                    Err(Diagnostic::new(Class::Axes, item.span, message)
+                        .hint(format!("a range is the axis itself: `{}: {text}`", name.text)))
+                }
                 Some(text) if !item.is_null() => Ok(AxisValue { text: text.to_owned(), fields: None }),
                 _ => {
                     let message = format!("a value of axis `{}` is a text, found {}", name.text, item.described());
@@ -344,17 +349,31 @@ fn values(env: &Env<'_>, entry: &StageEntry, name: &Name, node: &Node) -> Result
                 }
             })
             .collect::<Result<_, _>>()?,
-        Tree::Scalar { .. } => {
+        NodeTree::Scalar { .. } => {
             let message = format!("axis `{}` is a list, a range or a map, found {}", name.text, value.described());
-            return Err(Diagnostic::new(Class::Axes, node.span, message)
-                .hint("for example `[a, b]`, `1..10` or `$params.subjects`"));
+            let written = value.written().unwrap_or_default();
+            let dashed = written.split_once(['-', ':']).filter(|(first, last)| is_digits(first) && is_digits(last));
+            return Err(Diagnostic::new(Class::Axes, node.span, message).hint(match dashed {
+                Some((first, last)) => format!("a range is `{first}..{last}`"),
+                None if env.is_value_name(written, entry) => format!("write `${written}`"),
+                None if written.contains(['/', '.']) => format!(
+                    "a list that a file holds is a parameter: `params: {{ {0}: {{ lines: {written} }} }}`, `each: {{ {0}: $params.{0} }}`",
+                    name.text
+                ),
+                None if value.is_null() || written.contains('(') => {
+                    "for example `[a, b]`, `1..10` or `$params.subjects`".to_owned()
+                }
+                None => {
+                    format!("a single value is a list too: `[{written}]`; others are `1..10` or `$params.subjects`")
+                }
+            }));
         }
     };
     Ok((values, narrowed))
 }
 
 /// What `{ keep: [...] }` removed, if the axis is a parameter as a whole.
-fn narrowed(env: &Env<'_>, entry: &StageEntry, node: &Node) -> BTreeSet<String> {
+fn narrowed(env: &Env<'_>, entry: &NamedStage, node: &Node) -> BTreeSet<String> {
     let Ok(Written::Reference(reference)) = spec::read_written(env.sources, node) else { return BTreeSet::new() };
     match reference.names.as_slice() {
         [params, path @ ..] if params == "params" => {
@@ -364,10 +383,18 @@ fn narrowed(env: &Env<'_>, entry: &StageEntry, node: &Node) -> BTreeSet<String> 
     }
 }
 
+fn is_digits(text: &str) -> bool {
+    !text.trim().is_empty() && text.trim().chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_range(text: &str) -> bool {
+    text.split_once("..").is_some_and(|(first, last)| is_digits(first) && is_digits(last))
+}
+
 /// `1..N`, both ends included; either end may be a parameter.
 fn range(
     env: &Env<'_>,
-    entry: &StageEntry,
+    entry: &NamedStage,
     node: &Node,
     first: &str,
     last: &str,

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use pipe_contract::Registry;
 
-use super::axis::Cell;
+use super::axis::AxisPoint;
 use super::errors::Errors;
-use super::profile::Param;
-use super::resolved::Place;
-use crate::diag::{Class, Diagnostic, Sources, Span};
-use crate::spec::{self, Name, Node, Piece, Reference, Tree, Written};
+use super::profile::ProfileParam;
+use super::resolved::SourcePlace;
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
+use crate::spec::{self, Name, NamedStage, Node, NodeTree, Reference, TextPiece, Written};
 
 /// Everything that is known before stages are resolved one by one.
 pub(super) struct Env<'a> {
-    pub sources: &'a Sources,
+    pub sources: &'a SourceTexts,
     pub registry: &'a Registry,
     /// Parameters by full name.
-    pub params: &'a BTreeMap<String, Param>,
+    pub params: &'a BTreeMap<String, ProfileParam>,
     /// Stages of this plan by full name, as indexes into the drafts.
     pub index: BTreeMap<&'a str, usize>,
     /// Stages that the profile removed, with the place of `none`.
@@ -31,20 +31,20 @@ pub(super) struct Env<'a> {
 
 impl Env<'_> {
     /// The place of a span, as the plan gives it.
-    pub fn place(&self, span: Span) -> Place {
+    pub fn place(&self, span: Span) -> SourcePlace {
         let position = self.sources.position(span);
-        Place { file: self.sources.get(span.file).path.clone(), line: position.line, column: position.column }
+        SourcePlace { file: self.sources.get(span.file).path.clone(), line: position.line, column: position.column }
     }
 
     /// A node with every reference in it replaced by its value.
-    pub fn eval(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+    pub fn eval(&self, node: &Node, scope: &str, cell: Option<AxisPoint<'_>>) -> Result<Node, Diagnostic> {
         let tree = match &node.tree {
-            Tree::Scalar { text, .. } if !text.contains('$') => return Ok(node.clone()),
-            Tree::Scalar { .. } => return self.eval_scalar(node, scope, cell),
-            Tree::List(items) => {
-                Tree::List(items.iter().map(|item| self.eval(item, scope, cell)).collect::<Result<_, _>>()?)
+            NodeTree::Scalar { text, .. } if !text.contains('$') => return Ok(node.clone()),
+            NodeTree::Scalar { .. } => return self.eval_scalar(node, scope, cell),
+            NodeTree::List(items) => {
+                NodeTree::List(items.iter().map(|item| self.eval(item, scope, cell)).collect::<Result<_, _>>()?)
             }
-            Tree::Map(entries) => Tree::Map(
+            NodeTree::Map(entries) => NodeTree::Map(
                 entries
                     .iter()
                     .map(|(name, value)| Ok((name.clone(), self.eval(value, scope, cell)?)))
@@ -54,7 +54,7 @@ impl Env<'_> {
         Ok(Node { span: node.span, tree })
     }
 
-    fn eval_scalar(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+    fn eval_scalar(&self, node: &Node, scope: &str, cell: Option<AxisPoint<'_>>) -> Result<Node, Diagnostic> {
         match spec::read_written(self.sources, node)? {
             Written::Plain(text) => Ok(Node::text(node.span, text)),
             Written::Reference(reference) => {
@@ -66,7 +66,7 @@ impl Env<'_> {
     }
 
     /// Where the value is written that a node refers to, if the node is a reference and nothing else.
-    pub fn origin(&self, node: &Node, scope: &str, cell: Option<Cell<'_>>) -> Option<Span> {
+    pub fn origin(&self, node: &Node, scope: &str, cell: Option<AxisPoint<'_>>) -> Option<Span> {
         match spec::read_written(self.sources, node) {
             Ok(Written::Reference(reference)) => {
                 self.value(&reference, scope, cell).ok().map(|value| value.span).filter(|span| *span != reference.span)
@@ -76,19 +76,19 @@ impl Env<'_> {
     }
 
     /// A text put together from its pieces.
-    pub fn text(&self, pieces: &[Piece], scope: &str, cell: Option<Cell<'_>>) -> Result<String, Diagnostic> {
+    pub fn text(&self, pieces: &[TextPiece], scope: &str, cell: Option<AxisPoint<'_>>) -> Result<String, Diagnostic> {
         let mut text = String::new();
         for piece in pieces {
             match piece {
-                Piece::Literal(literal) => text.push_str(literal),
-                Piece::Value(reference) => text.push_str(&self.scalar(reference, scope, cell)?),
+                TextPiece::Literal(literal) => text.push_str(literal),
+                TextPiece::Value(reference) => text.push_str(&self.scalar(reference, scope, cell)?),
             }
         }
         Ok(text)
     }
 
     /// The text of a value that must be a scalar.
-    fn scalar(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Result<String, Diagnostic> {
+    fn scalar(&self, reference: &Reference, scope: &str, cell: Option<AxisPoint<'_>>) -> Result<String, Diagnostic> {
         let value = self.value(reference, scope, cell)?;
         value.written().map(str::to_owned).ok_or_else(|| {
             let message = format!("`{}` is {}, which cannot be used inside a text", reference.text, value.described());
@@ -97,7 +97,7 @@ impl Env<'_> {
     }
 
     /// The value behind `$params...` or `$each...`.
-    pub fn value(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+    pub fn value(&self, reference: &Reference, scope: &str, cell: Option<AxisPoint<'_>>) -> Result<Node, Diagnostic> {
         if reference.entry.is_some() {
             let message = format!("`{}` is a value, so nothing can follow it after `/`", reference.path().join("."));
             let fix = format!("\"${{{}}}/...\"", reference.path().join("."));
@@ -117,7 +117,7 @@ impl Env<'_> {
         }
     }
 
-    fn not_a_value(&self, reference: &Reference, scope: &str, cell: Option<Cell<'_>>) -> Diagnostic {
+    fn not_a_value(&self, reference: &Reference, scope: &str, cell: Option<AxisPoint<'_>>) -> Diagnostic {
         let path = reference.path();
         let is_stage = (1..=path.len()).any(|end| self.find(&path[..end].join("."), scope).is_some());
         if is_stage {
@@ -137,7 +137,7 @@ impl Env<'_> {
     }
 
     /// The parameter of this name as seen from a name space: the innermost one that has it.
-    pub fn param(&self, name: &str, scope: &str) -> Option<(&Param, String)> {
+    pub fn param(&self, name: &str, scope: &str) -> Option<(&ProfileParam, String)> {
         scopes(scope).find_map(|scope| {
             let full = format!("{scope}{name}");
             self.params.get(&full).map(|param| (param, full))
@@ -152,14 +152,24 @@ impl Env<'_> {
         let found = (1..=path.len())
             .find_map(|used| self.param(&path[..used].join("."), scope).map(|(param, _)| (param, used)));
         let Some((param, used)) = found else {
-            let message = format!("unknown parameter `{}`", path[0]);
-            return Err(Diagnostic::new(Class::UnknownName, reference.span, message).known(
-                "parameters",
-                &path[0],
-                self.params.keys().map(String::as_str),
-            ));
+            let error = Diagnostic::new(Class::UnknownName, reference.span, format!("unknown parameter `{}`", path[0]));
+            return Err(if self.params.is_empty() {
+                error.hint(format!("declare it at the top of the file: `params: {{ {}: VALUE }}`", path[0]))
+            } else {
+                error.known("parameters", &path[0], self.params.keys().map(String::as_str))
+            });
         };
         descend(&param.node, &path[used..], &format!("params.{}", path[..used].join(".")), reference)
+    }
+
+    /// Whether a text is the name of a value of this stage without its dollar: `params.n`, `each.sid`.
+    pub fn is_value_name(&self, text: &str, entry: &NamedStage) -> bool {
+        let axes = entry.body.iter().flat_map(|decl| &decl.each);
+        match text.split_once('.') {
+            Some(("params", name)) => self.param(name, &entry.scope).is_some(),
+            Some(("each", name)) => axes.into_iter().any(|(axis, _)| axis.text == name),
+            _ => false,
+        }
     }
 
     /// The stage of this name as seen from a name space.
@@ -183,11 +193,11 @@ fn scopes(scope: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) -> Result<Node, Diagnostic> {
+fn each_value(reference: &Reference, path: &[String], cell: Option<AxisPoint<'_>>) -> Result<Node, Diagnostic> {
     let Some(cell) = cell else {
         let message =
             format!("`{}` cannot be used here: this place is the same for all cells of the stage", reference.text);
-        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("use a parameter: `$params.name`"));
+        return Err(Diagnostic::new(Class::Reference, reference.span, message).hint("use a parameter (`$params.name`); an output needs no name of its own for each cell, as each has a folder of its own"));
     };
     let Some((name, path)) = path.split_first() else {
         return Err(Diagnostic::new(Class::Reference, reference.span, "`$each` needs the name of an axis")
@@ -217,7 +227,7 @@ fn each_value(reference: &Reference, path: &[String], cell: Option<Cell<'_>>) ->
 fn descend(node: &Node, path: &[String], so_far: &str, reference: &Reference) -> Result<Node, Diagnostic> {
     let Some((name, rest)) = path.split_first() else { return Ok(node.clone()) };
     match &node.tree {
-        Tree::Map(entries) => match node.get(name) {
+        NodeTree::Map(entries) => match node.get(name) {
             Some(inner) => descend(inner, rest, &format!("{so_far}.{name}"), reference),
             None => {
                 let known: Vec<&str> = entries.iter().map(|(Name { text, .. }, _)| text.as_str()).collect();
@@ -235,9 +245,9 @@ fn descend(node: &Node, path: &[String], so_far: &str, reference: &Reference) ->
 /// Whether a value differs from cell to cell.
 pub(super) fn uses_each(node: &Node) -> bool {
     match &node.tree {
-        Tree::Scalar { text, .. } => text.contains("$each") || text.contains("${each"),
-        Tree::List(items) => items.iter().any(uses_each),
-        Tree::Map(entries) => entries.iter().any(|(_, value)| uses_each(value)),
+        NodeTree::Scalar { text, .. } => text.contains("$each") || text.contains("${each"),
+        NodeTree::List(items) => items.iter().any(uses_each),
+        NodeTree::Map(entries) => entries.iter().any(|(_, value)| uses_each(value)),
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::context::Context;
-use super::inputs::{self, Gathers, Port};
-use super::params::Params;
+use super::instance_params::StageParams;
+use super::planning::Planning;
+use super::ports::{self, Gathers, Port};
 use super::resolved::{GatheredCell, Instance, Link, Source};
 use super::seed::seed;
 use crate::diag::{Class, Diagnostic};
 use crate::ids::StageId;
 
 /// Sets the id of the first instance of every stage, in topological order.
-pub(super) fn number(context: &mut Context<'_>, order: &[usize]) -> Option<()> {
+pub(super) fn number(context: &mut Planning<'_>, order: &[usize]) -> Option<()> {
     let mut next: u32 = 0;
     for stage in order {
         let draft = &mut context.drafts[*stage];
@@ -29,7 +29,7 @@ pub(super) fn number(context: &mut Context<'_>, order: &[usize]) -> Option<()> {
 
 /// The instances of all stages, and what they gather.
 pub(super) fn instances(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     pipeline_seed: u64,
     mut ports: Vec<Vec<Port>>,
     order: &[usize],
@@ -39,7 +39,7 @@ pub(super) fn instances(
     let mut instances: Vec<Instance> = Vec::with_capacity(cells);
     for stage in order {
         let draft = &context.drafts[*stage];
-        let params = Params::new(&context.env, draft);
+        let params = StageParams::new(&context.env, draft);
         let before = context.env.errors.count();
         for cell in 0..draft.cells.len() {
             instances.push(instance(context, &params, pipeline_seed, *stage, &mut ports[*stage], &mut gathers, cell));
@@ -61,8 +61,8 @@ pub(super) fn instances(
 }
 
 fn instance(
-    context: &Context<'_>,
-    params: &Params<'_>,
+    context: &Planning<'_>,
+    params: &StageParams<'_>,
     pipeline_seed: u64,
     stage: usize,
     ports: &mut [Port],
@@ -72,7 +72,7 @@ fn instance(
     let (env, draft) = (&context.env, &context.drafts[stage]);
     let at = draft.coordinates(cell);
     let sources = ports.iter_mut().filter_map(|port| {
-        let source = env.errors.take(inputs::source(context, gathers, stage, port, cell))?;
+        let source = env.errors.take(ports::source(context, gathers, stage, port, cell))?;
         Some((port.name.clone(), source))
     });
     Instance {

@@ -1,28 +1,27 @@
 //! What will run, fully resolved: stages expanded over their axes, every reference an edge, every default filled in.
 //!
 //! ```text
-//! profile (which stages, which values) → draft (axes, cells) → inputs (references settled) → order → instances
+//! profile (which stages, which values) → draft (axes, cells) → ports (references settled) → order → instances
 //! ```
 //! Knows the declarations of stage kinds, never their code; reads no file but those that the pipeline names.
 
 mod axis;
 mod binary;
 mod body;
-mod command;
-mod context;
 mod draft;
 mod env;
 mod errors;
 mod fits;
 mod input_names;
-mod inputs;
+mod instance_params;
 mod instances;
 mod names;
-mod options;
 mod order;
 mod param_value;
-mod params;
 mod plan_cache;
+mod plan_options;
+mod planning;
+mod ports;
 mod profile;
 mod program_line;
 mod project_files;
@@ -31,6 +30,7 @@ mod resolved;
 mod restricted;
 mod results;
 mod rule;
+mod run_stage;
 mod same_name;
 mod seed;
 mod stage;
@@ -38,11 +38,12 @@ mod typed;
 mod variables;
 
 pub use crate::ids::GatherId;
+pub use fits::Lacking;
 pub use input_names::{INPUT_FOLDER, InputName};
 pub use names::variable_part;
-pub use options::Options;
 pub use param_value::{ParamOrigin, ParamValue};
 pub use plan_cache::plan_cached;
+pub use plan_options::PlanOptions;
 pub(crate) use program_line::ProgramLine;
 pub use resolve::{ProfilePlan, plan, plan_all_profiles, resolve};
 pub use resolved::*;

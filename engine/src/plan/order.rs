@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 
-use super::context::Context;
 use super::draft::Draft;
-use super::inputs::Port;
+use super::planning::Planning;
+use super::ports::Port;
 use crate::diag::{Class, Diagnostic, Span};
 
 /// Indexes of the drafts in topological order; among stages that could come next, the first of the file does.
 /// `None` if there is a cycle, which is reported.
-pub(super) fn order(context: &Context<'_>, ports: &[Vec<Port>]) -> Option<Vec<usize>> {
+pub(super) fn order(context: &Planning<'_>, ports: &[Vec<Port>]) -> Option<Vec<usize>> {
     let drafts = &context.drafts;
     let reads: Vec<BTreeMap<usize, Span>> =
         ports.iter().map(|ports| ports.iter().flat_map(Port::stages).collect()).collect();

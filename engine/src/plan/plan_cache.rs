@@ -18,10 +18,10 @@ use pipe_contract::Registry;
 use serde::{Deserialize, Serialize};
 
 use super::binary;
-use super::options::Options;
+use super::plan_options::PlanOptions;
 use super::resolve::resolve_with_sources;
 use super::resolved::{Link, Plan, Source};
-use crate::diag::{Diagnostics, Sources};
+use crate::diag::{Diagnostics, SourceTexts};
 use crate::ids::InstanceId;
 use crate::spec;
 
@@ -58,7 +58,7 @@ struct ReadFile {
 /// As [`super::plan`].
 pub fn plan_cached(
     file: &Path,
-    options: &Options,
+    options: &PlanOptions,
     registry: &Registry,
     build: &str,
     folder: &Path,
@@ -77,7 +77,7 @@ pub fn plan_cached(
 }
 
 /// The digest of what a cached plan is valid for: file, options and binary, each part with its length before it.
-fn request(file: &Path, options: &Options, build: &str) -> Hash {
+fn request(file: &Path, options: &PlanOptions, build: &str) -> Hash {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
@@ -114,7 +114,7 @@ fn digest(path: &Path) -> Option<Hash> {
 }
 
 /// The digests are those of the texts that were read: a later change of a file makes the plan useless, not wrong.
-fn save(path: &Path, plan: &Plan, sources: &Sources, request: Hash) -> std::io::Result<()> {
+fn save(path: &Path, plan: &Plan, sources: &SourceTexts, request: Hash) -> std::io::Result<()> {
     let files = sources.iter().filter(|source| source.path.is_absolute());
     let files = files.map(|source| ReadFile { path: source.path.clone(), digest: source.digest }).collect();
     let bytes = postcard::to_allocvec(&(Validity { request, files }, plan)).map_err(std::io::Error::other)?;
@@ -219,12 +219,12 @@ mod tests {
     /// A folder with the file, and a cache.
     struct Project {
         folder: tempfile::TempDir,
-        options: Options,
+        options: PlanOptions,
     }
 
     impl Project {
         fn new() -> Self {
-            let project = Self { folder: tempfile::tempdir().expect("a folder"), options: Options::default() };
+            let project = Self { folder: tempfile::tempdir().expect("a folder"), options: PlanOptions::default() };
             fs_err::write(project.file(), FILE).expect("written");
             project.write_ids("s1\ns2\n");
             project

@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pipe_contract::Value;
 
-use super::options::Options;
 use super::param_value::{ParamOrigin, ParamValue};
-use crate::diag::{Class, Diagnostic, Sources, Span};
+use super::plan_options::PlanOptions;
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 use crate::spec::{
-    self, Name, Node, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, Spec, StageEntry, Style, Tree,
-    Written,
+    self, Name, NamedStage, Node, NodeTree, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, ScalarStyle,
+    Spec, Written,
 };
 
 /// A parameter with its value.
-pub(super) struct Param {
+pub(super) struct ProfileParam {
     pub node: Node,
     pub origin: ParamOrigin,
     /// Values that `{ keep: [...] }` removed: `drop:` may still name them.
@@ -27,18 +27,18 @@ pub(super) struct Param {
 pub(super) struct Applied<'a> {
     pub profile: Option<&'a ProfileDecl>,
     pub simulated: bool,
-    pub stages: Vec<&'a StageEntry>,
+    pub stages: Vec<&'a NamedStage>,
     pub removed: BTreeMap<String, Span>,
     pub elsewhere: BTreeMap<String, String>,
     pub results: Vec<&'a ResultDecl>,
     pub releases: Vec<&'a ReleaseDecl>,
-    pub params: BTreeMap<String, Param>,
+    pub params: BTreeMap<String, ProfileParam>,
 }
 
 impl Applied<'_> {
     /// The value of every parameter.
     pub fn values(&self) -> BTreeMap<String, ParamValue> {
-        let value = |param: &Param| ParamValue { value: param.node.spelled(), origin: param.origin };
+        let value = |param: &ProfileParam| ParamValue { value: param.node.spelled(), origin: param.origin };
         self.params.iter().map(|(name, param)| (name.clone(), value(param))).collect()
     }
 }
@@ -46,8 +46,8 @@ impl Applied<'_> {
 /// Applies the profile that the options name, or the default one.
 pub(super) fn apply<'a>(
     spec: &'a Spec,
-    options: &Options,
-    sources: &mut Sources,
+    options: &PlanOptions,
+    sources: &mut SourceTexts,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Applied<'a>> {
     let profile = choose(spec, options.profile.as_deref(), errors)?;
@@ -167,8 +167,8 @@ fn stages<'a>(
     chain: &[&'a ProfileDecl],
     removed: &mut BTreeMap<String, Span>,
     errors: &mut Vec<Diagnostic>,
-) -> Vec<&'a StageEntry> {
-    let mut stages: BTreeMap<&str, &StageEntry> = BTreeMap::new();
+) -> Vec<&'a NamedStage> {
+    let mut stages: BTreeMap<&str, &NamedStage> = BTreeMap::new();
     for entry in spec.stages.iter().chain(chain.iter().flat_map(|profile| &profile.stages)) {
         if entry.body.is_some() {
             stages.insert(&entry.name.text, entry);
@@ -191,7 +191,7 @@ fn stages<'a>(
             ));
         }
     }
-    let mut stages: Vec<&StageEntry> = stages.into_values().collect();
+    let mut stages: Vec<&NamedStage> = stages.into_values().collect();
     stages.sort_by_key(|entry| entry.name.span);
     stages
 }
@@ -210,10 +210,10 @@ fn results<'a>(spec: &'a Spec, chain: &[&'a ProfileDecl]) -> Vec<&'a ResultDecl>
 fn params(
     spec: &Spec,
     chain: &[&ProfileDecl],
-    options: &Options,
-    sources: &mut Sources,
+    options: &PlanOptions,
+    sources: &mut SourceTexts,
     errors: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, Param> {
+) -> BTreeMap<String, ProfileParam> {
     let set = settings(options, sources, errors);
     let declared = |name: &str| spec.params.iter().find(|decl| decl.name.text == name);
     let mut check = |name: &Name| {
@@ -258,7 +258,7 @@ fn params(
 }
 
 /// `--set name=value`, each read as YAML from a text of its own.
-fn settings(options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnostic>) -> Vec<(Name, Node)> {
+fn settings(options: &PlanOptions, sources: &mut SourceTexts, errors: &mut Vec<Diagnostic>) -> Vec<(Name, Node)> {
     let mut settings = Vec::new();
     for (name, value) in &options.set {
         let file = sources.add(format!("--set {name}").into(), format!("--set {name}"), value.clone());
@@ -275,11 +275,11 @@ fn settings(options: &Options, sources: &mut Sources, errors: &mut Vec<Diagnosti
 fn param(
     decl: &ParamDecl,
     layers: &[(ParamOrigin, &Node)],
-    before: &BTreeMap<String, Param>,
-    sources: &mut Sources,
+    before: &BTreeMap<String, ProfileParam>,
+    sources: &mut SourceTexts,
     errors: &mut Vec<Diagnostic>,
-) -> Option<Param> {
-    let mut param: Option<Param> = None;
+) -> Option<ProfileParam> {
+    let mut param: Option<ProfileParam> = None;
     let given = decl.given.as_ref().and_then(|(scope, node)| match outer_value(node, scope, before, sources) {
         Ok(node) => Some(node),
         Err(error) => {
@@ -306,10 +306,10 @@ fn param(
 fn outer_value(
     node: &Node,
     scope: &str,
-    params: &BTreeMap<String, Param>,
-    sources: &Sources,
+    params: &BTreeMap<String, ProfileParam>,
+    sources: &SourceTexts,
 ) -> Result<Node, Diagnostic> {
-    let Tree::Scalar { .. } = node.tree else { return Ok(node.clone()) };
+    let NodeTree::Scalar { .. } = node.tree else { return Ok(node.clone()) };
     let Written::Reference(reference) = spec::read_written(sources, node)? else { return Ok(node.clone()) };
     let path = reference.path();
     let found = match path.as_slice() {
@@ -329,15 +329,15 @@ fn outer_value(
 /// Applies one layer to the value of the layers below it.
 fn lay(
     decl: &ParamDecl,
-    base: Option<Param>,
+    base: Option<ProfileParam>,
     (origin, layer): (ParamOrigin, &Node),
-    sources: &mut Sources,
-) -> Result<Param, Diagnostic> {
+    sources: &mut SourceTexts,
+) -> Result<ProfileParam, Diagnostic> {
     let mut narrowed = base.as_ref().map(|base| base.narrowed.clone()).unwrap_or_default();
     if let Some((key, names)) = single(layer, "keep").filter(|_| base.is_some()) {
         let base = base.map(|base| base.node).unwrap_or_else(|| layer.clone());
         let node = narrow(decl, base, key, names, &mut narrowed)?;
-        return Ok(Param { node, origin, narrowed });
+        return Ok(ProfileParam { node, origin, narrowed });
     }
     let layer = match single(layer, "lines") {
         Some((_, file)) if decl.of == ParamType::List => lines(decl, file, sources)?,
@@ -348,13 +348,13 @@ fn lay(
         Some(base) => merge(base.node, typed),
         None => typed,
     };
-    Ok(Param { node, origin, narrowed })
+    Ok(ProfileParam { node, origin, narrowed })
 }
 
 /// The value of a map that has only this key.
 fn single<'n>(node: &'n Node, key: &str) -> Option<(&'n Name, &'n Node)> {
     match &node.tree {
-        Tree::Map(entries) => match entries.as_slice() {
+        NodeTree::Map(entries) => match entries.as_slice() {
             [(name, value)] if name.text == key => Some((name, value)),
             _ => None,
         },
@@ -369,7 +369,7 @@ fn narrow(
     names: &Node,
     narrowed: &mut BTreeSet<String>,
 ) -> Result<Node, Diagnostic> {
-    let Tree::List(wanted) = &names.tree else {
+    let NodeTree::List(wanted) = &names.tree else {
         return Err(Diagnostic::new(
             Class::Shape,
             names.span,
@@ -379,9 +379,9 @@ fn narrow(
     let wanted: Vec<(&str, Span)> =
         wanted.iter().filter_map(|node| node.written().map(|text| (text, node.span))).collect();
     let known: Vec<String> = match &base.tree {
-        Tree::Map(entries) => entries.iter().map(|(name, _)| name.text.clone()).collect(),
-        Tree::List(items) => items.iter().filter_map(|item| item.written().map(str::to_owned)).collect(),
-        Tree::Scalar { .. } => {
+        NodeTree::Map(entries) => entries.iter().map(|(name, _)| name.text.clone()).collect(),
+        NodeTree::List(items) => items.iter().filter_map(|item| item.written().map(str::to_owned)).collect(),
+        NodeTree::Scalar { .. } => {
             return Err(Diagnostic::new(
                 Class::Shape,
                 key.span,
@@ -400,8 +400,10 @@ fn narrow(
     let kept = |text: &str| wanted.iter().any(|(wanted, _)| *wanted == text);
     narrowed.extend(known.iter().filter(|text| !kept(text)).cloned());
     let tree = match base.tree {
-        Tree::Map(entries) => Tree::Map(entries.into_iter().filter(|(name, _)| kept(&name.text)).collect()),
-        Tree::List(items) => Tree::List(items.into_iter().filter(|item| item.written().is_some_and(kept)).collect()),
+        NodeTree::Map(entries) => NodeTree::Map(entries.into_iter().filter(|(name, _)| kept(&name.text)).collect()),
+        NodeTree::List(items) => {
+            NodeTree::List(items.into_iter().filter(|item| item.written().is_some_and(kept)).collect())
+        }
         scalar => scalar,
     };
     Ok(Node { span: names.span, tree })
@@ -409,7 +411,7 @@ fn narrow(
 
 /// The lines of a file without comments (`#` at the start of a line or after a space) and without blank ones; each with
 /// its place in that file.
-fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, Diagnostic> {
+fn lines(decl: &ParamDecl, file: &Node, sources: &mut SourceTexts) -> Result<Node, Diagnostic> {
     let Some(name) = file.written() else {
         return Err(Diagnostic::new(
             Class::Shape,
@@ -430,7 +432,7 @@ fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, D
             let from = start + line.find(text).unwrap_or(0);
             let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
             let span = Span { file: number, start: at(from), end: at(from + text.len()) };
-            items.push(Node { span, tree: Tree::Scalar { text: text.to_owned(), style: Style::Plain } });
+            items.push(Node { span, tree: NodeTree::Scalar { text: text.to_owned(), style: ScalarStyle::Plain } });
         }
         start += line.len();
     }
@@ -438,7 +440,7 @@ fn lines(decl: &ParamDecl, file: &Node, sources: &mut Sources) -> Result<Node, D
         return Err(Diagnostic::new(Class::Value, file.span, format!("`{shown}` has no lines"))
             .hint("one value a line; blank lines do not count, and a comment begins with `#`"));
     }
-    Ok(Node { span: file.span, tree: Tree::List(items) })
+    Ok(Node { span: file.span, tree: NodeTree::List(items) })
 }
 
 /// `100206  # scanned twice` is `100206`; a `#` inside a word belongs to the word.
@@ -472,8 +474,8 @@ fn of_type(decl: &ParamDecl, node: Node) -> Result<Node, Diagnostic> {
         });
     }
     match (decl.of, node.tree) {
-        (ParamType::Text, Tree::Scalar { text, .. }) => {
-            Ok(Node { span: node.span, tree: Tree::Scalar { text, style: Style::Quoted } })
+        (ParamType::Text, NodeTree::Scalar { text, .. }) => {
+            Ok(Node { span: node.span, tree: NodeTree::Scalar { text, style: ScalarStyle::Quoted } })
         }
         (_, tree) => Ok(Node { span: node.span, tree }),
     }
@@ -482,14 +484,14 @@ fn of_type(decl: &ParamDecl, node: Node) -> Result<Node, Diagnostic> {
 /// Maps merge by key; everything else is replaced.
 fn merge(base: Node, over: Node) -> Node {
     match (base.tree, over.tree) {
-        (Tree::Map(mut entries), Tree::Map(additions)) => {
+        (NodeTree::Map(mut entries), NodeTree::Map(additions)) => {
             for (name, node) in additions {
                 match entries.iter_mut().find(|(known, _)| known.text == name.text) {
                     Some((_, known)) => *known = merge(known.clone(), node),
                     None => entries.push((name, node)),
                 }
             }
-            Node { span: over.span, tree: Tree::Map(entries) }
+            Node { span: over.span, tree: NodeTree::Map(entries) }
         }
         (_, tree) => Node { span: over.span, tree },
     }

@@ -1,16 +1,20 @@
 //! Files of the project as inputs: how they are written, what is not a file of the project although it looks like one, and
 //! the path for each cell. Whether a file exists is not looked at: a profile must plan where its data are not.
+//!
+//! Globs are those of `globset`, with the settings that `package/files` has too: `*` and `?` stay within one folder, `**` as a
+//! whole component is any number of folders, `[ab]`, `[a-c]` and `[!a]` are one character, `{a,b}` is one of several, and a backslash
+//! takes the meaning of the character after it away.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::axis::Cell;
-use super::context::Context;
+use super::axis::AxisPoint;
 use super::draft::Draft;
 use super::env::Env;
+use super::planning::Planning;
 use super::resolved::{Link, ProjectFile};
 use crate::diag::{Class, Diagnostic, Span};
-use crate::spec::{self, Name, Node, Tree};
+use crate::spec::{self, Name, Node, NodeTree};
 
 /// A file of the project as it is written.
 pub(super) struct FileItem {
@@ -46,7 +50,7 @@ pub(super) fn written_input<'n>(name: &Name, node: &'n Node) -> Result<WrittenIn
 
 /// `{ path: data/, ignore: ["*.bak"] }`: the path, and what is ignored there besides the usual; `None` for `ignore: []`.
 fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec<String>>), Diagnostic> {
-    let Tree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
+    let NodeTree::Map(entries) = &node.tree else { return Ok((node, Some(Vec::new()))) };
     if let Some((key, _)) = entries.iter().find(|(key, _)| !spec::FILES.has(&key.text)) {
         let message = format!("unknown key `{}` in input `{}`", key.text, name.text);
         let known = spec::FILES.keys.iter().map(|key| key.name);
@@ -58,7 +62,7 @@ fn with_ignored<'n>(name: &Name, node: &'n Node) -> Result<(&'n Node, Option<Vec
     };
     let patterns = match node.get("ignore") {
         None => return Ok((path, Some(Vec::new()))),
-        Some(Node { tree: Tree::List(items), .. }) => items.as_slice(),
+        Some(Node { tree: NodeTree::List(items), .. }) => items.as_slice(),
         Some(one) => std::slice::from_ref(one),
     };
     let mut ignore = Vec::new();
@@ -84,7 +88,7 @@ fn check_pattern(pattern: &str, span: Span) -> Result<(), Diagnostic> {
 
 /// What is written as a file of the project, but is a reference, a wildcard, an address, or a path of one machine.
 pub(super) fn check_file(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     draft: &Draft<'_>,
     name: &Name,
     node: &Node,
@@ -100,6 +104,16 @@ pub(super) fn check_file(
             context.drafts[found].name()
         );
         return Err(error(message).hint(format!("write `${text}`; a file of this name is `./{text}`")));
+    }
+    if context.env.is_value_name(text, draft.entry) {
+        let message = format!("`{text}` is a file of the project here; without `$` it is not the value of that name");
+        return Err(error(message).hint(format!("write `${text}`; a file of this name is `./{text}`")));
+    }
+    if let Some(at) = text.find('\\')
+        && text[at + 1..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.')
+    {
+        let message = format!("the path of input `{}` has backslashes", name.text);
+        return Err(error(message).hint("paths are written with `/`, relative to the pipeline file: `data/table.csv`"));
     }
     if text.starts_with('/') {
         let message = format!("input `{}` is an absolute path: the file would work on this machine only", name.text);
@@ -132,19 +146,72 @@ fn check_wildcards(draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
 }
 
 /// A file or folder of the project, or a glob.
-pub(super) fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: Cell<'_>) -> Result<Link, Diagnostic> {
+pub(super) fn file(env: &Env<'_>, draft: &Draft<'_>, item: &FileItem, cell: AxisPoint<'_>) -> Result<Link, Diagnostic> {
     let value = env.eval(&item.path, &draft.entry.scope, Some(cell))?;
     let Some(text) = value.written().filter(|text| !text.is_empty() && !text.contains('\0')) else {
         let message = format!("a file of the project is a text, found {}", value.described());
         return Err(Diagnostic::new(Class::Value, item.path.span, message));
     };
-    let (path, only) = match text.find(['*', '?']) {
+    let (path, only) = match wildcard(text) {
         Some(wildcard) => {
-            let fixed = text[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
-            check_pattern(&text[fixed..], item.path.span)?;
-            (item.folder.join(text[..fixed].trim_end_matches('/')), Some(text[fixed..].to_owned()))
+            let (fixed, pattern) = text.split_at(text[..wildcard].rfind('/').map_or(0, |slash| slash + 1));
+            check_pattern(pattern, item.path.span)?;
+            check_alternatives(draft, pattern, item.path.span)?;
+            (literal(fixed), Some(pattern.to_owned()))
         }
-        None => (item.folder.join(text.trim_end_matches('/')), None),
+        None => (literal(text), None),
     };
+    let path = item.folder.join(path.trim_end_matches('/'));
     Ok(Link::File(Arc::new(ProjectFile { path, only, ignore: item.ignore.clone() })))
+}
+
+/// Characters that a glob gives a meaning.
+const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
+/// Where the first wildcard of a path is; `None` if it names one file or folder.
+fn wildcard(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices().find_map(|(at, character)| {
+        let is_wildcard = !escaped && WILDCARDS.contains(&character);
+        escaped = !escaped && character == '\\';
+        is_wildcard.then_some(at)
+    })
+}
+
+/// A path without wildcards as the file system has it: `scan\[1\].csv` is `scan[1].csv`.
+fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let escapes = character == '\\' && characters.peek().is_some_and(|next| !next.is_alphanumeric());
+        literal.extend(if escapes { characters.next() } else { Some(character) });
+    }
+    literal
+}
+
+/// `{sid}` in a glob is one alternative: a value was meant that nothing fills in.
+fn check_alternatives(draft: &Draft<'_>, pattern: &str, span: Span) -> Result<(), Diagnostic> {
+    let inside =
+        |rest: &str| rest.split('}').next().filter(|inside| !inside.contains([',', '{', '\\'])).map(str::to_owned);
+    let Some(single) = pattern.split('{').skip(1).find_map(inside) else { return Ok(()) };
+    let message = format!("nothing fills in `{{{single}}}`: stage `{}` has no axis of this name", draft.name());
+    Err(Diagnostic::new(Class::Reference, span, message).hint(format!(
+        "alternatives of a glob are `{{a,b}}`; a parameter is \"${{params.{single}}}\"; the characters themselves are `\\{{{single}\\}}`"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_are_those_of_globs_unless_escaped() {
+        for (text, at) in
+            [("a/*.csv", Some(2)), ("[ab].x", Some(0)), ("a{b,c}", Some(1)), (r"a\[1\]/b?", Some(8)), (r"a\{b\}", None)]
+        {
+            assert_eq!(wildcard(text), at, "{text}");
+        }
+        assert_eq!(literal(r"a\[1\].csv"), "a[1].csv");
+        assert_eq!(literal(r"a\b"), r"a\b");
+    }
 }

@@ -5,25 +5,25 @@ use std::path::Path;
 
 use pipe_contract::Registry;
 
-use super::context::Context;
 use super::draft::Draft;
 use super::env::Env;
 use super::errors::Errors;
-use super::inputs::{self, Port};
 use super::instances::{instances, number};
-use super::options::Options;
 use super::order::order;
+use super::plan_options::PlanOptions;
+use super::planning::Planning;
+use super::ports::{self, Port};
 use super::profile::{self, Applied};
 use super::resolved::{Plan, Stage};
 use super::{results, stage};
-use crate::diag::{Class, Diagnostic, Diagnostics, Sources};
+use crate::diag::{Class, Diagnostic, Diagnostics, SourceTexts};
 use crate::spec::{self, Spec};
 
 /// Reads a pipeline file and resolves it under one profile.
 ///
 /// # Errors
 /// Everything that is wrong with the file under this profile, each mistake with its place and a remedy.
-pub fn plan(file: &Path, options: &Options, registry: &Registry) -> Result<Plan, Diagnostics> {
+pub fn plan(file: &Path, options: &PlanOptions, registry: &Registry) -> Result<Plan, Diagnostics> {
     resolve(&spec::load(file)?, options, registry)
 }
 
@@ -34,7 +34,11 @@ pub type ProfilePlan = (Option<String>, Result<Plan, Diagnostics>);
 ///
 /// # Errors
 /// If the file itself cannot be read; mistakes of single profiles are beside their names.
-pub fn plan_all_profiles(file: &Path, options: &Options, registry: &Registry) -> Result<Vec<ProfilePlan>, Diagnostics> {
+pub fn plan_all_profiles(
+    file: &Path,
+    options: &PlanOptions,
+    registry: &Registry,
+) -> Result<Vec<ProfilePlan>, Diagnostics> {
     let spec = spec::load(file)?;
     let mut profiles: Vec<Option<String>> =
         spec.profiles.iter().map(|profile| Some(profile.name.text.clone())).collect();
@@ -42,7 +46,7 @@ pub fn plan_all_profiles(file: &Path, options: &Options, registry: &Registry) ->
         profiles.push(None);
     }
     let plan = |profile: Option<String>| {
-        let options = Options { profile: profile.clone(), ..options.clone() };
+        let options = PlanOptions { profile: profile.clone(), ..options.clone() };
         (profile, resolve(&spec, &options, registry))
     };
     Ok(profiles.into_iter().map(plan).collect())
@@ -52,16 +56,16 @@ pub fn plan_all_profiles(file: &Path, options: &Options, registry: &Registry) ->
 ///
 /// # Errors
 /// As [`plan`].
-pub fn resolve(spec: &Spec, options: &Options, registry: &Registry) -> Result<Plan, Diagnostics> {
+pub fn resolve(spec: &Spec, options: &PlanOptions, registry: &Registry) -> Result<Plan, Diagnostics> {
     resolve_with_sources(spec, options, registry).map(|(plan, _)| plan)
 }
 
 /// The plan with every text it was made from, those that parameters brought in (`{ lines: FILE }`) included.
 pub(super) fn resolve_with_sources(
     spec: &Spec,
-    options: &Options,
+    options: &PlanOptions,
     registry: &Registry,
-) -> Result<(Plan, Sources), Diagnostics> {
+) -> Result<(Plan, SourceTexts), Diagnostics> {
     let mut sources = spec.sources.clone();
     let mut errors = Vec::new();
     let applied = profile::apply(spec, options, &mut sources, &mut errors);
@@ -77,18 +81,18 @@ pub(super) fn resolve_with_sources(
 fn build(
     spec: &Spec,
     applied: &Applied<'_>,
-    options: &Options,
+    options: &PlanOptions,
     registry: &Registry,
-    sources: &Sources,
+    sources: &SourceTexts,
 ) -> Result<Plan, Vec<Diagnostic>> {
-    let mut context = Context { env: env(applied, registry, sources), drafts: Vec::new() };
+    let mut context = Planning { env: env(applied, registry, sources), drafts: Vec::new() };
     let plan = steps(&mut context, spec, applied, options);
     let errors = context.env.errors.into_found();
     plan.filter(|_| errors.is_empty()).ok_or(errors)
 }
 
 /// The names of a pipeline under an applied profile.
-fn env<'a>(applied: &'a Applied<'_>, registry: &'a Registry, sources: &'a Sources) -> Env<'a> {
+fn env<'a>(applied: &'a Applied<'_>, registry: &'a Registry, sources: &'a SourceTexts) -> Env<'a> {
     Env {
         sources,
         registry,
@@ -102,7 +106,7 @@ fn env<'a>(applied: &'a Applied<'_>, registry: &'a Registry, sources: &'a Source
 }
 
 /// All steps; `None` if one could not be taken. The plan is of no use if there are mistakes.
-fn steps<'a>(context: &mut Context<'a>, spec: &Spec, applied: &'a Applied<'_>, options: &Options) -> Option<Plan> {
+fn steps<'a>(context: &mut Planning<'a>, spec: &Spec, applied: &'a Applied<'_>, options: &PlanOptions) -> Option<Plan> {
     if applied.stages.is_empty() {
         context.env.errors.add(
             Diagnostic::new(Class::Missing, spec.name.span, "this profile has no stages")
@@ -116,7 +120,7 @@ fn steps<'a>(context: &mut Context<'a>, spec: &Spec, applied: &'a Applied<'_>, o
             context.drafts.push(draft);
         }
     }
-    let ports: Vec<Vec<Port>> = (0..context.drafts.len()).map(|reader| inputs::ports(context, reader)).collect();
+    let ports: Vec<Vec<Port>> = (0..context.drafts.len()).map(|reader| ports::of_stage(context, reader)).collect();
     let order = order(context, &ports)?;
     number(context, &order)?;
     let stages: Vec<Stage> = ports

@@ -81,12 +81,12 @@ pub struct Stage {
     /// Outputs may be dropped when all readers are done.
     pub temporary: bool,
     /// Line and column (from 1) of its name in `file`, for messages.
-    pub place: Place,
+    pub place: SourcePlace,
 }
 
 /// A position in a pipeline file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct SourcePlace {
     /// The file.
     #[serde(with = "binary::path")]
     pub file: PathBuf,
@@ -241,7 +241,7 @@ pub struct Published {
     /// The artifact.
     pub link: Link,
     /// Where the rule is written.
-    pub place: Place,
+    pub place: SourcePlace,
 }
 
 /// One claim.
@@ -260,7 +260,7 @@ pub struct Claim {
     /// The largest accepted distance.
     pub within: f64,
     /// Where it is written.
-    pub place: Place,
+    pub place: SourcePlace,
 }
 
 /// A rule that lifts restrictions.

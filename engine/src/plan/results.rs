@@ -6,15 +6,15 @@ use std::path::Path;
 
 use pipe_contract::Form;
 
-use super::context::{Context, Target};
 use super::draft::Draft;
 use super::env::Env;
 use super::names::{is_safe, no_entry};
+use super::planning::{Planning, Target};
 use super::resolved::{Claim, Published, Release, ReleaseWhy};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::ids::StageId;
 use crate::spec::{
-    self, ClaimDecl, Name, Node, Pick, Piece, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, Written,
+    self, ClaimDecl, Name, Node, Pick, Reference, ReleaseDecl, ReleaseWhyDecl, ResultDecl, TextPiece, Written,
 };
 
 /// A reference that is read from outside of any stage: which cells it names.
@@ -42,7 +42,7 @@ fn reference(env: &Env<'_>, name: &Name, what: &str) -> Result<Reference, Diagno
 }
 
 /// The artifact that a result or claim is about; `without` is what to do where its stage is removed.
-fn outside<'r>(context: &Context<'_>, reference: &'r Reference, without: &str) -> Result<Outside<'r>, Diagnostic> {
+fn outside<'r>(context: &Planning<'_>, reference: &'r Reference, without: &str) -> Result<Outside<'r>, Diagnostic> {
     let (stage, port) = match context.target(reference, "")? {
         Target::Port { stage, port } => (stage, port),
         Target::Removed { at } => {
@@ -106,7 +106,7 @@ impl Paths {
 }
 
 /// All results.
-pub(super) fn results(context: &Context<'_>, decls: &[&ResultDecl]) -> Vec<Published> {
+pub(super) fn results(context: &Planning<'_>, decls: &[&ResultDecl]) -> Vec<Published> {
     let (mut published, mut paths) = (Vec::new(), Paths::default());
     let mut dictionaries = BTreeMap::new();
     for decl in decls {
@@ -164,7 +164,7 @@ fn note_dictionary(
 }
 
 fn result(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     decl: &ResultDecl,
     paths: &mut Paths,
     published: &mut Vec<Published>,
@@ -185,7 +185,7 @@ fn result(
         return Err(Diagnostic::new(Class::Reference, decl.path.span, message).hint(format!("write \"{filled}\"")));
     }
     let pieces = match spec::read_written(env.sources, &Node::text(decl.path.span, decl.path.text.clone()))? {
-        Written::Plain(text) => vec![Piece::Literal(text)],
+        Written::Plain(text) => vec![TextPiece::Literal(text)],
         Written::Template(pieces) => pieces,
         Written::Reference(reference) => {
             let message = format!("`{}` cannot be the name of a file", reference.text);
@@ -222,16 +222,16 @@ fn check_reserved(path: &str, span: Span) -> Result<(), Diagnostic> {
 }
 
 /// The name with `${axis}` (or `${each.axis}`, `${params.name}`) filled in.
-fn file_name(env: &Env<'_>, target: &Draft<'_>, cell: usize, pieces: &[Piece]) -> Result<String, Diagnostic> {
+fn file_name(env: &Env<'_>, target: &Draft<'_>, cell: usize, pieces: &[TextPiece]) -> Result<String, Diagnostic> {
     let at = target.cell(cell);
     let mut name = String::new();
     for piece in pieces {
         match piece {
-            Piece::Literal(literal) => name.push_str(literal),
-            Piece::Value(reference) if reference.is_value() => name.push_str(
+            TextPiece::Literal(literal) => name.push_str(literal),
+            TextPiece::Value(reference) if reference.is_value() => name.push_str(
                 &env.text(std::slice::from_ref(piece), "", Some(at)).map_err(|error| error_at(error, reference))?,
             ),
-            Piece::Value(reference) => {
+            TextPiece::Value(reference) => {
                 let axis = target.axis(&reference.path().join("."), reference.span)?;
                 name.push_str(&target.axes[axis].values[at.at[axis] as usize].text);
             }
@@ -284,7 +284,7 @@ fn check_path(target: &Draft<'_>, outside: &Outside<'_>, path: &str, span: Span)
 }
 
 /// The claims of this profile, which is one of `profiles`.
-pub(super) fn claims(context: &Context<'_>, decls: &[ClaimDecl], profiles: &[&str]) -> Vec<Claim> {
+pub(super) fn claims(context: &Planning<'_>, decls: &[ClaimDecl], profiles: &[&str]) -> Vec<Claim> {
     let env = &context.env;
     let mut claims = Vec::new();
     for decl in decls {
@@ -303,7 +303,7 @@ pub(super) fn claims(context: &Context<'_>, decls: &[ClaimDecl], profiles: &[&st
     claims
 }
 
-fn claim(context: &Context<'_>, decl: &ClaimDecl) -> Result<Option<Claim>, Diagnostic> {
+fn claim(context: &Planning<'_>, decl: &ClaimDecl) -> Result<Option<Claim>, Diagnostic> {
     let reference = reference(&context.env, &decl.table, "the table of a claim")?;
     let without = "name the profile that the claim is about: `profile: NAME`; it is not checked in others";
     let outside = outside(context, &reference, without)?;
@@ -334,7 +334,7 @@ fn claim(context: &Context<'_>, decl: &ClaimDecl) -> Result<Option<Claim>, Diagn
 }
 
 /// The releases of this profile.
-pub(super) fn releases(context: &Context<'_>, decls: &[&ReleaseDecl]) -> Vec<Release> {
+pub(super) fn releases(context: &Planning<'_>, decls: &[&ReleaseDecl]) -> Vec<Release> {
     let port = |port: &Name| context.env.errors.take(release_port(context, port));
     let release = |decl: &&ReleaseDecl| Release {
         ports: decl.ports.iter().filter_map(port).collect(),
@@ -348,7 +348,7 @@ pub(super) fn releases(context: &Context<'_>, decls: &[&ReleaseDecl]) -> Vec<Rel
     decls.iter().map(release).collect()
 }
 
-fn release_port(context: &Context<'_>, port: &Name) -> Result<(StageId, String), Diagnostic> {
+fn release_port(context: &Planning<'_>, port: &Name) -> Result<(StageId, String), Diagnostic> {
     let Some((stage, output)) = port.text.trim_start_matches('$').rsplit_once('.') else {
         let message = format!("`{}` is not a port", port.text);
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("write `stage.port`"));

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use super::axis::{Axis, Cell};
-use super::context::Context;
+use super::axis::{Axis, AxisPoint};
 use super::draft::Draft;
 use super::env::Env;
 use super::names::{is_safe, no_entry};
+use super::planning::Planning;
 use super::resolved::{GatheredCell, Link};
 use crate::diag::{Class, Diagnostic, Span};
-use crate::spec::{Pick, Piece, Reference, Selector};
+use crate::spec::{Pick, Reference, Selector, TextPiece};
 
 /// How one axis of the stage that is read is settled.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ enum Use {
     /// A selector picks one value that is the same for all cells.
     Picked(u32),
     /// A selector picks a value that depends on the reader's cell.
-    PickedBy(Vec<Piece>, Span),
+    PickedBy(Vec<TextPiece>, Span),
     /// All values.
     Gathered,
 }
@@ -33,7 +33,7 @@ pub(super) struct Rule {
     /// The stage that is read, as index into the drafts.
     pub stage: usize,
     port: Arc<str>,
-    entry: Option<Vec<Piece>>,
+    entry: Option<Vec<TextPiece>>,
     uses: Vec<Use>,
     pub span: Span,
     text: String,
@@ -53,7 +53,7 @@ impl Rule {
 
 /// Settles every axis of the stage that is read.
 pub(super) fn settle(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     reader: usize,
     stage: usize,
     port: &str,
@@ -98,8 +98,8 @@ fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Dia
     Ok(())
 }
 
-fn pick(env: &Env<'_>, draft: &Draft<'_>, axis: &Axis, pieces: &[Piece], span: Span) -> Result<Use, Diagnostic> {
-    let is_each = |piece: &Piece| matches!(piece, Piece::Value(reference) if reference.names.first().is_some_and(|name| name == "each"));
+fn pick(env: &Env<'_>, draft: &Draft<'_>, axis: &Axis, pieces: &[TextPiece], span: Span) -> Result<Use, Diagnostic> {
+    let is_each = |piece: &TextPiece| matches!(piece, TextPiece::Value(reference) if reference.names.first().is_some_and(|name| name == "each"));
     if pieces.iter().any(is_each) {
         return Ok(Use::PickedBy(pieces.to_vec(), span));
     }
@@ -112,6 +112,17 @@ fn three_ways(draft: &Draft<'_>, target: &Draft<'_>, axis: &str, port: &str, ref
     let example = example.map_or("value", |value| value.text.as_str());
     let name = target.name();
     let message = format!("`{}` leaves axis `{axis}` of stage `{name}` open", reference.text);
+    let has_all = |own: &&Axis, wanted: &Axis| own.values.iter().all(|value| wanted.index.contains_key(&value.text));
+    let same = target.axes.iter().find(|known| known.name == axis);
+    let same = same.and_then(|wanted| draft.axes.iter().find(|own| has_all(own, wanted)));
+    if let Some(own) = same {
+        return Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
+            "axes match by name, and stage `{1}` calls its axis `{0}`: call both `{axis}`, or write \
+             `${name}({axis}=$each.{0}).{port}`; gather all: `${name}(*).{port}`",
+            own.name,
+            draft.name()
+        ));
+    }
     Diagnostic::new(Class::Axes, reference.span, message).hint(format!(
         "pick one: `${name}({axis}={example}).{port}`; gather all: `${name}(*).{port}`; or give stage `{}` the axis: `each: {{ {axis}: ... }}`",
         draft.name()
@@ -147,7 +158,7 @@ impl Rule {
         env: &Env<'_>,
         reader: &Draft<'_>,
         target: &Draft<'_>,
-        cell: Cell<'_>,
+        cell: AxisPoint<'_>,
     ) -> Result<Vec<Option<u32>>, Diagnostic> {
         let settle = |(settled, axis): (&Use, &Axis)| match settled {
             Use::Gathered => Ok(None),
@@ -168,7 +179,7 @@ impl Rule {
         reader: &Draft<'_>,
         target: &Draft<'_>,
         fixed: &[Option<u32>],
-        cell: Cell<'_>,
+        cell: AxisPoint<'_>,
     ) -> Result<Vec<GatheredCell>, Diagnostic> {
         let entry: Option<Arc<str>> = match &self.entry {
             Some(pieces) => Some(self.entry_path(&env.text(pieces, &reader.entry.scope, Some(cell))?)?),

@@ -6,31 +6,34 @@ use std::time::Duration;
 
 use pipe_contract::{Arity, Value};
 
-use super::command::command;
-use super::context::Context;
 use super::draft::Draft;
 use super::env::Env;
-use super::inputs::Port;
+use super::fits::Lacking;
+use super::planning::Planning;
+use super::ports::Port;
 use super::resolved::{Amounts, Stage, Work};
-use crate::diag::{Class, Diagnostic};
+use super::run_stage::command;
+use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node, WorkDecl};
 
+/// Less is a number without its unit.
+const LEAST_MEMORY: u64 = 1 << 20;
+
 /// The parts that all cells of a stage share. `machine` is what there is at most.
-pub(super) fn shared(context: &Context<'_>, number: usize, ports: &[Port], machine: &Amounts) -> Stage {
+pub(super) fn shared(context: &Planning<'_>, number: usize, ports: &[Port], machine: &Amounts) -> Stage {
     let (env, draft) = (&context.env, &context.drafts[number]);
     let work = match &draft.decl.work {
         WorkDecl::Uses(kind) => Work::Kind(kind.text.clone()),
         WorkDecl::Run(run) => Work::Command(Arc::new(command(context, draft, ports, run))),
     };
     let errors = &env.errors;
-    errors.add_all(network_only(draft).err());
     errors.add_all(absences(draft).err());
     Stage {
         name: draft.name().to_owned(),
         work,
         axes: draft.axes.iter().map(|axis| axis.name.clone()).collect(),
         instances: draft.instances(),
-        retry: errors.take(retry(env, draft)).unwrap_or_default(),
+        retry: errors.take(network_only(draft).and_then(|()| retry(env, draft))).unwrap_or_default(),
         timeout: errors.take(timeout(env, draft)).flatten(),
         credential: errors.take(credential(env, draft)).flatten(),
         coverage: errors.take(coverage(env, draft)).unwrap_or_default(),
@@ -175,11 +178,23 @@ fn amounts(env: &Env<'_>, draft: &Draft<'_>, machine: &Amounts) -> Result<Amount
         }
         return Ok(wanted.clipped_to(machine));
     }
+    Err(never_fits(draft, &refused))
+}
+
+/// The error for alternatives of which none fits, each with what is lacking.
+fn never_fits(draft: &Draft<'_>, refused: &[(Span, Lacking)]) -> Diagnostic {
     let message = format!("stage `{}` can never run on this machine", draft.name());
-    let (first, why) = refused.remove(0);
-    let error = Diagnostic::new(Class::Resources, first, message).label(why);
-    let error = refused.into_iter().fold(error, |error, (span, why)| error.also(span, why));
-    Err(error.hint("add an alternative that fits: `resources: [{ gpu: 1 }, { cpu: 1 }]`"))
+    let (first, others) = refused.split_first().expect("a stage without alternatives is never refused");
+    let error = Diagnostic::new(Class::Resources, first.0, message).label(first.1.to_string());
+    let error = others.iter().fold(error, |error, (span, lacking)| error.also(*span, lacking.to_string()));
+    let (_, Lacking { key, there, .. }) = others.last().unwrap_or(first);
+    error.hint(match *key {
+        "gpu" => "add an alternative that fits: `resources: [{ gpu: 1 }, { cpu: 1 }]`".to_owned(),
+        "mem" => {
+            format!("lower `mem` to what this machine has ({there} at most), or run it where there is more memory")
+        }
+        _ => format!("ask for at most `{key}: {there}`"),
+    })
 }
 
 fn amount(env: &Env<'_>, draft: &Draft<'_>, key: &Name, node: &Node, into: &mut Amounts) -> Result<(), Diagnostic> {
@@ -190,6 +205,12 @@ fn amount(env: &Env<'_>, draft: &Draft<'_>, key: &Name, node: &Node, into: &mut 
     };
     if key.text == "mem" {
         let Some(bytes) = value.written().and_then(spec::bytes) else { return wrong("an amount of memory", "3 GiB") };
+        if bytes < LEAST_MEMORY {
+            let message = format!("`mem` is {}, which no program can run in", spec::show_bytes(bytes));
+            let hint =
+                format!("give it a unit: `mem: {} GiB`", value.written().unwrap_or("3").trim_end_matches('B').trim());
+            return Err(Diagnostic::new(Class::Value, node.span, message).hint(hint));
+        }
         into.mem = bytes;
         return Ok(());
     }

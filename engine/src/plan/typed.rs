@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pipe_contract::{Type, Value};
 
 use crate::diag::{Class, Diagnostic, nearest};
-use crate::spec::{Node, Tree};
+use crate::spec::{Node, NodeTree};
 
 /// A parameter's value, or what is wrong with it.
 pub(super) fn typed(name: &str, node: &Node, of: &Type) -> Result<Value, Diagnostic> {
@@ -40,13 +40,13 @@ pub(super) fn typed(name: &str, node: &Node, of: &Type) -> Result<Value, Diagnos
             None => Err(wrong()),
         },
         (Type::List(of), _) => match &node.tree {
-            Tree::List(items) => {
+            NodeTree::List(items) => {
                 Ok(Value::List(items.iter().map(|item| typed(name, item, of)).collect::<Result<_, _>>()?))
             }
             _ => Err(wrong().hint("a list is `[a, b]`")),
         },
         (Type::Map(of), _) => match &node.tree {
-            Tree::Map(entries) => {
+            NodeTree::Map(entries) => {
                 let typed = |(key, node): &(crate::spec::Name, Node)| {
                     Ok((key.text.clone(), typed(&format!("{name}.{}", key.text), node, of)?))
                 };

@@ -1,8 +1,8 @@
 //! The environment variables of a `run:` body: finds, while planning, what would become the same variable.
 
 use super::draft::Draft;
-use super::inputs::Port;
 use super::names::variable_part;
+use super::ports::Port;
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::RunDecl;
 

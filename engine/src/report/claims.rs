@@ -105,7 +105,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::plan::Place;
+    use crate::plan::SourcePlace;
 
     fn claim(filter: &[(&str, &str)], column: &str) -> Claim {
         Claim {
@@ -118,7 +118,7 @@ mod tests {
             column: column.into(),
             equals: 0.74,
             within: 0.02,
-            place: Place { file: PathBuf::new(), line: 1, column: 1 },
+            place: SourcePlace { file: PathBuf::new(), line: 1, column: 1 },
         }
     }
 

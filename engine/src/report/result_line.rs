@@ -136,7 +136,7 @@ mod tests {
     use pipe_cache::{Content, ContentForm};
 
     use super::*;
-    use crate::plan::{Link, Place, ProjectFile};
+    use crate::plan::{Link, ProjectFile, SourcePlace};
 
     #[test]
     fn a_damaged_listing_is_the_environments_and_says_which_and_what_to_do() {
@@ -145,7 +145,7 @@ mod tests {
         let digest = Digest::<Content>::of(b"no such listing");
         let artifact = Artifact { form: ContentForm::Folder, digest, bytes: 1 };
         let link = Link::File(std::sync::Arc::<ProjectFile>::default());
-        let place = Place { file: "p.yaml".into(), line: 1, column: 1 };
+        let place = SourcePlace { file: "p.yaml".into(), line: 1, column: 1 };
         let published = Published { path: "d/".into(), link, place };
         let failure = pieces_of(&store, &published, &artifact).unwrap_err();
         assert_eq!(failure.blame, pipe_contract::Blame::Environment);

@@ -484,7 +484,7 @@ impl<'a> Lookup<'a> {
         match &file.only {
             Some(glob) if empty || visible.artifact.form != ContentForm::Folder => {
                 Err(Failure::input(format!("`{glob}` names no file in `{}`", file.path.display()))
-                    .hint("`*` stops at `/`, `**` does not; ignored files do not count"))
+                    .hint("`*` stops at `/`, `**` does not; ignored files do not count; `[` and `{` of a name are `\\[` and `\\{`"))
             }
             _ => Ok(visible),
         }

@@ -204,7 +204,7 @@ impl Space {
     }
 
     pub fn plan(&self) -> Plan {
-        plan::plan(&self.path("p.yaml"), &plan::Options::default(), &self.registry)
+        plan::plan(&self.path("p.yaml"), &plan::PlanOptions::default(), &self.registry)
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -544,7 +544,7 @@ fn a_renamed_kind_has_the_same_keys_and_seeds() {
     let seed = space.read("results/p/s.txt");
 
     space.registry = registry(kind("test/new").formerly("test/old"));
-    let errors = plan::plan(&space.path("p.yaml"), &plan::Options::default(), &space.registry).unwrap_err();
+    let errors = plan::plan(&space.path("p.yaml"), &plan::PlanOptions::default(), &space.registry).unwrap_err();
     let message = errors.render(false);
     assert!(message.contains("unknown stage kind `test/old`"), "{message}");
     assert!(message.contains("hint: this kind is now called `test/new`"), "{message}");

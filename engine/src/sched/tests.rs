@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{GatherId, InstanceId, StageId};
-use crate::plan::{Amounts, GatheredCell, Instance, Link, Place, Plan, ProjectFile, Published, Source, Stage, Work};
+use crate::plan::{
+    Amounts, GatheredCell, Instance, Link, Plan, ProjectFile, Published, Source, SourcePlace, Stage, Work,
+};
 
 /// What one instance of a test plan is.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +64,7 @@ fn plan_of(specs: &[Spec], gathers: &[Vec<u32>]) -> Plan {
             coverage: BTreeMap::new(),
             credential: None,
             temporary: false,
-            place: Place { file: PathBuf::from("/p/pipeline.yaml"), line: 1, column: 1 },
+            place: SourcePlace { file: PathBuf::from("/p/pipeline.yaml"), line: 1, column: 1 },
         });
         let mut inputs = BTreeMap::new();
         for (port, id) in spec.needs.iter().enumerate() {
@@ -473,7 +475,7 @@ proptest! {
 /// `plan_of` with these instances published.
 fn published(specs: &[Spec], gathers: &[Vec<u32>], results: &[u32]) -> Plan {
     let mut plan = plan_of(specs, gathers);
-    let place = Place { file: PathBuf::from("/p/pipeline.yaml"), line: 1, column: 1 };
+    let place = SourcePlace { file: PathBuf::from("/p/pipeline.yaml"), line: 1, column: 1 };
     plan.results.extend(results.iter().map(|id| Published {
         path: format!("{id}.txt"),
         link: link(*id),

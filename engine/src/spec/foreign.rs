@@ -1,9 +1,9 @@
 //! Keys of other workflow engines, and what is written here instead. Only for hints: none of these words is a key.
 
-use super::keys::{self, Table};
+use super::keys::{self, KeyTable};
 
 /// What to write instead of a key that the table does not have, if the key is one of another engine's.
-pub(super) fn instead_of(table: &Table, key: &str) -> Option<&'static str> {
+pub(super) fn instead_of(table: &KeyTable, key: &str) -> Option<&'static str> {
     let words = if std::ptr::eq(table, &keys::STAGE) {
         STAGE
     } else if std::ptr::eq(table, &keys::PIPELINE) || std::ptr::eq(table, &keys::INCLUDED) {
@@ -22,6 +22,19 @@ pub(super) fn means_out(key: &str) -> bool {
     OUT.contains(&key.to_lowercase().as_str())
 }
 
+/// Whether a key is meant to be `run:` or `uses:`.
+pub(super) fn means_work(key: &str) -> bool {
+    let key = key.to_lowercase();
+    RUN.iter().chain(USES).any(|word| *word == key)
+}
+
+/// Words for `run:`.
+const RUN: &[&str] =
+    &["script", "cmd", "command", "exec", "code", "do", "entrypoint", "notebook", "shell_command", "bash"];
+
+/// Words for `uses:`.
+const USES: &[&str] = &["type", "kind", "stage", "use", "plugin", "process", "rule", "task"];
+
 /// Words for `out:`.
 const OUT: &[&str] = &["output", "outputs", "outs", "produces", "writes", "artifacts", "results", "publishdir"];
 
@@ -37,10 +50,7 @@ const STAGE: Words = &[
         &["needs", "depends_on", "depends", "after", "requires"],
         "order comes from what a stage reads: `in: { NAME: $stage.port }`",
     ),
-    (
-        &["script", "cmd", "command", "exec", "code", "do", "entrypoint", "notebook"],
-        "the command is `run:`; a script is an input too: `run: python3 fit.py`, `in: { script: fit.py }`",
-    ),
+    (RUN, "the command is `run:`; a script is an input too: `run: python3 fit.py`, `in: { script: fit.py }`"),
     (
         &[
             "conda",
@@ -108,10 +118,7 @@ const STAGE: Words = &[
     (&["random_seed", "rng"], "the seed is `seed:`; a `run:` stage with `random: true` gets one in `$SEED`"),
     (&["secret", "secrets", "token", "password"], "a secret is named, never written: `credential: NAME`"),
     (&["version", "versions"], "versions of programs are `tools: { NAME: COMMAND }`"),
-    (
-        &["type", "kind", "stage", "use", "plugin", "process", "rule", "task"],
-        "a stage kind is `uses: KIND`, a command is `run: COMMAND`",
-    ),
+    (USES, "a stage kind is `uses: KIND`, a command is `run: COMMAND`"),
     (
         &["cwd", "workdir", "wdir", "dir"],
         "remove it: a command runs in a folder of its own; inputs are at their paths of the project, outputs at `$OUT_NAME`",
@@ -201,6 +208,17 @@ pub(super) fn example_of_map(key: &str) -> Option<&'static str> {
         "where" => "for example `where: { label: V1 }`",
         _ => return None,
     })
+}
+
+/// An example of a map with fixed keys, for messages.
+pub(super) fn example_of(table: &KeyTable) -> Option<&'static str> {
+    if std::ptr::eq(table, &keys::STAGE) {
+        Some("for example `{ run: ..., out: { table: table.csv } }`, or `{ uses: KIND, in: { ... } }`")
+    } else if std::ptr::eq(table, &keys::RESOURCES) {
+        Some("for example `{ cpu: 4, mem: 8 GiB }`")
+    } else {
+        None
+    }
 }
 
 /// An example of a text, for messages about a list or a map in its place.

@@ -3,7 +3,7 @@
 
 /// The keys of one kind of map.
 #[derive(Debug)]
-pub struct Table {
+pub struct KeyTable {
     /// What such a map is, for messages: "a stage".
     pub what: &'static str,
     /// The name of its definition in the JSON Schema.
@@ -47,12 +47,12 @@ pub enum Shape {
     /// A map from names that the author chooses.
     Map(&'static Shape),
     /// A map with known keys.
-    Table(&'static Table),
+    KeyTable(&'static KeyTable),
     /// One of several.
     Either(&'static [Shape]),
 }
 
-impl Table {
+impl KeyTable {
     /// Whether the key exists.
     pub fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|known| known.name == key)
@@ -73,7 +73,7 @@ const fn must(name: &'static str, shape: Shape, about: &'static str) -> Key {
 }
 
 /// The whole file.
-pub static PIPELINE: Table = Table {
+pub static PIPELINE: KeyTable = KeyTable {
     what: "a pipeline file",
     name: "pipeline",
     keys: &[
@@ -83,7 +83,7 @@ pub static PIPELINE: Table = Table {
         key("seed", Shape::Int(0), "The seed from which the seed of every random stage is derived; 0 if not given."),
         key(
             "include",
-            Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])),
+            Shape::Map(&Shape::Either(&[Shape::Text, Shape::KeyTable(&INCLUDE)])),
             "Name space to file: includes the stages of another file.",
         ),
         key(
@@ -91,35 +91,35 @@ pub static PIPELINE: Table = Table {
             Shape::Map(&Shape::Any),
             "What a profile or `--set` may change: a value, or `{ type, required, default, about }`.",
         ),
-        key("profiles", Shape::Map(&Shape::Table(&PROFILE)), "Named overrides; one is used in a run."),
+        key("profiles", Shape::Map(&Shape::KeyTable(&PROFILE)), "Named overrides; one is used in a run."),
         key("stages", STAGES_SHAPE, "The stages."),
         key("results", Shape::Map(&Shape::Text), "File name to artifact: what is published under `results/`."),
-        key("claims", Shape::List(&Shape::Table(&CLAIM)), "Numbers that the results should show."),
+        key("claims", Shape::List(&Shape::KeyTable(&CLAIM)), "Numbers that the results should show."),
         key(
             "release",
-            Shape::List(&Shape::Table(&RELEASE)),
+            Shape::List(&Shape::KeyTable(&RELEASE)),
             "Which ports may be published although their data are restricted.",
         ),
     ],
 };
 
-const STAGES_SHAPE: Shape = Shape::Map(&Shape::Either(&[Shape::Table(&STAGE), Shape::Word(&["none"])]));
+const STAGES_SHAPE: Shape = Shape::Map(&Shape::Either(&[Shape::KeyTable(&STAGE), Shape::Word(&["none"])]));
 
 /// A file of `include:`.
-pub static INCLUDED: Table = Table {
+pub static INCLUDED: KeyTable = KeyTable {
     what: "an included file",
     name: "included",
     keys: &[
         must("pipe", Shape::Exactly(1), "The version of the language."),
         key("about", Shape::Text, "What it does, in a sentence."),
-        key("include", Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&INCLUDE)])), "Name space to file."),
+        key("include", Shape::Map(&Shape::Either(&[Shape::Text, Shape::KeyTable(&INCLUDE)])), "Name space to file."),
         key("params", Shape::Map(&Shape::Any), "Its parameters, with values that the including file may change."),
         key("stages", STAGES_SHAPE, "Its stages."),
     ],
 };
 
 /// One include.
-pub static INCLUDE: Table = Table {
+pub static INCLUDE: KeyTable = KeyTable {
     what: "an include",
     name: "include",
     keys: &[
@@ -138,7 +138,7 @@ pub const SHELLS: &[&str] = &["bash", "sh"];
 pub const ISOLATIONS: &[&str] = &["none"];
 
 /// A declared parameter.
-pub static PARAM: Table = Table {
+pub static PARAM: KeyTable = KeyTable {
     what: "a declared parameter",
     name: "param",
     keys: &[
@@ -150,7 +150,7 @@ pub static PARAM: Table = Table {
 };
 
 /// A profile.
-pub static PROFILE: Table = Table {
+pub static PROFILE: KeyTable = KeyTable {
     what: "a profile",
     name: "profile",
     keys: &[
@@ -167,14 +167,14 @@ pub static PROFILE: Table = Table {
         key("results", Shape::Map(&Shape::Text), "Results to add or replace; `none` removes one."),
         key(
             "release",
-            Shape::List(&Shape::Table(&RELEASE)),
+            Shape::List(&Shape::KeyTable(&RELEASE)),
             "Which ports may be published although their data are restricted.",
         ),
     ],
 };
 
 /// A stage.
-pub static STAGE: Table = Table {
+pub static STAGE: KeyTable = KeyTable {
     what: "a stage",
     name: "stage",
     keys: &[
@@ -198,7 +198,7 @@ pub static STAGE: Table = Table {
         key("env", Shape::Map(&Shape::Text), "For `run:`: environment variables."),
         key(
             "tools",
-            Shape::Map(&Shape::Either(&[Shape::Text, Shape::Table(&TOOL)])),
+            Shape::Map(&Shape::Either(&[Shape::Text, Shape::KeyTable(&TOOL)])),
             "For `run:`: tools whose version enters the key.",
         ),
         key("shell", Shape::Word(SHELLS), "For `run:`: the shell of the body; `bash` if not given (`sh` is `sh -eu`)."),
@@ -213,7 +213,7 @@ pub static STAGE: Table = Table {
         key("seed", Shape::Any, "The seed of this stage, instead of the one derived from the pipeline's."),
         key(
             "resources",
-            Shape::Either(&[Shape::Table(&RESOURCES), Shape::List(&Shape::Table(&RESOURCES))]),
+            Shape::Either(&[Shape::KeyTable(&RESOURCES), Shape::List(&Shape::KeyTable(&RESOURCES))]),
             "What it needs; the first alternative that this machine can satisfy is taken.",
         ),
         key("credential", Shape::Text, "The name of the credential that is passed to it; never in a key."),
@@ -229,11 +229,16 @@ pub static STAGE: Table = Table {
 const TEXTS_SHAPE: Shape = Shape::Either(&[Shape::Text, Shape::List(&Shape::Text)]);
 
 /// A file, folder or glob of the project, with what is ignored in it.
-pub static FILES: Table = Table {
+pub static FILES: KeyTable = KeyTable {
     what: "a file or folder of the project",
     name: "files",
     keys: &[
-        must("path", Shape::Text, "The file, folder or glob (`data/*.csv`), relative to the pipeline file."),
+        must(
+            "path",
+            Shape::Text,
+            "The file, folder or glob (`data/*.csv`, `surf/{lh,rh}.[a-c]*`; globs as in `package/files`), relative to the pipeline file. A \
+             backslash takes away the meaning of `*`, `?`, `[` and `{`.",
+        ),
         key(
             "ignore",
             TEXTS_SHAPE,
@@ -245,19 +250,19 @@ pub static FILES: Table = Table {
 /// An input: a reference, a file, or several.
 const INPUT: Shape = Shape::Either(&[
     Shape::Text,
-    Shape::Table(&FILES),
-    Shape::List(&Shape::Either(&[Shape::Text, Shape::Table(&FILES)])),
+    Shape::KeyTable(&FILES),
+    Shape::List(&Shape::Either(&[Shape::Text, Shape::KeyTable(&FILES)])),
 ]);
 
 /// A tool with an environment of its own.
-pub static TOOL: Table = Table {
+pub static TOOL: KeyTable = KeyTable {
     what: "a tool",
     name: "tool",
     keys: &[must("venv", Shape::Text, "A Python environment, relative to the pipeline file.")],
 };
 
 /// Amounts of resources.
-pub static RESOURCES: Table = Table {
+pub static RESOURCES: KeyTable = KeyTable {
     what: "an amount of resources",
     name: "resources",
     keys: &[
@@ -269,20 +274,20 @@ pub static RESOURCES: Table = Table {
 };
 
 /// A claim.
-pub static CLAIM: Table = Table {
+pub static CLAIM: KeyTable = KeyTable {
     what: "a claim",
     name: "claim",
     keys: &[
         must("text", Shape::Text, "The claim in words."),
         key("profile", Shape::Text, "The profile under which it is checked; all if not given."),
-        must("cell", Shape::Table(&CELL), "The table cell."),
+        must("cell", Shape::KeyTable(&CELL), "The table cell."),
         must("equals", Shape::Number, "The claimed value."),
         key("within", Shape::Number, "The largest accepted distance; 0 if not given."),
     ],
 };
 
 /// A cell of a table.
-pub static CELL: Table = Table {
+pub static CELL: KeyTable = KeyTable {
     what: "a table cell",
     name: "cell",
     keys: &[
@@ -293,25 +298,25 @@ pub static CELL: Table = Table {
 };
 
 /// A release.
-pub static RELEASE: Table = Table {
+pub static RELEASE: KeyTable = KeyTable {
     what: "a release",
     name: "release",
     keys: &[
         must("ports", Shape::List(&Shape::Text), "`stage.port` names."),
-        key("rule", Shape::Table(&RULE), "A rule that is checked."),
+        key("rule", Shape::KeyTable(&RULE), "A rule that is checked."),
         key("because", Shape::Text, "A reason, for what no rule can check."),
         key("approved", Shape::Text, "Who approved it, and when."),
     ],
 };
 
 /// A rule of a release.
-pub static RULE: Table = Table {
+pub static RULE: KeyTable = KeyTable {
     what: "a release rule",
     name: "rule",
     keys: &[must("aggregate", Shape::Int(2), "The artifact aggregates at least this many subjects.")],
 };
 
 /// All tables, the whole file first.
-pub static TABLES: &[&Table] = &[
+pub static TABLES: &[&KeyTable] = &[
     &PIPELINE, &INCLUDED, &INCLUDE, &PARAM, &PROFILE, &STAGE, &FILES, &TOOL, &RESOURCES, &CLAIM, &CELL, &RELEASE, &RULE,
 ];

@@ -3,6 +3,8 @@
 //! Decides the shape of the language and nothing about its meaning: values are [`Node`]s that `plan` types later,
 //! because only a stage kind declares the types of its parameters. The keys are in [`keys`], once.
 
+mod block_mistakes;
+mod flow_mistakes;
 mod foreign;
 mod keys;
 mod node;
@@ -12,26 +14,26 @@ mod quantity;
 mod read;
 mod reference;
 mod syntax;
-mod tree;
+mod yaml_tree;
 
 use std::path::PathBuf;
 
-pub use keys::{FILES, Key, PARAM_TYPES, Shape, TABLES, Table};
-pub use node::{Name, Node, Style, Tree, resolve, shortened};
+pub use keys::{FILES, Key, KeyTable, PARAM_TYPES, Shape, TABLES};
+pub use node::{Name, Node, NodeTree, ScalarStyle, resolve, shortened};
 pub use parse::parse;
 pub use paths::without_dots;
 pub use quantity::{bytes, duration, share, show_bytes};
 pub use read::load;
 pub(crate) use read::open;
-pub use reference::{Pick, Piece, Reference, Selector, Written, read as read_written, read_text};
+pub use reference::{Pick, Reference, Selector, TextPiece, Written, read as read_written, read_text};
 
-use crate::diag::{Sources, Span};
+use crate::diag::{SourceTexts, Span};
 
 /// A pipeline file with its includes.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// Every text read so far.
-    pub sources: Sources,
+    pub sources: SourceTexts,
     /// The pipeline file, absolute.
     pub file: PathBuf,
     /// `pipeline:`.
@@ -45,7 +47,7 @@ pub struct Spec {
     /// Profiles.
     pub profiles: Vec<ProfileDecl>,
     /// Stages outside of profiles, those of includes under `namespace.name`.
-    pub stages: Vec<StageEntry>,
+    pub stages: Vec<NamedStage>,
     /// `results:` outside of profiles.
     pub results: Vec<ResultDecl>,
     /// `claims:`.
@@ -121,7 +123,7 @@ pub struct ProfileDecl {
     /// `params:`.
     pub params: Vec<(Name, Node)>,
     /// `stages:`.
-    pub stages: Vec<StageEntry>,
+    pub stages: Vec<NamedStage>,
     /// `results:`.
     pub results: Vec<ResultDecl>,
     /// `release:`.
@@ -130,7 +132,7 @@ pub struct ProfileDecl {
 
 /// A stage, or its removal.
 #[derive(Clone, Debug)]
-pub struct StageEntry {
+pub struct NamedStage {
     /// Its full name.
     pub name: Name,
     /// The name space it is written in; empty in the pipeline file, else with a final dot.

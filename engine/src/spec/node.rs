@@ -16,18 +16,18 @@ pub struct Node {
     /// Where it is written (for an alias: where the anchor is).
     pub span: Span,
     /// What it is.
-    pub tree: Tree,
+    pub tree: NodeTree,
 }
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Tree {
+pub enum NodeTree {
     /// Text, number, boolean or nothing: see [`Node::value`].
     Scalar {
         /// As written, without quotes.
         text: String,
         /// Which values it may be.
-        style: Style,
+        style: ScalarStyle,
     },
     /// A list.
     List(Vec<Node>),
@@ -37,7 +37,7 @@ pub enum Tree {
 
 /// Which values a scalar may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum ScalarStyle {
     /// Without quotes: text, number, boolean or nothing, by the YAML 1.2 core schema.
     Plain,
     /// Quoted, or a block of text: text whatever it looks like.
@@ -58,31 +58,31 @@ pub struct Name {
 impl Node {
     /// Text that is text whatever it looks like.
     pub fn text(span: Span, text: impl Into<String>) -> Self {
-        Self { span, tree: Tree::Scalar { text: text.into(), style: Style::Quoted } }
+        Self { span, tree: NodeTree::Scalar { text: text.into(), style: ScalarStyle::Quoted } }
     }
 
     /// The value of an axis.
     pub fn coordinate(span: Span, text: impl Into<String>) -> Self {
-        Self { span, tree: Tree::Scalar { text: text.into(), style: Style::Coordinate } }
+        Self { span, tree: NodeTree::Scalar { text: text.into(), style: ScalarStyle::Coordinate } }
     }
 
     /// A scalar's text as written.
     pub fn written(&self) -> Option<&str> {
         match &self.tree {
-            Tree::Scalar { text, .. } => Some(text),
+            NodeTree::Scalar { text, .. } => Some(text),
             _ => None,
         }
     }
 
     /// Whether it is `null`, `~` or nothing at all.
     pub fn is_null(&self) -> bool {
-        matches!(&self.tree, Tree::Scalar { text, style: Style::Plain } if is_null(text))
+        matches!(&self.tree, NodeTree::Scalar { text, style: ScalarStyle::Plain } if is_null(text))
     }
 
     /// The entry of a map.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.tree {
-            Tree::Map(entries) => entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node),
+            NodeTree::Map(entries) => entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node),
             _ => None,
         }
     }
@@ -90,10 +90,10 @@ impl Node {
     /// The value by the YAML 1.2 core schema.
     pub fn value(&self) -> Value {
         match &self.tree {
-            Tree::Scalar { text, style: Style::Plain } => resolve(text),
-            Tree::Scalar { text, .. } => Value::Text(text.clone()),
-            Tree::List(items) => Value::List(items.iter().map(Node::value).collect()),
-            Tree::Map(entries) => Value::Map(
+            NodeTree::Scalar { text, style: ScalarStyle::Plain } => resolve(text),
+            NodeTree::Scalar { text, .. } => Value::Text(text.clone()),
+            NodeTree::List(items) => Value::List(items.iter().map(Node::value).collect()),
+            NodeTree::Map(entries) => Value::Map(
                 entries.iter().map(|(name, node)| (name.text.clone(), node.value())).collect::<BTreeMap<_, _>>(),
             ),
         }
@@ -103,14 +103,14 @@ impl Node {
     /// is (`1.10`, `0x1F`, `True`) are the text as written, also in lists and maps.
     pub fn spelled(&self) -> Value {
         match &self.tree {
-            Tree::Scalar { text, .. } => match self.value() {
+            NodeTree::Scalar { text, .. } => match self.value() {
                 value @ (Value::Int(_) | Value::Float(_) | Value::Bool(_)) if value.to_string() != *text => {
                     Value::Text(text.clone())
                 }
                 value => value,
             },
-            Tree::List(items) => Value::List(items.iter().map(Node::spelled).collect()),
-            Tree::Map(entries) => {
+            NodeTree::List(items) => Value::List(items.iter().map(Node::spelled).collect()),
+            NodeTree::Map(entries) => {
                 Value::Map(entries.iter().map(|(name, node)| (name.text.clone(), node.spelled())).collect())
             }
         }
@@ -119,7 +119,7 @@ impl Node {
     /// The value as a stage kind takes it that asks for a number or a boolean: that of an axis is converted.
     pub fn converted(&self) -> Value {
         match &self.tree {
-            Tree::Scalar { text, style: Style::Coordinate } => resolve(text),
+            NodeTree::Scalar { text, style: ScalarStyle::Coordinate } => resolve(text),
             _ => self.value(),
         }
     }
@@ -130,11 +130,11 @@ impl Node {
     pub fn as_written(&self) -> Value {
         match &self.tree {
             _ if self.is_null() => Value::Null,
-            Tree::Scalar { text, .. } => Value::Text(text.clone()),
-            Tree::List(items) if items.iter().all(|item| matches!(item.tree, Tree::Scalar { .. })) => {
+            NodeTree::Scalar { text, .. } => Value::Text(text.clone()),
+            NodeTree::List(items) if items.iter().all(|item| matches!(item.tree, NodeTree::Scalar { .. })) => {
                 Value::List(items.iter().map(Node::as_written).collect())
             }
-            Tree::List(_) | Tree::Map(_) => {
+            NodeTree::List(_) | NodeTree::Map(_) => {
                 let mut json = String::new();
                 self.write_json(&mut json);
                 Value::Text(json)
@@ -146,7 +146,7 @@ impl Node {
     fn write_json(&self, json: &mut String) {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         match &self.tree {
-            Tree::List(items) => {
+            NodeTree::List(items) => {
                 json.push('[');
                 for (index, item) in items.iter().enumerate() {
                     json.push_str(if index > 0 { "," } else { "" });
@@ -154,7 +154,7 @@ impl Node {
                 }
                 json.push(']');
             }
-            Tree::Map(entries) => {
+            NodeTree::Map(entries) => {
                 let sorted: BTreeMap<&str, &Node> =
                     entries.iter().map(|(name, node)| (name.text.as_str(), node)).collect();
                 json.push('{');
@@ -166,7 +166,7 @@ impl Node {
                 }
                 json.push('}');
             }
-            Tree::Scalar { text: written, .. } => match self.value() {
+            NodeTree::Scalar { text: written, .. } => match self.value() {
                 Value::Null => json.push_str("null"),
                 Value::Bool(flag) => json.push_str(if flag { "true" } else { "false" }),
                 Value::Int(_) | Value::Float(_) if is_json_number(written) => json.push_str(written),
@@ -178,11 +178,11 @@ impl Node {
     /// The word for its type in messages, with the value where it is short: "int `3`".
     pub fn described(&self) -> String {
         match &self.tree {
-            Tree::List(items) if items.is_empty() => "an empty list".to_owned(),
-            Tree::List(_) => "a list".to_owned(),
-            Tree::Map(entries) if entries.is_empty() => "an empty map".to_owned(),
-            Tree::Map(_) => "a map".to_owned(),
-            Tree::Scalar { text, .. } => match self.value() {
+            NodeTree::List(items) if items.is_empty() => "an empty list".to_owned(),
+            NodeTree::List(_) => "a list".to_owned(),
+            NodeTree::Map(entries) if entries.is_empty() => "an empty map".to_owned(),
+            NodeTree::Map(_) => "a map".to_owned(),
+            NodeTree::Scalar { text, .. } => match self.value() {
                 Value::Null => "nothing".to_owned(),
                 value => format!("{} `{}`", value.type_name(), shortened(text)),
             },

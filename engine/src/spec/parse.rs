@@ -2,21 +2,73 @@
 
 use serde_saphyr::options::DuplicateKeyPolicy;
 
-use super::node::Node;
+use super::node::{Name, Node, NodeTree};
 use super::syntax::syntax_error;
-use super::tree::read_tree;
-use crate::diag::{Class, Diagnostic, Sources, Span};
+use super::yaml_tree::read_tree;
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 
 /// Reads one file of `sources` into a tree.
 ///
 /// # Errors
 /// What is not legal YAML, with the place, reworded for authors of pipelines.
-pub fn parse(sources: &Sources, file: u32) -> Result<Node, Diagnostic> {
+pub fn parse(sources: &SourceTexts, file: u32) -> Result<Node, Diagnostic> {
     let text = &sources.get(file).text;
     if text.len() > u32::MAX as usize / 2 {
         return Err(Diagnostic::new(Class::Syntax, Span::start_of(file), "the file is larger than 2 GiB"));
     }
-    read_tree(text, file, DuplicateKeyPolicy::Error).map_err(|error| syntax_error(sources, file, &error))
+    let tree = read_tree(text, file, DuplicateKeyPolicy::Error).map_err(|error| syntax_error(sources, file, &error))?;
+    match misread(sources, &tree) {
+        Some(error) => Err(error),
+        None => Ok(tree),
+    }
+}
+
+/// What is legal YAML, but certainly not what its author means.
+fn misread(sources: &SourceTexts, node: &Node) -> Option<Diagnostic> {
+    match &node.tree {
+        NodeTree::Scalar { text, .. } => typographic_quotes(text, node.span),
+        NodeTree::List(items) => items.iter().find_map(|item| misread(sources, item)),
+        NodeTree::Map(entries) => entries.iter().find_map(|(key, value)| {
+            let quotes = typographic_quotes(&key.text, key.span).or_else(|| other_space(key));
+            quotes.or_else(|| key_with_value(sources, key, value)).or_else(|| misread(sources, value))
+        }),
+    }
+}
+
+/// A text in quotes that are not those of YAML, which word processors write.
+fn typographic_quotes(text: &str, span: Span) -> Option<Diagnostic> {
+    let inside = text.trim().strip_prefix(['“', '”', '„', '‘', '’', '«'])?;
+    let inside = inside.strip_suffix(['“', '”', '‘', '’', '»'])?;
+    let message = "these typographic quotes are part of the text, as YAML does not know them";
+    Some(Diagnostic::new(Class::Syntax, span, message).hint(format!("write \"{inside}\"")))
+}
+
+/// A key that begins with a space that is none to YAML, which web pages and word processors write.
+fn other_space(key: &Name) -> Option<Diagnostic> {
+    let is_other = key.text.starts_with(|c: char| c.is_whitespace() && !c.is_ascii());
+    is_other.then(|| {
+        let message = "this line is indented with spaces that YAML does not know (non-breaking ones, perhaps)";
+        Diagnostic::new(Class::Syntax, key.span, message)
+            .hint(format!("type the spaces before `{}` anew", key.text.trim()))
+    })
+}
+
+/// `{ t:a.txt }` or `{ n = 3 }`, which is a key without a value to YAML.
+fn key_with_value(sources: &SourceTexts, key: &Name, value: &Node) -> Option<Diagnostic> {
+    let quoted = sources.text(key.span).starts_with(['"', '\'']);
+    if quoted || !value.is_null() || value.written() != Some("") {
+        return None;
+    }
+    let (name, rest) = key.text.split_once([':', '='])?;
+    let message = match &key.text[name.len()..=name.len()] {
+        ":" => format!("a space is missing after the colon of `{}`", key.text),
+        _ => format!("`{}` has `=` where a colon belongs", key.text),
+    };
+    let error = Diagnostic::new(Class::Syntax, key.span, message).label("this is a key without a value");
+    let (name, rest) = (name.trim(), rest.trim());
+    // A comma in a selector ends the value before it: `$a(sid=s1, rater=A1).t` is reported as what it is.
+    let in_selector = rest.contains(')') && !rest.contains('(');
+    (!name.is_empty() && !rest.is_empty() && !in_selector).then(|| error.hint(format!("write `{name}: {rest}`")))
 }
 
 #[cfg(test)]
@@ -24,10 +76,9 @@ mod tests {
     use pipe_contract::Value;
 
     use super::*;
-    use crate::spec::node::Tree;
 
-    fn tree(text: &str) -> Result<(Sources, Node), Diagnostic> {
-        let mut sources = Sources::default();
+    fn tree(text: &str) -> Result<(SourceTexts, Node), Diagnostic> {
+        let mut sources = SourceTexts::default();
         let file = sources.add("/p.yaml".into(), "p.yaml".into(), text.to_owned());
         parse(&sources, file).map(|node| (sources, node))
     }
@@ -110,7 +161,7 @@ mod tests {
         let (sources, node) = tree("a: &x { n: 010, y: [1, two] }\nb:\n  <<: *x\n  n: 3\nc: *x\n").expect("legal");
         let b = node.get("b").expect("b");
         assert_eq!(b.get("n").expect("n").value(), Value::Int(3));
-        let Tree::List(items) = &b.get("y").expect("merged").tree else { panic!("a list") };
+        let NodeTree::List(items) = &b.get("y").expect("merged").tree else { panic!("a list") };
         assert_eq!(sources.text(items[1].span), "two");
         assert_eq!(node.get("c").and_then(|c| c.get("n")).and_then(Node::written), Some("010"));
         assert_eq!(sources.text(node.get("b").and_then(|b| b.get("n")).expect("n").span), "3");
@@ -120,10 +171,34 @@ mod tests {
     fn duplicate_keys_point_at_both() {
         let error = tree("stages:\n  a: 1\n  b: 2\n  a: 3\n").expect_err("twice");
         assert_eq!(error.class, Class::DuplicateKey);
-        let mut sources = Sources::default();
+        let mut sources = SourceTexts::default();
         sources.add("/p".into(), "p".into(), "stages:\n  a: 1\n  b: 2\n  a: 3\n".into());
         assert_eq!(sources.position(error.primary.expect("placed").span).line, 4);
         assert_eq!(sources.position(error.others[0].span).line, 2);
+    }
+
+    #[test]
+    fn keys_that_hold_their_value_are_named() {
+        for (text, hint) in [
+            ("out: {t:a.txt}\n", "write `t: a.txt`"),
+            ("params: { n = 3 }\n", "write `n: 3`"),
+            ("results: [{ a.txt:$a.t }]\n", "write `a.txt: $a.t`"),
+        ] {
+            assert_eq!(tree(text).expect_err(text).hint.as_deref(), Some(hint), "{text}");
+        }
+        for text in
+            ["a: { \"b:c\": }\n", "a: { b:c: 1 }\n", "a: { b, c }\n", "a: { b: $c(d=e, f=g).h }\n", "a:\n  b:\n"]
+        {
+            assert!(tree(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_of_word_processors_are_named() {
+        for text in ["a: “b”\n", "a: [„b“]\n", "“a”: b\n"] {
+            assert!(tree(text).expect_err(text).message.contains("typographic"), "{text}");
+        }
+        assert!(tree("a: “b” and c\n").is_ok());
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::foreign;
-use super::keys::{self, PARAM_TYPES, Table};
-use super::node::{Name, Node, Tree};
+use super::keys::{self, KeyTable, PARAM_TYPES};
+use super::node::{Name, Node, NodeTree};
 use super::parse::parse;
 use super::*;
-use crate::diag::{Class, Diagnostic, Diagnostics, Sources, Span};
+use crate::diag::{Class, Diagnostic, Diagnostics, SourceTexts, Span};
 
 /// The version of the language that this reader accepts.
 const VERSION: &str = "1";
@@ -18,7 +18,7 @@ const VERSION: &str = "1";
 /// # Errors
 /// Everything in these files that is not a pipeline, each with its place.
 pub fn load(file: &Path) -> Result<Spec, Diagnostics> {
-    let mut reader = Reader { sources: Sources::default(), errors: Vec::new(), open: Vec::new() };
+    let mut reader = Reader { sources: SourceTexts::default(), errors: Vec::new(), open: Vec::new() };
     let spec = reader.pipeline(file);
     match spec {
         Some(spec) if reader.errors.is_empty() => Ok(Spec { sources: reader.sources, ..spec }),
@@ -27,7 +27,7 @@ pub fn load(file: &Path) -> Result<Spec, Diagnostics> {
 }
 
 /// Reads one file more, for `include:` and `{ lines: FILE }`. The text is in the sources even if it is not used.
-pub(crate) fn open(sources: &mut Sources, path: &Path, shown: &str) -> Result<u32, String> {
+pub(crate) fn open(sources: &mut SourceTexts, path: &Path, shown: &str) -> Result<u32, String> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     if let Some(file) = sources.find(&absolute) {
         return Ok(file);
@@ -55,7 +55,7 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 struct Reader {
-    sources: Sources,
+    sources: SourceTexts,
     errors: Vec<Diagnostic>,
     /// Files being read now, outermost first: an include of one of them is a cycle.
     open: Vec<PathBuf>,
@@ -65,7 +65,7 @@ struct Reader {
 struct Fields<'a> {
     span: Span,
     entries: &'a [(Name, Node)],
-    table: &'static Table,
+    table: &'static KeyTable,
 }
 
 impl<'a> Fields<'a> {
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
 #[derive(Default)]
 struct Content {
     params: Vec<ParamDecl>,
-    stages: Vec<StageEntry>,
+    stages: Vec<NamedStage>,
 }
 
 impl Reader {
@@ -120,7 +120,7 @@ impl Reader {
             .filter_map(|(name, node)| self.profile(name, node, &folder))
             .collect();
         let spec = Spec {
-            sources: Sources::default(),
+            sources: SourceTexts::default(),
             file: absolute,
             name: name.unwrap_or_else(|| Name { text: String::new(), span: Span::start_of(file) }),
             about: self.text_of(&fields, "about"),
@@ -155,9 +155,9 @@ impl Reader {
     }
 
     /// The root map of a file, with its version checked first: another version explains every other mistake.
-    fn versioned<'a>(&mut self, root: &'a Node, table: &'static Table) -> Option<Fields<'a>> {
+    fn versioned<'a>(&mut self, root: &'a Node, table: &'static KeyTable) -> Option<Fields<'a>> {
         let span = root.span;
-        let Tree::Map(entries) = &root.tree else {
+        let NodeTree::Map(entries) = &root.tree else {
             let found = if root.is_null() { "nothing".to_owned() } else { root.described() };
             self.error(
                 Diagnostic::new(Class::Shape, span, format!("expected {}, found {found}", table.what))
@@ -209,24 +209,35 @@ impl Reader {
     }
 
     /// A map whose keys are in the table.
-    fn fields<'a>(&mut self, node: &'a Node, table: &'static Table) -> Option<Fields<'a>> {
-        let Tree::Map(entries) = &node.tree else {
+    fn fields<'a>(&mut self, node: &'a Node, table: &'static KeyTable) -> Option<Fields<'a>> {
+        let NodeTree::Map(entries) = &node.tree else {
             let keys: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
+            let hint = foreign::example_of(table)
+                .map_or_else(|| format!("its keys: {}", crate::diag::list(&keys, 24)), str::to_owned);
             self.error(
                 Diagnostic::new(
                     Class::Shape,
                     node.span,
                     format!("expected {}, which is a map, found {}", table.what, node.described()),
                 )
-                .hint(format!("its keys: {}", crate::diag::list(&keys, 24))),
+                .hint(hint),
             );
             return None;
         };
-        for (name, _) in entries.iter().filter(|(name, _)| !table.has(&name.text)) {
+        for (name, value) in entries.iter().filter(|(name, _)| !table.has(&name.text)) {
             let message = format!("unknown key `{}` in {}", name.text, table.what);
             let error = Diagnostic::new(Class::UnknownKey, name.span, message);
+            let is_stage = is_work(value);
             self.error(match foreign::instead_of(table, &name.text) {
                 Some(instead) => error.hint(instead),
+                None if is_stage && table.has("uses") => error.hint(format!(
+                    "a stage holds no stages: write `{}` beside the others; a group of stages is a file of its own (`include:`)",
+                    name.text
+                )),
+                None if is_stage && table.has("stages") => error.hint(format!(
+                    "stages are below `stages:`, indented: is `{}` one, in the wrong column?",
+                    name.text
+                )),
                 None if std::ptr::eq(table, &keys::PROFILE) && !table.is_near(&name.text) => {
                     error.hint(format!("a profile sets parameters below `params:`: `params: {{ {}: ... }}`", name.text))
                 }
@@ -274,7 +285,7 @@ impl Reader {
     fn include(&mut self, name: &Name, node: &Node, scope: &str, folder: &Path, content: &mut Content) {
         self.check_name(name, "a name space");
         let (file, params) = match &node.tree {
-            Tree::Scalar { .. } => (self.text(node, "the file of an include"), Vec::new()),
+            NodeTree::Scalar { .. } => (self.text(node, "the file of an include"), Vec::new()),
             _ => {
                 let Some(fields) = self.fields(node, &keys::INCLUDE) else { return };
                 let params = self.map(fields.get("params"), "params").to_vec();
@@ -404,13 +415,13 @@ impl Reader {
         scope: &str,
         folder: &Path,
         dotted: bool,
-    ) -> Option<StageEntry> {
+    ) -> Option<NamedStage> {
         for part in if dotted { name.text.split('.').collect::<Vec<_>>() } else { vec![name.text.as_str()] } {
             self.check_name(&Name { text: part.to_owned(), span: name.span }, "a stage");
         }
         let full = Name { text: format!("{scope}{}", name.text), span: name.span };
         let entry =
-            |body| Some(StageEntry { name: full.clone(), scope: scope.to_owned(), folder: folder.to_path_buf(), body });
+            |body| Some(NamedStage { name: full.clone(), scope: scope.to_owned(), folder: folder.to_path_buf(), body });
         if node.written() == Some("none") {
             return entry(None);
         }
@@ -430,7 +441,7 @@ impl Reader {
         let work = self.work(name, &fields);
         let resources = match fields.get("resources") {
             None => Vec::new(),
-            Some(Node { tree: Tree::List(items), span }) => {
+            Some(Node { tree: NodeTree::List(items), span }) => {
                 if items.is_empty() {
                     self.error(
                         Diagnostic::new(Class::Shape, *span, "`resources` has no alternative")
@@ -462,6 +473,13 @@ impl Reader {
 
     fn work(&mut self, name: &Name, fields: &Fields<'_>) -> Option<WorkDecl> {
         match (fields.get("uses"), fields.get("run")) {
+            (Some(uses), None) if uses.written().is_some_and(is_command) => {
+                let command = uses.written().unwrap_or_default();
+                let message = format!("`uses` names a stage kind, found a command or script, `{command}`");
+                let error = Diagnostic::new(Class::Value, uses.span, message);
+                self.error(error.hint("a command is `run:`, and a script that it reads is an input: `run: python3 fit.py`, `in: { script: fit.py }`"));
+                None
+            }
             (Some(uses), None) => {
                 for key in ["out", "env", "tools", "shell", "optional", "isolation", "net", "random"] {
                     if let Some(key) = fields.key(key) {
@@ -481,7 +499,8 @@ impl Reader {
                 let body = self.text(run, "`run`");
                 let out = self.map(fields.get("out"), "out");
                 let misspelt = fields.entries.iter().any(|(key, _)| foreign::means_out(&key.text));
-                let wrong = fields.get("out").is_some_and(|out| !out.is_null() && !matches!(out.tree, Tree::Map(_)));
+                let wrong =
+                    fields.get("out").is_some_and(|out| !out.is_null() && !matches!(out.tree, NodeTree::Map(_)));
                 if out.is_empty() && !misspelt && !wrong {
                     self.error(
                         Diagnostic::new(
@@ -517,6 +536,12 @@ impl Reader {
                 );
                 None
             }
+            // What is meant was reported.
+            (None, None)
+                if fields.entries.iter().any(|(key, node)| foreign::means_work(&key.text) || is_work(node)) =>
+            {
+                None
+            }
             (None, None) => {
                 self.error(
                     Diagnostic::new(
@@ -532,7 +557,7 @@ impl Reader {
     }
 
     fn tool(&mut self, node: &Node) -> Option<ToolDecl> {
-        if let Tree::Scalar { .. } = node.tree {
+        if let NodeTree::Scalar { .. } = node.tree {
             return self.text(node, "a tool").map(ToolDecl::Version);
         }
         let fields = self.fields(node, &keys::TOOL)?;
@@ -553,6 +578,12 @@ impl Reader {
                 let error =
                     Diagnostic::new(Class::Collision, path.span, format!("two results are called `{}`", path.text));
                 self.error(error.also(first, "first here").hint("give each result a name of its own"));
+            } else if path.text.starts_with('$') && node.written().is_some_and(|text| !text.contains('$')) {
+                let file = node.written().unwrap_or("FILE");
+                self.error(
+                    Diagnostic::new(Class::Shape, path.span, "a result is written with its file before its artifact")
+                        .hint(format!("write `{file}: {}`", path.text)),
+                );
             } else if node.written() == Some("none") {
                 results.push(ResultDecl { path, artifact: None });
             } else if let Some(artifact) = self.text(node, "a result") {
@@ -691,7 +722,7 @@ impl Reader {
 
     fn texts(&mut self, node: Option<&Node>, key: &str) -> Vec<Name> {
         match node {
-            Some(Node { tree: Tree::List(items), .. }) => {
+            Some(Node { tree: NodeTree::List(items), .. }) => {
                 items.iter().filter_map(|item| self.text(item, &format!("an entry of `{key}`"))).collect()
             }
             Some(node) => self.text(node, &format!("`{key}`")).into_iter().collect(),
@@ -756,7 +787,7 @@ impl Reader {
     fn map<'a>(&mut self, node: Option<&'a Node>, key: &str) -> &'a [(Name, Node)] {
         match node {
             None => &[],
-            Some(Node { tree: Tree::Map(entries), .. }) => entries,
+            Some(Node { tree: NodeTree::Map(entries), .. }) => entries,
             Some(node) if node.is_null() => &[],
             Some(node) => {
                 let message = format!("`{key}` is a map, found {}", node.described());
@@ -773,7 +804,7 @@ impl Reader {
     fn list<'a>(&mut self, node: Option<&'a Node>, key: &str) -> &'a [Node] {
         match node {
             None => &[],
-            Some(Node { tree: Tree::List(items), .. }) => items,
+            Some(Node { tree: NodeTree::List(items), .. }) => items,
             Some(node) => {
                 self.error(
                     Diagnostic::new(Class::Shape, node.span, format!("`{key}` is a list, found {}", node.described()))
@@ -806,10 +837,21 @@ impl Reader {
     }
 }
 
+/// Whether a map has what a stage does.
+fn is_work(node: &Node) -> bool {
+    node.get("run").or_else(|| node.get("uses")).is_some()
+}
+
+/// Whether a text names a command or script rather than a stage kind.
+fn is_command(text: &str) -> bool {
+    let script = [".py", ".r", ".sh", ".m", ".jl", ".ipynb", ".pl"];
+    text.trim().contains(char::is_whitespace) || script.iter().any(|ending| text.to_lowercase().ends_with(ending))
+}
+
 /// `{ type: ..., required/default/about: ... }` rather than a map that is a value.
 fn is_declaration(node: &Node) -> bool {
     match &node.tree {
-        Tree::Map(entries) => {
+        NodeTree::Map(entries) => {
             let has_type = entries.iter().any(|(name, value)| name.text == "type" && value.written().is_some());
             has_type && entries.iter().all(|(name, _)| keys::PARAM.has(&name.text))
                 || entries.iter().any(|(name, value)| {
@@ -822,12 +864,12 @@ fn is_declaration(node: &Node) -> bool {
 
 fn inferred(node: &Node) -> Option<ParamType> {
     match &node.tree {
-        Tree::List(_) => Some(ParamType::List),
-        Tree::Map(entries) if matches!(entries.as_slice(), [(name, _)] if name.text == "lines") => {
+        NodeTree::List(_) => Some(ParamType::List),
+        NodeTree::Map(entries) if matches!(entries.as_slice(), [(name, _)] if name.text == "lines") => {
             Some(ParamType::List)
         }
-        Tree::Map(_) => Some(ParamType::Map),
-        Tree::Scalar { .. } => match node.value() {
+        NodeTree::Map(_) => Some(ParamType::Map),
+        NodeTree::Scalar { .. } => match node.value() {
             pipe_contract::Value::Bool(_) => Some(ParamType::Bool),
             pipe_contract::Value::Int(_) => Some(ParamType::Int),
             pipe_contract::Value::Float(_) => Some(ParamType::Float),

@@ -2,7 +2,7 @@
 //! references inside (`"${each.rater}/${each.sid}.hdf5"`). Knows the spelling only, not what the names mean.
 
 use super::node::Node;
-use crate::diag::{Class, Diagnostic, Sources, Span};
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 
 /// What a text means.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,12 +12,12 @@ pub enum Written {
     /// A reference and nothing else: it keeps its type.
     Reference(Reference),
     /// A text that references are put into.
-    Template(Vec<Piece>),
+    Template(Vec<TextPiece>),
 }
 
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum TextPiece {
     /// As it is.
     Literal(String),
     /// The text of a value.
@@ -36,7 +36,7 @@ pub struct Reference {
     /// The names after the selector.
     pub after: Vec<String>,
     /// What follows `/`.
-    pub entry: Option<Vec<Piece>>,
+    pub entry: Option<Vec<TextPiece>>,
     /// The whole of it.
     pub span: Span,
     /// As written.
@@ -60,7 +60,7 @@ pub enum Pick {
     /// All of them: a gather.
     All,
     /// This one.
-    One(Vec<Piece>),
+    One(Vec<TextPiece>),
 }
 
 impl Reference {
@@ -79,7 +79,7 @@ impl Reference {
 ///
 /// # Errors
 /// A `$` that begins nothing legal, brackets that do not close, and the like.
-pub fn read(sources: &Sources, node: &Node) -> Result<Written, Diagnostic> {
+pub fn read(sources: &SourceTexts, node: &Node) -> Result<Written, Diagnostic> {
     let text = node.written().unwrap_or_default();
     read_text(sources, text, node.span)
 }
@@ -88,7 +88,7 @@ pub fn read(sources: &Sources, node: &Node) -> Result<Written, Diagnostic> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_text(sources: &Sources, text: &str, span: Span) -> Result<Written, Diagnostic> {
+pub fn read_text(sources: &SourceTexts, text: &str, span: Span) -> Result<Written, Diagnostic> {
     if !text.contains('$') {
         return Ok(Written::Plain(text.to_owned()));
     }
@@ -103,7 +103,7 @@ pub fn read_text(sources: &Sources, text: &str, span: Span) -> Result<Written, D
     let pieces = cursor.pieces(|_| false)?;
     match pieces.as_slice() {
         [] => Ok(Written::Plain(String::new())),
-        [Piece::Literal(literal)] => Ok(Written::Plain(literal.clone())),
+        [TextPiece::Literal(literal)] => Ok(Written::Plain(literal.clone())),
         _ => Ok(Written::Template(pieces)),
     }
 }
@@ -227,7 +227,7 @@ impl Cursor<'_> {
         }
         let pieces = if self.rest().starts_with('$') && !self.rest().starts_with("$$") && !self.rest().starts_with("${")
         {
-            vec![Piece::Value(self.reference(true)?)]
+            vec![TextPiece::Value(self.reference(true)?)]
         } else {
             self.pieces(|c| c == ',' || c == ')')?
         };
@@ -242,7 +242,7 @@ impl Cursor<'_> {
     }
 
     /// Text with `${...}` inside, up to the end or a character that ends it; trailing space before such a character is dropped.
-    fn pieces(&mut self, ends: impl Fn(char) -> bool) -> Result<Vec<Piece>, Diagnostic> {
+    fn pieces(&mut self, ends: impl Fn(char) -> bool) -> Result<Vec<TextPiece>, Diagnostic> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         while let Some(next) = self.rest().chars().next() {
@@ -254,22 +254,28 @@ impl Cursor<'_> {
                 literal.push('$');
             } else if self.rest().starts_with('$') {
                 if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    pieces.push(TextPiece::Literal(std::mem::take(&mut literal)));
                 }
-                pieces.push(Piece::Value(self.braced()?));
+                pieces.push(TextPiece::Value(self.braced()?));
             } else {
                 literal.push(next);
                 self.at += next.len_utf8();
             }
         }
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            pieces.push(TextPiece::Literal(literal));
         }
         Ok(pieces)
     }
 
     fn braced(&mut self) -> Result<Reference, Diagnostic> {
         let start = self.at;
+        if self.rest().starts_with("${{") {
+            let inside = self.rest()[3..].split('}').next().unwrap_or_default().trim();
+            return Err(self
+                .error(start, start + 3, "a reference is written with single braces")
+                .hint(format!("write `${inside}`, or \"${{{inside}}}\" inside a longer text")));
+        }
         if !self.eat("${") {
             self.eat("$");
             let name: String =
@@ -298,9 +304,15 @@ impl Cursor<'_> {
             self.text.len(),
             format!("`{}` does not belong to a reference", super::node::shortened(rest)),
         );
-        if rest.starts_with('[') {
-            return error
-                .hint(format!("selectors are written in round brackets: `${}(*).port`", reference.names.join(".")));
+        if let Some(inside) = rest.strip_prefix(['[', '{']) {
+            let (inside, after) = inside.split_once([']', '}']).unwrap_or((inside, ""));
+            if reference.is_value() {
+                let field = inside.trim_matches(['"', '\'']);
+                return error.hint(format!("fields follow a dot: `${}.{field}{after}`", reference.names.join(".")));
+            }
+            let after = if after.starts_with('.') { after } else { ".port" };
+            let name = reference.names.join(".");
+            return error.hint(format!("selectors are written in round brackets: `${name}({inside}){after}`"));
         }
         error.hint("a reference is the whole value; inside a longer text write \"${...}\"; `$$` is a dollar")
     }
@@ -311,7 +323,7 @@ mod tests {
     use super::*;
 
     fn written(text: &str) -> Result<Written, Diagnostic> {
-        let mut sources = Sources::default();
+        let mut sources = SourceTexts::default();
         let file = sources.add("/p".into(), "p".into(), text.to_owned());
         read_text(&sources, text, Span { file, start: 0, end: u32::try_from(text.len()).expect("short") })
     }
@@ -331,7 +343,7 @@ mod tests {
         assert_eq!((gathered.names.len(), gathered.after[0].as_str(), gathered.selected), (2, "images", true));
         let picked = reference("$manual( sid = $params.example , rater=A1).labels");
         assert_eq!(picked.selectors.len(), 2);
-        assert_eq!(picked.selectors[1].pick, Pick::One(vec![Piece::Literal("A1".into())]));
+        assert_eq!(picked.selectors[1].pick, Pick::One(vec![TextPiece::Literal("A1".into())]));
         let Some(entry) = reference("$subject.labels/${each.rater}/x.h5").entry else { panic!("an entry") };
         assert_eq!(entry.len(), 2);
     }

@@ -7,27 +7,42 @@
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location};
 
-use super::node::{Name, Node, Tree};
-use super::tree::{MOST_NESTED, read_tree, span_of};
-use crate::diag::{Class, Diagnostic, Sources, Span};
+use super::node::{Name, Node, NodeTree};
+use super::yaml_tree::{MOST_NESTED, read_tree, span_of};
+use super::{block_mistakes, flow_mistakes};
+use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 
 /// The parser's error in our words, at its place.
-pub(super) fn syntax_error(sources: &Sources, file: u32, error: &Error) -> Diagnostic {
+pub(super) fn syntax_error(sources: &SourceTexts, file: u32, error: &Error) -> Diagnostic {
     let error = innermost(error);
     let text = &sources.get(file).text;
     let span = error.location().and_then(|location| place(text, location, file)).unwrap_or(Span::start_of(file));
     if let Error::DuplicateMappingKey { key, .. } = error {
         return duplicate_key(sources, file, span, key.as_deref());
     }
-    let scanned = matches!(error, Error::Message { .. } | Error::ExternalMessage { .. });
-    let unquoted = unquoted_in_flow(text, file, span)
-        .or_else(|| unquoted_start(text, span))
-        .or_else(|| scanned.then(|| unquoted_colon(text, span)).flatten());
+    let unquoted = flow_mistakes::unquoted_reference(text, file, span).or_else(|| unquoted_start(text, span));
     if let Some(diagnostic) = unquoted {
         return diagnostic;
     }
-    let (message, hint) = described(error, sources.text(span));
-    Diagnostic::new(Class::Syntax, span, message).hint(hint)
+    if let Some((message, hint)) = described(error, sources.text(span)) {
+        return Diagnostic::new(Class::Syntax, span, message).hint(hint);
+    }
+    of_form(text, span, error)
+}
+
+/// What the parser says in terms of its grammar: the mistake itself is looked for in the text.
+fn of_form(text: &str, span: Span, error: &Error) -> Diagnostic {
+    let words = match error {
+        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => Some(msg.as_str()),
+        _ => None,
+    };
+    let (message, hint) = words.and_then(scanned).unwrap_or(("this is not legal YAML", CHECK));
+    flow_mistakes::mistake(text, span.file, span.start as usize)
+        .or_else(|| words.and_then(|_| unquoted_colon(text, span)))
+        .or_else(|| {
+            (message == LAYOUT.1).then(|| block_mistakes::mistake(text, span.file, span.start as usize)).flatten()
+        })
+        .unwrap_or_else(|| Diagnostic::new(Class::Syntax, span, message).hint(hint))
 }
 
 fn innermost(error: &Error) -> &Error {
@@ -37,10 +52,10 @@ fn innermost(error: &Error) -> &Error {
     }
 }
 
-/// What the error means and what to do; `written` is what the parser points at.
-fn described(error: &Error, written: &str) -> (String, String) {
+/// What the error means and what to do, if it is more than that the parser cannot go on; `written` is what it points at.
+fn described(error: &Error, written: &str) -> Option<(String, String)> {
     let said = |message: &str, hint: &str| (message.to_owned(), hint.to_owned());
-    match error {
+    Some(match error {
         Error::MultipleDocuments { .. } => said(
             "a second document begins here, after `---`",
             "a file holds one pipeline: put the other one into a file of its own, or remove `---`",
@@ -51,6 +66,10 @@ fn described(error: &Error, written: &str) -> (String, String) {
         Error::NullIntoString { .. } => (
             format!("`{}` cannot be a key: it means \"nothing\" in YAML", written.trim()),
             format!("put it in quotes if it is a name: `\"{}\":`", written.trim()),
+        ),
+        Error::Unexpected { .. } if written.starts_with('{') => said(
+            "a map cannot be a key, and two brackets are a map inside a map",
+            "a value is filled in with a dollar: `$params.name`, or \"${params.name}\" inside a longer text",
         ),
         Error::Unexpected { .. } => said("a list or a map cannot be a key", "a key is a text; put it in quotes"),
         Error::RecursiveReferencesRequireWeakTypes { .. } => said(
@@ -85,24 +104,25 @@ fn described(error: &Error, written: &str) -> (String, String) {
             "this value does not fit the tag (`!!...`) before it",
             "remove the tag: values are typed where they are used, and quotes make a text",
         ),
-        Error::Eof { .. } => said("the file ends too early", "is a quote or a bracket not closed?"),
         Error::FoldedBlockScalarMustIndentContent { .. } | Error::IndentationError { .. } => {
             said("the text below `|` or `>` is not indented", "indent it more than the key")
         }
-        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => scanned(msg),
-        _ => said("this is not legal YAML", CHECK),
-    }
+        _ => return None,
+    })
 }
 
 const CHECK: &str = "check quotes, brackets, colons and the indentation up to here";
 
+/// Words to look for, what they mean, what to do.
+type Words = (&'static [&'static str], &'static str, &'static str);
+
 /// Messages of the parser's scanner: words to look for, what they mean, what to do. The first that fits is taken.
-const SCANNED: &[(&[&str], &str, &str)] = &[
+const SCANNED: &[Words] = &[
     (&["tab"], "a tab is used for indentation", "indent with spaces"),
     (
         &["escape character", "surrogate", "hex", "Unicode"],
         "this backslash begins an escape that YAML does not know",
-        "in double quotes `\\` begins an escape: use single quotes, or write the backslash twice",
+        "in double quotes `\\` begins an escape: use single quotes, or write the backslash twice; paths are written with `/`",
     ),
     (
         &["unclosed quote", "quoted scalar", "end of stream"],
@@ -121,25 +141,27 @@ const SCANNED: &[(&[&str], &str, &str)] = &[
         "is a bracket not closed, a comma missing, or a text without quotes?",
     ),
     (&["directive"], "this line begins with `%`", "put the text in quotes; a pipeline file needs no directives"),
-    (
-        &[
-            "block mapping",
-            "block collection",
-            "mapping values",
-            "indentation",
-            "simple key",
-            "block entries",
-            "block sequence",
-        ],
-        "the indentation or a colon is wrong here",
-        "the keys of one map begin in the same column, with a colon and a space after each",
-    ),
+    LAYOUT,
 ];
 
-fn scanned(message: &str) -> (String, String) {
+/// Colons and indentation.
+const LAYOUT: Words = (
+    &[
+        "block mapping",
+        "block collection",
+        "mapping values",
+        "indentation",
+        "simple key",
+        "block entries",
+        "block sequence",
+    ],
+    "the indentation or a colon is wrong here",
+    "the keys of one map begin in the same column, with a colon and a space after each",
+);
+
+fn scanned(message: &str) -> Option<(&'static str, &'static str)> {
     let found = SCANNED.iter().find(|(words, ..)| words.iter().any(|word| message.contains(word)));
-    let (message, hint) = found.map_or(("this is not legal YAML", CHECK), |(_, message, hint)| (*message, *hint));
-    (message.to_owned(), hint.to_owned())
+    found.map(|(_, message, hint)| (*message, *hint))
 }
 
 /// The line around a byte: where it begins, and its text.
@@ -196,7 +218,12 @@ fn unquoted_colon(text: &str, error: Span) -> Option<Diagnostic> {
     Some(error.hint(match (flow, value.contains('\'')) {
         (false, false) => format!("put it in quotes: `{key}: '{value}'`; or write `{key}: |` and the text in the next lines"),
         (false, true) => format!("write `{key}: |` and the text in the next lines, indented"),
-        (true, _) => format!("put the whole text of `{key}` in quotes; or write the stage in several lines, with `{key}: |` and the text below"),
+        (true, _) => {
+            let quotes = format!("put the whole text of `{key}` in quotes; or write the stage in several lines, with `{key}: |` and the text below");
+            let word = line[from..colon].rsplit_once(' ').map_or("", |(_, word)| word);
+            let is_name = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            if is_name { format!("is `{word}` a key, and a comma missing before it? else {quotes}") } else { quotes }
+        }
     }))
 }
 
@@ -237,7 +264,7 @@ fn place(text: &str, location: Location, file: u32) -> Option<Span> {
     Some(Span { file, start, end: start.saturating_add(1) })
 }
 
-fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) -> Diagnostic {
+fn duplicate_key(sources: &SourceTexts, file: u32, second: Span, key: Option<&str>) -> Diagnostic {
     let written = sources.text(second).trim_matches(['"', '\'']);
     let key = key.unwrap_or(written);
     let diagnostic = Diagnostic::new(Class::DuplicateKey, second, format!("key `{key}` occurs twice in one map"))
@@ -250,7 +277,7 @@ fn duplicate_key(sources: &Sources, file: u32, second: Span, key: Option<&str>) 
 }
 
 /// The nearest earlier key of this name, found by reading the file again with the second one left out.
-fn first_of(sources: &Sources, file: u32, second: Span, key: &str) -> Option<Span> {
+fn first_of(sources: &SourceTexts, file: u32, second: Span, key: &str) -> Option<Span> {
     let text = &sources.get(file).text;
     let tree = read_tree(text, file, DuplicateKeyPolicy::FirstWins).ok()?;
     let mut found = None;
@@ -264,80 +291,11 @@ fn first_of(sources: &Sources, file: u32, second: Span, key: &str) -> Option<Spa
 
 fn visit_keys(node: &Node, visit: &mut impl FnMut(&Name)) {
     match &node.tree {
-        Tree::Scalar { .. } => {}
-        Tree::List(items) => items.iter().for_each(|item| visit_keys(item, visit)),
-        Tree::Map(entries) => entries.iter().for_each(|(name, value)| {
+        NodeTree::Scalar { .. } => {}
+        NodeTree::List(items) => items.iter().for_each(|item| visit_keys(item, visit)),
+        NodeTree::Map(entries) => entries.iter().for_each(|(name, value)| {
             visit(name);
             visit_keys(value, visit);
         }),
     }
-}
-
-/// A common mistake: `${x}` or `$x[...]` unquoted inside `{ }` or `[ ]`, which YAML reads as the start of a new map or list.
-fn unquoted_in_flow(text: &str, file: u32, error: Span) -> Option<Diagnostic> {
-    let line_start = text[..(error.start as usize).min(text.len())].rfind('\n').map_or(0, |newline| newline + 1);
-    // The parser may report only a later line; the flow collection it was in starts at most a few lines before.
-    let from = text[..line_start].rmatch_indices('\n').nth(2).map_or(0, |(index, _)| index + 1);
-    let until = text[line_start..].find('\n').map_or(text.len(), |newline| line_start + newline);
-    let (start, end) = find_unquoted(text, from, until)?;
-    let span = Span { file, start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? };
-    let written = &text[start..end];
-    let diagnostic = |bracket: &str| {
-        let message = format!("`{bracket}` inside `{{ }}` or `[ ]` is not legal YAML without quotes");
-        Diagnostic::new(Class::Syntax, span, message).label("YAML ends the text at this bracket")
-    };
-    if written.contains("${") {
-        return Some(diagnostic("${...}").hint(format!("put it in quotes: \"{written}\"")));
-    }
-    let round = written.replace('[', "(").replace(']', ")");
-    Some(diagnostic("[ ]").hint(format!("selectors are written in round brackets: {round}")))
-}
-
-/// Byte range of the first value in `from..until` that holds `${` or `$name[` in flow style, outside quotes and comments.
-fn find_unquoted(text: &str, from: usize, until: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    let (mut depth, mut value_start, mut index) = (0_usize, from, from);
-    while index < until {
-        match bytes[index] {
-            quote @ (b'"' | b'\'') if text[value_start..index].trim().is_empty() => {
-                index += 1 + bytes[index + 1..until].iter().position(|byte| *byte == quote)?;
-            }
-            b'#' if index == 0 || bytes[index - 1].is_ascii_whitespace() => {
-                index += bytes[index..until].iter().position(|byte| *byte == b'\n').unwrap_or(until - index);
-                value_start = index;
-            }
-            b'{' | b'[' if depth > 0 && text[value_start..index].contains('$') => {
-                let start = value_start + text[value_start..index].len() - text[value_start..index].trim_start().len();
-                return Some((start, end_of_value(text, index, until)));
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                value_start = index + 1;
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                value_start = index + 1;
-            }
-            b',' | b'\n' => value_start = index + 1,
-            b':' if bytes.get(index + 1).is_none_or(u8::is_ascii_whitespace) => value_start = index + 1,
-            _ => {}
-        }
-        index += 1;
-    }
-    None
-}
-
-/// Where the author meant the value to end: at a comma, or at the bracket that closes the collection around it.
-fn end_of_value(text: &str, from: usize, until: usize) -> usize {
-    let mut depth = 0_usize;
-    for (offset, character) in text[from..until].char_indices() {
-        match character {
-            '{' | '[' => depth += 1,
-            '}' | ']' if depth == 0 => return from + text[from..from + offset].trim_end().len(),
-            '}' | ']' => depth -= 1,
-            ',' | '\n' if depth == 0 => return from + text[from..from + offset].trim_end().len(),
-            _ => {}
-        }
-    }
-    until
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pipe_contract::Blame;
-use pipe_engine::plan::{Options, plan};
+use pipe_engine::plan::{PlanOptions, plan};
 
 use crate::shipped::options;
 use crate::test_registry::registry;
@@ -14,8 +14,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken")
 }
 
-fn options_of(text: &str) -> Options {
-    let mut found = Options { profile: None, ..options("") };
+fn options_of(text: &str) -> PlanOptions {
+    let mut found = PlanOptions { profile: None, ..options("") };
     let line = text.lines().next().and_then(|line| line.strip_prefix("# options:")).unwrap_or_default();
     let mut words = line.split_whitespace();
     while let (Some(option), Some(value)) = (words.next(), words.next()) {
@@ -78,7 +78,7 @@ fn each_mistake_has_its_message() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let error = plan(Path::new("no/such/file.yaml"), &Options::default(), &registry()).expect_err("missing");
+    let error = plan(Path::new("no/such/file.yaml"), &PlanOptions::default(), &registry()).expect_err("missing");
     assert!(error.render(false).contains("no/such/file.yaml"), "{error}");
 }
 

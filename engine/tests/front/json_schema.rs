@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pipe_engine::plan::{Options, plan};
+use pipe_engine::plan::{PlanOptions, plan};
 use pipe_engine::schema;
 use pipe_engine::spec::TABLES;
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn unknown_keys_and_missing_ports_are_invalid_by_the_schema_too() {
     let values = names.map(|name| json_of(&file(name)));
     for (name, error) in names.iter().zip(errors(&schema::schema(&registry()), &values)) {
         assert!(!error.is_empty(), "{name}");
-        assert!(plan(&file(name), &Options::default(), &registry()).is_err());
+        assert!(plan(&file(name), &PlanOptions::default(), &registry()).is_err());
     }
 }
 

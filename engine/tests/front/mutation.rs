@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pipe_engine::plan::{Options, plan};
+use pipe_engine::plan::{PlanOptions, plan};
 
 use crate::shipped::{benson2025, options};
 use crate::test_registry::registry;
@@ -49,7 +49,7 @@ fn no_mutation_panics_and_every_error_has_a_place() {
             fs_err::write(&file, &mutated).expect("written");
             // Each mutation under one profile, in turn: together they cover every profile many times.
             let profile = ["demo", "hcp", "tiny", "swapped"][number % 4];
-            let asked = Options { profile: Some(profile.to_owned()), ..options(profile) };
+            let asked = PlanOptions { profile: Some(profile.to_owned()), ..options(profile) };
             match plan(&file, &asked, &registry) {
                 Ok(_) => legal += 1,
                 Err(errors) => {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use pipe_engine::plan::{Options, Plan, plan};
+use pipe_engine::plan::{Plan, PlanOptions, plan};
 
 use crate::shipped::{benson2025, options};
 use crate::test_registry::registry;
@@ -18,7 +18,7 @@ fn held(plan: &Plan) -> usize {
 fn planned(name: &str, text: &str) -> Plan {
     let file = std::env::temp_dir().join(format!("pipe-{name}-{}.yaml", std::process::id()));
     fs_err::write(&file, format!("pipe: 1\npipeline: p\nstages:\n{text}")).expect("written");
-    let plan = plan(&file, &Options::default(), &registry()).unwrap_or_else(|error| panic!("{error}"));
+    let plan = plan(&file, &PlanOptions::default(), &registry()).unwrap_or_else(|error| panic!("{error}"));
     fs_err::remove_file(&file).expect("removed");
     plan
 }

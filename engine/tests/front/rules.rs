@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pipe_contract::{Coordinates, Value};
-use pipe_engine::plan::{Amounts, Instance, Link, Options, Plan, Source, Tool, Work, plan};
+use pipe_engine::plan::{Amounts, Instance, Link, Plan, PlanOptions, Source, Tool, Work, plan};
 
 use crate::test_registry::registry;
 
@@ -28,7 +28,7 @@ impl Files {
         Self(folder)
     }
 
-    fn plan(&self, options: &Options) -> Result<Plan, String> {
+    fn plan(&self, options: &PlanOptions) -> Result<Plan, String> {
         plan(&self.0.join("p.yaml"), options, &registry()).map_err(|errors| errors.render(false))
     }
 }
@@ -40,10 +40,10 @@ impl Drop for Files {
 }
 
 fn planned(text: &str) -> Plan {
-    with(text, &Options::default())
+    with(text, &PlanOptions::default())
 }
 
-fn with(text: &str, options: &Options) -> Plan {
+fn with(text: &str, options: &PlanOptions) -> Plan {
     Files::new(&[("p.yaml", &format!("pipe: 1\npipeline: p\n{text}"))])
         .plan(options)
         .unwrap_or_else(|error| panic!("{error}"))
@@ -51,7 +51,7 @@ fn with(text: &str, options: &Options) -> Plan {
 
 fn refused(text: &str) -> String {
     Files::new(&[("p.yaml", &format!("pipe: 1\npipeline: p\n{text}"))])
-        .plan(&Options::default())
+        .plan(&PlanOptions::default())
         .expect_err("a mistake")
 }
 
@@ -194,7 +194,7 @@ fn precedence_is_file_extends_profile_set() {
     assert_eq!(instances(&plan, "s").len(), 2);
     assert_eq!(params["n"], Value::Text("2".into()));
     assert_eq!(params["m"].to_string(), r#"{"a":1,"b":{"x":1,"y":2},"c":3}"#);
-    let set = Options { set: vec![("n".into(), "3".into()), ("l".into(), "[b]".into())], ..Options::default() };
+    let set = PlanOptions { set: vec![("n".into(), "3".into()), ("l".into(), "[b]".into())], ..PlanOptions::default() };
     let plan = with(text, &set);
     assert_eq!(instances(&plan, "s")[0].params["n"], Value::Text("3".into()));
     assert_eq!(instances(&plan, "s")[0].at, at(&[("l", "b")]));
@@ -209,7 +209,7 @@ fn lines_of_a_file_are_a_list() {
         ),
         ("ids.txt", "# subjects\n010512\n\n  115017  \n"),
     ]);
-    let plan = files.plan(&Options::default()).expect("plans");
+    let plan = files.plan(&PlanOptions::default()).expect("plans");
     let sids: Vec<&str> = instances(&plan, "s").iter().map(|instance| instance.at["sid"].as_str()).collect();
     assert_eq!(sids, ["010512", "115017"]);
 }
@@ -226,7 +226,7 @@ fn includes_have_a_name_space_of_their_own_and_see_outward() {
             "pipe: 1\nparams: { n: 1 }\nstages:\n  raw: { run: x, in: { f: data.csv }, out: { t: t.txt } }\n  clean: { each: { sid: $params.subjects }, run: x, in: { t: $raw.t }, with: { n: $params.n }, out: { t: t.txt } }\n",
         ),
     ]);
-    let plan = files.plan(&Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let plan = files.plan(&PlanOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(reads(&plan, instances(&plan, "use")[0], "t"), ["[sid=s1] prep.clean(sid=s1).t"]);
     assert_eq!(instances(&plan, "prep.clean")[0].params["n"], Value::Text("5".into()));
     assert_eq!(reads(&plan, instances(&plan, "prep.raw")[0], "f"), ["sub/data.csv"]);
@@ -254,10 +254,10 @@ fn results_expand_axes_and_formats() {
 fn the_first_resources_that_fit_are_taken_and_cpu_is_clipped() {
     let text = "stages:\n  a: { run: x, out: { t: t.txt }, resources: [{ gpu: 1, cpu: 2 }, { cpu: 8, mem: 3 GiB }] }\n  b: { run: x, net: true, out: { t: t.txt } }\n";
     let machine = Amounts { cpu: 4, gpu: 0, mem: 8 << 30, net: 8 };
-    let plan = with(text, &Options { machine: machine.clone(), ..Options::default() });
+    let plan = with(text, &PlanOptions { machine: machine.clone(), ..PlanOptions::default() });
     assert_eq!(plan.stages[0].amounts, Amounts { cpu: 4, gpu: 0, mem: 3 << 30, net: 0 });
     assert_eq!(plan.stages[1].amounts, Amounts { cpu: 1, gpu: 0, mem: 0, net: 1 });
-    let plan = with(text, &Options { machine: Amounts { gpu: 1, ..machine }, ..Options::default() });
+    let plan = with(text, &PlanOptions { machine: Amounts { gpu: 1, ..machine }, ..PlanOptions::default() });
     assert_eq!(plan.stages[0].amounts, Amounts { cpu: 2, gpu: 1, mem: 0, net: 0 });
 }
 
@@ -347,13 +347,13 @@ fn parameters_of_commands_are_texts_as_written_wherever_they_come_from() {
     let text = "params: { v: 1.0, list: [1.10, 0x1F], of: { type: float, required: true } }\n\
         profiles: { d: { default: true, params: { of: 2.50 } } }\n\
         stages:\n  a: { run: x, out: { t: t.txt }, with: { v: $params.v, list: $params.list, of: $params.of, own: [010, 1.10] } }\n";
-    let set = |values: &[(&str, &str)]| Options {
+    let set = |values: &[(&str, &str)]| PlanOptions {
         set: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        ..Options::default()
+        ..PlanOptions::default()
     };
-    let params = |options: &Options| with(text, options).instances[0].params.clone();
+    let params = |options: &PlanOptions| with(text, options).instances[0].params.clone();
     let texts = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::Text((*text).into())).collect());
-    let plain = params(&Options::default());
+    let plain = params(&PlanOptions::default());
     assert_eq!(plain["v"], Value::Text("1.0".into()));
     assert_eq!(plain["list"], texts(&["1.10", "0x1F"]));
     assert_eq!(plain["of"], Value::Text("2.50".into()));
@@ -391,12 +391,12 @@ fn files_of_lines_may_have_marks_other_line_ends_and_comments() {
         "\u{feff}010512\r\n115017\r\n",
         "# who\n010512 # twice\n\n  115017\t#x\n #115018\n",
     ] {
-        let plan = Files::new(&[("p.yaml", text), ("ids.txt", lines)]).plan(&Options::default()).expect("plans");
+        let plan = Files::new(&[("p.yaml", text), ("ids.txt", lines)]).plan(&PlanOptions::default()).expect("plans");
         let found: Vec<&str> = instances(&plan, "a").iter().map(|instance| instance.at["sid"].as_str()).collect();
         assert_eq!(found, ["010512", "115017"], "{lines:?}");
     }
-    let plan = Files::new(&[("p.yaml", text), ("ids.txt", "a#1\n")]).plan(&Options::default()).expect("plans");
+    let plan = Files::new(&[("p.yaml", text), ("ids.txt", "a#1\n")]).plan(&PlanOptions::default()).expect("plans");
     assert_eq!(plan.instances[0].at["sid"], "a#1", "inside a word it is part of the word");
     let mac = format!("\u{feff}{}", text.replace('\n', "\r"));
-    Files::new(&[("p.yaml", &mac), ("ids.txt", "s1\n")]).plan(&Options::default()).expect("plans");
+    Files::new(&[("p.yaml", &mac), ("ids.txt", "s1\n")]).plan(&PlanOptions::default()).expect("plans");
 }

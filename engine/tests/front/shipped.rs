@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use pipe_engine::graph::{self, Format, View};
+use pipe_engine::graph::{self, Format, GraphView};
 use pipe_engine::ids::InstanceId;
-use pipe_engine::plan::{Amounts, GatherId, Options, Plan, Source, plan, plan_all_profiles};
+use pipe_engine::plan::{Amounts, GatherId, Plan, PlanOptions, Source, plan, plan_all_profiles};
 
 use crate::test_registry::registry;
 
@@ -14,9 +14,9 @@ pub fn benson2025() -> PathBuf {
 }
 
 /// A machine like the one the demo is made for.
-pub fn options(profile: &str) -> Options {
+pub fn options(profile: &str) -> PlanOptions {
     let machine = Amounts { cpu: 2, gpu: 0, mem: 8 << 30, net: 8 };
-    Options { profile: Some(profile.to_owned()), machine, ..Options::default() }
+    PlanOptions { profile: Some(profile.to_owned()), machine, ..PlanOptions::default() }
 }
 
 fn planned(profile: &str) -> Plan {
@@ -29,7 +29,7 @@ fn of(plan: &Plan, stage: &str) -> Vec<InstanceId> {
 }
 
 fn dot(plan: &Plan) -> String {
-    graph::draw(plan, View::default(), Format::Dot).expect("small").text
+    graph::draw(plan, GraphView::default(), Format::Dot).expect("small").text
 }
 
 fn gather_of(plan: &Plan, id: InstanceId, port: &str) -> GatherId {
@@ -52,7 +52,7 @@ fn every_profile_plans() {
 
 #[test]
 fn the_default_profile_is_the_demo_and_its_edges_are_pinned() {
-    let plan = plan(&benson2025(), &Options { profile: None, ..options("demo") }, &registry()).expect("plans");
+    let plan = plan(&benson2025(), &PlanOptions { profile: None, ..options("demo") }, &registry()).expect("plans");
     assert_eq!(plan.profile.as_deref(), Some("demo"));
     assert!(plan.simulated);
     insta::assert_snapshot!("demo.dot", dot(&plan));

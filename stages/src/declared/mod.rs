@@ -1,7 +1,7 @@
 //! What kinds of several folders declare alike: the types of artifacts with their formats, the inputs of everything that is about
 //! held-out scores, the radius of the flat map.
 
-pub mod artifact_types;
 pub mod file_formats;
 pub mod held_out_inputs;
 pub mod map_radius;
+pub mod shipped_types;

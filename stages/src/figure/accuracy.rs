@@ -13,7 +13,7 @@ use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, para
 use polars::prelude::DataFrame;
 
 use crate::declared::held_out_inputs::{self, Comparisons};
-use crate::formats::data_table::{self, STAMP, Table};
+use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::{Scale, left_axis};
 use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
 use crate::formats::score_table::{
@@ -122,7 +122,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn frame(parcellation: &str, bars: &[Bar], comparisons: u32, simulated: bool) -> Result<DataFrame, Failure> {
-    Table::of(COLUMNS)
+    DataTable::of(COLUMNS)
         .text("parcellation", bars.iter().map(|_| parcellation))
         .text("label", bars.iter().map(|bar| bar.label.as_str()))
         .text("region", bars.iter().map(|bar| score_table::region(parcellation, &bar.label)))

@@ -5,6 +5,6 @@ mod project_file;
 
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
-    registry.add(project_file::ProjectFile);
+    registry.add(project_file::ProjectFileKind);
     registry.add(from_url::UrlFile);
 }

@@ -5,9 +5,9 @@ use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use crate::transfer::local_file::copy;
 
 /// The kind.
-pub struct ProjectFile;
+pub struct ProjectFileKind;
 
-impl StageKind for ProjectFile {
+impl StageKind for ProjectFileKind {
     fn kind(&self) -> Kind {
         Kind::new("file", 1, "A file of the project as an artifact.").input("file", &[], "The file.").file(
             "file",

@@ -13,7 +13,7 @@ use crate::formats::mgh;
 use crate::formats::subject_folder::{Cortex, Subject};
 use crate::formats::tensors::{self, Tensor, Tensors};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
-use crate::numeric::flatmap::{PAINTED_PIXELS, Raster};
+use crate::numeric::flatmap::{FlatMapRaster, PAINTED_PIXELS};
 
 /// The channels, in their order.
 const CHANNELS: [&str; 14] = [
@@ -82,7 +82,7 @@ impl StageKind for Images {
 
 /// What is painted of one hemisphere.
 struct Half {
-    raster: Raster,
+    raster: FlatMapRaster,
     /// One map per channel, one value per vertex; nothing for a channel without a measurement.
     maps: Vec<Option<Vec<f32>>>,
 }

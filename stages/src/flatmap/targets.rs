@@ -14,7 +14,7 @@ use crate::formats::mgh;
 use crate::formats::subject_folder::Subject;
 use crate::formats::tensors::{self, Tensor, Tensors};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
-use crate::numeric::flatmap::{PAINTED_PIXELS, Raster};
+use crate::numeric::flatmap::{FlatMapRaster, PAINTED_PIXELS};
 
 /// The channels: the file that holds the labels, the label, the name.
 const CHANNELS: [(&str, i32, &str); 8] = [
@@ -86,7 +86,7 @@ fn name(hemisphere: Hemisphere, file: &str) -> String {
 
 /// What is painted of one hemisphere.
 struct Half {
-    raster: Raster,
+    raster: FlatMapRaster,
     /// Labels per vertex, by file.
     labels: BTreeMap<&'static str, Vec<i32>>,
 }

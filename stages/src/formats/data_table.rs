@@ -33,18 +33,18 @@ pub const FILES: &[&str] = &[CSV, PARQUET];
 /// A table under construction: named, typed columns of one length, in the order in which they were added.
 ///
 /// ```
-/// # use pipe_stages::formats::data_table::Table;
-/// let frame = Table::new().text("sid", ["s01", "s02"]).numbers("dice", [0.5, 0.75]).build()?;
+/// # use pipe_stages::formats::data_table::DataTable;
+/// let frame = DataTable::new().text("sid", ["s01", "s02"]).numbers("dice", [0.5, 0.75]).build()?;
 /// assert_eq!(frame.height(), 2);
 /// # Ok::<(), pipe_contract::Failure>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct DataTable {
     columns: Vec<Column>,
     described: Option<&'static [Described]>,
 }
 
-/// The column that [`Table::stamped`] adds.
+/// The column that [`DataTable::stamped`] adds.
 pub const STAMP: Described =
     Described::new("simulated", "true: subjects and data are simulated; tables of real data have no such column")
         .levels(&[("true", "simulated")]);
@@ -67,7 +67,7 @@ pub const FAMILY_COLUMNS: &[Described] = &[
     Described::new("family", "a number for each family; means nothing elsewhere"),
 ];
 
-impl Table {
+impl DataTable {
     /// No columns yet.
     pub fn new() -> Self {
         Self::default()
@@ -406,7 +406,7 @@ pub fn split(folder: &Path) -> Result<BTreeMap<String, Partition>, Failure> {
 /// # Errors
 /// As [`write()`].
 pub fn write_families(folder: &Path, families: &BTreeMap<String, i64>) -> Result<(), Failure> {
-    let table = Table::of(FAMILY_COLUMNS)
+    let table = DataTable::of(FAMILY_COLUMNS)
         .text("sid", families.keys().map(String::as_str))
         .integers("family", families.values().copied());
     write(folder, &mut table.build()?)
@@ -437,7 +437,7 @@ pub fn families(folder: &Path) -> Result<BTreeMap<String, i64>, Failure> {
 /// # Errors
 /// As [`write()`].
 pub fn write_split(folder: &Path, split: &BTreeMap<String, Partition>) -> Result<(), Failure> {
-    let table = Table::of(SPLIT_COLUMNS)
+    let table = DataTable::of(SPLIT_COLUMNS)
         .text("sid", split.keys().map(String::as_str))
         .text("partition", split.values().map(|side| side.word()));
     write(folder, &mut table.build()?)
@@ -448,7 +448,7 @@ mod tests {
     use super::*;
 
     fn example() -> DataFrame {
-        Table::new()
+        DataTable::new()
             .text("sid", ["010512", "s,2", ""])
             .integers("n", [3, -1, 0])
             .numbers("dice", [0.1, 1.0, 2.0 / 3.0])
@@ -485,7 +485,7 @@ mod tests {
     fn equal_tables_are_equal_bytes() {
         let bytes = || {
             let folder = tempfile::tempdir().unwrap();
-            let many = Table::new().numbers("x", (0..10_000).map(|i| f64::from(i) / 7.0));
+            let many = DataTable::new().numbers("x", (0..10_000).map(|i| f64::from(i) / 7.0));
             let mut frame = many.text("t", (0..10_000).map(|i| format!("row {i}"))).build().unwrap();
             write(folder.path(), &mut frame).unwrap();
             (fs::read(folder.path().join(CSV)).unwrap(), fs::read(folder.path().join(PARQUET)).unwrap())
@@ -516,10 +516,10 @@ mod tests {
         let sides = BTreeMap::from([("s02".to_string(), Partition::Val), ("s01".to_string(), Partition::Trn)]);
         write_split(folder.path(), &sides).unwrap();
         assert_eq!(split(folder.path()).unwrap(), sides);
-        let bad = Table::new().text("sid", ["a", "a"]).text("partition", ["trn", "val"]);
+        let bad = DataTable::new().text("sid", ["a", "a"]).text("partition", ["trn", "val"]);
         write(folder.path(), &mut bad.build().unwrap()).unwrap();
         assert_eq!(split(folder.path()).unwrap_err().message, "`a` is listed twice in the split");
-        let bad = Table::new().text("sid", ["a"]).text("partition", ["tst"]);
+        let bad = DataTable::new().text("sid", ["a"]).text("partition", ["tst"]);
         write(folder.path(), &mut bad.build().unwrap()).unwrap();
         assert_eq!(
             split(folder.path()).unwrap_err().message,
@@ -533,7 +533,7 @@ mod tests {
         let given = BTreeMap::from([("s01".to_string(), 1), ("s02".to_string(), 1), ("s03".to_string(), 2)]);
         write_families(folder.path(), &given).unwrap();
         assert_eq!(families(folder.path()).unwrap(), given);
-        let twice = Table::new().text("sid", ["a", "a"]).integers("family", [1, 2]);
+        let twice = DataTable::new().text("sid", ["a", "a"]).integers("family", [1, 2]);
         write(folder.path(), &mut twice.build().unwrap()).unwrap();
         assert_eq!(families(folder.path()).unwrap_err().message, "a subject is listed twice in the table of families");
     }

@@ -20,7 +20,7 @@ const INT16: i32 = 4;
 
 /// Values of a map, in the file's own type (8 and 16 bits widened).
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum MghValues {
     /// Whole numbers, such as labels.
     Int32(Vec<i32>),
     /// Numbers, such as angles in degrees; NaN where missing.
@@ -31,7 +31,7 @@ pub enum Values {
 ///
 /// # Errors
 /// The file is missing, cut off, not MGH, of a type that is not read, or has more than one frame; input's blame.
-pub fn read(path: &Path) -> Result<Values, Failure> {
+pub fn read(path: &Path) -> Result<MghValues, Failure> {
     parse(&binary::read_maybe_gzipped(path)?).map_err(|failure| failure.at(path.display().to_string()))
 }
 
@@ -41,9 +41,9 @@ pub fn read(path: &Path) -> Result<Values, Failure> {
 /// As [`read`].
 pub fn read_f32(path: &Path) -> Result<Vec<f32>, Failure> {
     Ok(match read(path)? {
-        Values::Float32(values) => values,
+        MghValues::Float32(values) => values,
         #[expect(clippy::cast_precision_loss, reason = "labels and small counts, far below 2^24")]
-        Values::Int32(values) => values.into_iter().map(|value| value as f32).collect(),
+        MghValues::Int32(values) => values.into_iter().map(|value| value as f32).collect(),
     })
 }
 
@@ -53,8 +53,8 @@ pub fn read_f32(path: &Path) -> Result<Vec<f32>, Failure> {
 /// As [`read`], or a value is not a whole number.
 pub fn read_i32(path: &Path) -> Result<Vec<i32>, Failure> {
     match read(path)? {
-        Values::Int32(values) => Ok(values),
-        Values::Float32(values) => values
+        MghValues::Int32(values) => Ok(values),
+        MghValues::Float32(values) => values
             .into_iter()
             .enumerate()
             .map(|(vertex, value)| whole(value).ok_or_else(|| not_whole(path, vertex, value)))
@@ -106,7 +106,7 @@ fn format(kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Vec<u8> 
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Result<Values, Failure> {
+fn parse(bytes: &[u8]) -> Result<MghValues, Failure> {
     let mut cursor = Cursor::new(bytes);
     let version = cursor.i32("the version")?;
     if version != 1 {
@@ -134,10 +134,10 @@ fn parse(bytes: &[u8]) -> Result<Values, Failure> {
     cursor.take(HEADER_BYTES - 30, "the header")?;
     let what = "the list of values";
     match kind {
-        FLOAT32 => Ok(Values::Float32(cursor.fours(count, what, f32::from_be_bytes)?)),
-        INT32 => Ok(Values::Int32(cursor.fours(count, what, i32::from_be_bytes)?)),
-        UINT8 => Ok(Values::Int32(cursor.take(count, what)?.iter().map(|byte| i32::from(*byte)).collect())),
-        INT16 => Ok(Values::Int32(
+        FLOAT32 => Ok(MghValues::Float32(cursor.fours(count, what, f32::from_be_bytes)?)),
+        INT32 => Ok(MghValues::Int32(cursor.fours(count, what, i32::from_be_bytes)?)),
+        UINT8 => Ok(MghValues::Int32(cursor.take(count, what)?.iter().map(|byte| i32::from(*byte)).collect())),
+        INT16 => Ok(MghValues::Int32(
             cursor
                 .take(2 * count, what)?
                 .chunks_exact(2)
@@ -175,7 +175,7 @@ mod tests {
     fn files_of_nibabel_are_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
         assert_eq!(read_f32(&folder.join("values.mgz")).unwrap(), [0.25, -1.5, 0.0, 3.0e7]);
-        assert_eq!(read(&folder.join("area.mgz")).unwrap(), Values::Int32(vec![0, 1, 2, 3]));
+        assert_eq!(read(&folder.join("area.mgz")).unwrap(), MghValues::Int32(vec![0, 1, 2, 3]));
     }
 
     /// Dimensions and type (bytes 0 to 24) and the values (from byte 284) are those that nibabel writes; the fields
@@ -219,7 +219,7 @@ mod tests {
         let failure = parse(&bytes).unwrap_err();
         assert!(failure.message.starts_with("the file is a volume of [2, 2, 1]"), "{failure}");
         bytes[4..16].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 1]);
-        assert_eq!(parse(&bytes), Ok(Values::Int32(vec![0; 4])));
+        assert_eq!(parse(&bytes), Ok(MghValues::Int32(vec![0; 4])));
         let none = parse(&format(INT32, 0, std::iter::empty())).unwrap_err();
         assert_eq!(none.message, "the width is 0, expected a number from 1 to 20000000: the header is damaged");
     }

@@ -13,7 +13,7 @@ use pipe_contract::Failure;
 
 use super::number_bytes::fixed;
 use super::pickle::{self, Item, Object, Problem};
-use super::tensors::{self, Tensors, Values};
+use super::tensors::{self, TensorValues, Tensors};
 use super::zip_entries::ZipEntries;
 
 /// Reads a state dict from a `.pt` file. Half, bfloat16 and double precision become single precision.
@@ -190,7 +190,7 @@ impl Tensor {
     }
 
     /// The elements in order of the last axis first, out of the bytes of the storage.
-    fn gather(&self, bytes: &[u8]) -> Result<Values, Problem> {
+    fn gather(&self, bytes: &[u8]) -> Result<TensorValues, Problem> {
         let size = self.storage.kind.size();
         let count = self.count().ok_or("impossible shape")?;
         let reach = self.shape.iter().zip(&self.strides).try_fold(self.offset, |reach, (axis, stride)| {
@@ -203,12 +203,16 @@ impl Tensor {
         let places = (0..count).map(|index| self.place(index) * size);
         let cell = |at: usize| &bytes[at..at + size];
         Ok(match self.storage.kind {
-            Element::Half => Values::F32(places.map(|at| f16::from_le_bytes(fixed(cell(at))).to_f32()).collect()),
-            Element::BFloat16 => Values::F32(places.map(|at| bf16::from_le_bytes(fixed(cell(at))).to_f32()).collect()),
-            Element::Float => Values::F32(places.map(|at| f32::from_le_bytes(fixed(cell(at)))).collect()),
-            Element::Double => Values::F32(places.map(|at| f64::from_le_bytes(fixed(cell(at))) as f32).collect()),
-            Element::Int => Values::I64(places.map(|at| i64::from(i32::from_le_bytes(fixed(cell(at))))).collect()),
-            Element::Long => Values::I64(places.map(|at| i64::from_le_bytes(fixed(cell(at)))).collect()),
+            Element::Half => TensorValues::F32(places.map(|at| f16::from_le_bytes(fixed(cell(at))).to_f32()).collect()),
+            Element::BFloat16 => {
+                TensorValues::F32(places.map(|at| bf16::from_le_bytes(fixed(cell(at))).to_f32()).collect())
+            }
+            Element::Float => TensorValues::F32(places.map(|at| f32::from_le_bytes(fixed(cell(at)))).collect()),
+            Element::Double => TensorValues::F32(places.map(|at| f64::from_le_bytes(fixed(cell(at))) as f32).collect()),
+            Element::Int => {
+                TensorValues::I64(places.map(|at| i64::from(i32::from_le_bytes(fixed(cell(at))))).collect())
+            }
+            Element::Long => TensorValues::I64(places.map(|at| i64::from_le_bytes(fixed(cell(at)))).collect()),
         })
     }
 
@@ -247,13 +251,19 @@ mod tests {
     fn views_scalars_and_other_precisions_come_out_contiguous() {
         let saved = read(&golden("small.pt")).unwrap();
         let plain: Vec<f32> = (0..12_u8).map(f32::from).collect();
-        assert_eq!(find(&saved, "plain").values, Values::F32(plain));
+        assert_eq!(find(&saved, "plain").values, TensorValues::F32(plain));
         assert_eq!(find(&saved, "turned").shape, [4, 3]);
-        assert_eq!(find(&saved, "turned").values, Values::F32(vec![0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.]));
-        assert_eq!(find(&saved, "part").values, Values::F32(vec![5., 6., 9., 10.]));
-        assert_eq!((find(&saved, "count").shape.len(), &find(&saved, "count").values), (0, &Values::I64(vec![7])));
-        assert_eq!(find(&saved, "half").values, Values::F32(vec![0.5, -2.0]));
-        assert_eq!(find(&saved, "double").values, Values::F32(vec![0.25]));
+        assert_eq!(
+            find(&saved, "turned").values,
+            TensorValues::F32(vec![0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.])
+        );
+        assert_eq!(find(&saved, "part").values, TensorValues::F32(vec![5., 6., 9., 10.]));
+        assert_eq!(
+            (find(&saved, "count").shape.len(), &find(&saved, "count").values),
+            (0, &TensorValues::I64(vec![7]))
+        );
+        assert_eq!(find(&saved, "half").values, TensorValues::F32(vec![0.5, -2.0]));
+        assert_eq!(find(&saved, "double").values, TensorValues::F32(vec![0.25]));
     }
 
     #[test]
@@ -261,7 +271,7 @@ mod tests {
         let saved = read(&golden("ordered.pt")).unwrap();
         let names: Vec<_> = saved.tensors.keys().map(String::as_str).collect();
         assert_eq!(names, ["bias", "weight"]);
-        assert_eq!(find(&saved, "bias").values, Values::F32(Vec::new()));
+        assert_eq!(find(&saved, "bias").values, TensorValues::F32(Vec::new()));
     }
 
     #[test]

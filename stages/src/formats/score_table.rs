@@ -10,7 +10,7 @@ use std::path::Path;
 use pipe_contract::{Column, Failure};
 use polars::prelude::DataFrame;
 
-use super::data_table::{self, Partition, STAMP, SplitCounts, Table};
+use super::data_table::{self, DataTable, Partition, STAMP, SplitCounts};
 
 /// The label of the mean over labels.
 pub const MEAN: &str = "mean";
@@ -151,10 +151,10 @@ pub struct Score {
 /// Scores as a table with the columns in the original's order, rows in the order given.
 ///
 /// # Errors
-/// Internal: see [`Table::build`].
+/// Internal: see [`DataTable::build`].
 pub fn table(scores: &[Score], simulated: bool) -> Result<DataFrame, Failure> {
     let text = |field: fn(&Score) -> &str| scores.iter().map(field).collect::<Vec<_>>();
-    Table::of(SCORE_COLUMNS)
+    DataTable::of(SCORE_COLUMNS)
         .text("dataset", text(|s| &s.dataset))
         .text("sid", text(|s| &s.sid))
         .text("hemisphere", text(|s| &s.hemisphere))

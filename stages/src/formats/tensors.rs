@@ -20,12 +20,12 @@ pub struct Tensor {
     /// Lengths of the axes; empty for a single number.
     pub shape: Vec<usize>,
     /// As many values as the product of the shape.
-    pub values: Values,
+    pub values: TensorValues,
 }
 
 /// Values of a tensor.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum TensorValues {
     /// 32-bit floats: images, weights.
     F32(Vec<f32>),
     /// 64-bit whole numbers: counters of batch normalisation.
@@ -44,34 +44,34 @@ pub struct Tensors {
 impl Tensor {
     /// A tensor of 32-bit floats.
     pub fn f32(shape: &[usize], values: Vec<f32>) -> Self {
-        Self { shape: shape.to_vec(), values: Values::F32(values) }
+        Self { shape: shape.to_vec(), values: TensorValues::F32(values) }
     }
 
     /// A tensor of 64-bit whole numbers.
     pub fn i64(shape: &[usize], values: Vec<i64>) -> Self {
-        Self { shape: shape.to_vec(), values: Values::I64(values) }
+        Self { shape: shape.to_vec(), values: TensorValues::I64(values) }
     }
 }
 
-impl Values {
+impl TensorValues {
     fn len(&self) -> usize {
         match self {
-            Values::F32(values) => values.len(),
-            Values::I64(values) => values.len(),
+            TensorValues::F32(values) => values.len(),
+            TensorValues::I64(values) => values.len(),
         }
     }
 
     fn dtype(&self) -> (&'static str, usize) {
         match self {
-            Values::F32(_) => ("F32", 4),
-            Values::I64(_) => ("I64", 8),
+            TensorValues::F32(_) => ("F32", 4),
+            TensorValues::I64(_) => ("I64", 8),
         }
     }
 
     fn write(&self, into: &mut impl Write) -> std::io::Result<()> {
         match self {
-            Values::F32(values) => values.iter().try_for_each(|value| into.write_all(&value.to_le_bytes())),
-            Values::I64(values) => values.iter().try_for_each(|value| into.write_all(&value.to_le_bytes())),
+            TensorValues::F32(values) => values.iter().try_for_each(|value| into.write_all(&value.to_le_bytes())),
+            TensorValues::I64(values) => values.iter().try_for_each(|value| into.write_all(&value.to_le_bytes())),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Tensors {
     /// Input: no such tensor, or one of whole numbers; the message lists them.
     pub fn floats(&self, name: &str) -> Result<(&[usize], &[f32]), Failure> {
         match self.tensors.get(name) {
-            Some(Tensor { shape, values: Values::F32(values) }) => Ok((shape, values)),
+            Some(Tensor { shape, values: TensorValues::F32(values) }) => Ok((shape, values)),
             Some(_) => Err(Failure::input(format!("tensor `{name}` holds whole numbers, 32-bit floats were expected"))),
             None => {
                 let there: Vec<_> = self.tensors.keys().map(|name| format!("`{name}`")).collect();
@@ -191,8 +191,8 @@ fn parse(bytes: &[u8]) -> Result<Tensors, Failure> {
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         let values = match view.dtype() {
-            Dtype::F32 => Values::F32(numbers(view.data(), f32::from_le_bytes)),
-            Dtype::I64 => Values::I64(numbers(view.data(), i64::from_le_bytes)),
+            Dtype::F32 => TensorValues::F32(numbers(view.data(), f32::from_le_bytes)),
+            Dtype::I64 => TensorValues::I64(numbers(view.data(), i64::from_le_bytes)),
             other => {
                 return Err(Failure::input(format!("tensor `{name}` is of type {other:?}, expected F32 or I64")));
             }

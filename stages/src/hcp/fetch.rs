@@ -8,7 +8,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use crate::formats::subject_folder::{optional_files, required_files};
-use crate::transfer::credentials::Environment;
+use crate::transfer::credentials::CredentialVariables;
 use crate::transfer::local_file::place;
 use crate::transfer::object_store::{Folder, ObjectStore, Wanted, fetch_all};
 use crate::transfer::s3_client::{AccessOptions, Location, S3};
@@ -63,7 +63,7 @@ impl StageKind for HcpFetch {
                     endpoint: &parameters.endpoint,
                     region: &parameters.region,
                 };
-                let store = S3::new(Location::parse(url)?, &options, &Environment::of_process())?;
+                let store = S3::new(Location::parse(url)?, &options, &CredentialVariables::of_process())?;
                 fetch(&store, sid, &work_folder(task).join("files"), target, context)
             }
             (None, _) => Err(Failure::input("`hcp/fetch` has neither a `source` nor a `url`")

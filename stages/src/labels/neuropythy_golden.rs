@@ -10,7 +10,7 @@ use super::from_template::Template;
 use crate::formats::{gifti, mgh};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
 use crate::numeric::bands::area_and_ring;
-use crate::numeric::flatmap::{FlatMap, Raster, project};
+use crate::numeric::flatmap::{FlatMap, FlatMapRaster, project};
 use crate::numeric::mesh::sphere_radius;
 use crate::numeric::projection::{FREESURFER_RADIUS, HCP_RADIUS, Rotation, occipital_pole};
 use crate::test_support::tasks::data;
@@ -52,7 +52,7 @@ impl Anatomy {
         self.varea.iter().zip(&self.eccentricity).map(|(&area, &e)| area_and_ring(area, f64::from(e))).unzip()
     }
 
-    fn image(&self, raster: &Raster, channel: usize) -> Vec<f32> {
+    fn image(&self, raster: &FlatMapRaster, channel: usize) -> Vec<f32> {
         let (area, ring) = self.labels();
         let shows = |label: usize| move |value: i32| f32::from(u8::from(value == label as i32));
         match channel {

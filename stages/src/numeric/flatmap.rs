@@ -115,7 +115,7 @@ impl FlatMap {
     }
 
     /// Which points of the mesh the pixels of a square image show. Row 0 is the top (greatest y), column 0 the left.
-    pub fn raster(&self, pixels: usize) -> Raster {
+    pub fn raster(&self, pixels: usize) -> FlatMapRaster {
         let xs = linspace(self.bounds.x[0], self.bounds.x[1], pixels);
         let ys = linspace(self.bounds.y[1], self.bounds.y[0], pixels);
         let disc = self.bounds.disc_radius() as f32;
@@ -136,7 +136,7 @@ impl FlatMap {
             })
             .collect();
         let candidates = rows.iter().map(|(candidates, _)| candidates).sum();
-        Raster { pixels, candidates, painted: rows.into_iter().flat_map(|(_, painted)| painted).collect() }
+        FlatMapRaster { pixels, candidates, painted: rows.into_iter().flat_map(|(_, painted)| painted).collect() }
     }
 
     /// The pixel, as (row, column), that is nearest to each map vertex in a square image; halves go to even numbers.
@@ -161,7 +161,7 @@ fn linspace(from: f64, to: f64, count: usize) -> Vec<f32> {
 
 /// Which points of a hemisphere's mesh the pixels of a square image show.
 #[derive(Clone, Debug)]
-pub struct Raster {
+pub struct FlatMapRaster {
     /// Rows and columns.
     pub pixels: usize,
     /// Pixels inside the disc; those of them that lie in a triangle are painted.
@@ -170,7 +170,7 @@ pub struct Raster {
     pub painted: Vec<(u32, Address)>,
 }
 
-impl Raster {
+impl FlatMapRaster {
     /// An image of values at the hemisphere's vertices, interpolated; 0 outside the map and where nothing is finite.
     ///
     /// # Panics

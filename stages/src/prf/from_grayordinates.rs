@@ -10,7 +10,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 
 use crate::formats::fs_lr_meshes::{FsLr, cortex_mask, number_of};
-use crate::formats::hdf5::{self, Pick};
+use crate::formats::hdf5::{self, IndexPick};
 use crate::formats::mgh;
 use crate::formats::subject_folder::Subject;
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
@@ -168,8 +168,12 @@ fn find(file: &hdf5::File, results: &Path, sid: &str) -> Result<(FsLr, u64), Fai
 
 /// Visual field coordinates, size and variance explained of one subject, per grayordinate.
 fn read_fields(file: &hdf5::File, row: u64) -> Result<Fields, Failure> {
-    let quantity =
-        |index| file.numbers("allresults", Some(&[Pick::At(ALL_RUNS), Pick::At(row), Pick::At(index), Pick::All]));
+    let quantity = |index| {
+        file.numbers(
+            "allresults",
+            Some(&[IndexPick::At(ALL_RUNS), IndexPick::At(row), IndexPick::At(index), IndexPick::All]),
+        )
+    };
     let (angle, eccentricity) = (quantity(ANGLE)?, quantity(ECCENTRICITY)?);
     // Angles run counter-clockwise from the right horizontal meridian.
     let along = |axis: fn(f64) -> f64| {

@@ -9,6 +9,6 @@ mod score_summary;
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(dice::DiceScores);
-    registry.add(score_summary::Summary);
+    registry.add(score_summary::ScoreSummary);
     registry.add(partition::VariancePartition);
 }

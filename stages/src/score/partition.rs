@@ -25,7 +25,7 @@ use rand_core::{Rng, SeedableRng};
 use super::part::Part;
 use super::partition_figure;
 use crate::declared::held_out_inputs;
-use crate::formats::data_table::{self, STAMP, Table};
+use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing;
 use crate::formats::score_table::{self, HeldOut, LABEL_COLUMN, PARCELLATION_COLUMN, REGION_COLUMN};
 use crate::numeric::counts::subjects;
@@ -418,7 +418,7 @@ const COLUMNS: &[Column] = &[
 
 fn frame(parcellation: &str, parts: &[Part], level: f64, simulated: bool) -> Result<DataFrame, Failure> {
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut table = Table::of(COLUMNS)
+    let mut table = DataTable::of(COLUMNS)
         .text("parcellation", parts.iter().map(|_| parcellation))
         .text("label", parts.iter().map(|part| part.label.as_str()))
         .text("region", parts.iter().map(|part| score_table::region(parcellation, &part.label)))

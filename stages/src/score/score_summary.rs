@@ -8,7 +8,7 @@ use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task};
 use polars::prelude::DataFrame;
 
 use crate::declared::held_out_inputs::{self, Comparisons};
-use crate::formats::data_table::{self, STAMP, Table};
+use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::score_table::{
     self, DATASET_COLUMN, DICE_UNIT, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN, PARCELLATION_COLUMN,
     REGION_COLUMN, TAG_COLUMN,
@@ -16,9 +16,9 @@ use crate::formats::score_table::{
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
 
 /// The kind.
-pub(super) struct Summary;
+pub(super) struct ScoreSummary;
 
-impl StageKind for Summary {
+impl StageKind for ScoreSummary {
     fn kind(&self) -> Kind {
         let kind = Kind::new("score/summary", 2, "Mean scores of held-out subjects per tag and label, with intervals");
         let kind = held_out_inputs::declare(kind, "score tables of subjects")
@@ -83,7 +83,7 @@ fn summary(scores: &HeldOut, comparisons: u32, simulated: bool) -> Result<DataFr
         }
     }
     let level = confidence(comparisons);
-    Table::of(COLUMNS)
+    DataTable::of(COLUMNS)
         .text("parcellation", rows.iter().map(|_| scores.parcellation.as_str()))
         .text("tag", rows.iter().map(|row| row.0.1.as_str()))
         .text("label", rows.iter().map(|row| row.1))

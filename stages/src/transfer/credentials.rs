@@ -45,11 +45,11 @@ impl Keys {
 
 /// What the process was started with; explicit, so that tests need not touch the real environment.
 #[derive(Clone, Debug, Default)]
-pub struct Environment {
+pub struct CredentialVariables {
     variables: BTreeMap<String, String>,
 }
 
-impl Environment {
+impl CredentialVariables {
     /// The environment of this process.
     pub fn of_process() -> Self {
         std::env::vars_os()
@@ -70,7 +70,7 @@ impl Environment {
     }
 }
 
-impl FromIterator<(String, String)> for Environment {
+impl FromIterator<(String, String)> for CredentialVariables {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(iter: I) -> Self {
         Self { variables: iter.into_iter().collect() }
     }
@@ -90,7 +90,7 @@ impl Profiles {
     ///
     /// # Errors
     /// Environment: a file exists and cannot be read.
-    pub fn read(environment: &Environment) -> Result<Self, Failure> {
+    pub fn read(environment: &CredentialVariables) -> Result<Self, Failure> {
         let mut profiles = Self::default();
         let config = environment.file("AWS_CONFIG_FILE", "config");
         let credentials = environment.file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
@@ -159,7 +159,7 @@ fn profile_of(header: &str, is_config: bool) -> Option<String> {
 ///
 /// # Errors
 /// Environment: there are none, half of them is missing, or they come from a flow that only the vendor's tool supports.
-pub fn find(name: &str, environment: &Environment, profiles: &Profiles) -> Result<Keys, Failure> {
+pub fn find(name: &str, environment: &CredentialVariables, profiles: &Profiles) -> Result<Keys, Failure> {
     let chain = name == "default";
     let profile = if chain { environment.get("AWS_PROFILE").unwrap_or("default") } else { name };
     if chain && let Some(keys) = from_variables(environment)? {
@@ -174,7 +174,7 @@ pub fn find(name: &str, environment: &Environment, profiles: &Profiles) -> Resul
     Err(no_keys(profile, profiles))
 }
 
-fn from_variables(environment: &Environment) -> Result<Option<Keys>, Failure> {
+fn from_variables(environment: &CredentialVariables) -> Result<Option<Keys>, Failure> {
     let Some(id) = environment.get("AWS_ACCESS_KEY_ID") else { return Ok(None) };
     let Some(secret) = environment.get("AWS_SECRET_ACCESS_KEY") else {
         return Err(Failure::environment("AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not")
@@ -348,7 +348,7 @@ credential_process = false
     fn find_in(home: &Path, name: &str, variables: &[(&str, &str)]) -> Result<Keys, Failure> {
         let mut all = vec![("HOME".to_owned(), home.display().to_string())];
         all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let environment: Environment = all.into_iter().collect();
+        let environment: CredentialVariables = all.into_iter().collect();
         find(name, &environment, &Profiles::read(&environment)?)
     }
 
@@ -393,7 +393,8 @@ credential_process = false
     #[test]
     fn settings_of_groups_and_other_sections_are_not_taken() {
         let home = home();
-        let environment: Environment = [("HOME".to_owned(), home.path().display().to_string())].into_iter().collect();
+        let environment: CredentialVariables =
+            [("HOME".to_owned(), home.path().display().to_string())].into_iter().collect();
         let profiles = Profiles::read(&environment).unwrap();
         assert_eq!(profiles.get("hcp", "region"), Some("us-east-1"));
         assert_eq!(profiles.get("hcp", "endpoint_url"), None);

@@ -468,7 +468,7 @@ fn discard(partial: &Path) -> Result<(), Failure> {
 mod tests {
     use pipe_contract::Silent;
 
-    use super::super::loopback::{Answer, Request, Server};
+    use super::super::loopback::{LoopbackAnswer, LoopbackRequest, Server};
     use super::*;
 
     fn body() -> Vec<u8> {
@@ -502,12 +502,12 @@ mod tests {
 
     #[test]
     fn a_body_that_breaks_off_is_resumed_from_there() {
-        let server = Server::start(|request: &Request, _: &str| match request.first_byte() {
-            None => Answer::ok(body()).with("etag", "\"v1\"").cut_after(300_000),
+        let server = Server::start(|request: &LoopbackRequest, _: &str| match request.first_byte() {
+            None => LoopbackAnswer::ok(body()).with("etag", "\"v1\"").cut_after(300_000),
             Some(from) => {
                 assert_eq!(request.header("if-range"), Some("\"v1\""));
                 let cut = if request.number == 2 { 100_000 } else { body().len() - from };
-                Answer::rest(&body(), from).with("etag", "\"v1\"").cut_after(cut)
+                LoopbackAnswer::rest(&body(), from).with("etag", "\"v1\"").cut_after(cut)
             }
         });
         let folder = tempfile::tempdir().unwrap();
@@ -520,10 +520,10 @@ mod tests {
 
     #[test]
     fn a_later_run_goes_on_where_the_first_was_stopped() {
-        let server = Server::start(|request: &Request, _: &str| match request.first_byte() {
-            None => Answer::ok(body()).with("etag", "\"v1\"").cut_after(5_000),
-            Some(_) if request.number <= 6 => Answer::status(503),
-            Some(from) => Answer::rest(&body(), from),
+        let server = Server::start(|request: &LoopbackRequest, _: &str| match request.first_byte() {
+            None => LoopbackAnswer::ok(body()).with("etag", "\"v1\"").cut_after(5_000),
+            Some(_) if request.number <= 6 => LoopbackAnswer::status(503),
+            Some(from) => LoopbackAnswer::rest(&body(), from),
         });
         let folder = tempfile::tempdir().unwrap();
         let partial = folder.path().join("f");
@@ -536,11 +536,12 @@ mod tests {
     #[test]
     fn an_object_that_changed_meanwhile_is_fetched_anew() {
         for precondition in [Precondition::IfRange, Precondition::IfMatch] {
-            let server = Server::start(move |request: &Request, _: &str| match (request.number, precondition) {
-                (1, _) => Answer::ok(vec![1; 90_000]).with("etag", "\"old\"").cut_after(70_000),
-                (2, Precondition::IfMatch) => Answer::status(412),
-                _ => Answer::ok(body()).with("etag", "\"new\""),
-            });
+            let server =
+                Server::start(move |request: &LoopbackRequest, _: &str| match (request.number, precondition) {
+                    (1, _) => LoopbackAnswer::ok(vec![1; 90_000]).with("etag", "\"old\"").cut_after(70_000),
+                    (2, Precondition::IfMatch) => LoopbackAnswer::status(412),
+                    _ => LoopbackAnswer::ok(body()).with("etag", "\"new\""),
+                });
             let folder = tempfile::tempdir().unwrap();
             let partial = folder.path().join("f");
             get_with(&server, &partial, precondition, &|_, _| Ok(())).unwrap();
@@ -550,9 +551,9 @@ mod tests {
 
     #[test]
     fn without_a_validator_nothing_is_resumed() {
-        let server = Server::start(|request: &Request, _: &str| {
+        let server = Server::start(|request: &LoopbackRequest, _: &str| {
             assert_eq!(request.first_byte(), None);
-            Answer::ok(body()).cut_after(if request.number == 1 { 70_000 } else { body().len() })
+            LoopbackAnswer::ok(body()).cut_after(if request.number == 1 { 70_000 } else { body().len() })
         });
         let folder = tempfile::tempdir().unwrap();
         get(&server, &folder.path().join("f")).unwrap();
@@ -561,7 +562,7 @@ mod tests {
 
     #[test]
     fn a_server_that_always_cuts_is_named_with_the_bytes() {
-        let server = Server::start(|_: &Request, _: &str| Answer::ok(vec![0; 1000]).cut_after(10));
+        let server = Server::start(|_: &LoopbackRequest, _: &str| LoopbackAnswer::ok(vec![0; 1000]).cut_after(10));
         let folder = tempfile::tempdir().unwrap();
         let shown = message(get(&server, &folder.path().join("f")));
         assert!(shown.starts_with("`file` is truncated: it broke off after 10 of 1000 bytes"), "{shown}");
@@ -569,10 +570,10 @@ mod tests {
 
     #[test]
     fn another_range_than_the_requested_one_is_not_appended() {
-        let server = Server::start(|request: &Request, _: &str| match request.number {
-            1 => Answer::ok(body()).with("etag", "\"v\"").cut_after(100_000),
-            2 => Answer::rest(&body(), 7).with("etag", "\"v\""),
-            _ => Answer::ok(body()).with("etag", "\"v\""),
+        let server = Server::start(|request: &LoopbackRequest, _: &str| match request.number {
+            1 => LoopbackAnswer::ok(body()).with("etag", "\"v\"").cut_after(100_000),
+            2 => LoopbackAnswer::rest(&body(), 7).with("etag", "\"v\""),
+            _ => LoopbackAnswer::ok(body()).with("etag", "\"v\""),
         });
         let folder = tempfile::tempdir().unwrap();
         get(&server, &folder.path().join("f")).unwrap();
@@ -581,7 +582,7 @@ mod tests {
 
     #[test]
     fn what_arrives_wrong_is_fetched_again_and_then_given_up() {
-        let server = Server::start(|_: &Request, _: &str| Answer::ok("wrong"));
+        let server = Server::start(|_: &LoopbackRequest, _: &str| LoopbackAnswer::ok("wrong"));
         let folder = tempfile::tempdir().unwrap();
         let partial = folder.path().join("f");
         let verify = |_: &Path, _: &HeaderMap| Err("`file` arrived with another MD5".to_owned());
@@ -592,10 +593,10 @@ mod tests {
 
     #[test]
     fn refusals_are_final_and_redirects_are_followed() {
-        let server = Server::start(|request: &Request, address: &str| match request.target.as_str() {
-            "/moved" => Answer::ok("here"),
-            _ if request.number == 1 => Answer::status(302).with("location", &format!("{address}/moved")),
-            _ => Answer::status(404),
+        let server = Server::start(|request: &LoopbackRequest, address: &str| match request.target.as_str() {
+            "/moved" => LoopbackAnswer::ok("here"),
+            _ if request.number == 1 => LoopbackAnswer::status(302).with("location", &format!("{address}/moved")),
+            _ => LoopbackAnswer::status(404),
         });
         let folder = tempfile::tempdir().unwrap();
         get(&server, &folder.path().join("f")).unwrap();
@@ -609,7 +610,7 @@ mod tests {
 
     #[test]
     fn an_unreachable_server_is_a_transient_error_that_shows_no_signature() {
-        let server = Server::start(|_: &Request, _: &str| Answer::ok(""));
+        let server = Server::start(|_: &LoopbackRequest, _: &str| LoopbackAnswer::ok(""));
         let url = format!("{}/x?X-Amz-Signature=topsecret", server.address());
         drop(server);
         let request = || GetRequest { url: url.clone(), headers: Vec::new() };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// A request that arrived.
-pub struct Request {
+pub struct LoopbackRequest {
     /// Path and query.
     pub target: String,
     /// Headers, names in lower case.
@@ -16,7 +16,7 @@ pub struct Request {
     pub number: usize,
 }
 
-impl Request {
+impl LoopbackRequest {
     /// A header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -29,7 +29,7 @@ impl Request {
 }
 
 /// The answer to a request.
-pub struct Answer {
+pub struct LoopbackAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct Answer {
     sent: usize,
 }
 
-impl Answer {
+impl LoopbackAnswer {
     /// 200 with a body.
     pub fn ok(body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
@@ -78,7 +78,7 @@ pub struct Server {
 
 impl Server {
     /// Starts on a free port; `answer` is given the request and the server's own address.
-    pub fn start(answer: impl Fn(&Request, &str) -> Answer + Send + 'static) -> Self {
+    pub fn start(answer: impl Fn(&LoopbackRequest, &str) -> LoopbackAnswer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -91,7 +91,7 @@ impl Server {
                 }
                 let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
                 // A client that disconnects is part of some tests.
-                let _ = serve(stream, number, &|request: &Request| answer(request, &own));
+                let _ = serve(stream, number, &|request: &LoopbackRequest| answer(request, &own));
             }
         });
         Self { address, stop, requests, thread: Some(thread) }
@@ -118,7 +118,11 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: TcpStream, number: usize, answer: &dyn Fn(&Request) -> Answer) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    number: usize,
+    answer: &dyn Fn(&LoopbackRequest) -> LoopbackAnswer,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -130,7 +134,7 @@ fn serve(mut stream: TcpStream, number: usize, answer: &dyn Fn(&Request) -> Answ
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let answer = answer(&Request { target, headers, number });
+    let answer = answer(&LoopbackRequest { target, headers, number });
     write!(stream, "HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n", answer.status, answer.body.len())?;
     for (name, value) in &answer.headers {
         write!(stream, "{name}: {value}\r\n")?;

@@ -30,7 +30,7 @@ pub struct Project {
 
 /// A file or folder in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct OsfEntry {
     name: String,
     is_folder: bool,
     /// In the storage, such as `/5e95...` and with a final slash for folders.
@@ -80,7 +80,7 @@ impl Project {
     ///
     /// # Errors
     /// Input: no such public project. Environment: the network.
-    pub fn find(&self, path: &str, context: &dyn Context) -> Result<Option<Entry>, Failure> {
+    pub fn find(&self, path: &str, context: &dyn Context) -> Result<Option<OsfEntry>, Failure> {
         let mut folder = "/".to_owned();
         let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
         for part in folders.into_iter().flat_map(|folders| folders.split('/')) {
@@ -101,7 +101,7 @@ impl Project {
         folder: &str,
         wanted: Option<(&str, bool)>,
         context: &dyn Context,
-    ) -> Result<Arc<Vec<Entry>>, Failure> {
+    ) -> Result<Arc<Vec<OsfEntry>>, Failure> {
         let mut url = format!("{}/nodes/{}/files/osfstorage{folder}?page[size]=100", self.api, self.id);
         if let Some((name, _)) = wanted {
             url.push_str(&format!("&filter[name]={}", percent_encoded(name)));
@@ -117,7 +117,7 @@ impl Project {
         Ok(listing)
     }
 
-    fn read_pages(&self, first: &str, context: &dyn Context) -> Result<Vec<Entry>, Failure> {
+    fn read_pages(&self, first: &str, context: &dyn Context) -> Result<Vec<OsfEntry>, Failure> {
         let mut entries = Vec::new();
         let mut url = first.to_owned();
         for _ in 0..MOST_PAGES {
@@ -126,7 +126,7 @@ impl Project {
                 Failure::environment(format!("the listing of project `{}` is not as expected: {error}", self.id))
                     .transient()
             })?;
-            entries.extend(page.data.into_iter().map(Entry::from));
+            entries.extend(page.data.into_iter().map(OsfEntry::from));
             match page.links.next {
                 Some(next) => url = next,
                 None => return Ok(entries),
@@ -149,7 +149,7 @@ impl Project {
     }
 }
 
-impl Entry {
+impl OsfEntry {
     /// Brings the file and compares it with its SHA-256; the notes say so where the listing gives none.
     ///
     /// # Errors
@@ -163,8 +163,8 @@ impl Entry {
     }
 }
 
-fn listings() -> std::sync::MutexGuard<'static, BTreeMap<String, Arc<Vec<Entry>>>> {
-    static LISTINGS: OnceLock<Mutex<BTreeMap<String, Arc<Vec<Entry>>>>> = OnceLock::new();
+fn listings() -> std::sync::MutexGuard<'static, BTreeMap<String, Arc<Vec<OsfEntry>>>> {
+    static LISTINGS: OnceLock<Mutex<BTreeMap<String, Arc<Vec<OsfEntry>>>>> = OnceLock::new();
     LISTINGS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -217,7 +217,7 @@ struct EntryLinks {
     download: Option<String>,
 }
 
-impl From<PageEntry> for Entry {
+impl From<PageEntry> for OsfEntry {
     fn from(entry: PageEntry) -> Self {
         Self {
             is_folder: entry.attributes.kind == "folder",
@@ -233,7 +233,7 @@ impl From<PageEntry> for Entry {
 mod tests {
     use pipe_contract::Silent;
 
-    use super::super::loopback::{Answer, Server};
+    use super::super::loopback::{LoopbackAnswer, Server};
     use super::*;
 
     fn entry(kind: &str, name: &str, path: &str, more: &str) -> String {
@@ -242,9 +242,9 @@ mod tests {
         )
     }
 
-    fn page(entries: &[String], next: Option<&str>) -> Answer {
+    fn page(entries: &[String], next: Option<&str>) -> LoopbackAnswer {
         let next = next.map_or("null".to_owned(), |next| format!("\"{next}\""));
-        Answer::ok(format!(r#"{{"data":[{}],"links":{{"next":{next}}}}}"#, entries.join(",")))
+        LoopbackAnswer::ok(format!(r#"{{"data":[{}],"links":{{"next":{next}}}}}"#, entries.join(",")))
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
             "/v2/nodes/aaaaa/files/osfstorage/n/?page%5Bsize%5D=100&filter%5Bname%5D=1.labels.hdf5" => {
                 page(&[entry("file", "11.labels.hdf5", "/f1", "")], Some(&format!("{address}/more")))
             }
-            "/more" if request.number < 4 => Answer::status(503),
+            "/more" if request.number < 4 => LoopbackAnswer::status(503),
             "/more" => page(&[entry("file", "1.labels.hdf5", "/f2", r#","extra":{"hashes":{"sha256":"ab"}}"#)], None),
             _ => page(&[], None),
         });
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_project_that_is_not_public_is_named() {
-        let server = Server::start(|_, _| Answer::status(403));
+        let server = Server::start(|_, _| LoopbackAnswer::status(403));
         let project = Project::at("bbbbb", &server.address()).unwrap();
         let failure = project.find("x", &Silent).unwrap_err();
         assert!(failure.message.contains("no public project `bbbbb`"), "{failure}");

@@ -12,7 +12,7 @@ use rusty_s3::{Bucket, UrlStyle};
 use ureq::http::HeaderMap;
 
 use super::checksum::md5_of_file;
-use super::credentials::{self, Environment, Keys, Profiles};
+use super::credentials::{self, CredentialVariables, Keys, Profiles};
 use super::http::{self, Download, GetRequest, Precondition, Refusal, RequestError};
 use super::object_store::{Fetched, ObjectStore};
 use super::signature_v4::Get;
@@ -80,7 +80,11 @@ impl S3 {
     ///
     /// # Errors
     /// Environment: no keys for the credential. Input: a malformed endpoint.
-    pub fn new(location: Location, options: &AccessOptions, environment: &Environment) -> Result<Self, Failure> {
+    pub fn new(
+        location: Location,
+        options: &AccessOptions,
+        environment: &CredentialVariables,
+    ) -> Result<Self, Failure> {
         let profiles = Profiles::read(environment)?;
         let keys = options.credential.map(|name| credentials::find(name, environment, &profiles)).transpose()?;
         let setting = |name: &str| options.credential.and_then(|profile| profiles.get(profile, name));
@@ -259,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    fn environment(variables: &[(&str, &str)]) -> Environment {
+    fn environment(variables: &[(&str, &str)]) -> CredentialVariables {
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 

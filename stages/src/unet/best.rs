@@ -7,8 +7,8 @@ use fs_err as fs;
 use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task, io_reason};
 
 use super::model_folder::{
-    EPOCH_COLUMNS, EPOCHS, OPTIONS, Outcome, PLAN, RESTART_COLUMNS, RESTARTS, TRAINING, TRAINING_COLUMNS, WEIGHTS,
-    header,
+    EPOCH_COLUMNS, EPOCHS, OPTIONS, PLAN, RESTART_COLUMNS, RESTARTS, RestartOutcome, TRAINING, TRAINING_COLUMNS,
+    WEIGHTS, header,
 };
 
 /// The kind.
@@ -40,13 +40,13 @@ impl StageKind for Best {
     }
 }
 
-type Restart<'a> = (&'a Coordinates, &'a Path, Outcome);
+type Restart<'a> = (&'a Coordinates, &'a Path, RestartOutcome);
 
 /// The restarts in order of their numbers (`2` before `10`), other coordinates as text.
 fn read(task: &Task) -> Result<Vec<Restart<'_>>, Failure> {
     let mut restarts = Vec::new();
     for (at, folder) in task.present("trained") {
-        restarts.push((at, folder, Outcome::read(folder)?));
+        restarts.push((at, folder, RestartOutcome::read(folder)?));
     }
     let number = |at: &Coordinates| at.get("restart").and_then(|text| text.parse::<u64>().ok());
     restarts.sort_by(|a, b| (number(a.0), a.0).cmp(&(number(b.0), b.0)));
@@ -97,7 +97,7 @@ mod tests {
         for name in [WEIGHTS, OPTIONS, PLAN, EPOCHS] {
             fs::write(model.join(name), format!("{name} {restart}")).unwrap();
         }
-        let outcome = Outcome { input: "anat".into(), loss: 1.0, dice };
+        let outcome = RestartOutcome { input: "anat".into(), loss: 1.0, dice };
         fs::write(model.join(TRAINING), outcome.to_tsv()).unwrap();
         Cell { at: [("restart", restart.to_string())].into_iter().collect(), artifact: Presence::Present(model) }
     }

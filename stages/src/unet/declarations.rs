@@ -13,7 +13,7 @@ pub const BASE_MODELS: &[&str] = &["resnet18", "resnet34"];
 parameters! {
     /// Where a kind computes.
     #[derive(Clone, Debug)]
-    pub struct Place {
+    pub struct ComputePlace {
         /// threads inside operations on the processor; their number changes the last digits, so it is part of the key
         pub threads: u32 = 1, in 1..=1_024;
         /// `cpu` or `cuda` pin the device; `any` takes what the stage's resources grant
@@ -37,7 +37,7 @@ choice! {
 parameters! {
     /// Parameters of `unet/train`.
     #[derive(Clone, Debug)]
-    pub struct Training {
+    pub struct TrainingParameters {
         /// the input channels
         pub inputs: String, one_of INPUTS;
         /// what it predicts: visual areas V1-V3 or five rings of eccentricity
@@ -59,7 +59,7 @@ parameters! {
         /// the rounds one by one, as in the original's plan files: `{ lr, bce_weight }` and if wanted `gamma`, `num_epochs`,
         /// `batch_size` (else those of the parameters); replaces `rounds`, `learning_rate` and `bce_weight`
         pub schedule: Vec<BTreeMap<String, Value>> = Vec::new(), neutral Vec::new();
-        ..pub place: Place;
+        ..pub place: ComputePlace;
     }
 }
 
@@ -80,7 +80,7 @@ parameters! {
     pub struct Prediction {
         /// what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones
         pub bn: Normalisation = Normalisation::Batch;
-        ..pub place: Place;
+        ..pub place: ComputePlace;
     }
 }
 
@@ -107,7 +107,7 @@ pub fn train() -> Kind {
             )
             .described(&[TRAINING], TRAINING_COLUMNS)
             .described(&[EPOCHS], EPOCH_COLUMNS)
-            .parameters::<Training>();
+            .parameters::<TrainingParameters>();
     kind.stamped = true;
     kind.runs = Runs::ProcessFresh;
     kind.random = true;

@@ -10,10 +10,10 @@ use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::channels::{INPUTS, OUTPUTS};
-use super::model_folder::{self, OPTIONS, Options, WEIGHTS};
-use super::weight_layout::{self, Entry, Role};
+use super::model_folder::{self, ModelOptions, OPTIONS, WEIGHTS};
+use super::weight_layout::{self, Role, WeightEntry};
 use crate::formats::pytorch;
-use crate::formats::tensors::{self, Tensor, Tensors, Values};
+use crate::formats::tensors::{self, Tensor, TensorValues, Tensors};
 
 /// The kind.
 pub struct Import;
@@ -48,8 +48,10 @@ impl StageKind for Import {
         let mut weights = Tensors { metadata: Default::default(), ..read(path)? };
         weights.tensors.values_mut().for_each(unwrap_count);
         let base_model = base_model(&weights);
-        let options =
-            Options { pixels: Some(params.pixels), ..Options::new(&params.inputs, &params.outputs, base_model)? };
+        let options = ModelOptions {
+            pixels: Some(params.pixels),
+            ..ModelOptions::new(&params.inputs, &params.outputs, base_model)?
+        };
         check(&weights, &options).map_err(|failure| failure.at(path.display().to_string()))?;
         let output = task.output("model")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
@@ -61,7 +63,7 @@ impl StageKind for Import {
 
 /// Some versions of PyTorch save the one number of `num_batches_tracked` as a list of one.
 fn unwrap_count(tensor: &mut Tensor) {
-    if tensor.shape == [1] && matches!(tensor.values, Values::I64(_)) {
+    if tensor.shape == [1] && matches!(tensor.values, TensorValues::I64(_)) {
         tensor.shape.clear();
     }
 }
@@ -93,7 +95,7 @@ fn base_model(weights: &Tensors) -> &'static str {
     if weights.tensors.contains_key("layer1.1.2.conv1.weight") { "resnet34" } else { "resnet18" }
 }
 
-fn check(weights: &Tensors, options: &Options) -> Result<(), Failure> {
+fn check(weights: &Tensors, options: &ModelOptions) -> Result<(), Failure> {
     let depths = weight_layout::depths(&options.base_model).unwrap_or_default();
     let expected = weight_layout::state_dict(depths, options.channels.len(), options.feature_names.len());
     for entry in &expected {
@@ -106,7 +108,7 @@ fn check(weights: &Tensors, options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn check_entry(saved: Option<&Tensor>, entry: &Entry, options: &Options) -> Result<(), Failure> {
+fn check_entry(saved: Option<&Tensor>, entry: &WeightEntry, options: &ModelOptions) -> Result<(), Failure> {
     let network = format!("a U-Net on {} for `{}` and `{}`", options.base_model, options.inputs, options.prediction);
     let saved = saved
         .ok_or_else(|| Failure::input(format!("the weights have no tensor `{}`, which {network} has", entry.name)))?;
@@ -119,9 +121,9 @@ fn check_entry(saved: Option<&Tensor>, entry: &Entry, options: &Options) -> Resu
     }
     let fits = matches!(
         (&saved.values, entry.role),
-        (Values::I64(_), Role::Batches)
+        (TensorValues::I64(_), Role::Batches)
             | (
-                Values::F32(_),
+                TensorValues::F32(_),
                 Role::Encoder | Role::Uniform { .. } | Role::Scale | Role::Offset | Role::Mean | Role::Variance
             )
     );
@@ -164,7 +166,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         tensors::write(&folder.path().join("weights"), &weights(7, 3)).unwrap();
         Import.run(&task(folder.path(), "anat"), &Silent).unwrap();
-        let options: Options = model_folder::read_json(&folder.path().join("out").join(OPTIONS)).unwrap();
+        let options: ModelOptions = model_folder::read_json(&folder.path().join("out").join(OPTIONS)).unwrap();
         assert_eq!((options.inputs.as_str(), options.base_model.as_str()), ("anat", "resnet18"));
         assert_eq!(options.pixels, Some(128));
         let failure = Import.run(&task(folder.path(), "func"), &Silent).unwrap_err();
@@ -176,14 +178,14 @@ mod tests {
     fn a_count_saved_as_a_list_of_one_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let mut saved = weights(7, 3);
-        for tensor in saved.tensors.values_mut().filter(|tensor| matches!(tensor.values, Values::I64(_))) {
+        for tensor in saved.tensors.values_mut().filter(|tensor| matches!(tensor.values, TensorValues::I64(_))) {
             tensor.shape = vec![1];
         }
         tensors::write(&folder.path().join("weights"), &saved).unwrap();
         Import.run(&task(folder.path(), "anat"), &Silent).unwrap();
         let model = tensors::read(&folder.path().join("out").join(WEIGHTS)).unwrap();
         let count = &model.tensors["layer0.1.num_batches_tracked"];
-        assert_eq!((count.shape.len(), &count.values), (0, &Values::I64(vec![3])));
+        assert_eq!((count.shape.len(), &count.values), (0, &TensorValues::I64(vec![3])));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Weights under the original's state-dict names.
 pub const WEIGHTS: &str = "model.safetensors";
-/// [`Options`] as JSON.
+/// [`ModelOptions`] as JSON.
 pub const OPTIONS: &str = "options.json";
 /// The rounds ([`super::training_schedule::Round`]) as a JSON list.
 pub const PLAN: &str = "plan.json";
@@ -86,7 +86,7 @@ pub fn header(columns: &[Column]) -> String {
 
 /// What a network is and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Options {
+pub struct ModelOptions {
     /// Input code, such as `anat`.
     pub inputs: String,
     /// Output code, `area` or `ring`. The name is the original's.
@@ -115,7 +115,7 @@ pub struct Options {
     pub partition: Option<()>,
 }
 
-impl Options {
+impl ModelOptions {
     /// Options without the facts of a training.
     pub fn new(inputs: &str, outputs: &str, base_model: &str) -> Result<Self, Failure> {
         let own = |names: Vec<&str>| names.into_iter().map(String::from).collect();
@@ -137,7 +137,7 @@ impl Options {
 
 /// The row of [`TRAINING`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct RestartOutcome {
     /// Input code.
     pub input: String,
     /// Lowest validation loss in the selected round.
@@ -146,7 +146,7 @@ pub struct Outcome {
     pub dice: f64,
 }
 
-impl Outcome {
+impl RestartOutcome {
     /// The text of `training.tsv`.
     pub fn to_tsv(&self) -> String {
         format!("{}{}\t{:?}\t{:?}\n", header(TRAINING_COLUMNS), self.input, self.loss, self.dice)
@@ -209,34 +209,34 @@ mod tests {
     #[test]
     fn options_hold_no_ids_and_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { pixels: Some(64), ..Options::new("not2", "ring", "resnet18").unwrap() };
+        let options = ModelOptions { pixels: Some(64), ..ModelOptions::new("not2", "ring", "resnet18").unwrap() };
         let path = folder.path().join(OPTIONS);
         write_json(&path, &options).unwrap();
         assert!(fs::read_to_string(&path).unwrap().contains("\"partition\": null"));
-        assert_eq!(read_json::<Options>(&path).unwrap(), options);
+        assert_eq!(read_json::<ModelOptions>(&path).unwrap(), options);
     }
 
     #[test]
     fn only_simulated_models_are_marked() {
-        let options = Options::new("anat", "area", "resnet18").unwrap();
-        let text = |simulated| serde_json::to_string(&Options { simulated, ..options.clone() }).unwrap();
+        let options = ModelOptions::new("anat", "area", "resnet18").unwrap();
+        let text = |simulated| serde_json::to_string(&ModelOptions { simulated, ..options.clone() }).unwrap();
         assert!(text(true).contains("\"simulated\":true") && !text(false).contains("simulated"));
-        assert_eq!(serde_json::from_str::<Options>(&text(false)).unwrap(), options);
+        assert_eq!(serde_json::from_str::<ModelOptions>(&text(false)).unwrap(), options);
     }
 
     #[test]
     fn outcomes_come_back_exactly() {
         let folder = tempfile::tempdir().unwrap();
-        let outcome = Outcome { input: "anat".into(), loss: 0.1 + 0.2, dice: 1.0 / 3.0 };
+        let outcome = RestartOutcome { input: "anat".into(), loss: 0.1 + 0.2, dice: 1.0 / 3.0 };
         fs::write(folder.path().join(TRAINING), outcome.to_tsv()).unwrap();
-        assert_eq!(Outcome::read(folder.path()).unwrap(), outcome);
+        assert_eq!(RestartOutcome::read(folder.path()).unwrap(), outcome);
     }
 
     #[test]
     fn a_broken_table_is_reported_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(TRAINING), "input\tdice\nanat\tnone\n").unwrap();
-        let failure = Outcome::read(folder.path()).unwrap_err();
+        let failure = RestartOutcome::read(folder.path()).unwrap_err();
         assert!(failure.message.contains("`loss`") && failure.place.unwrap().ends_with(TRAINING));
     }
 }

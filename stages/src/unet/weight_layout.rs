@@ -5,7 +5,7 @@
 
 /// One tensor of the state dict.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct WeightEntry {
     /// Its name in the state dict.
     pub name: String,
     /// Its shape; convolutions are [out, in, height, width].
@@ -43,7 +43,7 @@ impl Role {
     }
 }
 
-impl Entry {
+impl WeightEntry {
     /// Number of elements.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
@@ -76,7 +76,7 @@ pub fn stage(number: usize) -> String {
 }
 
 /// Every tensor of a network with `inputs` and `outputs` channels, in the order of the original's state dict.
-pub fn state_dict(depths: [usize; 4], inputs: usize, outputs: usize) -> Vec<Entry> {
+pub fn state_dict(depths: [usize; 4], inputs: usize, outputs: usize) -> Vec<WeightEntry> {
     let mut list = List(Vec::new());
     // Re-created for another number of channels than three, and therefore with the default start of a convolution.
     list.kernel("layer0.0", [64, inputs, 7, 7]);
@@ -109,11 +109,11 @@ pub fn state_dict(depths: [usize; 4], inputs: usize, outputs: usize) -> Vec<Entr
     list.0
 }
 
-struct List(Vec<Entry>);
+struct List(Vec<WeightEntry>);
 
 impl List {
     fn push(&mut self, name: String, shape: &[usize], role: Role) {
-        self.0.push(Entry { name, shape: shape.to_vec(), role });
+        self.0.push(WeightEntry { name, shape: shape.to_vec(), role });
     }
 
     fn encoder(&mut self, name: &str, shape: [usize; 4]) {
@@ -149,7 +149,7 @@ mod tests {
         let n = channels::of_inputs(inputs).unwrap().len();
         let k = channels::of_outputs(outputs).unwrap().len();
         let entries = state_dict(depths(base_model).unwrap(), n, k);
-        entries.iter().filter(|entry| entry.role.is_trained()).map(Entry::count).sum()
+        entries.iter().filter(|entry| entry.role.is_trained()).map(WeightEntry::count).sum()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::sync::Once;
 
 use pipe_contract::{Device as Asked, Failure, RanOn, Task};
-use pipe_stages::unet::declarations::{Pin, Place};
+use pipe_stages::unet::declarations::{ComputePlace, Pin};
 use tch::{Device, Tensor};
 
 mod shim {
@@ -47,7 +47,7 @@ pub struct Backend {
 ///
 /// # Errors
 /// Environment: a GPU is asked for and cannot be used. Internal: libtorch refuses its settings.
-pub fn prepare(place: &Place, task: &Task) -> Result<Backend, Failure> {
+pub fn prepare(place: &ComputePlace, task: &Task) -> Result<Backend, Failure> {
     let device = choose(place, task.device)?;
     // Before the first tensor: libtorch looks only once for what is there.
     if let Device::Cuda(index) = device {
@@ -62,7 +62,7 @@ pub fn prepare(place: &Place, task: &Task) -> Result<Backend, Failure> {
     Ok(Backend { device, ran_on })
 }
 
-fn choose(place: &Place, granted: Asked) -> Result<Device, Failure> {
+fn choose(place: &ComputePlace, granted: Asked) -> Result<Device, Failure> {
     match (place.device, granted) {
         (Pin::Any | Pin::Cuda, Asked::Cuda(index)) => Ok(Device::Cuda(index as usize)),
         (Pin::Cuda, Asked::Cpu) => {
@@ -211,8 +211,8 @@ impl Text {
 mod tests {
     use super::*;
 
-    fn place(device: Pin) -> Place {
-        Place { threads: 1, device }
+    fn place(device: Pin) -> ComputePlace {
+        ComputePlace { threads: 1, device }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use pipe_contract::Failure;
 use tch::{Kind, Tensor};
 
 use crate::adam::Adam;
-use crate::training::{Best, Means, Row, State, Training};
+use crate::training::{BestWeights, EpochRow, Means, Training, TrainingState};
 use crate::weights::first_line;
 
 const FILE: &str = "training.safetensors";
@@ -107,7 +107,7 @@ fn unpack(tensors: &BTreeMap<String, Tensor>, training: &mut Training<'_>, ident
     let now = weights.snapshot_of(|name| get(&format!("now/{name}")))?;
     let best = |group: &str| {
         let [loss, dice] = <[f64; 2]>::try_from(floats(&get(&format!("{group}/best"))?)?).ok()?;
-        Some(Best { loss, dice, weights: weights.snapshot_of(|name| get(&format!("{group}/{name}"))) })
+        Some(BestWeights { loss, dice, weights: weights.snapshot_of(|name| get(&format!("{group}/{name}"))) })
     };
     let (in_round, overall) = (best("round")?, best("overall")?);
     let adam = match get("adam/steps") {
@@ -120,7 +120,7 @@ fn unpack(tensors: &BTreeMap<String, Tensor>, training: &mut Training<'_>, ident
     };
     training.weights.restore(&now);
     let (round, epoch) = (u32::try_from(round).ok()?, u32::try_from(epoch).ok()?);
-    training.state = State { round, epoch, adam, in_round, overall, rows };
+    training.state = TrainingState { round, epoch, adam, in_round, overall, rows };
     Some(())
 }
 
@@ -153,16 +153,16 @@ fn floats(bits: &Tensor) -> Option<Vec<f64>> {
     Some(bits.into_iter().map(|bits| f64::from_bits(bits as u64)).collect())
 }
 
-fn numbers(row: &Row) -> [f64; WIDTH] {
-    let Row { round, epoch, rate, train, validation, improved } = row;
+fn numbers(row: &EpochRow) -> [f64; WIDTH] {
+    let EpochRow { round, epoch, rate, train, validation, improved } = row;
     let flag = f64::from(u8::from(*improved));
     let (t, v) = (train, validation);
     [f64::from(*round), f64::from(*epoch), *rate, t.bce, t.dice, t.loss, v.bce, v.dice, v.loss, flag]
 }
 
-fn row(numbers: &[f64]) -> Row {
+fn row(numbers: &[f64]) -> EpochRow {
     let means = |at: usize| Means { bce: numbers[at], dice: numbers[at + 1], loss: numbers[at + 2] };
-    Row {
+    EpochRow {
         round: numbers[0] as u32,
         epoch: numbers[1] as u32,
         rate: numbers[2],

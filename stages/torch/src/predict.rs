@@ -11,13 +11,13 @@ use pipe_stages::formats::subject_folder::Subject;
 use pipe_stages::hemisphere::{HEMISPHERES, Hemisphere};
 use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
 use pipe_stages::unet::declarations::{self, Normalisation, Prediction};
-use pipe_stages::unet::model_folder::{self, OPTIONS, Options, WEIGHTS};
+use pipe_stages::unet::model_folder::{self, ModelOptions, OPTIONS, WEIGHTS};
 use tch::{Device, Tensor};
 
 use crate::backend;
 use crate::samples::Planes;
 use crate::unet::{Mode, UNet};
-use crate::weights::{Shape, Weights};
+use crate::weights::{NetworkShape, Weights};
 
 /// The kind. It holds the network it used last: a worker predicts one subject after another with the same one, and reading
 /// 70 MB takes as long as using them.
@@ -39,7 +39,7 @@ impl StageKind for Predict {
         let params: Prediction = task.parameters()?;
         let backend = backend::prepare(&params.place, task)?;
         let folder = task.one("model")?;
-        let options: Options = model_folder::read_json(&folder.join(OPTIONS))?;
+        let options: ModelOptions = model_folder::read_json(&folder.join(OPTIONS))?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let network = network(&mut last, folder, &options, backend.device)?;
         let mut images = Planes::new("images", &options.channels);
@@ -60,7 +60,7 @@ impl StageKind for Predict {
 }
 
 /// A network is trained for pictures of one scale; models imported before `unet/import` recorded it have none.
-fn check_pixels(pixels: usize, options: &Options) -> Result<(), Failure> {
+fn check_pixels(pixels: usize, options: &ModelOptions) -> Result<(), Failure> {
     match options.pixels {
         Some(trained) if trained as usize != pixels => Err(Failure::input(format!(
             "images are {pixels} pixels high, but the network was trained on images of {trained}"
@@ -73,14 +73,14 @@ fn check_pixels(pixels: usize, options: &Options) -> Result<(), Failure> {
 fn network<'a>(
     last: &'a mut Option<(Identity, UNet)>,
     folder: &Path,
-    options: &Options,
+    options: &ModelOptions,
     device: Device,
 ) -> Result<&'a UNet, Failure> {
     let path = folder.join(WEIGHTS);
     let found = fs::metadata(&path).map_err(|error| Failure::io("look at", &path, &error))?;
     let identity = Identity(path, [found.dev(), found.ino(), found.len()], device);
     if last.as_ref().is_none_or(|(known, _)| *known != identity) {
-        let shape = Shape::new(&options.base_model, options.channels.len(), options.feature_names.len())?;
+        let shape = NetworkShape::new(&options.base_model, options.channels.len(), options.feature_names.len())?;
         let network = UNet::new(&Weights::read(&identity.0, shape, device)?);
         *last = Some((identity, network));
     }

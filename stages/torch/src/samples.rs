@@ -6,7 +6,7 @@ use std::path::Path;
 use pipe_contract::{Coordinates, Failure, Task};
 use pipe_stages::formats::data_table::{self, Partition};
 use pipe_stages::formats::tensors::{self, Tensors};
-use pipe_stages::unet::model_folder::Options;
+use pipe_stages::unet::model_folder::ModelOptions;
 use tch::{Device, Tensor};
 
 use crate::unet::GRAIN;
@@ -56,7 +56,7 @@ impl Samples {
     ///
     /// # Errors
     /// Input: a broken or unfitting file, values that are not finite, no subject on one side of the split. Stage: less coverage than asked.
-    pub fn read(task: &Task, options: &Options, device: Device) -> Result<(Self, Notes), Failure> {
+    pub fn read(task: &Task, options: &ModelOptions, device: Device) -> Result<(Self, Notes), Failure> {
         let mut notes: Notes = coverage(task, "images")?.into_iter().collect();
         notes.extend(coverage(task, "targets")?);
         let split = data_table::split(task.one("split")?)?;
@@ -85,7 +85,7 @@ impl Samples {
     fn stack(
         files: &BTreeMap<&str, &Path>,
         drawings: &[(&str, Partition, &Path)],
-        options: &Options,
+        options: &ModelOptions,
         device: Device,
     ) -> Result<(Self, usize), Failure> {
         let mut targets = Planes::new("targets", &options.feature_names);

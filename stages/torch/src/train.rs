@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
-use pipe_stages::unet::declarations::Training as Parameters;
+use pipe_stages::unet::declarations::TrainingParameters;
 use pipe_stages::unet::model_folder::{
-    self, EPOCH_COLUMNS, EPOCHS, OPTIONS, Options, Outcome, PLAN, TRAINING, WEIGHTS,
+    self, EPOCH_COLUMNS, EPOCHS, ModelOptions, OPTIONS, PLAN, RestartOutcome, TRAINING, WEIGHTS,
 };
 use pipe_stages::unet::{declarations, training_schedule};
 
 use crate::backend::{self, Backend};
 use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
-use crate::training::{Row, State, Training, preamble, shuffled};
-use crate::weights::{Shape, Weights};
+use crate::training::{EpochRow, Training, TrainingState, preamble, shuffled};
+use crate::weights::{NetworkShape, Weights};
 
 /// The kind.
 pub struct Train;
@@ -27,10 +27,10 @@ impl StageKind for Train {
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let params: Parameters = task.parameters()?;
+        let params: TrainingParameters = task.parameters()?;
         let plan = plan(&params)?;
         let backend = backend::prepare(&params.place, task)?;
-        let mut options = Options::new(&params.inputs, &params.outputs, &params.base_model)?;
+        let mut options = ModelOptions::new(&params.inputs, &params.outputs, &params.base_model)?;
         let (samples, notes) = Samples::read(task, &options, backend.device)?;
         notes.iter().for_each(|note| context.log(note));
         options.pixels = Some(samples.pixels());
@@ -38,7 +38,7 @@ impl StageKind for Train {
         options.validation_samples = Some(samples.validation.len() as u64);
         options.simulated = task.simulated;
         let seed = task.seed()?;
-        let shape = Shape::new(&params.base_model, options.channels.len(), options.feature_names.len())?;
+        let shape = NetworkShape::new(&params.base_model, options.channels.len(), options.feature_names.len())?;
         let weights = Weights::fresh(shape, seed, backend.device);
         let training = Training::new(weights, &samples, &plan, shuffled(seed), context);
         let training = finish(training, task, &backend, &params.inputs, context)?;
@@ -48,7 +48,7 @@ impl StageKind for Train {
 }
 
 /// The rounds as listed, or as they follow from the first.
-fn plan(parameters: &Parameters) -> Result<Vec<training_schedule::Round>, Failure> {
+fn plan(parameters: &TrainingParameters) -> Result<Vec<training_schedule::Round>, Failure> {
     let first = training_schedule::Round {
         lr: parameters.learning_rate,
         gamma: parameters.gamma,
@@ -92,7 +92,7 @@ fn finish<'a>(
 
 fn write(
     training: &Training<'_>,
-    options: &Options,
+    options: &ModelOptions,
     plan: &[training_schedule::Round],
     folder: &Path,
 ) -> Result<(), Failure> {
@@ -104,7 +104,7 @@ fn write(
     fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
     model_folder::write_json(&folder.join(OPTIONS), options)?;
     model_folder::write_json(&folder.join(PLAN), &plan)?;
-    let outcome = Outcome { input: options.inputs.clone(), loss: best.loss, dice: best.dice };
+    let outcome = RestartOutcome { input: options.inputs.clone(), loss: best.loss, dice: best.dice };
     for (name, text) in [(TRAINING, outcome.to_tsv()), (EPOCHS, history(&training.state))] {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
@@ -113,7 +113,7 @@ fn write(
 }
 
 /// One row an epoch; rounds and epochs count from 1 here, as in the log. `kept` marks the epoch whose weights the model has.
-fn history(state: &State) -> String {
+fn history(state: &TrainingState) -> String {
     let mut text = model_folder::header(EPOCH_COLUMNS);
     let mark = |yes: bool| if yes { "*" } else { "" };
     let kept = kept(state);
@@ -139,8 +139,8 @@ fn history(state: &State) -> String {
 }
 
 /// The last improvement of the first round that reached the smallest validation Dice loss.
-fn kept(state: &State) -> Option<usize> {
+fn kept(state: &TrainingState) -> Option<usize> {
     let reached = state.rows.iter().find(|row| row.validation.dice == state.overall.dice)?.round;
-    let is_kept = |row: &Row| row.round == reached && row.improved;
+    let is_kept = |row: &EpochRow| row.round == reached && row.improved;
     state.rows.iter().rposition(is_kept)
 }

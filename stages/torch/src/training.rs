@@ -23,7 +23,7 @@ use crate::weights::{Snapshot, Weights};
 
 /// The two halves of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum EpochSide {
     /// Changes the weights.
     Train,
     /// Measures them.
@@ -31,12 +31,12 @@ pub enum Side {
 }
 
 /// In which order the samples of a side come: side, epoch counted over all rounds, number of samples.
-pub type Order = Box<dyn Fn(Side, u32, usize) -> Vec<usize>>;
+pub type Order = Box<dyn Fn(EpochSide, u32, usize) -> Vec<usize>>;
 
 /// The order that follows from a seed; needs no state, so a resumed training goes on with the same one.
 pub fn shuffled(seed: u64) -> Order {
     Box::new(move |side, epoch, count| {
-        let word = if side == Side::Train { "train" } else { "validation" };
+        let word = if side == EpochSide::Train { "train" } else { "validation" };
         draws::order(&mut draws::stream(seed, &format!("order {word} {epoch}")), count)
     })
 }
@@ -54,7 +54,7 @@ pub struct Means {
 
 /// One epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct EpochRow {
     /// Round, from 0.
     pub round: u32,
     /// Epoch in the round, from 0.
@@ -71,7 +71,7 @@ pub struct Row {
 
 /// The best of something so far.
 #[derive(Debug)]
-pub struct Best {
+pub struct BestWeights {
     /// Lowest validation loss of the round.
     pub loss: f64,
     /// Lowest validation Dice loss of the round, of any epoch.
@@ -81,7 +81,7 @@ pub struct Best {
     pub weights: Option<Snapshot>,
 }
 
-impl Best {
+impl BestWeights {
     fn none() -> Self {
         Self { loss: f64::INFINITY, dice: f64::INFINITY, weights: None }
     }
@@ -89,7 +89,7 @@ impl Best {
 
 /// The state of a training between two epochs. Together with the weights themselves it is all that a resumed training needs.
 #[derive(Debug)]
-pub struct State {
+pub struct TrainingState {
     /// The round to do next, from 0.
     pub round: u32,
     /// The epoch in it to do next, from 0.
@@ -97,11 +97,11 @@ pub struct State {
     /// The optimiser, if the round has begun.
     pub adam: Option<Adam>,
     /// The best of the round that has begun.
-    pub in_round: Best,
+    pub in_round: BestWeights,
     /// The best round, as the weights it ended with.
-    pub overall: Best,
+    pub overall: BestWeights,
     /// What happened so far.
-    pub rows: Vec<Row>,
+    pub rows: Vec<EpochRow>,
 }
 
 /// A training under way.
@@ -109,7 +109,7 @@ pub struct Training<'a> {
     /// The weights, changed in place.
     pub weights: Weights,
     /// Its state between two epochs.
-    pub state: State,
+    pub state: TrainingState,
     network: UNet,
     samples: &'a Samples,
     plan: &'a [Round],
@@ -127,8 +127,14 @@ impl<'a> Training<'a> {
         context: &'a dyn Context,
     ) -> Self {
         let network = UNet::new(&weights);
-        let state =
-            State { round: 0, epoch: 0, adam: None, in_round: Best::none(), overall: Best::none(), rows: Vec::new() };
+        let state = TrainingState {
+            round: 0,
+            epoch: 0,
+            adam: None,
+            in_round: BestWeights::none(),
+            overall: BestWeights::none(),
+            rows: Vec::new(),
+        };
         Self { weights, state, network, samples, plan, order, context }
     }
 
@@ -163,7 +169,7 @@ impl<'a> Training<'a> {
     fn begin_round(&mut self) {
         let parameters = self.weights.trained().into_iter().map(|(_, tensor)| tensor).collect();
         self.state.adam = Some(Adam::new(parameters));
-        self.state.in_round = Best { weights: Some(self.weights.snapshot()), ..Best::none() };
+        self.state.in_round = BestWeights { weights: Some(self.weights.snapshot()), ..BestWeights::none() };
         if self.state.round > 0 {
             self.context.log("");
         }
@@ -172,17 +178,17 @@ impl<'a> Training<'a> {
         }
     }
 
-    fn epoch(&mut self, round: &Round) -> Result<Row, Failure> {
+    fn epoch(&mut self, round: &Round) -> Result<EpochRow, Failure> {
         let rate = round.rate(self.state.epoch);
         let train = self.train(round, rate)?;
         let validation = self.validate(round)?;
         let improved = validation.loss < self.state.in_round.loss;
-        Ok(Row { round: self.state.round, epoch: self.state.epoch, rate, train, validation, improved })
+        Ok(EpochRow { round: self.state.round, epoch: self.state.epoch, rate, train, validation, improved })
     }
 
     fn train(&mut self, round: &Round, rate: f64) -> Result<Means, Failure> {
         let mut sums = Sums::default();
-        for batch in self.batches(Side::Train, round) {
+        for batch in self.batches(EpochSide::Train, round) {
             self.report_progress(sums.samples)?;
             let (images, gold) = self.samples.batch(&batch);
             let found = losses(&self.network.forward(&images, Mode::Train), &gold, round.bce_weight);
@@ -199,7 +205,7 @@ impl<'a> Training<'a> {
         let _guard = tch::no_grad_guard();
         let logits = self.logits(round)?;
         let mut sums = Sums::default();
-        for batch in self.batches(Side::Validation, round) {
+        for batch in self.batches(EpochSide::Validation, round) {
             let (_, gold) = self.samples.batch(&batch);
             let shown: Vec<Tensor> = batch
                 .iter()
@@ -228,14 +234,14 @@ impl<'a> Training<'a> {
         Ok(logits)
     }
 
-    fn batches(&self, side: Side, round: &Round) -> Vec<Vec<Pair>> {
-        let pairs = if side == Side::Train { &self.samples.train } else { &self.samples.validation };
+    fn batches(&self, side: EpochSide, round: &Round) -> Vec<Vec<Pair>> {
+        let pairs = if side == EpochSide::Train { &self.samples.train } else { &self.samples.validation };
         let epoch = self.state.rows.len() as u32;
         let ordered: Vec<Pair> = (self.order)(side, epoch, pairs.len()).into_iter().map(|index| pairs[index]).collect();
         ordered.chunks(round.batch_size as usize).map(<[Pair]>::to_vec).collect()
     }
 
-    fn keep_best(&mut self, row: &Row) {
+    fn keep_best(&mut self, row: &EpochRow) {
         let best = &mut self.state.in_round;
         if row.improved {
             best.loss = row.validation.loss;
@@ -245,7 +251,7 @@ impl<'a> Training<'a> {
     }
 
     fn end_round(&mut self) {
-        let found = std::mem::replace(&mut self.state.in_round, Best::none());
+        let found = std::mem::replace(&mut self.state.in_round, BestWeights::none());
         self.context.log(&format!("Best val loss: {:.6}", found.loss));
         if let Some(weights) = &found.weights {
             self.weights.restore(weights);
@@ -259,7 +265,7 @@ impl<'a> Training<'a> {
     }
 
     /// Reports the losses of an epoch; steps are epochs from 1, counted over all rounds.
-    fn report_metrics(&self, row: &Row) {
+    fn report_metrics(&self, row: &EpochRow) {
         let step = self.state.rows.len() as u64 + 1;
         for (part, means) in [("train", &row.train), ("validation", &row.validation)] {
             for (name, value) in [("loss", means.loss), ("dice_loss", means.dice), ("cross_entropy", means.bce)] {
@@ -335,8 +341,8 @@ pub fn preamble(inputs: &str) -> [String; 6] {
     ]
 }
 
-fn log_row(row: &Row, epochs: u32, seconds: f64) -> String {
-    let Row { epoch, rate, train, validation, improved, .. } = row;
+fn log_row(row: &EpochRow, epochs: u32, seconds: f64) -> String {
+    let EpochRow { epoch, rate, train, validation, improved, .. } = row;
     format!(
         "{:2}/{:2}  {rate:7.5}  {seconds:5.1} | {:8.3}  {:8.3}  {:8.3} | {:8.3}  {:8.3}  {:8.3} {}",
         epoch + 1,
@@ -358,7 +364,7 @@ mod tests {
     #[test]
     fn log_lines_have_the_original_form() {
         let means = |bce, dice, loss| Means { bce, dice, loss };
-        let mut row = Row {
+        let mut row = EpochRow {
             round: 0,
             epoch: 9,
             rate: 0.00375,
@@ -379,8 +385,8 @@ mod tests {
     #[test]
     fn orders_repeat_and_differ_between_sides_and_epochs() {
         let order = shuffled(11);
-        assert_eq!(order(Side::Train, 3, 30), shuffled(11)(Side::Train, 3, 30));
-        assert_ne!(order(Side::Train, 3, 30), order(Side::Validation, 3, 30));
-        assert_ne!(order(Side::Train, 3, 30), order(Side::Train, 4, 30));
+        assert_eq!(order(EpochSide::Train, 3, 30), shuffled(11)(EpochSide::Train, 3, 30));
+        assert_ne!(order(EpochSide::Train, 3, 30), order(EpochSide::Validation, 3, 30));
+        assert_ne!(order(EpochSide::Train, 3, 30), order(EpochSide::Train, 4, 30));
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pipe_contract::Failure;
-use pipe_stages::unet::weight_layout::{self, Entry, Role};
+use pipe_stages::unet::weight_layout::{self, Role, WeightEntry};
 use tch::{Device, Kind, Tensor};
 
 use crate::draws;
 
 /// Which network: encoder, channels in, channels out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct NetworkShape {
     /// Basic blocks in the encoder's four stages.
     pub depths: [usize; 4],
     /// Input channels.
@@ -20,7 +20,7 @@ pub struct Shape {
     pub outputs: usize,
 }
 
-impl Shape {
+impl NetworkShape {
     /// The shape of a network on a named encoder.
     ///
     /// # Errors
@@ -37,14 +37,14 @@ impl Shape {
 #[derive(Debug)]
 pub struct Weights {
     /// Which network they are of.
-    pub shape: Shape,
-    entries: Vec<(Entry, Tensor)>,
+    pub shape: NetworkShape,
+    entries: Vec<(WeightEntry, Tensor)>,
 }
 
 impl Weights {
     /// Fresh weights from a seed: PyTorch's default start for convolutions, Kaiming's for the encoder. The numbers are sampled here and
     /// not by libtorch, so they are the same on every device.
-    pub fn fresh(shape: Shape, seed: u64, device: Device) -> Self {
+    pub fn fresh(shape: NetworkShape, seed: u64, device: Device) -> Self {
         Self::make(shape, device, |entry| {
             let mut generator = draws::stream(seed, &format!("weights {}", entry.name));
             match entry.role {
@@ -60,7 +60,7 @@ impl Weights {
     }
 
     /// Weights whose numbers a function gives, last axis fastest.
-    pub fn make(shape: Shape, device: Device, mut numbers: impl FnMut(&Entry) -> Vec<f32>) -> Self {
+    pub fn make(shape: NetworkShape, device: Device, mut numbers: impl FnMut(&WeightEntry) -> Vec<f32>) -> Self {
         let entries = weight_layout::state_dict(shape.depths, shape.inputs, shape.outputs).into_iter().map(|entry| {
             let size: Vec<i64> = entry.shape.iter().map(|axis| *axis as i64).collect();
             let kind = if entry.role == Role::Batches { Kind::Int64 } else { Kind::Float };
@@ -75,7 +75,7 @@ impl Weights {
     /// set beyond the last digits: for comparisons with other programs.
     #[must_use]
     pub fn double(self) -> Self {
-        let convert = |(entry, tensor): (Entry, Tensor)| {
+        let convert = |(entry, tensor): (WeightEntry, Tensor)| {
             let kind = if entry.role == Role::Batches { Kind::Int64 } else { Kind::Double };
             let tensor = tensor.detach().to_kind(kind).set_requires_grad(entry.role.is_trained());
             (entry, tensor)
@@ -87,7 +87,7 @@ impl Weights {
     ///
     /// # Errors
     /// Input: not such a file, or a tensor is missing or has another shape.
-    pub fn read(path: &Path, shape: Shape, device: Device) -> Result<Self, Failure> {
+    pub fn read(path: &Path, shape: NetworkShape, device: Device) -> Result<Self, Failure> {
         let problem = |words: String| {
             Failure::input(words)
                 .at(path.display().to_string())

@@ -9,7 +9,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::difference::largest;
-use crate::formats::mgh::{self, Values};
+use crate::formats::mgh::{self, MghValues};
 
 /// So many tensors are listed in a summary.
 const LISTED: usize = 20;
@@ -89,12 +89,12 @@ pub(super) fn compare_mgh(before: &Path, now: &Path) -> Result<f64, String> {
     let read = |path: &Path| mgh::read(path).map_err(|failure| failure.to_string());
     let of_other_length = |a: usize, b: usize| Err(format!("it had {a} values and has {b} now"));
     match (read(before)?, read(now)?) {
-        (Values::Float32(a), Values::Float32(b)) if a.len() != b.len() => of_other_length(a.len(), b.len()),
-        (Values::Int32(a), Values::Int32(b)) if a.len() != b.len() => of_other_length(a.len(), b.len()),
-        (Values::Float32(a), Values::Float32(b)) => {
+        (MghValues::Float32(a), MghValues::Float32(b)) if a.len() != b.len() => of_other_length(a.len(), b.len()),
+        (MghValues::Int32(a), MghValues::Int32(b)) if a.len() != b.len() => of_other_length(a.len(), b.len()),
+        (MghValues::Float32(a), MghValues::Float32(b)) => {
             Ok(largest(a.into_iter().map(f64::from), b.into_iter().map(f64::from)))
         }
-        (Values::Int32(a), Values::Int32(b)) => {
+        (MghValues::Int32(a), MghValues::Int32(b)) => {
             let differ = a.iter().zip(&b).filter(|(a, b)| a != b).count();
             Ok(share(differ, a.len()))
         }
@@ -109,11 +109,11 @@ fn share(part: usize, all: usize) -> f64 {
 
 pub(super) fn summary_of_mgh(path: &Path) -> Result<String, Failure> {
     Ok(match mgh::read(path)? {
-        Values::Float32(values) => {
+        MghValues::Float32(values) => {
             let numbers: Vec<f64> = values.into_iter().map(f64::from).collect();
             format!("{} numbers, {}\n", numbers.len(), range(&numbers))
         }
-        Values::Int32(values) => {
+        MghValues::Int32(values) => {
             let mut counts: BTreeMap<i32, usize> = BTreeMap::new();
             values.iter().for_each(|value| *counts.entry(*value).or_default() += 1);
             let listed: Vec<String> =

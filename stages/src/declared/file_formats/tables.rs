@@ -142,7 +142,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::formats::data_table::Table;
+    use crate::formats::data_table::DataTable;
 
     struct Two(tempfile::TempDir);
 
@@ -184,7 +184,7 @@ mod tests {
         let two = Two::new();
         let write = |name: &str, dice: f64| {
             let folder = two.0.path().join(name);
-            let table = Table::new().text("sid", ["010512", "s02"]).numbers("dice", [0.5, dice]);
+            let table = DataTable::new().text("sid", ["010512", "s02"]).numbers("dice", [0.5, dice]);
             data_table::write(&folder, &mut table.build().unwrap()).unwrap();
             folder.join(data_table::PARQUET)
         };

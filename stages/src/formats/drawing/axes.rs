@@ -1,6 +1,6 @@
 //! Where numbers lie on an axis, and which of them get a tick.
 
-use super::canvas::{Anchor, Drawing, Lettering, Point, Stroke};
+use super::canvas::{Anchor, CanvasPoint, Drawing, Lettering, Stroke};
 use super::colour::Colour;
 use super::raster::Raster;
 
@@ -73,7 +73,7 @@ pub fn left_axis(drawing: &mut Drawing, x: f64, scale: &Scale, values: &[f64], s
 }
 
 /// Draws a colour bar with its upper left corner at `at`: `colour` gives the colour at 0 (left) to 1 (right).
-pub fn colour_bar(drawing: &mut Drawing, at: Point, width: f64, height: f64, colour: impl Fn(f64) -> Colour) {
+pub fn colour_bar(drawing: &mut Drawing, at: CanvasPoint, width: f64, height: f64, colour: impl Fn(f64) -> Colour) {
     const STEPS: usize = 128;
     let mut pixels = Raster::new(STEPS, 1);
     for step in 0..STEPS {

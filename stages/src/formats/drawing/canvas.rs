@@ -12,7 +12,7 @@ use super::font::{self, FALLBACKS, FAMILY};
 use super::raster::Raster;
 
 /// A place on the drawing: points from the left and from the top.
-pub type Point = (f64, f64);
+pub type CanvasPoint = (f64, f64);
 
 /// The style of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,12 +124,12 @@ impl Drawing {
     }
 
     /// A straight line.
-    pub fn line(&mut self, from: Point, to: Point, stroke: Stroke) {
+    pub fn line(&mut self, from: CanvasPoint, to: CanvasPoint, stroke: Stroke) {
         self.lines(&[vec![from, to]], stroke);
     }
 
     /// Several open lines through their points, as one element.
-    pub fn lines(&mut self, lines: &[Vec<Point>], stroke: Stroke) {
+    pub fn lines(&mut self, lines: &[Vec<CanvasPoint>], stroke: Stroke) {
         if lines.iter().any(|line| line.len() > 1) {
             let path = lines.iter().map(|line| path_through(line)).collect::<String>();
             let style = stroke.attributes();
@@ -138,33 +138,33 @@ impl Drawing {
     }
 
     /// A filled polygon.
-    pub fn polygon(&mut self, corners: &[Point], fill: Colour) {
+    pub fn polygon(&mut self, corners: &[CanvasPoint], fill: Colour) {
         if corners.len() > 2 {
             self.element(&format!(r#"<path d="{}Z" fill="{}"/>"#, path_through(corners), fill.hex()));
         }
     }
 
     /// A filled rectangle with its upper left corner at `at`; `round` is the radius of its corners.
-    pub fn rectangle(&mut self, at: Point, width: f64, height: f64, round: f64, fill: Colour) {
+    pub fn rectangle(&mut self, at: CanvasPoint, width: f64, height: f64, round: f64, fill: Colour) {
         let (x, y, w, h) = (number(at.0), number(at.1), number(width), number(height));
         let corner = if round > 0.0 { format!(r#" rx="{}""#, number(round)) } else { String::new() };
         self.element(&format!(r#"<rect x="{x}" y="{y}" width="{w}" height="{h}"{corner} fill="{}"/>"#, fill.hex()));
     }
 
     /// The outline of a rectangle with its upper left corner at `at`.
-    pub fn frame(&mut self, at: Point, width: f64, height: f64, stroke: Stroke) {
+    pub fn frame(&mut self, at: CanvasPoint, width: f64, height: f64, stroke: Stroke) {
         let (x, y, w, h) = (number(at.0), number(at.1), number(width), number(height));
         self.element(&format!(r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" {}/>"#, stroke.attributes()));
     }
 
     /// The outline of a disc.
-    pub fn ring(&mut self, centre: Point, radius: f64, stroke: Stroke) {
+    pub fn ring(&mut self, centre: CanvasPoint, radius: f64, stroke: Stroke) {
         let (x, y, r) = (number(centre.0), number(centre.1), number(radius));
         self.element(&format!(r#"<circle cx="{x}" cy="{y}" r="{r}" {}/>"#, stroke.attributes()));
     }
 
     /// Dots of one size and colour. Each has its own opacity: where they overlap they add up.
-    pub fn dots(&mut self, centres: impl IntoIterator<Item = Point>, radius: f64, fill: Colour, opacity: f64) {
+    pub fn dots(&mut self, centres: impl IntoIterator<Item = CanvasPoint>, radius: f64, fill: Colour, opacity: f64) {
         let radius = number(radius);
         let mut dots = String::new();
         for (x, y) in centres {
@@ -178,7 +178,7 @@ impl Drawing {
     }
 
     /// A line of text; nothing for blank text.
-    pub fn text(&mut self, at: Point, text: &str, lettering: Lettering) {
+    pub fn text(&mut self, at: CanvasPoint, text: &str, lettering: Lettering) {
         if text.trim().is_empty() {
             return;
         }
@@ -200,7 +200,7 @@ impl Drawing {
     }
 
     /// Pixels stretched over a rectangle with its upper left corner at `at`; `smooth` interpolates between them.
-    pub fn image(&mut self, at: Point, width: f64, height: f64, pixels: &Raster, smooth: bool) {
+    pub fn image(&mut self, at: CanvasPoint, width: f64, height: f64, pixels: &Raster, smooth: bool) {
         let (x, y, w, h) = (number(at.0), number(at.1), number(width), number(height));
         let data = base64::engine::general_purpose::STANDARD.encode(pixels.png());
         let rendering = if smooth { "optimizeQuality" } else { "optimizeSpeed" };
@@ -210,7 +210,7 @@ impl Drawing {
     }
 
     /// Clips what follows to a rectangle, until [`end_clip`](Self::end_clip).
-    pub fn begin_clip(&mut self, at: Point, width: f64, height: f64) {
+    pub fn begin_clip(&mut self, at: CanvasPoint, width: f64, height: f64) {
         self.clips += 1;
         let (x, y, w, h, clip) = (number(at.0), number(at.1), number(width), number(height), self.clips);
         self.element(&format!(
@@ -224,7 +224,7 @@ impl Drawing {
     }
 
     /// The stamp of simulated data, with its upper right corner at `corner`. Returns the stamp's width in points.
-    pub fn simulated_stamp(&mut self, corner: Point) -> f64 {
+    pub fn simulated_stamp(&mut self, corner: CanvasPoint) -> f64 {
         let (width, height) = (78.0, 12.0);
         self.rectangle((corner.0 - width, corner.1), width, height, 2.0, Colour::STAMP);
         let lettering = Lettering::new(7.0).colour(Colour::WHITE).anchor(Anchor::Middle);
@@ -262,7 +262,7 @@ impl Drawing {
     }
 }
 
-fn path_through(points: &[Point]) -> String {
+fn path_through(points: &[CanvasPoint]) -> String {
     let mut path = String::new();
     for (index, (x, y)) in points.iter().enumerate() {
         let _ = write!(path, "{}{} {}", if index == 0 { "M" } else { "L" }, number(*x), number(*y));

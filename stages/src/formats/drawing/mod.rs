@@ -14,7 +14,7 @@ mod measure;
 mod raster;
 mod render;
 
-pub use canvas::{Anchor, Drawing, Lettering, Point, Stroke};
+pub use canvas::{Anchor, CanvasPoint, Drawing, Lettering, Stroke};
 pub use colour::Colour;
 pub use font::FAMILY;
 pub use measure::{text_width, wrapped};

@@ -5,5 +5,5 @@ mod number_type;
 mod reader;
 mod writer;
 
-pub use reader::{File, Pick};
+pub use reader::{File, IndexPick};
 pub use writer::Builder;

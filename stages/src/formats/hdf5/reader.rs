@@ -25,7 +25,7 @@ pub struct File {
 
 /// Which part of a dimension to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick {
+pub enum IndexPick {
     /// One index; the dimension disappears.
     At(u64),
     /// All of it.
@@ -103,10 +103,10 @@ impl File {
     ///
     /// # Errors
     /// There is no such dataset, it is damaged or empty, holds no numbers, or the pick does not fit; input's blame.
-    pub fn numbers(&self, dataset: &str, pick: Option<&[Pick]>) -> Result<Vec<f64>, Failure> {
+    pub fn numbers(&self, dataset: &str, pick: Option<&[IndexPick]>) -> Result<Vec<f64>, Failure> {
         let found = self.dataset(dataset)?;
         let shape = self.checked_shape(dataset, &found)?;
-        let all = vec![Pick::All; shape.len()];
+        let all = vec![IndexPick::All; shape.len()];
         let pick = pick.unwrap_or(&all);
         let selection = self.selection(dataset, &shape, pick)?;
         let message = found.raw_datatype().map_err(|error| self.unreadable(dataset, &error))?;
@@ -120,17 +120,17 @@ impl File {
         Ok(elements.iter().map(|element| kind.decode(element.0)).collect())
     }
 
-    fn selection(&self, dataset: &str, shape: &[u64], pick: &[Pick]) -> Result<SliceInfo, Failure> {
+    fn selection(&self, dataset: &str, shape: &[u64], pick: &[IndexPick]) -> Result<SliceInfo, Failure> {
         let outside = shape.len() != pick.len()
-            || shape.iter().zip(pick).any(|(length, pick)| matches!(pick, Pick::At(index) if index >= length));
+            || shape.iter().zip(pick).any(|(length, pick)| matches!(pick, IndexPick::At(index) if index >= length));
         if outside {
             return Err(self.fault(dataset, format!("has shape {shape:?}, which has no part {pick:?}")));
         }
         let selections = pick
             .iter()
             .map(|pick| match pick {
-                Pick::At(index) => SliceInfoElem::Index(*index),
-                Pick::All => SliceInfoElem::Slice { start: 0, end: u64::MAX, step: 1 },
+                IndexPick::At(index) => SliceInfoElem::Index(*index),
+                IndexPick::All => SliceInfoElem::Slice { start: 0, end: u64::MAX, step: 1 },
             })
             .collect();
         Ok(SliceInfo { selections })
@@ -146,8 +146,8 @@ impl File {
     }
 
     /// That a file of this size can hold what is to be read.
-    fn check_count(&self, dataset: &str, shape: &[u64], pick: &[Pick], most: u64) -> Result<(), Failure> {
-        let read = shape.iter().zip(pick).filter(|(_, pick)| **pick == Pick::All);
+    fn check_count(&self, dataset: &str, shape: &[u64], pick: &[IndexPick], most: u64) -> Result<(), Failure> {
+        let read = shape.iter().zip(pick).filter(|(_, pick)| **pick == IndexPick::All);
         let count = read.fold(1_u64, |product, (length, _)| product.saturating_mul(*length));
         if count <= most {
             return Ok(());
@@ -304,7 +304,9 @@ mod tests {
         let file = File::open(&fixture("prf_v73.mat")).unwrap();
         assert_eq!(file.numbers("subjectids", None).unwrap(), [100_610.0, 102_311.0]);
         assert_eq!(file.shape("allresults").unwrap(), [3, 2, 6, 10]);
-        let part = file.numbers("allresults", Some(&[Pick::At(0), Pick::At(1), Pick::At(5), Pick::All])).unwrap();
+        let part = file
+            .numbers("allresults", Some(&[IndexPick::At(0), IndexPick::At(1), IndexPick::At(5), IndexPick::All]))
+            .unwrap();
         assert_eq!(part, (110..120).map(f64::from).collect::<Vec<_>>());
     }
 
@@ -320,7 +322,9 @@ mod tests {
             assert_eq!(file.whole_numbers("lh/visual_area").unwrap(), [0, 1, 2, 3]);
             assert_eq!(file.whole_numbers("rh/visual_area").unwrap(), [-1, 7]);
             assert_eq!(file.numbers("subjectids", None).unwrap(), [100_610.0, 102_311.0]);
-            let part = file.numbers("allresults", Some(&[Pick::At(2), Pick::At(0), Pick::At(1), Pick::All])).unwrap();
+            let part = file
+                .numbers("allresults", Some(&[IndexPick::At(2), IndexPick::At(0), IndexPick::At(1), IndexPick::All]))
+                .unwrap();
             assert_eq!(part, (250..260).map(f64::from).collect::<Vec<_>>());
         }
         let again = folder.path().join("again.mat");
@@ -333,8 +337,9 @@ mod tests {
         let file = File::open(&fixture("prf_v73.mat")).unwrap();
         let missing = file.numbers("lh/visual_area", None).unwrap_err();
         assert!(missing.message.starts_with("dataset `lh/visual_area` cannot be read"), "{}", missing.message);
-        let outside =
-            file.numbers("allresults", Some(&[Pick::At(3), Pick::At(0), Pick::At(0), Pick::All])).unwrap_err();
+        let outside = file
+            .numbers("allresults", Some(&[IndexPick::At(3), IndexPick::At(0), IndexPick::At(0), IndexPick::All]))
+            .unwrap_err();
         assert_eq!(
             outside.message,
             "dataset `allresults` has shape [3, 2, 6, 10], which has no part [At(3), At(0), At(0), All]"

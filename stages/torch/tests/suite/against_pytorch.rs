@@ -11,9 +11,9 @@ use pipe_stages::unet::training_schedule::{Round, rounds};
 use pipe_torch::adam::Adam;
 use pipe_torch::loss::losses;
 use pipe_torch::samples::{Pair, Samples};
-use pipe_torch::training::{Means, Side, Training};
+use pipe_torch::training::{EpochSide, Means, Training};
 use pipe_torch::unet::{Mode, UNet};
-use pipe_torch::weights::{Shape, Weights};
+use pipe_torch::weights::{NetworkShape, Weights};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
@@ -60,9 +60,9 @@ fn matches(what: &str, ours: &Tensor, digest: &Value, tolerance: f64) {
     }
 }
 
-fn shape(golden: &Value) -> Shape {
+fn shape(golden: &Value) -> NetworkShape {
     let count = |name: &str| golden[name].as_u64().unwrap() as usize;
-    Shape::new(golden["base_model"].as_str().unwrap(), count("inputs"), count("outputs")).unwrap()
+    NetworkShape::new(golden["base_model"].as_str().unwrap(), count("inputs"), count("outputs")).unwrap()
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn networks_agree_with_pytorch() {
 const DOUBLE: f64 = 1e-10;
 
 fn check_network(what: &str, weights: Weights, golden: &Value) {
-    let Shape { inputs, outputs, .. } = weights.shape;
+    let NetworkShape { inputs, outputs, .. } = weights.shape;
     let image = tensor("image", &[2, inputs as i64, 32, 64], 4.0);
     check_forward(&format!("{what} with 32 bits"), &weights, &image, golden, 2e-5);
     let (weights, image) = (weights.double(), image.to_kind(Kind::Double));
@@ -168,10 +168,10 @@ fn a_whole_training_agrees_with_pytorch() {
     let first = Round { lr: 2e-5, gamma: 0.9, bce_weight: 0.75, num_epochs: 2, batch_size: 3 };
     let plan = rounds(&first, 3);
     let order = |side, epoch: u32, count| {
-        let start = epoch as usize + if side == Side::Train { 3 } else { 0 };
+        let start = epoch as usize + if side == EpochSide::Train { 3 } else { 0 };
         (0..count).map(|index| (index * 5 + start) % count).collect()
     };
-    let weights = weights(Shape::new("resnet18", 2, 3).unwrap()).double();
+    let weights = weights(NetworkShape::new("resnet18", 2, 3).unwrap()).double();
     let mut training = Training::new(weights, &samples, &plan, Box::new(order), &Silent);
     while !training.is_done() {
         training.advance().unwrap();
@@ -201,7 +201,7 @@ fn a_whole_training_agrees_with_pytorch() {
 
 #[test]
 fn fresh_weights_start_as_in_pytorch() {
-    let weights = Weights::fresh(Shape::new("resnet18", 7, 3).unwrap(), 5, device());
+    let weights = Weights::fresh(NetworkShape::new("resnet18", 7, 3).unwrap(), 5, device());
     let deviation = |name: &str| weights.get(name).std(false).double_value(&[]);
     // Kaiming, normal, fan out; and uniform within 1 / sqrt(fan in), which has a deviation of bound / sqrt(3).
     close("encoder", deviation("layer3.0.conv1.weight"), (2.0 / (256.0 * 9.0_f64)).sqrt(), 1.0, 2e-4);

@@ -9,7 +9,7 @@ use pipe_stages::unet::training_schedule::{Round, rounds};
 use pipe_torch::checkpoint::Checkpoint;
 use pipe_torch::samples::{Pair, Samples};
 use pipe_torch::training::{Training, shuffled};
-use pipe_torch::weights::{Shape, Weights};
+use pipe_torch::weights::{NetworkShape, Weights};
 
 use crate::support::{Listener, Subjects, bytes, device, run, targets, tensor};
 
@@ -28,7 +28,7 @@ fn plan() -> Vec<Round> {
 }
 
 fn fresh<'a>(samples: &'a Samples, plan: &'a [Round], seed: u64) -> Training<'a> {
-    let weights = Weights::fresh(Shape::new("resnet18", 2, 3).unwrap(), seed, device());
+    let weights = Weights::fresh(NetworkShape::new("resnet18", 2, 3).unwrap(), seed, device());
     Training::new(weights, samples, plan, shuffled(1), &Silent)
 }
 

@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use pipe_torch::adam::Adam;
 use pipe_torch::loss::losses;
 use pipe_torch::unet::{Mode, UNet};
-use pipe_torch::weights::{Shape, Weights};
+use pipe_torch::weights::{NetworkShape, Weights};
 
 use crate::support::{device, targets, tensor};
 
@@ -22,7 +22,7 @@ fn core_seconds() -> f64 {
 #[ignore = "a measurement, not a check"]
 #[expect(clippy::print_stdout, reason = "a measurement")]
 fn seconds_per_sample_step() {
-    let weights = Weights::fresh(Shape::new("resnet18", 7, 3).unwrap(), 1, device());
+    let weights = Weights::fresh(NetworkShape::new("resnet18", 7, 3).unwrap(), 1, device());
     let network = UNet::new(&weights);
     for (batch, pixels) in BATCHES.into_iter().flat_map(|batch| [32, 48, 56, 64, 128].map(|pixels| (batch, pixels))) {
         let image = tensor("image", &[batch, 7, pixels, 2 * pixels], 4.0);

@@ -8,11 +8,11 @@ use fs_err as fs;
 use pipe_contract::{Cell, Context, Device as Asked, Ended, Failure, Given, Kind, Metric, Presence, Progress, Task};
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::tensors::{self, Tensor as Plain, Tensors};
-use pipe_stages::unet::declarations::{Pin, Place};
+use pipe_stages::unet::declarations::{ComputePlace, Pin};
 use pipe_stages::unet::weight_layout::Role;
 use pipe_stages::unet::{channels, declarations};
 use pipe_torch::backend::prepare;
-use pipe_torch::weights::{Shape, Weights};
+use pipe_torch::weights::{NetworkShape, Weights};
 use tch::{Device, Tensor};
 
 /// `count` numbers in [-0.5, 0.5) that `make.py` makes, too.
@@ -42,7 +42,7 @@ pub fn targets(name: &str, shape: &[i64]) -> Tensor {
 }
 
 /// Weights by formula, of a size that keeps signals alive.
-pub fn weights(shape: Shape) -> Weights {
+pub fn weights(shape: NetworkShape) -> Weights {
     Weights::make(shape, device(), |entry| {
         let numbers = formula(&entry.name, entry.count()).into_iter();
         let norm = 2.0 * (6.0 / entry.shape.iter().skip(1).product::<usize>() as f64).sqrt();
@@ -60,7 +60,7 @@ pub fn weights(shape: Shape) -> Weights {
 /// The device that numeric tests run on, prepared.
 pub fn device() -> Device {
     let asked = asked();
-    let place = Place { threads: 1, device: Pin::Any };
+    let place = ComputePlace { threads: 1, device: Pin::Any };
     let task = Task { device: asked, ..task(&declarations::predict(), Path::new("."), &[]) };
     prepare(&place, &task).unwrap().device
 }

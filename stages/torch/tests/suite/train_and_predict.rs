@@ -9,7 +9,7 @@ use pipe_stages::formats::freesurfer::{Surface, write_surface};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::tensors;
 use pipe_stages::numeric::icosahedron::subdivided;
-use pipe_stages::unet::model_folder::{self, OPTIONS, Options, Outcome, PLAN, WEIGHTS};
+use pipe_stages::unet::model_folder::{self, ModelOptions, OPTIONS, PLAN, RestartOutcome, WEIGHTS};
 
 use crate::support::{Listener, Subjects, bytes, run, task};
 
@@ -70,7 +70,7 @@ fn check_model(model: &Path) {
     let files = bytes(model);
     let names: Vec<_> = files.keys().map(String::as_str).collect();
     assert_eq!(names, ["epochs.tsv", "model.safetensors", "options.json", "plan.json", "training.tsv"]);
-    let options: Options = model_folder::read_json(&model.join(OPTIONS)).unwrap();
+    let options: ModelOptions = model_folder::read_json(&model.join(OPTIONS)).unwrap();
     assert_eq!((options.training_samples, options.validation_samples, options.pixels), (Some(6), Some(2), Some(32)));
     assert_eq!(options.channels.len(), 7);
     let plan: Vec<serde_json::Value> = model_folder::read_json(&model.join(PLAN)).unwrap();
@@ -82,7 +82,7 @@ fn check_model(model: &Path) {
     let dice = |row: &[&str]| row[4].parse::<f64>().unwrap();
     assert!(dice(&rows[5]) < dice(&rows[0]) - 0.1, "it does not learn:\n{text}");
     assert_eq!(rows.iter().filter(|row| row[10] == "*").count(), 1, "{text}");
-    let outcome = Outcome::read(model).unwrap();
+    let outcome = RestartOutcome::read(model).unwrap();
     assert_eq!((outcome.input.as_str(), outcome.dice < dice(&rows[0])), ("anat", true));
     // No file that is published with a model contains a subject id.
     for (name, content) in &files {
@@ -113,7 +113,7 @@ fn listed_rounds_are_those_trained_and_a_simulated_model_is_marked() {
     let plan: Vec<serde_json::Value> = model_folder::read_json(&model.join(PLAN)).unwrap();
     let rates: Vec<f64> = plan.iter().map(|round| round["lr"].as_f64().unwrap()).collect();
     assert_eq!(rates, [0.00375, 0.00187]);
-    let options: Options = model_folder::read_json(&model.join(OPTIONS)).unwrap();
+    let options: ModelOptions = model_folder::read_json(&model.join(OPTIONS)).unwrap();
     assert!(options.simulated);
     let epochs = fs::read_to_string(model.join("epochs.tsv")).unwrap();
     assert!(epochs.starts_with("round\tepoch\tlr\ttrn_bce\ttrn_dice_loss\t"), "{epochs}");
@@ -134,7 +134,7 @@ fn subjects_who_are_only_scored_are_not_read() {
     let task = subjects.training(&folder.path().join("out"), &params);
     let Ended::Done { notes, .. } = run(&task, &Silent).unwrap() else { panic!() };
     assert!(notes.is_empty(), "{notes:?}");
-    let options: Options = model_folder::read_json(&folder.path().join("out/model").join(OPTIONS)).unwrap();
+    let options: ModelOptions = model_folder::read_json(&folder.path().join("out/model").join(OPTIONS)).unwrap();
     assert_eq!((options.training_samples, options.validation_samples, options.simulated), (Some(4), Some(2), false));
 }
 
@@ -162,7 +162,7 @@ fn bad_input_is_reported_with_its_place() {
     assert!(run(&no_validation, &Silent).unwrap_err().message.contains("nothing to validate on"));
 
     let mut file = tensors::read(&subjects.images("s01")).unwrap();
-    if let tensors::Values::F32(values) = &mut file.tensors.get_mut("images").unwrap().values {
+    if let tensors::TensorValues::F32(values) = &mut file.tensors.get_mut("images").unwrap().values {
         values[2 * 32 * 64 + 64 * 3 + 5] = f32::NAN;
     }
     tensors::write(&subjects.images("s01"), &file).unwrap();
@@ -182,7 +182,7 @@ fn drawings_without_the_labels_asked_for_are_counted() {
     let mut file = tensors::read(&path).unwrap();
     let areas = file.tensors.get_mut("targets").unwrap();
     areas.shape[0] = 3;
-    if let tensors::Values::F32(values) = &mut areas.values {
+    if let tensors::TensorValues::F32(values) = &mut areas.values {
         values.truncate(3 * 32 * 64);
     }
     file.metadata.insert("channels".into(), "V1,V2,V3".into());
@@ -261,7 +261,7 @@ fn prediction_gives_labels_on_both_hemispheres() {
     assert!(predicted[0] == predicted[1]);
 
     let path = folder.path().join("trained/model").join(OPTIONS);
-    let mut options: Options = model_folder::read_json(&path).unwrap();
+    let mut options: ModelOptions = model_folder::read_json(&path).unwrap();
     options.pixels = Some(64);
     model_folder::write_json(&path, &options).unwrap();
     let mut predict = task(&pipe_stages::unet::declarations::predict(), &folder.path().join("other"), &[]);

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use pipe_contract::{Arity, Coordinates, Form, Input};
 
-use super::context::{Context, Target};
 use super::draft::Draft;
 use super::names::{is_name, no_name, variable_part};
+use super::planning::{Planning, Target};
 use super::project_files::{FileItem, check_file, file, written_input};
 use super::resolved::{GatheredCell, Source};
 use super::rule::{Rule, settle};
 use crate::diag::{Class, Diagnostic, Span};
 use crate::ids::GatherId;
-use crate::spec::{self, Name, Node, Reference, Tree, WorkDecl, Written};
+use crate::spec::{self, Name, Node, NodeTree, Reference, WorkDecl, Written};
 
 /// One thing that a port reads.
 enum Item {
@@ -66,7 +66,7 @@ impl Gathers {
 }
 
 /// Resolves the ports of a stage.
-pub(super) fn ports(context: &Context<'_>, reader: usize) -> Vec<Port> {
+pub(super) fn of_stage(context: &Planning<'_>, reader: usize) -> Vec<Port> {
     let draft = &context.drafts[reader];
     let errors = &context.env.errors;
     let mut ports = Vec::new();
@@ -113,10 +113,10 @@ fn input_of<'a>(draft: &Draft<'a>, name: &Name) -> Result<Option<&'a Input>, Dia
 }
 
 /// One port; `None` if it stays unset or is wrong, which is reported.
-fn port(context: &Context<'_>, reader: usize, name: &Name, node: &Node, input: Option<&Input>) -> Option<Port> {
+fn port(context: &Planning<'_>, reader: usize, name: &Name, node: &Node, input: Option<&Input>) -> Option<Port> {
     let errors = &context.env.errors;
     let nodes = match &node.tree {
-        Tree::List(items) => items.as_slice(),
+        NodeTree::List(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
     let before = errors.count();
@@ -131,7 +131,7 @@ fn port(context: &Context<'_>, reader: usize, name: &Name, node: &Node, input: O
     if items.is_empty() || errors.count() > before {
         return None;
     }
-    let listed = matches!(node.tree, Tree::List(_));
+    let listed = matches!(node.tree, NodeTree::List(_));
     let gathers = items.iter().any(|item| matches!(item, Item::Stage(rule) if rule.gathers()));
     let many = match input {
         Some(input) => input.arity == Arity::Many,
@@ -150,7 +150,7 @@ fn port(context: &Context<'_>, reader: usize, name: &Name, node: &Node, input: O
 
 /// One thing that a port reads; `None` if that is a removed stage, or one whose own mistakes are reported.
 fn item(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     reader: usize,
     name: &Name,
     node: &Node,
@@ -159,7 +159,7 @@ fn item(
     let draft = &context.drafts[reader];
     let written = written_input(name, node)?;
     let node = written.node;
-    let Tree::Scalar { .. } = node.tree else {
+    let NodeTree::Scalar { .. } = node.tree else {
         let message =
             format!("input `{}` is a reference or a file of the project, found {}", name.text, node.described());
         return Err(Diagnostic::new(Class::Shape, node.span, message)
@@ -186,7 +186,7 @@ fn item(
 /// A reference in `in:` with its axes settled. `None` if it reads a removed stage and may, or one whose own mistakes
 /// are reported already.
 fn rule(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     reader: usize,
     name: &Name,
     reference: &Reference,
@@ -283,13 +283,13 @@ fn check_port(
 
 /// The source of a port for one cell of the reader.
 pub(super) fn source(
-    context: &Context<'_>,
+    context: &Planning<'_>,
     gathers: &mut Gathers,
     reader: usize,
     port: &mut Port,
     number: usize,
 ) -> Result<Source, Diagnostic> {
-    let Context { env, drafts } = context;
+    let Planning { env, drafts } = context;
     let draft = &drafts[reader];
     let cell = draft.cell(number);
     let mut fixed = Vec::new();

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Options, Spanned};
 
-use super::node::{Name, Node, Style, Tree};
+use super::node::{Name, Node, NodeTree, ScalarStyle};
 use crate::diag::Span;
 
 /// The tree of a text as the parser reads it.
@@ -121,14 +121,14 @@ impl Builder<'_> {
             // What the parser gives as text is text, whether it was quoted or not; only a number that is too large
             // comes spelled anew.
             Raw::Text(text) if matches!(text.as_str(), ".inf" | "-.inf" | ".nan") => {
-                Tree::Scalar { text: self.plain(span).map_or(text, str::to_owned), style: Style::Quoted }
+                NodeTree::Scalar { text: self.plain(span).map_or(text, str::to_owned), style: ScalarStyle::Quoted }
             }
-            Raw::Text(text) => Tree::Scalar { text, style: Style::Quoted },
+            Raw::Text(text) => NodeTree::Scalar { text, style: ScalarStyle::Quoted },
             Raw::Typed(shown) => self.typed(span, shown),
-            Raw::Null => Tree::Scalar { text: String::new(), style: Style::Plain },
-            Raw::List(items) => Tree::List(items.into_iter().map(|item| self.node(item, span)).collect()),
+            Raw::Null => NodeTree::Scalar { text: String::new(), style: ScalarStyle::Plain },
+            Raw::List(items) => NodeTree::List(items.into_iter().map(|item| self.node(item, span)).collect()),
             // Keys that begin with `x-` are for the author (for anchors, say) and are ignored everywhere.
-            Raw::Map(entries) => Tree::Map(
+            Raw::Map(entries) => NodeTree::Map(
                 entries
                     .into_iter()
                     .filter(|(key, _)| !key.value.starts_with("x-"))
@@ -145,8 +145,8 @@ impl Builder<'_> {
     }
 
     /// A scalar that the parser took for a number or a boolean: its spelling is that of the file.
-    fn typed(&self, span: Span, shown: String) -> Tree {
-        Tree::Scalar { text: self.plain(span).map_or(shown, str::to_owned), style: Style::Plain }
+    fn typed(&self, span: Span, shown: String) -> NodeTree {
+        NodeTree::Scalar { text: self.plain(span).map_or(shown, str::to_owned), style: ScalarStyle::Plain }
     }
 
     /// The characters of a plain scalar on one line; `None` for anything else.

@@ -7,7 +7,7 @@ use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::Reference;
 
 /// One pipeline under one profile, while it is planned.
-pub(super) struct Context<'a> {
+pub(super) struct Planning<'a> {
     pub env: Env<'a>,
     /// Stages by the numbers that [`Env::find`] gives.
     pub drafts: Vec<Draft<'a>>,
@@ -21,7 +21,7 @@ pub(super) enum Target<'r> {
     Removed { at: Span },
 }
 
-impl Context<'_> {
+impl Planning<'_> {
     /// What a reference in `in:`, `results:` or a claim names.
     pub fn target<'r>(&self, reference: &'r Reference, scope: &str) -> Result<Target<'r>, Diagnostic> {
         let (names, port) = match (reference.selected, reference.after.as_slice(), reference.names.split_last()) {
@@ -37,7 +37,7 @@ impl Context<'_> {
             }
             return match self.env.removed_at(&name, scope) {
                 Some(at) => Ok(Target::Removed { at }),
-                None => Err(self.unknown_stage(reference, &name)),
+                None => Err(self.unknown_stage(reference, &name, scope)),
             };
         };
         match port {
@@ -46,11 +46,19 @@ impl Context<'_> {
         }
     }
 
-    fn unknown_stage(&self, reference: &Reference, name: &str) -> Diagnostic {
+    fn unknown_stage(&self, reference: &Reference, name: &str, scope: &str) -> Diagnostic {
         if !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
             let message = format!("`${name}` is a variable of the shell, which a pipeline file does not know");
             return Diagnostic::new(Class::UnknownName, reference.span, message)
                 .hint("write a path relative to the pipeline file, or a parameter: `$params.data`");
+        }
+        if let (true, Some((stage, port)), []) = (reference.selected, name.rsplit_once('.'), reference.after.as_slice())
+            && self.env.find(stage, scope).is_some()
+        {
+            let selector = reference.text.find('(').map_or("(*)", |open| &reference.text[open..]);
+            let message = format!("the selector of `{}` follows the port", reference.text);
+            return Diagnostic::new(Class::Reference, reference.span, message)
+                .hint(format!("it follows the stage: `${stage}{selector}.{port}`"));
         }
         let message = format!("unknown stage `{name}`");
         let error = Diagnostic::new(Class::UnknownName, reference.span, message).known(

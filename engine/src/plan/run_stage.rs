@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::context::Context;
 use super::draft::Draft;
-use super::inputs::Port;
 use super::names::{is_name, is_safe, is_variable, no_name};
+use super::planning::Planning;
+use super::ports::Port;
 use super::resolved::{Command, Shell, Tool};
 use super::{body, variables};
 use crate::diag::{Class, Diagnostic};
 use crate::spec::{self, Name, Node, RunDecl, ToolDecl};
 
 /// The command of a stage that reads these ports.
-pub(super) fn command(context: &Context<'_>, draft: &Draft<'_>, ports: &[Port], run: &RunDecl) -> Command {
+pub(super) fn command(context: &Planning<'_>, draft: &Draft<'_>, ports: &[Port], run: &RunDecl) -> Command {
     let errors = &context.env.errors;
     errors.add_all(variables::collisions(draft, ports, run));
     errors.add_all(unknown_optional(draft, run));
@@ -43,7 +43,7 @@ pub(super) fn command(context: &Context<'_>, draft: &Draft<'_>, ports: &[Port], 
 }
 
 /// Output ports and their paths.
-fn outputs(context: &Context<'_>, draft: &Draft<'_>, run: &RunDecl) -> BTreeMap<String, String> {
+fn outputs(context: &Planning<'_>, draft: &Draft<'_>, run: &RunDecl) -> BTreeMap<String, String> {
     let mut outputs: Vec<(&Name, String)> = Vec::new();
     for (port, path) in &run.out {
         let text = check_wildcards(draft, port, path)
@@ -55,7 +55,7 @@ fn outputs(context: &Context<'_>, draft: &Draft<'_>, run: &RunDecl) -> BTreeMap<
 }
 
 /// The text of a variable of `env:`.
-fn variable(context: &Context<'_>, draft: &Draft<'_>, name: &Name, node: &Node) -> Result<String, Diagnostic> {
+fn variable(context: &Planning<'_>, draft: &Draft<'_>, name: &Name, node: &Node) -> Result<String, Diagnostic> {
     let value = context.env.eval(node, &draft.entry.scope, None)?;
     let Some(text) = value.written() else {
         let message = format!("an environment variable is a text, found {}", value.described());

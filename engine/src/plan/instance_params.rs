@@ -13,22 +13,22 @@ use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::{self, Name, Node};
 
 /// The parameters of a stage, computed once where they are the same for all cells.
-pub(super) struct Params<'a> {
+pub(super) struct StageParams<'a> {
     fixed: BTreeMap<String, Value>,
     varying: Vec<(&'a Name, &'a Node)>,
     kind: Option<&'a Kind>,
 }
 
-impl<'a> Params<'a> {
+impl<'a> StageParams<'a> {
     pub fn new(env: &Env<'_>, draft: &'a Draft<'a>) -> Self {
-        let mut params = Params { fixed: BTreeMap::new(), varying: Vec::new(), kind: draft.kind };
+        let mut params = StageParams { fixed: BTreeMap::new(), varying: Vec::new(), kind: draft.kind };
         for param in draft.kind.iter().flat_map(|kind| &kind.params) {
             if let Some(default) = &param.default {
                 params.fixed.insert(param.name.to_owned(), default.clone());
             }
         }
         for (name, node) in &draft.decl.with {
-            if env.errors.take(params.check_name(draft, name)).is_none() {
+            if env.errors.take(params.check_name(draft, name).and_then(|()| check_meant(env, draft, node))).is_none() {
                 continue;
             }
             if uses_each(node) {
@@ -102,6 +102,30 @@ impl<'a> Params<'a> {
         }
         Ok(params)
     }
+}
+
+/// `params.n`, `{params.n}` or `{{ each.sid }}` without a dollar: a text to YAML, a value to other engines.
+fn check_meant(env: &Env<'_>, draft: &Draft<'_>, node: &Node) -> Result<(), Diagnostic> {
+    let text = node.written().unwrap_or_default();
+    if env.is_value_name(text, draft.entry) {
+        let message = format!("`{text}` is a text here: without `$` it is not the value of that name");
+        return Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write `${text}`")));
+    }
+    let Some((before, rest)) = text.split_once('{').filter(|(before, _)| !before.ends_with(['$', '\\'])) else {
+        return Ok(());
+    };
+    let Some((inside, after)) = rest.trim_start_matches('{').split_once('}') else { return Ok(()) };
+    let inside = inside.trim().trim_start_matches('$');
+    if !env.is_value_name(inside, draft.entry) {
+        return Ok(());
+    }
+    let after = after.trim_start_matches('}');
+    let (written, meant) = match (before, after) {
+        ("", "") => (text, format!("${inside}")),
+        _ => (text, format!("\"{before}${{{inside}}}{after}\"")),
+    };
+    let message = format!("`{written}` is a text: nothing fills in what is in its braces");
+    Err(Diagnostic::new(Class::Reference, node.span, message).hint(format!("write `{meant}`")))
 }
 
 /// Points also at the place where a referenced value was written.

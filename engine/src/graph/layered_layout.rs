@@ -5,13 +5,13 @@
 
 /// A box to place; sizes in pixels.
 #[derive(Clone, Copy)]
-pub(super) struct Size {
+pub(super) struct BoxSize {
     pub width: f64,
     pub height: f64,
 }
 
 /// The result: the centre of every box, a line of points for every edge, and the size of the whole.
-pub(super) struct Layout {
+pub(super) struct GraphLayout {
     pub centres: Vec<(f64, f64)>,
     pub routes: Vec<Vec<(f64, f64)>>,
     pub width: f64,
@@ -36,7 +36,7 @@ struct Item {
 }
 
 /// Places boxes; `edges` go from smaller to larger numbers, as in a topological order.
-pub(super) fn place(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
+pub(super) fn place(sizes: &[BoxSize], edges: &[(usize, usize)]) -> GraphLayout {
     let columns = columns(sizes.len(), edges);
     let mut items: Vec<Item> = sizes
         .iter()
@@ -152,7 +152,7 @@ fn settle(items: &mut [Item], targets: &[(f64, usize)]) {
     targets.iter().for_each(|(_, number)| items[*number].y -= shift);
 }
 
-fn finish(sizes: &[Size], items: &[Item], rows: &[Vec<usize>], paths: &[Vec<usize>]) -> Layout {
+fn finish(sizes: &[BoxSize], items: &[Item], rows: &[Vec<usize>], paths: &[Vec<usize>]) -> GraphLayout {
     let top = items.iter().map(|item| item.y - item.height / 2.0).fold(f64::INFINITY, f64::min);
     let bottom = items.iter().map(|item| item.y + item.height / 2.0).fold(f64::NEG_INFINITY, f64::max);
     let widths: Vec<f64> = rows
@@ -185,7 +185,7 @@ fn finish(sizes: &[Size], items: &[Item], rows: &[Vec<usize>], paths: &[Vec<usiz
         points
     };
     let height = if items.is_empty() { 0.0 } else { bottom - top };
-    Layout {
+    GraphLayout {
         centres: items.iter().take(sizes.len()).map(|item| (middle(item.column), y(item))).collect(),
         routes: paths.iter().map(route).collect(),
         width: (x - COLUMN_GAP).max(0.0) + MARGIN,
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn boxes_do_not_overlap_and_edges_go_right() {
-        let sizes = vec![Size { width: 80.0, height: 30.0 }; 8];
+        let sizes = vec![BoxSize { width: 80.0, height: 30.0 }; 8];
         let edges = [(0, 1), (0, 2), (1, 3), (2, 3), (0, 3), (4, 5), (5, 6), (0, 7), (3, 7)];
         let layout = place(&sizes, &edges);
         for (a, first) in layout.centres.iter().enumerate() {

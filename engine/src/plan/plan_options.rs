@@ -4,7 +4,7 @@ use super::resolved::Amounts;
 
 /// What the command line adds to a pipeline file.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct PlanOptions {
     /// The profile; `None` takes the one with `default: true`, if the file has profiles.
     pub profile: Option<String>,
     /// `--set name=value`, later ones win; values are YAML.
@@ -13,7 +13,7 @@ pub struct Options {
     pub machine: Amounts,
 }
 
-impl Default for Options {
+impl Default for PlanOptions {
     /// The default profile on a machine without GPU and with no limit on any other resource.
     fn default() -> Self {
         let machine = Amounts { cpu: u32::MAX, gpu: 0, mem: u64::MAX, net: u32::MAX };

@@ -2,7 +2,7 @@
 
 /// The state of an instance; gives the colour of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum NodeState {
     /// Its outputs were there.
     Hit,
     /// Its work is done.
@@ -19,41 +19,41 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl NodeState {
     /// The word in legends and tallies.
     pub fn word(self) -> &'static str {
         match self {
-            State::Hit => "hit",
-            State::Ran => "ran",
-            State::Absent => "absent",
-            State::Waiting => "waiting",
-            State::Running => "running",
-            State::Skipped => "skipped",
-            State::Failed => "failed",
+            NodeState::Hit => "hit",
+            NodeState::Ran => "ran",
+            NodeState::Absent => "absent",
+            NodeState::Waiting => "waiting",
+            NodeState::Running => "running",
+            NodeState::Skipped => "skipped",
+            NodeState::Failed => "failed",
         }
     }
 
     /// Fill colour: light, so that black text stays readable, and apart in lightness too.
     pub(super) fn colour(self) -> &'static str {
         match self {
-            State::Hit => "#d7f0d9",
-            State::Ran => "#a6dba0",
-            State::Absent => "#eeeeee",
-            State::Waiting => "#ffffff",
-            State::Running => "#9ecae1",
-            State::Skipped => "#fddbc7",
-            State::Failed => "#ef8a62",
+            NodeState::Hit => "#d7f0d9",
+            NodeState::Ran => "#a6dba0",
+            NodeState::Absent => "#eeeeee",
+            NodeState::Waiting => "#ffffff",
+            NodeState::Running => "#9ecae1",
+            NodeState::Skipped => "#fddbc7",
+            NodeState::Failed => "#ef8a62",
         }
     }
 }
 
 /// What to draw.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct View<'a> {
+pub struct GraphView<'a> {
     /// Expand the axes: one node an instance.
     pub expand: bool,
     /// A state an instance, by id.
-    pub states: Option<&'a [State]>,
+    pub states: Option<&'a [NodeState]>,
     /// The instances to draw, by id; `None` is all. What they read from others is left out.
     pub wanted: Option<&'a [bool]>,
 }
@@ -73,7 +73,7 @@ pub enum Format {
 
 /// A shown plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drawing {
+pub struct RenderedGraph {
     /// In the language of the format.
     pub text: String,
     /// Why the usual programs may not show it, and what to use instead.

@@ -1,5 +1,5 @@
 //! A block of lines at the bottom of the terminal that is replaced again and again, and the lines above it that stay. indicatif
-//! decides what is shown and how often; this is the terminal that it draws to, which decides where. Knows nothing about runs.
+//! decides what is shown and how often; this is the terminal that it draws to, which decides where. Does not depend on runs.
 //!
 //! indicatif leaves the cursor behind its last line, and moves it back over as many rows as it wrote. Here the cursor is always
 //! at the beginning of the row below: what a user types is overwritten, and a process that is killed leaves a terminal as it

@@ -9,7 +9,7 @@ use pipe_engine::run::Stop;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Starts the thread that waits for signals. It lives as long as the process.
+/// Starts the thread that waits for signals. It runs as long as the process.
 pub fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     let stop = stop.clone();
     let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);

@@ -55,7 +55,7 @@ const INSTANCES: usize = 9;
 
 /// A project with [`SUBJECTS`] in `pipeline.yaml` and two simulated subjects in `hcp/` and `labels/`.
 ///
-/// They come from a cache in the target folder, which lives as long as that: simulating is not what is tested here.
+/// They come from a cache in the target folder, which exists as long as that: simulating is not what is tested here.
 fn simulated_subjects() -> Space {
     static MADE: Once = Once::new();
     let paper = Paper::new();

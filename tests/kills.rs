@@ -27,7 +27,7 @@ const PROFILE: &str = "    extends: tiny
 const KILLS: u64 = 50;
 /// So many kills must meet a training, and so many the storing of results.
 const OF_EACH: u64 = 10;
-/// Nothing that belonged to a killed run lives longer.
+/// Nothing that belonged to a killed run exists longer.
 const PROCESSES_END: Duration = Duration::from_secs(20);
 /// More aimed kills than this are not tried.
 const AIMED_AT_MOST: u64 = 100;
@@ -171,7 +171,7 @@ impl Campaign<'_> {
             if left.is_empty() {
                 break;
             }
-            assert!(start.elapsed() < PROCESSES_END, "processes live on after the kill: {left:?}");
+            assert!(start.elapsed() < PROCESSES_END, "processes are left after the kill: {left:?}");
             thread::sleep(Duration::from_millis(5));
         }
         self.met.longest_shutdown = self.met.longest_shutdown.max(start.elapsed().as_millis());

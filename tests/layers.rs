@@ -1,6 +1,6 @@
 //! Arrows between crates and between the modules of a crate go one way; this fails with the offending import.
 //!
-//! What uses what is read from the code. Which crate may use which is the table here; the ladder of the modules of a crate is
+//! What uses what is read from the code. Which crate may use which is the table here; the layers of a crate's modules are
 //! stated once, in the documentation of its root file, and read from there.
 
 use std::collections::BTreeSet;
@@ -43,29 +43,29 @@ fn crates_import_downwards() {
 
 #[test]
 fn no_files_of_a_crate_use_each_other() {
-    let mut knots = Vec::new();
+    let mut cycles = Vec::new();
     for (folder, _) in CRATES {
-        for knot in ModuleGraph::read(&workspace().join(folder)).knots() {
-            let files: Vec<&str> = knot.iter().map(String::as_str).collect();
-            knots.push(format!("in `{folder}`: {}", files.join(", ")));
+        for cycle in ModuleGraph::read(&workspace().join(folder)).cycles() {
+            let files: Vec<&str> = cycle.iter().map(String::as_str).collect();
+            cycles.push(format!("in `{folder}`: {}", files.join(", ")));
         }
     }
-    assert!(knots.is_empty(), "files that use each other:\n{}", knots.join("\n"));
+    assert!(cycles.is_empty(), "files that use each other:\n{}", cycles.join("\n"));
 }
 
 #[test]
 fn modules_use_only_those_below_them() {
     let mut wrong = Vec::new();
-    let mut ladders = 0;
+    let mut found = 0;
     for (folder, _) in CRATES {
         let root = workspace().join(folder);
-        let Some(ladder) = ladder_of(&root) else { continue };
-        ladders += 1;
+        let Some(layers) = layers_of(&root) else { continue };
+        found += 1;
         let graph = ModuleGraph::read(&root);
-        let rung = |module: &Vec<String>| ladder.iter().position(|name| Some(name) == module.first());
+        let layer = |module: &Vec<String>| layers.iter().position(|name| Some(name) == module.first());
         for (module, used) in graph.uses() {
             for to in used {
-                if let (Some(from), Some(above)) = (rung(&module), rung(&to))
+                if let (Some(from), Some(above)) = (layer(&module), layer(&to))
                     && above > from
                 {
                     wrong.push(format!("in `{folder}`: {} uses {}", graph.name(&module), graph.name(&to)));
@@ -73,23 +73,23 @@ fn modules_use_only_those_below_them() {
             }
         }
     }
-    assert!(wrong.is_empty(), "not below on the ladder:\n{}", wrong.join("\n"));
-    assert!(ladders >= 2, "the ladders of the engine and the stages are read from `lib.rs`");
+    assert!(wrong.is_empty(), "not in a lower layer:\n{}", wrong.join("\n"));
+    assert!(found >= 2, "the layers of the engine and of the stages are read from `lib.rs`");
 }
 
 #[test]
-fn every_module_of_the_engine_is_on_its_ladder() {
+fn every_module_of_the_engine_is_one_of_its_layers() {
     let root = workspace().join("engine/src");
-    let ladder: BTreeSet<String> = ladder_of(&root).expect("it has one").into_iter().collect();
+    let layers: BTreeSet<String> = layers_of(&root).expect("it has one").into_iter().collect();
     let modules: BTreeSet<String> =
         ModuleGraph::read(&root).uses().into_keys().filter_map(|module| module.first().cloned()).collect();
-    assert_eq!(ladder, modules);
+    assert_eq!(layers, modules);
 }
 
 #[test]
 fn folders_of_kinds_do_not_import_each_other() {
     let root = workspace().join("stages/src");
-    let leaves = ladder_of(&root).expect("the leaves of the stages are a ladder");
+    let leaves = layers_of(&root).expect("the leaves of the stages are layers");
     let folders = kind_folders(&root, &leaves);
     assert!(folders.contains("labels"), "{folders:?}");
     let graph = ModuleGraph::read(&root);
@@ -110,8 +110,8 @@ fn kind_folders(root: &Path, leaves: &[String]) -> BTreeSet<String> {
     names.filter(|name| !leaves.contains(name) && !TESTS_OF_STAGES.contains(&name.as_str())).collect()
 }
 
-/// The ladder in the documentation of a crate's root file: a line `//! a → b → c`.
-fn ladder_of(root: &Path) -> Option<Vec<String>> {
+/// The layers in the documentation of a crate's root file: a line `//! a → b → c`.
+fn layers_of(root: &Path) -> Option<Vec<String>> {
     let text = fs::read_to_string(root.join("lib.rs")).or_else(|_| fs::read_to_string(root.join("main.rs"))).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("//! ").filter(|line| line.contains(" → ")))?;
     Some(line.split(" → ").map(|name| name.trim().to_owned()).collect())
@@ -149,5 +149,5 @@ fn imports_are_found_however_they_are_written() {
     assert_eq!(used(&["b"]), Vec::<String>::new());
     assert_eq!(used(&["c"]), Vec::<String>::new());
     assert_eq!(used(&["c", "inner"]), ["a.rs"]);
-    assert_eq!(graph.knots(), [BTreeSet::from(["a.rs".to_owned(), "c/inner.rs".to_owned()])]);
+    assert_eq!(graph.cycles(), [BTreeSet::from(["a.rs".to_owned(), "c/inner.rs".to_owned()])]);
 }

@@ -1,5 +1,5 @@
 //! One vocabulary in all sources: this fails with file and line at each word, type name and file name that a standard
-//! term has replaced. The tables are the rule; what they allow is listed with its reason. Knows no grammar: a line is
+//! term has replaced. The tables are the rule; what they allow is listed with its reason. No grammar is parsed: a line is
 //! taken apart into words, identifiers included, and compared.
 
 use std::path::Path;

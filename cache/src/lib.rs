@@ -12,7 +12,7 @@
 //! The store is immutable files only and may be shared between machines. Index, sources, locks and other [`Table`]s
 //! belong to one machine; they hold only what can be determined again.
 //!
-//! Modules form a ladder; each uses only those before it:
+//! Modules are layers; each uses only those before it:
 //!
 //! ```text
 //! digest → error → removal → tree → seal → shard → table → record → index → sources → locks → flush → sweep → layout → store → blobs → view → session → publish
@@ -20,7 +20,7 @@
 //!
 //! Raw `std::fs` is allowed here (`clippy.toml`), because every I/O error passes through [`Error::io`], which adds the path.
 //!
-//! Knows nothing about pipelines, kinds or what a key means; see "Keys, records, blobs" in `engine/DESIGN.md`.
+//! Does not depend on pipelines, kinds or what a key means; see "Keys, records, blobs" in `engine/DESIGN.md`.
 
 mod blobs;
 mod digest;

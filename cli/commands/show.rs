@@ -52,7 +52,7 @@ pub fn show(args: &args::ShowArgs) -> Result<u8, CommandError> {
     let format = format.or_else(|| registry.format_of(None, &name));
     let preview = preview(args, format, &file)?;
     match args.png {
-        // A program that asked for a file wants its name and nothing else.
+        // A program that asked for a file needs its name and nothing else.
         Some(_) => printer::data(&preview),
         // What an artifact holds must not move the cursor.
         None => printer::data(&format!("{text}{}", without_controls(&preview))),

@@ -1,4 +1,4 @@
-//! The state of a run at any moment, stage by stage, folded from its events. Knows no clock: every event comes with the time
+//! The state of a run at any moment, stage by stage, folded from its events. Reads no clock: every event comes with the time
 //! since the run began.
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 //!
 //! A diagnostic is data: a class, a sentence, labelled places and a remedy. Rendering (in the layout of rustc, through
 //! `annotate-snippets`) is one function over it, so that programs and tests read fields and users read text.
-//! Knows nothing about pipelines: only files, byte ranges and names.
+//! Independent of pipelines: only files, byte ranges and names.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

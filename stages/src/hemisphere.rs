@@ -1,4 +1,4 @@
-//! The two hemispheres, their order and their names in files. Knows nothing else, so that every other module can use it.
+//! The two hemispheres, their order and their names in files. Depends on nothing else, so that every other module can use it.
 
 /// A hemisphere of the cortex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -182,19 +182,19 @@ impl ModuleGraph {
     }
 
     /// Groups of files that use each other, directly or through others.
-    pub fn knots(&self) -> Vec<BTreeSet<String>> {
+    pub fn cycles(&self) -> Vec<BTreeSet<String>> {
         let uses = self.uses();
         let reached: BTreeMap<&Module, BTreeSet<&Module>> =
             uses.keys().map(|module| (module, reachable(&uses, module))).collect();
-        let mut knots = BTreeSet::new();
+        let mut cycles = BTreeSet::new();
         for (module, reached_from) in &reached {
             let back = reached_from.iter().filter(|other| reached[**other].contains(*module));
-            let knot: BTreeSet<String> = back.map(|other| self.name(other)).collect();
-            if knot.len() > 1 {
-                knots.insert(knot);
+            let cycle: BTreeSet<String> = back.map(|other| self.name(other)).collect();
+            if cycle.len() > 1 {
+                cycles.insert(cycle);
             }
         }
-        knots.into_iter().collect()
+        cycles.into_iter().collect()
     }
 
     /// The file of a module, below the crate's folder.

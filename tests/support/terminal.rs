@@ -102,7 +102,7 @@ impl Terminal {
     /// Takes in what it wrote next; `false` when it has ended.
     fn read(&mut self) -> bool {
         let mut ready = libc::pollfd { fd: self.master.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: it reads and writes one record, which lives longer than the call.
+        // SAFETY: it reads and writes one record, which exists longer than the call.
         let ready = unsafe { libc::poll(&mut ready, 1, 60_000) };
         assert!(ready > 0, "a minute without output:\n{}", self.screen());
         let mut bytes = [0; 4096];
@@ -134,7 +134,7 @@ fn size(columns: u16, rows: u16) -> Winsize {
 /// A new pseudo-terminal: the side of the terminal, and that of the program.
 fn open(size: Winsize) -> (File, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
-    // SAFETY: it writes two descriptors into variables that live longer than the call; the other arguments may be null.
+    // SAFETY: it writes two descriptors into variables that exist longer than the call; the other arguments may be null.
     let opened = unsafe {
         libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut())
     };

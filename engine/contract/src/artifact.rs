@@ -1,5 +1,5 @@
 //! Types of artifacts: what travels through ports, how two of a type are compared, how one is previewed, and which file of a folder
-//! is its table. The kinds' crate registers them, so the engine knows no format.
+//! is its table. The kinds' crate registers them, so the engine names no format.
 //!
 //! Bytes are compared first, and nothing more where everything behind a result promises the same bytes. Only where they differ
 //! within a promise of numbers ([`crate::Repro::Within`]) is a [`Comparison`] asked how far apart two files are.

@@ -1,6 +1,6 @@
 //! Does the work of one instance at a time: on a thread, in a worker process, or as a command.
 //!
-//! Knows threads, processes and time-outs; knows nothing of keys, caches or what should run next.
+//! About threads, processes and time-outs; independent of keys, caches and what should run next.
 //!
 //! | work | where it runs | how it is stopped |
 //! |---|---|---|

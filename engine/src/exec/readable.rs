@@ -78,7 +78,7 @@ fn add_without(place: &Path, hidden: &[PathBuf], readable: &mut Vec<PathBuf>) {
     entries.for_each(|entry| add_without(&entry.path(), hidden, readable));
 }
 
-/// Finds installations; knows what is too wide to be one.
+/// Finds installations; what is too wide is not one.
 pub(super) struct Installations<'a> {
     /// The user's home folder.
     home: Option<PathBuf>,

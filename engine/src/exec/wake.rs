@@ -14,7 +14,7 @@ struct Shared {
     /// An eventfd: readable from the first wake to the next [`Waker::settle`].
     event: OwnedFd,
     /// [`super::Executor::next`] is to return, not only to read its threads.
-    wants_return: AtomicBool,
+    must_return: AtomicBool,
 }
 
 impl Waker {
@@ -26,19 +26,19 @@ impl Waker {
                 descriptor => OwnedFd::from_raw_fd(descriptor),
             }
         };
-        Ok(Self(Arc::new(Shared { event, wants_return: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Shared { event, must_return: AtomicBool::new(false) })))
     }
 
     /// Ends the wait that is on now, or the next one.
     pub fn wake(&self) {
-        self.0.wants_return.store(true, Ordering::SeqCst);
+        self.0.must_return.store(true, Ordering::SeqCst);
         self.nudge();
     }
 
     /// Makes the executor read its threads.
     pub(super) fn nudge(&self) {
         let one = 1_u64.to_ne_bytes();
-        // SAFETY: writes eight bytes, as an eventfd wants; that its counter is full is as good as a wake.
+        // SAFETY: writes eight bytes, as an eventfd requires; that its counter is full is as good as a wake.
         unsafe { libc::write(self.0.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 
@@ -47,7 +47,7 @@ impl Waker {
         let mut count = [0_u8; 8];
         // SAFETY: reads eight bytes into eight; the descriptor does not block.
         unsafe { libc::read(self.0.event.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
-        self.0.wants_return.swap(false, Ordering::SeqCst)
+        self.0.must_return.swap(false, Ordering::SeqCst)
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {

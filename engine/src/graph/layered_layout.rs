@@ -1,7 +1,7 @@
 //! Positions of nodes: columns by longest path, rows by the middle of their neighbours, long edges through gaps.
 //!
-//! The usual layered drawing (Sugiyama) in its smallest useful form: a few sweeps, no exact crossing counts. Knows
-//! sizes and edges, nothing about plans. The same input always gives the same picture.
+//! The usual layered drawing (Sugiyama) in its smallest useful form: a few sweeps, no exact crossing counts. Independent
+//! of plans: only sizes and edges. The same input always gives the same picture.
 
 /// A box to place; sizes in pixels.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Names at plan time: parameters, axes, stages; and the values of texts with references. Knows no stage but by its name.
+//! Names at plan time: parameters, axes, stages; and the values of texts with references. Of stages only the names are used.
 
 use std::collections::BTreeMap;
 

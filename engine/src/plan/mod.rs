@@ -3,7 +3,7 @@
 //! ```text
 //! profile (which stages, which values) → draft (axes, cells) → ports (references settled) → order → instances
 //! ```
-//! Knows the declarations of stage kinds, never their code; reads no file but those that the pipeline names.
+//! Uses the declarations of stage kinds, never their code; reads no file but those that the pipeline names.
 
 mod axis;
 mod binary;

@@ -1,4 +1,4 @@
-//! One line of `results:`, resolved: the files it publishes and the paths that belong to it. Knows nothing of what lies in the
+//! One line of `results:`, resolved: the files it publishes and the paths that belong to it. Does not depend on what lies in the
 //! results folder.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The texts that lie beside results: the sidecar of each, and the data dictionary of a table. Knows nothing of what lies in
+//! The texts that lie beside results: the sidecar of each, and the data dictionary of a table. Does not depend on what lies in
 //! the results folder.
 
 use std::cell::OnceCell;

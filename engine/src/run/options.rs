@@ -94,7 +94,7 @@ impl Places {
     }
 }
 
-/// The folder a variable names, if it is absolute as the XDG rules want it, else one below the home folder.
+/// The folder a variable names, if it is absolute as the XDG rules require, else one below the home folder.
 fn users_folder(variable: &str, below_home: &str) -> Result<PathBuf, Failure> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home))).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Estimates how long the rest of a run takes. Knows durations, edges and amounts; knows no clock: what runs is given with
+//! Estimates how long the rest of a run takes. Reads no clock: what runs is given with
 //! the time since its start.
 //!
 //! Every instance that has not ended is expected to take, by the first of these that applies:

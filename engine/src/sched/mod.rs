@@ -1,5 +1,5 @@
-//! Chooses which instance may be checked and which may start next. Knows states, edges and amounts of
-//! resources; knows no files, threads or time, so a whole run can be simulated in memory.
+//! Chooses which instance may be checked and which may start next. Independent of files, threads and time:
+//! only states, edges and amounts of resources, so a whole run can be simulated in memory.
 //!
 //! `run` uses a [`Core`] like this:
 //!

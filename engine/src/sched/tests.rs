@@ -189,7 +189,7 @@ fn a_wide_stage_is_not_starved_and_gpu_waiters_block_no_other_stage() {
     assert_eq!((first, grant.gpus), (InstanceId(3), vec![3, 5]));
     // The second GPU stage waits for GPUs; processors go on to others.
     assert_eq!(core.next_start().map(|(id, _)| id), Some(A));
-    // One processor is free: the stage that wants two is next in line and reserves it.
+    // One processor is free: the stage that needs two is next in line and reserves it.
     assert_eq!(core.next_start(), None);
     core.end(A, Ending::Ran);
     assert_eq!(core.next_start().map(|(id, _)| id), Some(B));

@@ -3,7 +3,7 @@
 //! The parser stops where it can read no further, often lines below the mistake. This reads the text again from its
 //! beginning, with just enough of YAML to know where brackets and quotes open and close: keys, quoted texts, blocks of text,
 //! comments, and the lists and maps in brackets. What continues in the column of its own key (or left of it) was meant to
-//! have ended before. Knows nothing about pipelines, and is used only when the parser has refused the text: the mistake
+//! have ended before. Does not depend on pipelines, and is used only when the parser has refused the text: the mistake
 //! that is found counts only if it explains the place where the parser stopped.
 
 use crate::diag::{Class, Diagnostic, Span};

@@ -99,7 +99,7 @@ impl Node {
         }
     }
 
-    /// The value for a reader who wants to see what was written: numbers and booleans that are not written as their value
+    /// The value for a reader who is to see what was written: numbers and booleans that are not written as their value
     /// is (`1.10`, `0x1F`, `True`) are the text as written, also in lists and maps.
     pub fn spelled(&self) -> Value {
         match &self.tree {

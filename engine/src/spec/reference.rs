@@ -1,5 +1,5 @@
 //! What a text in a pipeline file means: itself, a reference (`$images(*).images`), or a text with
-//! references inside (`"${each.rater}/${each.sid}.hdf5"`). Knows the spelling only, not what the names mean.
+//! references inside (`"${each.rater}/${each.sid}.hdf5"`). About the spelling only, not about what the names mean.
 
 use super::node::Node;
 use crate::diag::{Class, Diagnostic, SourceTexts, Span};

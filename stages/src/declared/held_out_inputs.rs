@@ -1,5 +1,5 @@
 //! The inputs of every kind that is about the scores of held-out subjects: their declaration, how they are read, and for how many
-//! intervals widths are corrected. Knows nothing about what the scores are for.
+//! intervals widths are corrected. Does not depend on what the scores are for.
 
 use pipe_contract::{Failure, Kind, Task, parameters};
 

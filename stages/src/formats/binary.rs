@@ -1,5 +1,5 @@
 //! Decides how binary files are read and written: whole, with a bound on what compression may blow up to, and
-//! through a cursor that cannot run over the end. Knows no format.
+//! through a cursor that cannot run over the end. Independent of formats.
 
 use std::io::{Read, Write};
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! compression and without statistics, in one row group, written by one thread; CSV with `\n` line ends, floats in the shortest
 //! form that reads back as the same number, an empty text as `""` and a missing value as nothing at all.
 //! Programs read the Parquet file, because CSV has no types (`010512` would become a number).
-//! Knows no column names but those of a split.
+//! The only names of columns in it are those of a split.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};

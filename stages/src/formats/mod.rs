@@ -1,4 +1,4 @@
-//! Readers and writers of file formats; know bytes, nothing about stages.
+//! Readers and writers of file formats, independent of stages.
 
 mod binary;
 mod bounds;

@@ -1,4 +1,4 @@
-//! Numbers in bytes, where a file states their width and order. Knows no format.
+//! Numbers in bytes, where a file states their width and order. Independent of formats.
 
 /// The bits of a number of at most 8 bytes.
 pub(super) fn bits(bytes: &[u8], big_endian: bool) -> u64 {

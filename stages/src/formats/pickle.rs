@@ -1,6 +1,6 @@
 //! Reads pickles without Python and without running anything from them: numbers, text, bytes, tuples, lists, dictionaries.
 //!
-//! A pickle is a program for a stack machine that could call anything. This reader knows the operations that build plain data;
+//! A pickle is a program for a stack machine that could call anything. This reader has the operations that build plain data;
 //! calls and persistent ids are converted by the [`Object`] of a format, which refuses those that it does not allow. Values are in
 //! an arena, so that a pickle may refer to one twice and change it after; they become [`Item`]s for the format and in the end. A file
 //! from elsewhere may also try to exhaust memory: how many operations there are, how deep items are nested and how many of them

@@ -2,7 +2,7 @@
 //!
 //! Decides the columns and their order (those of the original analysis: `dataset`, `sid`, `hemisphere`, `parcellation`,
 //! `method1`, `method2`, `tag`, `label`, `score`), the order of tags and labels wherever they are listed, and that the scores
-//! of a subject count if its part of the split is `test`, or `val` where the split has two parts. Knows nothing about how a score is made.
+//! of a subject count if its part of the split is `test`, or `val` where the split has two parts. Does not depend on how a score is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

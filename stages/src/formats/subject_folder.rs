@@ -1,4 +1,4 @@
-//! Knows the part of an `HCP_1200` tree that the pipeline reads: which file holds which quantity of which
+//! The part of an `HCP_1200` tree that the pipeline reads: which file holds which quantity of which
 //! hemisphere, and what must hold between the files. The only place that spells these paths.
 //!
 //! The choice of file per quantity follows what the original analysis opens: scalars come from the FreeSurfer

@@ -1,4 +1,4 @@
-//! Geometry and arithmetic on arrays and meshes; knows no files and no stages.
+//! Geometry and arithmetic on arrays and meshes; independent of files and stages.
 //!
 //! Conventions of the whole module: a mesh is `&[[f64; 3]]` coordinates and `&[[u32; 3]]` triangles that index them,
 //! counter-clockwise seen from outside, as in FreeSurfer and GIFTI files. Sums run in f64 and images are f32.

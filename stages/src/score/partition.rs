@@ -10,7 +10,7 @@
 //! many subjects as there are, with replacement, and for each input as many of its networks, the same ones for every subject of the
 //! resample: a network's luck is common to all subjects, so resampling it for each of them would average it away. Where families
 //! are given, they are resampled and not their members, who are alike. The spread between restarts is stated apart as well.
-//! Knows nothing about what the sources are.
+//! Does not depend on what the sources are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

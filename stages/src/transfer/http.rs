@@ -1,6 +1,6 @@
 //! Fetches one file over HTTP: resumed where it broke off, retried where that can help, complete or not there.
 //!
-//! Knows ranges, validators, retries and bytes; knows no buckets, pins or stages. The caller words what a refusal (403, 404)
+//! About ranges, validators, retries and bytes; independent of buckets, pins and stages. The caller words what a refusal (403, 404)
 //! means. Addresses may carry tokens, so no message from here ever shows a query string.
 //!
 //! A body grows in a `partial` file whose validator (entity tag or date) lies beside it; a later attempt, or a later

@@ -1,6 +1,6 @@
 //! One interface to a folder and to a bucket, and the loop that fetches many objects at once.
 //!
-//! Knows which objects are wanted and which are there; knows no stages and no file formats.
+//! Decides which objects are still to be fetched; independent of stages and file formats.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

@@ -126,7 +126,7 @@ pub fn instructions() -> String {
 
 /// `libtorch` with the version that is loaded.
 pub fn library() -> String {
-    // SAFETY: a text that lives as long as the program.
+    // SAFETY: a text that exists as long as the program.
     let version = unsafe { CStr::from_ptr(shim::pipe_libtorch_version()) };
     format!("libtorch {}", version.to_string_lossy())
 }

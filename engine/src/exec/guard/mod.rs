@@ -6,7 +6,7 @@
 //!   from its group or session ends up as the guard's child. If the guard itself is killed, the parent-death signal
 //!   kills the processes it started, and the engine those that these started ([`kill_inside`]).
 //! - *One thread.* The parent-death signal belongs to the thread that started a process; the guard has one, which
-//!   lives as long as the process.
+//!   exists as long as the process.
 //! - *Cheap.* A process costs one message there and one back. The guard is small, starts processes with `vfork`
 //!   semantics, and waits for them by pidfd, so the engine has no thread per process and no signal handlers.
 //!

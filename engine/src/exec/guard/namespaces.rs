@@ -92,7 +92,7 @@ impl Pool {
     }
 }
 
-/// Makes namespaces in a child process that lives only for that.
+/// Makes namespaces in a child process that exists only for that.
 fn make(wanted: Wanted, folder: &CStr) -> io::Result<Namespaces> {
     // SAFETY: plain system calls on numbers.
     let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };

@@ -140,11 +140,11 @@ impl Server {
 
     fn start(&mut self, body: &mut Reader<'_>, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         let id = ProcessId(body.number().ok_or_else(nonsense)?);
-        let wants_number = descriptors.len() > 1;
+        let needs_number = descriptors.len() > 1;
         match self.spawner.spawn(body, &descriptors) {
             Ok(Started { pid, pidfd, confined, namespaces }) => {
                 self.processes.insert(pid, Process { id, pidfd, confined, namespaces });
-                if wants_number { self.send(&Answer::Started(id, pid)) } else { Ok(()) }
+                if needs_number { self.send(&Answer::Started(id, pid)) } else { Ok(()) }
             }
             Err((step, error)) => {
                 let number = error.raw_os_error().unwrap_or(libc::EINVAL);

@@ -130,7 +130,7 @@ impl Spawner {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: c_int = -1;
         // SAFETY: the stack is ours, aligned, and grows down from its end; `CLONE_VFORK` suspends this process until
-        // the child has left it, so `setup` and what it points to live long enough and nothing else uses them.
+        // the child has left it, so `setup` and what it points to exist long enough and nothing else uses them.
         let pid = unsafe {
             let top = self.stack.as_mut_ptr().add(self.stack.len());
             libc::clone(child, top.cast(), flags, ptr::from_mut(setup).cast(), &mut pidfd as *mut c_int)

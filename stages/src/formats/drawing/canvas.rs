@@ -1,7 +1,6 @@
 //! A figure under construction: a small SVG writer.
 //!
-//! Decides how shapes and texts become SVG: lengths are points with at most two decimals, y points down. Knows colours and pixels,
-//! and what the font is called; nothing about files.
+//! Decides how shapes and texts become SVG: lengths are points with at most two decimals, y points down. Independent of files.
 
 use std::fmt::Write as _;
 

@@ -2,7 +2,7 @@
 //!
 //! Decides how a figure becomes bytes: lengths are points (1/72 inch) with at most two decimals, y points down, text is
 //! set in the one font that is compiled in, and nothing but the drawing itself reaches the files (no clock, no system font,
-//! no locale). Several folders of kinds use it. Knows colours and axes, nothing about cortex or scores.
+//! no locale). Several folders of kinds use it. Independent of cortex and scores.
 //!
 //! Its files use each other in one direction: `colour`, `raster`, `font`, then `canvas`, then `axes`, `measure` and `render`.
 

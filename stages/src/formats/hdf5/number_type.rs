@@ -1,7 +1,7 @@
 //! How a number lies in the bytes of an HDF5 element: decided by the datatype message of the file, of which every field is
 //! honoured (bit offset, precision, places of exponent and mantissa), as the HDF5 library does.
 //!
-//! Knows nothing about datasets. Read are whole numbers, bit fields, enumerations (by their numbers) and floats of at most
+//! Does not depend on datasets. Read are whole numbers, bit fields, enumerations (by their numbers) and floats of at most
 //! 8 bytes whose leading one is implied: half, bfloat16, single, double and what lies between.
 
 use crate::formats::number_bytes::{self, fixed};

@@ -97,7 +97,7 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
 }
 
 #[test]
-fn a_running_task_can_be_cancelled_and_the_worker_lives_on() {
+fn a_running_task_can_be_cancelled_and_the_worker_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut worker = Worker::start();
     worker.receive();

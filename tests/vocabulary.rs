@@ -9,7 +9,7 @@ use fs_err as fs;
 use crate::support::workspace;
 
 /// A word, or words in a row, and what to write in its place.
-const WORDS: [(&str, &str); 54] = [
+const WORDS: [(&str, &str); 63] = [
     ("anybody", "a user, a process: the thing that is meant"),
     ("circle", "cycle (of a graph), dot (of a figure)"),
     ("circles", "cycles (of a graph), dots (of a figure)"),
@@ -28,10 +28,18 @@ const WORDS: [(&str, &str); 54] = [
     ("hears", "receives"),
     ("in another way", "otherwise, differently"),
     ("is no", "is not a"),
+    ("know nothing", "do not depend on, are independent of"),
+    ("knot", "cycle (of imports)"),
+    ("knots", "cycles (of imports)"),
+    ("knows no", "does not depend on, is independent of"),
+    ("knows nothing", "does not depend on, is independent of"),
+    ("ladder", "layers"),
+    ("ladders", "layers"),
     ("lane", "job (of CI), row (of a timeline)"),
     ("lanes", "jobs (of CI), rows (of a timeline)"),
     ("let go", "release"),
     ("lets go", "releases"),
+    ("lives", "is, lies, exists, runs"),
     ("look around", "look up"),
     ("look round", "look up"),
     ("mishap", "failed instance"),
@@ -57,6 +65,7 @@ const WORDS: [(&str, &str); 54] = [
     ("told", "reported, given, distinguished"),
     ("trouble", "error"),
     ("troubles", "errors"),
+    ("wants", "needs, expects, requires"),
     ("whoever", "the user, the process: the thing that is meant"),
     ("whose move", "who has to act"),
     ("wish", "request"),
@@ -111,10 +120,11 @@ const FILES: [(&str, &str); 14] = [
 ];
 
 /// A use of a word that stays: the word, the start of the file's path, a piece of the line, and the reason.
-const ALLOWED: [(&str, &str, &str, &str); 10] = [
+const ALLOWED: [(&str, &str, &str, &str); 12] = [
     ("circle", "", "<circle", "the element of SVG"),
     ("drawn", "CHANGELOG.md", "drawn", "names the old port and the old stage"),
     ("is no", "", "here is no ", "plain English"),
+    ("is no", "", "is no longer", "plain English"),
     ("is no", "", "is no more", "plain English"),
     ("people", "CHANGELOG.md", "`people`", "names the old parameter and the old column"),
     ("people", "stages/torch/tests/suite/resuming.rs", "tensor(\"people\"", "seeds a tensor"),
@@ -122,6 +132,7 @@ const ALLOWED: [(&str, &str, &str, &str); 10] = [
     ("person", "CHANGELOG.md", "the stages `person`", "names the old stage"),
     ("person", "stages/torch/tests/golden/make.py", "f\"person{i}\"", "seeds a tensor of the golden numbers"),
     ("person", "stages/torch/tests/suite/against_pytorch.rs", "\"person{subject}\"", "seeds the same tensor"),
+    ("wants", "", "the user wants", "plain English"),
 ];
 
 /// Where sources are.

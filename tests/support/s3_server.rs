@@ -1,6 +1,6 @@
 //! An S3 server that checks signatures, and a proxy in front of it that can break answers off.
 //!
-//! The server is moto in IAM mode, got once with pip (`scripts/tools`); it lives as long as its [`Server`]. The proxy passes
+//! The server is moto in IAM mode, got once with pip (`scripts/tools`); it runs as long as its [`Server`]. The proxy passes
 //! every byte on unchanged, so signatures stay valid, and cuts the bodies that the test selects.
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -96,7 +96,7 @@ pub(super) fn result_of<'p>(plan: &'p Plan, line: &ResultLine) -> Option<&'p Pub
     plan.results.iter().find(|published| published.path == line.path)
 }
 
-/// Whether a run that wants these instances is about a link.
+/// Whether a link is part of a run of these instances.
 pub(super) fn is_wanted(link: &Link, wanted: Option<&[bool]>) -> bool {
     match (link, wanted) {
         (Link::Output { instance, .. }, Some(wanted)) => wanted[instance.index()],

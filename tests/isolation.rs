@@ -110,7 +110,7 @@ fn mode_and_time(space: &Space, name: &str) -> (u32, i64) {
     (found.mode() & 0o777, found.mtime())
 }
 
-/// A stage with this body and a large file, a folder and a file that is no input.
+/// A stage with this body and a large file, a folder and a file beside them.
 fn changes(body: &str, more: &str) -> Space {
     let body = body.replace('"', "\\\"");
     let stage = format!(

@@ -53,15 +53,18 @@ fn other_space(key: &Name) -> Option<Diagnostic> {
     })
 }
 
-/// `{ t:a.txt }` or `{ n = 3 }`, which is a key without a value to YAML.
+/// `{ t:a.txt }`, `{ t $a.t }` or `{ n = 3 }`, which is a key without a value to YAML.
 fn key_with_value(sources: &SourceTexts, key: &Name, value: &Node) -> Option<Diagnostic> {
     let quoted = sources.text(key.span).starts_with(['"', '\'']);
     if quoted || !value.is_null() || value.written() != Some("") {
         return None;
     }
-    let (name, rest) = key.text.split_once([':', '='])?;
+    let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    let words = key.text.split_once(' ').filter(|(name, rest)| is_name(name) && !rest.trim_start().starts_with('='));
+    let (name, rest) = words.or_else(|| key.text.split_once([':', '=']))?;
     let message = match &key.text[name.len()..=name.len()] {
         ":" => format!("a space is missing after the colon of `{}`", key.text),
+        " " => format!("a colon is missing after `{name}`"),
         _ => format!("`{}` has `=` where a colon belongs", key.text),
     };
     let error = Diagnostic::new(Class::Syntax, key.span, message).label("this is a key without a value");
@@ -182,6 +185,7 @@ mod tests {
         for (text, hint) in [
             ("out: {t:a.txt}\n", "write `t: a.txt`"),
             ("params: { n = 3 }\n", "write `n: 3`"),
+            ("in: { u: x, t $a(b=c).t }\n", "write `t: $a(b=c).t`"),
             ("results: [{ a.txt:$a.t }]\n", "write `a.txt: $a.t`"),
         ] {
             assert_eq!(tree(text).expect_err(text).hint.as_deref(), Some(hint), "{text}");

@@ -14,12 +14,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Invocation,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Invocation {
     /// Run a pipeline: whatever is not cached, in parallel, then publish its results
     Run(RunArgs),
     /// Show what a run would do and why, without doing it
@@ -96,7 +96,7 @@ pub struct Place {
 
 /// Which stages.
 #[derive(Debug, Args)]
-pub struct Selection {
+pub struct SelectionArgs {
     /// Only these stages and what they need: `accuracy`, `score(sid=s03)`
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
@@ -117,7 +117,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
     #[command(flatten)]
     pub place: Place,
     /// Run these stages although their outputs are cached
@@ -153,7 +153,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
     #[command(flatten)]
     pub place: Place,
     /// Check every profile of the file instead of showing one
@@ -187,7 +187,7 @@ pub struct GraphArgs {
     #[command(flatten)]
     pub pipeline: Pipeline,
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
     /// The format
     #[arg(long, value_enum, default_value_t)]
     pub format: GraphFormat,

@@ -21,7 +21,7 @@ use clap::{CommandFactory, Parser};
 use pipe_contract::{Blame, Failure};
 use pipe_engine::schema;
 
-use args::{Cli, Command, SchemaOf};
+use args::{Cli, Invocation, SchemaOf};
 use commands::CommandError;
 use printer::{BAD, HINT, styled};
 
@@ -44,20 +44,20 @@ fn main() -> ExitCode {
     ExitCode::from(if lost { Blame::Environment.exit_code() } else { code })
 }
 
-fn dispatch(command: &Command) -> Result<u8, CommandError> {
+fn dispatch(command: &Invocation) -> Result<u8, CommandError> {
     match command {
-        Command::Run(args) => commands::run::run(args),
-        Command::Plan(args) => commands::plan::plan(args),
-        Command::Why(args) => commands::plan::why(args),
-        Command::Graph(args) => commands::graph::graph(args),
-        Command::Status(args) => commands::inspect::status(args),
-        Command::Log(args) => commands::inspect::log(args),
-        Command::Path(args) => commands::inspect::path(args),
-        Command::Show(args) => commands::show::show(args),
-        Command::Verify(args) => commands::verify::verify(args),
-        Command::Init(args) => commands::init::init(args),
-        Command::Stages(args) => catalogue(args.kind.as_deref(), args.markdown),
-        Command::Schema { of } => {
+        Invocation::Run(args) => commands::run::run(args),
+        Invocation::Plan(args) => commands::plan::plan(args),
+        Invocation::Why(args) => commands::plan::why(args),
+        Invocation::Graph(args) => commands::graph::graph(args),
+        Invocation::Status(args) => commands::inspect::status(args),
+        Invocation::Log(args) => commands::inspect::log(args),
+        Invocation::Path(args) => commands::inspect::path(args),
+        Invocation::Show(args) => commands::show::show(args),
+        Invocation::Verify(args) => commands::verify::verify(args),
+        Invocation::Init(args) => commands::init::init(args),
+        Invocation::Stages(args) => catalogue(args.kind.as_deref(), args.markdown),
+        Invocation::Schema { of } => {
             match of {
                 SchemaOf::Pipeline => printer::data(&schema::json(&commands::registry())),
                 SchemaOf::Manifest => printer::data(schema::MANIFEST),
@@ -66,7 +66,7 @@ fn dispatch(command: &Command) -> Result<u8, CommandError> {
             }
             Ok(0)
         }
-        Command::Completions { shell } => {
+        Invocation::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pipe", &mut std::io::stdout());
             Ok(0)
         }

@@ -32,7 +32,7 @@ pub struct Style {
 }
 
 /// Shows the events of one run.
-pub struct Progress {
+pub struct ProgressDisplay {
     screen: Arc<Screen>,
     ticker: Option<JoinHandle<()>>,
 }
@@ -52,7 +52,7 @@ enum Shown {
     Json,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// A view of a run of `plan` on a machine with these capacities.
     pub fn new(plan: &Arc<Plan>, capacities: Amounts, style: Style) -> Self {
         let state = || RunState::new(plan.clone(), capacities);
@@ -79,7 +79,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.screen.is_over.store(true, Ordering::Relaxed);
         if let Some(ticker) = self.ticker.take() {

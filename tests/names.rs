@@ -14,25 +14,10 @@ const SOURCES: [&str; 6] = ["cli", "engine/contract/src", "engine/src", "cache/s
 const USUAL: [&str; 4] = ["lib.rs", "main.rs", "mod.rs", "tests.rs"];
 
 /// Files that still share their names.
-const FILES_LEFT: &[&str] = &["worker.rs"];
+const FILES_LEFT: &[&str] = &[];
 
 /// Types that still share their names.
-const TYPES_LEFT: &[&str] = &[
-    "Command",
-    "Comparison",
-    "Counts",
-    "Found",
-    "Input",
-    "Linked",
-    "Node",
-    "Place",
-    "Progress",
-    "Reference",
-    "Selection",
-    "Table",
-    "Work",
-    "Written",
-];
+const TYPES_LEFT: &[&str] = &[];
 
 /// Paths of all sources, relative to the workspace, with their texts.
 fn sources() -> impl Iterator<Item = (String, String)> {

@@ -83,7 +83,7 @@ pub fn run_options(
 }
 
 /// The selection as the engine takes it.
-pub fn selection(selection: &args::Selection) -> Selection {
+pub fn selection(selection: &args::SelectionArgs) -> Selection {
     Selection {
         stages: selection.stages.clone(),
         from: selection.from.clone(),

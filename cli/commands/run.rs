@@ -8,7 +8,7 @@ use super::{CommandError, planned, registry, run_options, selection};
 use crate::args;
 use crate::final_report;
 use crate::printer;
-use crate::progress::{Progress, Style};
+use crate::progress::{ProgressDisplay, Style};
 use crate::signals;
 
 /// Runs a pipeline; the exit code is the summary's.
@@ -26,7 +26,7 @@ pub fn run(args: &args::RunArgs) -> Result<u8, CommandError> {
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
     let style = Style { json: args.json, plain: args.plain, verbose: args.verbose };
-    let progress = Progress::new(&plan, options.capacities.amounts(), style);
+    let progress = ProgressDisplay::new(&plan, options.capacities.amounts(), style);
     let summary = run::run(&plan, &options, &mut |event| progress.take(&event), &stop)?;
     drop(progress);
     if args.json {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use pipe_engine::run::{self, Alteration, Comparison, Departure, FirstDifference, PublishedCheck, Stop, Verdict};
+use pipe_engine::run::{self, Alteration, Departure, FirstDifference, PublishedCheck, ResultComparison, Stop, Verdict};
 
 use super::{CommandError, planned, registry, run_options};
 use crate::args;
 use crate::final_report;
 use crate::printer::{self, BAD, CARE, GOOD, styled};
-use crate::progress::{Progress, Style};
+use crate::progress::{ProgressDisplay, Style};
 use crate::signals;
 
 /// Compares published results with the lockfile, then reruns in a scratch cache and compares again.
@@ -21,7 +21,7 @@ pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
     let how = run::VerifyOptions { scratch: args.scratch.as_deref(), no_rerun: args.no_rerun };
     let mut progress = None;
     let mut before = |found: &PublishedCheck| published(found).iter().for_each(|line| printer::note(line));
-    let new = || Progress::new(&plan, options.capacities.amounts(), Style::default());
+    let new = || ProgressDisplay::new(&plan, options.capacities.amounts(), Style::default());
     let mut events = |event| progress.get_or_insert_with(new).take(&event);
     let found = run::verify(&plan, &options, how, &mut before, &mut events, &stop)?;
     drop(progress);
@@ -98,7 +98,7 @@ fn departure(first: &FirstDifference) -> String {
     format!("{} {stage}: {what}", styled(BAD, "first difference:"))
 }
 
-fn line(comparison: &Comparison) -> String {
+fn line(comparison: &ResultComparison) -> String {
     let (style, word, more) = match &comparison.verdict {
         Verdict::Same => (GOOD, "     same", String::new()),
         Verdict::Within { largest, tolerance } => {

@@ -13,7 +13,7 @@ use fs_err as fs;
 use pipe_cache::{Content, ContentForm, Digest};
 use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, Registry, StageKind, Task, Type, Value};
 use pipe_engine::exec::{Settings, WorkerSettings};
-use pipe_engine::key::{Addressed, Input, Parts};
+use pipe_engine::key::{Addressed, KeyInput, Parts};
 use pipe_engine::plan::{self, Plan};
 use pipe_engine::run::{self, Places, RunOptions, Stop};
 use pipe_engine::sched::Capacities;
@@ -96,7 +96,7 @@ fn plan_of(bencher: Bencher, count: usize, stages: &str) {
 fn key_of_an_instance(bencher: Bencher) {
     let params: BTreeMap<String, Value> = (0..20).map(|n| (format!("parameter_{n}"), Value::Int(n))).collect();
     let content = |text: &[u8]| Addressed { form: ContentForm::File, digest: Digest::<Content>::of(text) };
-    let inputs = [("images", Input::Many(Digest::of(b"images"))), ("split", Input::One(content(b"split")))];
+    let inputs = [("images", KeyInput::Many(Digest::of(b"images"))), ("split", KeyInput::One(content(b"split")))];
     let at: Coordinates = [("inputs", "anat"), ("outputs", "area"), ("restart", "1")].into_iter().collect();
     let parts = Parts {
         kind: "unet/train",

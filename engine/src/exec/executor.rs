@@ -18,7 +18,7 @@ use super::metric_file::MetricFile;
 use super::settings::Settings;
 use super::threads::{self, ThreadEnded};
 use super::wake::{self, Waker};
-use super::worker::{self, Worker};
+use super::worker_process::{self, Worker};
 use super::{command, hints, readable};
 use crate::ids::InstanceId;
 
@@ -163,7 +163,7 @@ impl Executor {
         }
         let idle = self.workers.values_mut().find(|worker| {
             runs == Runs::ProcessReusable
-                && matches!(worker.phase, worker::WorkerPhase::Idle)
+                && matches!(worker.phase, worker_process::WorkerPhase::Idle)
                 && worker.threads == task.threads
                 && worker.descriptor().is_some()
         });
@@ -190,7 +190,7 @@ impl Executor {
         let interpreter = &task.facts.interpreter;
         let arguments = interpreter.arguments(&task.command.body, &layout.files)?;
         command::check_sizes(&task, &environment)?;
-        let output = worker::open_log(log)?;
+        let output = worker_process::open_log(log)?;
         let common = self.common.get_or_insert_with(|| {
             let mut common = readable::system(&[&task.project, &task.cache]);
             common.extend(self.settings.readable.iter().cloned());
@@ -410,7 +410,7 @@ impl Executor {
                     self.handle_message(process, message);
                 }
                 if ended && let Some(worker) = self.workers.get_mut(&process) {
-                    worker.deadline.get_or_insert(Instant::now() + worker::EXIT_TIMEOUT);
+                    worker.deadline.get_or_insert(Instant::now() + worker_process::EXIT_TIMEOUT);
                 }
             }
             Err(failure) => self.fail_worker(process, failure),
@@ -419,30 +419,32 @@ impl Executor {
 
     fn handle_message(&mut self, process: ProcessId, message: FromWorker) {
         let Some(worker) = self.workers.get_mut(&process) else { return };
-        match (std::mem::replace(&mut worker.phase, worker::WorkerPhase::Idle), message) {
-            (worker::WorkerPhase::Starting(id, task), hello) => {
+        match (std::mem::replace(&mut worker.phase, worker_process::WorkerPhase::Idle), message) {
+            (worker_process::WorkerPhase::Starting(id, task), hello) => {
                 let settings = &self.settings;
-                match worker::accept(&hello, &settings.worker, &settings.registry, &task.kind) {
+                match worker_process::accept(&hello, &settings.worker, &settings.registry, &task.kind) {
                     Ok(()) => {
                         worker.assign(id, task);
                     }
                     Err(failure) => {
-                        worker.phase = worker::WorkerPhase::Starting(id, task);
+                        worker.phase = worker_process::WorkerPhase::Starting(id, task);
                         self.fail_worker(process, failure);
                     }
                 }
             }
-            (worker::WorkerPhase::Working(id), FromWorker::Progress { progress }) => {
-                worker.phase = worker::WorkerPhase::Working(id);
+            (worker_process::WorkerPhase::Working(id), FromWorker::Progress { progress }) => {
+                worker.phase = worker_process::WorkerPhase::Working(id);
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.progress = Some(progress);
                 }
             }
-            (worker::WorkerPhase::Working(id), FromWorker::Metric { metric }) => {
-                worker.phase = worker::WorkerPhase::Working(id);
+            (worker_process::WorkerPhase::Working(id), FromWorker::Metric { metric }) => {
+                worker.phase = worker_process::WorkerPhase::Working(id);
                 self.report_metrics(id, vec![metric]);
             }
-            (worker::WorkerPhase::Working(id), FromWorker::Ended { result }) => self.task_ended(process, id, result),
+            (worker_process::WorkerPhase::Working(id), FromWorker::Ended { result }) => {
+                self.task_ended(process, id, result)
+            }
             (phase, message) => {
                 worker.phase = phase;
                 self.fail_worker(
@@ -458,7 +460,7 @@ impl Executor {
         let recycle_after = self.settings.worker.recycle_after.max(1);
         let Some(worker) = self.workers.get_mut(&process) else { return };
         if !worker.reusable {
-            worker.phase = worker::WorkerPhase::Exiting(Some((id, result)));
+            worker.phase = worker_process::WorkerPhase::Exiting(Some((id, result)));
             worker.quit();
             return;
         }
@@ -467,11 +469,11 @@ impl Executor {
         if let Some(job) = self.jobs.get(&id) {
             worker.move_output(&job.log);
         }
-        worker.phase = worker::WorkerPhase::Idle;
+        worker.phase = worker_process::WorkerPhase::Idle;
         // One whose task was being stopped may be in an undefined state: it does not get another task.
         let stopped = self.jobs.get(&id).is_some_and(|job| job.stop.is_some());
         if worker.done >= recycle_after || stopped {
-            worker.phase = worker::WorkerPhase::Exiting(None);
+            worker.phase = worker_process::WorkerPhase::Exiting(None);
             worker.quit();
         }
         self.finish(id, result, Usage { cpu, peak_rss, ..Usage::default() }, false);
@@ -497,9 +499,9 @@ impl Executor {
         let log = job.log.clone();
         let result = match (worker.phase, worker.fault) {
             (_, Some(fault)) => Err(fault),
-            (worker::WorkerPhase::Exiting(Some((_, result))), None) => result,
-            (worker::WorkerPhase::Starting(..), None) => {
-                Err(worker::load_failure(&self.settings.worker, exit, &log).unwrap_or_else(|| died(exit, &log)))
+            (worker_process::WorkerPhase::Exiting(Some((_, result))), None) => result,
+            (worker_process::WorkerPhase::Starting(..), None) => {
+                Err(worker_process::load_failure(&self.settings.worker, exit, &log).unwrap_or_else(|| died(exit, &log)))
             }
             (_, None) => Err(died(exit, &log)),
         };
@@ -614,8 +616,8 @@ impl Executor {
     fn kill_overdue(&mut self, process: ProcessId) {
         let Some(worker) = self.workers.get_mut(&process) else { return };
         worker.deadline = None;
-        if matches!(worker.phase, worker::WorkerPhase::Starting(..)) {
-            let seconds = worker::HELLO_TIMEOUT.as_secs();
+        if matches!(worker.phase, worker_process::WorkerPhase::Starting(..)) {
+            let seconds = worker_process::HELLO_TIMEOUT.as_secs();
             let failure = Failure::environment(format!("the worker sent no hello message within {seconds} s"));
             worker.fault.get_or_insert(failure.hint("see its log"));
         }

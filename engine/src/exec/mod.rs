@@ -31,7 +31,7 @@ mod threads;
 mod venv;
 mod wake;
 mod work_folder;
-mod worker;
+mod worker_process;
 
 #[cfg(test)]
 mod tests;

@@ -82,7 +82,7 @@ pub struct KeyParts {
     pub params: BTreeMap<String, Value>,
     /// Inputs by port.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, Input>,
+    pub inputs: BTreeMap<String, KeyInput>,
     /// Coordinates on declared axes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub at: BTreeMap<String, String>,
@@ -100,7 +100,7 @@ pub struct KeyParts {
 /// The content at an input port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Input {
+pub enum KeyInput {
     /// One artifact.
     One(Addressed),
     /// A gather: the digest of its [`CellList`].
@@ -119,7 +119,7 @@ pub struct Parts<'a> {
     /// Values at which a parameter is left out.
     pub neutral: &'a [(&'a str, &'a Value)],
     /// Inputs, by port in ascending order.
-    pub inputs: &'a [(&'a str, Input)],
+    pub inputs: &'a [(&'a str, KeyInput)],
     /// All coordinates of the instance.
     pub at: &'a Coordinates,
     /// The axes whose coordinates enter; `None` is all.
@@ -147,11 +147,11 @@ impl<'a> Parts<'a> {
         encoder.list(self.inputs.iter(), |encoder, (port, input)| {
             encoder.text(port);
             match input {
-                Input::One(content) => {
+                KeyInput::One(content) => {
                     encoder.byte(1);
                     encoder.content(content);
                 }
-                Input::Many(list) => {
+                KeyInput::Many(list) => {
                     encoder.byte(2);
                     encoder.digest(list);
                 }

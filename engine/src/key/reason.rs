@@ -8,7 +8,7 @@ use pipe_contract::{Coordinates, Value};
 use serde::Serialize;
 
 use super::fact_change::fact_change;
-use super::{COMMAND, CellState, FactName, Input, KeyParts};
+use super::{COMMAND, CellState, FactName, KeyInput, KeyParts};
 
 /// One difference. Its `Display` is a sentence without a full stop.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -236,7 +236,7 @@ fn inputs(was: &KeyParts, now: &KeyParts, cells: &mut FindCells<'_>) -> Vec<Reas
     for (port, before) in &was.inputs {
         match (before, now.inputs.get(port)) {
             (before, Some(after)) if before == after => {}
-            (Input::Many(before), Some(Input::Many(after))) => reasons.extend(gather(port, before, after, cells)),
+            (KeyInput::Many(before), Some(KeyInput::Many(after))) => reasons.extend(gather(port, before, after, cells)),
             (_, Some(_)) => reasons.push(Reason::InputChanged { port: port.clone(), from: None }),
             (before, None) => match added.iter().position(|port| now.inputs[*port] == *before) {
                 Some(index) => {

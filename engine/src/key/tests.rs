@@ -24,8 +24,8 @@ fn parts() -> KeyParts {
         kind_version: 2,
         params: BTreeMap::from([("epochs".into(), Value::Int(3)), ("rate".into(), Value::Float(0.1))]),
         inputs: BTreeMap::from([
-            ("images".into(), Input::Many(Digest::of(b"list"))),
-            ("split".into(), Input::One(content("split"))),
+            ("images".into(), KeyInput::Many(Digest::of(b"list"))),
+            ("split".into(), KeyInput::One(content("split"))),
         ]),
         at: BTreeMap::from([("sid".into(), "s01".into())]),
         seed: Some(7),
@@ -36,7 +36,7 @@ fn parts() -> KeyParts {
 
 /// The key of stored parts, by the same code as every other key.
 fn key(parts: &KeyParts) -> Digest<Action> {
-    let inputs: Vec<(&str, Input)> = parts.inputs.iter().map(|(port, input)| (port.as_str(), *input)).collect();
+    let inputs: Vec<(&str, KeyInput)> = parts.inputs.iter().map(|(port, input)| (port.as_str(), *input)).collect();
     let facts: RunFacts<'_> = parts.facts.iter().map(|(name, fact)| (name.into(), fact.into())).collect();
     let borrowed = Parts {
         kind: &parts.kind,
@@ -75,14 +75,14 @@ const CHANGES: [Change; 20] = [
     }),
     ("parameter `epochs` changed: 3 -> not set", |parts| put(parts.params.remove("epochs"))),
     ("parameter `new` changed: not set -> null", |parts| put(parts.params.insert("new".into(), Value::Null))),
-    ("input `split` changed", |parts| put(parts.inputs.insert("split".into(), Input::One(content("other"))))),
+    ("input `split` changed", |parts| put(parts.inputs.insert("split".into(), KeyInput::One(content("other"))))),
     ("input `split` changed", |parts| {
         let folder = Addressed { form: ContentForm::Folder, ..content("split") };
-        parts.inputs.insert("split".into(), Input::One(folder));
+        parts.inputs.insert("split".into(), KeyInput::One(folder));
     }),
-    ("input `images` changed", |parts| put(parts.inputs.insert("images".into(), Input::Many(Digest::of(b"more"))))),
+    ("input `images` changed", |parts| put(parts.inputs.insert("images".into(), KeyInput::Many(Digest::of(b"more"))))),
     ("input `split` was removed", |parts| put(parts.inputs.remove("split"))),
-    ("input `prior` was added", |parts| put(parts.inputs.insert("prior".into(), Input::One(content("prior"))))),
+    ("input `prior` was added", |parts| put(parts.inputs.insert("prior".into(), KeyInput::One(content("prior"))))),
     ("coordinate `sid` changed: s01 -> s02", |parts| put(parts.at.insert("sid".into(), "s02".into()))),
     ("seed changed: 7 -> 8", |parts| parts.seed = Some(8)),
     ("subjects are no longer simulated", |parts| parts.simulated = Some(false)),
@@ -279,7 +279,7 @@ fn one_change_is_said_once() {
     // The name under which an input is found says nothing new where the input itself came, went or was renamed.
     let with = |inputs: &[(&str, &str)], facts: &[(&str, &str)]| KeyParts {
         kind: COMMAND.into(),
-        inputs: inputs.iter().map(|(port, text)| ((*port).to_owned(), Input::One(content(text)))).collect(),
+        inputs: inputs.iter().map(|(port, text)| ((*port).to_owned(), KeyInput::One(content(text)))).collect(),
         facts: facts.iter().map(|(name, fact)| ((*name).to_owned(), (*fact).to_owned())).collect(),
         ..parts()
     };
@@ -302,8 +302,8 @@ fn one_change_is_said_once() {
 fn reasons_hold_no_digest_of_content() {
     let now = Addressed { digest: Digest::of(b"y"), ..content("x") };
     let (mut before, mut after) = (parts(), parts());
-    before.inputs.insert("p".into(), Input::One(content("x")));
-    after.inputs.insert("p".into(), Input::One(now));
+    before.inputs.insert("p".into(), KeyInput::One(content("x")));
+    after.inputs.insert("p".into(), KeyInput::One(now));
     let reasons = explain(&before, &after, &mut no_cells);
     let json = serde_json::to_string(&reasons).unwrap();
     assert!(!json.contains(&now.digest.to_string()[..12]), "{json}");
@@ -322,7 +322,7 @@ fn cells_are_distinguished_by_coordinates() {
     let encode = |cells: &[(Coordinates, CellState)]| CellList::encode(cells.iter().map(|(at, state)| (at, state)));
     let (was, now) = (encode(&was), encode(&now));
     let with = |list: &CellList| {
-        let inputs = BTreeMap::from([("images".into(), Input::Many(list.digest()))]);
+        let inputs = BTreeMap::from([("images".into(), KeyInput::Many(list.digest()))]);
         KeyParts { inputs, ..parts() }
     };
     let mut stored = |digest: &Digest<Content>| {
@@ -363,8 +363,8 @@ fn any_parts() -> impl Strategy<Value = KeyParts> {
     let texts = || prop::collection::btree_map("[a-z]{0,2}", "[a-z]{0,2}", 0..3);
     let params = prop::collection::btree_map("[a-z]{0,2}", value(), 0..3);
     let input = prop_oneof![
-        "[a-c]".prop_map(|text| Input::One(content(&text))),
-        "[a-c]".prop_map(|text| Input::Many(Digest::of(text.as_bytes())))
+        "[a-c]".prop_map(|text| KeyInput::One(content(&text))),
+        "[a-c]".prop_map(|text| KeyInput::Many(Digest::of(text.as_bytes())))
     ];
     let inputs = prop::collection::btree_map("[a-z]{0,2}", input, 0..3);
     let numbers = (prop::option::of(0..3_u64), prop::option::of(any::<bool>()));

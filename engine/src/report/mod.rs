@@ -29,10 +29,10 @@ pub use published_list::{LIST, ListFile, PublishedList, PublishingRun, Version};
 pub use publisher::{Describe, Publisher, Results};
 pub use result_line::{Piece, ResultLine, is_sidecar, pieces_of, sidecar_path};
 pub use results_folder::{PARAMETERS, parameters_json, project_root, results_folder, variant};
-pub use row_table::Table;
+pub use row_table::ManifestTable;
 pub use run_tables::{
-    Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry,
-    OutcomeWord, OutputEntry, Reference, StageEntry, Tables,
+    Absence, ArtifactReference, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry,
+    InstanceRow, KindEntry, OutcomeWord, OutputEntry, StageEntry, Tables,
 };
 pub use sidecar::{CellDigest, DescribedFiles, InputDigest, MadeBy, OutputDigest, PublishedBy, Sidecar};
 pub use taken_over::taken_over;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Rows under one list of columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "R: Row"), try_from = "RawTable<R>")]
-pub struct Table<R> {
+pub struct ManifestTable<R> {
     columns: Vec<String>,
     /// The rows.
     #[serde(rename = "data")]
@@ -27,7 +27,7 @@ struct RawTable<R> {
     data: Vec<R>,
 }
 
-impl<R: Row> TryFrom<RawTable<R>> for Table<R> {
+impl<R: Row> TryFrom<RawTable<R>> for ManifestTable<R> {
     type Error = String;
 
     fn try_from(raw: RawTable<R>) -> Result<Self, String> {
@@ -38,13 +38,13 @@ impl<R: Row> TryFrom<RawTable<R>> for Table<R> {
     }
 }
 
-impl<R: Row> From<Vec<R>> for Table<R> {
+impl<R: Row> From<Vec<R>> for ManifestTable<R> {
     fn from(rows: Vec<R>) -> Self {
         Self { columns: R::COLUMNS.iter().map(|name| (*name).to_owned()).collect(), rows }
     }
 }
 
-impl<R: Row> Default for Table<R> {
+impl<R: Row> Default for ManifestTable<R> {
     fn default() -> Self {
         Vec::new().into()
     }
@@ -96,12 +96,12 @@ mod tests {
     #[test]
     fn columns_are_the_fields_in_their_order() {
         let pear = Fruit { name: "pear".into(), weight: None };
-        let table = Table::from(vec![pear]);
+        let table = ManifestTable::from(vec![pear]);
         let json = serde_json::to_string(&table).unwrap();
         assert_eq!(json, r#"{"columns":["name","weight"],"data":[["pear",null]]}"#);
-        assert_eq!(serde_json::from_str::<Table<Fruit>>(&json).unwrap(), table);
+        assert_eq!(serde_json::from_str::<ManifestTable<Fruit>>(&json).unwrap(), table);
         let swapped = r#"{"columns":["weight","name"],"data":[]}"#;
-        let error = serde_json::from_str::<Table<Fruit>>(swapped).unwrap_err().to_string();
+        let error = serde_json::from_str::<ManifestTable<Fruit>>(swapped).unwrap_err().to_string();
         assert!(error.contains(r#"expected the columns ["name", "weight"], found ["weight", "name"]"#), "{error}");
     }
 }

@@ -11,7 +11,7 @@ use pipe_contract::{Failure, Form, Value};
 use serde::{Deserialize, Serialize};
 
 use super::public_digest::PublicDigest;
-use super::row_table::{Table, row};
+use super::row_table::{ManifestTable, row};
 
 /// What a manifest says instance by instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,15 +24,15 @@ pub struct Tables {
     pub files: Vec<FileEntry>,
     /// Lists of cells that are read together, in the order of their coordinates, which are those of the instances they
     /// come from.
-    pub gathers: Vec<Vec<Reference>>,
+    pub gathers: Vec<Vec<ArtifactReference>>,
     /// Sentences: why instances were no hits.
     pub reasons: Vec<String>,
     /// In what instances worked.
     pub environments: Vec<ExecutionEnvironment>,
     /// The outputs of all instances, in the order of instances and, within one, of the outputs of its kind.
-    pub artifacts: Table<ArtifactRow>,
+    pub artifacts: ManifestTable<ArtifactRow>,
     /// Every instance of the plan, in the order of the plan.
-    pub instances: Table<InstanceRow>,
+    pub instances: ManifestTable<InstanceRow>,
 }
 
 /// A kind, or a `run:` command as far as its ports and tools go.
@@ -115,7 +115,7 @@ pub struct FileContent {
 /// What an input reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Reference {
+pub enum ArtifactReference {
     /// Index into `artifacts`.
     Artifact(u32),
     /// One entry of an artifact that is a folder: `[ARTIFACT, PATH]`.
@@ -179,7 +179,7 @@ row! {
         /// Its key, if its inputs were known; keyed if it is restricted.
         pub key: Option<PublicDigest<Action>>,
         /// What it reads, in the order of the input ports of its kind; nothing at a port that is not set.
-        pub inputs: Vec<Option<Reference>>,
+        pub inputs: Vec<Option<ArtifactReference>>,
         /// Seconds from the beginning of the run to that of its last attempt.
         pub started: Option<f64>,
         /// Seconds from the beginning of the run to the end of its last attempt.

@@ -23,12 +23,12 @@ pub(super) struct Attempt {
     pub _lock: Lock,
     pub folder: PathBuf,
     pub log: PathBuf,
-    pub place: Place,
+    pub place: AttemptPlace,
 }
 
 /// Where and since when an attempt works.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct AttemptPlace {
     /// The number of its slot: no two attempts that run at one time have the same.
     pub slot: u32,
     /// Seconds since the run began.

@@ -12,7 +12,7 @@ use super::options::RunOptions;
 use super::result_lines::{file_in, result_of};
 use super::state_dir::StateDir;
 use crate::ids::InstanceId;
-use crate::key::{COMMAND, Input, KeyParts};
+use crate::key::{COMMAND, KeyInput, KeyParts};
 use crate::plan::{Link, Plan, Work};
 use crate::report::{
     Describe, DescribedFiles, Git, InputDigest, Machine, MadeBy, OutputDigest, PublishedBy, ResultLine, Sidecar,
@@ -86,7 +86,7 @@ impl<'a> BesideResults<'a> {
     }
 
     fn inputs(&self, id: InstanceId, parts: &KeyParts) -> Vec<InputDigest> {
-        let input = |(port, input): (&String, &Input)| self.disclosure.input(id, port, input, &self.state_dir.store);
+        let input = |(port, input): (&String, &KeyInput)| self.disclosure.input(id, port, input, &self.state_dir.store);
         parts.inputs.iter().map(input).collect()
     }
 }

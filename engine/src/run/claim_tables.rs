@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pipe_contract::Failure;
 
 use super::artifact_types::table_at;
-use super::inputs::Linked;
+use super::inputs::LinkedInput;
 use super::lookup::Lookup;
 use super::result_lines::is_wanted;
 use super::state_dir::StateDir;
@@ -37,14 +37,14 @@ fn named(plan: &Plan, link: &Link) -> String {
 /// Where the table of an artifact can be read, or why not.
 fn table_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
     match lookup.content(link).map_err(|failure| with_hint(&failure))? {
-        Linked::Present(located) => {
+        LinkedInput::Present(located) => {
             let path = located
                 .path(&state_dir.store, None)
                 .map_err(|error| with_hint(&damaged_failure(&error, &named(lookup.plan, link))))?;
             table_at(lookup.plan, lookup.registry, link, path)
         }
-        Linked::Absent { cause, .. } => Err(format!("absent ({cause})")),
-        Linked::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
+        LinkedInput::Absent { cause, .. } => Err(format!("absent ({cause})")),
+        LinkedInput::Open(id) => Err(format!("`{}` did not end well", lookup.plan.label(id))),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::report::{Locked, Lockfile, results_folder};
 
 /// One result against the lockfile.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Comparison {
+pub struct ResultComparison {
     /// Its path below the results folder.
     pub path: String,
     /// How it compares.
@@ -57,7 +57,7 @@ pub(super) fn comparisons(
     options: &RunOptions,
     scratch: &Store,
     (lockfile, made): (&Lockfile, &Lockfile),
-) -> Vec<Comparison> {
+) -> Vec<ResultComparison> {
     let references = References {
         store: Store::open(&options.places.cache).ok(),
         results: results_folder(plan),
@@ -75,7 +75,7 @@ pub(super) fn comparisons(
         }
     };
     let paths: BTreeSet<&String> = lockfile.results.keys().chain(made.results.keys()).collect();
-    paths.into_iter().map(|path| Comparison { path: path.clone(), verdict: verdict(path) }).collect()
+    paths.into_iter().map(|path| ResultComparison { path: path.clone(), verdict: verdict(path) }).collect()
 }
 
 /// The digest of the bytes of a file.

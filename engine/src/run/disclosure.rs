@@ -14,7 +14,7 @@ use pipe_contract::{Coordinates, Failure};
 
 use super::state_dir::StateDir;
 use crate::ids::{InstanceId, StageId};
-use crate::key::{Addressed, CellList, CellState, Input};
+use crate::key::{Addressed, CellList, CellState, KeyInput};
 use crate::plan::{Link, Plan, Source};
 use crate::report::{CellDigest, DigestKey, InputDigest, PublicDigest};
 
@@ -66,15 +66,15 @@ impl<'a> Disclosure<'a> {
     }
 
     /// What is at an input port of an instance; the store has the list of a gather's cells.
-    pub fn input(&self, id: InstanceId, port: &str, input: &Input, store: &Store) -> InputDigest {
+    pub fn input(&self, id: InstanceId, port: &str, input: &KeyInput, store: &Store) -> InputDigest {
         let restricted =
             self.plan.instance(id).inputs.get(port).is_none_or(|source| self.is_restricted_source(id, source));
         let port = port.to_owned();
         match input {
-            Input::One(Addressed { form, digest }) => {
+            KeyInput::One(Addressed { form, digest }) => {
                 InputDigest { port, form: Some(*form), digest: self.show(restricted, digest), cells: None }
             }
-            Input::Many(list) => {
+            KeyInput::Many(list) => {
                 let cells = store.read(list).ok().and_then(|bytes| CellList::decode(&bytes));
                 let cell = |(at, state): (Coordinates, CellState)| self.cell(restricted, at, state);
                 let cells = cells.map(|cells| cells.into_iter().map(cell).collect());

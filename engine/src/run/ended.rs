@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pipe_contract::RanOn;
 
-use super::attempt::Place;
+use super::attempt::AttemptPlace;
 use crate::event::Outcome;
 use crate::exec::Usage;
 use crate::ids::InstanceId;
@@ -26,15 +26,15 @@ pub(super) struct Report {
     pub attempts: u32,
     /// The instance that found the absence of an absent one.
     pub origin: Option<InstanceId>,
-    pub work: Work,
+    pub work: FinishedWork,
 }
 
 /// What is known of the last attempt at an instance; nothing of one that did not start.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Work {
+pub(super) struct FinishedWork {
     pub usage: Usage,
     /// Where it worked, and the seconds since the run began at which it ended.
-    pub place: Option<(Place, f64)>,
+    pub place: Option<(AttemptPlace, f64)>,
     pub ran_on: Option<RanOn>,
     pub notes: Vec<String>,
     pub log: Option<PathBuf>,

@@ -10,7 +10,7 @@ use pipe_cache::{Artifact, Content, Digest, Session, Store, Tree};
 use pipe_contract::{IMPORTANT, Presence};
 
 use crate::ids::InstanceId;
-use crate::key::{CellList, CellState, Input};
+use crate::key::{CellList, CellState, KeyInput};
 use crate::plan::{GatheredCell, Link, ProjectFile};
 
 /// An artifact and where it is.
@@ -55,7 +55,7 @@ impl Located {
 
 /// What is at the other end of a link.
 #[derive(Clone, Debug)]
-pub(super) enum Linked {
+pub(super) enum LinkedInput {
     Present(Located),
     Absent {
         cause: Rc<str>,
@@ -66,7 +66,7 @@ pub(super) enum Linked {
 }
 
 /// One artifact of a resolved input: it is there, or it is absent for this cause.
-pub(super) type Found = Result<Located, Rc<str>>;
+pub(super) type FoundInput = Result<Located, Rc<str>>;
 
 /// The inputs of an instance, by port in ascending order.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ pub(super) struct Inputs<'a> {
 /// The content at one port.
 #[derive(Debug)]
 pub(super) enum InputContent<'a> {
-    One(&'a Link, Found),
+    One(&'a Link, FoundInput),
     Many(Rc<Gathered<'a>>),
 }
 
@@ -85,7 +85,7 @@ pub(super) enum InputContent<'a> {
 #[derive(Debug)]
 pub(super) struct Gathered<'a> {
     cells: &'a [GatheredCell],
-    found: Vec<Found>,
+    found: Vec<FoundInput>,
     /// Of its [`CellList`].
     digest: Digest<Content>,
     present: usize,
@@ -93,7 +93,7 @@ pub(super) struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     /// The gather of these cells, each of which was found.
-    pub fn new(cells: &'a [GatheredCell], found: Vec<Found>) -> Self {
+    pub fn new(cells: &'a [GatheredCell], found: Vec<FoundInput>) -> Self {
         let present = found.iter().filter(|found| found.is_ok()).count();
         let digest = cell_list(cells, &found).digest();
         Self { cells, found, digest, present }
@@ -105,8 +105,8 @@ impl<'a> Gathered<'a> {
     }
 }
 
-fn cell_list(cells: &[GatheredCell], found: &[Found]) -> CellList {
-    let state = |found: &Found| match found {
+fn cell_list(cells: &[GatheredCell], found: &[FoundInput]) -> CellList {
+    let state = |found: &FoundInput| match found {
         Ok(located) => CellState::Present((&located.artifact).into()),
         Err(cause) => CellState::Absent(cause.to_string()),
     };
@@ -126,11 +126,11 @@ impl<'a> Inputs<'a> {
     }
 
     /// As they enter the key.
-    pub fn for_key(&self) -> Vec<(&'a str, Input)> {
+    pub fn for_key(&self) -> Vec<(&'a str, KeyInput)> {
         let input = |(port, content): &(&'a str, InputContent<'a>)| match content {
-            InputContent::One(_, Ok(located)) => Some((*port, Input::One((&located.artifact).into()))),
+            InputContent::One(_, Ok(located)) => Some((*port, KeyInput::One((&located.artifact).into()))),
             InputContent::One(_, Err(_)) => None,
-            InputContent::Many(gathered) => Some((*port, Input::Many(gathered.digest))),
+            InputContent::Many(gathered) => Some((*port, KeyInput::Many(gathered.digest))),
         };
         self.ports.iter().filter_map(input).collect()
     }
@@ -159,7 +159,7 @@ impl<'a> Inputs<'a> {
         store: &Store,
         session: Option<&Session>,
     ) -> Result<BTreeMap<&Link, Presence>, pipe_cache::Error> {
-        let presence = |found: &Found| {
+        let presence = |found: &FoundInput| {
             Ok(match found {
                 Ok(located) => Presence::Present(located.path(store, session)?),
                 Err(cause) => Presence::Absent(cause.to_string()),
@@ -182,8 +182,8 @@ impl<'a> Inputs<'a> {
     }
 
     /// Everything that was found, link by link.
-    pub fn links(&self) -> impl Iterator<Item = (&Link, &Found)> {
-        self.ports.iter().flat_map(|(_, content)| -> Box<dyn Iterator<Item = (&Link, &Found)>> {
+    pub fn links(&self) -> impl Iterator<Item = (&Link, &FoundInput)> {
+        self.ports.iter().flat_map(|(_, content)| -> Box<dyn Iterator<Item = (&Link, &FoundInput)>> {
             match content {
                 InputContent::One(link, found) => Box::new(std::iter::once((*link, found))),
                 InputContent::Many(gathered) => {

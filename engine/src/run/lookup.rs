@@ -17,7 +17,7 @@ use pipe_cache::{
 };
 use pipe_contract::{Arity, Failure, Kind, Registry, Value};
 
-use super::inputs::{Gathered, Home, InputContent, Inputs, Linked, Located};
+use super::inputs::{Gathered, Home, InputContent, Inputs, LinkedInput, Located};
 use super::options::RunOptions;
 use super::provenance::notes_of;
 use super::select::{self, only_read};
@@ -375,9 +375,9 @@ impl<'a> Lookup<'a> {
         for (port, source) in &self.plan.instance(id).inputs {
             match source {
                 Source::One(link) => match self.content(link)? {
-                    Linked::Present(located) => ready.add(port, InputContent::One(link, Ok(located))),
-                    Linked::Open(on) => drop(open.insert(on)),
-                    Linked::Absent { cause, origin } => {
+                    LinkedInput::Present(located) => ready.add(port, InputContent::One(link, Ok(located))),
+                    LinkedInput::Open(on) => drop(open.insert(on)),
+                    LinkedInput::Absent { cause, origin } => {
                         let is_first = absent.as_ref().is_none_or(|(_, earlier)| origin < *earlier);
                         if self.requires(id, port) && is_first {
                             absent = Some((Rc::clone(&cause), origin));
@@ -399,15 +399,15 @@ impl<'a> Lookup<'a> {
     }
 
     /// What is at the other end of a link.
-    pub fn content(&mut self, link: &Link) -> Result<Linked, Failure> {
+    pub fn content(&mut self, link: &Link) -> Result<LinkedInput, Failure> {
         let (instance, port, entry) = match link {
-            Link::File(file) => return self.file(file).map(Linked::Present),
+            Link::File(file) => return self.file(file).map(LinkedInput::Present),
             Link::Output { instance, port, entry } => (*instance, port, entry),
         };
         let outputs = match &self.known[instance.index()] {
-            Known::Open => return Ok(Linked::Open(instance)),
+            Known::Open => return Ok(LinkedInput::Open(instance)),
             Known::Absent { cause, origin } => {
-                return Ok(Linked::Absent { cause: Rc::clone(cause), origin: *origin });
+                return Ok(LinkedInput::Absent { cause: Rc::clone(cause), origin: *origin });
             }
             Known::Outputs(outputs) => outputs,
         };
@@ -422,11 +422,11 @@ impl<'a> Lookup<'a> {
                 Some(artifact) => artifact,
                 None => {
                     self.forget(instance);
-                    return Ok(Linked::Open(instance));
+                    return Ok(LinkedInput::Open(instance));
                 }
             },
         };
-        Ok(Linked::Present(Located { artifact, home: Home::Store { whole, entry: entry.clone() } }))
+        Ok(LinkedInput::Present(Located { artifact, home: Home::Store { whole, entry: entry.clone() } }))
     }
 
     /// One entry of a folder artifact; `None` if the folder's listing is damaged.
@@ -529,9 +529,9 @@ impl<'a> Lookup<'a> {
         let mut open = Vec::new();
         for (_, link) in cells {
             match self.content(link)? {
-                Linked::Present(located) => found.push(Ok(located)),
-                Linked::Absent { cause, .. } => found.push(Err(cause)),
-                Linked::Open(on) => open.push(on),
+                LinkedInput::Present(located) => found.push(Ok(located)),
+                LinkedInput::Absent { cause, .. } => found.push(Err(cause)),
+                LinkedInput::Open(on) => open.push(on),
             }
         }
         if !open.is_empty() {

@@ -11,7 +11,7 @@ use pipe_cache::{Error, Found};
 use pipe_contract::Failure;
 
 use super::ended::EndedTable;
-use super::inputs::{Inputs, Linked};
+use super::inputs::{Inputs, LinkedInput};
 use super::lookup::Lookup;
 use super::storage::Storage;
 use crate::ids::InstanceId;
@@ -67,7 +67,7 @@ pub(super) fn lost_results(
         }
     }
     for claim in &plan.claims {
-        if let Ok(Linked::Present(located)) = lookup.content(&claim.table)
+        if let Ok(LinkedInput::Present(located)) = lookup.content(&claim.table)
             && let Err(Error::Damaged { .. }) = located.path(lookup.store, None)
         {
             lost.extend(claim.table.producer());
@@ -81,8 +81,8 @@ pub(super) fn lost_results(
 fn is_lost(lookup: &mut Lookup<'_>, ended: &EndedTable, published: &Published) -> Result<bool, Failure> {
     let (plan, store) = (lookup.plan, lookup.store);
     let artifact = match lookup.content(&published.link) {
-        Ok(Linked::Present(located)) if published.link.producer().is_some() => located.artifact,
-        Ok(Linked::Open(id)) => return Ok(ended.ended_well(id)),
+        Ok(LinkedInput::Present(located)) if published.link.producer().is_some() => located.artifact,
+        Ok(LinkedInput::Open(id)) => return Ok(ended.ended_well(id)),
         // A wrong name of an entry is reported when it is published.
         Ok(_) | Err(_) => return Ok(false),
     };

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use pipe_contract::{Device, Failure, Form, Kind};
 
-use super::attempt::Place;
+use super::attempt::AttemptPlace;
 use super::disclosure::Disclosure;
-use super::ended::{EndedTable, Report, Work};
-use super::inputs::Linked;
+use super::ended::{EndedTable, FinishedWork, Report};
+use super::inputs::LinkedInput;
 use super::lookup::{Known, Lookup};
 use super::provenance::peak_memory;
 use crate::event::Outcome;
@@ -18,8 +18,8 @@ use crate::ids::{InstanceId, StageId};
 use crate::key::{COMMAND, COMMAND_VERSION};
 use crate::plan::{self, GatherId, Link, Plan, ProjectFile, Source};
 use crate::report::{
-    Absence, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry, InstanceRow, KindEntry,
-    OutcomeWord, OutputEntry, Reference, StageEntry, Tables, project_root,
+    Absence, ArtifactReference, ArtifactRow, Details, ExecutionEnvironment, FileContent, FileEntry, InputEntry,
+    InstanceRow, KindEntry, OutcomeWord, OutputEntry, StageEntry, Tables, project_root,
 };
 
 /// The tables of a run.
@@ -71,7 +71,7 @@ struct Writer<'w> {
     stages: Vec<StageEntry>,
     files: Vec<FileEntry>,
     file_indexes: BTreeMap<&'w Arc<ProjectFile>, u32>,
-    gathers: Vec<Vec<Reference>>,
+    gathers: Vec<Vec<ArtifactReference>>,
     gather_indexes: BTreeMap<GatherId, u32>,
     reasons: Distinct<String>,
     environments: Distinct<ExecutionEnvironment>,
@@ -151,7 +151,7 @@ impl<'w> Writer<'w> {
         for (file, Readers { any_known, any_restricted }) in self.files_read(lookup) {
             let found = if any_known { lookup.content(&Link::File(Arc::clone(file))).ok() } else { None };
             let content = match found {
-                Some(Linked::Present(located)) => Some(FileContent {
+                Some(LinkedInput::Present(located)) => Some(FileContent {
                     form: located.artifact.form,
                     digest: self.disclosure.file(any_restricted, &located.artifact.digest),
                     bytes: located.artifact.bytes,
@@ -181,33 +181,33 @@ impl<'w> Writer<'w> {
         read
     }
 
-    fn reference(&mut self, source: &Source) -> Result<Reference, Failure> {
+    fn reference(&mut self, source: &Source) -> Result<ArtifactReference, Failure> {
         let id = match source {
             Source::One(link) => return self.link(link),
             Source::Many(gather) => *gather,
         };
         if let Some(gather) = self.gather_indexes.get(&id) {
-            return Ok(Reference::Gather { gather: *gather });
+            return Ok(ArtifactReference::Gather { gather: *gather });
         }
         let references: Result<Vec<_>, Failure> =
             self.plan.gather(id).iter().map(|(_, link)| self.link(link)).collect();
         let gather = index(self.gathers.len())?;
         self.gathers.push(references?);
         self.gather_indexes.insert(id, gather);
-        Ok(Reference::Gather { gather })
+        Ok(ArtifactReference::Gather { gather })
     }
 
-    fn link(&self, link: &Link) -> Result<Reference, Failure> {
+    fn link(&self, link: &Link) -> Result<ArtifactReference, Failure> {
         match link {
             Link::File(file) => match self.file_indexes.get(file) {
-                Some(file) => Ok(Reference::File { file: *file }),
+                Some(file) => Ok(ArtifactReference::File { file: *file }),
                 None => Err(unlisted(&format!("the file `{}`", file.path.display()))),
             },
             Link::Output { instance, port, entry } => {
                 let artifact = self.artifact(*instance, port)?;
                 Ok(match entry {
-                    None => Reference::Artifact(artifact),
-                    Some(entry) => Reference::Entry(artifact, entry.to_string()),
+                    None => ArtifactReference::Artifact(artifact),
+                    Some(entry) => ArtifactReference::Entry(artifact, entry.to_string()),
                 })
             }
         }
@@ -309,7 +309,7 @@ struct Readers {
     any_restricted: bool,
 }
 
-fn environment(work: &Work, place: Place) -> ExecutionEnvironment {
+fn environment(work: &FinishedWork, place: AttemptPlace) -> ExecutionEnvironment {
     let granted = match place.device {
         Device::Cpu => "cpu".to_owned(),
         Device::Cuda(index) => format!("cuda:{index}"),

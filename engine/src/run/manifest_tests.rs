@@ -7,9 +7,9 @@ use fs_err as fs;
 use pipe_cache::{Artifact, Content, ContentForm, Digest, Stored};
 use pipe_contract::Device;
 
-use super::attempt::Place;
+use super::attempt::AttemptPlace;
 use super::disclosure::Disclosure;
-use super::ended::{EndedTable, Report, Work};
+use super::ended::{EndedTable, FinishedWork, Report};
 use super::event_log;
 use super::execute::{Outlet, run_in};
 use super::lookup::{Known, Lookup, LookupOptions};
@@ -21,7 +21,7 @@ use crate::event::Outcome;
 use crate::exec::{FileIsolation, Isolation, NetworkIsolation, Usage};
 use crate::ids::InstanceId;
 use crate::key::Reason;
-use crate::report::{InstanceRow, Manifest, OutcomeWord, Reference};
+use crate::report::{ArtifactReference, InstanceRow, Manifest, OutcomeWord};
 
 /// Cells that work, fail and are absent; a gather; stages that need what is not there.
 const MIXED: &str = r#"
@@ -85,13 +85,13 @@ fn a_manifest_says_where_when_and_from_what_an_instance_worked() {
     assert_eq!((kind.kind.as_str(), kind.outputs[0].port.as_str()), ("run", "y"));
     assert!(!kind.tools.is_empty(), "the shell at least");
     // Its input is a file; its output is the artifact that the gather reads.
-    let Some(Reference::File { file }) = &make.inputs[0] else { panic!("{:?}", make.inputs) };
+    let Some(ArtifactReference::File { file }) = &make.inputs[0] else { panic!("{:?}", make.inputs) };
     let file = &tables.files[*file as usize];
     let content = file.content.as_ref().unwrap();
     assert_eq!((file.path.to_str(), content.digest.plain()), (Some("text.txt"), Some(&Digest::of(b"pear\n"))));
     let (_, all) = row(&manifest, "all");
-    let Some(Reference::Gather { gather }) = &all.inputs[0] else { panic!("{:?}", all.inputs) };
-    let Reference::Artifact(artifact) = &tables.gathers[*gather as usize][0] else { panic!() };
+    let Some(ArtifactReference::Gather { gather }) = &all.inputs[0] else { panic!("{:?}", all.inputs) };
+    let ArtifactReference::Artifact(artifact) = &tables.gathers[*gather as usize][0] else { panic!() };
     let artifact = &tables.artifacts.rows[*artifact as usize];
     assert_eq!((artifact.instance, artifact.bytes), (first, Some(5)));
     let kind = &tables.kinds[tables.stages[all.stage as usize].kind as usize];
@@ -177,7 +177,7 @@ fn what_was_not_selected_is_left_out() {
     space.run_with(&RunOptions { selection, ..space.options() }).counts([1, 0, 0, 0, 0]);
     let rows = manifest(&space).tables.instances.rows;
     assert_eq!((rows[0].outcome, rows[1].outcome), (OutcomeWord::Ran, OutcomeWord::LeftOut));
-    assert!(rows[1].key.is_none() && rows[1].inputs == [Some(Reference::Artifact(0))]);
+    assert!(rows[1].key.is_none() && rows[1].inputs == [Some(ArtifactReference::Artifact(0))]);
 }
 
 #[test]
@@ -342,8 +342,8 @@ fn report(id: InstanceId) -> Report {
         peak_rss: 123_456_789,
         isolation: Some(isolation),
     };
-    let place = Place { slot: id.0 % 64, started, device: Device::Cpu, threads: 1 };
-    let work = Work { usage, place: Some((place, started + 1.234)), ..Work::default() };
+    let place = AttemptPlace { slot: id.0 % 64, started, device: Device::Cpu, threads: 1 };
+    let work = FinishedWork { usage, place: Some((place, started + 1.234)), ..FinishedWork::default() };
     Report { outcome: Outcome::Ran, reasons: vec![Reason::FirstTime], attempts: 1, origin: None, work }
 }
 

@@ -45,7 +45,7 @@ mod manifest_tests;
 mod tests;
 
 pub use artifact_types::{declared_name, type_of_output};
-pub use comparison::{Comparison, Verdict};
+pub use comparison::{ResultComparison, Verdict};
 pub use earlier_results::earlier_results;
 pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Phase};
 pub use execute::run;

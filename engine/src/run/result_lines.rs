@@ -6,7 +6,7 @@ use pipe_contract::Failure;
 
 use super::artifact_types::declared;
 use super::disclosure::Disclosure;
-use super::inputs::Linked;
+use super::inputs::LinkedInput;
 use super::lookup::Lookup;
 use super::state_dir::StateDir;
 use crate::plan::{Link, Plan, Published, Refused};
@@ -57,9 +57,11 @@ pub(super) fn line_of(
     published: &Published,
 ) -> Result<Line, Failure> {
     let located = match lookup.content(&published.link)? {
-        Linked::Present(located) => located,
-        Linked::Absent { cause, .. } => return Ok(Line::Missing(format!("absent ({cause})"))),
-        Linked::Open(id) => return Ok(Line::Missing(format!("because `{}` did not end well", lookup.plan.label(id)))),
+        LinkedInput::Present(located) => located,
+        LinkedInput::Absent { cause, .. } => return Ok(Line::Missing(format!("absent ({cause})"))),
+        LinkedInput::Open(id) => {
+            return Ok(Line::Missing(format!("because `{}` did not end well", lookup.plan.label(id))));
+        }
     };
     let pieces = pieces_of(&state_dir.store, published, &located.artifact)?;
     let (record, key) = match &published.link {

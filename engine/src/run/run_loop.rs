@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 use pipe_cache::{Session, remove_all};
 use pipe_contract::{Device, Failure};
 
-use super::attempt::{Attempt, Due, Place, Slots};
+use super::attempt::{Attempt, AttemptPlace, Due, Slots};
 use super::commit::{Commit, Committed};
 use super::disclosure::Disclosure;
-use super::ended::{EndedTable, Report, Work};
+use super::ended::{EndedTable, FinishedWork, Report};
 use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::lost_outputs::{self, TimesLost, lost_inputs};
@@ -141,7 +141,9 @@ impl<'a> RunLoop<'a> {
         }
         for id in self.plan().ids().filter(|id| wanted(*id)) {
             match self.lookup.known(id).clone() {
-                Known::Absent { cause, origin } => self.report_absent(id, &cause, origin, true, Work::default()),
+                Known::Absent { cause, origin } => {
+                    self.report_absent(id, &cause, origin, true, FinishedWork::default())
+                }
                 _ => self.report_hit(id),
             }
         }
@@ -295,7 +297,7 @@ impl<'a> RunLoop<'a> {
             LookupOutcome::Absent { cause, origin } => {
                 core.end(id, Ending::Absent);
                 let recorded = origin == id || self.ended.was_absence_recorded(origin);
-                self.report_absent(id, &cause, origin, recorded, Work::default());
+                self.report_absent(id, &cause, origin, recorded, FinishedWork::default());
             }
             LookupOutcome::Miss(miss) => match self.lookup.reasons(id, &miss) {
                 Ok(reasons) => {
@@ -427,7 +429,7 @@ impl<'a> RunLoop<'a> {
         self.log.started(id, &label, due.attempts);
         (self.events)(Event::Started { id, label, why, attempt: due.attempts, log: log.clone() });
         let device = grant.gpus.first().map_or(Device::Cpu, |index| Device::Cuda(*index));
-        let place = Place { slot: self.slots.take(), started: self.log.seconds(), device, threads: grant.cpu };
+        let place = AttemptPlace { slot: self.slots.take(), started: self.log.seconds(), device, threads: grant.cpu };
         self.working.insert(id, Attempt { _lock: lock, folder, log: log.clone(), place });
         executor.start(Job { id, log, timeout: self.lookup.plan.stage_of(id).timeout, work });
         Ok(Start::Working)
@@ -451,7 +453,7 @@ impl<'a> RunLoop<'a> {
         let Finished { id, result, cancelled, usage, orphans } = finished;
         let Some(attempt) = self.working.remove(&id) else { return };
         self.slots.give_back(attempt.place.slot);
-        let work = Work { usage, place: Some((attempt.place, self.log.seconds())), ..Work::default() };
+        let work = FinishedWork { usage, place: Some((attempt.place, self.log.seconds())), ..FinishedWork::default() };
         if usage.peak_rss > 0 {
             self.used.cpu += usage.cpu;
             self.used.peak_rss = self.used.peak_rss.max(usage.peak_rss);
@@ -459,7 +461,7 @@ impl<'a> RunLoop<'a> {
         if cancelled && result.is_err() {
             let _ = remove_all(&attempt.folder);
             core.end(id, Ending::Skipped(Because::Stopped));
-            return self.report_skipped(id, Because::Stopped, Work { log: Some(attempt.log), ..work });
+            return self.report_skipped(id, Because::Stopped, FinishedWork { log: Some(attempt.log), ..work });
         }
         if result.is_ok() {
             core.commit(id);
@@ -475,11 +477,11 @@ impl<'a> RunLoop<'a> {
             Ok(Committed::Outputs { ran_on, notes }) => {
                 core.end(id, Ending::Ran);
                 let silent = !orphans && self.session.as_ref().is_some_and(|session| session.take_back(&attempt.log));
-                self.report_ran(id, Work { ran_on, notes, log: (!silent).then_some(attempt.log), ..work });
+                self.report_ran(id, FinishedWork { ran_on, notes, log: (!silent).then_some(attempt.log), ..work });
             }
             Ok(Committed::Absent { cause, detail }) => {
                 core.end(id, Ending::Absent);
-                let work = Work { notes: vec![detail], log: Some(attempt.log), ..work };
+                let work = FinishedWork { notes: vec![detail], log: Some(attempt.log), ..work };
                 self.report_absent(id, &cause, id, false, work);
             }
             Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => {
@@ -506,9 +508,9 @@ impl<'a> RunLoop<'a> {
     }
 
     /// An instance failed; `attempt` is there if it was an attempt that did.
-    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, attempt: Option<(Attempt, Work)>) {
+    fn fail(&mut self, core: &mut Core, id: InstanceId, failure: Failure, attempt: Option<(Attempt, FinishedWork)>) {
         let (retained, work) = match attempt {
-            None => (None, Work::default()),
+            None => (None, FinishedWork::default()),
             Some((attempt, work)) => {
                 self.note_failed(id);
                 let session = self.session.as_ref();
@@ -516,7 +518,7 @@ impl<'a> RunLoop<'a> {
                     let retained = session.retain(&attempt.folder, &self.state_dir.retained_name(self.lookup.plan, id));
                     retained.inspect_err(|error| tracing::warn!(%error, "a failed stage's folder is lost")).ok()
                 });
-                (retained, Work { log: Some(attempt.log), ..work })
+                (retained, FinishedWork { log: Some(attempt.log), ..work })
             }
         };
         core.end(id, Ending::Failed);
@@ -540,7 +542,7 @@ impl<'a> RunLoop<'a> {
     /// Reports the ends that the scheduler decided.
     fn report_settled(&mut self, core: &mut Core) {
         for (id, because) in core.settled() {
-            self.report_skipped(id, because, Work::default());
+            self.report_skipped(id, because, FinishedWork::default());
         }
     }
 
@@ -555,16 +557,16 @@ impl<'a> RunLoop<'a> {
         (self.events)(Event::Ended { id, label, outcome: Outcome::Hit, wall: Duration::ZERO, notes: Vec::new() });
     }
 
-    fn report_ran(&mut self, id: InstanceId, work: Work) {
+    fn report_ran(&mut self, id: InstanceId, work: FinishedWork) {
         self.has_outputs(id);
         self.report(id, Outcome::Ran, None, work);
     }
 
-    fn report_absent(&mut self, id: InstanceId, cause: &str, origin: InstanceId, recorded: bool, work: Work) {
+    fn report_absent(&mut self, id: InstanceId, cause: &str, origin: InstanceId, recorded: bool, work: FinishedWork) {
         self.report(id, Outcome::Absent { cause: cause.to_owned(), recorded }, Some(origin), work);
     }
 
-    fn report_skipped(&mut self, id: InstanceId, because: Because, work: Work) {
+    fn report_skipped(&mut self, id: InstanceId, because: Because, work: FinishedWork) {
         let because = match because {
             Because::Failed(root) | Because::FailFast(root) => self.plan().label(root),
             Because::Stopped => "stopped".to_owned(),
@@ -572,7 +574,7 @@ impl<'a> RunLoop<'a> {
         self.report(id, Outcome::Skipped { because }, None, work);
     }
 
-    fn report(&mut self, id: InstanceId, outcome: Outcome, origin: Option<InstanceId>, work: Work) {
+    fn report(&mut self, id: InstanceId, outcome: Outcome, origin: Option<InstanceId>, work: FinishedWork) {
         if self.ended.contains(id) {
             return; // As for hits.
         }

@@ -8,7 +8,7 @@ use pipe_contract::Failure;
 
 use super::disclosure::Disclosure;
 use super::event_log::{self, LoggedRun};
-use super::inputs::Linked;
+use super::inputs::LinkedInput;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::select;
@@ -145,12 +145,12 @@ pub fn path_of(
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
     match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
-        Linked::Present(located) => {
+        LinkedInput::Present(located) => {
             let name = || format!("{}.{port}", plan.label(id));
             located.path(&state_dir.store, None).map_err(|error| damaged_failure(&error, &name()))
         }
-        Linked::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
-        Linked::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
+        LinkedInput::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
+        LinkedInput::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
             .hint("run it first; `pipe why` explains what has changed")),
     }
 }

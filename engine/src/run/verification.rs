@@ -9,7 +9,7 @@ use fs_err as fs;
 use pipe_cache::Store;
 use pipe_contract::Failure;
 
-use super::comparison::{Comparison, comparisons};
+use super::comparison::{ResultComparison, comparisons};
 use super::execute::{Outlet, refuse_restricted, run_in};
 use super::options::{Places, RunOptions, Selection};
 use super::published_check::PublishedCheck;
@@ -35,7 +35,7 @@ pub struct Rerun {
     /// The run in the scratch cache.
     pub run: Summary,
     /// One comparison for every result of the lockfile or the plan, by path.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ResultComparison>,
     /// The first stage that differs, if a result does and the lockfile says enough.
     pub first: Option<FirstDifference>,
     /// The temporary folder with the scratch cache, if it was retained: a stage failed, and its folder and log are there.

@@ -24,7 +24,7 @@ use crate::report::{
 const SAVED: usize = 100;
 
 /// A manifest that was written.
-pub(super) struct Written {
+pub(super) struct WrittenManifest {
     pub path: PathBuf,
     /// An earlier run has the same keys, and this one did nothing.
     pub is_same: bool,
@@ -39,7 +39,7 @@ pub(super) fn write(
     options: &RunOptions,
     summary: &Summary,
     began: jiff::Timestamp,
-) -> Result<Written, Failure> {
+) -> Result<WrittenManifest, Failure> {
     let mut earlier = state_dir.run_folders()?;
     earlier.retain(|folder| *folder != state_dir.run_folder(&summary.run));
     let state = state_of(lookup, disclosure);
@@ -59,7 +59,7 @@ pub(super) fn write(
     for old in earlier.iter().rev().skip(SAVED).filter(|old| Some(*old) != referred.as_ref()) {
         let _ = fs::remove_dir_all(old);
     }
-    Ok(Written { path, is_same })
+    Ok(WrittenManifest { path, is_same })
 }
 
 /// Nothing worked, nothing went wrong: an earlier manifest may have it all.

@@ -21,7 +21,7 @@ use pipe_contract::Failure;
 
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::sched::dag::{Dag, Node};
+use crate::sched::dag::{Dag, DagNode};
 use crate::sched::priority;
 use crate::sched::resources::{Capacities, Grant, Resources};
 
@@ -96,7 +96,7 @@ pub struct Options {
 
 /// How many instances are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct StateCounts {
     /// [`State::Waiting`].
     pub waiting: usize,
     /// [`State::Checking`].
@@ -130,7 +130,7 @@ pub struct Core {
     dag: Dag,
     stage_of: Vec<u32>,
     states: Vec<State>,
-    counts: Counts,
+    counts: StateCounts,
     /// By node: edges whose other end has not ended.
     pending: Vec<u32>,
     /// By node: the smallest failed instance above it, [`STOPPED`] or [`NO_INSTANCE`].
@@ -171,7 +171,7 @@ impl Core {
         let mut core = Self {
             stage_of: plan.instances.iter().map(|instance| instance.stage.0).collect(),
             states: vec![State::Waiting; dag.instances()],
-            counts: Counts { waiting: dag.instances(), ..Counts::default() },
+            counts: StateCounts { waiting: dag.instances(), ..StateCounts::default() },
             pending: dag.inputs().to_vec(),
             failed_above: vec![NO_INSTANCE; dag.nodes()],
             checks: BinaryHeap::new(),
@@ -201,7 +201,7 @@ impl Core {
             .filter(|id| self.states[id.index()] == State::Waiting && self.pending[id.index()] == 0)
             .collect();
         for index in (0..self.states.len()).filter(|index| !is_wanted(*index)) {
-            self.notify_readers(Node(index as u32), NO_INSTANCE);
+            self.notify_readers(DagNode(index as u32), NO_INSTANCE);
         }
         for id in free {
             self.set(id, State::Checking);
@@ -235,12 +235,12 @@ impl Core {
     /// As [`Core::next_start`] while an instance is being committed: only what will come before all its readers too, so
     /// that the order is the same as if it had ended already.
     pub fn next_start_during(&mut self, commit: InstanceId) -> Option<(InstanceId, Grant)> {
-        let limit = self.first_reader(Node(commit.0));
+        let limit = self.first_reader(DagNode(commit.0));
         self.next_start_below(limit)
     }
 
     /// The smallest rank among the readers that wait for this node only.
-    fn first_reader(&self, node: Node) -> u32 {
+    fn first_reader(&self, node: DagNode) -> u32 {
         let (mut first, mut open) = (u32::MAX, vec![node]);
         while let Some(node) = open.pop() {
             for reader in self.dag.readers(node).iter().filter(|reader| self.pending[reader.index()] == 1) {
@@ -278,7 +278,7 @@ impl Core {
             return;
         }
         self.set(id, State::Ended(ending));
-        self.notify_readers(Node(id.0), failed_for_readers(id, ending));
+        self.notify_readers(DagNode(id.0), failed_for_readers(id, ending));
         if ending == Ending::Failed && self.fail_fast {
             self.skip_rest(Because::FailFast(id));
         }
@@ -290,7 +290,7 @@ impl Core {
     pub fn reopen(&mut self, id: InstanceId) -> Vec<InstanceId> {
         self.set(id, State::Checking);
         let mut readers = Vec::new();
-        let mut open = vec![Node(id.0)];
+        let mut open = vec![DagNode(id.0)];
         while let Some(node) = open.pop() {
             for position in self.dag.range(node) {
                 let reader = self.dag.reader(position);
@@ -313,7 +313,7 @@ impl Core {
         }
         self.set(id, State::Waiting);
         if self.pending[id.index()] == 0
-            && let Some((node, failed)) = self.inputs_ended(Node(id.0))
+            && let Some((node, failed)) = self.inputs_ended(DagNode(id.0))
         {
             self.notify_readers(node, failed);
         }
@@ -335,7 +335,7 @@ impl Core {
     }
 
     /// How many instances are in which state.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> StateCounts {
         self.counts
     }
 
@@ -346,7 +346,7 @@ impl Core {
 
     /// Whether every instance has ended.
     pub fn is_done(&self) -> bool {
-        let Counts { waiting, checking, queued, running, committing, key_locked, before_retry, .. } = self.counts;
+        let StateCounts { waiting, checking, queued, running, committing, key_locked, before_retry, .. } = self.counts;
         waiting + checking + queued + running + committing + key_locked + before_retry == 0
     }
 
@@ -377,7 +377,7 @@ impl Core {
 
     /// Takes one pending edge off every reader of an ended node, and on through junctions and through instances
     /// whose end follows from it.
-    fn notify_readers(&mut self, node: Node, failed: u32) {
+    fn notify_readers(&mut self, node: DagNode, failed: u32) {
         let mut ended = vec![(node, failed)];
         while let Some((node, failed)) = ended.pop() {
             for position in self.dag.range(node) {
@@ -393,7 +393,7 @@ impl Core {
     }
 
     /// All inputs of a node have ended. Returns the node if it has thereby ended itself.
-    fn inputs_ended(&mut self, node: Node) -> Option<(Node, u32)> {
+    fn inputs_ended(&mut self, node: DagNode) -> Option<(DagNode, u32)> {
         let failed = self.failed_above[node.index()];
         let Some(id) = self.dag.instance(node) else { return Some((node, failed)) };
         if self.states[id.index()] != State::Waiting {
@@ -428,7 +428,7 @@ impl Core {
             self.settled.push((*id, because));
         }
         for id in rest {
-            self.notify_readers(Node(id.0), failed_for_readers(id, Ending::Skipped(because)));
+            self.notify_readers(DagNode(id.0), failed_for_readers(id, Ending::Skipped(because)));
         }
     }
 
@@ -450,7 +450,7 @@ impl Core {
         if let Some(defect) = &self.defect {
             return Err(defect.clone());
         }
-        let mut counts = Counts::default();
+        let mut counts = StateCounts::default();
         for state in &self.states {
             *counts.of(*state) += 1;
         }
@@ -470,8 +470,9 @@ impl Core {
     /// What [`Core::pending`] should be, from the states alone.
     fn recount(&self) -> Vec<u32> {
         let mut pending = self.dag.inputs().to_vec();
-        let nodes = (0..self.dag.nodes() as u32).map(Node);
-        let (instances, junctions): (Vec<Node>, Vec<Node>) = nodes.partition(|node| self.dag.instance(*node).is_some());
+        let nodes = (0..self.dag.nodes() as u32).map(DagNode);
+        let (instances, junctions): (Vec<DagNode>, Vec<DagNode>) =
+            nodes.partition(|node| self.dag.instance(*node).is_some());
         for node in instances {
             if matches!(self.states[node.index()], State::Ended(_)) {
                 self.dag.readers(node).iter().for_each(|reader| pending[reader.index()] -= 1);
@@ -504,7 +505,7 @@ fn may_follow(before: State, next: State) -> bool {
     )
 }
 
-impl Counts {
+impl StateCounts {
     fn of(&mut self, state: State) -> &mut usize {
         match state {
             State::Waiting => &mut self.waiting,

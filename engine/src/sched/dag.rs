@@ -12,9 +12,9 @@ use crate::plan::{Link, Plan, Source};
 
 /// An instance or a junction; instances come first and keep their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Node(pub u32);
+pub(super) struct DagNode(pub u32);
 
-impl Node {
+impl DagNode {
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -25,7 +25,7 @@ pub(super) struct Dag {
     instances: u32,
     /// The readers of node `i` are `readers[first[i]..first[i + 1]]`.
     first: Vec<u32>,
-    readers: Vec<Node>,
+    readers: Vec<DagNode>,
     /// How many edges end at a node.
     inputs: Vec<u32>,
 }
@@ -34,12 +34,12 @@ impl Dag {
     /// The graph of `plan`.
     pub fn new(plan: &Plan) -> Self {
         let mut edges = Edges { list: Vec::new(), nodes: plan.instances.len() as u32 };
-        let mut junctions: Vec<Option<Option<Node>>> = vec![None; plan.gathers.len()];
+        let mut junctions: Vec<Option<Option<DagNode>>> = vec![None; plan.gathers.len()];
         for id in plan.ids() {
-            let reader = Node(id.0);
+            let reader = DagNode(id.0);
             for source in plan.instance(id).inputs.values() {
                 match source {
-                    Source::One(Link::Output { instance, .. }) => edges.add(Node(instance.0), reader),
+                    Source::One(Link::Output { instance, .. }) => edges.add(DagNode(instance.0), reader),
                     Source::One(Link::File(_)) => {}
                     Source::Many(gather) => {
                         let links = plan.gather(*gather).iter().map(|(_, link)| link);
@@ -65,22 +65,22 @@ impl Dag {
     }
 
     /// The instance a node is, unless it is a junction.
-    pub fn instance(&self, node: Node) -> Option<InstanceId> {
+    pub fn instance(&self, node: DagNode) -> Option<InstanceId> {
         (node.0 < self.instances).then_some(InstanceId(node.0))
     }
 
     /// The readers of a node.
-    pub fn readers(&self, node: Node) -> &[Node] {
+    pub fn readers(&self, node: DagNode) -> &[DagNode] {
         &self.readers[self.range(node)]
     }
 
     /// The positions of a node's edges, for walks that change other tables meanwhile.
-    pub fn range(&self, node: Node) -> std::ops::Range<usize> {
+    pub fn range(&self, node: DagNode) -> std::ops::Range<usize> {
         self.first[node.index()] as usize..self.first[node.index() + 1] as usize
     }
 
     /// The reader at a position.
-    pub fn reader(&self, position: usize) -> Node {
+    pub fn reader(&self, position: usize) -> DagNode {
         self.readers[position]
     }
 
@@ -96,7 +96,7 @@ impl Dag {
         let mut behind = vec![None; self.nodes() - self.instances as usize];
         for id in (0..self.instances).rev() {
             let mut after = 0.0_f64;
-            for node in self.readers(Node(id)).iter().copied() {
+            for node in self.readers(DagNode(id)).iter().copied() {
                 let path = match self.instance(node) {
                     Some(reader) => longest[reader.index()],
                     None => *behind[node.index() - self.instances()].get_or_insert_with(|| {
@@ -113,22 +113,22 @@ impl Dag {
 
 /// Edges as they are found, before they are sorted by the node that is read.
 struct Edges {
-    list: Vec<(Node, Node)>,
+    list: Vec<(DagNode, DagNode)>,
     nodes: u32,
 }
 
 impl Edges {
-    fn add(&mut self, read: Node, reader: Node) {
+    fn add(&mut self, read: DagNode, reader: DagNode) {
         self.list.push((read, reader));
     }
 
     /// A junction for these cells, or none if all of them are files of the project: there is nothing to wait for.
-    fn junction<'a>(&mut self, links: impl Iterator<Item = &'a Link>) -> Option<Node> {
-        let junction = Node(self.nodes);
+    fn junction<'a>(&mut self, links: impl Iterator<Item = &'a Link>) -> Option<DagNode> {
+        let junction = DagNode(self.nodes);
         let before = self.list.len();
         for link in links {
             if let Link::Output { instance, .. } = link {
-                self.add(Node(instance.0), junction);
+                self.add(DagNode(instance.0), junction);
             }
         }
         let waits = self.list.len() > before;
@@ -148,7 +148,7 @@ impl Edges {
             first[index + 1] += first[index];
         }
         let mut next = first.clone();
-        let mut readers = vec![Node(0); self.list.len()];
+        let mut readers = vec![DagNode(0); self.list.len()];
         for (read, reader) in self.list {
             let position = &mut next[read.index()];
             readers[*position as usize] = reader;

@@ -30,7 +30,7 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-pub use core::{Aside, Because, Core, Counts, Ending, Options, State};
+pub use core::{Aside, Because, Core, Ending, Options, State, StateCounts};
 pub use dag::needed_by;
 pub use forecast::{AtWork, Estimate, Forecast};
 pub use resources::{Capacities, Grant};

@@ -226,9 +226,10 @@ fn a_shim_is_known_by_the_version_it_starts() {
 fn a_variable_that_is_not_set_is_called_by_its_name_in_the_body() {
     let space = one("    run: echo $sid $who > \"$OUT_Y\"\n    each: { sid: [s1] }\n    with: { who: x }");
     space.edit("pipeline.yaml", "results: { y.txt: $a.y }", "");
+    // What is written plainly is seen before anything runs, the rest when it fails.
+    run(&space).exits(2).shows("axis `sid` is `$EACH_SID`").shows("parameter `who` is `$PARAM_WHO`");
+    space.edit("pipeline.yaml", "echo $sid $who", "eval 'echo $sid';  echo x");
     run(&space).exits(1).shows("`$sid` is not set in a body: the axis `sid` is `$EACH_SID`");
-    space.edit("pipeline.yaml", "$sid", "$EACH_SID");
-    run(&space).exits(1).shows("the parameter `who` is `$PARAM_WHO`");
 }
 
 #[test]

@@ -164,17 +164,18 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
 /// What ends a shell body with code 1 without a word.
 const SILENT_NO: &str = "under `-e` a command that answers no by its exit code ends the body without a word, unless it is a condition: `grep` \
      that finds nothing, `diff` and `cmp` of different files, `read` at the end of its input, `((n++))` from 0, and as the last \
-     command `[ ... ] && x`; write `if ...; then ...; fi`, or `|| true` after what may answer no; `set -x` at the begin of the \
-     body logs each command";
+     command `[ ... ] && x`; write `if ...; then ...; fi`, or `|| true` after what may answer no; `set -x` in the first \
+     line logs each command";
 
-/// Whether a body for a shell ended with code 1, and nothing in its log looks like the cause.
+/// Whether a body for a shell ended with code 1, and neither an `exit` in it nor anything in its log looks like the cause.
 fn is_silent_no(task: &CommandTask, exit: &Exit, tail: &str) -> bool {
     let says = |line: &str| {
         let line = line.to_lowercase();
         line.contains(':')
             || ["error", "fail", "cannot", "could not", "not ", "invalid"].iter().any(|word| line.contains(word))
     };
-    exit.how == How::Code(1) && ProgramLine::of(&task.command.body).is_none() && !tail.lines().any(says)
+    let body = &task.command.body;
+    exit.how == How::Code(1) && !body.contains("exit") && ProgramLine::of(body).is_none() && !tail.lines().any(says)
 }
 
 /// For a variable that is not set, those that the stage has of this name: `sid: unbound variable` and the axis `sid`.

@@ -257,7 +257,9 @@ impl<'a> RunLoop<'a> {
     /// Starts what can use the amounts of an instance that is about to be committed: hashing and storing its outputs takes
     /// this thread, not the processors of the stages.
     fn start_during(&mut self, core: &mut Core, commit: InstanceId) {
-        while self.stop.requests() == 0
+        let has_room = storage(self.session.as_ref(), self.state_dir, &self.health).is_ok_and(|it| it.has_room());
+        while has_room
+            && self.stop.requests() == 0
             && let Some((id, grant)) = core.next_start_during(commit)
         {
             self.start(core, id, &grant);

@@ -42,6 +42,14 @@ impl<'s> Storage<'s> {
         &self.state_dir.store
     }
 
+    /// Whether there is room for the outputs of one instance while those of another are stored. Without it, what is finished
+    /// is stored first, so that it is not lost if the next one fills the disk.
+    pub fn has_room(&self) -> bool {
+        const ROOM: u64 = 1 << 30;
+        let free = rustix::fs::statvfs(self.store().root()).map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+        free.is_ok_and(|free| free >= ROOM)
+    }
+
     /// As [`CacheHealth::failure`].
     pub fn failure(&self, error: &pipe_cache::Error) -> Failure {
         self.health.failure(error)

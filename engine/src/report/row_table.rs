@@ -14,7 +14,7 @@ pub struct ManifestTable<R> {
     pub rows: Vec<R>,
 }
 
-/// A row of a [`Table`]: in JSON a list, with its values in the order of the columns. [`row!`] declares one.
+/// A row of a [`ManifestTable`]: in JSON a list, with its values in the order of the columns. [`row!`] declares one.
 pub trait Row: DeserializeOwned {
     /// The names of its values.
     const COLUMNS: &[&str];

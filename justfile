@@ -35,8 +35,8 @@ data: _prerequisites
 slow: build
     scripts/libtorch cargo test --release --workspace --locked --test stories -- slow_ --test-threads=1 --nocapture
 
-# What the server runs.
-ci: test
+# What the server runs: `test`, then the wheel, built and installed as a user would.
+ci: test wheel wheel-test
 
 # Builds `pipe` and its worker `pipe-torch`.
 build: _prerequisites

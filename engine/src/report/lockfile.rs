@@ -6,7 +6,6 @@
 //! never replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,33 +58,35 @@ pub struct LockedStage {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LockedDigests {
-    /// Of the coordinates of the instances, in the order of the plan, with what is locked of each.
-    digest: Option<Digest<Content>>,
-    /// The same of each instance alone, the first [`MARK`] hexadecimal digits: enough to name an instance, too few to
-    /// vouch for it. One after the other; none for a stage of one instance, which needs no name.
-    marks: String,
+    /// `DIGEST MARKS`; empty if nothing is locked.
+    ///
+    /// The digest is that of the coordinates of the instances, in the order of the plan, with what is locked of each. The marks
+    /// are those of each instance alone, the first [`MARK`] hexadecimal digits: enough to name an instance, too few to vouch for
+    /// it. They are one after the other, without anything between them; a stage of one instance needs no name and has none.
+    text: String,
 }
 
 /// The length of a mark.
 const MARK: usize = 6;
+/// The length of a digest.
+const DIGEST: usize = 64;
 
 impl LockedDigests {
     /// Of instances: coordinates, and the digests that are locked of each.
     fn of<'i, D: IntoIterator<Item = &'i [u8; 32]>>(instances: impl ExactSizeIterator<Item = (&'i str, D)>) -> Self {
         let has_marks = instances.len() > 1;
-        let (mut whole, mut marks) = (blake3::Hasher::new(), String::new());
-        let mut own = Vec::new();
+        let (mut whole, mut marks) = (Vec::new(), String::new());
         for (at, digests) in instances {
-            own.clear();
-            own.extend_from_slice(&(at.len() as u64).to_le_bytes());
-            own.extend_from_slice(at.as_bytes());
-            digests.into_iter().for_each(|digest| own.extend_from_slice(digest));
-            whole.update(&own);
+            let start = whole.len();
+            whole.extend_from_slice(&(at.len() as u64).to_le_bytes());
+            whole.extend_from_slice(at.as_bytes());
+            digests.into_iter().for_each(|digest| whole.extend_from_slice(digest));
             if has_marks {
-                marks.push_str(&Digest::<Content>::of(&own).short(MARK));
+                marks.push_str(&Digest::<Content>::of(&whole[start..]).short(MARK));
             }
         }
-        Self { digest: Some(Digest::from_bytes(*whole.finalize().as_bytes())), marks }
+        let digest = Digest::<Content>::of(&whole).to_string();
+        Self { text: if has_marks { [&digest, " ", &marks].concat() } else { digest } }
     }
 
     /// The position among the instances of the first one that an earlier lockfile does not have like this; `None` if it
@@ -95,30 +96,23 @@ impl LockedDigests {
         if known.is_empty() { None } else { self.marks().position(|mark| !known.contains(mark)) }
     }
 
-    fn marks(&self) -> impl Iterator<Item = &[u8]> {
-        self.marks.as_bytes().chunks(MARK)
-    }
-
     /// Whether two differ; what is not known does not.
     pub fn differs_from(&self, other: &Self) -> bool {
-        matches!((self.digest, other.digest), (Some(ours), Some(theirs)) if ours != theirs)
+        matches!((self.digest(), other.digest()), (Some(ours), Some(theirs)) if ours != theirs)
     }
-}
 
-/// The digest, then the marks without anything between them: `DIGEST MARKS`. Empty if nothing is locked.
-impl fmt::Display for LockedDigests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.digest, &self.marks[..]) {
-            (None, _) => Ok(()),
-            (Some(digest), "") => digest.fmt(f),
-            (Some(digest), marks) => write!(f, "{digest} {marks}"),
-        }
+    fn digest(&self) -> Option<&str> {
+        self.text.get(..DIGEST)
+    }
+
+    fn marks(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.as_bytes().get(DIGEST + 1..).unwrap_or_default().chunks(MARK)
     }
 }
 
 impl From<LockedDigests> for String {
     fn from(digests: LockedDigests) -> Self {
-        digests.to_string()
+        digests.text
     }
 }
 
@@ -130,11 +124,11 @@ impl TryFrom<String> for LockedDigests {
             return Ok(Self::default());
         }
         let (digest, marks) = text.split_once(' ').unwrap_or((&text, ""));
-        let digest = digest.parse().map_err(|error: pipe_cache::NotADigest| error.to_string())?;
+        digest.parse::<Digest<Content>>().map_err(|error| error.to_string())?;
         if !marks.is_ascii() || marks.len() % MARK != 0 {
             return Err(format!("expected marks of {MARK} digits, found `{marks}`"));
         }
-        Ok(Self { digest: Some(digest), marks: marks.to_owned() })
+        Ok(Self { text })
     }
 }
 
@@ -259,8 +253,10 @@ impl Lockfile {
         let parameter = |(name, value): (&String, &Value)| format!("    {}: {}", quoted(name), json(value));
         text.push_str(&block("parameters", ['{', '}'], self.parameters.iter().map(parameter)));
         text.push_str(",\n");
+        // Put together without formatting: there may be ten thousand.
         let stage = |LockedStage { stage, keys, outputs }: &LockedStage| {
-            format!("    {{ \"stage\": {}, \"keys\": \"{keys}\", \"outputs\": \"{outputs}\" }}", quoted(stage))
+            let (stage, keys, outputs) = (&quoted(stage)[..], &keys.text[..], &outputs.text[..]);
+            ["    { \"stage\": ", stage, ", \"keys\": \"", keys, "\", \"outputs\": \"", outputs, "\" }"].concat()
         };
         text.push_str(&block("stages", ['[', ']'], self.stages.iter().map(stage)));
         text.push_str(",\n");

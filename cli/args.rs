@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Run pipelines of content-hashed stages.
 #[derive(Debug, Parser)]
 #[command(name = "pipe", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 all is well, 1 a stage or claim failed, 2 the pipeline or an input is wrong, \
+#[command(
+    after_help = "Exit codes: 0 all is well, 1 a stage or claim failed or `verify` found a difference, 2 the pipeline or an input is wrong, \
                         3 the environment failed (disk, network, credentials, missing program), 70 a defect of pipe, \
-                        130 stopped by Ctrl-C or a signal.")]
+                        130 stopped by Ctrl-C or a signal."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -280,7 +282,7 @@ pub struct VerifyArgs {
     /// Keep the scratch cache here (otherwise it is temporary, and retained only if a stage fails)
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
-    /// Only compare published results with the lockfile
+    /// Only compare published results with the lockfile (exit code 1 if none were published)
     #[arg(long, conflicts_with = "scratch")]
     pub no_rerun: bool,
 }

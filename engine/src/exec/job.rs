@@ -56,7 +56,7 @@ pub struct CommandTask {
     /// Threads it was granted.
     pub threads: u32,
     /// What is true of its tools.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
 }
 
 /// A message about a job.

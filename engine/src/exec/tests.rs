@@ -158,7 +158,7 @@ impl Space {
             at: Coordinates::none(),
             seed: None,
             threads: 1,
-            facts: Facts { path: search_path::SYSTEM_PATH.into(), ..facts },
+            facts: Arc::new(Facts { path: search_path::SYSTEM_PATH.into(), ..facts }),
         };
         change(&mut task);
         JobWork::Command(Box::new(task))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pipe_cache::Session;
 use pipe_contract::Failure;
 
+use super::beside_results::BesideResults;
 use super::clock;
 use super::ended::EndedTable;
 use super::event_log::EventLog;
@@ -75,7 +76,8 @@ pub(super) fn run_in(
     let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
     if outlet == Outlet::Project {
         let (began, disclosure) = (clock::written(began), Rc::clone(&run_loop.disclosure));
-        run_loop.publishing = Some(Publishing::new(plan, options, &state_dir, disclosure, &run, &began));
+        let beside = BesideResults::new(options, &state_dir, disclosure, &run, &began);
+        run_loop.publishing = Some(Publishing::new(beside, options.overwrite));
     }
     work(&mut run_loop, wanted.as_deref()).inspect_err(|failure| {
         run_loop.log.failure(failure);

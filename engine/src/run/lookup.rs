@@ -47,9 +47,9 @@ pub(super) struct Lookup<'a> {
     filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
     /// By [`exec::what_facts_depend_on`]: ten thousand stages may use the same tool.
-    facts: BTreeMap<exec::DependsOn<'a>, Rc<exec::Facts>>,
+    facts: BTreeMap<exec::DependsOn<'a>, Arc<exec::Facts>>,
     /// The same by stage, for its other instances.
-    facts_of_stage: Vec<Option<Rc<exec::Facts>>>,
+    facts_of_stage: Vec<Option<Arc<exec::Facts>>>,
     buffer: Vec<u8>,
 }
 
@@ -603,10 +603,10 @@ impl<'a> Lookup<'a> {
     }
 
     /// Facts of the tools of an instance that is a command.
-    pub fn command_facts(&mut self, id: InstanceId) -> Result<Rc<exec::Facts>, Failure> {
+    pub fn command_facts(&mut self, id: InstanceId) -> Result<Arc<exec::Facts>, Failure> {
         let stage = self.plan.instance(id).stage.index();
         if let Some(facts) = &self.facts_of_stage[stage] {
-            return Ok(Rc::clone(facts));
+            return Ok(Arc::clone(facts));
         }
         let plan: &'a Plan = self.plan;
         let Work::Command(command) = &plan.stages[stage].work else {
@@ -614,15 +614,15 @@ impl<'a> Lookup<'a> {
         };
         let same = exec::what_facts_depend_on(command);
         let facts = match self.facts.get(&same) {
-            Some(facts) => Rc::clone(facts),
+            Some(facts) => Arc::clone(facts),
             None => {
                 self.local.recall_facts()?;
-                let facts = Rc::new(exec::facts_of(command, &plan.folder, &self.search, &mut self.local)?);
-                self.facts.insert(same, Rc::clone(&facts));
+                let facts = Arc::new(exec::facts_of(command, &plan.folder, &self.search, &mut self.local)?);
+                self.facts.insert(same, Arc::clone(&facts));
                 facts
             }
         };
-        self.facts_of_stage[stage] = Some(Rc::clone(&facts));
+        self.facts_of_stage[stage] = Some(Arc::clone(&facts));
         Ok(facts)
     }
 

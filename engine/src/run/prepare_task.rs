@@ -43,7 +43,7 @@ pub(super) fn prepare(
                 at: instance.at.clone(),
                 seed: instance.seed,
                 threads: grant.cpu,
-                facts: (*lookup.command_facts(id)?).clone(),
+                facts: lookup.command_facts(id)?,
             })))
         }
         Work::Kind(_) => {

@@ -4,20 +4,18 @@
 //! restricted data wait for the end, where the rules of their release are known to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::beside_results::BesideResults;
 use super::claim_tables::checked_claims;
 use super::disclosure::Disclosure;
 use super::lookup::Lookup;
-use super::options::RunOptions;
 use super::result_lines::{Line, line_of, result_lines};
 use super::run_summary::Summary;
 use super::state_dir::StateDir;
 use crate::ids::InstanceId;
 use crate::plan::{Link, Plan};
-use crate::report::{Publisher, PublishingRun, ResultLine, Results, parameters_json, results_folder};
+use crate::report::{PublishedBy, Publisher, PublishingRun, ResultLine, Results, parameters_json, results_folder};
 
 /// At least this long between two rounds of publishing while a run goes on: a round writes the list anew.
 const ROUND: Duration = Duration::from_millis(500);
@@ -35,26 +33,19 @@ pub(super) struct Publishing<'a> {
 }
 
 impl<'a> Publishing<'a> {
-    /// Publishing for a run of this id.
-    pub fn new(
-        plan: &'a Plan,
-        options: &'a RunOptions,
-        state_dir: &'a StateDir,
-        disclosure: Rc<Disclosure<'a>>,
-        run: &str,
-        began: &str,
-    ) -> Self {
+    /// Publishing for the run of these texts; edited files are replaced if it may `overwrite` them.
+    pub fn new(beside: BesideResults<'a>, overwrite: bool) -> Self {
+        let plan = beside.disclosure.plan;
         let mut lines = BTreeMap::<InstanceId, Vec<usize>>::new();
         for (line, published) in plan.results.iter().enumerate() {
             if let Link::Output { instance, .. } = published.link {
                 lines.entry(instance).or_default().push(line);
             }
         }
-        let beside = BesideResults::new(options, state_dir, disclosure, run, began);
-        let parameters = beside.published_by().parameters.clone();
-        let about = PublishingRun { began: began.to_owned(), parameters };
+        let PublishedBy { run, began, parameters, .. } = beside.published_by().clone();
+        let about = PublishingRun { began, parameters };
         let parameters = (!plan.set.is_empty()).then(|| parameters_json(plan));
-        let publisher = Publisher::new(results_folder(plan), run.to_owned(), about, parameters, options.overwrite);
+        let publisher = Publisher::new(results_folder(plan), run, about, parameters, overwrite);
         Self { plan, publisher, beside, lines, due: BTreeSet::new(), last_round: Instant::now() }
     }
 

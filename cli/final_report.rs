@@ -32,10 +32,10 @@ pub fn text(summary: &Summary) -> String {
         let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
         (label.as_str(), format!("{cause}{known}"))
     });
-    listed(&mut text, "absent", &grouped::equal(absent));
+    listed(&mut text, "absent", &grouped::equal(absent), IN_MANIFEST);
     let skipped = summary.skipped.iter().map(|(label, because)| (label.as_str(), because.as_str()));
-    listed(&mut text, "skipped", &grouped::skipped(skipped));
-    listed(&mut text, "note", &grouped::notes(&summary.notes));
+    listed(&mut text, "skipped", &grouped::skipped(skipped), IN_MANIFEST);
+    listed(&mut text, "note", &grouped::notes(&summary.notes), IN_MANIFEST);
     text.push_str(&claims(summary.claims.iter()));
     results(&mut text, summary);
     let style = if summary.exit_code() == 0 { GOOD } else { BAD };
@@ -60,7 +60,7 @@ pub fn earlier(files: &[(String, Option<String>)]) -> String {
         let run = run.as_ref().map_or("an earlier run".to_owned(), |run| format!("run {run}"));
         (path.as_str(), format!("made by {run}"))
     });
-    listed(&mut text, "earlier version", &grouped::equal(made));
+    listed(&mut text, "earlier version", &grouped::equal(made), "");
     text.trim_end().to_owned()
 }
 
@@ -73,14 +73,17 @@ fn not_of_this_run(text: &mut String, results: &Results) {
         let lines = grouped::equal(
             paths.iter().map(|path| (path.as_str(), format!("{why}, left alone; --overwrite replaces it"))),
         );
-        listed(text, word, &lines);
+        listed(text, word, &lines, "");
     };
     left_alone("in the way", &results.foreign, "it was not written by pipe");
     left_alone("edited", &results.edited, "changed since it was published");
 }
 
-fn listed(text: &mut String, word: &str, lines: &[String]) {
-    grouped::list(text, word, lines, LINES, ", all in the manifest");
+/// Where the rest of a list is that is cut short.
+const IN_MANIFEST: &str = ", all in the manifest";
+
+fn listed(text: &mut String, word: &str, lines: &[String], all: &str) {
+    grouped::list(text, word, lines, LINES, all);
 }
 
 /// What was claimed and what was found, a line for each claim.
@@ -104,12 +107,12 @@ fn results(text: &mut String, summary: &Summary) {
         let what =
             format!("{}: it was damaged ({why}), and was made anew from the `.provenance.json` files", list.display());
         let then = "results without one are left alone: delete or move them, or use --overwrite, to publish them again";
-        listed(text, "note", &[format!("{what}; {then}")]);
+        listed(text, "note", &[format!("{what}; {then}")], "");
     }
     let stale = results.stale.iter().map(|path| (path.as_str(), "no result claims it any more".to_owned()));
-    listed(text, "stale", &grouped::equal(stale));
+    listed(text, "stale", &grouped::equal(stale), "");
     let missing = results.missing.iter().map(|(path, why)| (path.as_str(), why.clone()));
-    listed(text, "unpublished", &grouped::equal(missing));
+    listed(text, "unpublished", &grouped::equal(missing), "");
     for failure in &results.failures {
         text.push_str(&grouped::failure("", failure));
     }

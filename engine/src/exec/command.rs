@@ -28,8 +28,9 @@
 //! Files of the project up to [`LARGEST_COPY`] are copies, with the permissions of new files: a program that resolves
 //! the path of its script finds the working folder and not the project, whose other files are in no key, and a body that
 //! changes a file or its mode changes its own. Larger ones and folders are symbolic links, each with a rule that allows
-//! reading it; what is behind them cannot be changed, or is put right and the stage fails ([`Reach::restore`]). A file of the cache gets one more name in `in/`, a folder of it is a link. The rule that a stage reads only
-//! what is declared and writes only to `files`, `out` and `tmp` ([`super::landlock`]) protects what links point to.
+//! reading it; what is behind them cannot be changed, or is put right and the stage fails ([`Reach::restore`]). A file of
+//! the cache gets one more name in `in/`, a folder of it is a link. The rule that a stage reads only what is declared and
+//! writes only to `files`, `out` and `tmp` ([`super::landlock`]) protects what links point to.
 //! (Symbolic links for all of the cache would do, but making and deleting one costs several times as much as a second
 //! name, and was the largest part of what the engine spends on a small stage.) Copies are made of the cache too where a
 //! file cannot have another name, and where a stage could write to the cache, because it runs as root and no rule holds.
@@ -144,14 +145,16 @@ impl Reach {
     /// Gives back the permissions that were changed since, and names the first file that had others. Needed only where
     /// the kernel did not refuse such changes.
     pub fn restore(&self) -> Option<&Path> {
-        let is_changed = |(path, permissions): &&(PathBuf, std::fs::Permissions)| {
-            fs::symlink_metadata(path).is_ok_and(|found| !found.is_symlink() && found.permissions() != *permissions)
-        };
-        let changed: Vec<_> = self.linked.iter().flatten().filter(is_changed).collect();
-        for (path, permissions) in &changed {
-            let _ = fs::set_permissions(path, permissions.clone());
+        let mut first = None;
+        // Folders come before what is in them, which cannot be looked at while they are closed.
+        for (path, permissions) in self.linked.iter().flatten() {
+            let found = fs::symlink_metadata(path);
+            if found.is_ok_and(|found| !found.is_symlink() && found.permissions() != *permissions) {
+                let _ = fs::set_permissions(path, permissions.clone());
+                first.get_or_insert(path.as_path());
+            }
         }
-        changed.first().map(|(path, _)| path.as_path())
+        first
     }
 }
 

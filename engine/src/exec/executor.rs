@@ -352,6 +352,7 @@ impl Executor {
     /// Without the guard no process of this run is left.
     fn lose_guard(&mut self, error: &std::io::Error) {
         self.guard = None;
+        self.guarded = false;
         for job in self.jobs.values() {
             if let Body::Command(_, task) = &job.body {
                 kill_inside(&task.work);
@@ -389,8 +390,10 @@ impl Executor {
             _ => Err(hints::command_failure(task, exit, log)),
         };
         let isolation = isolation_of(task, exit.confined);
+        if task.command.isolated {
+            self.guarded = exit.confined.read_only;
+        }
         if exit.confined.read_only {
-            self.guarded = true;
             self.reached.remove(&id); // Nothing of it can have changed.
         }
         let (metrics, note) = self.jobs.get_mut(&id).and_then(|job| job.metrics.take()).map(MetricFile::finish).unzip();

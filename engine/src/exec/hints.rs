@@ -136,12 +136,13 @@ fn hint(task: &CommandTask, exit: &Exit, tail: &str) -> Option<String> {
     }
     if task.command.isolated && says(&["Read-only file system", "EROFS"]) {
         return Some(
-            "outside of its own folder a stage can change nothing, also no permissions and times; large files and folders of the \
-             project are there, not copies: let the body change a copy (`cp -r \"$IN_X\" copy`)"
+            "a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`; elsewhere it can change nothing, also no \
+             permissions and times, and large files and folders of the project are there, not copies: let the body change a \
+             copy (`cp -r \"$IN_X\" copy`)"
                 .into(),
         );
     }
-    if says(&["Permission denied", "Read-only file system", "PermissionError", "EACCES"]) {
+    if says(&["Permission denied", "PermissionError", "EACCES"]) {
         return Some(
             "a stage may write only to its `$OUT_...`, its working folder and `$TMPDIR`, and read only its declared \
              inputs, its tools and the system"

@@ -469,11 +469,22 @@ fn a_command_writes_only_below_its_folder() {
     let reads = |task: &mut CommandTask| {
         task.inputs.insert("a".into(), Placed::One { name: "../in/a".into(), content: store.clone() });
     };
-    for body in ["cp $IN_A $OUT_X; echo spoilt > $IN_A", "rm $IN_A", "mv $IN_A $OUT_X", "ln $IN_A $OUT_X"] {
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let new_file = format!("echo 1 > $OUT_X; echo 1 > '{}/new'", elsewhere.path().display());
+    let new_folder = format!("echo 1 > $OUT_X; mkdir '{}/new'", elsewhere.path().display());
+    for body in [
+        "cp $IN_A $OUT_X; echo spoilt > $IN_A",
+        "rm $IN_A",
+        "mv $IN_A $OUT_X",
+        "ln $IN_A $OUT_X",
+        &new_file,
+        &new_folder,
+    ] {
         let finished = {
             let work = space.command(body, reads);
             space.run(work)
         };
+        assert!(!elsewhere.path().join("new").exists());
         let hint = failure(&finished).hint.clone().unwrap_or_default();
         assert!(hint.starts_with("a stage may write only to its") || body.starts_with("ln"), "{body}: {finished:?}");
         assert_eq!(fs::read_to_string(&store).expect("is there"), "precious\n");

@@ -57,7 +57,9 @@ impl<'t> ProgramLine<'t> {
 
 /// Whether an argument of `env` has several words which it does not split.
 fn is_several(argument: &str) -> bool {
-    let splits = argument.starts_with("-S") || argument.starts_with("--split-string") || argument.starts_with("-vS");
+    let first = argument.split_whitespace().next().unwrap_or_default();
+    let splits = first.starts_with("--split-string")
+        || (!first.starts_with("--") && first.starts_with('-') && first.contains('S'));
     !splits && argument.contains(char::is_whitespace)
 }
 

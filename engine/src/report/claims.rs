@@ -97,7 +97,8 @@ fn cell(path: &Path, name: &str, claim: &Claim) -> Result<f64, String> {
         return Err(format!("`where` selects {} rows of `{name}`, not one", rows.len()));
     };
     let text = row.get(value).unwrap_or_default();
-    text.trim().parse().map_err(|_| format!("`{}` of `{name}` is `{text}`, not a number", claim.column))
+    let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| format!("`{}` of `{name}` is `{text}`, not a number", claim.column))
 }
 
 #[cfg(test)]

@@ -175,7 +175,10 @@ impl Publisher {
         let _lock = lock(&folder)?;
         remove_leftovers(&folder)?;
         let listed = self.read_list()?;
-        let before = taken_over(&listed, &folder, lines.iter().map(|line| line.path.as_str()));
+        let before = {
+            let missing = results.missing.iter().map(|(path, _)| path.as_str());
+            taken_over(&listed, &folder, lines.iter().map(|line| line.path.as_str()).chain(missing))
+        };
         let mut staging = Staging::new(&folder);
         self.write_parameters(&mut staging)?;
 
@@ -185,7 +188,6 @@ impl Publisher {
         if announced.files != listed.files {
             staging.write_list(&announced)?;
         }
-        let large = outdated.iter().any(|one| matches!(one.content, WantedContent::Blob(blob) if blob.bytes >= LARGE));
         for one in outdated {
             match self.place(&mut staging, store, &one) {
                 Ok(()) => there.push(one),
@@ -199,7 +201,7 @@ impl Publisher {
                 staging.flush()?;
                 staging.write_list(&now)?;
             }
-            if large || self.placed.values().any(|placed| placed.stamp.1 >= LARGE) {
+            if self.placed.values().any(|placed| placed.stamp.1 >= LARGE) {
                 self.remember(sources);
             }
         }

@@ -9,6 +9,7 @@ use pipe_contract::Failure;
 
 use super::beside_results::BesideResults;
 use super::clock;
+use super::disclosure::Disclosure;
 use super::ended::EndedTable;
 use super::event_log::EventLog;
 use super::locked_results::{locked_results, locked_stages};
@@ -72,39 +73,83 @@ pub(super) fn run_in(
     events(Event::Began { run: run.clone(), instances, wanted: wanted.clone() });
     let folder = state_dir.run_folder(&run);
     make_folder(&folder)?;
+    let disclosure = Disclosure::for_run(plan, &state_dir)?;
     let log = EventLog::begin(&folder, &run, began, instances);
-    let mut run_loop = RunLoop::new(lookup, &state_dir, options, lookup_options, events, log, stop)?;
+    let mut run_loop = RunLoop::new(lookup, &state_dir, disclosure, (options, lookup_options), events, log, stop);
     if outlet == Outlet::Project {
         let (began, disclosure) = (clock::written(began), Rc::clone(&run_loop.disclosure));
         let beside = BesideResults::new(options, &state_dir, disclosure, &run, &began);
         run_loop.publishing = Some(Publishing::new(beside, options.overwrite));
     }
-    work(&mut run_loop, wanted.as_deref()).inspect_err(|failure| {
+    let of_run = OfRun { state_dir: &state_dir, options, wanted, outlet, began, clock };
+    let done = work(&mut run_loop, of_run.wanted.as_deref()).and_then(|()| {
+        let summary = summarize(plan, &run_loop.ended, run, stop);
+        of_run.complete(&mut run_loop, summary)
+    });
+    // Without its end in the log, a run looks as if it had been killed.
+    done.inspect_err(|failure| {
         run_loop.log.failure(failure);
         run_loop.log.finished(failure.blame.exit_code());
-    })?;
-    let mut summary = summarize(plan, &run_loop.ended, run, stop);
-    let notes = notes_of_hits(&mut run_loop, wanted.as_deref())?;
-    run_loop.log.noted(&notes);
-    summary.notes.extend(notes);
-    let lockfile = finish(&mut run_loop, &state_dir, options, &mut summary, wanted.as_deref(), outlet);
-    if let Err(failure) = run_loop.lookup.tidy() {
-        // The tables grow until the next time; the run itself is done.
-        tracing::warn!(%failure, "the state directory of this pipeline could not be tidied");
+    })
+}
+
+/// What does not change while a run goes on.
+struct OfRun<'r> {
+    state_dir: &'r StateDir,
+    options: &'r RunOptions,
+    wanted: Option<Vec<bool>>,
+    outlet: Outlet,
+    began: jiff::Timestamp,
+    clock: Instant,
+}
+
+impl OfRun<'_> {
+    /// All that follows the last instance: results, claims, lockfile, manifest.
+    fn complete(&self, run_loop: &mut RunLoop<'_>, mut summary: Summary) -> Result<(Summary, Lockfile), Failure> {
+        let notes = notes_of_hits(run_loop, self.wanted.as_deref())?;
+        run_loop.log.noted(&notes);
+        summary.notes.extend(notes);
+        let lockfile = self.finish(run_loop, &mut summary);
+        if let Err(failure) = run_loop.lookup.tidy() {
+            // The tables grow until the next time; the run itself is done.
+            tracing::warn!(%failure, "the state directory of this pipeline could not be tidied");
+        }
+        summary.wall = self.clock.elapsed();
+        summary.cpu = own_cpu() + run_loop.used.cpu;
+        summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
+        let RunLoop { lookup, ended, disclosure, .. } = run_loop;
+        let manifest =
+            write_manifest::write(lookup, ended, self.state_dir, disclosure, self.options, &summary, self.began)?;
+        if !manifest.is_same {
+            note_hits(lookup, ended)?;
+        }
+        summary.manifest = manifest.path;
+        summary.claims.iter().for_each(|claim| run_loop.log.claim(claim));
+        summary.results.failures.iter().for_each(|failure| run_loop.log.failure(failure));
+        run_loop.log.finished(summary.exit_code());
+        Ok((summary, lockfile))
     }
-    summary.wall = clock.elapsed();
-    summary.cpu = own_cpu() + run_loop.used.cpu;
-    summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
-    let RunLoop { lookup, ended, disclosure, .. } = &mut run_loop;
-    let manifest = write_manifest::write(lookup, ended, &state_dir, disclosure, options, &summary, began)?;
-    if !manifest.is_same {
-        note_hits(lookup, ended)?;
+
+    /// Publishes the rest of the results, checks claims, and makes the lockfile of a whole run, which is written if all went well.
+    fn finish(&self, run_loop: &mut RunLoop<'_>, summary: &mut Summary) -> Lockfile {
+        let Self { state_dir, options, outlet, .. } = *self;
+        let wanted = self.wanted.as_deref();
+        let RunLoop { lookup, disclosure, publishing, .. } = run_loop;
+        finish_results(lookup, state_dir, disclosure, summary, publishing.as_mut(), wanted);
+        let results = match wanted {
+            None => locked_results(lookup, state_dir, disclosure, &options.exec.registry),
+            Some(_) => BTreeMap::new(),
+        };
+        let lockfile = Lockfile::new(lookup.plan, locked_stages(lookup), results);
+        if outlet == Outlet::Project && options.lock && wanted.is_none() && summary.exit_code() == 0 {
+            let path = lockfile_path(lookup.plan);
+            match lockfile.write(&path) {
+                Ok(()) => summary.lockfile = Some(path),
+                Err(failure) => summary.results.failures.push(failure),
+            }
+        }
+        lockfile
     }
-    summary.manifest = manifest.path;
-    summary.claims.iter().for_each(|claim| run_loop.log.claim(claim));
-    summary.results.failures.iter().for_each(|failure| run_loop.log.failure(failure));
-    run_loop.log.finished(summary.exit_code());
-    Ok((summary, lockfile))
 }
 
 /// Brings every instance that is `wanted` to its end.
@@ -116,32 +161,6 @@ fn work(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<(), Failu
         run_loop.work(Some(again))?;
     }
     Ok(())
-}
-
-/// Publishes the rest of the results, checks claims, and makes the lockfile of a whole run, which is written if all went well.
-fn finish(
-    run_loop: &mut RunLoop<'_>,
-    state_dir: &StateDir,
-    options: &RunOptions,
-    summary: &mut Summary,
-    wanted: Option<&[bool]>,
-    outlet: Outlet,
-) -> Lockfile {
-    let RunLoop { lookup, disclosure, publishing, .. } = run_loop;
-    finish_results(lookup, state_dir, disclosure, summary, publishing.as_mut(), wanted);
-    let results = match wanted {
-        None => locked_results(lookup, state_dir, disclosure, &options.exec.registry),
-        Some(_) => BTreeMap::new(),
-    };
-    let lockfile = Lockfile::new(lookup.plan, locked_stages(lookup), results);
-    if outlet == Outlet::Project && options.lock && wanted.is_none() && summary.exit_code() == 0 {
-        let path = lockfile_path(lookup.plan);
-        match lockfile.write(&path) {
-            Ok(()) => summary.lockfile = Some(path),
-            Err(failure) => summary.results.failures.push(failure),
-        }
-    }
-    lockfile
 }
 
 /// The options of a run with what the project's `pipe.toml` adds.

@@ -56,18 +56,20 @@ impl PublishedCheck {
         for path in lockfile.results.keys() {
             altered.extend(alteration(&folder, path, lockfile, &list)?.map(|how| (path.clone(), how)));
         }
-        let locked = lockfile.results.len();
-        let all_missing = altered.len() == locked && altered.iter().all(|(_, how)| *how == Alteration::Missing);
-        let was_published = !all_missing || folder.join(LIST).exists() || was_published_before(plan, places)?;
-        if !was_published {
-            altered.clear();
+        let has_list = folder.join(LIST).exists();
+        let mut check = Self { folder, was_published: true, locked: lockfile.results.len(), altered };
+        if check.is_all_missing() && !has_list && !was_published_before(plan, places)? {
+            check.was_published = false;
+            check.altered.clear();
         }
-        Ok(Self { folder, was_published, locked, altered })
+        Ok(check)
     }
 
     /// Whether none of the results is there, although some were published.
     pub fn is_all_missing(&self) -> bool {
-        self.altered.len() == self.locked && self.altered.iter().all(|(_, how)| *how == Alteration::Missing)
+        self.locked > 0
+            && self.altered.len() == self.locked
+            && self.altered.iter().all(|(_, how)| *how == Alteration::Missing)
     }
 }
 

@@ -11,7 +11,7 @@
 //!            working ──transient──► aside (before a retry), queued again
 //!               │ done
 //!               ▼
-//!            outputs checked, stored, record published ──► ended
+//!            committing: what comes before all readers is started, outputs checked, stored, record published ──► ended
 //! ```
 //! A record is published before the end is reported, so work that was reported as ended is never done twice.
 
@@ -92,14 +92,14 @@ impl<'a> RunLoop<'a> {
     pub fn new(
         lookup: Lookup<'a>,
         state_dir: &'a StateDir,
-        options: &'a RunOptions,
-        lookup_options: LookupOptions,
+        disclosure: Disclosure<'a>,
+        (options, lookup_options): (&'a RunOptions, LookupOptions),
         events: &'a mut dyn FnMut(Event),
         log: EventLog,
         stop: &'a Stop,
-    ) -> Result<Self, Failure> {
-        Ok(Self {
-            disclosure: Rc::new(Disclosure::for_run(lookup.plan, state_dir)?),
+    ) -> Self {
+        Self {
+            disclosure: Rc::new(disclosure),
             lookup,
             state_dir,
             options,
@@ -119,7 +119,7 @@ impl<'a> RunLoop<'a> {
             times_lost: TimesLost::default(),
             publishing: None,
             health: CacheHealth::default(),
-        })
+        }
     }
 
     fn plan(&self) -> &'a Plan {

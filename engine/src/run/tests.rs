@@ -909,6 +909,32 @@ fn a_run_folder_has_the_events_of_the_run() {
 }
 
 #[test]
+fn the_next_starts_while_the_last_is_committed_and_a_reader_waits_for_it() {
+    // `b` is first, because `c` reads it; `a` comes before `c`, by its number.
+    let space = Space::with(
+        "stages:\n  a: { uses: test/copy, in: { one: a.txt } }\n  b: { uses: test/copy, in: { one: b.txt } }\n  \
+         c: { uses: test/copy, in: { one: $b.out/copy.txt } }\n",
+    );
+    space.write("a.txt", "apple");
+    space.write("b.txt", "pear");
+    let mut options = space.options();
+    options.capacities.cpu = 1;
+    let ran = space.run_with(&options);
+    // `c` has the key of `b`: the same work on the same bytes.
+    ran.counts([2, 1, 0, 0, 0]);
+    let order: Vec<String> = ran
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Started { label, .. } => Some(format!("start {label}")),
+            Event::Ended { label, .. } => Some(format!("end {label}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["start b", "start a", "end b", "end c", "end a"]);
+}
+
+#[test]
 fn what_needs_a_failure_would_be_skipped() {
     let space = Space::with(
         "stages:\n  a: { uses: test/copy, in: { one: none.txt } }\n  b: { uses: test/copy, in: { one: $a.out/copy.txt } }\n",

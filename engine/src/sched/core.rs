@@ -15,7 +15,7 @@
 //! later, but the end of a run, with its reasons, does not depend on the order in which instances ran.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use pipe_contract::Failure;
 
@@ -239,14 +239,19 @@ impl Core {
         self.next_start_below(limit)
     }
 
-    /// The smallest rank among the readers that wait for this node only.
+    /// The smallest rank among the readers that wait for this node only, by however many edges.
     fn first_reader(&self, node: DagNode) -> u32 {
         let (mut first, mut open) = (u32::MAX, vec![node]);
+        let mut edges = BTreeMap::<usize, u32>::new();
         while let Some(node) = open.pop() {
-            for reader in self.dag.readers(node).iter().filter(|reader| self.pending[reader.index()] == 1) {
-                match self.dag.instance(*reader) {
-                    Some(id) => first = first.min(self.rank_of[id.index()]),
-                    None => open.push(*reader),
+            for reader in self.dag.readers(node) {
+                let edges = edges.entry(reader.index()).or_default();
+                *edges += 1;
+                if *edges == self.pending[reader.index()] {
+                    match self.dag.instance(*reader) {
+                        Some(id) => first = first.min(self.rank_of[id.index()]),
+                        None => open.push(*reader),
+                    }
                 }
             }
         }
@@ -261,7 +266,7 @@ impl Core {
         Some((id, grant))
     }
 
-    /// A running instance gives its amounts back and is to be started again; [`Core::must_run`] queues it when what it
+    /// A running instance, or one being committed, holds no amounts any more and is to be started again; [`Core::must_run`] queues it when what it
     /// waits for may be over. After a stop it is skipped instead.
     pub fn set_aside(&mut self, id: InstanceId, why: Aside) {
         if self.stopped {
@@ -272,7 +277,7 @@ impl Core {
         }
     }
 
-    /// A checked or running instance ended. For one that a stop has skipped meanwhile this is ignored.
+    /// An instance that was checked, running or being committed ended. For one that a stop has skipped meanwhile this is ignored.
     pub fn end(&mut self, id: InstanceId, ending: Ending) {
         if self.is_skipped(id) {
             return;
@@ -319,7 +324,7 @@ impl Core {
         }
     }
 
-    /// Starts nothing any more: whatever does not run is skipped. Running instances still end through [`Core::end`].
+    /// Starts nothing any more: whatever does not run is skipped. Instances that run or are being committed still end through [`Core::end`].
     pub fn stop(&mut self) {
         self.skip_rest(Because::Stopped);
     }

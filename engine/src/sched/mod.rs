@@ -14,7 +14,7 @@
 //!     }
 //!     for (id, because) in core.settled() { ... }        // skipped, decided here
 //!     if core.is_done() { break }
-//!     executor.next(...)  -> core.end(id, Ending::Ran | Failed | Absent)
+//!     executor.next(...)  -> core.commit(id); core.next_start_during(id); core.end(id, Ending::Ran | Failed | Absent)
 //! }
 //! ```
 //!

@@ -421,8 +421,11 @@ fn simulate(case: &Case, options: Options, stop_after: Option<usize>, seed: u64)
         }
         let id = running.swap_remove(sample(running.len()));
         ends += 1;
-        if case.outcomes[id.index()] != Outcome::Fail && sample(2) == 0 {
+        if sample(2) == 0 {
             core.commit(id);
+            if stop_after == Some(ends) {
+                core.stop();
+            }
             while let Some((id, _)) = core.next_start_during(id) {
                 running.push(id);
             }
@@ -535,10 +538,15 @@ fn during_a_commit_only_what_comes_before_its_readers_starts() {
 fn a_reader_that_will_be_ready_is_not_overtaken_during_a_commit() {
     // 0 <- 1 is long, 2 is short: 1 is ahead of 2 although it cannot start yet.
     let one = || Spec { amounts: Amounts { cpu: 1, ..Amounts::default() }, ..Spec::default() };
-    for gathers in [vec![], vec![vec![0]]] {
-        let reader =
-            if gathers.is_empty() { Spec { needs: vec![0], ..one() } } else { Spec { gathers: vec![0], ..one() } };
-        let plan = plan_of(&[one(), reader, one()], &gathers);
+    let cases = [
+        Spec { needs: vec![0], ..one() },
+        Spec { gathers: vec![0], ..one() },
+        Spec { needs: vec![0], gathers: vec![0], ..one() },
+        // Two ports of one instance.
+        Spec { needs: vec![0], takes: vec![0], ..one() },
+    ];
+    for reader in cases {
+        let plan = plan_of(&[one(), reader, one()], &[vec![0]]);
         let durations = [5.0, 5.0, 1.0].into_iter().map(Some).collect();
         let mut core =
             Core::new(&plan, machine(1), Options { durations, ..Options::default() }).expect("the amounts fit");

@@ -1,8 +1,8 @@
 //! Which line is wrong in a text that is not legal YAML because of a colon or of indentation.
 //!
 //! The parser notices at the first key that fits nowhere; the mistake is often in the line above it. Lines are read as
-//! authors see them: their indentation, and whether they have a key. Does not depend on brackets and quotes
-//! (`super::flow_mistakes`) and nothing about pipelines.
+//! authors see them: their indentation, and whether they have a key. Independent of brackets and quotes
+//! (`super::flow_mistakes`), and of pipelines.
 
 use crate::diag::{Class, Diagnostic, Span};
 

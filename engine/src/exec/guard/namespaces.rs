@@ -80,7 +80,7 @@ impl Pool {
         if !wanted.network && !wanted.mounts {
             return None;
         }
-        let made = make(wanted, folder).ok();
+        let made = make(wanted, folder).ok().filter(|made| made.has_network() || made.has_mounts());
         self.impossible.network |= wanted.network && !made.as_ref().is_some_and(Namespaces::has_network);
         self.impossible.mounts |= wanted.mounts && !made.as_ref().is_some_and(Namespaces::has_mounts);
         made

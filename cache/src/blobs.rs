@@ -11,8 +11,10 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rustix::fs::AtFlags;
 
@@ -45,6 +47,9 @@ pub struct Inspection {
     pub damaged: Vec<PathBuf>,
 }
 
+/// As many looks take several times as long as starting a thread.
+const WORTH_A_THREAD: usize = 256;
+
 impl Store {
     /// Where a blob is, or would be.
     pub fn blob_path(&self, blob: &Blob) -> PathBuf {
@@ -68,6 +73,23 @@ impl Store {
         }
         let sealed = stat.st_mtime as i64 == SEALED && stat.st_mtime_nsec as i64 == 0;
         if sealed && stat.st_size as u64 == blob.bytes { Ok(Found::Good) } else { self.rehash(blob) }
+    }
+
+    /// Whether [`Store::find`] finds all of these, and the file system does not fail. Many are looked at by several threads: a
+    /// run in which nothing is to be done waits for little else.
+    pub fn has_all(&self, blobs: &[Blob]) -> bool {
+        let has = |part: &[Blob]| part.iter().all(|blob| matches!(self.find(blob), Ok(Found::Good)));
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(blobs.len() / WORTH_A_THREAD);
+        if threads < 2 {
+            return has(blobs);
+        }
+        let mut parts = blobs.chunks(blobs.len().div_ceil(threads));
+        let own = parts.next().unwrap_or_default();
+        thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || has(part))).collect();
+            let all = has(own);
+            others.into_iter().all(|other| other.join().unwrap_or(false)) && all
+        })
     }
 
     /// Checks the bytes of a blob, unless that was done since the store was opened, or this process wrote them.

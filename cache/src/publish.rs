@@ -22,14 +22,22 @@ use crate::tree::Blob;
 use crate::{Action, Digest};
 
 impl Made {
+    /// The blobs of outputs; none of an absence.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob> {
+        let outputs = match self {
+            Made::Outputs(outputs) => outputs.as_slice(),
+            Made::Absent { .. } => &[],
+        };
+        outputs.iter().flat_map(Stored::blobs)
+    }
+
     /// The blobs that are missing or damaged.
     ///
     /// # Errors
     /// The file system fails.
     pub fn missing(&self, store: &Store) -> Result<Vec<Blob>> {
-        let Made::Outputs(outputs) = self else { return Ok(Vec::new()) };
         let mut missing = Vec::new();
-        for blob in outputs.iter().flat_map(Stored::blobs) {
+        for blob in self.blobs() {
             if store.find(&blob)? != Found::Good {
                 missing.push(blob);
             }

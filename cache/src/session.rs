@@ -22,7 +22,7 @@ use crate::blobs::Found;
 use crate::error::{Error, Result};
 use crate::flush::Flusher;
 use crate::layout::RETAINED;
-use crate::removal::remove_all;
+use crate::removal::{empty, remove_all};
 use crate::seal::{hash, seal};
 use crate::shard::into_shard;
 use crate::store::Store;
@@ -107,7 +107,7 @@ impl Session {
     }
 
     /// Gives back a folder that is not needed any more: it is emptied and given out again, because making and deleting some
-    /// folders for every stage is slow (ext4 skips recently deleted inodes when it makes new ones).
+    /// folders for every stage is slow (an ext4 without a journal skips recently deleted inodes when it makes new ones).
     ///
     /// # Errors
     /// It cannot be emptied; then it is not given out again.
@@ -367,32 +367,6 @@ impl Drop for Session {
             tracing::warn!(%error, "the work folder of this run stays until the next run");
         }
     }
-}
-
-/// Removes everything in the folders of a folder, and what else lies beside these. `false` if one of them has other
-/// permissions than such folders are made with.
-fn empty(folder: &Path) -> Result<bool> {
-    let list = |folder: &Path| {
-        let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
-        entries.collect::<io::Result<Vec<_>>>().map_err(Error::io("list", folder))
-    };
-    let remove = |entry: &fs::DirEntry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => remove_all(&entry.path()),
-        _ => fs::remove_file(entry.path()).map_err(Error::io("remove", &entry.path())),
-    };
-    let mode = |path: &Path| fs::symlink_metadata(path).map(|found| found.mode()).map_err(Error::io("look at", path));
-    let expected = mode(folder)?;
-    for entry in list(folder)? {
-        let path = entry.path();
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove(&entry)?;
-        } else if mode(&path)? != expected {
-            return Ok(false);
-        } else {
-            list(&path)?.iter().try_for_each(remove)?;
-        }
-    }
-    Ok(true)
 }
 
 fn names_in(folder: &Path) -> BTreeSet<OsString> {

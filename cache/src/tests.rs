@@ -700,3 +700,20 @@ fn permissions_that_a_stage_took_away_do_not_matter() {
     assert_eq!(session.ingest(&again).unwrap().0, artifact);
     assert!(!out.exists());
 }
+
+#[test]
+fn many_blobs_are_looked_at_together() {
+    let space = Space::new();
+    let session = space.session();
+    let blobs: Vec<Blob> = (0..2000).map(|number: u32| session.put(&number.to_le_bytes()).unwrap()).collect();
+    assert!(space.store.has_all(&blobs));
+    assert!(space.store.has_all(&[]));
+    for injured in [0, 999, 1999] {
+        let path = space.store.blob_path(&blobs[injured]);
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(!space.store.has_all(&blobs), "without the blob {injured}");
+        assert_eq!(session.put(&bytes).unwrap(), blobs[injured]);
+        assert!(space.store.has_all(&blobs));
+    }
+}

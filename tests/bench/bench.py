@@ -8,8 +8,8 @@ Every stage writes its own name to one file, so nearly all the work is the tools
 
 The tools run in turn, round after round, each time in a new folder: a cold run (nothing there: no outputs, no cache,
 no database), then null runs (nothing to do). No folder is emptied for the next round, and what was written is flushed
-before the next cold run: for minutes after many files were deleted, an ext4 may make new ones several times more slowly,
-which would be charged to the tool that runs next and makes most files. The same holds for what was deleted before the
+before the next cold run: for five minutes after many files were deleted, an ext4 without a journal makes new ones several
+times more slowly, which would be charged to the tool that runs next and makes most files. The same holds for what was deleted before the
 benchmark began (tests, builds, the last benchmark): wait, or give `--folder` on another disk or in memory, to see the
 tools' own cost. Reported are medians of wall time, processor time (user and system, with all waited-for children:
 `os.wait4`) and the largest resident set of one process, and what the project promises:

@@ -338,10 +338,12 @@ fn place(
 ) -> Result<OsString, Failure> {
     match placed {
         Placed::One { name, content } => {
-            if !is_inside_another(port, name, content, &task.inputs)? {
-                provide(task, sharing, content, layout, name, reach)?;
-            }
-            Ok(value_of(name, content))
+            let is_folder = if is_inside_another(port, name, content, &task.inputs)? {
+                content.is_dir()
+            } else {
+                provide(task, sharing, content, layout, name, reach)?
+            };
+            Ok(value_of(name, is_folder))
         }
         Placed::Many { name, cells } => {
             make_folder(&layout.place(name))?;
@@ -351,8 +353,9 @@ fn place(
                 let at = one_line(&cell.at)?;
                 match &cell.artifact {
                     Presence::Present(content) => {
-                        provide(task, sharing, content, layout, &name.join(&cell.name), reach)?;
-                        let path = value_of(&name.join(&cell.name), content);
+                        let name = name.join(&cell.name);
+                        let is_folder = provide(task, sharing, content, layout, &name, reach)?;
+                        let path = value_of(&name, is_folder);
                         present.push_str(&format!("{at}\t{}\n", path.to_string_lossy()));
                     }
                     Presence::Absent(cause) => absent.push_str(&format!("{at}\t{cause}\n")),
@@ -381,9 +384,9 @@ fn one_line(at: &Coordinates) -> Result<String, Failure> {
     Ok(text)
 }
 
-fn value_of(name: &Path, content: &Path) -> OsString {
+fn value_of(name: &Path, is_folder: bool) -> OsString {
     let mut value = name.as_os_str().to_owned();
-    if content.is_dir() {
+    if is_folder {
         value.push("/");
     }
     value
@@ -392,7 +395,7 @@ fn value_of(name: &Path, content: &Path) -> OsString {
 /// Larger files of the project are reached by a link.
 const LARGEST_COPY: u64 = 16 << 20;
 
-/// Makes a content readable under a name that does not exist.
+/// Makes a content readable under a name that does not exist, and says whether it is a folder.
 fn provide(
     task: &CommandTask,
     sharing: Sharing,
@@ -400,24 +403,26 @@ fn provide(
     layout: &Layout,
     name: &Path,
     reach: &mut Reach,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let place = layout.place(name);
     if !is_shared(task, name, content) {
         let found = fs::metadata(content).map_err(|error| Failure::io("look at", content, &error))?;
         if found.is_file() && found.len() <= LARGEST_COPY {
-            return copy_of_project(content, &place);
+            return copy_of_project(content, &place).map(|()| false);
         }
         if content.starts_with(&task.cache) {
             reach.readable.push(content.to_owned());
         } else {
             reach.add_linked(content);
         }
-        return link(content, &place);
+        return link(content, &place).map(|()| found.is_dir());
     }
+    // Only files can have one more name.
     if sharing == Sharing::Names && fs::hard_link(content, &place).is_ok() {
-        return Ok(());
+        return Ok(false);
     }
-    match (sharing, content.is_dir()) {
+    let is_folder = content.is_dir();
+    match (sharing, is_folder) {
         (Sharing::Names, true) => {
             reach.readable.push(content.to_owned());
             link(content, &place)
@@ -430,7 +435,8 @@ fn provide(
         }
         // The file system has no hard links, or none for files of another user, or the file has as many as it can have.
         (_, false) => copy(content, &place),
-    }
+    }?;
+    Ok(is_folder)
 }
 
 /// Whether an input may be one more name of a file of the cache.
@@ -542,15 +548,15 @@ fn conflict(port: &str, other: &str, name: &Path) -> Failure {
 /// An output is missing, empty or of the wrong form.
 pub(super) fn collect(task: &CommandTask) -> Result<Ended, Failure> {
     for (port, declared) in &task.command.out {
-        make_readable(port, &output_path(&task.work, declared))?;
-        check_output(task, port, declared)?;
+        let found = make_readable(port, &output_path(&task.work, declared))?;
+        check_output(task, port, declared, found)?;
     }
     Ok(Ended::Done { ran_on: None, notes: undeclared_outputs(task) })
 }
 
 /// Gives the permissions to read an output, and to move what is in it: a body may have taken them away (`umask 777`,
-/// `cp -p` from a read-only folder), and they are no part of an artifact. Links are left alone.
-fn make_readable(port: &str, path: &Path) -> Result<(), Failure> {
+/// `cp -p` from a read-only folder), and they are no part of an artifact. Links are left alone. Returns what is at the path.
+fn make_readable(port: &str, path: &Path) -> Result<Option<std::fs::Metadata>, Failure> {
     let failed = |what: &str, error: &std::io::Error| {
         let failure =
             Failure::stage(format!("output `{port}`: could not {what} what the body wrote: {}", io_reason(error)));
@@ -563,7 +569,7 @@ fn make_readable(port: &str, path: &Path) -> Result<(), Failure> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() || found.is_file() => found,
         Err(error) if error.kind() == std::io::ErrorKind::InvalidFilename => return Err(failed("look at", &error)),
-        _ => return Ok(()),
+        other => return Ok(other.ok()),
     };
     let needed = if found.is_dir() { 0o700 } else { 0o600 };
     if found.mode() & needed != needed {
@@ -576,13 +582,18 @@ fn make_readable(port: &str, path: &Path) -> Result<(), Failure> {
             make_readable(port, &entry.path())?;
         }
     }
-    Ok(())
+    Ok(Some(found))
 }
 
-fn check_output(task: &CommandTask, port: &str, declared: &str) -> Result<(), Failure> {
+fn check_output(
+    task: &CommandTask,
+    port: &str,
+    declared: &str,
+    found: Option<std::fs::Metadata>,
+) -> Result<(), Failure> {
     let path = output_path(&task.work, declared);
     let wrong = |found: &str| Failure::stage(format!("output `{port}` was declared as `{declared}` and {found}"));
-    let Ok(found) = fs::symlink_metadata(&path) else {
+    let Some(found) = found else {
         return Err(missing(task, port, declared, wrong("is not there")));
     };
     match (declared.ends_with('/'), found.is_dir()) {

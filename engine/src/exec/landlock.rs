@@ -6,10 +6,15 @@
 //! and connecting to a socket that has a path. On a kernel without Landlock there are no rules, on an old one incomplete
 //! rules; [`is_enforced`] is false on both.
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_int};
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, OsStr, c_int};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use rustix::fs::{FileType, Stat};
 
 /// Rights of `linux/landlock.h`, by the version of the interface that brought them.
 const EXECUTE: u64 = 1;
@@ -63,13 +68,25 @@ pub struct Confinement {
     version: i64,
     devices: OwnedFd,
     shared_memory: Option<OwnedFd>,
-    /// Files and folders that every rule set allows to read, opened once; `None` is one that does not open.
-    common: BTreeMap<CString, Option<Place>>,
+    /// Files and folders that every rule set allows to read, and those of them that are needed, opened once.
+    common: (Vec<CString>, Vec<Place>),
+    /// The last rule sets with what each is about, because folders and logs are used again.
+    made: VecDeque<(About, Rc<OwnedFd>)>,
 }
+
+/// How many rule sets are kept. Each is a descriptor.
+const MOST_MADE: usize = 128;
+
+/// How many folders a rule set allows to write in; these, what it allows to read, and the log.
+type About = (usize, Vec<Identity>);
+
+/// A file or folder: device and inode. A rule set is about inodes, and holds them, so that no other gets their number.
+type Identity = (u64, u64);
 
 /// An opened file or folder.
 struct Place {
     descriptor: OwnedFd,
+    identity: Identity,
     is_folder: bool,
 }
 
@@ -84,7 +101,13 @@ impl Confinement {
             return Ok(None); // Version 1 would forbid every move between folders.
         }
         let shared_memory = open(c"/dev/shm").ok();
-        Ok(Some(Self { version, devices: open(c"/dev")?, shared_memory, common: BTreeMap::new() }))
+        Ok(Some(Self {
+            version,
+            devices: open(c"/dev")?,
+            shared_memory,
+            common: Default::default(),
+            made: VecDeque::new(),
+        }))
     }
 
     /// Whether this kernel prevents everything that the rules forbid.
@@ -103,7 +126,30 @@ impl Confinement {
         readable: &[&CStr],
         common: &[&CStr],
         log: &OwnedFd,
-    ) -> io::Result<OwnedFd> {
+    ) -> io::Result<Rc<OwnedFd>> {
+        if !self.common.0.iter().map(CString::as_c_str).eq(common.iter().copied()) {
+            self.common = (common.iter().map(|path| (*path).to_owned()).collect(), outermost(common));
+            self.made.clear();
+        }
+        let log_identity = identity(&rustix::fs::fstat(log)?);
+        let found = |path: &&CStr| rustix::fs::stat(*path).map_or((0, 0), |found| identity(&found));
+        let about: About = (writable.len(), writable.iter().chain(readable).map(found).chain([log_identity]).collect());
+        if let Some((_, rules)) = self.made.iter().find(|(known, _)| *known == about) {
+            return Ok(Rc::clone(rules));
+        }
+        let writable = writable.iter().map(|path| Place::open(path)).collect::<io::Result<Vec<_>>>()?;
+        let readable: Vec<Place> = readable.iter().filter_map(|path| Place::open(path).ok()).collect();
+        let rules = Rc::new(self.make(&writable, &readable, log)?);
+        let opened = writable.iter().chain(&readable).map(|place| place.identity).chain([log_identity]);
+        // Not if one was replaced meanwhile, or does not open.
+        if about.1.iter().copied().eq(opened) {
+            self.made.push_front((about, Rc::clone(&rules)));
+            self.made.truncate(MOST_MADE);
+        }
+        Ok(rules)
+    }
+
+    fn make(&self, writable: &[Place], readable: &[Place], log: &OwnedFd) -> io::Result<OwnedFd> {
         let files = WRITE_FILE | if self.version >= 3 { TRUNCATE } else { 0 };
         let make = MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM;
         let all = READ | files | make | REMOVE_DIR | REMOVE_FILE | REFER;
@@ -116,40 +162,44 @@ impl Confinement {
             OwnedFd::from_raw_fd(rules as c_int)
         };
         for folder in writable {
-            allow(&rules, all, &open(folder)?)?;
+            allow(&rules, all, &folder.descriptor)?;
         }
         allow(&rules, files, log)?; // `/dev/stderr` opens it anew.
         allow(&rules, files | READ, &self.devices)?;
         if let Some(shared_memory) = &self.shared_memory {
             allow(&rules, all, shared_memory)?;
         }
-        for path in readable {
-            if let Some(place) = Place::open(path) {
-                place.allow_reading(&rules)?;
-            }
-        }
-        for path in common {
-            if !self.common.contains_key(*path) {
-                self.common.insert((*path).to_owned(), Place::open(path));
-            }
-            if let Some(Some(place)) = self.common.get(*path) {
-                place.allow_reading(&rules)?;
-            }
+        for place in readable.iter().chain(&self.common.1) {
+            allow(&rules, if place.is_folder { READ } else { READ_ONE }, &place.descriptor)?;
         }
         Ok(rules)
     }
 }
 
 impl Place {
-    fn open(path: &CStr) -> Option<Self> {
-        let descriptor = open(path).ok()?;
-        let found = rustix::fs::fstat(&descriptor).ok()?;
-        Some(Self { descriptor, is_folder: rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir() })
+    fn open(path: &CStr) -> io::Result<Self> {
+        let descriptor = open(path)?;
+        let found = rustix::fs::fstat(&descriptor)?;
+        let is_folder = FileType::from_raw_mode(found.st_mode).is_dir();
+        Ok(Self { descriptor, identity: identity(&found), is_folder })
     }
+}
 
-    fn allow_reading(&self, rules: &OwnedFd) -> io::Result<()> {
-        allow(rules, if self.is_folder { READ } else { READ_ONE }, &self.descriptor)
-    }
+fn identity(found: &Stat) -> Identity {
+    (found.st_dev, found.st_ino)
+}
+
+/// Those that open, without what is in another: `/bin` is often a link into `/usr`. Every start pays for each rule.
+fn outermost(paths: &[&CStr]) -> Vec<Place> {
+    let real = |path: &CStr| fs_err::canonicalize(OsStr::from_bytes(path.to_bytes())).ok();
+    let all: Vec<(PathBuf, Place)> =
+        paths.iter().filter_map(|path| Some((real(path)?, Place::open(path).ok()?))).collect();
+    let real: Vec<PathBuf> = all.iter().map(|(path, _)| path.clone()).collect();
+    let is_inside = |at: usize| {
+        let others = real.iter().enumerate().filter(|(other, _)| *other != at);
+        others.into_iter().any(|(other, path)| real[at].starts_with(path) && (real[at] != *path || other < at))
+    };
+    all.into_iter().enumerate().filter(|(at, _)| !is_inside(*at)).map(|(_, (_, place))| place).collect()
 }
 
 fn open(path: &CStr) -> io::Result<OwnedFd> {
@@ -181,5 +231,59 @@ pub unsafe fn restrict_self(rules: c_int) -> i64 {
             return -1;
         }
         libc::syscall(libc::SYS_landlock_restrict_self, rules, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err::os::unix::fs::symlink;
+    use fs_err::{self as fs, File};
+
+    use super::*;
+
+    fn text(path: &std::path::Path) -> CString {
+        CString::new(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    /// The same folders and the same log have one rule set; others, also at the same paths, have another.
+    #[test]
+    fn rule_sets_are_used_again_for_the_same_inodes_only() {
+        let Some(mut confinement) = Confinement::new().unwrap() else { return };
+        let root = tempfile::tempdir().unwrap();
+        let [out, readable, common] = ["out", "readable", "common"].map(|name| {
+            fs::create_dir(root.path().join(name)).unwrap();
+            text(&root.path().join(name))
+        });
+        let log = |name: &str| OwnedFd::from(File::create(root.path().join(name)).unwrap().into_file());
+        let (first, second) = (log("1.log"), log("2.log"));
+        let mut rules = |writable: &[&CStr], readable: &[&CStr], log: &OwnedFd| {
+            confinement.rules(writable, readable, &[&common], log).unwrap().as_raw_fd()
+        };
+        let made = rules(&[&out], &[&readable], &first);
+        assert_eq!(made, rules(&[&out], &[&readable], &first));
+        assert_ne!(made, rules(&[&out], &[&readable], &second), "another log");
+        assert_ne!(made, rules(&[&out, &readable], &[], &first), "the same folders, but both to write in");
+        fs::rename(root.path().join("out"), root.path().join("before")).unwrap();
+        fs::create_dir(root.path().join("out")).unwrap();
+        assert_ne!(made, rules(&[&out], &[&readable], &first), "another folder at the same path");
+        let missing = text(&root.path().join("missing"));
+        let without = rules(&[&out], &[&missing], &first);
+        fs::create_dir(root.path().join("missing")).unwrap();
+        assert_ne!(without, rules(&[&out], &[&missing], &first), "it is there now");
+    }
+
+    #[test]
+    fn what_is_in_another_needs_no_rule() {
+        let root = tempfile::tempdir().unwrap();
+        let place = |name: &str| root.path().join(name);
+        fs::create_dir_all(place("usr/bin")).unwrap();
+        fs::create_dir(place("usr-local")).unwrap();
+        symlink("usr/bin", place("bin")).unwrap();
+        symlink("usr", place("again")).unwrap();
+        let paths = ["bin", "usr", "again", "missing", "usr-local"].map(|name| text(&place(name)));
+        let all: Vec<&CStr> = paths.iter().map(CString::as_c_str).collect();
+        let kept: Vec<Identity> = outermost(&all).iter().map(|place| place.identity).collect();
+        let expected = ["usr", "usr-local"].map(|name| identity(&rustix::fs::stat(place(name)).unwrap()));
+        assert_eq!(kept, expected);
     }
 }

@@ -1,13 +1,12 @@
 //! What a lookup found at the inputs of an instance. It is resolved once and carried to the work and the commit, so that
 //! key, task and record are about the same content.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use pipe_cache::{Artifact, Content, Digest, Session, Store, Tree};
-use pipe_contract::{IMPORTANT, Presence};
+use pipe_contract::IMPORTANT;
 
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, KeyInput};
@@ -151,27 +150,6 @@ impl<'a> Inputs<'a> {
     /// Everything that is there, artifact by artifact.
     pub fn present(&self) -> impl Iterator<Item = &Located> {
         self.links().filter_map(|(_, found)| found.as_ref().ok())
-    }
-
-    /// Where everything can be read, by link.
-    pub fn paths(
-        &self,
-        store: &Store,
-        session: Option<&Session>,
-    ) -> Result<BTreeMap<&Link, Presence>, pipe_cache::Error> {
-        let presence = |found: &FoundInput| {
-            Ok(match found {
-                Ok(located) => Presence::Present(located.path(store, session)?),
-                Err(cause) => Presence::Absent(cause.to_string()),
-            })
-        };
-        let mut paths = BTreeMap::new();
-        for (link, found) in self.links() {
-            if !paths.contains_key(link) {
-                paths.insert(link, presence(found)?);
-            }
-        }
-        Ok(paths)
     }
 
     fn gathers(&self) -> impl Iterator<Item = (&'a str, &Gathered<'a>)> {

@@ -51,6 +51,8 @@ pub(super) struct Lookup<'a> {
     /// The same by stage, for its other instances.
     facts_of_stage: Vec<Option<Arc<exec::Facts>>>,
     buffer: Vec<u8>,
+    /// Outputs of hits that are still to be checked; `None` while each hit is checked at once.
+    unchecked: Option<Vec<Blob>>,
 }
 
 /// [`ProjectFile::ignore`] and [`ProjectFile::only`].
@@ -173,6 +175,7 @@ impl<'a> Lookup<'a> {
             facts: BTreeMap::new(),
             facts_of_stage: vec![None; plan.stages.len()],
             buffer: Vec::new(),
+            unchecked: None,
             plan,
             store,
             local,
@@ -199,6 +202,17 @@ impl<'a> Lookup<'a> {
     pub fn forget(&mut self, id: InstanceId) {
         self.known[id.index()] = Known::Open;
         self.gathers.fill(None);
+    }
+
+    /// From now on, whether the outputs of hits are there is left to [`Lookup::check`].
+    pub fn check_later(&mut self) {
+        self.unchecked = Some(Vec::new());
+    }
+
+    /// Whether the outputs of all hits since [`Lookup::check_later`] are there. If not, each must be forgotten and looked up again.
+    #[must_use]
+    pub fn check(&mut self) -> bool {
+        self.unchecked.take().is_none_or(|unchecked| self.store.has_all(&unchecked))
     }
 
     /// The key of an instance, if it was looked up so far.
@@ -288,7 +302,13 @@ impl<'a> Lookup<'a> {
                 Ok(LookupOutcome::Absent { cause, origin: id })
             }
             Some(made) => {
-                let missing = made.missing(self.store).map_err(|error| cache_failure(&error))?;
+                let missing = match &mut self.unchecked {
+                    Some(unchecked) => {
+                        unchecked.extend(made.blobs());
+                        Vec::new()
+                    }
+                    None => made.missing(self.store).map_err(|error| cache_failure(&error))?,
+                };
                 match made {
                     Made::Outputs(outputs) if missing.is_empty() => {
                         self.set_known(id, Known::Outputs(outputs.into()));

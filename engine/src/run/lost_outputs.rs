@@ -5,10 +5,11 @@
 //! them is reopened: it is looked up again, is a miss now, and runs (its own inputs are verified in turn). The reader waits for
 //! it as for any input; its key is made again, because the new bytes may differ.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pipe_cache::{Error, Found};
-use pipe_contract::Failure;
+use pipe_contract::{Failure, Presence};
 
 use super::ended::EndedTable;
 use super::inputs::{Inputs, LinkedInput};
@@ -21,18 +22,28 @@ use crate::report::{cache_failure, pieces_of, results_folder};
 /// How often an instance is made anew in one run; a disk that loses it again after that is named instead.
 const ATTEMPTS: u32 = 3;
 
-/// The instances that made what is to be read, where that is damaged. Makes the views it reads.
-pub(super) fn lost_inputs(inputs: &Inputs<'_>, storage: Storage<'_>) -> Result<Vec<InstanceId>, Failure> {
-    let mut lost = BTreeSet::new();
+/// Where inputs can be read, by link.
+pub(super) type InputPaths<'i> = BTreeMap<&'i Link, Presence>;
+
+/// Where all inputs can be read; or, where some are damaged, the instances that made these. Makes the views it reads.
+pub(super) fn input_paths<'i>(
+    inputs: &'i Inputs<'_>,
+    storage: Storage<'_>,
+) -> Result<Result<InputPaths<'i>, Vec<InstanceId>>, Failure> {
+    let (mut paths, mut lost) = (BTreeMap::new(), BTreeSet::new());
     for (link, found) in inputs.links() {
-        let (Link::Output { instance, .. }, Ok(located)) = (link, found) else { continue };
-        match located.path(storage.store(), Some(storage.session)) {
-            Ok(_) => {}
-            Err(Error::Damaged { .. }) => drop(lost.insert(*instance)),
-            Err(error) => return Err(storage.failure(&error)),
+        let Entry::Vacant(place) = paths.entry(link) else { continue };
+        let path = match found {
+            Ok(located) => located.path(storage.store(), Some(storage.session)).map(Presence::Present),
+            Err(cause) => Ok(Presence::Absent(cause.to_string())),
+        };
+        match (path, link) {
+            (Ok(presence), _) => drop(place.insert(presence)),
+            (Err(Error::Damaged { .. }), Link::Output { instance, .. }) => drop(lost.insert(*instance)),
+            (Err(error), _) => return Err(storage.failure(&error)),
         }
     }
-    Ok(lost.into_iter().collect())
+    Ok(if lost.is_empty() { Ok(paths) } else { Err(lost.into_iter().collect()) })
 }
 
 /// How often the outputs of instances were found damaged in one run.

@@ -9,6 +9,7 @@ use pipe_contract::{Cell, Device, Failure, Given, Kind, Presence, Task};
 
 use super::inputs::{Home, Inputs, Located};
 use super::lookup::{Lookup, Miss};
+use super::lost_outputs::InputPaths;
 use super::state_dir::make_folder;
 use super::storage::Storage;
 use crate::exec::{CommandTask, JobWork, copy_of_project, layout_inputs, outputs_folder, scratch_folder, shown_folder};
@@ -17,17 +18,16 @@ use crate::plan::{GatheredCell, Link, Source, Work};
 use crate::sched::Grant;
 
 /// The work of an instance in a folder of its own.
-pub(super) fn prepare(
+pub(super) fn prepare<'i>(
     lookup: &mut Lookup<'_>,
     storage: Storage<'_>,
     id: InstanceId,
-    miss: &Miss<'_>,
+    miss: &'i Miss<'_>,
+    mut paths: InputPaths<'i>,
     grant: &Grant,
     folder: &Path,
 ) -> Result<JobWork, Failure> {
     let plan = lookup.plan;
-    let mut paths =
-        miss.inputs.paths(storage.store(), Some(storage.session)).map_err(|error| storage.failure(&error))?;
     show_parts(&miss.inputs, &mut paths, folder)?;
     let find = |link: &Link| paths.get(link).cloned().unwrap_or(Presence::Absent("unknown".into()));
     match &plan.stage_of(id).work {
@@ -63,11 +63,7 @@ pub(super) fn prepare(
 }
 
 /// Gives a stage folders with only the part of a folder of the project that there is for it, under the same names.
-fn show_parts<'i>(
-    inputs: &'i Inputs<'_>,
-    paths: &mut BTreeMap<&'i Link, Presence>,
-    work: &Path,
-) -> Result<(), Failure> {
+fn show_parts<'i>(inputs: &'i Inputs<'_>, paths: &mut InputPaths<'i>, work: &Path) -> Result<(), Failure> {
     let mut shown = BTreeSet::new();
     for (link, found) in inputs.links() {
         let Ok(Located { home: Home::Project { file, part: Some(part) }, .. }) = found else { continue };

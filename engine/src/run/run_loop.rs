@@ -28,7 +28,7 @@ use super::disclosure::Disclosure;
 use super::ended::{EndedTable, FinishedWork, Report};
 use super::event_log::EventLog;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
-use super::lost_outputs::{self, TimesLost, lost_inputs};
+use super::lost_outputs::{self, TimesLost, input_paths};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
 use super::publish_results::Publishing;
@@ -130,14 +130,23 @@ impl<'a> RunLoop<'a> {
     /// all have ended.
     pub fn all_known(&mut self, wanted: Option<&[bool]>) -> bool {
         let wanted = |id: InstanceId| wanted.is_none_or(|wanted| wanted[id.index()]);
-        for id in self.plan().ids().filter(|id| wanted(*id)) {
-            if self.stop.requests() > 0 {
-                return false;
-            }
-            match self.lookup.look_up(id, &self.lookup_options) {
-                LookupOutcome::Hit | LookupOutcome::Absent { .. } => {}
-                LookupOutcome::Miss(_) | LookupOutcome::Blocked(_) | LookupOutcome::Failed(_) => return false,
-            }
+        let plan = self.lookup.plan;
+        // Nothing depends on it while all are hits, and all at once is faster.
+        self.lookup.check_later();
+        let is_known = |id| {
+            self.stop.requests() == 0
+                && matches!(
+                    self.lookup.look_up(id, &self.lookup_options),
+                    LookupOutcome::Hit | LookupOutcome::Absent { .. }
+                )
+        };
+        let all = plan.ids().filter(|id| wanted(*id)).all(is_known);
+        if !self.lookup.check() {
+            plan.ids().filter(|id| wanted(*id)).for_each(|id| self.lookup.forget(id));
+            return false;
+        }
+        if !all {
+            return false;
         }
         for id in self.plan().ids().filter(|id| wanted(*id)) {
             match self.lookup.known(id).clone() {
@@ -406,17 +415,17 @@ impl<'a> RunLoop<'a> {
             self.session = Some(Session::begin(&self.state_dir.store).map_err(|error| self.health.failure(&error))?);
         }
         let storage = storage(self.session.as_ref(), self.state_dir, &self.health)?;
-        let lost = lost_inputs(&due.miss.inputs, storage)?;
-        if !lost.is_empty() {
-            return Ok(Start::InputsLost(lost));
-        }
+        let paths = match input_paths(&due.miss.inputs, storage)? {
+            Ok(paths) => paths,
+            Err(lost) => return Ok(Start::InputsLost(lost)),
+        };
         let folder = storage.session.new_folder().map_err(|error| storage.failure(&error))?;
         let log = self.state_dir.log(&self.disclosure.key(id, &key));
         if due.attempts == 0 {
             storage.session.new_file(&log).map_err(|error| storage.failure(&error))?;
         }
         self.lookup.local.note_begun(&label, &key)?;
-        let work = prepare(&mut self.lookup, storage, id, &due.miss, grant, &folder)?;
+        let work = prepare(&mut self.lookup, storage, id, &due.miss, paths, grant, &folder)?;
         let executor = match &mut self.executor {
             Some(executor) => executor,
             none => {

@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::rc::Rc;
 
 use super::frames::{CHANNEL_NUMBER, Confined, Reader};
 use super::namespaces::{self, Entrance, Namespaces, Pool};
@@ -76,7 +77,7 @@ impl Spawner {
             environment: ptr::null(),
             output: output.as_raw_fd(),
             channel: descriptors.get(1).map(AsRawFd::as_raw_fd),
-            rules: rules.as_ref().map(AsRawFd::as_raw_fd),
+            rules: rules.as_ref().map(|rules| rules.as_raw_fd()),
             entrance: namespaces.as_ref().map(Namespaces::entrance),
             parent: self.parent,
             failed: None,
@@ -108,7 +109,7 @@ impl Spawner {
         &mut self,
         request: &mut Reader<'_>,
         output: &OwnedFd,
-    ) -> Result<(Option<OwnedFd>, Option<Namespaces>), NotStarted> {
+    ) -> Result<(Option<Rc<OwnedFd>>, Option<Namespaces>), NotStarted> {
         let fault = || ("read the limits for", io::Error::from(io::ErrorKind::InvalidData));
         let writable = request.texts().ok_or_else(fault)?;
         let readable = request.texts().ok_or_else(fault)?;

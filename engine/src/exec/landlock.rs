@@ -195,10 +195,10 @@ fn outermost(paths: &[&CStr]) -> Vec<Place> {
     let all: Vec<(PathBuf, Place)> =
         paths.iter().filter_map(|path| Some((real(path)?, Place::open(path).ok()?))).collect();
     let real: Vec<PathBuf> = all.iter().map(|(path, _)| path.clone()).collect();
-    let is_inside = |at: usize| {
-        let others = real.iter().enumerate().filter(|(other, _)| *other != at);
-        others.into_iter().any(|(other, path)| real[at].starts_with(path) && (real[at] != *path || other < at))
-    };
+    // Of two that are the same the first is needed.
+    let contains =
+        |other: usize, at: usize| real[at].starts_with(&real[other]) && (real[at] != real[other] || other < at);
+    let is_inside = |at: usize| (0..real.len()).any(|other| other != at && contains(other, at));
     all.into_iter().enumerate().filter(|(at, _)| !is_inside(*at)).map(|(_, (_, place))| place).collect()
 }
 

@@ -105,6 +105,46 @@ fn every_page_is_in_the_table_of_contents() {
     }
 }
 
+/// What a user waits for and has to have room for: a row for every recipe and every command.
+#[test]
+fn every_recipe_and_command_has_a_row_with_its_costs() {
+    let page = fs::read_to_string(book().join("costs.md")).expect("the page can be read");
+    let (_, table) = page.split_once("| command | time | download | disk |\n").expect("the table of costs");
+    let rows = table.lines().take_while(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
+    let costs: BTreeSet<String> = rows.flat_map(commands).collect();
+    let justfile = fs::read_to_string(workspace().join("justfile")).expect("the justfile can be read");
+    let heads = justfile.lines().filter(|line| line.starts_with(char::is_alphabetic) && !line.contains(":="));
+    let recipes = heads.filter_map(|line| line.split([' ', ':']).next()).map(|recipe| format!("./just {recipe}"));
+    let help = Space::new().pipe(["--help"]).exits(0).stdout;
+    let (_, verbs) = help.split_once("Commands:\n").expect("the list of commands");
+    let verbs = verbs.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    let verbs = verbs.filter(|verb| *verb != "help").map(|verb| format!("pipe {verb}"));
+    let offered: BTreeSet<String> = recipes.chain(verbs).collect();
+    for expected in ["./just demo", "./just wheel-test", "pipe run", "pipe completions"] {
+        assert!(offered.contains(expected), "`{expected}` is not found among {offered:?}");
+    }
+    let missing: Vec<&String> = offered.difference(&costs).collect();
+    assert!(missing.is_empty(), "docs/book/costs.md has no row for {missing:?}");
+}
+
+/// The recipes and commands of the first cell of a row, each with its program; in "`pipe plan`, `graph`" there are two.
+fn commands(cell: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut program = None;
+    for code in cell.split('`').skip(1).step_by(2) {
+        let mut words = code.split(' ');
+        match (words.next(), words.next()) {
+            (Some(first @ ("./just" | "pipe")), Some(second)) => {
+                program = Some(first);
+                found.push(format!("{first} {second}"));
+            }
+            (Some(alone), None) => found.extend(program.map(|program| format!("{program} {alone}"))),
+            _ => program = None,
+        }
+    }
+    found
+}
+
 /// `docs/book/crates.md` gives the reason for each dependency of the workspace, and for no other.
 #[test]
 fn every_dependency_has_its_reason() {

@@ -4,12 +4,14 @@
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 
-use crate::support::not_run::not_run;
-use crate::support::{Shown, Space};
+use crate::support::another_user::{OTHER_USER, as_other_user, behind, give_away};
+use crate::support::not_run::{has_program, not_run};
+use crate::support::{Shown, Space, workspace};
 
 /// A pipeline of one stage `a` with output `y`.
 fn one(stage: &str) -> Space {
@@ -69,6 +71,26 @@ fn a_module_beside_a_declared_script_is_not_found_until_it_is_declared() {
 }
 
 #[test]
+fn packages_that_r_and_node_do_not_find_are_explained() {
+    let r = "Error in library(lme4) : there is no package called 'lme4'";
+    let node = "Error: Cannot find module 'express'";
+    for words in [r, node] {
+        let space = one(&format!("    run: |\n      echo \"{words}\" >&2; exit 1"));
+        run(&space).exits(1).shows(words).shows("`tools: { R: R --version }`").hides("add to its `in:`");
+    }
+}
+
+#[test]
+fn a_module_of_node_beside_a_declared_script_is_proposed() {
+    let space = one(
+        "    run: |\n      echo \"Error: Cannot find module './helper'\" >&2; exit 1\n    in: { fit: scripts/fit.js }",
+    );
+    space.write("scripts/fit.js", "require('./helper')\n");
+    space.write("scripts/helper.js", "module.exports = 1\n");
+    run(&space).exits(1).shows("add to its `in:` `helper: scripts/helper.js`");
+}
+
+#[test]
 fn an_absolute_path_into_the_project_is_closed_and_the_line_to_add_is_proposed() {
     if !has_rules() {
         return;
@@ -123,13 +145,37 @@ fn changes(body: &str, more: &str) -> Space {
     space
 }
 
+/// Whether this system allows mounts that only a stage sees. `unshare` is asked: a `pipe` that fails to make them
+/// would otherwise end this story without a failure.
+fn allows_read_only_mounts(what: &str) -> bool {
+    if !has_program("unshare", what) {
+        return false;
+    }
+    let mut unshare = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let made = unshare.args(["--mount", "chroot", "/", "true"]).output().expect("unshare starts");
+    if !made.status.success() {
+        let reason = String::from_utf8_lossy(&made.stderr).trim().to_owned();
+        not_run(what, &format!("this system allows no mount namespace ({reason})"));
+        return false;
+    }
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());
+    let is_new = (numbers.next(), numbers.next()) >= (Some(5), Some(12));
+    if !is_new {
+        not_run(what, &format!("kernel {release} cannot make mounts read-only as a whole, which came with 5.12"));
+    }
+    is_new
+}
+
 const UNTOUCHED: [&str; 5] = ["big.bin", "data", "data/below", "data/below/x", "other"];
 
 #[test]
 fn permissions_and_times_outside_of_a_stage_cannot_be_changed() {
-    let probe = changes("chmod 700 \"$PROJECT/other\"", "");
-    if run(&probe).ends_in_any_way().code() == 0 {
-        return not_run("permissions outside of a stage", "this system allows no mount namespace");
+    if !allows_read_only_mounts("permissions outside of a stage") {
+        return;
     }
     for change in ["chmod 700", "touch -d 2001-01-01", "chgrp 0"] {
         for name in UNTOUCHED {
@@ -261,14 +307,12 @@ fn a_virtual_environment_of_a_python_in_the_home_folder_works() {
     fs::create_dir_all(base.join("lib")).expect("a folder");
     for folder in fs::read_dir("/usr/lib").expect("libraries").flatten() {
         if folder.file_name().to_string_lossy().starts_with("python3.") {
-            let copied = std::process::Command::new("cp").arg("-r").arg(folder.path()).arg(base.join("lib")).status();
+            let copied = Command::new("cp").arg("-r").arg(folder.path()).arg(base.join("lib")).status();
             assert!(copied.expect("cp").success());
         }
     }
-    let made = std::process::Command::new(base.join("bin/python3"))
-        .args(["-m", "venv", "--without-pip"])
-        .arg(space.path(".venv"))
-        .status();
+    let made =
+        Command::new(base.join("bin/python3")).args(["-m", "venv", "--without-pip"]).arg(space.path(".venv")).status();
     assert!(made.expect("python").success());
     run(&space).exits(0);
     assert_eq!(space.read("results/t/y.txt"), "True\n");
@@ -334,6 +378,15 @@ fn a_stage_without_isolation_is_shown_in_its_record() {
     run(&space).exits(2).shows("`isolation` is `none`, found");
 }
 
+#[test]
+fn a_container_that_may_not_mount_is_explained_unless_the_stage_has_no_isolation() {
+    let words = "newuidmap: write to uid_map failed: Operation not permitted";
+    let space = one(&format!("    run: |\n      echo '{words}' >&2; exit 1"));
+    run(&space).exits(1).shows(words).shows("a rootless container needs `isolation: none` on the stage");
+    space.edit("pipeline.yaml", "    run:", "    isolation: none\n    run:");
+    run(&space).exits(1).shows(words).hides("rootless").hides("`isolation: none`");
+}
+
 // Network.
 
 #[test]
@@ -375,13 +428,8 @@ fn a_stage_has_its_own_loopback_and_no_other_network() {
 #[test]
 fn where_the_system_allows_no_network_namespace_the_record_says_so() {
     let space = one("    run: echo 1 > \"$OUT_Y\"");
-    let mut without_the_right = std::process::Command::new("setpriv");
-    let pipe = space.command(["run", "pipeline.yaml"]);
-    without_the_right.args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]).arg(pipe.get_program());
-    without_the_right.args(pipe.get_args()).current_dir(space.project()).env_clear();
-    for (name, value) in pipe.get_envs() {
-        without_the_right.env(name, value.unwrap_or_default());
-    }
+    let without = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
+    let mut without_the_right = behind(&without, &space.command(["run", "pipeline.yaml"]));
     if !rustix::process::geteuid().is_root() || without_the_right.output().is_err() {
         let why = "only root without its right to make namespaces is such a user, and `setpriv` makes one";
         return not_run("a story of isolation", why);
@@ -420,6 +468,23 @@ fn a_failure_in_a_pipe_is_a_failure_and_the_shell_is_in_the_key() {
     run(&space).exits(0).shows("ran 1");
     space.edit("pipeline.yaml", "shell: sh", "shell: zsh");
     run(&space).exits(2).shows("`shell` is `bash` or `sh`, found");
+}
+
+#[test]
+fn the_book_says_which_failures_bash_does_not_see_and_the_advice_works() {
+    let page = workspace().join("docs/book/run-stages.md");
+    let page = fs::read_to_string(page).expect("the page about `run:` stages");
+    for text in ["`<(...)`", "`local x=$(...)`", "`local x; x=$(...)`"] {
+        assert!(page.contains(text), "docs/book/run-stages.md does not say {text}");
+    }
+    for (body, code) in [
+        ("cat <(cat nope) > $OUT_Y; echo 1 >> $OUT_Y", 0),
+        ("f() { local x=$(cat nope); echo \"<$x>\"; }; f > $OUT_Y", 0),
+        ("f() { local x; x=$(cat nope); echo \"<$x>\"; }; f > $OUT_Y", 1),
+        ("f() { local x; x=$(echo 1); echo \"<$x>\"; }; f > $OUT_Y", 0),
+    ] {
+        run(&one(&format!("    run: |\n      {body}"))).exits(code);
+    }
 }
 
 #[test]
@@ -544,13 +609,41 @@ fn outputs_without_permissions_are_stored_and_paths_that_are_too_long_are_named(
     run(&space).exits(0);
 }
 
+/// Root reads and lists everything whatever its permissions are, so this is run by another user.
+#[test]
+fn a_user_without_rights_stores_outputs_that_a_body_made_unreadable() {
+    const WHAT: &str = "unreadable outputs of a user without rights";
+    let space = Space::with(
+        "pipe: 1\npipeline: t\nstages:\n  a: { run: 'umask 777; echo 1 > \"$OUT_Y\"', out: { y: y.txt } }\n  b:\n    \
+         run: 'mkdir $OUT_Y/d; echo 2 > $OUT_Y/d/f; chmod 0 $OUT_Y/d/f $OUT_Y/d $OUT_Y'\n    out: { y: y/ }\n\
+         results: { y.txt: $a.y, y/: $b.y }\n",
+    );
+    let mut command = space.command(["run", "pipeline.yaml"]);
+    if rustix::process::geteuid().is_root() {
+        if !has_program("setpriv", WHAT) {
+            return;
+        }
+        // The built one may be in a folder that is closed to other users.
+        let program = space.root().join("pipe");
+        fs::copy(command.get_program(), &program).expect("the binary can be copied");
+        give_away(space.root(), OTHER_USER);
+        if !as_other_user(&[], Command::new("test").arg("-x").arg(&program)).status().expect("it starts").success() {
+            return not_run(WHAT, "root cannot become another user here, or that user cannot reach temporary files");
+        }
+        let mut own = Command::new(&program);
+        own.args(command.get_args()).current_dir(space.project());
+        own.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command = as_other_user(&[], &own);
+    }
+    Shown::of(&mut command).exits(0).shows("ran 2");
+    assert_eq!(space.read("results/t/y.txt"), "1\n");
+    assert_eq!(space.read("results/t/y/d/f"), "2\n");
+}
+
 /// A stage that runs Python from a virtual environment of the project, and the folder of packages in it.
 fn with_environment(code: &str) -> (Space, PathBuf) {
     let space = one(&format!("    run: python -c '{code}' > \"$OUT_Y\"\n    tools: {{ python: {{ venv: .venv }} }}"));
-    let made = std::process::Command::new("/usr/bin/python3")
-        .args(["-m", "venv", "--without-pip"])
-        .arg(space.path(".venv"))
-        .status();
+    let made = Command::new("/usr/bin/python3").args(["-m", "venv", "--without-pip"]).arg(space.path(".venv")).status();
     assert!(made.expect("python").success());
     let versions = fs::read_dir(space.path(".venv/lib")).expect("a library").flatten().map(|entry| entry.path());
     let packages = versions.last().expect("a version").join("site-packages");

@@ -198,24 +198,31 @@ fn the_list_and_the_sidecars_say_which_run_made_a_file() {
 fn results_appear_when_their_stage_ends_and_older_ones_are_named() {
     let space = Space::with(PIPELINE);
     space.pipe(["run", "pipeline.yaml"]).exits(0);
-    // The note is made anew at once; the table is not, because training waits and then fails.
+    // The note is made anew at once; the table is not, because training waits while a file is there, and then fails.
     space.edit("pipeline.yaml", "text: b", "text: c");
-    space.edit("pipeline.yaml", "echo \"$PARAM_EPOCHS\" >", "sleep 3; false; echo >");
+    space.write("wait", "");
+    let waits = format!(
+        "isolation: none\n    run: while [ -e '{}' ]; do sleep 0.1; done; false; echo >",
+        space.path("wait").display()
+    );
+    space.edit("pipeline.yaml", "run: echo \"$PARAM_EPOCHS\" >", &waits);
     let mut run = space.command(["run", "pipeline.yaml", "-j2"]);
-    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pipe starts");
+    let mut run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("pipe starts");
     let begun = Instant::now();
     while space.read("results/p/demo/note.txt") != "c\n" {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the note does not appear");
+        assert!(begun.elapsed() < Duration::from_secs(60), "the note does not appear before the run has ended");
         std::thread::sleep(Duration::from_millis(20));
     }
-    space.pipe(["status", "pipeline.yaml"]).shows("earlier version").shows("table.csv");
+    assert_eq!(run.try_wait().expect("a child"), None, "the note appears only when the run has ended");
+    space.pipe(["status", "pipeline.yaml"]).exits(0).shows("goes on").shows("earlier version").shows("table.csv");
+    fs::remove_file(space.path("wait")).expect("removed");
     let output = run.wait_with_output().expect("it ends");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let last = stderr.trim_end().lines().last().expect("a line");
     assert!(last.contains("earlier version") && last.contains("table.csv"), "{stderr}");
     assert_eq!(space.read("results/p/demo/table.csv"), "2\n2\n");
-    space.pipe(["status", "pipeline.yaml"]).shows("earlier version").shows("table.csv").hides("note.txt");
+    space.pipe(["status", "pipeline.yaml"]).exits(0).shows("earlier version").shows("table.csv").hides("note.txt");
 }
 
 #[test]

@@ -1,19 +1,16 @@
 //! The real pipeline, as small as it goes: the same bytes for every user, and no more work than an edit requires.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
 
 use fs_err as fs;
 
 use crate::artifacts::every_published_table_has_a_data_dictionary;
+use crate::support::another_user::{OTHER_USER, as_other_user, behind, give_away};
 use crate::support::not_run::not_run;
 use crate::support::paper::{FILE, Paper, Records, contents, copy_out, events, files_below, offline, worked};
 use crate::support::{Shown, Space};
-
-/// The user of the second run where the tests run as root: an id without rights on most systems.
-const OTHER_USER: u32 = 65534;
 
 #[test]
 fn slow_reproduction_gives_the_same_bytes_and_runs_no_more_than_an_edit_requires() {
@@ -184,13 +181,9 @@ fn run_as_another_user() -> Space {
     let mut command = behind(&["sh", "-c", "umask 077; exec \"$@\"", "sh"], &command);
     let user = if rustix::process::getuid().is_root() {
         give_away(paper.space.root(), OTHER_USER);
-        let id = OTHER_USER.to_string();
         // It may read what root may, such as libtorch in root's cache folder, but writes as itself.
         let can = "+dac_read_search";
-        command = behind(
-            &["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups", "--inh-caps", can, "--ambient-caps", can],
-            &command,
-        );
+        command = as_other_user(&["--inh-caps", can, "--ambient-caps", can], &command);
         OTHER_USER
     } else {
         not_run("another user (all else that must not matter is varied)", "only root can become one");
@@ -202,28 +195,4 @@ fn run_as_another_user() -> Space {
     let found = fs::metadata(results.join("dice_area.csv")).expect("the results are in the other project");
     assert_eq!(found.uid(), user, "the results are written by the other user");
     paper.space
-}
-
-/// A command behind another one that runs it: same environment, same folder.
-fn behind(prefix: &[&str], command: &Command) -> Command {
-    let (program, arguments) = prefix.split_first().expect("a program");
-    let mut outer = Command::new(program);
-    outer.args(arguments).arg(command.get_program()).args(command.get_args()).env_clear();
-    outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(folder) = command.get_current_dir() {
-        outer.current_dir(folder);
-    }
-    outer.stdin(std::process::Stdio::null());
-    outer
-}
-
-fn give_away(folder: &Path, user: u32) {
-    chown(folder, Some(user), Some(user)).expect("root gives a folder away");
-    for entry in fs::read_dir(folder).expect("it can be listed").flatten() {
-        if entry.file_type().is_ok_and(|form| form.is_dir()) {
-            give_away(&entry.path(), user);
-        } else {
-            chown(entry.path(), Some(user), Some(user)).expect("root gives a file away");
-        }
-    }
 }

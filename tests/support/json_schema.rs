@@ -7,21 +7,20 @@ use serde_json::Value;
 
 use super::python_package::installed;
 
-/// Reads `{"schema": ..., "values": [...]}`; prints for each value the most telling error with its place, or nothing. Draft
-/// 2020-12, which is what the schemas say they are; the schema itself is checked too.
+/// Reads `{"schema": ..., "values": [...]}`; prints for each value its errors with their places, a line each, as editors
+/// show them: no error is looked for inside another. Draft 2020-12, which is what the schemas say they are; the schema
+/// itself is checked too.
 const PROGRAM: &str = r#"
 import json, sys
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 given = json.load(sys.stdin)
 Draft202012Validator.check_schema(given["schema"])
 validator = Draft202012Validator(given["schema"])
-errors = [best_match(validator.iter_errors(value)) for value in given["values"]]
-place = lambda error: "".join(f"{part}: " for part in error.absolute_path)
-json.dump(["" if error is None else place(error) + error.message for error in errors], sys.stdout)
+line = lambda error: "".join(f"{part}: " for part in error.absolute_path) + error.message
+json.dump(["\n".join(map(line, validator.iter_errors(value))) for value in given["values"]], sys.stdout)
 "#;
 
-/// What is wrong with each value by a schema: its place and an error, or an empty text.
+/// What is wrong with each value by a schema: its errors, each with its place, or an empty text.
 pub fn errors(schema: &Value, values: &[Value]) -> Vec<String> {
     let mut process = Command::new("python3")
         .args(["-c", PROGRAM])

@@ -1,5 +1,6 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
+pub mod another_user;
 pub mod json_schema;
 pub mod markdown;
 pub mod module_graph;

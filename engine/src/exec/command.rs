@@ -64,15 +64,20 @@ pub(super) enum Sharing {
 }
 
 impl Sharing {
-    /// What is safe for one command: without rules, root could write to the cache.
+    /// What is safe for one command of those that are started with this.
     pub fn of(self, task: &CommandTask) -> Self {
-        let ruled = task.command.isolated || !rustix::process::geteuid().is_root();
-        if ruled { self } else { Self::Copies }
+        let own = Self::safe_for(task.command.isolated, rustix::process::geteuid().is_root());
+        if own == Self::Names { self } else { own }
     }
 
-    /// What is safe here: files of the cache are read-only, which only root ignores, and only rules stop root.
+    /// What is safe here.
     pub fn safe() -> Self {
-        if landlock::is_enforced() || !rustix::process::geteuid().is_root() { Self::Names } else { Self::Copies }
+        Self::safe_for(landlock::is_enforced(), rustix::process::geteuid().is_root())
+    }
+
+    /// Files of the cache are read-only, which only root ignores, and only rules stop root.
+    pub fn safe_for(is_ruled: bool, is_root: bool) -> Self {
+        if is_ruled || !is_root { Self::Names } else { Self::Copies }
     }
 }
 

@@ -668,7 +668,8 @@ impl Running {
     }
 }
 
-fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation {
+/// What kept a command from the rest of the machine, for its record.
+pub(super) fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation {
     let files = match (task.command.isolated, confined.files) {
         (false, _) => FileIsolation::None,
         (true, false) => FileIsolation::Files,
@@ -694,7 +695,7 @@ fn with_unreported(ended: Ended, measured: usize) -> Ended {
 }
 
 /// Adds what a command could reach although it does not declare it, and what was wrong with its metrics.
-fn with_notes(ended: Ended, isolation: Isolation, metrics: Option<String>) -> Ended {
+pub(super) fn with_notes(ended: Ended, isolation: Isolation, metrics: Option<String>) -> Ended {
     let files = match isolation.files {
         FileIsolation::Full => None,
         FileIsolation::Files => {

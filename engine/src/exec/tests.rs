@@ -504,6 +504,52 @@ fn a_command_writes_only_below_its_folder() {
 }
 
 #[test]
+fn only_root_without_rules_gets_copies_of_the_cache() {
+    use command::Sharing::{Copies, Names};
+    for (is_ruled, is_root, safe) in
+        [(true, true, Names), (true, false, Names), (false, true, Copies), (false, false, Names)]
+    {
+        assert_eq!(command::Sharing::safe_for(is_ruled, is_root), safe, "rules: {is_ruled}, root: {is_root}");
+    }
+    let is_root = rustix::process::geteuid().is_root();
+    assert_eq!(command::Sharing::safe(), command::Sharing::safe_for(writes_are_confined(), is_root));
+    let space = Space::new();
+    for isolated in [true, false] {
+        let JobWork::Command(task) = space.command("true", |task| Arc::make_mut(&mut task.command).isolated = isolated)
+        else {
+            panic!("a command");
+        };
+        let own = command::Sharing::safe_for(isolated, is_root);
+        assert_eq!((Names.of(&task), Copies.of(&task)), (own, Copies), "isolated: {isolated}, root: {is_root}");
+    }
+}
+
+#[test]
+fn the_record_of_a_command_says_what_was_open_to_it() {
+    let space = Space::new();
+    let open_network = "network: open (this system allows no network namespace; the stage could use the network)";
+    let only_files = "isolation: files (this kernel has no rules for reading; absolute paths were open)";
+    let nothing = "isolation: none (all files and the network were open, as the stage asks for)";
+    for (isolated, files, network, words, notes) in [
+        (true, true, true, ("full", "none"), vec![]),
+        (true, false, true, ("files", "none"), vec![only_files]),
+        (true, false, false, ("files", "open"), vec![only_files, open_network]),
+        (true, true, false, ("full", "open"), vec![open_network]),
+        (false, false, false, ("none", "open"), vec![nothing]),
+    ] {
+        let JobWork::Command(task) = space.command("true", |task| Arc::make_mut(&mut task.command).isolated = isolated)
+        else {
+            panic!("a command");
+        };
+        let confined = guard::Confined { files, network, read_only: files };
+        let isolation = executor::isolation_of(&task, confined);
+        assert_eq!((isolation.files.word(), isolation.network.word()), words, "{confined:?}");
+        let notes = notes.into_iter().map(str::to_owned).collect();
+        assert_eq!(executor::with_notes(Ended::done(), isolation, None), Ended::Done { ran_on: None, notes });
+    }
+}
+
+#[test]
 fn where_nothing_protects_the_cache_a_command_gets_copies() {
     let space = Space::new();
     space.file("store/view/deep/2", "two\n");

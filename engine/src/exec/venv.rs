@@ -313,6 +313,7 @@ mod tests {
         changes(&mut known, &packages.join("lib.pth"), &format!("{}\n", source.display()));
         changes(&mut known, &source.join("lib/__init__.py"), "2");
         changes(&mut known, &packages.join("hook.pth"), "import hook\n");
+        changes(&mut known, &packages.join("hook.pth"), "import other_hook\n");
         changes(&mut known, &packages.join("loose.py"), "1");
         changes(&mut known, &packages.join("loose.py"), "2");
         changes(&mut known, &packages.join("package/__init__.py"), "1");
@@ -329,5 +330,21 @@ mod tests {
         }
         write(&packages.join("a/__init__.py"), "what RECORD covers is not read");
         assert_eq!(Some(&fact(&venv)), known.last());
+    }
+
+    #[test]
+    fn a_folder_of_an_environment_that_cannot_be_listed_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (venv, source) = (folder.path().join("venv"), folder.path().join("src"));
+        write(&venv.join("pyvenv.cfg"), "home = /usr/bin\nversion = 3.12.1\n");
+        write(&venv.join("lib/python3.12/site-packages/lib.pth"), &format!("{}\n", source.display()));
+        write(&source.join("lib/__init__.py"), "1");
+        look_at("python", &venv, &mut NoMemo).expect("it can be listed");
+        // Root lists folders whatever their permissions are; without end it lists none.
+        let again = source.join("lib/again");
+        fs_err::os::unix::fs::symlink(&source, &again).expect("links");
+        let refused = look_at("python", &venv, &mut NoMemo).err().expect("a folder without end is listed");
+        assert!(refused.message.contains(&format!("could not list `{}`", again.display())), "{refused:?}");
+        assert!(refused.hint.as_deref().is_some_and(|hint| hint.contains("a `.pth` file")), "{refused:?}");
     }
 }

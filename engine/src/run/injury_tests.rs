@@ -223,6 +223,21 @@ fn a_damaged_result_is_made_anew_when_it_is_published() {
 }
 
 #[test]
+fn a_damaged_table_is_made_anew_when_a_claim_reads_it() {
+    let space = Space::with(
+        "stages:\n  t: { run: 'printf \"tag,dice\\nanat,0.5\\n\" > \"$OUT_OUT\"', out: { out: t.csv } }\n\
+         claims: [{ text: it works, cell: { table: $t.out, where: { tag: anat }, column: dice }, equals: 0.5 }]\n",
+    );
+    assert!(space.run().summary.claims[0].holds);
+    let table = rot(&space, "t");
+    let ran = space.run();
+    let claim = &ran.summary.claims[0];
+    assert!(claim.holds && claim.found == Ok(0.5), "{claim:?}");
+    assert_eq!((ran.summary.exit_code(), ran.summary.counts.ran, ran.summary.counts.hit), (0, 1, 0));
+    assert_eq!(fs::read_to_string(table).unwrap(), "tag,dice\nanat,0.5\n");
+}
+
+#[test]
 fn a_damaged_input_that_may_not_be_made_is_named() {
     let space = Space::with(TEXTS);
     space.run();

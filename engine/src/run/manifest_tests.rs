@@ -17,7 +17,7 @@ use super::manifest_tables::tables;
 use super::state_dir::StateDir;
 use super::tests::Space;
 use super::*;
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 use crate::exec::{FileIsolation, Isolation, NetworkIsolation, Usage};
 use crate::ids::InstanceId;
 use crate::key::Reason;
@@ -278,6 +278,43 @@ fn what_is_restricted_and_not_released_is_not_published() {
     later();
     assert_eq!(run_restricted(&space).counts.hit, 3);
     assert_eq!(space.read("results/p/.published"), published);
+}
+
+/// A released result, and one of open data that ends after it. The last stage waits for the second one and lists what
+/// is published by then.
+const RELEASED: &str = r#"
+stages:
+  count: { run: 'wc -l < "$IN_F" > "$OUT_N"', in: { f: family.csv }, out: { n: n.txt }, restricted: hcp }
+  open:
+    run: until [ -e PROJECT/counted ]; do sleep 0.05; done; echo open > "$OUT_Y"
+    isolation: none
+    timeout: 60s
+    out: { y: y.txt }
+  last:
+    run: until [ -e PROJECT/results/p/open.txt ]; do sleep 0.05; done; ls PROJECT/results/p > "$OUT_Y"
+    in: { open: $open.y }
+    isolation: none
+    timeout: 60s
+    out: { y: y.txt }
+release: [{ ports: [count.n], because: a number names no subject, approved: the board in 2026 }]
+results: { number.txt: $count.n, open.txt: $open.y, listed.txt: $last.y }
+"#;
+
+#[test]
+fn a_released_result_is_published_at_the_end_of_the_run() {
+    let space = Space::with(RELEASED);
+    space.edit("p.yaml", "PROJECT", space.path("").to_str().unwrap());
+    space.write("family.csv", "s01,mother 4\n");
+    let mut mark = |event: Event| {
+        if matches!(&event, Event::Ended { label, .. } if label == "count") {
+            space.write("counted", "");
+        }
+    };
+    let (summary, _) = run_in(&space.plan(), &space.options(), &mut mark, &Stop::new(), Outlet::Project).unwrap();
+    assert_eq!((summary.counts.ran, summary.exit_code()), (3, 0), "{summary:?}");
+    let listed = space.read("results/p/listed.txt");
+    assert!(!listed.contains("number.txt"), "the released result is there while the run goes on:\n{listed}");
+    assert_eq!(space.read("results/p/number.txt"), "1\n", "it is there at the end");
 }
 
 #[test]

@@ -60,6 +60,13 @@ impl StageKind for Write {
                 fs::write(task.output("out")?, text("text")).unwrap();
                 return Ok(Ended::Done { ran_on: None, notes: vec!["some data are missing".into()] });
             }
+            "share" => {
+                let shared = context.shared_downloads();
+                shared.into_iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+                let named = shared.map_or("none".to_owned(), |folder| folder.display().to_string());
+                fs::write(task.output("out")?, named).unwrap();
+                return Ok(Ended::done());
+            }
             "empty" => fs::write(task.output("out")?, "").unwrap(),
             "meddle" => {
                 let source = task.maybe("one").unwrap();
@@ -394,6 +401,18 @@ fn equal_work_is_done_once() {
     assert_eq!(both[0].ran + both[1].ran, 1, "{both:?}");
     assert_eq!(both[0].hit + both[1].hit, 5, "{both:?}");
     assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn tasks_of_a_run_share_one_folder_for_downloads() {
+    let stage = |name: &str| format!("  {name}: {{ uses: test/write, with: {{ does: share, text: {name} }} }}\n");
+    let stages: String = ["a", "b"].map(stage).concat();
+    let space = Space::with(&format!("stages:\n{stages}results: {{ a.txt: $a.out, b.txt: $b.out }}\n"));
+    space.run().counts([2, 0, 0, 0, 0]);
+    let (shared, other) = (space.read("results/p/a.txt"), space.read("results/p/b.txt"));
+    assert!(Path::new(&shared).starts_with(space.cache()), "no folder in the cache: `{shared}`");
+    assert_eq!(shared, other, "each task downloads for itself");
+    assert!(!Path::new(&shared).exists(), "`{shared}` is there after the run");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The pipelines that ship, under every profile.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use pipe_contract::Value;
 use pipe_engine::graph::{self, Format, GraphView};
 use pipe_engine::ids::InstanceId;
-use pipe_engine::plan::{Amounts, GatherId, Plan, PlanOptions, Source, plan, plan_all_profiles};
+use pipe_engine::plan::{Amounts, GatherId, Link, Plan, PlanOptions, Source, Work, plan, plan_all_profiles};
 
 use crate::test_registry::registry;
 
@@ -35,6 +37,47 @@ fn dot(plan: &Plan) -> String {
 fn gather_of(plan: &Plan, id: InstanceId, port: &str) -> GatherId {
     let Source::Many(gather) = plan.instance(id).inputs[port] else { panic!("a gather") };
     gather
+}
+
+/// The stages that a port reads.
+fn producers<'p>(plan: &'p Plan, id: InstanceId, port: &str) -> BTreeSet<&'p str> {
+    let links: Vec<&Link> = match &plan.instance(id).inputs[port] {
+        Source::One(link) => vec![link],
+        Source::Many(gather) => plan.gather(*gather).iter().map(|(_, link)| link).collect(),
+    };
+    let stage = |link: &Link| match link {
+        Link::Output { instance, .. } => plan.stage_of(*instance).name.as_str(),
+        Link::File(file) => panic!("`{port}` reads {file:?} and not a stage"),
+    };
+    links.into_iter().map(stage).collect()
+}
+
+/// The parameters of a stage, which are the same for all its instances.
+fn params<'p>(plan: &'p Plan, stage: &str) -> &'p BTreeMap<String, Value> {
+    let all = of(plan, stage);
+    let first = &plan.instance(all[0]).params;
+    assert!(all.iter().all(|id| plan.instance(*id).params == *first), "instances of `{stage}` differ in parameters");
+    first
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Int(whole) => *whole as f64,
+        Value::Float(number) => *number,
+        other => panic!("{other:?} is not a number"),
+    }
+}
+
+/// The rounds of a training's schedule.
+fn rounds(plan: &Plan, training: InstanceId) -> Vec<&BTreeMap<String, Value>> {
+    let Value::List(rounds) = &plan.instance(training).params["schedule"] else { panic!("a list of rounds") };
+    rounds
+        .iter()
+        .map(|round| match round {
+            Value::Map(round) => round,
+            other => panic!("{other:?} is not a round"),
+        })
+        .collect()
 }
 
 #[test]
@@ -73,8 +116,26 @@ fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
     let targets = plan.gather(gather_of(&plan, train[0], "targets"));
     assert_eq!(targets.len(), 128);
     assert!(targets.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, distinct");
-    let steps = 14 * 3 * 20 * 4;
-    assert!(steps <= 3400, "{steps}");
+    let split = params(&plan, "split");
+    let training = 1.0 - number(&split["held_out"]) - number(&split["choose"]);
+    let samples = |id: &InstanceId| {
+        assert_eq!(rounds(&plan, *id).len(), 3, "rounds of {}", plan.label(*id));
+        rounds(&plan, *id).len() as f64 * number(&plan.instance(*id).params["epochs"]) * training * targets.len() as f64
+    };
+    let steps: f64 = train.iter().map(samples).sum();
+    assert!(steps <= 3400.0, "{steps} sample-steps take longer than the README and costs.md say");
+    for id in &train {
+        let batch = &plan.instance(*id).params["batch_size"];
+        assert_eq!(*batch, Value::Int(1), "the batch of {}: larger ones leave fewer steps", plan.label(*id));
+    }
+    for stage in ["images", "targets"] {
+        let pixels = &params(&plan, stage)["pixels"];
+        assert_eq!(
+            *pixels,
+            Value::Int(48),
+            "`{stage}`: a sample-step was measured at this size, larger ones take longer"
+        );
+    }
     let scores = plan.gather(gather_of(&plan, of(&plan, "partition")[0], "scores"));
     assert_eq!(scores.len(), 3 * 32, "a table of every subject for every restart");
     assert_eq!(plan.stage_of(train[0]).amounts, Amounts { cpu: 1, gpu: 0, mem: 3 << 30, net: 0 });
@@ -92,6 +153,44 @@ fn hcp_has_some_36000_instances_and_shares_its_gathers() {
     assert_eq!(plan.gather(targets(train[0])).len(), 652);
     assert_eq!(targets(train[0]), targets(train[159]));
     assert_ne!(plan.instance(train[0]).seed, plan.instance(train[1]).seed);
+}
+
+#[test]
+fn in_hcp_scores_keep_the_excluded_labels_and_training_targets_do_not() {
+    let plan = planned("hcp");
+    assert_eq!(params(&plan, "manual")["listed"], Value::Text("keep".into()), "scores would lose excluded labels");
+    for stage in ["score", "score_running", "score_each"] {
+        for id in of(&plan, stage) {
+            assert_eq!(producers(&plan, id, "raters"), BTreeSet::from(["manual"]), "raters of {}", plan.label(id));
+        }
+    }
+    for id in of(&plan, "targets") {
+        assert_eq!(producers(&plan, id, "labels"), BTreeSet::from(["trained_on"]), "labels of {}", plan.label(id));
+    }
+}
+
+#[test]
+fn in_hcp_networks_are_trained_with_the_rates_of_the_published_plans() {
+    let plan = planned("hcp");
+    let published = BTreeMap::from([("area", [0.00375, 0.0025, 0.00125]), ("ring", [0.00562, 0.00375, 0.00187])]);
+    for id in of(&plan, "train") {
+        let outputs = plan.instance(id).at.get("outputs").expect("an axis of trainings");
+        let rates: Vec<f64> = rounds(&plan, id).into_iter().map(|round| number(&round["lr"])).collect();
+        assert_eq!(rates, published[outputs.as_str()], "learning rates of {}", plan.label(id));
+    }
+}
+
+/// Test subjects that choose which weights are kept make their own scores too good.
+#[test]
+fn in_the_demo_other_subjects_choose_the_weights_than_those_that_are_scored() {
+    for (profile, choosing) in [("demo", 0.125), ("tiny", 0.25), ("swapped", 0.125)] {
+        let plan = planned(profile);
+        let split = params(&plan, "split");
+        assert_eq!((number(&split["held_out"]), number(&split["choose"])), (0.25, choosing), "split of `{profile}`");
+    }
+    let hcp = planned("hcp");
+    let split = hcp.stage_of(of(&hcp, "split")[0]);
+    assert_eq!(split.work, Work::Kind("split/twins".into()), "the study has two parts");
 }
 
 #[test]

@@ -425,6 +425,17 @@ mod tests {
     }
 
     #[test]
+    fn axes_say_what_they_measure() {
+        for (parcellation, names) in [("area", ["V1", "V3"]), ("ring", ["E1", "E5"])] {
+            let scores = example(parcellation, false);
+            let svg = draw(&scores, &bars(&scores, 22), 22, 0.05, false).svg();
+            for name in names {
+                assert!(svg.contains(&format!(">{name} (Dice)</text>")), "no axis is called `{name} (Dice)`");
+            }
+        }
+    }
+
+    #[test]
     fn fewer_scores_are_darker() {
         assert_eq!([132, 200, 33, 4, 0].map(|count| even_ink(0.05, count)), [0.05, 0.05, 0.2, 0.5, 0.5]);
         assert_eq!(even_ink(0.9, 4), 0.9);

@@ -417,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_colours_have_units() {
+        for (parcellation, words) in [
+            ("area", ["0° upper", "90° horizontal", "180° lower"].as_slice()),
+            ("ring", &["eccentricity (degrees of visual angle)"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let task = task(folder.path(), parcellation);
+            tasks::run(&Contours, &task).unwrap();
+            let svg = fs_err::read_to_string(task.output("figure").unwrap().join("figure.svg")).unwrap();
+            for words in words {
+                assert!(svg.contains(&format!(">{words}</text>")), "the key of {parcellation} does not say `{words}`");
+            }
+        }
+    }
+
+    #[test]
     fn maps_of_another_mesh_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut task = task(folder.path(), "ring");

@@ -436,6 +436,16 @@ mod tests {
     }
 
     #[test]
+    fn every_column_has_its_unit() {
+        let shown = example().svg();
+        let units = ["1/mm", "a.u.", "mm", "mm²", "T1w/T2w", "0 to 180 deg", "deg", "0 to 1"];
+        assert_eq!(units.len(), USUAL.len());
+        for unit in units {
+            assert!(shown.contains(&format!(">{unit}</text>")), "no column has the unit `{unit}`");
+        }
+    }
+
+    #[test]
     fn draws_the_same_bytes_twice() {
         assert_same_bytes_twice(example);
     }

@@ -223,6 +223,23 @@ mod tests {
         assert_eq!(missing.to_string(), "the file does not exist (in nowhere/lh.white)");
     }
 
+    #[test]
+    fn zero_vertices_and_zero_triangles_are_errors() {
+        let file = |magic: [u8; 3], comment: &str, counts: &[u32]| {
+            let counts = counts.iter().flat_map(|count| count.to_be_bytes());
+            magic.into_iter().chain(comment.bytes()).chain(counts).collect::<Vec<u8>>()
+        };
+        let surface = |counts| parse_surface(&file(SURFACE_MAGIC, "a comment\n\n", counts)).unwrap_err().message;
+        let curv = parse_morphometry(&file(MORPHOMETRY_MAGIC, "", &[0, 0, 1])).unwrap_err().message;
+        let vertices = "the number of vertices is 0, expected a number from 1 to 20000000: the header is damaged";
+        assert_eq!((curv.as_str(), surface(&[0, 0]).as_str()), (vertices, vertices));
+        // The coordinates of the one vertex follow.
+        assert_eq!(
+            surface(&[1, 0, 0, 0, 0]),
+            "the number of triangles is 0, expected a number from 1 to 40000000: the header is damaged"
+        );
+    }
+
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(cut in 0_usize..130, at in 0_usize..130, byte: u8, noise: Vec<u8>) {

@@ -61,22 +61,31 @@ impl StageKind for LabelsOsf {
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let (sid, rater) = (task.coordinate("sid")?, task.coordinate("rater")?);
-        let Parameters { project, listed } = task.parameters()?;
-        let project = Project::open(&project)?;
-        if listed == Listed::Absent {
-            let exclusions = exclusions(&project, task, context)?;
-            if let Some(hemisphere) = excluded(&exclusions, rater, sid) {
-                return Ok(absent(rater, sid, hemisphere));
-            }
-        }
-        let name = format!("normalized/{rater}/{sid}.labels.hdf5");
-        let Some(entry) = project.find(&name, context)? else { return Ok(project.lacks(&name)) };
-        let file = task.scratch.join("labels.hdf5");
-        let mut notes = entry.download(task, &file, context)?;
-        notes.extend(from_hdf5(&file, task.output("labels")?)?);
-        Ok(Ended::Done { ran_on: None, notes })
+        fetch(Project::open, task, context)
     }
+}
+
+/// The labels of a task; `open` gives the project of an id.
+fn fetch(
+    open: impl FnOnce(&str) -> Result<Project, Failure>,
+    task: &Task,
+    context: &dyn Context,
+) -> Result<Ended, Failure> {
+    let (sid, rater) = (task.coordinate("sid")?, task.coordinate("rater")?);
+    let Parameters { project, listed } = task.parameters()?;
+    let project = open(&project)?;
+    if listed == Listed::Absent {
+        let exclusions = exclusions(&project, task, context)?;
+        if let Some(hemisphere) = excluded(&exclusions, rater, sid) {
+            return Ok(absent(rater, sid, hemisphere));
+        }
+    }
+    let name = format!("normalized/{rater}/{sid}.labels.hdf5");
+    let Some(entry) = project.find(&name, context)? else { return Ok(project.lacks(&name)) };
+    let file = task.scratch.join("labels.hdf5");
+    let mut notes = entry.download(task, &file, context)?;
+    notes.extend(from_hdf5(&file, task.output("labels")?)?);
+    Ok(Ended::Done { ran_on: None, notes })
 }
 
 /// `normalized/logs/exclusions.json`: rater, subject and hemisphere of labels that are not to be used.
@@ -120,4 +129,81 @@ fn read_exclusions(project: &Project, task: &Task, context: &dyn Context) -> Res
         message: format!("`{path}` of project `{}` {}", project.id(), failure.message),
         ..failure
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pipe_contract::{Silent, Value};
+
+    use super::*;
+    use crate::formats::mgh;
+    use crate::test_support::tasks;
+    use crate::transfer::loopback::{LoopbackAnswer, Server};
+
+    /// A page of a project's storage; an entry is its name and, for a folder, the path under which that is listed.
+    fn page(address: &str, entries: &[(&str, Option<&str>)]) -> LoopbackAnswer {
+        let entry = |(name, folder): &(&str, Option<&str>)| match folder {
+            Some(path) => serde_json::json!({ "attributes": { "name": name, "kind": "folder", "path": path } }),
+            None => serde_json::json!({
+                "attributes": { "name": name, "kind": "file", "path": name },
+                "links": { "download": format!("{address}/{name}") },
+            }),
+        };
+        let entries: Vec<serde_json::Value> = entries.iter().map(entry).collect();
+        LoopbackAnswer::ok(serde_json::json!({ "data": entries }).to_string())
+    }
+
+    /// A project with the labels of rater A1 for two subjects, of whom its list excludes the first.
+    fn project() -> Server {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+        let labels = fs_err::read(fixtures.join("labels_earliest.hdf5")).unwrap();
+        Server::start(move |request, address| {
+            let target = request.target.split('?').next().unwrap_or_default();
+            match target.trim_start_matches("/nodes/gqnp8/files/osfstorage") {
+                "/" => page(address, &[("normalized", Some("/n/"))]),
+                "/n/" => page(address, &[("logs", Some("/n/l/")), ("A1", Some("/n/a/"))]),
+                "/n/l/" => page(address, &[("exclusions.json", None)]),
+                "/n/a/" => page(address, &[("100610.labels.hdf5", None), ("102311.labels.hdf5", None)]),
+                "/exclusions.json" => LoopbackAnswer::ok(r#"[["A1", 100610, "lh"]]"#),
+                "/100610.labels.hdf5" | "/102311.labels.hdf5" => LoopbackAnswer::ok(labels.clone()),
+                _ => LoopbackAnswer::status(404),
+            }
+        })
+    }
+
+    /// How the labels of a subject by rater A1 end, and their left areas.
+    fn labels_of(sid: &str, listed: Option<&str>) -> (Ended, Option<Vec<i32>>) {
+        let (server, folder) = (project(), tempfile::tempdir().unwrap());
+        let mut task = tasks::task(&LabelsOsf, folder.path());
+        task.at = [("rater", "A1"), ("sid", sid)].into_iter().collect();
+        tasks::set(&mut task, "project", Value::Text("gqnp8".into()));
+        if let Some(listed) = listed {
+            tasks::set(&mut task, "listed", Value::Text(listed.into()));
+        }
+        let ended = fetch(|id| Project::at(id, &server.address()), &task, &Silent).unwrap();
+        let areas = task.output("labels").unwrap().join("lh.area.mgz");
+        (ended, areas.exists().then(|| mgh::read_i32(&areas).unwrap()))
+    }
+
+    #[test]
+    fn labels_that_the_project_excludes_are_absent_by_default() {
+        let (ended, areas) = labels_of("100610", None);
+        let Ended::Absent { cause, detail } = ended else { panic!("excluded labels were fetched: {ended:?}") };
+        assert_eq!(cause, "excluded");
+        assert_eq!(detail, "the project excludes lh of subject `100610` by rater `A1`");
+        assert_eq!(areas, None);
+        let (ended, areas) = labels_of("102311", None);
+        assert!(matches!(ended, Ended::Done { .. }), "labels that are not listed: {ended:?}");
+        assert_eq!(areas, Some(vec![0, 1, 2, 3]));
+    }
+
+    /// The study's scores compare with all labels, also those that no network was trained on.
+    #[test]
+    fn labels_that_the_project_excludes_are_fetched_where_they_are_kept() {
+        let (ended, areas) = labels_of("100610", Some("keep"));
+        assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+        assert_eq!(areas, Some(vec![0, 1, 2, 3]));
+    }
 }

@@ -273,6 +273,7 @@ mod tests {
             svg.contains("Error bars: 95 % of 2000 resamples of 8 subjects and of the 3 networks of each input."),
             "{svg}"
         );
+        assert!(svg.contains(">gain in Dice score</text>"), "the axis does not say what it measures: {svg}");
         assert!(svg.contains("20 subjects train, 4 choose the weights, 8 are scored.") && svg.contains("SD 0.006"));
         let twins = Part { families: Some(18), subjects: 33, ..part("total", 1, 0.1, 0.01) };
         assert!(figure(&[twins], &["t2"]).svg().contains("resamples of 18 families (33 subjects)"));

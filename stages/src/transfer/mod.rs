@@ -8,7 +8,7 @@ pub mod credentials;
 pub mod http;
 pub mod local_file;
 #[cfg(test)]
-mod loopback;
+pub mod loopback;
 pub mod object_store;
 pub mod osf_project;
 pub mod s3_client;

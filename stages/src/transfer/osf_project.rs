@@ -54,7 +54,11 @@ impl Project {
         Self::at(id, api.trim_end_matches('/'))
     }
 
-    fn at(id: &str, api: &str) -> Result<Self, Failure> {
+    /// A project's storage behind an address of the API.
+    ///
+    /// # Errors
+    /// Environment: the certificates cannot be read.
+    pub fn at(id: &str, api: &str) -> Result<Self, Failure> {
         Ok(Self { id: id.to_owned(), api: api.to_owned(), agent: http::agent()? })
     }
 

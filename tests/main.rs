@@ -30,6 +30,7 @@ mod published_ownership;
 mod readme;
 mod refused_files;
 mod reproduction;
+mod restricted;
 mod same_name;
 mod side_by_side;
 mod status;

@@ -35,6 +35,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A folder is for its owner only, and others may open it.
+    Exposed {
+        /// The folder.
+        path: PathBuf,
+        /// Such as `it belongs to another user`.
+        found: String,
+    },
     /// A stored file is missing, or its content does not match its name; then it was put into quarantine if the cache
     /// can be written.
     Damaged {
@@ -77,6 +84,9 @@ impl fmt::Display for Error {
                 write!(f, "`{}` is {what}; artifacts hold only files and folders", path.display())
             }
             Error::Changed { path } => write!(f, "`{}` changed while it was being read", path.display()),
+            Error::Exposed { path, found } => {
+                write!(f, "`{}` is for restricted data, so it must be for its owner only, but {found}", path.display())
+            }
             Error::Damaged { path } => write!(f, "`{}` of the cache is missing or damaged", path.display()),
         }
     }

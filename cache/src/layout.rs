@@ -21,6 +21,8 @@ pub const DEFAULT_NAME: &str = "store-2";
 
 /// The folder of retained folders of failed stages.
 pub(crate) const RETAINED: &str = "kept";
+/// The folder of stores of restricted data; see [`crate::Store::restricted`].
+pub(crate) const RESTRICTED: &str = "restricted";
 /// The folder of damaged files.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
@@ -106,7 +108,7 @@ fn check_free(root: &Path) -> Result<bool> {
     let mut has_folders = false;
     for entry in entries {
         let name = entry.map_err(Error::io("list", root))?.file_name().to_string_lossy().into_owned();
-        let part = FOLDERS.contains(&name.as_str()) || name == QUARANTINE;
+        let part = FOLDERS.contains(&name.as_str()) || name == QUARANTINE || name == RESTRICTED;
         has_folders |= part;
         if !part && name != TITLE_FILE && name != "lost+found" {
             return Err(Error::NotACache {

@@ -8,6 +8,7 @@
 //! | what was made under a key? | [`Record`], remembered in an [`Index`] |
 //! | what is in this file of the project? | [`Sources`] |
 //! | does another process work on the same key? | [`Locks`] |
+//! | what may only its owner open? | [`Store::restricted`], [`private_folder`] |
 //!
 //! The store is immutable files only and may be shared between machines. Index, sources, locks and other [`Table`]s
 //! belong to one machine; they hold only what can be determined again.
@@ -15,7 +16,7 @@
 //! Modules are layers; each uses only those before it:
 //!
 //! ```text
-//! digest → error → removal → tree → seal → shard → table → record → index → sources → locks → flush → sweep → layout → store → blobs → view → session → publish
+//! digest → error → private → removal → tree → seal → shard → table → record → index → sources → locks → flush → sweep → layout → store → blobs → view → session → publish
 //! ```
 //!
 //! Raw `std::fs` is allowed here (`clippy.toml`), because every I/O error passes through [`Error::io`], which adds the path.
@@ -29,6 +30,7 @@ mod flush;
 mod index;
 mod layout;
 mod locks;
+mod private;
 mod publish;
 mod record;
 mod removal;
@@ -52,6 +54,7 @@ pub use error::{Error, Result};
 pub use index::Index;
 pub use layout::DEFAULT_NAME;
 pub use locks::{Lock, Locks};
+pub use private::private_folder;
 pub use record::{Made, Record, Stored};
 pub use removal::remove_all;
 pub use seal::SEALED;

@@ -9,6 +9,7 @@
 //! work/                   sessions of running processes; see `session`
 //! kept/                   retained folders of failed stages
 //! quarantine/             damaged files
+//! restricted/NAME/        a store like this one, for data under restrictions; only its owner can open it
 //! ```
 //!
 //! Nothing outside this folder shares an inode with a blob: results are copies, and outputs with several links are
@@ -25,7 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Result};
-use crate::layout::{self, QUARANTINE};
+use crate::layout::{self, QUARANTINE, RESTRICTED};
+use crate::private::private_folder;
 use crate::tree::Blob;
 use crate::{Content, Digest};
 
@@ -59,6 +61,19 @@ impl Store {
         let handle = rustix::fs::open(&blobs, flags, Mode::empty()).map_err(Error::sys("open the folder", &blobs))?;
         let (hashed, whole_views) = (Mutex::default(), Mutex::default());
         Ok(Self { shared: Arc::new(Shared { root: root.to_owned(), id, blobs: handle, hashed, whole_views }) })
+    }
+
+    /// The store of data under restrictions, inside of this one: it is for its owner only, and has blobs and records of
+    /// its own.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; or others may open it.
+    pub fn restricted(&self, name: &str) -> Result<Self> {
+        let all = self.root().join(RESTRICTED);
+        private_folder(&all)?;
+        let own = all.join(name);
+        private_folder(&own)?;
+        Self::open(&own)
     }
 
     /// The folder.

@@ -1,6 +1,6 @@
 //! Why an instance is not a hit: the difference between the parts of its key now and at its last work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use pipe_cache::{Content, Digest};
@@ -22,6 +22,11 @@ pub enum Reason {
     FailedBefore,
     /// The reasons before this one compare with the last run without `--set`: there was none with the same one.
     ComparedWithProfile,
+    /// It worked before, but its data were under other restrictions: what it made then is not used.
+    RestrictionsChanged {
+        /// Now.
+        now: BTreeSet<String>,
+    },
     /// It worked before, but the record of that is gone, so that nothing can be compared.
     RecordGone,
     /// The record is there, but some of its outputs are missing or damaged.
@@ -301,6 +306,13 @@ impl fmt::Display for Reason {
             Reason::FailedBefore => f.write_str("the last attempt at the same work failed"),
             Reason::ComparedWithProfile => {
                 f.write_str("compared with the last run without `--set`: none had the same parameters")
+            }
+            Reason::RestrictionsChanged { now } if now.is_empty() => {
+                f.write_str("its data were restricted when it ran last, and are not now")
+            }
+            Reason::RestrictionsChanged { now } => {
+                let now = now.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                write!(f, "its data are under other restrictions than when it ran last (now {now})")
             }
             Reason::RecordGone => f.write_str("the record of its last work is gone"),
             Reason::OutputsMissing { outputs } => {

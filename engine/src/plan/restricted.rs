@@ -49,15 +49,20 @@ impl Plan {
     }
 
     fn refused<'a>(&'a self, result: &'a Published) -> Option<Refused<'a>> {
-        let Link::Output { instance, port, .. } = &result.link else { return None };
-        let restrictions = self.instance(*instance).restricted.clone();
-        let stage = self.instance(*instance).stage;
-        let released =
-            self.releases.iter().any(|release| release.ports.iter().any(|(of, name)| *of == stage && **name == **port));
-        if restrictions.is_empty() || released {
-            return None;
+        let restrictions = self.restrictions_of(&result.link);
+        let instance = result.link.producer().filter(|_| !restrictions.is_empty())?;
+        Some(Refused { result, restrictions, chain: self.chain_of(instance) })
+    }
+
+    /// The restrictions on an artifact that no release lifts.
+    pub fn restrictions_of(&self, link: &Link) -> BTreeSet<String> {
+        let Link::Output { instance, port, .. } = link else { return BTreeSet::new() };
+        let made = self.instance(*instance);
+        let is_released = |(stage, name): &(StageId, String)| *stage == made.stage && **name == **port;
+        if self.releases.iter().any(|release| release.ports.iter().any(is_released)) {
+            return BTreeSet::new();
         }
-        Some(Refused { result, restrictions, chain: self.chain_of(*instance) })
+        made.restricted.clone()
     }
 
     /// From a restricted source down to an instance, by stage names.

@@ -100,7 +100,8 @@ struct Wanted {
 }
 
 enum WantedContent {
-    Blob(Blob),
+    /// A file of a store.
+    Blob(Store, Blob),
     Text(String),
     EmptyFolder,
 }
@@ -126,9 +127,9 @@ impl Publisher {
 
     /// Publishes results while a run goes on: they are there, and announced in the list. What goes wrong is left to
     /// [`Publisher::finish`], which tries again.
-    pub fn publish(&mut self, store: &Store, sources: &mut Sources, lines: &[ResultLine], describe: &mut dyn Describe) {
+    pub fn publish(&mut self, sources: &mut Sources, lines: &[ResultLine], describe: &mut dyn Describe) {
         let mut results = Results { folder: self.folder.clone(), ..Results::default() };
-        if let Err(failure) = self.try_publish(store, sources, lines, describe, None, &mut results) {
+        if let Err(failure) = self.try_publish(sources, lines, describe, None, &mut results) {
             results.failures.push(failure);
         }
         for failure in results.failures {
@@ -142,14 +143,13 @@ impl Publisher {
     /// What goes wrong with one piece is among `results.failures`, and the others are published all the same.
     pub fn finish(
         &mut self,
-        store: &Store,
         sources: &mut Sources,
         lines: &[ResultLine],
         describe: &mut dyn Describe,
         whole: bool,
         results: &mut Results,
     ) {
-        if let Err(failure) = self.try_publish(store, sources, lines, describe, Some(whole), results) {
+        if let Err(failure) = self.try_publish(sources, lines, describe, Some(whole), results) {
             results.failures.push(failure);
         }
         results.damaged_list = self.damaged_list.take();
@@ -160,7 +160,6 @@ impl Publisher {
     /// One process at a time: the folder is locked from the reading of the list to its writing.
     fn try_publish(
         &mut self,
-        store: &Store,
         sources: &mut Sources,
         lines: &[ResultLine],
         describe: &mut dyn Describe,
@@ -189,7 +188,7 @@ impl Publisher {
             staging.write_list(&announced)?;
         }
         for one in outdated {
-            match self.place(&mut staging, store, &one) {
+            match self.place(&mut staging, &one) {
                 Ok(()) => there.push(one),
                 Err(failure) => results.failures.push(failure.at(format!("result `{}`", one.path))),
             }
@@ -233,7 +232,8 @@ impl Publisher {
         for line in lines {
             let mut published = BTreeSet::new();
             for piece in &line.pieces {
-                let content = piece.blob().map_or(WantedContent::EmptyFolder, WantedContent::Blob);
+                let blob = |blob| WantedContent::Blob(line.store.clone(), blob);
+                let content = piece.blob().map_or(WantedContent::EmptyFolder, blob);
                 let wanted = Wanted { path: piece.path.clone(), content, key: line.key };
                 if self.sort_one(sources, wanted, before, &mut sorted, results) {
                     published.insert(piece.path.as_str());
@@ -357,7 +357,7 @@ impl Publisher {
             let known = before.version(&one.path, &version.digest).filter(|known| known.key == version.key);
             let known = known.filter(|known| known.run.is_some()).cloned();
             now.files.insert(one.path.clone(), vec![known.unwrap_or(version)]);
-            if matches!(one.content, WantedContent::Blob(_)) {
+            if matches!(one.content, WantedContent::Blob(..)) {
                 let written = self.placed.contains_key(&one.path);
                 if written { &mut results.written } else { &mut results.unchanged }.push(one.path.clone());
             }
@@ -383,13 +383,13 @@ impl Publisher {
         Some(Version { digest, run: Some(self.run.clone()), key: one.key })
     }
 
-    fn place(&mut self, staging: &mut Staging, store: &Store, one: &Wanted) -> Result<(), Failure> {
+    fn place(&mut self, staging: &mut Staging, one: &Wanted) -> Result<(), Failure> {
         let target = self.folder.join(&one.path);
         match &one.content {
             WantedContent::EmptyFolder => {
                 return fs::create_dir_all(&target).map_err(|error| Failure::io("create the folder", &target, &error));
             }
-            WantedContent::Blob(blob) => staging.place_blob(store, blob, &target)?,
+            WantedContent::Blob(store, blob) => staging.place_blob(store, blob, &target)?,
             WantedContent::Text(text) => staging.place_text(text, &target)?,
         }
         if let (Some(digest), Some(stamp)) = (one.digest(), stamp(&target)) {
@@ -420,7 +420,7 @@ impl Wanted {
     /// Of its bytes; an empty folder has none.
     fn digest(&self) -> Option<Digest<Content>> {
         match &self.content {
-            WantedContent::Blob(blob) => Some(blob.digest),
+            WantedContent::Blob(_, blob) => Some(blob.digest),
             WantedContent::Text(text) => Some(Digest::of(text.as_bytes())),
             WantedContent::EmptyFolder => None,
         }

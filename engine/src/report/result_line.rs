@@ -13,10 +13,12 @@ use super::public_digest::PublicDigest;
 use crate::plan::Published;
 
 /// One line of `results:` with what it publishes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ResultLine {
     /// The path in `results:`; a trailing `/` is a folder.
     pub path: String,
+    /// Where its content is.
+    pub store: Store,
     /// The key of the stage that made it, as it may be written outside of the store.
     pub key: Option<PublicDigest<Action>>,
     /// The key of its record.

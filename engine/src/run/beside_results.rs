@@ -10,7 +10,8 @@ use super::artifact_types::declared;
 use super::disclosure::Disclosure;
 use super::options::RunOptions;
 use super::result_lines::{file_in, result_of};
-use super::state_dir::StateDir;
+use super::state_dirs::StateDirs;
+use super::withheld;
 use crate::ids::InstanceId;
 use crate::key::{COMMAND, KeyInput, KeyParts};
 use crate::plan::{Link, Plan, Work};
@@ -22,7 +23,7 @@ use crate::report::{
 /// What a run knows about its results beyond their bytes.
 pub(super) struct BesideResults<'a> {
     pub disclosure: Rc<Disclosure<'a>>,
-    state_dir: &'a StateDir,
+    dirs: &'a StateDirs,
     registry: &'a Registry,
     by: PublishedBy,
     /// Looked up when the first sidecar is written.
@@ -33,13 +34,13 @@ impl<'a> BesideResults<'a> {
     /// For a run of this id.
     pub fn new(
         options: &'a RunOptions,
-        state_dir: &'a StateDir,
+        dirs: &'a StateDirs,
         disclosure: Rc<Disclosure<'a>>,
         run: &str,
         began: &str,
     ) -> Self {
         let by = published_by(disclosure.plan, options, run, began);
-        Self { disclosure, state_dir, registry: &options.exec.registry, by, git: OnceCell::new() }
+        Self { disclosure, dirs, registry: &options.exec.registry, by, git: OnceCell::new() }
     }
 
     /// The run, as its results name it.
@@ -57,9 +58,10 @@ impl<'a> BesideResults<'a> {
         let Some(Link::Output { instance, port, .. }) = result_of(plan, line).map(|published| &published.link) else {
             return Err(Failure::internal("a result is not an output of a stage"));
         };
-        let store = &self.state_dir.store;
+        let store = &self.dirs.of(*instance).store;
         let record = line.record.map(|key| store.record(&key)).transpose().map_err(|error| cache_failure(&error))?;
-        let (parts, record) = record.flatten().map(|record| (record.parts, record.provenance)).unzip();
+        let record = record.flatten().map(|record| withheld::without_notes(plan, *instance, record));
+        let (parts, record) = record.map(|record| (record.parts, record.provenance)).unzip();
         let parts = parts.and_then(|parts| serde_json::from_value::<KeyParts>(parts).ok());
         let made = plan.instance(*instance);
         Ok(MadeBy {
@@ -86,7 +88,8 @@ impl<'a> BesideResults<'a> {
     }
 
     fn inputs(&self, id: InstanceId, parts: &KeyParts) -> Vec<InputDigest> {
-        let input = |(port, input): (&String, &KeyInput)| self.disclosure.input(id, port, input, &self.state_dir.store);
+        let store = &self.dirs.of(id).store;
+        let input = |(port, input): (&String, &KeyInput)| self.disclosure.input(id, port, input, store);
         parts.inputs.iter().map(input).collect()
     }
 }
@@ -111,7 +114,7 @@ impl Describe for BesideResults<'_> {
         let (piece, described) = table.ok_or_else(lost)?;
         let format = self.registry.format_of(Some(output.artifact), file_in(&published.link, piece));
         let read = format.and_then(|format| format.columns).ok_or_else(lost)?;
-        let names = read(&self.state_dir.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
+        let names = read(&line.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
         let parameters = &plan.instance(instance).params;
         dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, described.columns, &names)
     }

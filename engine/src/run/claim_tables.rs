@@ -8,19 +8,26 @@ use super::artifact_types::table_at;
 use super::inputs::LinkedInput;
 use super::lookup::Lookup;
 use super::result_lines::is_wanted;
-use super::state_dir::StateDir;
+use super::storage::Sessions;
 use crate::plan::{Claim, Link, Plan};
 use crate::report::{ClaimReport, check_claims, damaged_failure};
 
 /// Checks the claims about what the run `wanted`.
-pub(super) fn checked_claims(
-    lookup: &mut Lookup<'_>,
-    state_dir: &StateDir,
-    wanted: Option<&[bool]>,
-) -> Vec<ClaimReport> {
+pub(super) fn checked_claims(lookup: &mut Lookup<'_>, wanted: Option<&[bool]>) -> Vec<ClaimReport> {
     let plan = lookup.plan;
     let claims: Vec<Claim> = plan.claims.iter().filter(|claim| is_wanted(&claim.table, wanted)).cloned().collect();
-    check_claims(&claims, |link| Ok((table_of_link(lookup, state_dir, link)?, named(plan, link))))
+    check_claims(&claims, |link| Ok((table_of_link(lookup, link)?, named(plan, link))))
+}
+
+/// A number of a table that may not be published may not be reported either, nor whether it is as claimed.
+fn check_released(plan: &Plan, link: &Link) -> Result<(), String> {
+    match plan.restrictions_of(link) {
+        restrictions if restrictions.is_empty() => Ok(()),
+        restrictions => Err(format!(
+            "not checked: its table is restricted ({}), and no rule of `release:` permits to publish it",
+            restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+        )),
+    }
 }
 
 /// What an artifact is called in messages.
@@ -35,11 +42,12 @@ fn named(plan: &Plan, link: &Link) -> String {
 }
 
 /// Where the table of an artifact can be read, or why not.
-fn table_of_link(lookup: &mut Lookup<'_>, state_dir: &StateDir, link: &Link) -> Result<PathBuf, String> {
+fn table_of_link(lookup: &mut Lookup<'_>, link: &Link) -> Result<PathBuf, String> {
+    check_released(lookup.plan, link)?;
     match lookup.content(link).map_err(|failure| with_hint(&failure))? {
         LinkedInput::Present(located) => {
             let path = located
-                .path(&state_dir.store, None)
+                .path(lookup.dirs, &Sessions::default())
                 .map_err(|error| with_hint(&damaged_failure(&error, &named(lookup.plan, link))))?;
             table_at(lookup.plan, lookup.registry, link, path)
         }

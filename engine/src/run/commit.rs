@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use fs_err::{self as fs, File};
+use fs_err as fs;
 use pipe_cache::{Made, Record, Stored, remove_all};
 use pipe_contract::{Ended, Failure, Form, Kind, RanOn};
 
@@ -12,6 +12,7 @@ use super::lookup::{Known, Lookup, Miss};
 use super::provenance::provenance;
 use super::state_dir::LastWork;
 use super::storage::Storage;
+use super::withheld::append;
 use crate::exec::{Usage, output_path, outputs_folder};
 use crate::ids::InstanceId;
 use crate::plan::Work;
@@ -40,7 +41,7 @@ impl Commit<'_, '_> {
         orphans: bool,
     ) -> Result<Committed, Failure> {
         let Self { id, miss, storage, .. } = *self;
-        lookup.check_sources(&miss.inputs)?;
+        lookup.check_sources(id, &miss.inputs)?;
         let (made, ran_on, notes) = match ended {
             Ended::Absent { cause, detail } => {
                 check_may_be_absent(lookup, id, &cause)
@@ -62,10 +63,10 @@ impl Commit<'_, '_> {
         let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes) };
         let published = storage.session.publish(&miss.key, record, miss.ignores_records());
         let record = published.map_err(|error| storage.failure(&error))?;
-        lookup.save_notes(&miss.key, &record)?;
-        lookup.local.index.put(&miss.key, &record.made).map_err(|error| cache_failure(&error))?;
+        lookup.save_notes(id, &miss.key, &record)?;
+        lookup.local(id).index.put(&miss.key, &record.made).map_err(|error| cache_failure(&error))?;
         lookup
-            .local
+            .local(id)
             .note_done(&label, LastWork { key: miss.key, seconds: usage.wall.as_secs_f64(), of_profile: false })?;
         self.clean_up(lookup, orphans);
         Ok(match record.made {
@@ -166,14 +167,6 @@ fn check_outputs(kind: &Kind, out: &Path) -> Result<Vec<(String, PathBuf)>, Fail
         Some(extra) => Err(Failure::internal(format!("`{}` wrote `{extra}`, which it does not declare", kind.name))),
         None => Ok(paths),
     }
-}
-
-/// Adds to a log.
-fn append(log: &Path, text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    let written =
-        File::options().create(true).append(true).open(log).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| Failure::io("write to the log", log, &error))
 }
 
 fn has_file(folder: &Path) -> bool {

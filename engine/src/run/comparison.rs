@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use pipe_cache::{Blob, Content, Digest, Found, Store};
+use pipe_cache::{Blob, Content, Digest};
 use pipe_contract::Registry;
 
 use super::artifact_types::format_of_result;
 use super::options::RunOptions;
+use super::state_dirs::StateDirs;
 use crate::plan::Plan;
 use crate::report::{Locked, Lockfile, results_folder};
 
@@ -51,15 +52,15 @@ impl Verdict {
     }
 }
 
-/// Compares every result of the lockfile or of the rerun, whose store is `scratch`.
+/// Compares every result of the lockfile or of the rerun, whose stores are `scratch`.
 pub(super) fn comparisons(
     plan: &Plan,
     options: &RunOptions,
-    scratch: &Store,
+    scratch: &StateDirs,
     (lockfile, made): (&Lockfile, &Lockfile),
 ) -> Vec<ResultComparison> {
     let references = References {
-        store: Store::open(&options.places.cache).ok(),
+        dirs: StateDirs::open(plan, &options.places).ok(),
         results: results_folder(plan),
         plan,
         registry: &options.exec.registry,
@@ -91,7 +92,7 @@ fn blob(locked: &Locked) -> Blob {
 
 /// Where the locked bytes may still be, and how they are compared.
 struct References<'r> {
-    store: Option<Store>,
+    dirs: Option<StateDirs>,
     results: PathBuf,
     plan: &'r Plan,
     registry: &'r Registry,
@@ -123,8 +124,8 @@ impl References<'_> {
     /// A file with the locked bytes.
     fn find(&self, path: &str, locked: &Locked) -> Option<PathBuf> {
         let blob = blob(locked);
-        let cached = self.store.as_ref().filter(|store| store.find(&blob).is_ok_and(|found| found == Found::Good));
-        let places = [cached.map(|store| store.blob_path(&blob)), Some(self.results.join(path))];
+        let cached = self.dirs.as_ref().map(|dirs| dirs.blob_path(&blob));
+        let places = [cached, Some(self.results.join(path))];
         places.into_iter().flatten().find(|place| digest_of(place).is_ok_and(|digest| digest == locked.digest))
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use pipe_cache::{Action, Content, Digest, Store};
 use pipe_contract::{Coordinates, Failure};
 
-use super::state_dir::StateDir;
+use super::state_dirs::StateDirs;
 use crate::ids::{InstanceId, StageId};
 use crate::key::{Addressed, CellList, CellState, KeyInput};
 use crate::plan::{Link, Plan, Source};
@@ -28,14 +28,14 @@ pub(super) struct Disclosure<'a> {
 
 impl<'a> Disclosure<'a> {
     /// For a run, which writes digests: makes this machine's secret if the plan has restricted data and there is none yet.
-    pub fn for_run(plan: &'a Plan, state_dir: &StateDir) -> Result<Self, Failure> {
-        Self::new(plan, || DigestKey::open(state_dir.secret()))
+    pub fn for_run(plan: &'a Plan, dirs: &StateDirs) -> Result<Self, Failure> {
+        Self::new(plan, || DigestKey::open(dirs.secret()))
     }
 
     /// For a command that only reads, which makes nothing. Without the secret of this machine there are no keyed digests
     /// to compare with, and one of this process gives others.
-    pub fn for_reading(plan: &'a Plan, state_dir: &StateDir) -> Result<Self, Failure> {
-        Self::new(plan, || DigestKey::find(state_dir.secret())?.map_or_else(DigestKey::of_this_process, Ok))
+    pub fn for_reading(plan: &'a Plan, dirs: &StateDirs) -> Result<Self, Failure> {
+        Self::new(plan, || DigestKey::find(dirs.secret())?.map_or_else(DigestKey::of_this_process, Ok))
     }
 
     fn new(plan: &'a Plan, key: impl FnOnce() -> Result<DigestKey, Failure>) -> Result<Self, Failure> {

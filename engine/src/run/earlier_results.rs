@@ -10,7 +10,7 @@ use super::disclosure::Disclosure;
 use super::lookup::{Lookup, LookupOptions};
 use super::options::RunOptions;
 use super::result_lines::result_lines;
-use super::state_dir::StateDir;
+use super::state_dirs::StateDirs;
 use crate::plan::Plan;
 use crate::report::{ListFile, PublishedList, is_sidecar, results_folder, taken_over};
 
@@ -25,13 +25,13 @@ pub fn earlier_results(plan: &Plan, options: &RunOptions) -> Result<Vec<(String,
     if list.files.is_empty() {
         return Ok(Vec::new());
     }
-    let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
+    let dirs = StateDirs::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, options, &dirs)?;
     for id in plan.ids() {
         let _ = lookup.look_up(id, &LookupOptions::default());
     }
-    let disclosure = Disclosure::for_reading(plan, &state_dir)?;
-    let (_, lines) = result_lines(&mut lookup, &state_dir, &disclosure, None);
+    let disclosure = Disclosure::for_reading(plan, &dirs)?;
+    let (_, lines) = result_lines(&mut lookup, &disclosure, None);
     let pieces = lines.iter().flat_map(|line| &line.pieces);
     let now: BTreeMap<&str, Digest<Content>> =
         pieces.filter_map(|piece| Some((piece.path.as_str(), piece.blob()?.digest))).collect();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pipe_cache::Session;
 use pipe_contract::Failure;
 
 use super::beside_results::BesideResults;
@@ -20,7 +19,8 @@ use super::publish_results::{Publishing, finish_results};
 use super::run_loop::RunLoop;
 use super::run_summary::{FailedInstance, Summary};
 use super::select;
-use super::state_dir::{LastWork, StateDir, make_folder};
+use super::state_dir::{LastWork, make_folder};
+use super::state_dirs::StateDirs;
 use super::stop::Stop;
 use super::write_manifest;
 use crate::event::{Event, Outcome};
@@ -33,10 +33,9 @@ use crate::report::{Lockfile, cache_failure, lockfile_path, project_root};
 /// `events` is called on the calling thread, in the order things happen. `stop` may be triggered from any thread.
 ///
 /// # Errors
-/// Only what keeps the run from being carried out at all: a restricted source, an unknown stage in the selection,
+/// Only what keeps the run from being carried out at all: an unknown stage in the selection,
 /// an unusable cache or state folder. What goes wrong in a stage is in the [`Summary`].
 pub fn run(plan: &Plan, options: &RunOptions, events: &mut dyn FnMut(Event), stop: &Stop) -> Result<Summary, Failure> {
-    refuse_restricted(plan)?;
     run_in(plan, options, events, stop, Outlet::Project).map(|(summary, _)| summary)
 }
 
@@ -61,27 +60,26 @@ pub(super) fn run_in(
     let options = &with_project_settings(plan, options)?;
     let wanted = select::wanted(plan, &options.selection)?;
     let lookup_options = LookupOptions::of(plan, options, wanted.as_deref())?;
-    let state_dir = StateDir::open(plan, &options.places)?;
-    Session::sweep_leftovers(&state_dir.store).map_err(|error| cache_failure(&error))?;
-    state_dir.sweep_checkpoints()?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
+    let dirs = StateDirs::open(plan, &options.places)?;
+    dirs.sweep()?;
+    let mut lookup = Lookup::new(plan, options, &dirs)?;
     if let Some(wanted) = &wanted {
         lookup.look_up_only_read(wanted);
     }
     let run = clock::run_id(began);
     let instances = wanted.as_ref().map_or(plan.instances.len(), |wanted| wanted.iter().filter(|it| **it).count());
     events(Event::Began { run: run.clone(), instances, wanted: wanted.clone() });
-    let folder = state_dir.run_folder(&run);
+    let folder = dirs.run_folder(&run);
     make_folder(&folder)?;
-    let disclosure = Disclosure::for_run(plan, &state_dir)?;
+    let disclosure = Disclosure::for_run(plan, &dirs)?;
     let log = EventLog::begin(&folder, &run, began, instances);
-    let mut run_loop = RunLoop::new(lookup, &state_dir, disclosure, (options, lookup_options), events, log, stop);
+    let mut run_loop = RunLoop::new(lookup, disclosure, (options, lookup_options), events, log, stop);
     if outlet == Outlet::Project {
         let (began, disclosure) = (clock::written(began), Rc::clone(&run_loop.disclosure));
-        let beside = BesideResults::new(options, &state_dir, disclosure, &run, &began);
+        let beside = BesideResults::new(options, &dirs, disclosure, &run, &began);
         run_loop.publishing = Some(Publishing::new(beside, options.overwrite));
     }
-    let of_run = OfRun { state_dir: &state_dir, options, wanted, outlet, began, clock };
+    let of_run = OfRun { options, wanted, outlet, began, clock };
     let done = work(&mut run_loop, of_run.wanted.as_deref()).and_then(|()| {
         let summary = summarize(plan, &run_loop.ended, run, stop);
         of_run.complete(&mut run_loop, summary)
@@ -95,7 +93,6 @@ pub(super) fn run_in(
 
 /// What does not change while a run goes on.
 struct OfRun<'r> {
-    state_dir: &'r StateDir,
     options: &'r RunOptions,
     wanted: Option<Vec<bool>>,
     outlet: Outlet,
@@ -119,7 +116,7 @@ impl OfRun<'_> {
         summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
         let RunLoop { lookup, ended, disclosure, .. } = run_loop;
         let manifest =
-            write_manifest::write(lookup, ended, self.state_dir, disclosure, self.options, &summary, self.began)?;
+            write_manifest::write(lookup, ended, disclosure, self.options, &summary, self.began)?;
         if !manifest.is_same {
             note_hits(lookup, ended)?;
         }
@@ -132,12 +129,12 @@ impl OfRun<'_> {
 
     /// Publishes the rest of the results, checks claims, and makes the lockfile of a whole run, which is written if all went well.
     fn finish(&self, run_loop: &mut RunLoop<'_>, summary: &mut Summary) -> Lockfile {
-        let Self { state_dir, options, outlet, .. } = *self;
+        let Self { options, outlet, .. } = *self;
         let wanted = self.wanted.as_deref();
         let RunLoop { lookup, disclosure, publishing, .. } = run_loop;
-        finish_results(lookup, state_dir, disclosure, summary, publishing.as_mut(), wanted);
+        finish_results(lookup, disclosure, summary, publishing.as_mut(), wanted);
         let results = match wanted {
-            None => locked_results(lookup, state_dir, disclosure, &options.exec.registry),
+            None => locked_results(lookup, disclosure, &options.exec.registry),
             Some(_) => BTreeMap::new(),
         };
         let lockfile = Lockfile::new(lookup.plan, locked_stages(lookup), results);
@@ -171,20 +168,6 @@ fn with_project_settings(plan: &Plan, options: &RunOptions) -> Result<RunOptions
     Ok(options)
 }
 
-/// There is no separate store for restricted data yet, so nothing restricted may enter this one.
-pub(super) fn refuse_restricted(plan: &Plan) -> Result<(), Failure> {
-    let restricted = plan.ids().find(|id| !plan.instance(*id).restricted.is_empty());
-    let Some(id) = restricted else { return Ok(()) };
-    let names: Vec<&str> = plan.instance(id).restricted.iter().map(String::as_str).collect();
-    Err(Failure::input(format!(
-        "stage `{}` has restricted data ({}), which this version of pipe plans but does not run, because it has no store \
-         that keeps them apart",
-        plan.stage_of(id).name,
-        names.join(", ")
-    ))
-    .hint("`pipe plan` works; to run, take a profile without restricted sources"))
-}
-
 /// What stages noted about the results of hits, when they made them.
 fn notes_of_hits(run_loop: &mut RunLoop<'_>, wanted: Option<&[bool]>) -> Result<Vec<(String, String)>, Failure> {
     let plan = run_loop.lookup.plan;
@@ -204,12 +187,12 @@ fn note_hits(lookup: &mut Lookup<'_>, ended: &EndedTable) -> Result<(), Failure>
     for id in plan.ids().filter(|id| ended.report(*id).is_none()) {
         let (Known::Outputs(_), Some(key)) = (lookup.known(id), lookup.key_of(id)) else { continue };
         let label = plan.label(id);
-        if lookup.local.last_work(&label)?.is_some_and(|last| last.key == key) {
+        if lookup.local(id).last_work(&label)?.is_some_and(|last| last.key == key) {
             continue;
         }
-        let record = lookup.store.record(&key).map_err(|error| cache_failure(&error))?;
+        let record = lookup.store(id).record(&key).map_err(|error| cache_failure(&error))?;
         let seconds = record.as_ref().and_then(wall_seconds_of).unwrap_or_default();
-        lookup.local.note_done(&label, LastWork { key, seconds, of_profile: false })?;
+        lookup.local(id).note_done(&label, LastWork { key, seconds, of_profile: false })?;
     }
     Ok(())
 }

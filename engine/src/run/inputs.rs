@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use pipe_cache::{Artifact, Content, Digest, Session, Store, Tree};
+use pipe_cache::{Artifact, Content, Digest, Session, Tree};
 use pipe_contract::IMPORTANT;
 
+use super::state_dirs::{Access, StateDirs};
+use super::storage::Sessions;
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, KeyInput};
 use crate::plan::{GatheredCell, Link, ProjectFile};
@@ -25,7 +27,7 @@ pub(super) enum Home {
     /// A file or folder of the project; the part of a folder that there is for a stage, if that is not all of it.
     Project { file: Arc<ProjectFile>, part: Option<Rc<Tree>> },
     /// An artifact of the store, or one entry of a folder there.
-    Store { whole: Artifact, entry: Option<Arc<str>> },
+    Store { access: Access, whole: Artifact, entry: Option<Arc<str>> },
 }
 
 impl Located {
@@ -38,15 +40,16 @@ impl Located {
     }
 
     /// A path at which it can be read, never to be written: its place in the project (with all of a folder), its blob in
-    /// the store, or a place in a view. A view that does not exist is made in the caller's session, or in one that is begun for it.
-    pub fn path(&self, store: &Store, session: Option<&Session>) -> Result<PathBuf, pipe_cache::Error> {
-        let (whole, entry) = match &self.home {
+    /// the store, or a place in a view. A view that does not exist is made in the session of its store, or in one that is begun
+    /// for it.
+    pub fn path(&self, dirs: &StateDirs, sessions: &Sessions) -> Result<PathBuf, pipe_cache::Error> {
+        let (access, whole, entry) = match &self.home {
             Home::Project { file, .. } => return Ok(file.path.clone()),
-            Home::Store { whole, entry } => (whole, entry),
+            Home::Store { access, whole, entry } => (*access, whole, entry),
         };
-        let path = match session {
+        let path = match sessions.of(access) {
             Some(session) => session.path(whole),
-            None => Session::path_once(store, whole),
+            None => Session::path_once(&dirs[access].store, whole),
         }?;
         Ok(entry.as_ref().map_or(path.clone(), |entry| path.join(entry.trim_end_matches('/'))))
     }

@@ -8,7 +8,6 @@ use pipe_contract::{Registry, Repro};
 use super::disclosure::Disclosure;
 use super::lookup::{Known, Lookup};
 use super::result_lines::{Line, line_of};
-use super::state_dir::StateDir;
 use crate::ids::InstanceId;
 use crate::plan::{Link, Plan, Published, Work};
 use crate::report::{Locked, LockedInstance, LockedStage, Piece};
@@ -18,7 +17,6 @@ use crate::sched::needed_by;
 /// the results, and then no lockfile is written.
 pub(super) fn locked_results(
     lookup: &mut Lookup<'_>,
-    state_dir: &StateDir,
     disclosure: &Disclosure<'_>,
     registry: &Registry,
 ) -> BTreeMap<String, Locked> {
@@ -30,7 +28,7 @@ pub(super) fn locked_results(
         if refused.iter().any(|refused| std::ptr::eq(*refused, published)) {
             continue;
         }
-        let Ok(Line::Present(line)) = line_of(lookup, state_dir, disclosure, published) else { continue };
+        let Ok(Line::Present(line)) = line_of(lookup, disclosure, published) else { continue };
         let tolerance = tolerances.of(&published.link);
         let files = line.pieces.iter().filter_map(|Piece { path, entry, .. }| match entry {
             Entry::File(blob) => Some((path.clone(), blob)),

@@ -22,7 +22,9 @@ use super::options::RunOptions;
 use super::provenance::notes_of;
 use super::select::{self, only_read};
 use super::state_dir::{LastWork, LocalState};
+use super::state_dirs::{Access, StateDirs};
 use super::unread_input::unread;
+use super::withheld::{is_withheld, notes_of_record};
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, KeyParts, Parts, Reason};
@@ -33,8 +35,9 @@ use crate::report::{cache_failure, project_root};
 pub(super) struct Lookup<'a> {
     pub plan: &'a Plan,
     pub registry: &'a Registry,
-    pub store: &'a Store,
-    pub local: LocalState,
+    pub dirs: &'a StateDirs,
+    /// What this machine has saved, by [`Access`].
+    locals: Vec<LocalState>,
     /// The caller's `PATH`, in which tools of commands are found.
     search: OsString,
     stages: Vec<Declared<'a>>,
@@ -42,7 +45,8 @@ pub(super) struct Lookup<'a> {
     keys: Vec<Option<Digest<Action>>>,
     /// By number.
     gathers: Vec<Option<Rc<Gathered<'a>>>>,
-    files: BTreeMap<Arc<ProjectFile>, Located>,
+    /// By the access of their reader: the digest of a restricted file is not saved with others.
+    files: BTreeMap<(Access, Arc<ProjectFile>), Located>,
     /// By what they ignore and show; a filter is made of patterns, which costs more than using it.
     filters: BTreeMap<FilterRule, Rc<Filter>>,
     trees: BTreeMap<Digest<Content>, Rc<Tree>>,
@@ -51,8 +55,8 @@ pub(super) struct Lookup<'a> {
     /// The same by stage, for its other instances.
     facts_of_stage: Vec<Option<Arc<exec::Facts>>>,
     buffer: Vec<u8>,
-    /// Outputs of hits that are still to be checked; `None` while each hit is checked at once.
-    unchecked: Option<Vec<Blob>>,
+    /// Outputs of hits that are still to be checked, by [`Access`]; `None` while each hit is checked at once.
+    unchecked: Option<Vec<Vec<Blob>>>,
 }
 
 /// [`ProjectFile::ignore`] and [`ProjectFile::only`].
@@ -151,7 +155,10 @@ enum Resolution<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    pub fn new(plan: &'a Plan, registry: &'a Registry, store: &'a Store, local: LocalState) -> Self {
+    /// For a run or a command with these options.
+    pub fn new(plan: &'a Plan, options: &'a RunOptions, dirs: &'a StateDirs) -> Result<Self, Failure> {
+        let registry = &options.exec.registry;
+        let locals = dirs.all().iter().map(|state_dir| state_dir.local_state(plan, &options.set)).collect::<Result<_, _>>()?;
         let declared = |stage: &'a Stage| match &stage.work {
             Work::Command(command) => Declared { work: Declaration::Command { command }, simulated: None },
             Work::Kind(name) => match registry.kind(name) {
@@ -162,7 +169,7 @@ impl<'a> Lookup<'a> {
                 },
             },
         };
-        Self {
+        Ok(Self {
             registry,
             stages: plan.stages.iter().map(declared).collect(),
             known: vec![Known::Open; plan.instances.len()],
@@ -177,9 +184,24 @@ impl<'a> Lookup<'a> {
             buffer: Vec::new(),
             unchecked: None,
             plan,
-            store,
-            local,
-        }
+            dirs,
+            locals,
+        })
+    }
+
+    /// The store of an instance.
+    pub fn store(&self, id: InstanceId) -> &'a Store {
+        &self.dirs.of(id).store
+    }
+
+    /// What this machine has saved of an instance.
+    pub fn local(&mut self, id: InstanceId) -> &mut LocalState {
+        &mut self.locals[self.dirs.access(id).index()]
+    }
+
+    /// What this machine has saved of what is not restricted: files of the project, results, tools.
+    pub fn open_local(&mut self) -> &mut LocalState {
+        &mut self.locals[Access::OPEN.index()]
     }
 
     /// The kind of an instance's stage; `None` for commands.
@@ -206,13 +228,14 @@ impl<'a> Lookup<'a> {
 
     /// From now on, whether the outputs of hits are there is left to [`Lookup::check`].
     pub fn check_later(&mut self) {
-        self.unchecked = Some(Vec::new());
+        self.unchecked = Some(vec![Vec::new(); self.locals.len()]);
     }
 
     /// Whether the outputs of all hits since [`Lookup::check_later`] are there. If not, each must be forgotten and looked up again.
     #[must_use]
     pub fn check(&mut self) -> bool {
-        self.unchecked.take().is_none_or(|unchecked| self.store.has_all(&unchecked))
+        let unchecked = self.unchecked.take().unwrap_or_default();
+        self.dirs.all().iter().zip(unchecked).all(|(state_dir, blobs)| state_dir.store.has_all(&blobs))
     }
 
     /// The key of an instance, if it was looked up so far.
@@ -239,7 +262,8 @@ impl<'a> Lookup<'a> {
     /// Shortens the tables of this machine that have grown large.
     pub fn tidy(&mut self) -> Result<(), Failure> {
         let keys = &self.keys;
-        self.local.tidy(|| keys.iter().flatten().copied().collect())
+        let tidy = |local: &mut LocalState| local.tidy(|| keys.iter().flatten().copied().collect());
+        self.locals.iter_mut().try_for_each(tidy)
     }
 
     /// Looks up the instances that a selection leaves out but reads; they are never run.
@@ -292,7 +316,7 @@ impl<'a> Lookup<'a> {
         if lookup_options.forced.contains(&id) {
             return miss(MissCause::Forced);
         }
-        match self.recall(&key)? {
+        match self.recall(id, &key)? {
             None => miss(MissCause::NoRecord),
             Some(Made::Absent { cause }) if lookup_options.absences => miss(MissCause::RetryAbsent(cause)),
             Some(Made::Absent { cause }) => {
@@ -304,10 +328,10 @@ impl<'a> Lookup<'a> {
             Some(made) => {
                 let missing = match &mut self.unchecked {
                     Some(unchecked) => {
-                        unchecked.extend(made.blobs());
+                        unchecked[self.dirs.access(id).index()].extend(made.blobs());
                         Vec::new()
                     }
-                    None => made.missing(self.store).map_err(|error| cache_failure(&error))?,
+                    None => made.missing(self.store(id)).map_err(|error| cache_failure(&error))?,
                 };
                 match made {
                     Made::Outputs(outputs) if missing.is_empty() => {
@@ -323,54 +347,58 @@ impl<'a> Lookup<'a> {
 
     /// What is recorded under a key: in this machine's index, else in the store. Another process may have replaced a
     /// recorded absence by outputs, so then the store is read again.
-    fn recall(&mut self, key: &Digest<Action>) -> Result<Option<Made>, Failure> {
+    fn recall(&mut self, id: InstanceId, key: &Digest<Action>) -> Result<Option<Made>, Failure> {
         let failure = |error| cache_failure(&error);
-        let remembered = self.local.index.get(key);
+        let remembered = self.local(id).index.get(key);
         if let Some(Made::Outputs(_)) = remembered {
             return Ok(remembered);
         }
-        let Some(record) = self.store.record(key).map_err(failure)? else { return Ok(None) };
+        let Some(record) = self.store(id).record(key).map_err(failure)? else { return Ok(None) };
         if remembered.as_ref() != Some(&record.made) {
-            self.save_notes(key, &record)?;
-            self.local.index.put(key, &record.made).map_err(failure)?;
+            self.save_notes(id, key, &record)?;
+            self.local(id).index.put(key, &record.made).map_err(failure)?;
         }
         Ok(Some(record.made))
     }
 
     /// Saves the notes of outputs; those of an absence are in its log.
-    pub fn save_notes(&mut self, key: &Digest<Action>, record: &Record) -> Result<(), Failure> {
+    pub fn save_notes(&mut self, id: InstanceId, key: &Digest<Action>, record: &Record) -> Result<(), Failure> {
         match record.made {
-            Made::Outputs(_) => self.local.save_notes(key, &notes_of(record)),
+            Made::Outputs(_) => self.local(id).save_notes(key, &notes_of(record)),
             Made::Absent { .. } => Ok(()),
         }
     }
 
-    /// The notes of the outputs that an instance has.
+    /// The notes of the outputs that an instance has, as they may be reported.
     pub fn notes(&mut self, id: InstanceId) -> Result<Vec<String>, Failure> {
-        match (self.known(id), self.key_of(id)) {
-            (Known::Outputs(_), Some(key)) => self.local.notes(&key),
-            _ => Ok(Vec::new()),
-        }
+        let notes = match (self.known(id), self.key_of(id)) {
+            (Known::Outputs(_), Some(key)) => self.local(id).notes(&key)?,
+            _ => Vec::new(),
+        };
+        Ok(notes_of_record(self.plan, id, notes))
     }
 
-    /// What a stage said when it recorded the absence of its instance.
+    /// What a stage said when it recorded the absence of its instance; none if that may not be reported.
     pub fn absence_detail(&self, id: InstanceId) -> Option<String> {
-        let record = self.store.record(&self.key_of(id)?).ok().flatten()?;
+        if is_withheld(self.plan, id) {
+            return None;
+        }
+        let record = self.store(id).record(&self.key_of(id)?).ok().flatten()?;
         notes_of(&record).into_iter().next().filter(|detail| !detail.is_empty())
     }
 
     /// What another process published under a key since it was looked up, if it is whole.
     pub fn published_meanwhile(&mut self, id: InstanceId, key: &Digest<Action>) -> Result<bool, Failure> {
         let failure = |error| cache_failure(&error);
-        let Some(record) = self.store.outputs(key).map_err(failure)? else { return Ok(false) };
-        if !record.made.missing(self.store).map_err(failure)?.is_empty() {
+        let Some(record) = self.store(id).outputs(key).map_err(failure)? else { return Ok(false) };
+        if !record.made.missing(self.store(id)).map_err(failure)?.is_empty() {
             return Ok(false);
         }
-        self.save_notes(key, &record)?;
+        self.save_notes(id, key, &record)?;
         match record.made {
             Made::Absent { .. } => Ok(false),
             Made::Outputs(outputs) => {
-                self.local.index.put(key, &Made::Outputs(outputs.clone())).map_err(failure)?;
+                self.local(id).index.put(key, &Made::Outputs(outputs.clone())).map_err(failure)?;
                 self.set_known(id, Known::Outputs(outputs.into()));
                 Ok(true)
             }
@@ -394,7 +422,7 @@ impl<'a> Lookup<'a> {
         let mut absent: Option<(Rc<str>, InstanceId)> = None;
         for (port, source) in &self.plan.instance(id).inputs {
             match source {
-                Source::One(link) => match self.content(link)? {
+                Source::One(link) => match self.content_for(self.dirs.access(id), link)? {
                     LinkedInput::Present(located) => ready.add(port, InputContent::One(link, Ok(located))),
                     LinkedInput::Open(on) => drop(open.insert(on)),
                     LinkedInput::Absent { cause, origin } => {
@@ -405,7 +433,7 @@ impl<'a> Lookup<'a> {
                         ready.add(port, InputContent::One(link, Err(cause)));
                     }
                 },
-                Source::Many(gather) => match self.gathered(*gather)? {
+                Source::Many(gather) => match self.gathered(self.dirs.access(id), *gather)? {
                     Ok(gathered) => ready.add(port, InputContent::Many(gathered)),
                     Err(on) => open.extend(on),
                 },
@@ -418,10 +446,15 @@ impl<'a> Lookup<'a> {
         })
     }
 
-    /// What is at the other end of a link.
+    /// What is at the other end of a link, for results and claims.
     pub fn content(&mut self, link: &Link) -> Result<LinkedInput, Failure> {
+        self.content_for(Access::OPEN, link)
+    }
+
+    /// What is at the other end of a link, for a reader.
+    pub fn content_for(&mut self, reader: Access, link: &Link) -> Result<LinkedInput, Failure> {
         let (instance, port, entry) = match link {
-            Link::File(file) => return self.file(file).map(LinkedInput::Present),
+            Link::File(file) => return self.file(reader, file).map(LinkedInput::Present),
             Link::Output { instance, port, entry } => (*instance, port, entry),
         };
         let outputs = match &self.known[instance.index()] {
@@ -446,7 +479,8 @@ impl<'a> Lookup<'a> {
                 }
             },
         };
-        Ok(LinkedInput::Present(Located { artifact, home: Home::Store { whole, entry: entry.clone() } }))
+        let home = Home::Store { access: self.dirs.access(instance), whole, entry: entry.clone() };
+        Ok(LinkedInput::Present(Located { artifact, home }))
     }
 
     /// One entry of a folder artifact; `None` if the folder's listing is damaged.
@@ -463,7 +497,7 @@ impl<'a> Lookup<'a> {
         }
         let tree = match self.trees.get(&folder.digest) {
             Some(tree) => Rc::clone(tree),
-            None => match self.store.tree(&folder.digest) {
+            None => match self.store(of).tree(&folder.digest) {
                 Ok(tree) => Rc::new(tree),
                 Err(pipe_cache::Error::Damaged { .. }) => return Ok(None),
                 Err(error) => return Err(cache_failure(&error)),
@@ -476,6 +510,8 @@ impl<'a> Lookup<'a> {
                 .max_by(|a, b| strsim::jaro(a, entry).total_cmp(&strsim::jaro(b, entry)).then_with(|| b.cmp(a)));
             let failure = Failure::input(format!("`{}` has no entry `{entry}`", place()));
             match nearest {
+                // The names of entries are data too.
+                Some(_) if is_withheld(self.plan, of) => failure,
                 Some(nearest) => failure.hint(format!("the nearest entry is `{nearest}`")),
                 None => failure.hint("the folder is empty"),
             }
@@ -485,21 +521,22 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a project file or folder.
-    fn file(&mut self, file: &Arc<ProjectFile>) -> Result<Located, Failure> {
-        if let Some(found) = self.files.get(file) {
+    fn file(&mut self, reader: Access, file: &Arc<ProjectFile>) -> Result<Located, Failure> {
+        let place = (reader, Arc::clone(file));
+        if let Some(found) = self.files.get(&place) {
             return Ok(found.clone());
         }
-        let Visible { artifact, part } = self.visible(file)?;
+        let Visible { artifact, part } = self.visible(reader, file)?;
         let home = Home::Project { file: Arc::clone(file), part: part.map(Rc::new) };
         let found = Located { artifact, home };
-        self.files.insert(Arc::clone(file), found.clone());
+        self.files.insert(place, found.clone());
         Ok(found)
     }
 
-    fn visible(&mut self, file: &ProjectFile) -> Result<Visible, Failure> {
+    fn visible(&mut self, reader: Access, file: &ProjectFile) -> Result<Visible, Failure> {
         let filter = self.filter(file)?;
-        let visible =
-            self.local.sources.visible(&file.path, &filter).map_err(|error| unread(self.plan, file, &error))?;
+        let sources = &mut self.locals[reader.index()].sources;
+        let visible = sources.visible(&file.path, &filter).map_err(|error| unread(self.plan, file, &error))?;
         let empty = visible.artifact == Tree::default().artifact();
         match &file.only {
             Some(glob) if empty || visible.artifact.form != ContentForm::Folder => {
@@ -527,10 +564,10 @@ impl<'a> Lookup<'a> {
     }
 
     /// Whether the project files that an instance read are still those in its key.
-    pub fn check_sources(&mut self, inputs: &Inputs<'_>) -> Result<(), Failure> {
+    pub fn check_sources(&mut self, id: InstanceId, inputs: &Inputs<'_>) -> Result<(), Failure> {
         for located in inputs.present() {
             let Home::Project { file, .. } = &located.home else { continue };
-            if self.visible(file)?.artifact != located.artifact {
+            if self.visible(self.dirs.access(id), file)?.artifact != located.artifact {
                 let path = file.path.display();
                 return Err(Failure::environment(format!("`{path}` changed while a stage was reading it"))
                     .hint("run again while no other process writes to it"));
@@ -540,7 +577,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a gather, or the instances that are not known.
-    fn gathered(&mut self, gather: GatherId) -> Result<Result<Rc<Gathered<'a>>, Vec<InstanceId>>, Failure> {
+    fn gathered(&mut self, reader: Access, gather: GatherId) -> Result<Result<Rc<Gathered<'a>>, Vec<InstanceId>>, Failure> {
         if let Some(gathered) = &self.gathers[gather.index()] {
             return Ok(Ok(Rc::clone(gathered)));
         }
@@ -548,7 +585,7 @@ impl<'a> Lookup<'a> {
         let mut found = Vec::with_capacity(cells.len());
         let mut open = Vec::new();
         for (_, link) in cells {
-            match self.content(link)? {
+            match self.content_for(reader, link)? {
                 LinkedInput::Present(located) => found.push(Ok(located)),
                 LinkedInput::Absent { cause, .. } => found.push(Err(cause)),
                 LinkedInput::Open(on) => open.push(on),
@@ -636,8 +673,9 @@ impl<'a> Lookup<'a> {
         let facts = match self.facts.get(&same) {
             Some(facts) => Arc::clone(facts),
             None => {
-                self.local.recall_facts()?;
-                let facts = Arc::new(exec::facts_of(command, &plan.folder, &self.search, &mut self.local)?);
+                let local = &mut self.locals[Access::OPEN.index()];
+                local.recall_facts()?;
+                let facts = Arc::new(exec::facts_of(command, &plan.folder, &self.search, local)?);
                 self.facts.insert(same, Arc::clone(&facts));
                 facts
             }
@@ -663,9 +701,13 @@ impl<'a> Lookup<'a> {
             return Ok(vec![known]);
         }
         let label = self.plan.label(id);
-        let failed = self.local.last_failed(&label)? == Some(miss.key);
-        let Some(last) = self.local.last_work(&label)? else {
-            let begun = self.local.last_begun(&label)? == Some(miss.key);
+        let failed = self.local(id).last_failed(&label)? == Some(miss.key);
+        let Some(last) = self.local(id).last_work(&label)? else {
+            if self.worked_elsewhere(id, &label)? {
+                let now = self.plan.instance(id).restricted.clone();
+                return Ok(vec![Reason::RestrictionsChanged { now }]);
+            }
+            let begun = self.local(id).last_begun(&label)? == Some(miss.key);
             return Ok(vec![match (failed, begun) {
                 (true, _) => Reason::FailedBefore,
                 (false, true) => Reason::Unfinished,
@@ -682,17 +724,28 @@ impl<'a> Lookup<'a> {
         Ok(reasons)
     }
 
+    /// Whether an instance worked when its data were under other restrictions of this plan, or under none.
+    fn worked_elsewhere(&mut self, id: InstanceId, label: &str) -> Result<bool, Failure> {
+        let own = self.dirs.access(id).index();
+        for (_, local) in self.locals.iter_mut().enumerate().filter(|(access, _)| *access != own) {
+            if local.last_work(label)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What differs from the last work of an instance; at least one reason.
     fn changes(&mut self, id: InstanceId, miss: &Miss<'_>, last: &LastWork) -> Result<Vec<Reason>, Failure> {
         if last.key == miss.key {
             return Ok(vec![Reason::RecordGone]);
         }
-        let record = self.store.record(&last.key).map_err(|error| cache_failure(&error))?;
+        let record = self.store(id).record(&last.key).map_err(|error| cache_failure(&error))?;
         let Some(record) = record else { return Ok(vec![Reason::RecordGone]) };
         let now = self.parts(id, &miss.inputs)?;
         let mut reasons = match serde_json::from_value::<KeyParts>(record.parts) {
             Ok(was) => {
-                let store = self.store;
+                let store = self.store(id);
                 let reasons = key::explain(&was, &now, &mut |list| CellList::decode(&store.read(list).ok()?));
                 let named = |reason| under_present_name(self.with_source(id, reason), self.kind(id));
                 reasons.into_iter().map(named).collect()

@@ -14,7 +14,7 @@ use pipe_contract::{Failure, Presence};
 use super::ended::EndedTable;
 use super::inputs::{Inputs, LinkedInput};
 use super::lookup::Lookup;
-use super::storage::Storage;
+use super::storage::{Sessions, Storage};
 use crate::ids::InstanceId;
 use crate::plan::{Link, Published};
 use crate::report::{cache_failure, pieces_of, results_folder};
@@ -34,7 +34,7 @@ pub(super) fn input_paths<'i>(
     for (link, found) in inputs.links() {
         let Entry::Vacant(place) = paths.entry(link) else { continue };
         let path = match found {
-            Ok(located) => located.path(storage.store(), Some(storage.session)).map(Presence::Present),
+            Ok(located) => storage.path(located).map(Presence::Present),
             Err(cause) => Ok(Presence::Absent(cause.to_string())),
         };
         match (path, link) {
@@ -79,7 +79,7 @@ pub(super) fn lost_results(
     }
     for claim in &plan.claims {
         if let Ok(LinkedInput::Present(located)) = lookup.content(&claim.table)
-            && let Err(Error::Damaged { .. }) = located.path(lookup.store, None)
+            && let Err(Error::Damaged { .. }) = located.path(lookup.dirs, &Sessions::default())
         {
             lost.extend(claim.table.producer());
         }
@@ -90,9 +90,11 @@ pub(super) fn lost_results(
 
 /// Whether something that is to be published is damaged.
 fn is_lost(lookup: &mut Lookup<'_>, ended: &EndedTable, published: &Published) -> Result<bool, Failure> {
-    let (plan, store) = (lookup.plan, lookup.store);
+    let plan = lookup.plan;
+    let Some(producer) = published.link.producer() else { return Ok(false) };
+    let store = lookup.store(producer);
     let artifact = match lookup.content(&published.link) {
-        Ok(LinkedInput::Present(located)) if published.link.producer().is_some() => located.artifact,
+        Ok(LinkedInput::Present(located)) => located.artifact,
         Ok(LinkedInput::Open(id)) => return Ok(ended.ended_well(id)),
         // A wrong name of an entry is reported when it is published.
         Ok(_) | Err(_) => return Ok(false),
@@ -105,7 +107,7 @@ fn is_lost(lookup: &mut Lookup<'_>, ended: &EndedTable, published: &Published) -
     let Ok(pieces) = pieces_of(store, published, &artifact) else { return Ok(false) };
     for piece in pieces {
         let Some(blob) = piece.blob() else { continue };
-        let there = lookup.local.sources.content(&results_folder(plan).join(&piece.path));
+        let there = lookup.open_local().sources.content(&results_folder(plan).join(&piece.path));
         let is_there = there.is_ok_and(|there| there.digest == blob.digest);
         if !is_there && store.verify(&blob).map_err(|error| cache_failure(&error))? != Found::Good {
             return Ok(true);

@@ -12,6 +12,7 @@ use super::ended::{EndedTable, FinishedWork, Report};
 use super::inputs::LinkedInput;
 use super::lookup::{Known, Lookup};
 use super::provenance::peak_memory;
+use super::state_dirs::Access;
 use crate::event::Outcome;
 use crate::exec::Isolation;
 use crate::ids::{InstanceId, StageId};
@@ -148,12 +149,14 @@ impl<'w> Writer<'w> {
     /// Every file that an instance reads. Only the content of those that were looked up is known.
     fn add_files(&mut self, lookup: &mut Lookup<'_>) -> Result<(), Failure> {
         let project = project_root(self.plan);
-        for (file, Readers { any_known, any_restricted }) in self.files_read(lookup) {
-            let found = if any_known { lookup.content(&Link::File(Arc::clone(file))).ok() } else { None };
+        for (file, Readers { any_known, restricted }) in self.files_read(lookup) {
+            let reader = restricted.map_or(Access::OPEN, |id| lookup.dirs.access(id));
+            let link = Link::File(Arc::clone(file));
+            let found = if any_known { lookup.content_for(reader, &link).ok() } else { None };
             let content = match found {
                 Some(LinkedInput::Present(located)) => Some(FileContent {
                     form: located.artifact.form,
-                    digest: self.disclosure.file(any_restricted, &located.artifact.digest),
+                    digest: self.disclosure.file(restricted.is_some(), &located.artifact.digest),
                     bytes: located.artifact.bytes,
                 }),
                 _ => None,
@@ -170,12 +173,13 @@ impl<'w> Writer<'w> {
         let plan = self.plan;
         let mut read: BTreeMap<&Arc<ProjectFile>, Readers> = BTreeMap::new();
         for id in plan.ids() {
-            let (is_known, is_restricted) = (lookup.key_of(id).is_some(), self.disclosure.is_restricted(id));
+            let restricted = Some(id).filter(|id| self.disclosure.is_restricted(*id));
+            let is_known = lookup.key_of(id).is_some();
             let links = plan.instance(id).inputs.values().flat_map(|source| plan.links(source));
             for file in links.filter_map(|link| if let Link::File(file) = link { Some(file) } else { None }) {
                 let readers = read.entry(file).or_default();
                 readers.any_known |= is_known;
-                readers.any_restricted |= is_restricted;
+                readers.restricted = readers.restricted.or(restricted);
             }
         }
         read
@@ -306,7 +310,8 @@ impl<'w> Writer<'w> {
 #[derive(Clone, Copy, Default)]
 struct Readers {
     any_known: bool,
-    any_restricted: bool,
+    /// One of those with restricted data.
+    restricted: Option<InstanceId>,
 }
 
 fn environment(work: &FinishedWork, place: AttemptPlace) -> ExecutionEnvironment {

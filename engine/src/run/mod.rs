@@ -30,11 +30,13 @@ mod run_loop;
 mod run_summary;
 mod select;
 mod state_dir;
+mod state_dirs;
 mod status;
 mod stop;
 mod storage;
 mod unread_input;
 mod verification;
+mod withheld;
 mod write_manifest;
 
 #[cfg(test)]

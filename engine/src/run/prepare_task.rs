@@ -36,7 +36,7 @@ pub(super) fn prepare<'i>(
             Ok(JobWork::Command(Box::new(CommandTask {
                 command: command.clone(),
                 work: folder.to_owned(),
-                cache: storage.store().root().to_owned(),
+                cache: storage.cache().to_owned(),
                 project: plan.folder.clone(),
                 inputs: layout_inputs(plan, id, find),
                 params: instance.params.clone(),

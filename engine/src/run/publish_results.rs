@@ -12,7 +12,6 @@ use super::disclosure::Disclosure;
 use super::lookup::Lookup;
 use super::result_lines::{Line, line_of, result_lines};
 use super::run_summary::Summary;
-use super::state_dir::StateDir;
 use crate::ids::InstanceId;
 use crate::plan::{Link, Plan};
 use crate::report::{PublishedBy, Publisher, PublishingRun, ResultLine, Results, parameters_json, results_folder};
@@ -62,7 +61,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// Publishes what has ended since the last round, if the next one is due.
-    pub fn publish_due(&mut self, lookup: &mut Lookup<'_>, state_dir: &StateDir) {
+    pub fn publish_due(&mut self, lookup: &mut Lookup<'_>) {
         if self.until_due() != Some(Duration::ZERO) {
             return;
         }
@@ -70,21 +69,21 @@ impl<'a> Publishing<'a> {
         // What cannot be published is reported at the end.
         let lines: Vec<ResultLine> = std::mem::take(due)
             .into_iter()
-            .filter_map(|line| match line_of(lookup, state_dir, &beside.disclosure, &plan.results[line]) {
+            .filter_map(|line| match line_of(lookup, &beside.disclosure, &plan.results[line]) {
                 Ok(Line::Present(line)) => Some(*line),
                 _ => None,
             })
             .collect();
-        publisher.publish(&state_dir.store, &mut lookup.local.sources, &lines, beside);
+        publisher.publish(&mut lookup.open_local().sources, &lines, beside);
         self.last_round = Instant::now();
     }
 
     /// Publishes all results that the run `wanted`.
-    pub fn finish(&mut self, lookup: &mut Lookup<'_>, state_dir: &StateDir, wanted: Option<&[bool]>) -> Results {
+    pub fn finish(&mut self, lookup: &mut Lookup<'_>, wanted: Option<&[bool]>) -> Results {
         let Self { publisher, beside, .. } = self;
-        let (mut results, lines) = result_lines(lookup, state_dir, &beside.disclosure, wanted);
-        let sources = &mut lookup.local.sources;
-        publisher.finish(&state_dir.store, sources, &lines, beside, wanted.is_none(), &mut results);
+        let (mut results, lines) = result_lines(lookup, &beside.disclosure, wanted);
+        let sources = &mut lookup.open_local().sources;
+        publisher.finish(sources, &lines, beside, wanted.is_none(), &mut results);
         results
     }
 }
@@ -92,15 +91,14 @@ impl<'a> Publishing<'a> {
 /// Publishes results, if the run publishes, and checks claims.
 pub(super) fn finish_results(
     lookup: &mut Lookup<'_>,
-    state_dir: &StateDir,
     disclosure: &Disclosure<'_>,
     summary: &mut Summary,
     publishing: Option<&mut Publishing<'_>>,
     wanted: Option<&[bool]>,
 ) {
     summary.results = match publishing {
-        Some(publishing) => publishing.finish(lookup, state_dir, wanted),
-        None => result_lines(lookup, state_dir, disclosure, wanted).0,
+        Some(publishing) => publishing.finish(lookup, wanted),
+        None => result_lines(lookup, disclosure, wanted).0,
     };
-    summary.claims = checked_claims(lookup, state_dir, wanted);
+    summary.claims = checked_claims(lookup, wanted);
 }

@@ -14,7 +14,7 @@ use pipe_contract::Failure;
 use super::comparison::digest_of;
 use super::earlier_results::known_files;
 use super::options::Places;
-use super::state_dir::StateDir;
+use super::state_dirs::StateDirs;
 use crate::plan::Plan;
 use crate::report::{LIST, Lockfile, ManifestHead, PathState, PublishedList, owner, results_folder};
 
@@ -104,6 +104,6 @@ fn alteration(
 
 /// Whether a run of this pipeline and profile, from this project and on this machine, published results.
 fn was_published_before(plan: &Plan, places: &Places) -> Result<bool, Failure> {
-    let folders = StateDir::open(plan, places)?.run_folders()?;
+    let folders = StateDirs::open(plan, places)?.run_folders()?;
     Ok(folders.iter().rev().filter_map(|folder| ManifestHead::read(folder)).any(|head| head.left_results()))
 }

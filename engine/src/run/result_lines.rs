@@ -8,14 +8,13 @@ use super::artifact_types::declared;
 use super::disclosure::Disclosure;
 use super::inputs::LinkedInput;
 use super::lookup::Lookup;
-use super::state_dir::StateDir;
+use super::state_dirs::Access;
 use crate::plan::{Link, Plan, Published, Refused};
 use crate::report::{Piece, ResultLine, Results, described, dictionary_path, pieces_of, results_folder};
 
 /// Everything that the plan publishes and that is there; what is not is noted.
 pub(super) fn result_lines(
     lookup: &mut Lookup<'_>,
-    state_dir: &StateDir,
     disclosure: &Disclosure<'_>,
     wanted: Option<&[bool]>,
 ) -> (Results, Vec<ResultLine>) {
@@ -28,7 +27,7 @@ pub(super) fn result_lines(
             results.missing.push((published.path.clone(), why_refused(refused)));
             continue;
         }
-        match line_of(lookup, state_dir, disclosure, published) {
+        match line_of(lookup, disclosure, published) {
             Ok(Line::Present(line)) => lines.push(*line),
             Ok(Line::Missing(why)) => results.missing.push((published.path.clone(), why)),
             Err(failure) => results.failures.push(failure),
@@ -52,7 +51,6 @@ pub(super) enum Line {
 /// What one line of `results:` publishes.
 pub(super) fn line_of(
     lookup: &mut Lookup<'_>,
-    state_dir: &StateDir,
     disclosure: &Disclosure<'_>,
     published: &Published,
 ) -> Result<Line, Failure> {
@@ -63,7 +61,9 @@ pub(super) fn line_of(
             return Ok(Line::Missing(format!("because `{}` did not end well", lookup.plan.label(id))));
         }
     };
-    let pieces = pieces_of(&state_dir.store, published, &located.artifact)?;
+    let access = published.link.producer().map_or(Access::OPEN, |producer| lookup.dirs.access(producer));
+    let store = lookup.dirs[access].store.clone();
+    let pieces = pieces_of(&store, published, &located.artifact)?;
     let (record, key) = match &published.link {
         Link::Output { instance, .. } => {
             let record = lookup.key_of(*instance);
@@ -82,7 +82,7 @@ pub(super) fn line_of(
     }
     let path = published.path.clone();
     let (artifact, whole) = (located.artifact, located.whole());
-    Ok(Line::Present(Box::new(ResultLine { path, key, record, artifact, whole, pieces, dictionaries })))
+    Ok(Line::Present(Box::new(ResultLine { path, store, key, record, artifact, whole, pieces, dictionaries })))
 }
 
 /// The name of a piece in the output of its stage.

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use pipe_cache::{Session, remove_all};
-use pipe_contract::{Device, Failure};
+use pipe_cache::remove_all;
+use pipe_contract::{Device, Failure, Progress};
 
 use super::attempt::{Attempt, AttemptPlace, Due, Slots};
 use super::commit::{Commit, Committed};
@@ -32,9 +32,10 @@ use super::lost_outputs::{self, TimesLost, input_paths};
 use super::options::RunOptions;
 use super::prepare_task::prepare;
 use super::publish_results::Publishing;
-use super::state_dir::StateDir;
+use super::state_dirs::StateDirs;
 use super::stop::Stop;
-use super::storage::{CacheHealth, Storage};
+use super::storage::{CacheHealth, Sessions, Storage};
+use super::withheld::{self, is_withheld};
 use crate::event::{Event, Outcome};
 use crate::exec::{Executor, Finished, Job, Message};
 use crate::ids::InstanceId;
@@ -53,7 +54,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A run going on.
 pub(super) struct RunLoop<'a> {
     pub lookup: Lookup<'a>,
-    state_dir: &'a StateDir,
+    dirs: &'a StateDirs,
     pub(super) disclosure: Rc<Disclosure<'a>>,
     options: &'a RunOptions,
     lookup_options: LookupOptions,
@@ -61,8 +62,7 @@ pub(super) struct RunLoop<'a> {
     /// The same events, for later readers.
     pub log: EventLog,
     stop: &'a Stop,
-    /// Begun by the first instance that must work; a run of hits writes nothing to the cache.
-    session: Option<Session>,
+    sessions: Sessions,
     executor: Option<Executor>,
     /// What is to be done, by instance, from its lookup to its end.
     due: BTreeMap<InstanceId, Due<'a>>,
@@ -91,7 +91,6 @@ pub(super) struct Used {
 impl<'a> RunLoop<'a> {
     pub fn new(
         lookup: Lookup<'a>,
-        state_dir: &'a StateDir,
         disclosure: Disclosure<'a>,
         (options, lookup_options): (&'a RunOptions, LookupOptions),
         events: &'a mut dyn FnMut(Event),
@@ -100,14 +99,14 @@ impl<'a> RunLoop<'a> {
     ) -> Self {
         Self {
             disclosure: Rc::new(disclosure),
+            dirs: lookup.dirs,
             lookup,
-            state_dir,
             options,
             lookup_options,
             events,
             log,
             stop,
-            session: None,
+            sessions: Sessions::default(),
             executor: None,
             due: BTreeMap::new(),
             working: BTreeMap::new(),
@@ -194,14 +193,14 @@ impl<'a> RunLoop<'a> {
         if let Some(executor) = self.executor.take() {
             executor.shutdown();
         }
-        self.session.as_ref().map_or(Ok(()), |session| session.flush().map_err(|error| cache_failure(&error)))
+        self.sessions.flush().map_err(|error| cache_failure(&error))
     }
 
     fn core(&mut self, wanted: Option<Vec<bool>>) -> Result<Core, Failure> {
         let plan = self.plan();
         let mut durations = Vec::with_capacity(plan.instances.len());
         for id in plan.ids() {
-            let last = self.lookup.local.last_work(&plan.label(id))?;
+            let last = self.lookup.local(id).last_work(&plan.label(id))?;
             durations.push(last.map(|last| last.seconds));
         }
         (self.events)(Event::WorkBegins { recorded: durations.clone() });
@@ -266,7 +265,8 @@ impl<'a> RunLoop<'a> {
     /// Starts what can use the amounts of an instance that is about to be committed: hashing and storing its outputs takes
     /// this thread, not the processors of the stages.
     fn start_during(&mut self, core: &mut Core, commit: InstanceId) {
-        let has_room = storage(self.session.as_ref(), self.state_dir, &self.health).is_ok_and(|it| it.has_room());
+        let storage = Storage::of(commit, self.dirs, &self.sessions, &self.health);
+        let has_room = storage.is_ok_and(|storage| storage.has_room());
         while has_room
             && self.stop.requests() == 0
             && let Some((id, grant)) = core.next_start_during(commit)
@@ -287,7 +287,7 @@ impl<'a> RunLoop<'a> {
     /// Publishes results of stages that have ended, when it is time.
     fn publish(&mut self) {
         if let Some(publishing) = &mut self.publishing {
-            publishing.publish_due(&mut self.lookup, self.state_dir);
+            publishing.publish_due(&mut self.lookup);
         }
     }
 
@@ -406,25 +406,24 @@ impl<'a> RunLoop<'a> {
             return Ok(Start::InputsLost(Vec::new()));
         }
         let key = due.miss.key;
-        let lock = self.state_dir.locks.try_lock(&key).map_err(|error| self.health.failure(&error))?;
+        let state_dir = self.dirs.of(id);
+        let lock = state_dir.locks.try_lock(&key).map_err(|error| self.health.failure(&error))?;
         let Some(lock) = lock else { return Ok(Start::Locked) };
         if !due.miss.ignores_records() && self.lookup.published_meanwhile(id, &key)? {
             return Ok(Start::Hit);
         }
-        if self.session.is_none() {
-            self.session = Some(Session::begin(&self.state_dir.store).map_err(|error| self.health.failure(&error))?);
-        }
-        let storage = storage(self.session.as_ref(), self.state_dir, &self.health)?;
+        self.sessions.begin(self.dirs, self.dirs.access(id)).map_err(|error| self.health.failure(&error))?;
+        let storage = Storage::of(id, self.dirs, &self.sessions, &self.health)?;
         let paths = match input_paths(&due.miss.inputs, storage)? {
             Ok(paths) => paths,
             Err(lost) => return Ok(Start::InputsLost(lost)),
         };
         let folder = storage.session.new_folder().map_err(|error| storage.failure(&error))?;
-        let log = self.state_dir.log(&self.disclosure.key(id, &key));
+        let log = state_dir.log(&key);
         if due.attempts == 0 {
             storage.session.new_file(&log).map_err(|error| storage.failure(&error))?;
         }
-        self.lookup.local.note_begun(&label, &key)?;
+        self.lookup.local(id).note_begun(&label, &key)?;
         let work = prepare(&mut self.lookup, storage, id, &due.miss, paths, grant, &folder)?;
         let executor = match &mut self.executor {
             Some(executor) => executor,
@@ -450,7 +449,11 @@ impl<'a> RunLoop<'a> {
     fn handle(&mut self, core: &mut Core, message: Option<Message>) {
         match message {
             None => {}
-            Some(Message::Progress { id, progress }) => (self.events)(Event::Progressed { id, progress }),
+            Some(Message::Progress { id, progress }) => {
+                let note = if is_withheld(self.plan(), id) { String::new() } else { progress.note };
+                (self.events)(Event::Progressed { id, progress: Progress { note, ..progress } });
+            }
+            Some(Message::Metric { id, .. }) if is_withheld(self.plan(), id) => {}
             Some(Message::Metric { id, metric }) => {
                 self.log.metric(id, &metric);
                 (self.events)(Event::Metric { id, metric });
@@ -480,19 +483,23 @@ impl<'a> RunLoop<'a> {
         }
         let committed = result.and_then(|ended| {
             let due = self.due.get(&id).ok_or_else(|| Failure::internal("an instance worked without being due"))?;
-            let storage = storage(self.session.as_ref(), self.state_dir, &self.health)?;
+            let storage = Storage::of(id, self.dirs, &self.sessions, &self.health)?;
             let commit = Commit { id, miss: &due.miss, attempt: &attempt, storage };
             commit.carry_out(&mut self.lookup, ended, usage, orphans)
         });
-        match committed {
+        let plan = self.plan();
+        match committed.map_err(|failure| withheld::failure(plan, id, failure, &attempt.log)) {
             Ok(Committed::Outputs { ran_on, notes }) => {
+                let notes = withheld::notes_of_attempt(plan, id, notes, &attempt.log);
                 core.end(id, Ending::Ran);
-                let silent = !orphans && self.session.as_ref().is_some_and(|session| session.take_back(&attempt.log));
+                let session = self.sessions.of(self.dirs.access(id));
+                let silent = !orphans && session.is_some_and(|session| session.take_back(&attempt.log));
                 self.report_ran(id, FinishedWork { ran_on, notes, log: (!silent).then_some(attempt.log), ..work });
             }
             Ok(Committed::Absent { cause, detail }) => {
                 core.end(id, Ending::Absent);
-                let work = FinishedWork { notes: vec![detail], log: Some(attempt.log), ..work };
+                let notes = withheld::notes_of_record(plan, id, vec![detail]);
+                let work = FinishedWork { notes, log: Some(attempt.log), ..work };
                 self.report_absent(id, &cause, id, false, work);
             }
             Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => {
@@ -524,9 +531,10 @@ impl<'a> RunLoop<'a> {
             None => (None, FinishedWork::default()),
             Some((attempt, work)) => {
                 self.note_failed(id);
-                let session = self.session.as_ref();
+                let session = self.sessions.of(self.dirs.access(id));
                 let retained = session.and_then(|session| {
-                    let retained = session.retain(&attempt.folder, &self.state_dir.retained_name(self.lookup.plan, id));
+                    let name = self.dirs.of(id).retained_name(self.lookup.plan, id);
+                    let retained = session.retain(&attempt.folder, &name);
                     retained.inspect_err(|error| tracing::warn!(%error, "a failed stage's folder is lost")).ok()
                 });
                 (retained, FinishedWork { log: Some(attempt.log), ..work })
@@ -542,7 +550,7 @@ impl<'a> RunLoop<'a> {
     /// Saves that an attempt failed, for explanations.
     fn note_failed(&mut self, id: InstanceId) {
         let label = self.plan().label(id);
-        let noted = self.due.get(&id).map(|due| self.lookup.local.note_failed(&label, &due.miss.key));
+        let noted = self.due.get(&id).map(|due| self.lookup.local(id).note_failed(&label, &due.miss.key));
         if let Some(Err(failure)) = noted {
             tracing::warn!(%failure, "a failure is not in the journal");
         }
@@ -596,16 +604,6 @@ impl<'a> RunLoop<'a> {
         let (reasons, attempts) = self.due.remove(&id).map_or((Vec::new(), 0), |due| (due.reasons, due.attempts));
         self.ended.add(id, Report { outcome, reasons, attempts, origin, work });
     }
-}
-
-/// The cache as an attempt uses it: the session was begun by the first one.
-fn storage<'s>(
-    session: Option<&'s Session>,
-    state_dir: &'s StateDir,
-    health: &'s CacheHealth,
-) -> Result<Storage<'s>, Failure> {
-    let session = session.ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
-    Ok(Storage { state_dir, session, health })
 }
 
 /// The outcome of a start.

@@ -1,7 +1,6 @@
-//! Where one plan works: the store, and the state directory with what this machine has saved of the pipeline.
+//! Where instances work: a store, and the state directory with what this machine has saved of the pipeline.
 //!
 //! ```text
-//! <state>/restricted.key                    secret of this machine ([`crate::report::DigestKey`])
 //! <state>/<cache id>/
 //!   keys.lock                               a process that works on a key locks a byte of it
 //!   logs/<key>.log                          what the last work under a key printed, if anything
@@ -25,13 +24,12 @@ use fs_err as fs;
 use pipe_cache::{Action, Content, Digest, Index, Locks, Sources, Store, Table, remove_all};
 use pipe_contract::Failure;
 
-use super::options::Places;
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::report::{PublicDigest, cache_failure, project_root, variant};
+use crate::report::{cache_failure, project_root};
 
-/// The store and the state directory of one plan.
+/// A store and its state directory.
 pub(super) struct StateDir {
     pub store: Store,
     pub locks: Locks,
@@ -39,9 +37,6 @@ pub(super) struct StateDir {
     state: PathBuf,
     /// A digest of the project's path.
     project: String,
-    scope: PathBuf,
-    runs: PathBuf,
-    secret: PathBuf,
 }
 
 /// What this machine has saved of a pipeline. Journal and facts are read only when they are needed: not in a run in
@@ -67,34 +62,31 @@ pub(super) struct LastWork {
 }
 
 impl StateDir {
-    pub fn open(plan: &Plan, places: &Places) -> Result<Self, Failure> {
-        let store = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
-        let state = places.state.join(store.id());
+    /// That of a store, in a folder of local state.
+    pub fn new(plan: &Plan, store: Store, local: &Path) -> Self {
+        let state = local.join(store.id());
+        let project = Digest::<Content>::of(project_root(plan).as_os_str().as_encoded_bytes()).short(16);
+        let locks = Locks::new(state.join("keys.lock"));
+        Self { store, locks, state, project }
+    }
+
+    /// The folder of what is saved of a pipeline; `variant` is that of a run with `--set`.
+    pub fn scope_of(&self, plan: &Plan, variant: &str) -> PathBuf {
         let name = match &plan.profile {
             Some(profile) => format!("{}@{}", file_name(&plan.pipeline), file_name(profile)),
             None => file_name(&plan.pipeline),
         };
-        let project = Digest::<Content>::of(project_root(plan).as_os_str().as_encoded_bytes()).short(16);
-        let scope = state.join("projects").join(&project).join(&name);
-        // A run with `--set` is not the last run of the profile.
-        let runs = state.join("projects").join(&project).join(format!("{name}{}", variant(plan))).join("runs");
-        let secret = places.state.join("restricted.key");
-        let locks = Locks::new(state.join("keys.lock"));
-        Ok(Self { store, locks, state, project, scope, runs, secret })
-    }
-
-    /// The file of this machine's secret for digests of restricted data. Only [`super::disclosure`] reads or makes it.
-    pub fn secret(&self) -> &Path {
-        &self.secret
+        self.state.join("projects").join(&self.project).join(format!("{name}{variant}"))
     }
 
     /// The state of a run whose params were `set` by hand.
-    pub fn local_state(&self, set: &[(String, String)]) -> Result<LocalState, Failure> {
+    pub fn local_state(&self, plan: &Plan, set: &[(String, String)]) -> Result<LocalState, Failure> {
         let failure = |error| cache_failure(&error);
+        let folder = self.scope_of(plan, "");
         Ok(LocalState {
-            index: Index::open(&self.scope.join("index")).map_err(failure)?,
-            sources: Sources::open(&self.scope.join("sources")).map_err(failure)?,
-            folder: self.scope.clone(),
+            index: Index::open(&folder.join("index")).map_err(failure)?,
+            sources: Sources::open(&folder.join("sources")).map_err(failure)?,
+            folder,
             set: set.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
             journal: None,
             facts: None,
@@ -103,7 +95,7 @@ impl StateDir {
     }
 
     /// The log of the last work under a key. An empty one is removed when the work is done.
-    pub fn log(&self, key: &PublicDigest<Action>) -> PathBuf {
+    pub fn log(&self, key: &Digest<Action>) -> PathBuf {
         self.logs().join(format!("{key}.log"))
     }
 
@@ -137,23 +129,6 @@ impl StateDir {
         let profile = plan.profile.as_ref().map(|profile| format!("@{profile}")).unwrap_or_default();
         let name = file_name(&format!("{}{profile},{}", plan.pipeline, plan.label(id)));
         format!("{name},{}", &self.project[..8])
-    }
-
-    /// The folder of a run.
-    pub fn run_folder(&self, run: &str) -> PathBuf {
-        self.runs.join(run)
-    }
-
-    /// The folders of earlier runs, oldest first.
-    pub fn run_folders(&self) -> Result<Vec<PathBuf>, Failure> {
-        let entries = match fs::read_dir(&self.runs) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Failure::io("list", &self.runs, &error)),
-        };
-        let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        folders.sort();
-        Ok(folders)
     }
 }
 

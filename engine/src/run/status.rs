@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pipe_contract::Failure;
 
-use super::disclosure::Disclosure;
 use super::event_log::{self, LoggedRun};
 use super::inputs::LinkedInput;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::select;
-use super::state_dir::StateDir;
+use super::state_dirs::StateDirs;
+use super::storage::Sessions;
 use crate::ids::InstanceId;
 use crate::key::Reason;
 use crate::plan::{Link, Plan};
@@ -73,15 +73,15 @@ pub enum Standing {
 pub fn status(plan: &Plan, options: &RunOptions) -> Result<Status, Failure> {
     let wanted = select::wanted(plan, &options.selection)?;
     let lookup_options = LookupOptions::of(plan, options, wanted.as_deref())?;
-    let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
+    let dirs = StateDirs::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, options, &dirs)?;
     if let Some(wanted) = &wanted {
         lookup.look_up_only_read(wanted);
     }
     let mut standings = Vec::with_capacity(plan.instances.len());
     let mut seconds = Vec::with_capacity(plan.instances.len());
     for id in plan.ids() {
-        let last = lookup.local.last_work(&plan.label(id))?;
+        let last = lookup.local(id).last_work(&plan.label(id))?;
         seconds.push(last.map(|last| last.seconds));
         if wanted.as_ref().is_some_and(|wanted| !wanted[id.index()]) {
             standings.push(Standing::LeftOut);
@@ -140,14 +140,14 @@ pub fn path_of(
     port: &str,
     entry: Option<&str>,
 ) -> Result<PathBuf, Failure> {
-    let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
+    let dirs = StateDirs::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, options, &dirs)?;
     lookup.check_port(id, port)?;
     look_up_with_inputs(&mut lookup, id);
     match lookup.content(&Link::Output { instance: id, port: port.into(), entry: entry.map(Into::into) })? {
         LinkedInput::Present(located) => {
             let name = || format!("{}.{port}", plan.label(id));
-            located.path(&state_dir.store, None).map_err(|error| damaged_failure(&error, &name()))
+            located.path(&dirs, &Sessions::default()).map_err(|error| damaged_failure(&error, &name()))
         }
         LinkedInput::Absent { cause, .. } => Err(Failure::input(format!("`{}` is absent ({cause})", plan.label(id)))),
         LinkedInput::Open(_) => Err(Failure::input(format!("`{}` is not cached as it is now", plan.label(id)))
@@ -161,18 +161,17 @@ pub fn path_of(
 /// # Errors
 /// It never worked.
 pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Option<PathBuf>, Failure> {
-    let state_dir = StateDir::open(plan, &options.places)?;
-    let mut lookup = Lookup::new(plan, &options.exec.registry, &state_dir.store, state_dir.local_state(&options.set)?);
+    let dirs = StateDirs::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, options, &dirs)?;
     let label = plan.label(id);
     look_up_with_inputs(&mut lookup, id);
     let key = match lookup.known(id) {
         Known::Outputs(_) | Known::Absent { .. } => lookup.key_of(id),
-        Known::Open => lookup.local.last_begun(&label)?,
+        Known::Open => lookup.local(id).last_begun(&label)?,
     };
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
     let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
-    let key = Disclosure::for_reading(plan, &state_dir)?.key(id, &key);
-    Ok(Some(state_dir.log(&key)).filter(has_text))
+    Ok(Some(dirs.of(id).log(&key)).filter(has_text))
 }
 
 /// The manifest of the last run of this pipeline and profile from this project, if there is one.
@@ -180,8 +179,7 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
 /// # Errors
 /// The state folder cannot be read, or the manifest is not of the edition that this program reads.
 pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<Manifest>, Failure> {
-    let state_dir = StateDir::open(plan, &options.places)?;
-    for folder in state_dir.run_folders()?.into_iter().rev() {
+    for folder in StateDirs::open(plan, &options.places)?.run_folders()?.into_iter().rev() {
         if let Some(manifest) = Manifest::read(&folder)? {
             return Ok(Some(manifest));
         }
@@ -195,8 +193,7 @@ pub fn last_manifest(plan: &Plan, options: &RunOptions) -> Result<Option<Manifes
 /// # Errors
 /// The state folder cannot be read.
 pub fn last_run(plan: &Plan, options: &RunOptions) -> Result<Option<LoggedRun>, Failure> {
-    let state_dir = StateDir::open(plan, &options.places)?;
-    for folder in state_dir.run_folders()?.into_iter().rev() {
+    for folder in StateDirs::open(plan, &options.places)?.run_folders()?.into_iter().rev() {
         if let Some(logged) = event_log::read(&folder)? {
             return Ok(Some(logged));
         }

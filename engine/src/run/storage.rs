@@ -1,11 +1,17 @@
 //! What work and commit need of the cache, and the one place where its failures are noticed.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::{Path, PathBuf};
 
-use pipe_cache::{Session, Store};
+use pipe_cache::Session;
 use pipe_contract::{Failure, Unwritable};
 
+use super::inputs::Located;
 use super::state_dir::StateDir;
+use super::state_dirs::{Access, StateDirs};
+use crate::ids::InstanceId;
 use crate::report::cache_failure;
 
 /// Whether the cache can still be written.
@@ -29,24 +35,70 @@ impl CacheHealth {
     }
 }
 
-/// The cache as an attempt and its commit use it.
+/// The sessions of a run in the stores it uses, each begun by the first instance that must work there; a run of hits writes
+/// nothing to a cache.
+#[derive(Default)]
+pub(super) struct Sessions {
+    begun: BTreeMap<Access, Session>,
+}
+
+impl Sessions {
+    /// Begins the one in the store of an access, if there is none yet.
+    pub fn begin(&mut self, dirs: &StateDirs, access: Access) -> Result<(), pipe_cache::Error> {
+        if let Entry::Vacant(free) = self.begun.entry(access) {
+            free.insert(Session::begin(&dirs[access].store)?);
+        }
+        Ok(())
+    }
+
+    /// The one in the store of an access.
+    pub fn of(&self, access: Access) -> Option<&Session> {
+        self.begun.get(&access)
+    }
+
+    /// Waits until all that was stored is on disk.
+    pub fn flush(&self) -> Result<(), pipe_cache::Error> {
+        self.begun.values().try_for_each(Session::flush)
+    }
+}
+
+/// The cache as an attempt at an instance and its commit use it.
 #[derive(Clone, Copy)]
 pub(super) struct Storage<'s> {
+    dirs: &'s StateDirs,
+    sessions: &'s Sessions,
     pub state_dir: &'s StateDir,
     pub session: &'s Session,
-    pub health: &'s CacheHealth,
+    health: &'s CacheHealth,
 }
 
 impl<'s> Storage<'s> {
-    pub fn store(&self) -> &'s Store {
-        &self.state_dir.store
+    /// That of an instance, whose session was begun.
+    pub fn of(
+        id: InstanceId,
+        dirs: &'s StateDirs,
+        sessions: &'s Sessions,
+        health: &'s CacheHealth,
+    ) -> Result<Self, Failure> {
+        let session = sessions.of(dirs.access(id)).ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
+        Ok(Self { dirs, sessions, state_dir: dirs.of(id), session, health })
+    }
+
+    /// The folder in which all stores lie.
+    pub fn cache(&self) -> &'s Path {
+        self.dirs[Access::OPEN].store.root()
+    }
+
+    /// A path at which an input can be read; see [`Located::path`].
+    pub fn path(&self, located: &Located) -> Result<PathBuf, pipe_cache::Error> {
+        located.path(self.dirs, self.sessions)
     }
 
     /// Whether there is room for the outputs of one instance while those of another are stored. Without it, what is finished
     /// is stored first, so that it is not lost if the next one fills the disk.
     pub fn has_room(&self) -> bool {
         const ROOM: u64 = 1 << 30;
-        let free = rustix::fs::statvfs(self.store().root()).map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+        let free = rustix::fs::statvfs(self.state_dir.store.root()).map(|found| found.f_bavail.saturating_mul(found.f_frsize));
         free.is_ok_and(|free| free >= ROOM)
     }
 

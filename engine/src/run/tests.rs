@@ -686,16 +686,6 @@ fn a_claim_that_fails_is_exit_code_1() {
 }
 
 #[test]
-fn restricted_sources_are_refused() {
-    let space = words();
-    space.edit("p.yaml", "    in: { text: text.txt }", "    in: { text: text.txt }\n    restricted: hcp");
-    let failure = space.try_run(&space.options()).err().unwrap();
-    assert!(failure.message.contains("`upper` has restricted data (hcp)"), "{failure}");
-    assert!(!space.cache().exists());
-    assert!(status(&space.plan(), &space.options()).is_ok());
-}
-
-#[test]
 fn status_runs_nothing() {
     let space = words();
     let status = || status(&space.plan(), &space.options()).unwrap();

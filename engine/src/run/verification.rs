@@ -6,19 +6,19 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use pipe_cache::Store;
 use pipe_contract::Failure;
 
 use super::comparison::{ResultComparison, comparisons};
-use super::execute::{Outlet, refuse_restricted, run_in};
+use super::execute::{Outlet, run_in};
 use super::options::{Places, RunOptions, Selection};
 use super::published_check::PublishedCheck;
 use super::run_summary::Summary;
+use super::state_dirs::StateDirs;
 use super::stop::Stop;
 use crate::event::Event;
 use crate::ids::InstanceId;
 use crate::plan::Plan;
-use crate::report::{Lockfile, cache_failure, lockfile_path};
+use crate::report::{Lockfile, lockfile_path};
 
 /// The outcome of a verification.
 #[derive(Clone, Debug)]
@@ -101,7 +101,6 @@ pub fn verify(
     events: &mut dyn FnMut(Event),
     stop: &Stop,
 ) -> Result<Verification, Failure> {
-    refuse_restricted(plan)?;
     if !plan.set.is_empty() {
         return Err(Failure::input("a run with `--set` has no lockfile, so its results cannot be verified")
             .hint("verify without `--set`, or make a profile of these parameters"));
@@ -172,8 +171,7 @@ fn rerun(
     let from_nothing =
         RunOptions { places: places.clone(), selection: Selection::default(), force: Vec::new(), ..options.clone() };
     let (run, made) = run_in(plan, &from_nothing, events, stop, Outlet::Nowhere)?;
-    let store = Store::open(&places.cache).map_err(|error| cache_failure(&error))?;
-    let comparisons = comparisons(plan, options, &store, (lockfile, &made));
+    let comparisons = comparisons(plan, options, &StateDirs::open(plan, &places)?, (lockfile, &made));
     let good = comparisons.iter().all(|comparison| comparison.verdict.is_good());
     let first = if good || run.exit_code() != 0 { None } else { first_difference(plan, lockfile, &made) };
     // What the summary names of a failure is in there.

@@ -14,7 +14,8 @@ use super::lookup::Lookup;
 use super::manifest_tables::tables;
 use super::options::RunOptions;
 use super::run_summary::{Counts, Summary};
-use super::state_dir::{StateDir, make_folder};
+use super::state_dir::make_folder;
+use super::state_dirs::Access;
 use crate::plan::Plan;
 use crate::report::{
     Git, MANIFEST_EDITION, Machine, Manifest, ManifestHead, Tables, commit_of, project_root, work_tree_is_dirty,
@@ -34,14 +35,14 @@ pub(super) struct WrittenManifest {
 pub(super) fn write(
     lookup: &mut Lookup<'_>,
     ended: &EndedTable,
-    state_dir: &StateDir,
     disclosure: &Disclosure<'_>,
     options: &RunOptions,
     summary: &Summary,
     began: jiff::Timestamp,
 ) -> Result<WrittenManifest, Failure> {
-    let mut earlier = state_dir.run_folders()?;
-    earlier.retain(|folder| *folder != state_dir.run_folder(&summary.run));
+    let dirs = lookup.dirs;
+    let mut earlier = dirs.run_folders()?;
+    earlier.retain(|folder| *folder != dirs.run_folder(&summary.run));
     let state = state_of(lookup, disclosure);
     let last = earlier.last().filter(|_| changed_nothing(summary));
     let same_as = last.and_then(|folder| same_state(folder, state));
@@ -50,12 +51,12 @@ pub(super) fn write(
         None => tables(lookup, ended, disclosure)?,
     };
     let instances = Instances { state, same_as, tables };
-    let manifest = manifest(lookup.plan, options, summary, began, instances, state_dir.logs());
-    let folder = state_dir.run_folder(&summary.run);
+    let manifest = manifest(lookup.plan, options, summary, began, instances, dirs[Access::OPEN].logs());
+    let folder = dirs.run_folder(&summary.run);
     make_folder(&folder)?;
     let path = manifest.write(&folder)?;
     let is_same = manifest.same_as.is_some();
-    let referred = manifest.same_as.map(|run| state_dir.run_folder(&run));
+    let referred = manifest.same_as.map(|run| dirs.run_folder(&run));
     for old in earlier.iter().rev().skip(SAVED).filter(|old| Some(*old) != referred.as_ref()) {
         let _ = fs::remove_dir_all(old);
     }

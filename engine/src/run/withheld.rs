@@ -1,0 +1,83 @@
+//! What instances with restricted data say: error messages, notes, measured numbers.
+//!
+//! Such words may quote the data, so they are only in the log of the instance, which lies where its data lie. Screen, events,
+//! manifest and sidecars say that there are some and how the owner reads them. Two things are said all the same,
+//! because nothing in them comes from the data: which declared cause made a cell absent, and what a kind says about the
+//! machine or the network (a refused key, a full disk). A command's words are withheld altogether: what they are about is unknown.
+
+use std::path::Path;
+
+use fs_err::File;
+use pipe_cache::Record;
+use pipe_contract::{Blame, Failure};
+
+use super::provenance::notes_of;
+use crate::ids::InstanceId;
+use crate::plan::{Plan, Work};
+
+/// Whether what an instance says stays in its log.
+pub(super) fn is_withheld(plan: &Plan, id: InstanceId) -> bool {
+    !plan.instance(id).restricted.is_empty()
+}
+
+/// The failure of an attempt as it is reported.
+pub(super) fn failure(plan: &Plan, id: InstanceId, failure: Failure, log: &Path) -> Failure {
+    let is_of_machine = failure.blame == Blame::Environment && matches!(plan.stage_of(id).work, Work::Kind(_));
+    if !is_withheld(plan, id) || is_of_machine {
+        return failure;
+    }
+    let hint = failure.hint.iter().map(|hint| format!("hint: {hint}\n"));
+    let said = append(log, &std::iter::once(format!("{failure}\n")).chain(hint).collect::<String>());
+    if let Err(failure) = said {
+        tracing::warn!(%failure, "the reason of a failure is lost");
+    }
+    let message = format!("it failed; what it says about it is restricted ({})", names(plan, id));
+    Failure { transient: failure.transient, ..Failure::new(failure.blame, message).hint(read_log(plan, id)) }
+}
+
+/// The notes of an attempt as they are reported; in full they are in its record and its log.
+pub(super) fn notes_of_attempt(plan: &Plan, id: InstanceId, notes: Vec<String>, log: &Path) -> Vec<String> {
+    if is_withheld(plan, id)
+        && let Err(failure) = append(log, &notes.iter().map(|note| format!("note: {note}\n")).collect::<String>())
+    {
+        tracing::warn!(%failure, "notes of a stage are in its record only");
+    }
+    notes_of_record(plan, id, notes)
+}
+
+/// The notes of a record as they are reported.
+pub(super) fn notes_of_record(plan: &Plan, id: InstanceId, notes: Vec<String>) -> Vec<String> {
+    if notes.is_empty() || !is_withheld(plan, id) {
+        return notes;
+    }
+    let stage = &plan.stage_of(id).name;
+    vec![format!("what `{stage}` noted is restricted ({}); `pipe log` shows it to you", names(plan, id))]
+}
+
+/// A record with its notes as they are reported.
+pub(super) fn without_notes(plan: &Plan, id: InstanceId, mut record: Record) -> Record {
+    let notes = notes_of_record(plan, id, notes_of(&record));
+    if let Some(written) = record.provenance.get_mut("notes") {
+        *written = notes.into();
+    }
+    record
+}
+
+/// How the owner reads what an instance said.
+fn read_log(plan: &Plan, id: InstanceId) -> String {
+    let file = plan.file.file_name().unwrap_or(plan.file.as_os_str()).to_string_lossy();
+    let profile = plan.profile.as_ref().map(|profile| format!(" -p {profile}")).unwrap_or_default();
+    format!("`pipe log {file}{profile} '{}'` shows it to you", plan.label(id))
+}
+
+fn names(plan: &Plan, id: InstanceId) -> String {
+    plan.instance(id).restricted.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Adds to a log.
+pub(super) fn append(log: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let written =
+        File::options().create(true).append(true).open(log).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failure::io("write to the log", log, &error))
+}

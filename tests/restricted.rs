@@ -1,0 +1,142 @@
+//! Restricted data stay where their owner alone can open them: not a byte of them is written elsewhere or shown, whatever
+//! the stages that read them print, note, measure or fail with.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use fs_err as fs;
+
+use crate::support::{Shown, Space};
+
+/// What the restricted file of these stories holds, and nothing else does.
+const CANARY: &str = "canary-6f1d";
+/// A number made of restricted data.
+const NUMBER: &str = "0.271828";
+
+/// Every way in which a stage can say something, on the way from a restricted file to a released number.
+const PIPELINE: &str = r#"
+pipe: 1
+pipeline: families
+stages:
+  family: { uses: file, in: { file: family.csv }, restricted: hcp }
+  pairs:
+    run: |
+      cat "$IN_FAMILY"
+      cat "$IN_FAMILY" >&2
+      cat "$IN_FAMILY" > "$OUT_TABLE"
+      echo "twin/$(head -n 1 "$IN_FAMILY") 1 $(tail -n 1 "$IN_FAMILY")" >> "$METRICS"
+    in: { family: $family.file }
+    out: { table: pairs.csv }
+  mean:
+    run: |
+      echo "mean $(head -n 1 "$IN_TABLE")"
+      (echo dice; tail -n 1 "$IN_TABLE") > "$OUT_TABLE"
+    in: { table: $pairs.table }
+    out: { table: mean.csv }
+  open: { run: 'echo open > "$OUT_T"', out: { t: open.txt } }
+results: { pairs.csv: $pairs.table, mean.csv: $mean.table, open.txt: $open.t }
+claims:
+  - { text: it is so, cell: { table: $mean.table, where: {}, column: dice }, equals: 0.25, within: 0.1 }
+"#;
+
+fn space() -> Space {
+    let space = Space::with(PIPELINE);
+    space.write("family.csv", family());
+    space
+}
+
+/// Asserts that nothing of the restricted data is in what was shown, nor in the name or content of any file but those of the
+/// restricted store and state, and the file that the user has.
+#[track_caller]
+fn nothing_left(space: &Space, shown: &Shown) {
+    let digest = blake3::hash(family().as_bytes());
+    let traces = [CANARY.as_bytes(), NUMBER.as_bytes(), digest.to_hex().as_bytes(), digest.as_bytes()].map(<[u8]>::to_vec);
+    let restricted = [space.cache().join("restricted"), space.root().join("state/pipe/restricted")];
+    let found_in = |bytes: &[u8]| {
+        let found = traces.iter().find(|trace| bytes.windows(trace.len()).any(|window| window == &trace[..]));
+        found.map(|trace| String::from_utf8_lossy(trace).into_owned())
+    };
+    assert_eq!(found_in(shown.text().as_bytes()), None, "is shown:\n{}", shown.text());
+    let mut looked_at = 0;
+    let own = ["family.csv", "pipeline.yaml"].map(|name| space.path(name));
+    let entries = walkdir::WalkDir::new(space.root()).into_iter().filter_entry(|entry| !restricted.iter().any(|it| it == entry.path()));
+    for entry in entries.map(Result::unwrap).filter(|entry| !own.iter().any(|it| it == entry.path())) {
+        let path = entry.path();
+        let bytes = if entry.file_type().is_file() { fs::read(path).unwrap() } else { Vec::new() };
+        assert_eq!(found_in(path.as_os_str().as_encoded_bytes()), None, "the name `{}`", path.display());
+        assert_eq!(found_in(&bytes), None, "in `{}`", path.display());
+        looked_at += 1;
+    }
+    assert!(looked_at > 20, "only {looked_at} files and folders were looked at");
+}
+
+fn family() -> String {
+    format!("{CANARY}\n{NUMBER}\n")
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn nothing_of_restricted_data_leaves_their_store() {
+    let space = space();
+    let ran = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
+    let ran = ran
+        .shows("restricted (hcp; family -> pairs) and no rule of `release:` permits it")
+        .shows("not checked: its table is restricted (hcp)")
+        .shows("ran 4, hits 0");
+    nothing_left(&space, &ran);
+    assert!(space.path("results/families/open.txt").exists() && !space.path("results/families/mean.csv").exists());
+    for folder in [space.cache().join("restricted"), space.root().join("state/pipe/restricted")] {
+        assert_eq!(mode(&folder), 0o700, "{}", folder.display());
+    }
+    // Their owner finds them.
+    let place = space.pipe(["path", "pipeline.yaml", "pairs.table"]).stdout;
+    assert!(place.starts_with(space.cache().join("restricted/hcp").to_str().unwrap()), "{place}");
+    assert_eq!(fs::read_to_string(place.trim()).unwrap(), family());
+    space.pipe(["log", "pipeline.yaml", "mean"]).shows(&format!("mean {CANARY}"));
+    let again = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1).shows("ran 0, hits 4");
+    nothing_left(&space, &again);
+    nothing_left(&space, &space.pipe(["status", "pipeline.yaml"]));
+    nothing_left(&space, &space.pipe(["run", "pipeline.yaml", "--json"]).exits(1));
+}
+
+#[test]
+fn a_failure_says_where_its_words_are() {
+    let space = space();
+    space.edit("pipeline.yaml", "(echo dice;", "cat \"$IN_TABLE\" >&2; exit 3; (echo dice;");
+    let failed = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
+    let failed = failed
+        .shows("it failed; what it says about it is restricted (hcp)")
+        .shows("`pipe log pipeline.yaml 'mean'` shows it to you");
+    nothing_left(&space, &failed);
+    space.pipe(["log", "pipeline.yaml", "mean"]).shows(CANARY).shows("exit code 3");
+}
+
+#[test]
+fn a_restriction_that_is_added_or_removed_moves_the_work_not_the_data() {
+    let space = space();
+    space.edit("pipeline.yaml", ", restricted: hcp", "");
+    space.edit("pipeline.yaml", "equals: 0.25", "equals: 0.271");
+    space.pipe(["run", "pipeline.yaml", "--plain"]).shows("ran 4, hits 0");
+    space.edit("pipeline.yaml", "family.csv } }", "family.csv }, restricted: hcp }");
+    // What was made in the open before is not used; what is not restricted stays.
+    space.pipe(["why", "pipeline.yaml"]).shows("restrictions");
+    space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1).shows("ran 3, hits 1");
+    space.edit("pipeline.yaml", ", restricted: hcp", "");
+    space.pipe(["run", "pipeline.yaml", "--plain"]).shows("ran 0, hits 4");
+}
+
+#[test]
+fn a_store_that_others_can_open_is_refused() {
+    let space = space();
+    space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
+    let folder = space.cache().join("restricted/hcp");
+    fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    space
+        .pipe(["run", "pipeline.yaml", "--plain"])
+        .exits(3)
+        .shows("is for restricted data, so it must be for its owner only, but its mode is 755")
+        .shows("chmod 700");
+}

@@ -84,7 +84,7 @@ fn nothing_of_restricted_data_leaves_their_store() {
     let ran = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
     let ran = ran
         .shows("restricted (hcp; family -> pairs) and no rule of `release:` permits it")
-        .shows("not checked: its table is restricted (hcp)")
+        .shows("not checked: its table is restricted (hcp; family -> pairs -> mean)")
         .shows("ran 4, hits 0");
     nothing_left(&space, &ran);
     assert!(space.path("results/families/open.txt").exists() && !space.path("results/families/mean.csv").exists());

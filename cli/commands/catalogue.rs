@@ -89,7 +89,9 @@ fn parameter(param: &Param) -> [String; 4] {
 }
 
 fn output(output: &Output) -> [String; 3] {
-    [code(output.name), format!("`{}`, {}", output.artifact, form(output.form)), cell(output.about)]
+    let aggregates = if output.aggregates { "; counts the subjects behind it, for rules of release" } else { "" };
+    let about = format!("{}{aggregates}", output.about);
+    [code(output.name), format!("`{}`, {}", output.artifact, form(output.form)), cell(&about)]
 }
 
 fn artifact_type(artifact: &ArtifactType) -> [String; 6] {

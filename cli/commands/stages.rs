@@ -46,7 +46,8 @@ pub fn describe(kind: &Kind) -> String {
         "out",
         kind.outputs.iter().map(|port| {
             let form = if port.form == Form::Folder { "folder" } else { "file" };
-            (port.name, format!("{} ({form})", port.artifact), port.about)
+            let aggregates = if port.aggregates { ", counts subjects" } else { "" };
+            (port.name, format!("{} ({form}{aggregates})", port.artifact), port.about)
         }),
     );
     for promise in promises(kind) {

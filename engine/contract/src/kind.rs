@@ -102,6 +102,9 @@ pub struct Output {
     pub about: &'static str,
     /// What the columns of its tables mean.
     pub tables: Vec<Described>,
+    /// Whatever it shows is made of several subjects. How many at least is known when the kind has run, which then says it
+    /// ([`crate::Ended::aggregating`]); a rule of release is about that number.
+    pub aggregates: bool,
 }
 
 impl Kind {
@@ -179,7 +182,7 @@ impl Kind {
     }
 
     fn output(mut self, name: &'static str, artifact: &'static str, form: Form, about: &'static str) -> Self {
-        self.outputs.push(Output { name, artifact, form, about, tables: Vec::new() });
+        self.outputs.push(Output { name, artifact, form, about, tables: Vec::new(), aggregates: false });
         self
     }
 
@@ -191,6 +194,16 @@ impl Kind {
     pub fn described(mut self, files: &'static [&'static str], columns: &'static [Column]) -> Self {
         let output = self.outputs.last_mut().expect("columns are those of an output");
         output.tables.push(Described { files, columns });
+        self
+    }
+
+    /// Says that the output that was added last aggregates subjects; see [`Output::aggregates`].
+    ///
+    /// # Panics
+    /// If there is no output yet: that is a defect of the declaration.
+    #[must_use]
+    pub fn aggregating(mut self) -> Self {
+        self.outputs.last_mut().expect("an output aggregates").aggregates = true;
         self
     }
 

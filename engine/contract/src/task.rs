@@ -104,6 +104,9 @@ pub enum Ended {
         /// One that begins with [`IMPORTANT`] is shown before the others.
         #[serde(default)]
         notes: Vec<String>,
+        /// By output port that [aggregates](crate::Output::aggregates): the fewest subjects behind anything that it shows.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        aggregated: BTreeMap<String, u64>,
     },
     /// There is nothing to give, for a cause the kind declares.
     Absent {
@@ -130,7 +133,21 @@ pub struct RanOn {
 impl Ended {
     /// Done, with nothing to remark.
     pub fn done() -> Self {
-        Ended::Done { ran_on: None, notes: Vec::new() }
+        Self::noted(Vec::new())
+    }
+
+    /// Done, with these notes.
+    pub fn noted(notes: Vec<String>) -> Self {
+        Ended::Done { ran_on: None, notes, aggregated: BTreeMap::new() }
+    }
+
+    /// Adds how many subjects are behind an output: the fewest behind anything that it shows.
+    #[must_use]
+    pub fn aggregating(mut self, port: &str, subjects: usize) -> Self {
+        if let Ended::Done { aggregated, .. } = &mut self {
+            aggregated.insert(port.to_owned(), subjects as u64);
+        }
+        self
     }
 }
 

@@ -556,7 +556,7 @@ pub(super) fn collect(task: &CommandTask) -> Result<Ended, Failure> {
         let found = make_readable(port, &output_path(&task.work, declared))?;
         check_output(task, port, declared, found)?;
     }
-    Ok(Ended::Done { ran_on: None, notes: undeclared_outputs(task) })
+    Ok(Ended::noted(undeclared_outputs(task)))
 }
 
 /// Gives the permissions to read an output, and to move what is in it: a body may have taken them away (`umask 777`,

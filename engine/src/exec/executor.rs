@@ -686,9 +686,9 @@ pub(super) fn isolation_of(task: &CommandTask, confined: Confined) -> Isolation 
 /// Adds that not all metrics were reported.
 fn with_unreported(ended: Ended, measured: usize) -> Ended {
     match ended {
-        Ended::Done { ran_on, mut notes } if measured > MOST_METRICS => {
+        Ended::Done { ran_on, mut notes, aggregated } if measured > MOST_METRICS => {
             notes.push(format!("it measured {measured} metrics; the first {MOST_METRICS} are logged"));
-            Ended::Done { ran_on, notes }
+            Ended::Done { ran_on, notes, aggregated }
         }
         ended => ended,
     }
@@ -710,9 +710,9 @@ pub(super) fn with_notes(ended: Ended, isolation: Isolation, metrics: Option<Str
         _ => None,
     };
     match ended {
-        Ended::Done { ran_on, mut notes } => {
+        Ended::Done { ran_on, mut notes, aggregated } => {
             notes.extend([files, network].into_iter().flatten().map(str::to_owned).chain(metrics));
-            Ended::Done { ran_on, notes }
+            Ended::Done { ran_on, notes, aggregated }
         }
         absent => absent,
     }

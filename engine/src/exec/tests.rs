@@ -459,7 +459,7 @@ fn outputs_are_checked_with_clear_messages() {
     assert_eq!(failure(&finished).message, "output `maps` was declared as `all/maps/` and holds no file");
     let work = space.command("echo 1 > $OUT_MAPS/a; echo 2 > ../out/b", folder);
     let notes = vec!["`b` was written beside the declared outputs and is not stored".to_owned()];
-    assert_eq!(space.run(work).result, Ok(Ended::Done { ran_on: None, notes }));
+    assert_eq!(space.run(work).result, Ok(Ended::noted(notes)));
 }
 
 #[test]
@@ -545,7 +545,7 @@ fn the_record_of_a_command_says_what_was_open_to_it() {
         let isolation = executor::isolation_of(&task, confined);
         assert_eq!((isolation.files.word(), isolation.network.word()), words, "{confined:?}");
         let notes = notes.into_iter().map(str::to_owned).collect();
-        assert_eq!(executor::with_notes(Ended::done(), isolation, None), Ended::Done { ran_on: None, notes });
+        assert_eq!(executor::with_notes(Ended::done(), isolation, None), Ended::noted(notes));
     }
 }
 

@@ -281,8 +281,8 @@ pub enum ReleaseWhy {
     Approved {
         /// The reason.
         because: String,
-        /// Who and when.
-        approved: String,
+        /// Who and when; nothing is released before it was.
+        approved: Option<String>,
     },
 }
 

@@ -2,19 +2,27 @@
 //! would publish their data without a release.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::resolved::{Link, Plan, Published};
+use super::resolved::{Link, Plan, Published, Release, ReleaseWhy};
 use crate::ids::{InstanceId, StageId};
 
-/// A result that may not be published.
+/// Why an artifact may not leave the restricted store. Its `Display` is a sentence without a subject.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refused<'a> {
-    /// The result.
-    pub result: &'a Published,
+pub struct Refusal {
     /// The restrictions on it.
     pub restrictions: BTreeSet<String>,
-    /// Names of stages from a restricted source to the one that makes the result, each read by the next.
+    /// Names of stages from a restricted source to the one that makes it, each read by the next.
     pub chain: Vec<String>,
+    /// What is missing for its release.
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        write!(f, "restricted ({names}; {}) and {}", self.chain.join(" -> "), self.why)
+    }
 }
 
 impl Plan {
@@ -43,26 +51,34 @@ impl Plan {
         own
     }
 
-    /// Results that contain restricted data and that no release covers, each with the chain of stages from the source.
-    pub fn refused_results(&self) -> Vec<Refused<'_>> {
-        self.results.iter().filter_map(|result| self.refused(result)).collect()
+    /// Results that contain restricted data and are not released.
+    pub fn refused_results(&self) -> Vec<(&Published, Refusal)> {
+        self.results.iter().filter_map(|result| Some((result, self.refusal(&result.link)?))).collect()
     }
 
-    fn refused<'a>(&'a self, result: &'a Published) -> Option<Refused<'a>> {
-        let restrictions = self.restrictions_of(&result.link);
-        let instance = result.link.producer().filter(|_| !restrictions.is_empty())?;
-        Some(Refused { result, restrictions, chain: self.chain_of(instance) })
+    /// Why an artifact may not leave the restricted store, as far as that is known before a run.
+    pub fn refusal(&self, link: &Link) -> Option<Refusal> {
+        let why = match self.release_of(link) {
+            None => "no rule of `release:` permits it",
+            Some(ReleaseWhy::Approved { approved: None, .. }) => "its release was not approved yet (`approved:` is missing)",
+            Some(ReleaseWhy::Approved { approved: Some(_), .. } | ReleaseWhy::Aggregate(_)) => return None,
+        };
+        self.refusal_because(link, why.to_owned())
     }
 
-    /// The restrictions on an artifact that no release lifts.
-    pub fn restrictions_of(&self, link: &Link) -> BTreeSet<String> {
-        let Link::Output { instance, port, .. } = link else { return BTreeSet::new() };
-        let made = self.instance(*instance);
-        let is_released = |(stage, name): &(StageId, String)| *stage == made.stage && **name == **port;
-        if self.releases.iter().any(|release| release.ports.iter().any(is_released)) {
-            return BTreeSet::new();
-        }
-        made.restricted.clone()
+    /// A refusal for a reason; `None` if the artifact is not restricted.
+    pub fn refusal_because(&self, link: &Link, why: String) -> Option<Refusal> {
+        let instance = link.producer()?;
+        let restrictions = self.instance(instance).restricted.clone();
+        (!restrictions.is_empty()).then(|| Refusal { restrictions, chain: self.chain_of(instance), why })
+    }
+
+    /// The rule or reason of the release that names the port of an artifact.
+    pub fn release_of(&self, link: &Link) -> Option<&ReleaseWhy> {
+        let Link::Output { instance, port, .. } = link else { return None };
+        let stage = self.instance(*instance).stage;
+        let names = |release: &&Release| release.ports.iter().any(|(of, name)| *of == stage && **name == **port);
+        self.releases.iter().find(names).map(|release| &release.why)
     }
 
     /// From a restricted source down to an instance, by stage names.

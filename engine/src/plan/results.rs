@@ -335,9 +335,11 @@ fn claim(context: &Planning<'_>, decl: &ClaimDecl) -> Result<Option<Claim>, Diag
 
 /// The releases of this profile.
 pub(super) fn releases(context: &Planning<'_>, decls: &[&ReleaseDecl]) -> Vec<Release> {
-    let port = |port: &Name| context.env.errors.take(release_port(context, port));
     let release = |decl: &&ReleaseDecl| Release {
-        ports: decl.ports.iter().filter_map(port).collect(),
+        ports: {
+            let port = |port: &Name| context.env.errors.take(release_port(context, port, &decl.why));
+            decl.ports.iter().filter_map(port).collect()
+        },
         why: match &decl.why {
             ReleaseWhyDecl::Aggregate(subjects) => ReleaseWhy::Aggregate(*subjects),
             ReleaseWhyDecl::Approved { because, approved } => {
@@ -348,7 +350,11 @@ pub(super) fn releases(context: &Planning<'_>, decls: &[&ReleaseDecl]) -> Vec<Re
     decls.iter().map(release).collect()
 }
 
-fn release_port(context: &Planning<'_>, port: &Name) -> Result<(StageId, String), Diagnostic> {
+fn release_port(
+    context: &Planning<'_>,
+    port: &Name,
+    why: &ReleaseWhyDecl,
+) -> Result<(StageId, String), Diagnostic> {
     let Some((stage, output)) = port.text.trim_start_matches('$').rsplit_once('.') else {
         let message = format!("`{}` is not a port", port.text);
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("write `stage.port`"));
@@ -361,7 +367,15 @@ fn release_port(context: &Planning<'_>, port: &Name) -> Result<(StageId, String)
             context.env.index.keys().copied(),
         ));
     };
-    context.drafts[index].check_output(output, port.span)?;
+    let draft = &context.drafts[index];
+    draft.check_output(output, port.span)?;
+    let aggregates = draft.kind.and_then(|kind| kind.output_named(output)).is_some_and(|output| output.aggregates);
+    if matches!(why, ReleaseWhyDecl::Aggregate(_)) && !aggregates && !draft.broken {
+        let message = format!("nothing counts the subjects behind `{}`, so no rule about their number can hold", port.text);
+        return Err(Diagnostic::new(Class::Value, port.span, message).hint(
+            "`pipe stages KIND` says which outputs aggregate subjects; for others, `because: REASON` with `approved: WHO, DATE`",
+        ));
+    }
     Ok((StageId(u32::try_from(index).unwrap_or(u32::MAX)), output.to_owned()))
 }
 

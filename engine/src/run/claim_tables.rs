@@ -7,6 +7,7 @@ use pipe_contract::Failure;
 use super::artifact_types::table_at;
 use super::inputs::LinkedInput;
 use super::lookup::Lookup;
+use super::release::refusal;
 use super::result_lines::is_wanted;
 use super::storage::Sessions;
 use crate::plan::{Claim, Link, Plan};
@@ -17,17 +18,6 @@ pub(super) fn checked_claims(lookup: &mut Lookup<'_>, wanted: Option<&[bool]>) -
     let plan = lookup.plan;
     let claims: Vec<Claim> = plan.claims.iter().filter(|claim| is_wanted(&claim.table, wanted)).cloned().collect();
     check_claims(&claims, |link| Ok((table_of_link(lookup, link)?, named(plan, link))))
-}
-
-/// A number of a table that may not be published may not be reported either, nor whether it is as claimed.
-fn check_released(plan: &Plan, link: &Link) -> Result<(), String> {
-    match plan.restrictions_of(link) {
-        restrictions if restrictions.is_empty() => Ok(()),
-        restrictions => Err(format!(
-            "not checked: its table is restricted ({}), and no rule of `release:` permits to publish it",
-            restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-        )),
-    }
 }
 
 /// What an artifact is called in messages.
@@ -43,7 +33,10 @@ fn named(plan: &Plan, link: &Link) -> String {
 
 /// Where the table of an artifact can be read, or why not.
 fn table_of_link(lookup: &mut Lookup<'_>, link: &Link) -> Result<PathBuf, String> {
-    check_released(lookup.plan, link)?;
+    // A number of a table that may not be published may not be reported either, nor whether it is as claimed.
+    if let Some(why) = refusal(lookup, link).map_err(|failure| with_hint(&failure))? {
+        return Err(format!("not checked: its table is {why}"));
+    }
     match lookup.content(link).map_err(|failure| with_hint(&failure))? {
         LinkedInput::Present(located) => {
             let path = located

@@ -1,5 +1,6 @@
 //! Commits an attempt: checks what it left, moves it into the store, and publishes the record.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -42,16 +43,19 @@ impl Commit<'_, '_> {
     ) -> Result<Committed, Failure> {
         let Self { id, miss, storage, .. } = *self;
         lookup.check_sources(id, &miss.inputs)?;
-        let (made, ran_on, notes) = match ended {
+        let (made, ran_on, notes, aggregated) = match ended {
             Ended::Absent { cause, detail } => {
                 check_may_be_absent(lookup, id, &cause)
                     .map_err(|failure| Failure { message: format!("{}: {detail}", failure.message), ..failure })?;
                 append(&self.attempt.log, &format!("absent ({cause}): {detail}\n"))?;
-                (Made::Absent { cause }, None, vec![detail])
+                (Made::Absent { cause }, None, vec![detail], BTreeMap::new())
             }
-            Ended::Done { ran_on, notes } => {
+            Ended::Done { ran_on, notes, aggregated } => {
+                if let Some(kind) = lookup.kind(id) {
+                    check_aggregated(kind, &aggregated)?;
+                }
                 let notes = notes.into_iter().chain(miss.inputs.coverage_notes()).collect();
-                (Made::Outputs(self.ingest(lookup)?), ran_on, notes)
+                (Made::Outputs(self.ingest(lookup)?), ran_on, notes, aggregated)
             }
         };
         for list in miss.inputs.cell_lists() {
@@ -60,7 +64,7 @@ impl Commit<'_, '_> {
         let parts = serde_json::to_value(lookup.parts(id, &miss.inputs)?)
             .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
         let label = lookup.plan.label(id);
-        let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes) };
+        let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes, &aggregated) };
         let published = storage.session.publish(&miss.key, record, miss.ignores_records());
         let record = published.map_err(|error| storage.failure(&error))?;
         lookup.save_notes(id, &miss.key, &record)?;
@@ -135,6 +139,24 @@ fn check_may_be_absent(lookup: &Lookup<'_>, id: InstanceId, cause: &str) -> Resu
             Err(Failure::internal(format!("`{}` reports an absence it does not declare: `{cause}`", kind.name)))
         }
         _ => lookup.check_accepted(id, cause),
+    }
+}
+
+/// A kind says of the outputs that aggregate, and of no others, how many subjects are behind them.
+fn check_aggregated(kind: &Kind, aggregated: &BTreeMap<String, u64>) -> Result<(), Failure> {
+    let declared: BTreeSet<&str> =
+        kind.outputs.iter().filter(|output| output.aggregates).map(|output| output.name).collect();
+    let said: BTreeSet<&str> = aggregated.keys().map(String::as_str).collect();
+    match declared.symmetric_difference(&said).next() {
+        None => Ok(()),
+        Some(port) if declared.contains(port) => Err(Failure::internal(format!(
+            "`{}` declares that `{port}` aggregates subjects, and does not say how many",
+            kind.name
+        ))),
+        Some(port) => Err(Failure::internal(format!(
+            "`{}` says how many subjects are behind `{port}`, and does not declare that it aggregates them",
+            kind.name
+        ))),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | digest | keyed |
 //! |---|---|
-//! | of an output of a restricted instance | unless a release covers the port: then it may be published, and its digest is in the lockfile |
+//! | of an output of a restricted instance | unless its release was approved: whether a rule of release holds is only known when it is published, and its files' digests are in the lockfile then |
 //! | the key of a restricted instance | always: it is made from digests of restricted inputs |
 //! | of a file that a restricted instance reads | always: a restriction is declared on the stage that reads the file |
 //! | a list of cells | if one of them would be keyed |
@@ -15,7 +15,7 @@ use pipe_contract::{Coordinates, Failure};
 use super::state_dirs::StateDirs;
 use crate::ids::{InstanceId, StageId};
 use crate::key::{Addressed, CellList, CellState, KeyInput};
-use crate::plan::{Link, Plan, Source};
+use crate::plan::{Link, Plan, Release, ReleaseWhy, Source};
 use crate::report::{CellDigest, DigestKey, InputDigest, PublicDigest};
 
 /// Shows digests of one plan.
@@ -41,7 +41,8 @@ impl<'a> Disclosure<'a> {
     fn new(plan: &'a Plan, key: impl FnOnce() -> Result<DigestKey, Failure>) -> Result<Self, Failure> {
         let restricted = plan.instances.iter().any(|instance| !instance.restricted.is_empty());
         let key = restricted.then(key).transpose()?;
-        let ports = plan.releases.iter().flat_map(|release| &release.ports);
+        let approved = |release: &&Release| matches!(release.why, ReleaseWhy::Approved { approved: Some(_), .. });
+        let ports = plan.releases.iter().filter(approved).flat_map(|release| &release.ports);
         Ok(Self { plan, key, released: ports.map(|(stage, port)| (*stage, port.as_str())).collect() })
     }
 

@@ -9,7 +9,7 @@ use super::disclosure::Disclosure;
 use super::lookup::{Known, Lookup};
 use super::result_lines::{Line, line_of};
 use crate::ids::InstanceId;
-use crate::plan::{Link, Plan, Published, Work};
+use crate::plan::{Link, Plan, Work};
 use crate::report::{Locked, LockedInstance, LockedStage, Piece};
 use crate::sched::needed_by;
 
@@ -23,11 +23,7 @@ pub(super) fn locked_results(
     let mut locked = BTreeMap::new();
     let plan = lookup.plan;
     let mut tolerances = Tolerances { plan, registry, known: BTreeMap::new() };
-    let refused: Vec<&Published> = plan.refused_results().into_iter().map(|refused| refused.result).collect();
     for published in &plan.results {
-        if refused.iter().any(|refused| std::ptr::eq(*refused, published)) {
-            continue;
-        }
         let Ok(Line::Present(line)) = line_of(lookup, disclosure, published) else { continue };
         let tolerance = tolerances.of(&published.link);
         let files = line.pieces.iter().filter_map(|Piece { path, entry, .. }| match entry {

@@ -315,6 +315,39 @@ fn a_released_result_is_published_at_the_end_of_the_run() {
     assert_eq!(space.read("results/p/number.txt"), "1\n", "it is there at the end");
 }
 
+/// A number of subjects that is released if there are enough of them.
+const COUNTED: &str = r#"
+params:
+  subjects: { s01: { does: '' }, s02: { does: '' }, s03: { does: '' }, s04: { does: absent } }
+stages:
+  scan:
+    each: { sid: $params.subjects }
+    uses: test/write
+    with: { does: $each.sid.does }
+    absent: [not-found]
+    restricted: hcp
+  count: { uses: test/count, in: { cells: $scan(*).out } }
+release: [{ ports: [count.out], rule: { aggregate: 3 } }]
+results: { n.txt: $count.out }
+claims: [{ text: four, cell: { table: $count.out, where: {}, column: n }, equals: 4, within: 0.5 }]
+"#;
+
+#[test]
+fn a_rule_about_subjects_counts_them_after_absences() {
+    let space = Space::with(COUNTED);
+    let summary = run_restricted(&space);
+    assert_eq!((summary.results.missing.as_slice(), space.read("results/p/n.txt").as_str()), (&[][..], "3"));
+    assert!(!summary.claims[0].found.as_ref().unwrap_err().contains("restricted"), "a released number is compared");
+
+    let space = Space::with(&COUNTED.replacen("does: ''", "does: absent", 1));
+    let summary = run_restricted(&space);
+    let why = "restricted (hcp; scan -> count) and its release asks for 3 subjects behind everything that it shows, and there are 2";
+    assert_eq!(summary.results.missing, [("n.txt".to_owned(), why.to_owned())]);
+    assert!(!space.path("results/p").join("n.txt").exists());
+    assert!(!fs::read_to_string(space.path("p.lock")).is_ok_and(|lock| lock.contains("n.txt")));
+    assert_eq!(summary.claims[0].found, Err(format!("not checked: its table is {why}")));
+}
+
 #[test]
 fn manifests_name_restrictions_and_logs_are_found() {
     let space = restricted();

@@ -25,6 +25,7 @@ mod prepare_task;
 mod provenance;
 mod publish_results;
 mod published_check;
+mod release;
 mod result_lines;
 mod run_loop;
 mod run_summary;

@@ -1,5 +1,7 @@
 //! The provenance that a record carries: where, when and how an instance worked.
 
+use std::collections::BTreeMap;
+
 use pipe_cache::Record;
 use pipe_contract::RanOn;
 
@@ -8,8 +10,14 @@ use crate::exec::Usage;
 use crate::report::Machine;
 
 /// Where, when and how an instance worked, for its record.
-pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, notes: &[String]) -> serde_json::Value {
-    serde_json::json!({
+pub(super) fn provenance(
+    label: &str,
+    usage: Usage,
+    ran_on: Option<&RanOn>,
+    notes: &[String],
+    aggregated: &BTreeMap<String, u64>,
+) -> serde_json::Value {
+    let mut provenance = serde_json::json!({
         "instance": label,
         "ended": written(now()),
         "wall_seconds": usage.wall.as_secs_f64(),
@@ -22,7 +30,19 @@ pub(super) fn provenance(label: &str, usage: Usage, ran_on: Option<&RanOn>, note
         "isolation": usage.isolation.map(|isolation| isolation.files.word()),
         "network": usage.isolation.map(|isolation| isolation.network.word()),
         "notes": notes,
-    })
+    });
+    if !aggregated.is_empty() {
+        provenance[AGGREGATED] = serde_json::json!(aggregated);
+    }
+    provenance
+}
+
+/// By output that aggregates: the fewest subjects behind anything that it shows.
+const AGGREGATED: &str = "aggregated_subjects";
+
+/// The fewest subjects behind anything that an output shows, if it aggregates.
+pub(super) fn subjects_behind(record: &Record, port: &str) -> Option<u64> {
+    record.provenance.get(AGGREGATED)?.get(port)?.as_u64()
 }
 
 /// The largest resident set of the processes of an attempt, bytes; `None` if it had none of its own: what works on a thread of

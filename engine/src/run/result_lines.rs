@@ -8,8 +8,9 @@ use super::artifact_types::declared;
 use super::disclosure::Disclosure;
 use super::inputs::LinkedInput;
 use super::lookup::Lookup;
+use super::release::refusal;
 use super::state_dirs::Access;
-use crate::plan::{Link, Plan, Published, Refused};
+use crate::plan::{Link, Plan, Published};
 use crate::report::{Piece, ResultLine, Results, described, dictionary_path, pieces_of, results_folder};
 
 /// Everything that the plan publishes and that is there; what is not is noted.
@@ -21,12 +22,7 @@ pub(super) fn result_lines(
     let plan = lookup.plan;
     let mut results = Results { folder: results_folder(plan), ..Results::default() };
     let mut lines = Vec::new();
-    let refused = plan.refused_results();
     for published in plan.results.iter().filter(|published| is_wanted(&published.link, wanted)) {
-        if let Some(refused) = refused.iter().find(|refused| std::ptr::eq(refused.result, published)) {
-            results.missing.push((published.path.clone(), why_refused(refused)));
-            continue;
-        }
         match line_of(lookup, disclosure, published) {
             Ok(Line::Present(line)) => lines.push(*line),
             Ok(Line::Missing(why)) => results.missing.push((published.path.clone(), why)),
@@ -34,11 +30,6 @@ pub(super) fn result_lines(
         }
     }
     (results, lines)
-}
-
-fn why_refused(refused: &Refused<'_>) -> String {
-    let names = refused.restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    format!("restricted ({names}; {}) and no rule of `release:` permits it", refused.chain.join(" -> "))
 }
 
 /// What a line of `results:` publishes.
@@ -54,6 +45,9 @@ pub(super) fn line_of(
     disclosure: &Disclosure<'_>,
     published: &Published,
 ) -> Result<Line, Failure> {
+    if let Some(why) = refusal(lookup, &published.link)? {
+        return Ok(Line::Missing(why.to_string()));
+    }
     let located = match lookup.content(&published.link)? {
         LinkedInput::Present(located) => located,
         LinkedInput::Absent { cause, .. } => return Ok(Line::Missing(format!("absent ({cause})"))),

@@ -58,7 +58,7 @@ impl StageKind for Write {
             "nothing" => return Ok(Ended::done()),
             "note" => {
                 fs::write(task.output("out")?, text("text")).unwrap();
-                return Ok(Ended::Done { ran_on: None, notes: vec!["some data are missing".into()] });
+                return Ok(Ended::noted(vec!["some data are missing".into()]));
             }
             "share" => {
                 let shared = context.shared_downloads();
@@ -96,6 +96,22 @@ impl StageKind for List {
         };
         fs::write(task.output("out")?, task.many("cells").iter().map(line).collect::<String>()).unwrap();
         Ok(Ended::done())
+    }
+}
+
+/// A kind whose number is of as many subjects as there are cells.
+struct Count;
+
+impl StageKind for Count {
+    fn kind(&self) -> Kind {
+        let kind = Kind::new("test/count", 1, "counts cells").gather("cells", &[], "anything");
+        kind.file("out", "text", "their number").aggregating()
+    }
+
+    fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
+        let cells = task.present("cells").count();
+        fs::write(task.output("out")?, cells.to_string()).unwrap();
+        Ok(Ended::done().aggregating("out", cells))
     }
 }
 
@@ -181,6 +197,7 @@ impl Space {
         registry.add(List);
         registry.add(Copy);
         registry.add(Drift);
+        registry.add(Count);
         registry.add_type(ArtifactType::file("number", "a number", &[&NUMBER]));
         let space = Self { folder, registry: Arc::new(registry) };
         space.write("p.yaml", &format!("pipe: 1\npipeline: p\n{pipeline}"));

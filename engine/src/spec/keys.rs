@@ -305,7 +305,7 @@ pub static RELEASE: KeyTable = KeyTable {
         must("ports", Shape::List(&Shape::Text), "`stage.port` names."),
         key("rule", Shape::KeyTable(&RULE), "A rule that is checked."),
         key("because", Shape::Text, "A reason, for what no rule can check."),
-        key("approved", Shape::Text, "Who approved it, and when."),
+        key("approved", Shape::Text, "Who approved it, and when; nothing is released before that."),
     ],
 };
 

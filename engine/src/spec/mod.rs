@@ -267,7 +267,7 @@ pub enum ReleaseWhyDecl {
     Approved {
         /// The reason.
         because: String,
-        /// Who and when.
-        approved: String,
+        /// Who and when, if it was.
+        approved: Option<String>,
     },
 }

@@ -648,23 +648,41 @@ impl Reader {
                 };
                 ReleaseWhyDecl::Aggregate(subjects)
             }
-            (None, Some(because), Some(approved)) => ReleaseWhyDecl::Approved {
+            (None, Some(because), approved) => ReleaseWhyDecl::Approved {
                 because: self.text(because, "`because`")?.text,
-                approved: self.text(approved, "`approved`")?.text,
+                approved: match approved {
+                    Some(node) => Some(self.approval(node)?),
+                    None => None,
+                },
             },
             _ => {
                 self.error(
                     Diagnostic::new(
                         Class::Shape,
                         fields.span,
-                        "a release has either `rule:` or both `because:` and `approved:`",
+                        "a release has either `rule:`, or `because:` and, once it was, `approved:`",
                     )
-                    .hint("`rule: { aggregate: 20 }`, or `because: REASON` with `approved: WHO AND WHEN`"),
+                    .hint("`rule: { aggregate: 20 }`, or `because: REASON` with `approved: WHO, DATE`"),
                 );
                 return None;
             }
         };
         Some(ReleaseDecl { ports, why })
+    }
+
+    /// Who approved something and when: a text with a year.
+    fn approval(&mut self, node: &Node) -> Option<String> {
+        let text = self.text(node, "`approved`")?.text;
+        let is_year = |word: &str| word.len() == 4 && word.starts_with("20");
+        if text.split(|c: char| !c.is_ascii_digit()).any(is_year) {
+            return Some(text);
+        }
+        let message = format!("`approved` says who approved it and when, found `{text}`");
+        self.error(
+            Diagnostic::new(Class::Value, node.span, message)
+                .hint("a name and a date, such as `A. Investigator, 2026-03-01`; leave it out until it was approved"),
+        );
+        None
     }
 
     fn seed(&mut self, fields: &Fields<'_>) -> u64 {

@@ -203,12 +203,12 @@ fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
     assert_eq!(summary.restricted.iter().collect::<Vec<_>>(), ["hcp-open-access", "hcp-restricted"]);
     assert!(plan.instance(of(&plan, "template")[0]).restricted.is_empty());
     let refused = plan.refused_results();
-    assert!(
-        refused
-            .iter()
-            .all(|refused| refused.result.path.starts_with("contours") || refused.result.path.starts_with("flatmaps"))
-    );
-    assert!(refused.iter().any(|refused| refused.chain.first().is_some_and(|stage| stage == "subject")), "{refused:?}");
+    let kept = ["contours", "flatmaps", "models/"];
+    assert!(refused.iter().all(|(result, _)| kept.iter().any(|name| result.path.starts_with(name))), "{refused:?}");
+    let chain = &refused.iter().find(|(result, _)| result.path == "flatmaps.png").unwrap().1.chain;
+    assert_eq!(chain.first().map(String::as_str), Some("subject"));
+    let weights = &refused.iter().find(|(result, _)| result.path.starts_with("models/")).unwrap().1;
+    assert_eq!(weights.why, "its release was not approved yet (`approved:` is missing)");
     assert!(planned("demo").refused_results().is_empty());
 }
 

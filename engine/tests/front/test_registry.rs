@@ -140,17 +140,17 @@ fn score() -> Vec<Kind> {
             .port("inferred", &["labels"], Arity::One, true, "inferred")
             .input("subject", &["subject"], "the subject's files")
             .folder("table", "table/scores", "scores"),
-        scores(Kind::new("score/summary", 1, "means")).folder("table", "table/summary", "means"),
+        scores(Kind::new("score/summary", 1, "means")).folder("table", "table/summary", "means").aggregating(),
         random(scores(Kind::new("score/partition", 1, "parts")))
             .port("families", &["families"], Arity::One, true, "families")
             .required("subsets", Type::Map(Box::new(Type::Map(Box::new(Type::Any)))), "subsets")
             .param("over", Type::Text, Value::Text("has".into()), "field")
             .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples")
-            .folder("table", "table/partition", "parts")
-            .folder("figure", "figure", "parts"),
+            .folder("table", "table/partition", "parts").aggregating()
+            .folder("figure", "figure", "parts").aggregating(),
         scores(Kind::new("figure/accuracy", 1, "accuracy"))
             .param("points", Type::Bool, Value::Bool(true), "dots")
-            .folder("figure", "figure", "figure"),
+            .folder("figure", "figure", "figure").aggregating(),
         on(Kind::new("figure/contours", 1, "contours"), &["outputs"])
             .input("manual", &["labels"], "manual labels")
             .input("model", &["labels"], "predicted")

@@ -46,6 +46,7 @@ impl StageKind for Accuracy {
                 "figure.svg, figure.pdf, figure.png, and table.csv with the means and intervals shown",
             )
             .described(&[data_table::CSV], COLUMNS)
+            .aggregating()
             .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
@@ -63,7 +64,8 @@ impl StageKind for Accuracy {
             &folder.join(data_table::CSV),
             &mut frame(&scores.parcellation, &bars, comparisons, task.simulated)?,
         )?;
-        Ok(Ended::Done { ran_on: None, notes })
+        let subjects = if points { 1 } else { scores.fewest_subjects() };
+        Ok(Ended::noted(notes).aggregating("figure", subjects))
     }
 }
 

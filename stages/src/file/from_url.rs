@@ -31,6 +31,6 @@ impl StageKind for UrlFile {
         let parameters: Parameters = task.parameters()?;
         let pin = Sha256::parse_optional(&parameters.sha256)?;
         let notes = fetch_url(&parameters.url, pin.as_ref(), task, task.output("file")?, context)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes))
     }
 }

@@ -75,7 +75,7 @@ impl StageKind for Targets {
             .about("sid", subject.sid());
         tensors::write(task.output("images")?, &tensors)?;
         let notes = lacking.iter().map(|file| format!("no `{file}` labels of both hemispheres: no channels for them"));
-        Ok(Ended::Done { ran_on: None, notes: notes.collect() })
+        Ok(Ended::noted(notes.collect()))
     }
 }
 

@@ -280,6 +280,15 @@ impl HeldOut {
         self.select(column, label, hemisphere).map(|score| score.sid.as_str()).collect::<BTreeSet<_>>().len()
     }
 
+    /// The fewest subjects behind a mean of any column and label in one hemisphere or both.
+    pub fn fewest_subjects(&self) -> usize {
+        let mut cells = BTreeMap::<_, BTreeSet<&str>>::new();
+        for Score { dataset, tag, label, hemisphere, sid, .. } in &self.scores {
+            cells.entry((dataset, tag, label, hemisphere)).or_default().insert(sid);
+        }
+        cells.values().map(BTreeSet::len).min().unwrap_or(0)
+    }
+
     fn select<'a>(
         &'a self,
         column: &'a (String, String),

@@ -25,7 +25,7 @@ impl StageKind for LabelsImport {
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let notes = from_hdf5(task.one("file")?, task.output("labels")?)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes))
     }
 }
 

@@ -85,7 +85,7 @@ fn fetch(
     let file = task.scratch.join("labels.hdf5");
     let mut notes = entry.download(task, &file, context)?;
     notes.extend(from_hdf5(&file, task.output("labels")?)?);
-    Ok(Ended::Done { ran_on: None, notes })
+    Ok(Ended::noted(notes))
 }
 
 /// `normalized/logs/exclusions.json`: rater, subject and hemisphere of labels that are not to be used.

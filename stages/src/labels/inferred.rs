@@ -52,7 +52,7 @@ impl StageKind for LabelsInferred {
             folder.join(format!("{sid}.{}.inf-MSMAll_{quantity}.native32k.mgz", hemisphere.name()))
         };
         from_inferred(path, task.output("labels")?)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes))
     }
 }
 

@@ -42,6 +42,6 @@ impl StageKind for OsfFile {
         };
         entry.sha256 = pin.map(|pin| pin.as_str().to_owned()).or(entry.sha256);
         let notes = entry.download(task, task.output("file")?, context)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes))
     }
 }

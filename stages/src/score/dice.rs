@@ -102,7 +102,7 @@ impl StageKind for DiceScores {
         }
         notes.iter().for_each(|note| context.log(note));
         data_table::write(task.output("table")?, &mut score_table::table(&rows, task.simulated)?)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes))
     }
 }
 

@@ -80,8 +80,10 @@ impl StageKind for VariancePartition {
                      written order of sources, total",
                 )
                 .described(data_table::FILES, COLUMNS)
+                .aggregating()
                 .folder("figure", "figure", "the parts of the mean over labels as bars, with the table beside it")
                 .described(&[data_table::CSV], COLUMNS)
+                .aggregating()
                 .parameters::<Parameters>();
         Kind { stamped: true, random: true, ..kind }
     }
@@ -126,7 +128,8 @@ impl StageKind for VariancePartition {
         };
         drawing::save(&partition_figure::draw(&about, &parts), figure)?;
         data_table::write_csv(&figure.join(data_table::CSV), &mut frame)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        let fewest = parts.iter().map(|part| part.subjects).min().unwrap_or(0);
+        Ok(Ended::noted(notes).aggregating("table", fewest).aggregating("figure", fewest))
     }
 }
 

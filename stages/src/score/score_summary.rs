@@ -31,6 +31,7 @@ impl StageKind for ScoreSummary {
                  number of intervals in the published figure)",
             )
             .described(data_table::FILES, COLUMNS)
+            .aggregating()
             .parameters::<Comparisons>();
         Kind { stamped: true, ..kind }
     }
@@ -45,7 +46,7 @@ impl StageKind for ScoreSummary {
         ));
         let mut frame = summary(&scores, comparisons, task.simulated)?;
         data_table::write(task.output("table")?, &mut frame)?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes).aggregating("table", scores.fewest_subjects()))
     }
 }
 

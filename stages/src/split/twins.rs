@@ -71,7 +71,7 @@ impl StageKind for Twins {
         };
         data_table::write_split(task.output("table")?, &split)?;
         data_table::write_families(task.output("families")?, &families.numbers(&split))?;
-        Ok(Ended::Done { ran_on: None, notes })
+        Ok(Ended::noted(notes))
     }
 }
 

@@ -43,7 +43,7 @@ impl StageKind for Train {
         let training = Training::new(weights, &samples, &plan, shuffled(seed), context);
         let training = finish(training, task, &backend, &params.inputs, context)?;
         write(&training, &options, &plan, task.output("model")?)?;
-        Ok(Ended::Done { ran_on: Some(backend.ran_on), notes })
+        Ok(Ended::Done { ran_on: Some(backend.ran_on), notes, aggregated: std::collections::BTreeMap::new() })
     }
 }
 

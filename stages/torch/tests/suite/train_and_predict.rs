@@ -36,7 +36,7 @@ fn training_learns_and_gives_the_same_bytes_twice() {
     let first = subjects.training(&folder.path().join("first"), &params);
     let listener = Listener::default();
     let ended = run(&first, &listener).unwrap();
-    let Ended::Done { ran_on: Some(ran_on), notes } = ended else { panic!("not done: {ended:?}") };
+    let Ended::Done { ran_on: Some(ran_on), notes, .. } = ended else { panic!("not done: {ended:?}") };
     assert_eq!((ran_on.threads, ran_on.library.as_str()), (1, "libtorch 2.11.0"));
     assert!(notes.is_empty(), "{notes:?}");
     check_model(&folder.path().join("first/model"));

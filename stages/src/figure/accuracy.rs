@@ -313,9 +313,13 @@ fn interval(drawing: &mut Drawing, x: f64, foot: f64, scale: &Scale, bar: &Bar, 
 mod tests {
     use std::collections::BTreeSet;
 
+    use pipe_contract::{Given, Value};
+
     use super::*;
     use crate::formats::score_table::Score;
     use crate::test_support::figures::{assert_same_bytes_twice, look_at};
+    use crate::test_support::scores::task_of_held_out;
+    use crate::test_support::tasks;
 
     /// Eight subjects, four raters; scores spread deterministically around a mean per tag.
     fn example(parcellation: &str, nyu: bool) -> HeldOut {
@@ -456,5 +460,18 @@ mod tests {
             let scores = example(parcellation, nyu);
             look_at(&format!("accuracy_{parcellation}"), || draw(&scores, &bars(&scores, 28), 28, 0.05, true));
         }
+    }
+
+    #[test]
+    fn a_dot_is_one_subject_and_a_mean_is_of_those_it_averages() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task_of_held_out(&Accuracy, folder.path());
+        let Some(Given::Many(cells)) = task.inputs.get_mut("scores") else { panic!("no scores") };
+        cells.retain(|cell| cell.at.get("sid").is_some_and(|sid| sid != "s04"));
+        let mut behind = |points| {
+            tasks::set(&mut task, "points", Value::Bool(points));
+            tasks::aggregated(&Accuracy, &task).unwrap()["figure"]
+        };
+        assert_eq!([behind(true), behind(false)], [1, 2]);
     }
 }

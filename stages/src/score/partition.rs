@@ -792,7 +792,8 @@ mod tests {
         let failure = tasks::run(&VariancePartition, &task).unwrap_err();
         assert_eq!(failure.message, "scores of 3 restarts, expected at least 4");
         tasks::set(&mut task, "least_restarts", Value::Int(3));
-        tasks::run(&VariancePartition, &task).unwrap();
+        let behind = tasks::aggregated(&VariancePartition, &task).unwrap();
+        assert_eq!(behind, [("figure".to_owned(), 3), ("table".to_owned(), 3)].into(), "three are held out");
         let csv = fs_err::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
         let head = "parcellation,label,region,part,sources,order,n_subjects,n_restarts,estimate,low,high,level,sd_restarts,simulated";
         assert_eq!(csv.lines().next(), Some(head));

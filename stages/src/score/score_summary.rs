@@ -113,7 +113,8 @@ mod tests {
 
     use super::*;
     use crate::formats::score_table::Score;
-    use crate::test_support::scores::score;
+    use crate::test_support::scores::{score, task_of_held_out};
+    use crate::test_support::tasks;
 
     /// Two subjects, one rater, two models; the left hemisphere scores a tenth more than the right.
     fn held_out() -> HeldOut {
@@ -154,5 +155,13 @@ mod tests {
         area,prior,mean,HCP,mean,rh,2,2,0.5,0.1,0.0707,0.4293,0.5707,0.6827,true
         ");
         assert_eq!(csv.lines().count(), 1 + 2 * 2 * 3);
+    }
+
+    #[test]
+    fn the_fewest_subjects_behind_a_row_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task_of_held_out(&ScoreSummary, folder.path());
+        let behind = tasks::aggregated(&ScoreSummary, &task).unwrap();
+        assert_eq!(behind, [("table".to_owned(), 1)].into(), "only one subject has a score of `func`");
     }
 }

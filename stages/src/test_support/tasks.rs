@@ -63,6 +63,17 @@ pub fn run(stage: &dyn StageKind, task: &Task) -> Result<Vec<String>, Failure> {
     }
 }
 
+/// Runs a task and returns how many subjects are behind its outputs that aggregate.
+///
+/// # Errors
+/// Those of the kind.
+pub fn aggregated(stage: &dyn StageKind, task: &Task) -> Result<BTreeMap<String, u64>, Failure> {
+    match stage.run(task, &Silent)? {
+        Ended::Done { aggregated, .. } => Ok(aggregated),
+        Ended::Absent { cause, detail } => panic!("absent: {cause}, {detail}"),
+    }
+}
+
 /// Unit points of the sphere that both hemispheres of [`write_subject`] are, of `10 * 4^level + 2` vertices.
 pub fn points(level: u32) -> Vec<[f64; 3]> {
     subdivided(level).0

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use pipe_contract::Failure;
 use pipe_engine::ids::InstanceId;
-use pipe_engine::plan::{Plan, Refusal};
+use pipe_engine::plan::{Plan, Unreleased};
 use pipe_engine::run::{self, Standing, Status};
 
 use super::{CommandError, plan_options, planned, registry, run_options, selection};
@@ -90,7 +90,7 @@ fn all_profiles(args: &args::PlanArgs, registry: &pipe_contract::Registry) -> Re
 /// Lists the results that will not leave the restricted store, and the stages through which they became restricted.
 fn refused(plan: &Plan) -> String {
     let mut text = String::new();
-    for (result, Refusal { restrictions, chain, why }) in plan.refused_results() {
+    for (result, Unreleased { restrictions, chain, why }) in plan.refused_results() {
         let names = restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let _ = writeln!(
             text,

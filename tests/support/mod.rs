@@ -9,6 +9,7 @@ pub mod paper;
 pub mod processes;
 pub mod python_package;
 pub mod terminal;
+pub mod traces;
 
 use std::cell::Cell;
 use std::ffi::OsStr;

@@ -47,5 +47,5 @@ pub use plan_options::PlanOptions;
 pub(crate) use program_line::ProgramLine;
 pub use resolve::{ProfilePlan, plan, plan_all_profiles, resolve};
 pub use resolved::*;
-pub use restricted::Refusal;
+pub use restricted::Unreleased;
 pub use same_name::refuse_shared_name;

@@ -9,7 +9,7 @@ use crate::ids::{InstanceId, StageId};
 
 /// Why an artifact may not leave the restricted store. Its `Display` is a sentence without a subject.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
+pub struct Unreleased {
     /// The restrictions on it.
     pub restrictions: BTreeSet<String>,
     /// Names of stages from a restricted source to the one that makes it, each read by the next.
@@ -18,7 +18,7 @@ pub struct Refusal {
     pub why: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Unreleased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.restrictions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         write!(f, "restricted ({names}; {}) and {}", self.chain.join(" -> "), self.why)
@@ -52,12 +52,12 @@ impl Plan {
     }
 
     /// Results that contain restricted data and are not released.
-    pub fn refused_results(&self) -> Vec<(&Published, Refusal)> {
+    pub fn refused_results(&self) -> Vec<(&Published, Unreleased)> {
         self.results.iter().filter_map(|result| Some((result, self.refusal(&result.link)?))).collect()
     }
 
     /// Why an artifact may not leave the restricted store, as far as that is known before a run.
-    pub fn refusal(&self, link: &Link) -> Option<Refusal> {
+    pub fn refusal(&self, link: &Link) -> Option<Unreleased> {
         let why = match self.release_of(link) {
             None => "no rule of `release:` permits it",
             Some(ReleaseWhy::Approved { approved: None, .. }) => "its release was not approved yet (`approved:` is missing)",
@@ -67,10 +67,10 @@ impl Plan {
     }
 
     /// A refusal for a reason; `None` if the artifact is not restricted.
-    pub fn refusal_because(&self, link: &Link, why: String) -> Option<Refusal> {
+    pub fn refusal_because(&self, link: &Link, why: String) -> Option<Unreleased> {
         let instance = link.producer()?;
         let restrictions = self.instance(instance).restricted.clone();
-        (!restrictions.is_empty()).then(|| Refusal { restrictions, chain: self.chain_of(instance), why })
+        (!restrictions.is_empty()).then(|| Unreleased { restrictions, chain: self.chain_of(instance), why })
     }
 
     /// The rule or reason of the release that names the port of an artifact.

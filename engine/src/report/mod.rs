@@ -50,7 +50,7 @@ pub fn cache_failure(error: &Error) -> Failure {
             .hint("the cache or state folder cannot be written: give rights to it, or name another with `--cache`"),
         (Error::NotACache { .. }, _) => failure.hint("name an empty folder, or one that a cache is in"),
         (Error::Exposed { path, .. }, _) => {
-            failure.hint(format!("make sure that nobody else has read it, then `chmod 700 '{}'`", path.display()))
+            failure.hint(format!("check that no other user has read it, then `chmod 700 '{}'`", path.display()))
         }
         (Error::Odd { .. }, _) => failure.hint("write a copy of the file instead, for example with `cp -L`"),
         (Error::Changed { .. }, _) => failure.hint("run again while no other process writes to it"),

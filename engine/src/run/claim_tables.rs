@@ -9,7 +9,7 @@ use super::inputs::LinkedInput;
 use super::lookup::Lookup;
 use super::release::refusal;
 use super::result_lines::is_wanted;
-use super::storage::Sessions;
+use super::sessions::Sessions;
 use crate::plan::{Claim, Link, Plan};
 use crate::report::{ClaimReport, check_claims, damaged_failure};
 

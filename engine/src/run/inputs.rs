@@ -9,7 +9,7 @@ use pipe_cache::{Artifact, Content, Digest, Session, Tree};
 use pipe_contract::IMPORTANT;
 
 use super::state_dirs::{Access, StateDirs};
-use super::storage::Sessions;
+use super::sessions::Sessions;
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, KeyInput};
 use crate::plan::{GatheredCell, Link, ProjectFile};

@@ -30,6 +30,7 @@ mod result_lines;
 mod run_loop;
 mod run_summary;
 mod select;
+mod sessions;
 mod state_dir;
 mod state_dirs;
 mod status;

@@ -8,11 +8,11 @@ use pipe_contract::Failure;
 
 use super::lookup::Lookup;
 use super::provenance::subjects_behind;
-use crate::plan::{Link, Refusal, ReleaseWhy};
+use crate::plan::{Link, Unreleased, ReleaseWhy};
 use crate::report::cache_failure;
 
 /// Why an artifact may not leave the restricted store; `None` if it may, or is not restricted.
-pub(super) fn refusal(lookup: &Lookup<'_>, link: &Link) -> Result<Option<Refusal>, Failure> {
+pub(super) fn refusal(lookup: &Lookup<'_>, link: &Link) -> Result<Option<Unreleased>, Failure> {
     let plan = lookup.plan;
     if let Some(refusal) = plan.refusal(link) {
         return Ok(Some(refusal));

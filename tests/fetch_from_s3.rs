@@ -156,14 +156,25 @@ fn restricted_subjects_stay_in_their_store() {
     let reads = "    restricted: hcp-open-access\n  shown:\n    each: { sid: [s01, s03] }\n    run: find \"$IN_FILES\" -type f -exec cat {} + | tee \"$OUT_ALL\" >&2; test \"$EACH_SID\" = s01\n    in: { files: $subject.files }\n    out: { all: all.txt }\n";
     story.space.edit("pipeline.yaml", "    absent: [not-found]\n", &format!("    absent: [not-found]\n{reads}"));
     let shown = story.run(&story.server.endpoint).exits(1);
-    let shown = shown.shows("ran 3").shows("absent 1").shows("failed 1").shows("it failed; what it says about it is restricted");
+    let shown = shown
+        .shows("ran 3")
+        .shows("absent 1")
+        .shows("failed 1")
+        .shows("it failed; what it says about it is restricted");
     // The content of each file is its name, many times; once is the name in a message.
-    let content = required_files("s01").iter().chain(&required_files("s03")).map(|file| file.repeat(2).into_bytes()).collect::<Vec<_>>();
+    let content = required_files("s01")
+        .iter()
+        .chain(&required_files("s03"))
+        .map(|file| file.repeat(2).into_bytes())
+        .collect::<Vec<_>>();
     assert_no_traces(&story.space, &shown, &content, &[]);
     assert!(!story.space.path("results/subjects/s01").exists(), "nothing released it");
     let place = story.space.pipe(["path", "pipeline.yaml", "subject(sid=s01).files"]).stdout;
     let file = required_files("s01").into_iter().find(|file| file.ends_with("lh.white")).expect("a surface");
-    assert_eq!(fs_err::read_to_string(Path::new(place.trim()).join(&file)).expect("the owner reads it"), file.repeat(20_000));
+    assert_eq!(
+        fs_err::read_to_string(Path::new(place.trim()).join(&file)).expect("the owner reads it"),
+        file.repeat(20_000)
+    );
 }
 
 #[test]

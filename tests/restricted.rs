@@ -50,7 +50,8 @@ fn space() -> Space {
 #[track_caller]
 fn nothing_left(space: &Space, shown: &Shown) {
     let digest = blake3::hash(family().as_bytes());
-    let traces = [CANARY.as_bytes(), NUMBER.as_bytes(), digest.to_hex().as_bytes(), digest.as_bytes()].map(<[u8]>::to_vec);
+    let traces =
+        [CANARY.as_bytes(), NUMBER.as_bytes(), digest.to_hex().as_bytes(), digest.as_bytes()].map(<[u8]>::to_vec);
     assert_no_traces(space, shown, &traces, &[space.path("family.csv")]);
 }
 
@@ -123,4 +124,27 @@ fn a_store_that_others_can_open_is_refused() {
         .exits(3)
         .shows("is for restricted data, so it must be for its owner only, but its mode is 755")
         .shows("chmod 700");
+}
+
+/// A stage reads from several stores; what is damaged in one of them is made anew in the same run.
+#[test]
+fn damage_in_a_restricted_store_is_healed() {
+    let space = space();
+    space.edit("pipeline.yaml", "claims:", "unused:");
+    space.edit("pipeline.yaml", "unused:\n  - { text: it is so, cell: { table: $mean.table, where: {}, column: dice }, equals: 0.25, within: 0.1 }\n", "");
+    space.edit("pipeline.yaml", "in: { table: $pairs.table }", "in: { table: $pairs.table, open: $open.t }");
+    space.pipe(["run", "pipeline.yaml", "--plain"]);
+    let place = space.pipe(["path", "pipeline.yaml", "pairs.table"]).stdout;
+    let place = Path::new(place.trim());
+    let times = fs::metadata(place).unwrap().modified().unwrap();
+    fs::set_permissions(place, std::fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(place, family().replace('6', "7")).unwrap();
+    fs::File::options().write(true).open(place).unwrap().set_modified(times).unwrap();
+    fs::set_permissions(place, std::fs::Permissions::from_mode(0o444)).unwrap();
+    space.edit("pipeline.yaml", "(echo dice;", "cat \"$IN_OPEN\"; (echo dice;");
+    space
+        .pipe(["run", "pipeline.yaml", "--plain"])
+        .shows("again pairs: what it made is damaged in the cache and is made anew");
+    space.pipe(["show", "pipeline.yaml", "mean.table"]).shows(NUMBER);
+    space.pipe(["log", "pipeline.yaml", "mean"]).shows(&format!("mean {CANARY}"));
 }

@@ -60,7 +60,9 @@ impl Plan {
     pub fn refusal(&self, link: &Link) -> Option<Unreleased> {
         let why = match self.release_of(link) {
             None => "no rule of `release:` permits it",
-            Some(ReleaseWhy::Approved { approved: None, .. }) => "its release was not approved yet (`approved:` is missing)",
+            Some(ReleaseWhy::Approved { approved: None, .. }) => {
+                "its release was not approved yet (`approved:` is missing)"
+            }
             Some(ReleaseWhy::Approved { approved: Some(_), .. } | ReleaseWhy::Aggregate(_)) => return None,
         };
         self.refusal_because(link, why.to_owned())

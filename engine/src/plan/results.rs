@@ -350,11 +350,7 @@ pub(super) fn releases(context: &Planning<'_>, decls: &[&ReleaseDecl]) -> Vec<Re
     decls.iter().map(release).collect()
 }
 
-fn release_port(
-    context: &Planning<'_>,
-    port: &Name,
-    why: &ReleaseWhyDecl,
-) -> Result<(StageId, String), Diagnostic> {
+fn release_port(context: &Planning<'_>, port: &Name, why: &ReleaseWhyDecl) -> Result<(StageId, String), Diagnostic> {
     let Some((stage, output)) = port.text.trim_start_matches('$').rsplit_once('.') else {
         let message = format!("`{}` is not a port", port.text);
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("write `stage.port`"));
@@ -371,7 +367,8 @@ fn release_port(
     draft.check_output(output, port.span)?;
     let aggregates = draft.kind.and_then(|kind| kind.output_named(output)).is_some_and(|output| output.aggregates);
     if matches!(why, ReleaseWhyDecl::Aggregate(_)) && !aggregates && !draft.broken {
-        let message = format!("nothing counts the subjects behind `{}`, so no rule about their number can hold", port.text);
+        let message =
+            format!("nothing counts the subjects behind `{}`, so no rule about their number can hold", port.text);
         return Err(Diagnostic::new(Class::Value, port.span, message).hint(
             "`pipe stages KIND` says which outputs aggregate subjects; for others, `because: REASON` with `approved: WHO, DATE`",
         ));

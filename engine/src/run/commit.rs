@@ -64,7 +64,8 @@ impl Commit<'_, '_> {
         let parts = serde_json::to_value(lookup.parts(id, &miss.inputs)?)
             .map_err(|error| Failure::internal(format!("the parts of a key have no JSON form: {error}")))?;
         let label = lookup.plan.label(id);
-        let record = Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes, &aggregated) };
+        let record =
+            Record { made, parts, provenance: provenance(&label, usage, ran_on.as_ref(), &notes, &aggregated) };
         let published = storage.session.publish(&miss.key, record, miss.ignores_records());
         let record = published.map_err(|error| storage.failure(&error))?;
         lookup.save_notes(id, &miss.key, &record)?;

@@ -115,8 +115,7 @@ impl OfRun<'_> {
         summary.cpu = own_cpu() + run_loop.used.cpu;
         summary.peak_memory = own_peak_memory().max(run_loop.used.peak_rss);
         let RunLoop { lookup, ended, disclosure, .. } = run_loop;
-        let manifest =
-            write_manifest::write(lookup, ended, disclosure, self.options, &summary, self.began)?;
+        let manifest = write_manifest::write(lookup, ended, disclosure, self.options, &summary, self.began)?;
         if !manifest.is_same {
             note_hits(lookup, ended)?;
         }

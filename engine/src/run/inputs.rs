@@ -8,8 +8,8 @@ use std::sync::Arc;
 use pipe_cache::{Artifact, Content, Digest, Session, Tree};
 use pipe_contract::IMPORTANT;
 
-use super::state_dirs::{Access, StateDirs};
 use super::sessions::Sessions;
+use super::state_dirs::{Access, StateDirs};
 use crate::ids::InstanceId;
 use crate::key::{CellList, CellState, KeyInput};
 use crate::plan::{GatheredCell, Link, ProjectFile};

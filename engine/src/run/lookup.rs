@@ -158,7 +158,8 @@ impl<'a> Lookup<'a> {
     /// For a run or a command with these options.
     pub fn new(plan: &'a Plan, options: &'a RunOptions, dirs: &'a StateDirs) -> Result<Self, Failure> {
         let registry = &options.exec.registry;
-        let locals = dirs.all().iter().map(|state_dir| state_dir.local_state(plan, &options.set)).collect::<Result<_, _>>()?;
+        let locals =
+            dirs.all().iter().map(|state_dir| state_dir.local_state(plan, &options.set)).collect::<Result<_, _>>()?;
         let declared = |stage: &'a Stage| match &stage.work {
             Work::Command(command) => Declared { work: Declaration::Command { command }, simulated: None },
             Work::Kind(name) => match registry.kind(name) {
@@ -577,7 +578,11 @@ impl<'a> Lookup<'a> {
     }
 
     /// The content of a gather, or the instances that are not known.
-    fn gathered(&mut self, reader: Access, gather: GatherId) -> Result<Result<Rc<Gathered<'a>>, Vec<InstanceId>>, Failure> {
+    fn gathered(
+        &mut self,
+        reader: Access,
+        gather: GatherId,
+    ) -> Result<Result<Rc<Gathered<'a>>, Vec<InstanceId>>, Failure> {
         if let Some(gathered) = &self.gathers[gather.index()] {
             return Ok(Ok(Rc::clone(gathered)));
         }

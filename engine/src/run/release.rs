@@ -8,7 +8,7 @@ use pipe_contract::Failure;
 
 use super::lookup::Lookup;
 use super::provenance::subjects_behind;
-use crate::plan::{Link, Unreleased, ReleaseWhy};
+use crate::plan::{Link, ReleaseWhy, Unreleased};
 use crate::report::cache_failure;
 
 /// Why an artifact may not leave the restricted store; `None` if it may, or is not restricted.
@@ -17,7 +17,8 @@ pub(super) fn refusal(lookup: &Lookup<'_>, link: &Link) -> Result<Option<Unrelea
     if let Some(refusal) = plan.refusal(link) {
         return Ok(Some(refusal));
     }
-    let (Link::Output { instance, port, .. }, Some(ReleaseWhy::Aggregate(least))) = (link, plan.release_of(link)) else {
+    let (Link::Output { instance, port, .. }, Some(ReleaseWhy::Aggregate(least))) = (link, plan.release_of(link))
+    else {
         return Ok(None);
     };
     // What did not end well is missing for that reason.

@@ -70,7 +70,8 @@ impl StateDirs {
             private_folder(&restricted).and_then(|()| private_folder(&state)).map_err(failure)?;
             all.push(StateDir::new(plan, store.restricted(&name).map_err(failure)?, &state));
         }
-        let access = |set: &BTreeSet<String>| Access(sets.iter().position(|known| *known == set).map_or(0, |at| at + 1));
+        let access =
+            |set: &BTreeSet<String>| Access(sets.iter().position(|known| *known == set).map_or(0, |at| at + 1));
         let of = match sets.is_empty() {
             true => Vec::new(),
             false => plan.instances.iter().map(|instance| access(&instance.restricted)).collect(),

@@ -52,7 +52,8 @@ impl<'s> Storage<'s> {
         sessions: &'s Sessions,
         health: &'s CacheHealth,
     ) -> Result<Self, Failure> {
-        let session = sessions.of(dirs.access(id)).ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
+        let session =
+            sessions.of(dirs.access(id)).ok_or_else(|| Failure::internal("no session in the cache was begun"))?;
         Ok(Self { dirs, sessions, state_dir: dirs.of(id), session, health })
     }
 
@@ -70,7 +71,8 @@ impl<'s> Storage<'s> {
     /// is stored first, so that it is not lost if the next one fills the disk.
     pub fn has_room(&self) -> bool {
         const ROOM: u64 = 1 << 30;
-        let free = rustix::fs::statvfs(self.state_dir.store.root()).map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+        let free =
+            rustix::fs::statvfs(self.state_dir.store.root()).map(|found| found.f_bavail.saturating_mul(found.f_frsize));
         free.is_ok_and(|free| free >= ROOM)
     }
 

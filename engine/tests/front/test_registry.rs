@@ -146,11 +146,14 @@ fn score() -> Vec<Kind> {
             .required("subsets", Type::Map(Box::new(Type::Map(Box::new(Type::Any)))), "subsets")
             .param("over", Type::Text, Value::Text("has".into()), "field")
             .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples")
-            .folder("table", "table/partition", "parts").aggregating()
-            .folder("figure", "figure", "parts").aggregating(),
+            .folder("table", "table/partition", "parts")
+            .aggregating()
+            .folder("figure", "figure", "parts")
+            .aggregating(),
         scores(Kind::new("figure/accuracy", 1, "accuracy"))
             .param("points", Type::Bool, Value::Bool(true), "dots")
-            .folder("figure", "figure", "figure").aggregating(),
+            .folder("figure", "figure", "figure")
+            .aggregating(),
         on(Kind::new("figure/contours", 1, "contours"), &["outputs"])
             .input("manual", &["labels"], "manual labels")
             .input("model", &["labels"], "predicted")

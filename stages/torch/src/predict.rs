@@ -55,7 +55,11 @@ impl StageKind for Predict {
             let labels = probabilities.labels(&subject, hemisphere, radius)?;
             mgh::write_i32(&output.join(format!("{}.{}.mgz", hemisphere.name(), options.prediction)), &labels)?;
         }
-        Ok(Ended::Done { ran_on: Some(backend.ran_on), notes: Vec::new(), aggregated: std::collections::BTreeMap::new() })
+        Ok(Ended::Done {
+            ran_on: Some(backend.ran_on),
+            notes: Vec::new(),
+            aggregated: std::collections::BTreeMap::new(),
+        })
     }
 }
 

@@ -214,7 +214,7 @@ mod tests {
         c: { run: x, in: { e: $a(sid=s1).d/x.txt }, tools: { py: { venv: v } }, shell: sh, out: { t: t.txt } }\n\
         results: { \"t_${r}.txt\": $b.t }\n\
         claims: [{ text: c, cell: { table: $a(sid=s1).t, where: { x: y }, column: c }, equals: 1 }]\n\
-        release: [{ ports: [a.t], because: x, approved: y 2026 }, { ports: [b.t], rule: { aggregate: 5 } }]\n";
+        release: [{ ports: [a.t], because: x, approved: y 2026 }, { ports: [b.t], because: z }]\n";
 
     /// A folder with the file, and a cache.
     struct Project {

@@ -13,7 +13,8 @@
 //! ```
 //! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has changed.
 //!   A hit has no line of its own.
-//! - `metric` is a number that a stage measured: name, step and value. Those of a `run:` stage are read about once a second.
+//! - `metric` is a number that a stage measured: name, step and value. Those of a `run:` stage are read about once a second;
+//!   those of a stage with restricted data are not here ([`super::withheld`]).
 //! - `reopened` takes an end back: what the instance made was found damaged, and is made again.
 //! - Notes of an instance that worked are in its `ended`. `noted` is a note about results that this run did not make but uses.
 //! - `failure` is what went wrong besides instances: a result that could not be published, or the run as a whole.

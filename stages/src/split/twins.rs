@@ -271,6 +271,32 @@ mod tests {
         assert_eq!(numbers, expected.map(|(sid, number)| (sid.to_string(), number)));
     }
 
+    /// What is released is made from these two tables: it must not say where a family is in the restricted one.
+    #[test]
+    fn the_order_of_families_in_the_table_changes_nothing() {
+        let (csv, subjects) = study();
+        let tables = |csv: &str| {
+            let families = Families::parse(csv.as_bytes()).unwrap();
+            let split = families.split(&subjects).unwrap();
+            (families.numbers(&split), split)
+        };
+        let lines: Vec<&str> = csv.lines().collect();
+        let family_of = |line: &str| line.split(',').nth(2).unwrap().to_owned();
+        let (mut first, mut last, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for line in &lines[1..] {
+            match family_of(line).as_str() {
+                "F3" => &mut first,
+                "F70" => &mut last,
+                _ => &mut others,
+            }
+            .push(*line);
+        }
+        assert_eq!((first.len(), last.len()), (3, 2));
+        let swapped = [&lines[..1], &last, &others, &first].concat().join("\n");
+        assert_ne!(csv.trim_end(), swapped);
+        assert!(tables(&csv) == tables(&swapped));
+    }
+
     #[test]
     fn other_subjects_are_refused_without_naming_any() {
         let (csv, mut subjects) = study();

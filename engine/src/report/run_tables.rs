@@ -247,7 +247,7 @@ pub struct Details {
     /// Its notes for the summary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// It printed something: its log is in `logs`.
+    /// It printed something: its log is in `logs`, or, with restricted data, in a folder of logs for its owner only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log: bool,
 }

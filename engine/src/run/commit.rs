@@ -195,3 +195,24 @@ fn check_outputs(kind: &Kind, out: &Path) -> Result<Vec<(String, PathBuf)>, Fail
 fn has_file(folder: &Path) -> bool {
     walkdir::WalkDir::new(folder).into_iter().any(|entry| entry.is_ok_and(|entry| entry.file_type().is_file()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_counts_subjects_behind_what_it_declares_and_nothing_else() {
+        let kind = Kind::new("test/kind", 1, "a kind").file("sum", "text", "a sum").aggregating();
+        let kind = kind.file("list", "text", "a list");
+        let said = |ports: &[&str]| {
+            let aggregated = ports.iter().map(|port| ((*port).to_owned(), 3)).collect();
+            check_aggregated(&kind, &aggregated).map_err(|failure| failure.message)
+        };
+        assert_eq!(said(&["sum"]), Ok(()));
+        let silent = "`test/kind` declares that `sum` aggregates subjects, and does not say how many";
+        assert_eq!(said(&[]), Err(silent.to_owned()));
+        let undeclared =
+            "`test/kind` says how many subjects are behind `list`, and does not declare that it aggregates them";
+        assert_eq!(said(&["list", "sum"]), Err(undeclared.to_owned()));
+    }
+}

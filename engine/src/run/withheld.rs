@@ -9,7 +9,7 @@ use std::path::Path;
 
 use fs_err::File;
 use pipe_cache::Record;
-use pipe_contract::{Blame, Failure};
+use pipe_contract::{Blame, Failure, Unwritable};
 
 use super::provenance::notes_of;
 use crate::ids::InstanceId;
@@ -32,7 +32,10 @@ pub(super) fn failure(plan: &Plan, id: InstanceId, failure: Failure, log: &Path)
         tracing::warn!(%failure, "the reason of a failure is lost");
     }
     let message = format!("it failed; what it says about it is restricted ({})", names(plan, id));
-    Failure { transient: failure.transient, ..Failure::new(failure.blame, message).hint(read_log(plan, id)) }
+    // Fixed words, without which a full disk would look like a fault of the stage.
+    let full = Some(Unwritable::Full.hint()).filter(|full| failure.hint.as_deref() == Some(full));
+    let hint = full.map_or_else(|| read_log(plan, id), |full| format!("{full}; {}", read_log(plan, id)));
+    Failure { transient: failure.transient, ..Failure::new(failure.blame, message).hint(hint) }
 }
 
 /// The notes of an attempt as they are reported; in full they are in its record and its log.

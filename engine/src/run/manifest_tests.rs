@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use pipe_cache::{Artifact, Content, ContentForm, Digest, Stored};
-use pipe_contract::Device;
+use pipe_contract::{Device, Failure, Unwritable};
 
 use super::attempt::AttemptPlace;
 use super::disclosure::Disclosure;
@@ -346,6 +346,23 @@ fn a_rule_about_subjects_counts_them_after_absences() {
     assert!(!space.path("results/p").join("n.txt").exists());
     assert!(!fs::read_to_string(space.path("p.lock")).is_ok_and(|lock| lock.contains("n.txt")));
     assert_eq!(summary.claims[0].found, Err(format!("not checked: its table is {why}")));
+}
+
+#[test]
+fn of_a_restricted_failure_only_what_is_about_the_machine_is_said() {
+    let space = restricted();
+    let plan = space.plan();
+    let id = |label: &str| plan.ids().find(|id| plan.label(*id) == label).unwrap();
+    let log = space.path("log");
+    let full = || Failure::environment("no room for `mother 4`").hint(Unwritable::Full.hint());
+    let said = withheld::failure(&plan, id("count"), full(), &log);
+    assert_eq!(said.message, "it failed; what it says about it is restricted (hcp)");
+    assert!(said.hint.unwrap().starts_with("the disk is full"), "a full disk is not a fault of the stage");
+    assert!(fs::read_to_string(&log).unwrap().starts_with("no room for `mother 4`"));
+    assert_eq!(withheld::failure(&plan, id("family"), full(), &log), full(), "a kind names machine and network");
+    let wrong = withheld::failure(&plan, id("family"), Failure::input("row 1 is `mother 4`").at("line 1"), &log);
+    assert_eq!((wrong.message.contains("mother"), wrong.place), (false, None));
+    assert_eq!(withheld::failure(&plan, id("open"), full(), &log), full());
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum Invocation {
     Run(RunArgs),
     /// Show what a run would do and why, without doing it
     Plan(PlanArgs),
+    /// Check what a run needs before it begins: credentials, sources, disk, libtorch, GPU
+    Doctor(DoctorArgs),
     /// Draw the pipeline
     Graph(GraphArgs),
     /// Explain why stages would run: which part of the key changed, from what to what
@@ -167,6 +169,17 @@ pub struct PlanArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `pipe doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub pipeline: Pipeline,
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// How to draw.

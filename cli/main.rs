@@ -48,6 +48,7 @@ fn dispatch(command: &Invocation) -> Result<u8, CommandError> {
     match command {
         Invocation::Run(args) => commands::run::run(args),
         Invocation::Plan(args) => commands::plan::plan(args),
+        Invocation::Doctor(args) => commands::doctor::doctor(args),
         Invocation::Why(args) => commands::plan::why(args),
         Invocation::Graph(args) => commands::graph::graph(args),
         Invocation::Status(args) => commands::inspect::status(args),

@@ -92,7 +92,15 @@ impl Story {
     }
 
     fn run(&self, endpoint: &str) -> Shown {
-        let mut command = self.space.command(["run", "pipeline.yaml"]);
+        self.pipe("run", endpoint)
+    }
+
+    fn doctor(&self, endpoint: &str) -> Shown {
+        self.pipe("doctor", endpoint)
+    }
+
+    fn pipe(&self, verb: &str, endpoint: &str) -> Shown {
+        let mut command = self.space.command([verb, "pipeline.yaml"]);
         command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_SHARED_CREDENTIALS_FILE", self.space.path("keys"));
         let shown = Shown::of(&mut command);
         for secret in [self.server.secret.as_str(), self.server.key.as_str(), "Signature="] {
@@ -210,4 +218,40 @@ fn a_body_that_always_breaks_off_fails_with_its_bytes() {
     let proxy = Proxy::start(&story.server, "s02/surf/lh.white", usize::MAX, 0);
     let shown = story.run(&proxy.endpoint()).exits(3).shows("lh.white` is truncated: it broke off after 0 of");
     shown.shows("ran 2").shows("failed 1");
+}
+
+/// The size of all three subjects: those of `write_subjects` differ only in the last digit of their names.
+#[test]
+fn the_doctor_says_whether_keys_work_and_how_much_will_come() {
+    let story = Story::new(None);
+    let shown = story.doctor(&story.server.endpoint).exits(0);
+    let opens = "s3://hcp-openaccess/HCP_1200 opens with the key ...";
+    let shown = shown.shows(opens).shows("subject `s01` has 18 of 18 required files and 0 of 8 others");
+    let bytes: usize =
+        required_files("s01").iter().map(|file| file.len() * if file.ends_with("lh.white") { 20_000 } else { 1 }).sum();
+    let size = format!("subject (3 to do, about {:.1} MiB)", 3.0 * bytes as f64 / f64::from(1 << 20));
+    shown.shows(&size).shows("disk: about 1.").shows("nothing keeps a run from its 3 instances");
+    story.run(&story.server.endpoint).exits(0).shows("ran 3");
+    story.doctor("http://127.0.0.1:9").exits(0).shows("nothing would run: every output is cached");
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_with_keys_sources_and_subjects() {
+    let missing = required_files("s01").remove(5);
+    let story = Story::new(Some(&missing));
+    story
+        .doctor(&story.server.endpoint)
+        .exits(0)
+        .shows("note subject (3 to do): ")
+        .shows("has 17 of 18 required files");
+    story.keys("wrong");
+    let refused = story.doctor(&story.server.endpoint).exits(3);
+    refused
+        .shows("rejected the secret of the key")
+        .shows("AWS S3 Key Generation")
+        .shows("1 fault to mend before a run");
+    story.space.write("keys", "");
+    story.doctor(&story.server.endpoint).exits(3).shows("there is no profile `hcp`");
+    story.keys(&story.server.secret);
+    story.doctor("http://127.0.0.1:9").exits(3).shows("could not reach the server").shows("tried 2 times");
 }

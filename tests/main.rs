@@ -7,6 +7,7 @@ mod bad_input;
 mod book;
 mod claims;
 mod damage;
+mod doctor;
 mod examples;
 mod explanations;
 mod failures;

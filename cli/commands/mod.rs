@@ -1,6 +1,7 @@
 //! The commands: each calls the engine with its options and prints the text of the result.
 
 pub mod catalogue;
+pub mod doctor;
 pub mod graph;
 pub mod init;
 pub mod inspect;

@@ -5,7 +5,7 @@
 
 use std::panic::Location;
 
-use crate::{Column, Described, Form, Param, Parameters, Type, Value};
+use crate::{Column, Described, Failure, Form, Param, Parameters, Task, Type, Value};
 
 /// Code that does one thing, as the engine sees it.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Kind {
     pub absences: Vec<&'static str>,
     /// How well a second run agrees with the first.
     pub repro: Repro,
+    /// About how many bytes its outputs take, where the parameters alone decide that. The task has no inputs yet.
+    pub size: Option<fn(&Task) -> Result<u64, Failure>>,
 }
 
 /// Where a kind runs.
@@ -128,6 +130,7 @@ impl Kind {
             checkpoint: false,
             absences: Vec::new(),
             repro: Repro::Exact,
+            size: None,
         }
     }
 

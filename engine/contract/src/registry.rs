@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{ArtifactType, Context, Ended, Failure, FileFormat, Kind, Runs, Task};
+use crate::{ArtifactType, Context, Ended, Failure, FileFormat, Kind, Probe, Runs, Task};
 
 /// Code behind a kind.
 pub trait StageKind: Send + Sync {
@@ -14,6 +14,16 @@ pub trait StageKind: Send + Sync {
     /// # Errors
     /// Whatever went wrong, with who has to act.
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure>;
+
+    /// What can be said of a task before anything runs (`pipe doctor`): a kind that uses the network sends a request or two with
+    /// the credential of the task, and fetches nothing. `None` if it has no way to ask. The task has no inputs, outputs or
+    /// folders yet; its context is cancelled when the time for it is over.
+    ///
+    /// # Errors
+    /// What would keep [`StageKind::run`] from its work: no credential, a refusal, a server that does not answer.
+    fn probe(&self, _task: &Task, _context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        Ok(None)
+    }
 }
 
 /// What this binary has behind a kind.

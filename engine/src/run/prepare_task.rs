@@ -14,7 +14,7 @@ use super::state_dir::make_folder;
 use super::storage::Storage;
 use crate::exec::{CommandTask, JobWork, copy_of_project, layout_inputs, outputs_folder, scratch_folder, shown_folder};
 use crate::ids::InstanceId;
-use crate::plan::{GatheredCell, Link, Source, Work};
+use crate::plan::{GatheredCell, Link, Plan, Source, Work};
 use crate::sched::Grant;
 
 /// The work of an instance in a folder of its own.
@@ -48,7 +48,7 @@ pub(super) fn prepare<'i>(
         }
         Work::Kind(_) => {
             let kind = lookup.kind(id).ok_or_else(|| Failure::internal("a kind vanished from the registry"))?;
-            let mut task = task(lookup, id, kind, grant, find);
+            let mut task = task(plan, id, kind, grant, find);
             task.outputs = outputs(kind, &outputs_folder(folder))?;
             task.scratch = scratch_folder(folder);
             make_folder(&task.scratch)?;
@@ -96,9 +96,13 @@ fn outputs(kind: &Kind, folder: &Path) -> Result<BTreeMap<String, PathBuf>, Fail
     Ok(kind.outputs.iter().map(|output| (output.name.to_owned(), folder.join(output.name))).collect())
 }
 
+/// The task of a kind before a run: nothing is granted, no input is there.
+pub(super) fn task_before_run(plan: &Plan, id: InstanceId, kind: &Kind) -> Task {
+    task(plan, id, kind, &Grant::default(), |_| Presence::Absent("not made yet".into()))
+}
+
 /// The task of a kind, except for the folders it writes to.
-fn task(lookup: &Lookup<'_>, id: InstanceId, kind: &Kind, grant: &Grant, find: impl Fn(&Link) -> Presence) -> Task {
-    let plan = lookup.plan;
+fn task(plan: &Plan, id: InstanceId, kind: &Kind, grant: &Grant, find: impl Fn(&Link) -> Presence) -> Task {
     let (stage, instance) = (plan.stage_of(id), plan.instance(id));
     let given = |source: &Source| match source {
         Source::One(link) => match find(link) {

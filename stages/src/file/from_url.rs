@@ -1,9 +1,9 @@
 //! `file/url`: a file fetched over HTTP, resumed where it broke off.
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
 
 use crate::transfer::checksum::Sha256;
-use crate::transfer::url::fetch_url;
+use crate::transfer::url::{fetch_url, probe_url};
 
 /// The kind.
 pub struct UrlFile;
@@ -32,5 +32,10 @@ impl StageKind for UrlFile {
         let pin = Sha256::parse_optional(&parameters.sha256)?;
         let notes = fetch_url(&parameters.url, pin.as_ref(), task, task.output("file")?, context)?;
         Ok(Ended::noted(notes))
+    }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let parameters: Parameters = task.parameters()?;
+        probe_url(&parameters.url, context).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
 use rayon::prelude::*;
 
-use super::painting::{Painting, check_count, picture};
+use super::painting::{Painting, check_count, picture, size};
 use crate::formats::mgh;
 use crate::formats::subject_folder::{Cortex, Subject};
 use crate::formats::tensors::{self, Tensor, Tensors};
@@ -41,7 +41,7 @@ pub struct Images;
 
 impl StageKind for Images {
     fn kind(&self) -> Kind {
-        Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
+        let mut kind = Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces and structural maps of one subject, as in HCP_1200")
             .port("prf", &["prf"], Arity::One, true, "pRF maps on the native mesh; without them those channels are 0")
             .file(
@@ -49,7 +49,9 @@ impl StageKind for Images {
                 "images",
                 "safetensors: `images` f32 [14, pixels, 2 pixels], left hemisphere on the left, top is superior; metadata `channels`, `radius` (degrees), `sid`",
             )
-            .parameters::<Painting>()
+            .parameters::<Painting>();
+        kind.size = Some(|task| size(task, CHANNELS.len()));
+        kind
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

@@ -1,7 +1,7 @@
 //! What `flatmap/images` and `flatmap/labels` share: how large a picture is, how far its map reaches, and how two hemispheres become one
 //! picture.
 
-use pipe_contract::{Failure, parameters};
+use pipe_contract::{Failure, Task, parameters};
 
 use crate::formats::subject_folder::{Registered, Subject};
 use crate::hemisphere::Hemisphere;
@@ -24,6 +24,12 @@ impl Painting {
         flatmap::project(&mesh.sphere, &mesh.triangles, hemisphere, self.radius.to_radians())
             .map_err(|failure| failure.at(subject.place(hemisphere)))
     }
+}
+
+/// Bytes of so many channels of pictures.
+pub(super) fn size(task: &Task, channels: usize) -> Result<u64, Failure> {
+    let painting: Painting = task.parameters()?;
+    Ok((channels * painting.pixels * 2 * painting.pixels * size_of::<f32>()) as u64)
 }
 
 /// One channel of both hemispheres, as painted, joined and then resized: the blend across the seam is the original's.

@@ -9,7 +9,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
-use super::painting::{Painting, check_count, picture};
+use super::painting::{Painting, check_count, picture, size};
 use crate::formats::mgh;
 use crate::formats::subject_folder::Subject;
 use crate::formats::tensors::{self, Tensor, Tensors};
@@ -36,7 +36,7 @@ pub struct Targets;
 
 impl StageKind for Targets {
     fn kind(&self) -> Kind {
-        Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
+        let mut kind = Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces of the subject, as in HCP_1200")
             .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh")
             .file(
@@ -44,7 +44,9 @@ impl StageKind for Targets {
                 "targets",
                 "safetensors: `targets` f32 [channels, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4, as far as labelled), `radius` (degrees), `sid`",
             )
-            .parameters::<Painting>()
+            .parameters::<Painting>();
+        kind.size = Some(|task| size(task, CHANNELS.len()));
+        kind
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {

@@ -5,13 +5,13 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
 
 use crate::formats::subject_folder::{optional_files, required_files};
 use crate::transfer::credentials::CredentialVariables;
 use crate::transfer::local_file::place;
 use crate::transfer::object_store::{Folder, ObjectStore, Wanted, fetch_all};
-use crate::transfer::s3_client::{AccessOptions, Location, S3};
+use crate::transfer::s3_client::{AccessOptions, Location, ObjectSize, S3};
 use crate::transfer::url::work_folder;
 
 /// `hcp/fetch`: one subject's files.
@@ -58,12 +58,7 @@ impl StageKind for HcpFetch {
         match (task.maybe("source"), parameters.url.as_str()) {
             (Some(source), "") => fetch(&Folder(source), sid, &task.scratch.join("files"), target, context),
             (None, url) if !url.is_empty() => {
-                let options = AccessOptions {
-                    credential: task.credential.as_deref(),
-                    endpoint: &parameters.endpoint,
-                    region: &parameters.region,
-                };
-                let store = S3::new(Location::parse(url)?, &options, &CredentialVariables::of_process())?;
+                let store = parameters.bucket(task)?;
                 fetch(&store, sid, &work_folder(task).join("files"), target, context)
             }
             (None, _) => Err(Failure::input("`hcp/fetch` has neither a `source` nor a `url`")
@@ -73,6 +68,56 @@ impl StageKind for HcpFetch {
             }
         }
     }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let parameters: Parameters = task.parameters()?;
+        match parameters.url.is_empty() {
+            true => Ok(None),
+            false => probe(&parameters.bucket(task)?, checked_sid(task.coordinate("sid")?)?, context).map(Some),
+        }
+    }
+}
+
+impl Parameters {
+    /// The bucket, opened with the credential of a task.
+    fn bucket(&self, task: &Task) -> Result<S3, Failure> {
+        let options =
+            AccessOptions { credential: task.credential.as_deref(), endpoint: &self.endpoint, region: &self.region };
+        S3::new(Location::parse(&self.url)?, &options, &CredentialVariables::of_process())
+    }
+}
+
+/// Asks for the size of every file of a subject.
+fn probe(store: &S3, sid: &str, context: &dyn Context) -> Result<Probe, Failure> {
+    let sizes =
+        |files: Vec<String>| files.iter().map(|file| asked(store, file, context)).collect::<Result<Vec<_>, _>>();
+    let (required, others) = (sizes(required_files(sid))?, sizes(optional_files(sid))?);
+    let there = |sizes: &[ObjectSize]| sizes.iter().filter(|size| **size != ObjectSize::Missing).count();
+    let bytes = required.iter().chain(&others).try_fold(0_u64, |sum, size| match size {
+        ObjectSize::Bytes(bytes) => Some(sum + (*bytes)?),
+        ObjectSize::Missing => Some(sum),
+    });
+    let incomplete = there(&required) < required.len();
+    let found = format!(
+        "{} opens with {}; subject `{sid}` has {} of {} required files and {} of {} others",
+        store.name("").trim_end_matches('/'),
+        store.access(),
+        there(&required),
+        required.len(),
+        there(&others),
+        others.len(),
+    );
+    // The size of an incomplete subject says nothing about the others.
+    Ok(Probe { found, bytes: bytes.filter(|_| !incomplete), incomplete })
+}
+
+fn asked(store: &S3, file: &str, context: &dyn Context) -> Result<ObjectSize, Failure> {
+    if context.cancelled() {
+        return Err(Failure::environment(format!("the server of `{}` answers too slowly", store.name(file)))
+            .hint("a run would take its time; try again when the network is less busy")
+            .transient());
+    }
+    store.size(file, context)
 }
 
 /// A subject's id becomes part of paths and addresses.

@@ -198,17 +198,53 @@ pub fn text(
     request: &dyn Fn() -> GetRequest,
     context: &dyn Context,
 ) -> Result<String, RequestError> {
+    with_attempts(ATTEMPTS, context, || {
+        send(agent, name, &request(), &[]).and_then(|response| read_text(name, response))
+    })
+}
+
+/// How many bytes an object has, by a request for its first one; `None` if the server does not say. Tried twice, because it is
+/// a question of a person who waits.
+///
+/// # Errors
+/// See [`RequestError`].
+pub fn size(
+    agent: &Agent,
+    name: &str,
+    request: &dyn Fn() -> Result<GetRequest, Failure>,
+    context: &dyn Context,
+) -> Result<Option<u64>, RequestError> {
+    with_attempts(2, context, || {
+        let first_byte = [("range", "bytes=0-0".to_owned())];
+        match send(agent, name, &request()?, &first_byte) {
+            Ok(response) => {
+                let headers = response.headers();
+                let range = header(headers, "content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+                Ok(range.or_else(|| number(headers, "content-length").filter(|_| response.status() == 200)))
+            }
+            // No byte can be the first of none.
+            Err(AttemptError::Final(RequestError::Refused(Refusal { status: 416, .. }))) => Ok(Some(0)),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+/// Tries until an answer is there or no retry can help, so many times at most.
+fn with_attempts<T>(
+    attempts: u32,
+    context: &dyn Context,
+    attempt: impl Fn() -> Result<T, AttemptError>,
+) -> Result<T, RequestError> {
     let mut failed = 0;
     loop {
-        let outcome = send(agent, name, &request(), &[]).and_then(|response| read_text(name, response));
-        let (message, wait) = match outcome {
-            Ok(text) => return Ok(text),
+        let (message, wait) = match attempt() {
+            Ok(answer) => return Ok(answer),
             Err(AttemptError::Final(error)) => return Err(error),
             Err(AttemptError::Again(message, wait)) => (message, wait),
         };
         failed += 1;
-        if failed >= ATTEMPTS {
-            return Err(RequestError::Transient(format!("{message}; tried {ATTEMPTS} times")));
+        if failed >= attempts {
+            return Err(RequestError::Transient(format!("{message}; tried {attempts} times")));
         }
         context.log(&format!("{message}; trying again"));
         pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;

@@ -75,6 +75,15 @@ pub struct S3 {
     agent: ureq::Agent,
 }
 
+/// What a bucket says of an object without sending it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectSize {
+    /// It is there and has so many bytes, if the server says so.
+    Bytes(Option<u64>),
+    /// There is no such object.
+    Missing,
+}
+
 impl S3 {
     /// Finds keys, server and region. Nothing is sent yet.
     ///
@@ -100,6 +109,37 @@ impl S3 {
             .or_else(|| setting("endpoint_url").map(str::to_owned));
         let bucket = bucket(&location, endpoint.as_deref(), &region)?;
         Ok(Self { location, bucket, credential: options.credential.map(str::to_owned), keys, agent: http::agent()? })
+    }
+
+    /// How many bytes an object has.
+    ///
+    /// # Errors
+    /// As for fetching it.
+    pub fn size(&self, key: &str, context: &dyn Context) -> Result<ObjectSize, Failure> {
+        let name = self.name(key);
+        let key = self.location.key(key);
+        let found = http::size(&self.agent, &name, &|| self.request(&key), context);
+        Ok(match found {
+            Ok(size) => ObjectSize::Bytes(size),
+            Err(error) => self.missing_or(error, &name).map(|()| ObjectSize::Missing)?,
+        })
+    }
+
+    /// What the requests are signed with, for a message.
+    pub fn access(&self) -> String {
+        match &self.keys {
+            Some(keys) => format!("the key {} of {}", keys.short_id(), keys.found_in),
+            None => "no key".to_owned(),
+        }
+    }
+
+    /// An object that does not exist is no error.
+    fn missing_or(&self, error: RequestError, name: &str) -> Result<(), Failure> {
+        match error {
+            RequestError::Refused(refusal) if refusal.status == 404 && !refusal.body.contains("NoSuchBucket") => Ok(()),
+            RequestError::Refused(refusal) => Err(self.refused(&refusal, name)),
+            other => Err(other.into_failure(name)),
+        }
     }
 
     fn request(&self, key: &str) -> Result<GetRequest, Failure> {
@@ -202,11 +242,7 @@ impl ObjectStore for S3 {
         };
         match http::fetch(&self.agent, &download, context) {
             Ok(()) => Ok(Fetched::Complete),
-            Err(RequestError::Refused(refusal)) if refusal.status == 404 && !refusal.body.contains("NoSuchBucket") => {
-                Ok(Fetched::Missing)
-            }
-            Err(RequestError::Refused(refusal)) => Err(self.refused(&refusal, &name)),
-            Err(other) => Err(other.into_failure(&name)),
+            Err(error) => self.missing_or(error, &name).map(|()| Fetched::Missing),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use pipe_contract::{Context, Failure, Progress, Task};
+use pipe_contract::{Context, Failure, Probe, Progress, Task};
 use ureq::http::HeaderMap;
 
 use super::checksum::Sha256;
@@ -21,10 +21,7 @@ pub fn fetch_url(
     target: &Path,
     context: &dyn Context,
 ) -> Result<Vec<String>, Failure> {
-    if !(url.starts_with("https://") || url.starts_with("http://")) {
-        return Err(Failure::input(format!("`{}` is not an address, expected `https://...`", http::redact(url))));
-    }
-    let name = http::redact(url);
+    let name = checked_name(url)?;
     let partial = work_folder(task).join("download");
     let request = || Ok(GetRequest { url: url.to_owned(), headers: Vec::new() });
     let download = Download {
@@ -46,6 +43,26 @@ pub fn fetch_url(
     }
     place(&partial, target)?;
     Ok(notes)
+}
+
+/// Asks for the size of what is at an address, without fetching it.
+///
+/// # Errors
+/// As for [`fetch_url`].
+pub fn probe_url(url: &str, context: &dyn Context) -> Result<Probe, Failure> {
+    let name = checked_name(url)?;
+    let request = || Ok(GetRequest { url: url.to_owned(), headers: Vec::new() });
+    let bytes = http::size(&http::agent()?, &name, &request, context).map_err(|error| error.into_failure(&name))?;
+    Ok(Probe { found: format!("`{name}` is there"), bytes, incomplete: false })
+}
+
+/// What messages call an address.
+fn checked_name(url: &str) -> Result<String, Failure> {
+    let name = http::redact(url);
+    if url.starts_with("https://") || url.starts_with("http://") {
+        return Ok(name);
+    }
+    Err(Failure::input(format!("`{name}` is not an address, expected `https://...`")))
 }
 
 /// Progress in bytes.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pipe_contract::{Kind, Repro, Runs, Value, choice, parameters};
+use pipe_contract::{Failure, Kind, Repro, Runs, Task, Value, choice, parameters};
 
-use super::channels::{INPUTS, OUTPUTS};
+use super::channels::{INPUTS, OUTPUTS, of_inputs, of_outputs};
 use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
+use super::weight_layout::{self, WeightEntry};
 
 /// The encoders.
 pub const BASE_MODELS: &[&str] = &["resnet18", "resnet34"];
@@ -86,7 +87,7 @@ parameters! {
 
 /// Every kind that the worker runs.
 pub fn in_worker() -> Vec<Kind> {
-    vec![train(), predict()]
+    vec![train(), predict(), device()]
 }
 
 /// `unet/train`.
@@ -114,7 +115,17 @@ pub fn train() -> Kind {
     kind.checkpoint = true;
     // Two instruction sets round differently and training amplifies it: several percent of a loss within two epochs.
     kind.repro = Repro::Within(0.05);
+    kind.size = Some(weights_size);
     kind
+}
+
+/// Bytes of the weights of a network, which are nearly all of a model.
+fn weights_size(task: &Task) -> Result<u64, Failure> {
+    let parameters: TrainingParameters = task.parameters()?;
+    let (inputs, outputs) = (of_inputs(&parameters.inputs)?.len(), of_outputs(&parameters.outputs)?.len());
+    let depths = weight_layout::depths(&parameters.base_model).unwrap_or_default();
+    let elements: usize = weight_layout::state_dict(depths, inputs, outputs).iter().map(WeightEntry::count).sum();
+    Ok(elements as u64 * size_of::<f32>() as u64)
 }
 
 /// `unet/predict`.
@@ -128,5 +139,21 @@ pub fn predict() -> Kind {
     kind.runs = Runs::ProcessReusable;
     // In labels: a vertex whose probabilities tie to the last digits may get another one.
     kind.repro = Repro::Within(0.01);
+    kind
+}
+
+/// `unet/device`.
+pub fn device() -> Kind {
+    let mut kind =
+        Kind::new("unet/device", 1, "computes a little on the device that was granted, and says which one it is")
+            .file(
+                "device",
+                "file",
+                "one line: the version of libtorch, the device, the instruction set of the processor",
+            )
+            .parameters::<ComputePlace>();
+    kind.runs = Runs::ProcessReusable;
+    // The same on the same machine.
+    kind.repro = Repro::Within(0.0);
     kind
 }

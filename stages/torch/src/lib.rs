@@ -5,11 +5,12 @@
 //! threads before each task, and leaves parallelism to processes side by side.
 //!
 //! From the bottom: [`backend`] (device, threads, the calls `tch` lacks), [`draws`], [`weights`] and [`unet`], [`loss`],
-//! [`adam`], [`samples`], [`training`] with [`checkpoint`], and on top the kinds ([`train`], [`predict`]) and the [`task_loop`].
+//! [`adam`], [`samples`], [`training`] with [`checkpoint`], and on top the kinds ([`train`], [`predict`], [`device`]) and the [`task_loop`].
 
 pub mod adam;
 pub mod backend;
 pub mod checkpoint;
+pub mod device;
 pub mod draws;
 pub mod loss;
 pub mod predict;
@@ -22,5 +23,5 @@ pub mod weights;
 
 /// The code of every kind this binary runs.
 pub fn stages() -> Vec<Box<dyn pipe_contract::StageKind>> {
-    vec![Box::new(train::Train), Box::<predict::Predict>::default()]
+    vec![Box::new(train::Train), Box::<predict::Predict>::default(), Box::new(device::DeviceCheck)]
 }

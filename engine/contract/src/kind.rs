@@ -43,9 +43,12 @@ pub struct Kind {
     pub absences: Vec<&'static str>,
     /// How well a second run agrees with the first.
     pub repro: Repro,
-    /// About how many bytes its outputs take, where the parameters alone decide that. The task has no inputs yet.
-    pub size: Option<fn(&Task) -> Result<u64, Failure>>,
+    /// About how many bytes its outputs take, where the parameters alone decide that.
+    pub size: Option<OutputSize>,
 }
+
+/// Bytes of all outputs of a task that has no inputs yet.
+pub type OutputSize = fn(&Task) -> Result<u64, Failure>;
 
 /// Where a kind runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -238,6 +238,9 @@ pub struct StatusArgs {
     /// The manifest, as JSON
     #[arg(long)]
     pub json: bool,
+    /// List every instance of stages that report how good they are, such as trainings, not only the best
+    #[arg(long, conflicts_with = "json")]
+    pub metrics: bool,
 }
 
 /// `pipe log`

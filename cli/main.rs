@@ -1,6 +1,7 @@
 //! `pipe`: runs pipelines of content-hashed stages. Parses options, prints; the engine does the work.
 
 mod args;
+mod best_so_far;
 mod block;
 mod commands;
 mod final_report;

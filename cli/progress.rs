@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use pipe_contract::Registry;
 use pipe_engine::event::Event;
 use pipe_engine::plan::{Amounts, Plan};
 use signal_hook::consts::SIGCONT;
@@ -54,8 +55,8 @@ enum Shown {
 
 impl ProgressDisplay {
     /// A view of a run of `plan` on a machine with these capacities.
-    pub fn new(plan: &Arc<Plan>, capacities: Amounts, style: Style) -> Self {
-        let state = || RunState::new(plan.clone(), capacities);
+    pub fn new(plan: &Arc<Plan>, registry: &Registry, capacities: Amounts, style: Style) -> Self {
+        let state = || RunState::new(plan.clone(), registry, capacities);
         let shown = if style.json {
             Shown::Json
         } else if style.plain || style.verbose || !may_redraw() {

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use pipe_contract::Metric;
+use pipe_contract::{Metric, Objective};
 use pipe_engine::event::Outcome;
 use pipe_engine::run::{Counts, LoggedRun, Phase};
 
+use crate::best_so_far::{BestSoFar, Reached};
 use crate::final_report;
 use crate::grouped::{self, Failed};
 use crate::printer::{BAD, CARE, DIM, GOOD, styled};
@@ -16,8 +17,11 @@ use crate::quantities::{self, tally};
 /// So many metrics of a running stage are shown.
 const METRICS: usize = 4;
 
-/// A run as text.
-pub fn text(logged: &LoggedRun) -> String {
+/// So many instances of a stage are ranked where not all are wanted.
+const RANKED: usize = 5;
+
+/// A run as text. Of each stage that has an objective the best instances are listed, or all of them.
+pub fn text(logged: &LoggedRun, objectives: &BTreeMap<String, Objective>, all: bool) -> String {
     let mut text = head(logged);
     ran(&mut text, logged);
     failed(&mut text, logged);
@@ -32,6 +36,7 @@ pub fn text(logged: &LoggedRun) -> String {
     });
     listed(&mut text, "absent", &grouped::equal(absent));
     running(&mut text, logged);
+    ranked(&mut text, logged, objectives, if all { usize::MAX } else { RANKED });
     listed(&mut text, "note", &grouped::notes(&logged.notes));
     claims(&mut text, logged);
     logged.failures.iter().for_each(|failure| text.push_str(&grouped::failure("", failure)));
@@ -98,6 +103,37 @@ fn running(text: &mut String, logged: &LoggedRun) {
         Phase::Killed => listed(text, " killed", &lines),
         Phase::Finished(_) => {}
     }
+}
+
+/// The instances of each stage by the best value that they have reached in this run.
+fn ranked(text: &mut String, logged: &LoggedRun, objectives: &BTreeMap<String, Objective>, most: usize) {
+    for (stage, objective) in objectives {
+        let mut best = BestSoFar::new(*objective);
+        for measured in logged.measured.iter().filter(|measured| grouped::stage(&measured.label) == stage) {
+            measured.metrics.iter().for_each(|metric| {
+                best.take(&measured.label, metric);
+            });
+        }
+        let ranked = best.ranked();
+        if ranked.is_empty() {
+            continue;
+        }
+        let of = quantities::count(ranked.len(), "instance");
+        let _ = writeln!(text, "{} {stage}: {} of {of}, best first", styled(GOOD, "   best"), objective.metric);
+        let width = ranked.iter().take(most).map(|(_, reached)| reached.at.len()).max().unwrap_or(0);
+        for (label, reached) in ranked.iter().take(most) {
+            let Reached { best, at, last } = reached;
+            let _ = writeln!(text, "          {best:.4} in {at:width$}  now {last:.4}  {}", place(label));
+        }
+        if ranked.len() > most {
+            let _ = writeln!(text, "          and {} more; `--metrics` lists all", ranked.len() - most);
+        }
+    }
+}
+
+/// Where an instance is on the axes of its stage.
+fn place(label: &str) -> &str {
+    label.split_once('(').map_or(label, |(_, at)| at.trim_end_matches(')'))
 }
 
 /// Those that fail; the others are counted.

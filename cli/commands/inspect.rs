@@ -3,7 +3,7 @@
 use fs_err as fs;
 use pipe_contract::Failure;
 use pipe_engine::ids::InstanceId;
-use pipe_engine::plan::Plan;
+use pipe_engine::plan::{Plan, Stage};
 use pipe_engine::run;
 
 use super::{CommandError, planned, registry, run_options};
@@ -11,6 +11,7 @@ use crate::args;
 use crate::final_report;
 use crate::printer;
 use crate::status_report;
+use crate::view::run_state::objective;
 
 /// How the last run went, or goes.
 pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
@@ -25,7 +26,9 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
         return Ok(0);
     }
     let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };
-    printer::report(&status_report::text(&logged));
+    let objective = |stage: &Stage| Some((stage.name.clone(), objective(stage, &options.exec.registry)?));
+    let objectives = plan.stages.iter().filter_map(objective).collect();
+    printer::report(&status_report::text(&logged, &objectives, args.metrics));
     let earlier = final_report::earlier(&run::earlier_results(&plan, &options)?);
     if !earlier.is_empty() {
         printer::report(&format!("{earlier}\n"));

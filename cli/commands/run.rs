@@ -26,7 +26,7 @@ pub fn run(args: &args::RunArgs) -> Result<u8, CommandError> {
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
     let style = Style { json: args.json, plain: args.plain, verbose: args.verbose };
-    let progress = ProgressDisplay::new(&plan, options.capacities.amounts(), style);
+    let progress = ProgressDisplay::new(&plan, &options.exec.registry, options.capacities.amounts(), style);
     let summary = run::run(&plan, &options, &mut |event| progress.take(&event), &stop)?;
     drop(progress);
     if args.json {

@@ -21,7 +21,7 @@ pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
     let how = run::VerifyOptions { scratch: args.scratch.as_deref(), no_rerun: args.no_rerun };
     let mut progress = None;
     let mut before = |found: &PublishedCheck| published(found).iter().for_each(|line| printer::note(line));
-    let new = || ProgressDisplay::new(&plan, options.capacities.amounts(), Style::default());
+    let new = || ProgressDisplay::new(&plan, &options.exec.registry, options.capacities.amounts(), Style::default());
     let mut events = |event| progress.get_or_insert_with(new).take(&event);
     let found = run::verify(&plan, &options, how, &mut before, &mut events, &stop)?;
     drop(progress);

@@ -80,7 +80,16 @@ fn stage_lines(state: &RunState, now: Duration, columns: usize, most: usize) -> 
         let head = format!("{name}{pad}  {:>ratios$}  ", ratio(stage));
         finished(head, stage, state.oldest_of(*index), now, columns)
     };
-    let mut lines: Vec<String> = shown.iter().map(line).collect();
+    let mut lines = Vec::new();
+    // The best of a stage is shown where no other stage loses its line.
+    let mut spare = most - shown.len();
+    for at_work in &shown {
+        lines.push(line(at_work));
+        if let Some(best) = milestones::best(at_work.1).filter(|_| spare > 0) {
+            lines.push(styled(DIM, &cut_end(&visible(&format!("  {best}")), columns)));
+            spare -= 1;
+        }
+    }
     if at_work.len() > shown.len() {
         let more = quantities::count(at_work.len() - shown.len(), "more stage");
         lines.push(styled(DIM, &cut_end(&format!("{more} at work"), columns)));
@@ -158,12 +167,13 @@ mod tests {
     use std::sync::Arc;
 
     use anstream::adapter::strip_str;
-    use pipe_contract::{Failure, Progress};
+    use pipe_contract::{Failure, Metric, Objective, Progress};
     use pipe_engine::event::Outcome;
     use pipe_engine::ids::InstanceId;
     use pipe_engine::plan::{Amounts, Plan, PlanOptions};
 
     use super::*;
+    use crate::best_so_far::BestSoFar;
     use crate::block::rendered;
 
     const PIPELINE: &str = "pipe: 1\npipeline: p\nstages:\n  a_name_that_is_long: { each: { sid: 1..100 }, run: 'true', \
@@ -202,7 +212,7 @@ mod tests {
 
     fn at_work() -> Live {
         let size = Size { columns: 80, rows: 24 };
-        let mut live = Live::new(RunState::new(plan(), cpus(2)));
+        let mut live = Live::new(RunState::new(plan(), &pipe_contract::Registry::new(), cpus(2)));
         let progress = Progress { done: 12, total: 48, unit: "steps".into(), note: "round\n1/3".into() };
         let failure = Failure::stage("exit code 3; its log ends with\n    no data");
         let events = [
@@ -249,6 +259,24 @@ mod tests {
         let low = block(&mut live, 13 * SECOND, 80, 5);
         assert_eq!(low.len(), 4, "{low:?}");
         assert_eq!(low[1], "1 more stage at work");
+    }
+
+    /// Where another stage would lose its line for it, the best is left out.
+    #[test]
+    fn the_best_of_a_stage_so_far_is_shown_if_there_is_room() {
+        let mut live = at_work();
+        live.state.stages[0].best =
+            Some(BestSoFar::new(Objective { metric: "dice", less_is_better: false, places: &["epoch"] }));
+        let size = Size { columns: 80, rows: 24 };
+        for (id, epoch, dice) in [(2, 1_u32, 0.5), (3, 1, 0.25), (2, 2, 0.75), (2, 3, 0.625)] {
+            for (name, value) in [("epoch", f64::from(epoch)), ("dice", dice)] {
+                let metric = Metric::new(name, u64::from(epoch), value).unwrap();
+                live.take(&Event::Metric { id: InstanceId(id), metric }, SECOND, size);
+            }
+        }
+        let lines = block(&mut live, 13 * SECOND, 100, 24);
+        assert_eq!(lines[1], "  best dice so far 0.7500 in epoch 2: a_name_that_is_long(sid=3)", "{lines:?}");
+        assert!(!block(&mut live, 13 * SECOND, 100, 6).iter().any(|line| line.contains("best dice")));
     }
 
     #[test]

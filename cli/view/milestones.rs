@@ -46,3 +46,10 @@ pub fn stage_ended(state: &RunState, event: &Event, now: Duration, columns: usiz
 fn unusual(stage: &StageState) -> String {
     if stage.counts.ran == stage.total { String::new() } else { format!(" ({})", quantities::tally(&stage.counts)) }
 }
+
+/// `best validation/dice so far 0.8312 in round 2, epoch 7: train(restart=2)`, if the kind of the stage says what is best.
+pub fn best(stage: &StageState) -> Option<String> {
+    let best = stage.best.as_ref()?;
+    let (label, reached) = best.best()?;
+    Some(format!("best {} so far {:.4} in {}: {label}", best.metric(), reached.best, reached.at))
+}

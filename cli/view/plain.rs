@@ -55,6 +55,7 @@ impl Plain {
         self.state.take(event, now);
         let own = if self.is_verbose { self.instance_line(event, now) } else { self.stage_line(event, first_of_stage) };
         let lines = self.head(event).into_iter().chain(own).chain(milestones::urgent(event));
+        let lines = lines.chain(self.best_line(event));
         let lines = lines.chain(milestones::stage_ended(&self.state, event, now, ANY_WIDTH));
         lines.map(|line| at(now, &line)).collect()
     }
@@ -106,6 +107,15 @@ impl Plain {
             }
             _ => None,
         }
+    }
+
+    /// The best of a stage so far, when one of its instances has ended that is it.
+    fn best_line(&self, event: &Event) -> Option<String> {
+        let Event::Ended { id, label, outcome: Outcome::Ran, .. } = event else { return None };
+        let stage = self.state.stage_of(*id);
+        let (best, _) = stage.best.as_ref()?.best()?;
+        let line = milestones::best(stage).filter(|_| stage.total > 1 && best == label)?;
+        Some(format!("{} {line}", styled(DIM, "   ...")))
     }
 
     /// Whether nothing was reported of this stage under this word.

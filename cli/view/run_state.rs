@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pipe_contract::Progress;
+use pipe_contract::{Objective, Progress, Registry};
 use pipe_engine::event::{Event, Outcome};
 use pipe_engine::ids::InstanceId;
-use pipe_engine::plan::{Amounts, Plan};
+use pipe_engine::plan::{Amounts, Plan, Stage, Work};
 use pipe_engine::run::Counts;
 use pipe_engine::sched::{AtWork, Estimate, Forecast};
 
+use crate::best_so_far::BestSoFar;
 use crate::quantities;
 
 /// A running instance.
@@ -38,6 +39,8 @@ pub struct StageState {
     pub running: usize,
     /// When the first one started; none did if all are hits.
     pub began: Option<Duration>,
+    /// The best of them, if its kind says what that is.
+    pub best: Option<BestSoFar>,
 }
 
 impl StageState {
@@ -78,8 +81,13 @@ pub struct RunState {
 
 impl RunState {
     /// A run of this plan on a machine with these capacities, which has not begun.
-    pub fn new(plan: Arc<Plan>, capacities: Amounts) -> Self {
-        let stages = plan.stages.iter().map(|stage| StageState { name: stage.name.clone(), ..StageState::default() });
+    pub fn new(plan: Arc<Plan>, registry: &Registry, capacities: Amounts) -> Self {
+        let new = |stage: &Stage| StageState {
+            name: stage.name.clone(),
+            best: objective(stage, registry).map(BestSoFar::new),
+            ..StageState::default()
+        };
+        let stages = plan.stages.iter().map(new);
         Self {
             stages: stages.collect(),
             plan,
@@ -116,7 +124,12 @@ impl RunState {
                 }
             }
             Event::Retrying { id, .. } => self.leave(*id),
-            Event::Metric { .. } => {}
+            Event::Metric { id, metric } => {
+                let label = self.plan.label(*id);
+                if let Some(best) = &mut self.stage_mut(*id).best {
+                    best.take(&label, metric);
+                }
+            }
             Event::Stopping => self.is_stopping = true,
             Event::Reopened { id, was_hit, .. } => {
                 self.open[id.index()] = true;
@@ -192,6 +205,14 @@ impl RunState {
         };
         let at_work = self.running.iter().map(|(id, running)| (*id, at_work(running))).collect();
         self.forecast.as_ref()?.rest(|id| self.open[id.index()], &at_work)
+    }
+}
+
+/// By which metric the instances of a stage are compared.
+pub fn objective(stage: &Stage, registry: &Registry) -> Option<Objective> {
+    match &stage.work {
+        Work::Kind(name) => registry.kind(name)?.objective,
+        Work::Command(_) => None,
     }
 }
 

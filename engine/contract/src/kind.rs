@@ -45,6 +45,19 @@ pub struct Kind {
     pub repro: Repro,
     /// About how many bytes its outputs take, where the parameters alone decide that.
     pub size: Option<OutputSize>,
+    /// By which metric its tasks are compared.
+    pub objective: Option<Objective>,
+}
+
+/// A number by which the tasks of a kind are compared: the best value that each has reached is shown while they run and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// The name of a metric that the kind reports ([`crate::Context::metric`]).
+    pub metric: &'static str,
+    /// Less is better; else more is.
+    pub less_is_better: bool,
+    /// Metrics, reported before it at the same step, that say where in the task a value was reached, such as `epoch`.
+    pub places: &'static [&'static str],
 }
 
 /// Bytes of all outputs of a task that has no inputs yet.
@@ -134,6 +147,7 @@ impl Kind {
             absences: Vec::new(),
             repro: Repro::Exact,
             size: None,
+            objective: None,
         }
     }
 

@@ -30,7 +30,7 @@ pub use column::{Column, Described};
 pub use context::{Context, Metric, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable, io_reason};
-pub use kind::{Arity, Input, Kind, Output, OutputSize, Repro, Runs};
+pub use kind::{Arity, Input, Kind, Objective, Output, OutputSize, Repro, Runs};
 pub use param::{Param, Type};
 pub use parameters::{Bounded, Parameter, Parameters, read_parameter};
 pub use probe::Probe;

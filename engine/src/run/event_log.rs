@@ -252,6 +252,8 @@ pub struct LoggedRun {
     pub ended: Vec<LoggedEnd>,
     /// Those that had started and not ended.
     pub running: Vec<LoggedStart>,
+    /// What was measured, in the order of the plan.
+    pub measured: Vec<Measured>,
     /// Notes of stages about results that the run made or uses: label, note.
     pub notes: Vec<(String, String)>,
     /// The claims that were checked.
@@ -299,6 +301,15 @@ pub struct LoggedStart {
     pub metrics: BTreeMap<String, Metric>,
 }
 
+/// What one instance measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Its label.
+    pub label: String,
+    /// In the order in which it came; an attempt that was repeated begins at the first step again.
+    pub metrics: Vec<Metric>,
+}
+
 /// Reads the log of a run; `None` if its folder has none.
 ///
 /// # Errors
@@ -329,6 +340,7 @@ struct Reading {
     logged: LoggedRun,
     started: BTreeMap<InstanceId, LoggedStart>,
     ended: Vec<(InstanceId, LoggedEnd, Vec<String>)>,
+    measured: BTreeMap<InstanceId, Measured>,
 }
 
 impl Reading {
@@ -350,13 +362,14 @@ impl Reading {
             hits: 0,
             ended: Vec::new(),
             running: Vec::new(),
+            measured: Vec::new(),
             notes: Vec::new(),
             claims: Vec::new(),
             failures: Vec::new(),
             stopped: false,
             folder: folder.to_owned(),
         };
-        Ok(Self { logged, started: BTreeMap::new(), ended: Vec::new() })
+        Ok(Self { logged, started: BTreeMap::new(), ended: Vec::new(), measured: BTreeMap::new() })
     }
 
     fn add(&mut self, Line { at, what, hits }: Line) {
@@ -370,6 +383,8 @@ impl Reading {
             }
             What::Metric { id, metric } => {
                 if let Some(started) = self.started.get_mut(&id) {
+                    let new = || Measured { label: started.label.clone(), metrics: Vec::new() };
+                    self.measured.entry(id).or_insert_with(new).metrics.push(metric.clone());
                     started.metrics.insert(metric.name().to_owned(), metric);
                 }
             }
@@ -391,7 +406,7 @@ impl Reading {
     }
 
     fn end(self) -> LoggedRun {
-        let Self { mut logged, started, mut ended } = self;
+        let Self { mut logged, started, mut ended, measured } = self;
         ended.sort_by_key(|(id, ..)| *id);
         let mut notes = Vec::new();
         for (_, end, own) in ended {
@@ -399,6 +414,7 @@ impl Reading {
             logged.ended.push(end);
         }
         logged.running = started.into_values().collect();
+        logged.measured = measured.into_values().collect();
         logged.notes.splice(..0, notes);
         logged
     }

@@ -52,7 +52,7 @@ mod tests;
 pub use artifact_types::{declared_name, type_of_output};
 pub use comparison::{ResultComparison, Verdict};
 pub use earlier_results::earlier_results;
-pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Phase};
+pub use event_log::{LoggedEnd, LoggedRun, LoggedStart, Measured, Phase};
 pub use execute::run;
 pub use options::{Places, RunOptions, Selection};
 pub use preflight::{Preflight, StagePreflight, preflight};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_contract::{Failure, Kind, Repro, Runs, Task, Value, choice, parameters};
+use pipe_contract::{Failure, Kind, Objective, Repro, Runs, Task, Value, choice, parameters};
 
 use super::channels::{INPUTS, OUTPUTS, of_inputs, of_outputs};
 use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
@@ -116,6 +116,7 @@ pub fn train() -> Kind {
     // Two instruction sets round differently and training amplifies it: several percent of a loss within two epochs.
     kind.repro = Repro::Within(0.05);
     kind.size = Some(weights_size);
+    kind.objective = Some(Objective { metric: "validation/dice", less_is_better: false, places: &["round", "epoch"] });
     kind
 }
 

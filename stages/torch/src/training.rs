@@ -264,9 +264,16 @@ impl<'a> Training<'a> {
         self.state.epoch = 0;
     }
 
-    /// Reports the losses of an epoch; steps are epochs from 1, counted over all rounds.
+    /// Reports the losses of an epoch, and the score by which trainings are compared; steps are epochs from 1, counted over all rounds.
     fn report_metrics(&self, row: &EpochRow) {
         let step = self.state.rows.len() as u64 + 1;
+        let place = [("round", self.state.round), ("epoch", self.state.epoch)];
+        let dice = Metric::new("validation/dice", step, 1.0 - row.validation.dice);
+        place
+            .iter()
+            .filter_map(|(name, number)| Metric::new(name, step, f64::from(number + 1)))
+            .chain(dice)
+            .for_each(|metric| self.context.metric(metric));
         for (part, means) in [("train", &row.train), ("validation", &row.validation)] {
             for (name, value) in [("loss", means.loss), ("dice_loss", means.dice), ("cross_entropy", means.bce)] {
                 // A loss that is not finite is in the log and in the table, as text.

@@ -47,23 +47,27 @@ fn training_learns_and_gives_the_same_bytes_twice() {
     assert!(bytes(&folder.path().join("first/model")) == bytes(&folder.path().join("second/model")));
 }
 
-/// Every epoch reports its losses, which are those of the table.
+/// Every epoch reports where it is, its losses and its score, which are those of the table.
 fn check_metrics(listener: &Listener, model: &Path) {
     let metrics = listener.metrics();
-    assert_eq!(metrics.len(), 6 * 6);
-    let losses: Vec<(u64, f64)> = metrics
-        .iter()
-        .filter(|metric| metric.name() == "validation/loss")
-        .map(|metric| (metric.step(), metric.value()))
-        .collect();
+    assert_eq!(metrics.len(), 6 * 9);
     let table = fs::read_to_string(model.join("epochs.tsv")).unwrap();
-    let column = table.lines().next().unwrap().split('\t').position(|name| name == "val_loss").unwrap();
-    let rows = table.lines().skip(1).map(|row| row.split('\t').nth(column).unwrap().parse::<f64>().unwrap());
-    for ((step, loss), (row, locked)) in losses.iter().zip(rows.enumerate()) {
-        assert_eq!(*step, row as u64 + 1);
-        assert!((loss - locked).abs() < 1e-6, "{loss} {locked}");
+    let head: Vec<&str> = table.lines().next().unwrap().split('\t').collect();
+    for (name, column, value) in [
+        ("round", "round", (|cell| cell) as fn(f64) -> f64),
+        ("epoch", "epoch", |cell| cell),
+        ("validation/loss", "val_loss", |cell| cell),
+        ("validation/dice", "val_dice_loss", |cell| 1.0 - cell),
+    ] {
+        let column = head.iter().position(|known| *known == column).unwrap();
+        let found: Vec<_> = metrics.iter().filter(|metric| metric.name() == name).collect();
+        assert_eq!(found.len(), 6, "{name}");
+        for (step, (metric, row)) in (1..).zip(found.iter().zip(table.lines().skip(1))) {
+            let cell: f64 = row.split('\t').nth(column).unwrap().parse().unwrap();
+            assert_eq!(metric.step(), step);
+            assert!((metric.value() - value(cell)).abs() < 1e-6, "{name}: {} {cell}", metric.value());
+        }
     }
-    assert_eq!(losses.len(), 6);
 }
 
 fn check_model(model: &Path) {

@@ -25,7 +25,10 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
         printer::data(&format!("{json}\n"));
         return Ok(0);
     }
-    let Some(logged) = run::last_run(&plan, &options)? else { return never_ran() };
+    let Some(mut logged) = run::last_run(&plan, &options)? else { return never_ran() };
+    if args.metrics {
+        logged.measured.extend(run::restricted_metrics(&plan, &options)?);
+    }
     let objective = |stage: &Stage| Some((stage.name.clone(), objective(stage, &options.exec.registry)?));
     let objectives = plan.stages.iter().filter_map(objective).collect();
     printer::report(&status_report::text(&logged, &objectives, args.metrics));

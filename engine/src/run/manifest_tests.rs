@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use pipe_cache::{Artifact, Content, ContentForm, Digest, Stored};
-use pipe_contract::{Device, Failure, Unwritable};
+use pipe_contract::{Device, Failure, Metric, Unwritable};
 
 use super::attempt::AttemptPlace;
 use super::disclosure::Disclosure;
@@ -213,6 +213,24 @@ fn restricted() -> Space {
 
 fn run_restricted(space: &Space) -> Summary {
     run_in(&space.plan(), &space.options(), &mut |_| {}, &Stop::new(), Outlet::Project).unwrap().0
+}
+
+/// The events of a run do not have them; `pipe status --metrics` asks for them. A second attempt begins anew.
+#[test]
+fn what_restricted_stages_measure_is_for_their_owner_only() {
+    let space = restricted();
+    let body = space.path("p.yaml");
+    let text = fs::read_to_string(&body).unwrap();
+    let measuring = r#"; echo counted; echo "dice 1 0.5" >> "$METRICS""#;
+    fs::write(&body, text.replacen("; echo counted", measuring, 1)).unwrap();
+    let dice = |value| Measured { label: "count".into(), metrics: vec![Metric::new("dice", 1, value).unwrap()] };
+    run_restricted(&space);
+    let (plan, options) = (space.plan(), space.options());
+    assert_eq!(last_run(&plan, &options).unwrap().unwrap().measured, []);
+    assert_eq!(restricted_metrics(&plan, &options).unwrap(), [dice(0.5)]);
+    let forced = RunOptions { force: vec!["count".into()], ..space.options() };
+    run_in(&plan, &forced, &mut |_| {}, &Stop::new(), Outlet::Project).unwrap();
+    assert_eq!(restricted_metrics(&plan, &options).unwrap(), [dice(0.5)]);
 }
 
 /// Digests and keys of what is restricted, and of what is not or was released.

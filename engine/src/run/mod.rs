@@ -59,6 +59,6 @@ pub use preflight::{Preflight, StagePreflight, preflight};
 pub use published_check::{Alteration, PublishedCheck};
 pub use run_summary::{Counts, FailedInstance, Summary};
 pub use select::{named, wanted};
-pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, status};
+pub use status::{Standing, Status, last_manifest, last_run, log_of, path_of, restricted_metrics, status};
 pub use stop::Stop;
 pub use verification::{Departure, FirstDifference, Rerun, Verification, VerifyOptions, verify};

@@ -423,6 +423,7 @@ impl<'a> RunLoop<'a> {
         let log = state_dir.log(&key);
         if due.attempts == 0 {
             storage.session.new_file(&log).map_err(|error| storage.failure(&error))?;
+            withheld::forget_metrics(&log)?;
         }
         self.lookup.local(id).note_begun(&label, &key)?;
         let work = prepare(&mut self.lookup, storage, id, &due.miss, paths, grant, &folder)?;
@@ -454,7 +455,11 @@ impl<'a> RunLoop<'a> {
                 let note = if is_withheld(self.plan(), id) { String::new() } else { progress.note };
                 (self.events)(Event::Progressed { id, progress: Progress { note, ..progress } });
             }
-            Some(Message::Metric { id, .. }) if is_withheld(self.plan(), id) => {}
+            Some(Message::Metric { id, metric }) if is_withheld(self.plan(), id) => {
+                if let Some(attempt) = self.working.get(&id) {
+                    withheld::metric(&metric, &attempt.log);
+                }
+            }
             Some(Message::Metric { id, metric }) => {
                 self.log.metric(id, &metric);
                 (self.events)(Event::Metric { id, metric });

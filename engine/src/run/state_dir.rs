@@ -4,6 +4,7 @@
 //! <state>/<cache id>/
 //!   keys.lock                               a process that works on a key locks a byte of it
 //!   logs/<key>.log                          what the last work under a key printed, if anything
+//!   logs/<key>.metrics.jsonl                what it measured, if it has restricted data
 //!   checkpoints/<key>/                      of kinds that write some; removed after success
 //!   projects/<folder digest>/<pipeline>[@<profile>]/
 //!     index                                 key -> what was made

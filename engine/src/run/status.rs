@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use fs_err as fs;
 use pipe_contract::Failure;
 
-use super::event_log::{self, LoggedRun};
+use super::event_log::{self, LoggedRun, Measured};
 use super::inputs::LinkedInput;
 use super::lookup::{Known, Lookup, LookupOptions, LookupOutcome};
 use super::options::RunOptions;
 use super::select;
 use super::sessions::Sessions;
 use super::state_dirs::StateDirs;
+use super::withheld::{self, is_withheld};
 use crate::ids::InstanceId;
 use crate::key::Reason;
 use crate::plan::{Link, Plan};
@@ -172,6 +173,25 @@ pub fn log_of(plan: &Plan, options: &RunOptions, id: InstanceId) -> Result<Optio
     let key = key.ok_or_else(|| Failure::input(format!("there is no log of `{label}`: it never worked here")))?;
     let has_text = |log: &PathBuf| fs::metadata(log).is_ok_and(|found| found.len() > 0);
     Ok(Some(dirs.of(id).log(&key)).filter(has_text))
+}
+
+/// What instances with restricted data measured in their last work, for their owner: it is in no log of events.
+///
+/// # Errors
+/// The state folder cannot be read.
+pub fn restricted_metrics(plan: &Plan, options: &RunOptions) -> Result<Vec<Measured>, Failure> {
+    let dirs = StateDirs::open(plan, &options.places)?;
+    let mut lookup = Lookup::new(plan, options, &dirs)?;
+    let mut all = Vec::new();
+    for id in plan.ids().filter(|id| is_withheld(plan, *id)) {
+        let label = plan.label(id);
+        let Some(key) = lookup.local(id).last_begun(&label)? else { continue };
+        let metrics = withheld::metrics(&dirs.of(id).log(&key))?;
+        if !metrics.is_empty() {
+            all.push(Measured { label, metrics });
+        }
+    }
+    Ok(all)
 }
 
 /// The manifest of the last run of this pipeline and profile from this project, if there is one.

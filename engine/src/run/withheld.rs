@@ -1,15 +1,15 @@
 //! What instances with restricted data say: error messages, notes, measured numbers.
 //!
-//! Such words may quote the data, so they are only in the log of the instance, which lies where its data lie. Screen, events,
+//! Such words may quote the data, so they are only in the log of the instance and beside it, where its data lie. Screen, events,
 //! manifest and sidecars say that there are some and how the owner reads them. Two things are said all the same,
 //! because nothing in them comes from the data: which declared cause made a cell absent, and what a kind says about the
 //! machine or the network (a refused key, a full disk). A command's words are withheld altogether: what they are about is unknown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err::File;
 use pipe_cache::Record;
-use pipe_contract::{Blame, Failure, Unwritable};
+use pipe_contract::{Blame, Failure, Metric, Unwritable};
 
 use super::provenance::notes_of;
 use crate::ids::InstanceId;
@@ -55,6 +55,38 @@ pub(super) fn notes_of_record(plan: &Plan, id: InstanceId, notes: Vec<String>) -
     }
     let stage = &plan.stage_of(id).name;
     vec![format!("what `{stage}` noted is restricted ({}); `pipe log` shows it to you", names(plan, id))]
+}
+
+/// Adds a metric of an attempt to those beside its log, which only `pipe status --metrics` shows.
+pub(super) fn metric(metric: &Metric, log: &Path) {
+    let line = serde_json::to_string(metric).map_err(|error| Failure::internal(error.to_string()));
+    if let Err(failure) = line.and_then(|line| append(&metrics_beside(log), &format!("{line}\n"))) {
+        tracing::warn!(%failure, "a metric of a stage is lost");
+    }
+}
+
+/// Removes the metrics of an earlier attempt.
+pub(super) fn forget_metrics(log: &Path) -> Result<(), Failure> {
+    let file = metrics_beside(log);
+    match fs_err::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", &file, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The metrics of the last attempt that has this log, as far as whole lines are there.
+pub(super) fn metrics(log: &Path) -> Result<Vec<Metric>, Failure> {
+    let file = metrics_beside(log);
+    let text = match fs_err::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::io("read", &file, &error)),
+    };
+    Ok(text.split_inclusive('\n').filter_map(|line| serde_json::from_str(line.strip_suffix('\n')?).ok()).collect())
+}
+
+fn metrics_beside(log: &Path) -> PathBuf {
+    log.with_extension("metrics.jsonl")
 }
 
 /// A record with its notes as they are reported.

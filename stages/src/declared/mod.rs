@@ -2,6 +2,7 @@
 //! held-out scores, the radius of the flat map.
 
 pub mod file_formats;
+pub mod hcp_study;
 pub mod held_out_inputs;
 pub mod map_radius;
 pub mod shipped_types;

@@ -32,6 +32,7 @@ fn all() -> Vec<ArtifactType> {
         file("targets", "what a network is to answer: an image a label", &[&SAFETENSORS]),
         table("split", "which subjects train and which are held out"),
         table("families", "which subjects are of one family"),
+        table("table/cohort", "which subjects are part of the study, a row a subject with manual labels"),
         table("table/scores", "scores of one subject, a row a pair of methods, hemisphere and label"),
         table("table/summary", "mean scores, a row a model, label and hemisphere"),
         table("table/partition", "unique and shared parts of a gain, a row a part"),

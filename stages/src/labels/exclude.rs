@@ -76,11 +76,36 @@ enum Id {
 }
 
 impl Id {
+    /// As text.
+    fn text(&self) -> String {
+        match self {
+            Id::Number(number) => number.to_string(),
+            Id::Text(text) => text.clone(),
+        }
+    }
+
     fn is(&self, sid: &str) -> bool {
         match self {
             Id::Number(number) => number.to_string() == sid,
             Id::Text(text) => text == sid,
         }
+    }
+}
+
+impl Exclusion {
+    /// The rater.
+    pub(super) fn rater(&self) -> &str {
+        &self.0
+    }
+
+    /// The subject.
+    pub(super) fn sid(&self) -> String {
+        self.1.text()
+    }
+
+    /// The hemisphere.
+    pub(super) fn hemisphere(&self) -> &str {
+        &self.2
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::label_files::{create, write};
 use crate::formats::mgh;
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
 use crate::numeric::bands::area_and_ring;
-use crate::transfer::osf_project::Project;
+use crate::transfer::osf_listing::OsfFiles;
 
 /// The kind.
 pub struct LabelsInferred;
@@ -16,7 +16,8 @@ pub struct LabelsInferred;
 parameters! {
     struct Parameters {
         /// The project's id, `5gprz`: it holds `inferred_maps/<sid>.{lh,rh}.inf-MSMAll_{varea,eccen}.native32k.mgz`.
-        project: String;
+        /// Empty where `folder` is given.
+        project: String = String::new();
     }
 }
 
@@ -25,7 +26,21 @@ impl StageKind for LabelsInferred {
         let mut kind = Kind::new(
             "labels/inferred",
             1,
-            "Bayesian inferred maps of a subject as labels, from the Open Science Framework.",
+            "Bayesian inferred maps of a subject as labels, from the Open Science Framework or a folder.",
+        )
+        .port(
+            "listing",
+            &[],
+            Arity::One,
+            true,
+            "A listing of the project, as `osf/listing` makes one; without it the service is asked for every file.",
+        )
+        .port(
+            "folder",
+            &[],
+            Arity::One,
+            true,
+            "A folder with the files `<sid>.{lh,rh}.inf-MSMAll_{varea,eccen}.native32k.mgz` of all subjects, one value per native vertex; instead of `project`.",
         )
         .folder("labels", "labels", "{lh,rh}.area.mgz (0..3) and {lh,rh}.ring.mgz (0..5), one value per native vertex.")
         .parameters::<Parameters>();
@@ -37,23 +52,60 @@ impl StageKind for LabelsInferred {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let sid = task.coordinate("sid")?;
-        let project = Project::open(&task.parameters::<Parameters>()?.project)?;
-        let folder = task.scratch.join("maps");
-        let mut notes = Vec::new();
-        for hemisphere in ["lh", "rh"] {
-            for quantity in ["varea", "eccen"] {
-                let name = format!("{sid}.{hemisphere}.inf-MSMAll_{quantity}.native32k.mgz");
-                let path = format!("inferred_maps/{name}");
-                let Some(entry) = project.find(&path, context)? else { return Ok(project.lacks(&path)) };
-                notes.extend(entry.download(task, &folder.join(name), context)?);
+        let project = task.parameters::<Parameters>()?.project;
+        let (folder, notes) = match (task.maybe("folder"), project.as_str()) {
+            (Some(folder), "") => match names(sid).find(|name| !folder.join(name).is_file()) {
+                Some(name) => {
+                    let detail = format!("the folder of inferred maps has no file `{name}`");
+                    return Ok(Ended::Absent { cause: "not-found".to_owned(), detail });
+                }
+                None => (folder.to_path_buf(), Vec::new()),
+            },
+            (None, project) if !project.is_empty() => {
+                let folder = task.scratch.join("maps");
+                let files = OsfFiles::of(task, project)?;
+                let mut entries = Vec::new();
+                for name in names(sid) {
+                    let path = format!("inferred_maps/{name}");
+                    match files.find(&path, context)? {
+                        Some(entry) => entries.push((name, entry)),
+                        None => return Ok(files.lacks(&path)),
+                    }
+                }
+                let mut notes = Vec::new();
+                for (name, entry) in entries {
+                    notes.extend(files.download(&entry, task, &folder.join(name), context)?);
+                }
+                (folder, notes)
             }
-        }
-        let path = |hemisphere: Hemisphere, quantity: &str| {
-            folder.join(format!("{sid}.{}.inf-MSMAll_{quantity}.native32k.mgz", hemisphere.name()))
+            (folder, _) => {
+                let found = if folder.is_some() {
+                    "both a `folder` and a `project`"
+                } else {
+                    "neither a `folder` nor a `project`"
+                };
+                return Err(Failure::input(format!("`labels/inferred` has {found}"))
+                    .hint("give it `with: { project: 5gprz }` or `in: { folder: ... }`"));
+            }
         };
-        from_inferred(path, task.output("labels")?)?;
+        from_inferred(
+            |hemisphere, quantity| folder.join(name(sid, hemisphere.name(), quantity)),
+            task.output("labels")?,
+        )?;
         Ok(Ended::noted(notes))
     }
+}
+
+/// The file of one map of a subject.
+fn name(sid: &str, hemisphere: &str, quantity: &str) -> String {
+    format!("{sid}.{hemisphere}.inf-MSMAll_{quantity}.native32k.mgz")
+}
+
+/// The files of a subject.
+fn names(sid: &str) -> impl Iterator<Item = String> {
+    let maps =
+        ["lh", "rh"].into_iter().flat_map(|hemisphere| ["varea", "eccen"].map(|quantity| (hemisphere, quantity)));
+    maps.map(move |(hemisphere, quantity)| name(sid, hemisphere, quantity))
 }
 
 /// Reads inferred maps, `{lh,rh}.inf-MSMAll_{varea,eccen}.native32k.mgz` under any prefix that `path` gives them,
@@ -104,7 +156,10 @@ fn whole(values: &[f32]) -> Result<Vec<i32>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use pipe_contract::{Silent, Value};
+
     use super::*;
+    use crate::test_support::tasks;
 
     #[test]
     fn inferred_maps_become_labels() {
@@ -128,5 +183,31 @@ mod tests {
         mgh::write_f32(&path(Hemisphere::Left, "varea"), &[2.5, 0.0, 1.0]).unwrap();
         let error = from_inferred(path, &output).unwrap_err();
         assert_eq!(error.message, "the area is 2.5 at vertex 0, expected a whole number");
+    }
+
+    #[test]
+    fn maps_may_lie_in_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let maps = folder.path().join("maps");
+        fs_err::create_dir(&maps).unwrap();
+        for hemisphere in HEMISPHERES {
+            mgh::write_i32(&maps.join(name("102311", hemisphere.name(), "varea")), &[1, 2]).unwrap();
+            mgh::write_f32(&maps.join(name("102311", hemisphere.name(), "eccen")), &[0.7, 5.0]).unwrap();
+        }
+        let task = |sid: &str| {
+            let mut task = tasks::task(&LabelsInferred, folder.path());
+            task.at = [("sid", sid)].into_iter().collect();
+            tasks::give(&mut task, "folder", &maps);
+            task
+        };
+        let mut given = task("102311");
+        tasks::run(&LabelsInferred, &given).unwrap();
+        let labels = given.output("labels").unwrap();
+        assert_eq!(mgh::read_i32(&labels.join("rh.ring.mgz")).unwrap(), [2, 5]);
+        let Ended::Absent { detail, .. } = LabelsInferred.run(&task("7"), &Silent).unwrap() else { panic!("no maps") };
+        assert_eq!(detail, "the folder of inferred maps has no file `7.lh.inf-MSMAll_varea.native32k.mgz`");
+        tasks::set(&mut given, "project", Value::Text("5gprz".into()));
+        let failure = tasks::run(&LabelsInferred, &given).unwrap_err();
+        assert_eq!(failure.message, "`labels/inferred` has both a `folder` and a `project`");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! An area is 1 to 3 for V1 to V3, a ring is 1 to 5 for 0-0.5, 0.5-1, 1-2, 2-4, 4-7 degrees; 0 is neither.
 
+mod cohort;
 mod exclude;
 mod from_file;
 mod from_osf;
@@ -16,6 +17,7 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(from_file::LabelsImport);
     registry.add(from_osf::LabelsOsf);
     registry.add(exclude::LabelsExclude);
+    registry.add(cohort::LabelsCohort);
     registry.add(inferred::LabelsInferred);
     registry.add(from_template::TemplateLabels);
 }

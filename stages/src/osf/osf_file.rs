@@ -1,9 +1,9 @@
 //! `osf/file`: one file of a project on the Open Science Framework.
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use crate::transfer::checksum::Sha256;
-use crate::transfer::osf_project::Project;
+use crate::transfer::osf_listing::OsfFiles;
 
 /// The kind.
 pub struct OsfFile;
@@ -22,6 +22,13 @@ parameters! {
 impl StageKind for OsfFile {
     fn kind(&self) -> Kind {
         let mut kind = Kind::new("osf/file", 1, "One file of a project on the Open Science Framework.")
+            .port(
+                "listing",
+                &[],
+                Arity::One,
+                true,
+                "A listing of the project, as `osf/listing` makes one; without it the service is asked.",
+            )
             .file("file", "prf-raw", "The bytes of the file.")
             .parameters::<Parameters>();
         kind.network = true;
@@ -32,7 +39,7 @@ impl StageKind for OsfFile {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
         let pin = Sha256::parse_optional(&parameters.sha256)?;
-        let project = Project::open(&parameters.project)?;
+        let project = OsfFiles::of(task, &parameters.project)?;
         let Some(mut entry) = project.find(&parameters.name, context)? else {
             return Err(Failure::input(format!(
                 "the project `{}` has no file `{}`",
@@ -41,7 +48,7 @@ impl StageKind for OsfFile {
             .hint("check the project's page; names are case-sensitive, folders are written `a/b.mat`"));
         };
         entry.sha256 = pin.map(|pin| pin.as_str().to_owned()).or(entry.sha256);
-        let notes = entry.download(task, task.output("file")?, context)?;
+        let notes = project.download(&entry, task, task.output("file")?, context)?;
         Ok(Ended::noted(notes))
     }
 }

@@ -5,6 +5,14 @@
 //! must not be published; for the same reason errors here count subjects and name columns and lines, never ids.
 //! The positions mean something only for the study's 163 subjects: 72 pairs and 19 others.
 //!
+//! A run on some of the study's subjects still has the study's split: `study` lists all 163, and the parts of those that are
+//! there are taken. What is published of a run on few subjects is a matter of `release:`, as with all of them.
+//!
+//! The study links only members of a family who have the same zygosity code: a sibling of a pair of twins who is no twin, or who
+//! has no other such sibling, counts as unrelated, and can be on the other side than the twins. `strict_families` closes this gap
+//! without moving a held-out subject, so that scores stay comparable with the study's: subjects of the training part who have a
+//! family member of any kind among the held-out ones are in neither part.
+//!
 //! A second table says which subjects are of one family, for statistics that must not take relatives for independent: by numbers
 //! that this kind gives, not by the ids of the restricted table. It says who is related, so it is as restricted as that table; a
 //! `release:` must not name it.
@@ -12,9 +20,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
+use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::random::present;
+use crate::declared::hcp_study::EXCLUDED;
 use crate::formats::data_table::{self, Partition, SplitCounts};
 
 /// Pairs whose two members are held out, by position among the pairs.
@@ -26,14 +35,18 @@ const HELD_OUT_OTHERS: [usize; 3] = [11, 12, 13];
 /// How many pairs and others the study has.
 const STUDY: (usize, usize) = (72, 19);
 
-/// Subjects with retinotopic maps that are not part of the study, because of their labels. Their relatives still count.
-const EXCLUDED: [&str; 18] = [
-    "125525", "131722", "134627", "144226", "148133", "169343", "177645", "178647", "182436", "192439", "214019",
-    "251833", "644246", "706040", "833249", "861456", "943862", "951457",
-];
-
 /// The kind.
 pub struct Twins;
+
+parameters! {
+    struct Parameters {
+        /// the 163 subjects of the study, where `subjects` are some of them; empty: `subjects` are all of them
+        study: Vec<String> = Vec::new(), neutral Vec::new();
+        /// leaves out of training who has any family member among the held-out subjects; the study links only members
+        /// of one zygosity code, so that a sibling of held-out twins may train
+        strict_families: bool = false, neutral false;
+    }
+}
 
 impl StageKind for Twins {
     fn kind(&self) -> Kind {
@@ -43,7 +56,7 @@ impl StageKind for Twins {
                 &[],
                 "the restricted table of the Human Connectome Project: CSV with `Subject`, `Family_ID`, `ZygosityGT`",
             )
-            .gather("subjects", &[], "one artifact per subject, on the axis `sid`: the 163 subjects of the study")
+            .gather("subjects", &[], "one artifact per subject, on the axis `sid`: the 163 subjects of the study, or some of them")
             .folder("table", "split", "who trains and who is held out: columns `sid`, `partition` (`trn`, `val`)")
             .described(data_table::FILES, data_table::SPLIT_COLUMNS)
             .folder(
@@ -52,23 +65,59 @@ impl StageKind for Twins {
                 "which subjects are of one family: columns `sid`, `family` (a number); as restricted as the table of families",
             )
             .described(data_table::FILES, data_table::FAMILY_COLUMNS)
+            .parameters::<Parameters>()
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let path = task.one("families")?;
         let at = |failure: Failure| failure.at(path.display().to_string());
         let families = Families::read(path).map_err(at)?;
-        let all: BTreeSet<String> =
+        let Parameters { study, strict_families } = task.parameters()?;
+        let gathered: BTreeSet<String> =
             task.many("subjects").iter().filter_map(|cell| cell.at.get("sid").cloned()).collect();
+        let all = if study.is_empty() { gathered.clone() } else { study.into_iter().collect() };
+        match gathered.difference(&all).count() {
+            0 => {}
+            others => {
+                return Err(Failure::input(format!(
+                    "{others} of {} subjects are none of the {} in `study`",
+                    gathered.len(),
+                    all.len()
+                ))
+                .hint("this split is defined for the subjects of the study only; for others take `split/random`"));
+            }
+        }
         let mut split = families.split(&all).map_err(at)?;
+        let linked = families.across(&split);
+        if strict_families {
+            split.retain(|sid, _| !linked.contains(sid));
+        }
         let present: BTreeSet<String> = present(task)?.into_iter().collect();
         split.retain(|sid, _| present.contains(sid));
+        if ![Partition::Trn, Partition::Val].iter().all(|part| split.values().any(|of| of == part)) {
+            return Err(Failure::input(format!(
+                "the subjects that are present ({} of {}) are all in one part of the study's split",
+                present.len(),
+                all.len()
+            ))
+            .hint("take more subjects: about one in five is held out"));
+        }
         context.log(&SplitCounts::of(&split).words());
-        let notes = match all.len() - split.len() {
-            0 => Vec::new(),
-            1 => vec!["1 subject is absent and in neither part".to_owned()],
-            missing => vec![format!("{missing} subjects are absent and in neither part")],
-        };
+        let mut notes = Vec::new();
+        match gathered.difference(&present).count() {
+            0 => {}
+            1 => notes.push("1 subject is absent and in neither part".to_owned()),
+            missing => notes.push(format!("{missing} subjects are absent and in neither part")),
+        }
+        match linked.len() {
+            0 => {}
+            linked if strict_families => notes.push(format!(
+                "{linked} subjects of the study who have a family member among the held-out ones are in neither part"
+            )),
+            linked => notes.push(format!(
+                "{linked} subjects of the study train although a family member is held out; `strict_families: true` leaves them out"
+            )),
+        }
         data_table::write_split(task.output("table")?, &split)?;
         data_table::write_families(task.output("families")?, &families.numbers(&split))?;
         Ok(Ended::noted(notes))
@@ -167,6 +216,15 @@ impl Families {
         found
     }
 
+    /// Subjects of the training part of a split who have a family member, of whatever zygosity, in the held-out part.
+    fn across(&self, split: &BTreeMap<String, Partition>) -> BTreeSet<String> {
+        let numbers = self.numbers(split);
+        let held: BTreeSet<i64> =
+            split.iter().filter(|(_, part)| !part.trains()).map(|(sid, _)| numbers[sid.as_str()]).collect();
+        let is_linked = |(sid, part): &(&String, &Partition)| part.trains() && held.contains(&numbers[sid.as_str()]);
+        split.iter().filter(is_linked).map(|(sid, _)| sid.clone()).collect()
+    }
+
     fn split(&self, subjects: &BTreeSet<String>) -> Result<BTreeMap<String, Partition>, Failure> {
         let mut known: BTreeSet<&str> = EXCLUDED.into_iter().collect();
         known.extend(subjects.iter().map(String::as_str));
@@ -210,8 +268,11 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::test_support::tasks;
 
-    /// Made-up subjects: 40 + 25 pairs of twins, 7 pairs of siblings, 17 alone, and two whose twin is not among them.
+    /// Made-up subjects, 1001 to 1163, in a table that needs every rule: 40 + 25 pairs of twins (F0 to F64), 7 pairs of siblings
+    /// (F65 to F71; F65 has a third one, who is excluded), 15 siblings of twins, who count as unrelated (F0 to F14), two
+    /// siblings whose third is outside of everything and unlinks them, and two whose twin is outside or excluded.
     fn study() -> (String, BTreeSet<String>) {
         let mut csv = String::from("Subject,Age,Family_ID,ZygosityGT\n");
         let mut subjects = BTreeSet::new();
@@ -233,14 +294,16 @@ mod tests {
             };
             add(&mut csv, pair, zygosity, 2);
         }
-        // A sibling of twins who is not a twin stays alone.
-        for family in 0..17 {
+        for family in 0..15 {
             add(&mut csv, family, "", 1);
         }
+        add(&mut csv, 300, "", 2);
+        csv.push_str("3001,30,F300,\n");
         add(&mut csv, 200, "MZ", 1);
         csv.push_str("2001,30,F200,MZ\n");
         add(&mut csv, 201, "DZ", 1);
         writeln!(csv, "{},30,F201,DZ", EXCLUDED[0]).unwrap();
+        writeln!(csv, "{},30,F65,  ", EXCLUDED[1]).unwrap();
         (csv, subjects)
     }
 
@@ -257,6 +320,115 @@ mod tests {
             assert_eq!(split[sid], Partition::Val, "{sid}");
         }
         assert_eq!(split["1001"], Partition::Trn);
+    }
+
+    #[test]
+    fn every_rule_of_the_study_is_followed() {
+        let (csv, subjects) = study();
+        let families = Families::parse(csv.as_bytes()).unwrap();
+        let mut known: BTreeSet<&str> = subjects.iter().map(String::as_str).collect();
+        let without_excluded = families.pairs(&known);
+        known.extend(EXCLUDED);
+        let pairs = families.pairs(&known);
+        let has = |pairs: &[[String; 2]], a: &str, b: &str| pairs.contains(&[a.to_owned(), b.to_owned()]);
+        // Members of one family with one zygosity code are linked, and only they.
+        assert!(has(&pairs, "1001", "1002") && !has(&pairs, "1001", "1145"));
+        // A relative outside of those with maps unlinks all of them; an excluded one has maps.
+        assert!(!has(&pairs, "1160", "1161") && !has(&pairs, "1162", "2001"));
+        assert!(has(&pairs, "1131", "1132") && !has(&without_excluded, "1131", "1132"));
+        assert!(has(&pairs, "1163", EXCLUDED[0]) && has(&pairs, "1131", EXCLUDED[1]));
+        // Monozygotic pairs, dizygotic ones, siblings; each by ids as numbers, each pair once.
+        let kinds = [pairs[..40].to_vec(), pairs[40..66].to_vec(), pairs[66..].to_vec()];
+        assert_eq!(kinds.map(|kind| kind.len()), [40, 26, 9]);
+        assert_eq!(pairs[0], ["1001", "1002"]);
+        assert_eq!(pairs[40], ["1081", "1082"]);
+        assert_eq!(pairs[65], ["1163", EXCLUDED[0]]);
+        assert_eq!(pairs[66], ["1131", "1132"]);
+        assert_eq!(pairs[67], ["1131", EXCLUDED[1]]);
+        // With the excluded ones taken out, 72 pairs and 19 others are left, of whom 15 and 3 are held out by position.
+        let split = families.split(&subjects).unwrap();
+        let held = |sid: usize| split[&sid.to_string()] == Partition::Val;
+        let pairs_held: Vec<usize> = (0..72).filter(|pair| held(1001 + 2 * pair)).collect();
+        assert_eq!(pairs_held, HELD_OUT_PAIRS);
+        assert!((0..72).all(|pair| held(1001 + 2 * pair) == held(1002 + 2 * pair)));
+        let others_held: Vec<usize> = (0..19).filter(|other| held(1145 + other)).collect();
+        assert_eq!(others_held, HELD_OUT_OTHERS);
+    }
+
+    #[test]
+    fn a_twin_has_the_first_other_of_the_table_and_ids_sort_as_numbers() {
+        let csv = "Family_ID,ZygosityGT,Subject\nF,MZ,100000\nF,MZ,99999\nF, MZ ,100001\n";
+        let families = Families::parse(csv.as_bytes()).unwrap();
+        let known = ["99999", "100000", "100001"].into_iter().collect();
+        assert_eq!(families.pairs(&known), [["99999", "100000"], ["100000", "100001"]]);
+        let csv = csv.replace("MZ", "");
+        let siblings = Families::parse(csv.as_bytes()).unwrap().pairs(&known);
+        assert_eq!(siblings, [["99999", "100000"], ["99999", "100001"], ["100000", "100001"]]);
+    }
+
+    fn run_kind(subjects: &[&str], present: &[&str], set: &[(&str, pipe_contract::Value)]) -> Result<Outcome, Failure> {
+        let (csv, _) = study();
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("families.csv");
+        fs_err::write(&table, csv).unwrap();
+        let mut task = tasks::task(&Twins, folder.path());
+        tasks::give(&mut task, "families", &table);
+        for sid in subjects {
+            tasks::gather(&mut task, "subjects", &[("sid", sid)], present.contains(sid).then_some(folder.path()));
+        }
+        for (name, value) in set {
+            tasks::set(&mut task, name, value.clone());
+        }
+        let out = folder.path().join("out");
+        for port in ["table", "families"] {
+            task.outputs.insert(port.to_owned(), out.join(port));
+        }
+        let notes = tasks::run(&Twins, &task)?;
+        let read = |port: &str| fs_err::read_to_string(out.join(port).join(data_table::CSV)).unwrap();
+        Ok(Outcome { notes, split: read("table"), families: read("families") })
+    }
+
+    struct Outcome {
+        notes: Vec<String>,
+        split: String,
+        families: String,
+    }
+
+    /// The gap of the study's rule: siblings of held-out twins train, and twins train whose sibling is held out.
+    #[test]
+    fn strict_families_close_the_gap_without_moving_who_is_held_out() {
+        let (_, subjects) = study();
+        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        let outcome = |set: &[_]| run_kind(&subjects, &subjects, set).unwrap();
+        let (studied, strict) = (outcome(&[]), outcome(&[("strict_families", pipe_contract::Value::Bool(true))]));
+        let part = |outcome: &Outcome, part: &str| -> BTreeSet<String> {
+            let lines = outcome.split.lines().filter_map(|line| line.strip_suffix(part));
+            lines.map(|line| line.trim_end_matches(',').to_owned()).collect()
+        };
+        assert_eq!(part(&studied, "val"), part(&strict, "val"));
+        assert_eq!((part(&studied, "trn").len(), part(&strict, "trn").len()), (130, 122));
+        let left_out: BTreeSet<String> = part(&studied, "trn").difference(&part(&strict, "trn")).cloned().collect();
+        // Siblings of the twins F3 and F6; the twins F11 to F13, whose siblings are held out.
+        let expected = ["1148", "1151", "1023", "1024", "1025", "1026", "1027", "1028"];
+        assert_eq!(left_out, expected.map(str::to_owned).into());
+        assert!(studied.notes[0].starts_with("8 subjects of the study train although a family member is held out"));
+        assert!(
+            strict.notes[0].starts_with("8 subjects of the study who have a family member among the held-out ones")
+        );
+        assert_eq!((studied.families.lines().count(), strict.families.lines().count()), (164, 156));
+    }
+
+    #[test]
+    fn some_of_the_study_have_the_parts_that_they_have_in_all_of_it() {
+        let (_, all) = study();
+        let study: Vec<pipe_contract::Value> = all.iter().cloned().map(pipe_contract::Value::Text).collect();
+        let set = [("study", pipe_contract::Value::List(study))];
+        let outcome = run_kind(&["1001", "1007", "1156", "1002"], &["1001", "1007", "1156"], &set).unwrap();
+        assert_eq!(outcome.split, "sid,partition\n1001,trn\n1007,val\n1156,val\n");
+        assert_eq!(outcome.notes[0], "1 subject is absent and in neither part");
+        let message = |subjects: &[&str]| run_kind(subjects, subjects, &set).err().unwrap().message;
+        assert_eq!(message(&["1001", "77"]), "1 of 2 subjects are none of the 163 in `study`");
+        assert!(message(&["1001", "1002"]).ends_with("(2 of 163) are all in one part of the study's split"));
     }
 
     #[test]

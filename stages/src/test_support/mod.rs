@@ -3,4 +3,5 @@
 pub mod figures;
 pub mod scores;
 pub mod small_subject;
+pub mod study;
 pub mod tasks;

@@ -23,6 +23,9 @@ pub const ATTEMPTS: u32 = 5;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 400 });
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause that a server may ask for with `Retry-After`: one that counts requests by the hour asks for longer ones, and is
+/// asked again by the next run.
+const LONGEST_REQUESTED: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 600 });
 const SILENCE: Duration = Duration::from_secs(30);
 /// What is read of a refusal's body to be shown or parsed.
 const REFUSAL_BYTES: u64 = 16 * 1024;
@@ -183,9 +186,27 @@ pub fn fetch(agent: &Agent, download: &Download, context: &dyn Context) -> Resul
         if failed >= ATTEMPTS {
             return Err(RequestError::Transient(format!("{message}; {ATTEMPTS} attempts in a row got no further")));
         }
-        context.log(&format!("{message}; trying again"));
-        pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;
+        pause_after(message, wait, failed, context)?;
     }
+}
+
+/// Waits before the next attempt, as long as the server asked for.
+fn pause_after(
+    message: String,
+    wait: Option<Duration>,
+    failed: u32,
+    context: &dyn Context,
+) -> Result<(), RequestError> {
+    let Some(wait) = wait else {
+        context.log(&format!("{message}; trying again"));
+        return pause((FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context);
+    };
+    let seconds = wait.as_secs();
+    if wait > LONGEST_REQUESTED {
+        return Err(RequestError::Transient(format!("{message} and asks to be left alone for {seconds} s")));
+    }
+    context.log(&format!("{message} and asks to wait {seconds} s; trying again then"));
+    pause(wait, context)
 }
 
 /// The text of a small answer, such as a listing, with the same retries.
@@ -246,8 +267,7 @@ fn with_attempts<T>(
         if failed >= attempts {
             return Err(RequestError::Transient(format!("{message}; tried {attempts} times")));
         }
-        context.log(&format!("{message}; trying again"));
-        pause(wait.unwrap_or(FIRST_PAUSE * 2_u32.pow(failed - 1)).min(LONGEST_PAUSE), context)?;
+        pause_after(message, wait, failed, context)?;
     }
 }
 
@@ -326,7 +346,7 @@ fn send(
     match response.status().as_u16() {
         200 | 206 => Ok(response),
         status @ (408 | 425 | 429 | 500..=599) => {
-            let wait = number(response.headers(), "retry-after").map(Duration::from_secs);
+            let wait = retry_after(response.headers());
             Err(AttemptError::Again(format!("the server of `{name}` answered {status}"), wait))
         }
         status => Err(AttemptError::Final(RequestError::Refused(refusal(status, response)))),
@@ -411,6 +431,19 @@ pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     header(headers, name)?.trim().parse().ok()
+}
+
+/// How long a server asks to wait: seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = header(headers, "retry-after")?;
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+            let seconds = at.as_second().saturating_sub(jiff::Timestamp::now().as_second());
+            Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+        }
+    }
 }
 
 /// Errors that no retry can fix: they lie in the address or the certificate, not in the moment.
@@ -642,6 +675,79 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(server.requests(), 3);
+    }
+
+    #[test]
+    fn a_server_that_asks_to_wait_is_left_alone_until_then() {
+        // In a second or two, depending on the part of the second that it is now.
+        let date = |seconds: i64| {
+            let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap()
+        };
+        let server = Server::start(move |request: &LoopbackRequest, _: &str| match request.number {
+            1 => LoopbackAnswer::status(429).with("retry-after", "1"),
+            2 => LoopbackAnswer::status(503).with("retry-after", &date(2)),
+            3 => LoopbackAnswer::status(429).with("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),
+            4 => LoopbackAnswer::status(429).with("retry-after", "soon"),
+            5 => LoopbackAnswer::ok(body()),
+            _ => LoopbackAnswer::status(429).with("retry-after", "3600"),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let started = Instant::now();
+        get(&server, &folder.path().join("f")).unwrap();
+        assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+        let shown = message(get(&server, &folder.path().join("g")));
+        assert_eq!(shown, "the server of `file` answered 429 and asks to be left alone for 3600 s");
+        assert_eq!(server.requests(), 6);
+    }
+
+    #[test]
+    fn connections_that_close_without_an_answer_are_opened_again() {
+        let server = Server::start(|request: &LoopbackRequest, _: &str| match request.number {
+            1..=3 => LoopbackAnswer::nothing(),
+            _ => LoopbackAnswer::ok(body()),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        get(&server, &folder.path().join("f")).unwrap();
+        assert_eq!(fs_err::read(folder.path().join("f")).unwrap(), body());
+        assert_eq!(server.requests(), 4);
+    }
+
+    /// As the Open Science Framework: an address that does not change leads to one of a storage, another one each time.
+    #[test]
+    fn a_download_is_resumed_through_redirects() {
+        let server = Server::start(|request: &LoopbackRequest, address: &str| {
+            let stored = |from: Option<usize>| match from {
+                None => LoopbackAnswer::ok(body()).cut_after(300_000),
+                Some(from) => LoopbackAnswer::rest(&body(), from),
+            };
+            match request.target.as_str() {
+                target if target.starts_with("/file?") => {
+                    LoopbackAnswer::status(302).with("location", &format!("{address}/api/{}", request.number))
+                }
+                target if target.starts_with("/api/") => {
+                    LoopbackAnswer::status(301).with("location", &format!("{address}/storage/{}", request.number))
+                }
+                _ => stored(request.first_byte()).with("etag", "\"v1\""),
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        get(&server, &folder.path().join("f")).unwrap();
+        assert_eq!(fs_err::read(folder.path().join("f")).unwrap(), body());
+        assert_eq!(server.requests(), 6, "three for each part");
+    }
+
+    #[test]
+    fn redirects_in_a_circle_are_given_up() {
+        let server = Server::start(|_: &LoopbackRequest, address: &str| {
+            LoopbackAnswer::status(302).with("location", &format!("{address}/again"))
+        });
+        let folder = tempfile::tempdir().unwrap();
+        match get(&server, &folder.path().join("f")).unwrap_err() {
+            RequestError::Local(failure) => assert!(failure.message.contains("redirect"), "{failure}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(server.requests() <= 12, "{}", server.requests());
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl LoopbackAnswer {
         Self { status, ..Self::ok("") }
     }
 
+    /// No answer at all: the connection is closed.
+    pub fn nothing() -> Self {
+        Self { status: 0, ..Self::ok("") }
+    }
+
     /// 206 with the rest of a body.
     pub fn rest(body: &[u8], from: usize) -> Self {
         let range = format!("bytes {from}-{}/{}", body.len() - 1, body.len());
@@ -135,6 +140,9 @@ fn serve(
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let answer = answer(&LoopbackRequest { target, headers, number });
+    if answer.status == 0 {
+        return Ok(());
+    }
     write!(stream, "HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n", answer.status, answer.body.len())?;
     for (name, value) in &answer.headers {
         write!(stream, "{name}: {value}\r\n")?;

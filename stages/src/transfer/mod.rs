@@ -10,6 +10,7 @@ pub mod local_file;
 #[cfg(test)]
 pub mod loopback;
 pub mod object_store;
+pub mod osf_listing;
 pub mod osf_project;
 pub mod s3_client;
 mod signature_v4;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use pipe_contract::{Context, Ended, Failure, Task};
+use pipe_contract::{Context, Failure, Task};
 use serde::Deserialize;
 
 use super::checksum::Sha256;
@@ -18,6 +18,10 @@ use super::url::fetch_url;
 const API: &str = "https://api.osf.io/v2";
 /// Another address of the API, for mirrors and tests.
 const API_VARIABLE: &str = "PIPE_OSF_API";
+/// Where the addresses of files begin that do not change, in listings and pipelines.
+const SITE: &str = "https://osf.io";
+/// Another address instead of [`SITE`], for mirrors and tests.
+const SITE_VARIABLE: &str = "PIPE_OSF_SITE";
 /// A listing of more pages than this is a loop of the server's.
 const MOST_PAGES: usize = 1000;
 
@@ -72,14 +76,6 @@ impl Project {
         format!("{}/{}", self.api, self.id)
     }
 
-    /// The outcome of an instance whose file is not in the project.
-    pub fn lacks(&self, path: &str) -> Ended {
-        Ended::Absent {
-            cause: "not-found".to_owned(),
-            detail: format!("the project `{}` has no file `{path}`", self.id),
-        }
-    }
-
     /// The entry of a file's path; none if it or one of its folders is not there.
     ///
     /// # Errors
@@ -96,6 +92,43 @@ impl Project {
         }
         let listing = self.list(&folder, Some((name, false)), context)?;
         Ok(listing.iter().find(|entry| !entry.is_folder && entry.name == name).cloned())
+    }
+
+    /// All files below a folder (`a/b`; empty for everything), by their paths in the storage. One question a folder and 100 files.
+    ///
+    /// # Errors
+    /// Input: no such public project or folder. Environment: the network.
+    pub fn files_below(&self, folder: &str, context: &dyn Context) -> Result<BTreeMap<String, OsfEntry>, Failure> {
+        let mut at = "/".to_owned();
+        let parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+        for part in &parts {
+            let listing = self.list(&at, Some((part, true)), context)?;
+            let below = listing.iter().find(|entry| entry.is_folder && entry.name == *part);
+            let missing = || {
+                Failure::input(format!("the project `{}` has no folder `{}`", self.id, parts.join("/")))
+                    .hint("check the project's page; names are case-sensitive, folders are written `a/b`")
+            };
+            at.clone_from(&below.ok_or_else(missing)?.path);
+        }
+        let above = parts.iter().fold(String::new(), |above, part| format!("{above}{part}/"));
+        let mut open = vec![(at, above)];
+        let mut files = BTreeMap::new();
+        let mut listed = 0;
+        while let Some((at, above)) = open.pop() {
+            listed += 1;
+            if listed > MOST_PAGES {
+                return Err(Failure::environment(format!("project `{}` has more than {MOST_PAGES} folders", self.id)));
+            }
+            for entry in self.list(&at, None, context)?.iter() {
+                let path = format!("{above}{}", entry.name);
+                if entry.is_folder {
+                    open.push((entry.path.clone(), format!("{path}/")));
+                } else if files.insert(path.clone(), entry.clone()).is_some() {
+                    return Err(Failure::input(format!("the project `{}` has two files `{path}`", self.id)));
+                }
+            }
+        }
+        Ok(files)
     }
 
     /// The entries of a folder, at least those of the wanted name. Folders on the way are the same for every subject, so
@@ -154,6 +187,22 @@ impl Project {
 }
 
 impl OsfEntry {
+    /// A file with a known address.
+    pub fn file(name: &str, address: &str, sha256: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_folder: false,
+            path: String::new(),
+            download: Some(address.to_owned()),
+            sha256: sha256.map(str::to_owned),
+        }
+    }
+
+    /// The address it is downloaded from, if there is one.
+    pub fn address(&self) -> Option<&str> {
+        self.download.as_deref()
+    }
+
     /// Brings the file and compares it with its SHA-256; the notes say so where the listing gives none.
     ///
     /// # Errors
@@ -163,7 +212,16 @@ impl OsfEntry {
             Failure::environment(format!("the listing gives no address for `{}`", self.name)).transient()
         })?;
         let pin = self.sha256.as_deref().map(Sha256::parse).transpose()?;
-        fetch_url(url, pin.as_ref(), task, target, context)
+        let site = std::env::var(SITE_VARIABLE).unwrap_or_else(|_| SITE.to_owned());
+        fetch_url(&on_site(url, &site), pin.as_ref(), task, target, context)
+    }
+}
+
+/// An address of the service, at another one if that is wanted; other addresses stay.
+fn on_site(url: &str, site: &str) -> String {
+    match url.strip_prefix(SITE).filter(|rest| rest.starts_with('/')) {
+        Some(rest) => format!("{}{rest}", site.trim_end_matches('/')),
+        None => url.to_owned(),
     }
 }
 
@@ -269,6 +327,40 @@ mod tests {
         assert_eq!((entry.path.as_str(), entry.sha256.as_deref()), ("/f2", Some("ab")));
         assert_eq!(project.find("normalized/2.labels.hdf5", &Silent).unwrap(), None);
         assert_eq!(project.find("raw/1.mat", &Silent).unwrap(), None);
+    }
+
+    #[test]
+    fn all_files_below_a_folder_are_found_with_few_questions() {
+        let server = Server::start(|request, address| match request.target.split('?').next().unwrap_or_default() {
+            "/nodes/ccccc/files/osfstorage/" => {
+                page(&[entry("folder", "maps", "/m/", ""), entry("file", "x", "/x", "")], None)
+            }
+            "/nodes/ccccc/files/osfstorage/m/" => page(
+                &[
+                    entry("file", "1.mgz", "/f1", r#","extra":{"hashes":{"sha256":"ab"}}"#),
+                    entry("folder", "old", "/o/", ""),
+                ],
+                Some(&format!("{address}/more")),
+            ),
+            "/more" => page(&[entry("file", "2.mgz", "/f2", "")], None),
+            "/nodes/ccccc/files/osfstorage/o/" => page(&[entry("file", "1.mgz", "/f3", "")], None),
+            _ => LoopbackAnswer::status(404),
+        });
+        let project = Project::at("ccccc", &server.address()).unwrap();
+        let files = project.files_below("maps", &Silent).unwrap();
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["maps/1.mgz", "maps/2.mgz", "maps/old/1.mgz"]);
+        assert_eq!(files["maps/1.mgz"].sha256.as_deref(), Some("ab"));
+        assert_eq!(server.requests(), 4);
+        assert_eq!(project.files_below("", &Silent).unwrap().len(), 4);
+        let failure = project.files_below("maps/none", &Silent).unwrap_err();
+        assert_eq!(failure.message, "the project `ccccc` has no folder `maps/none`");
+    }
+
+    #[test]
+    fn only_addresses_of_the_service_move_to_another_site() {
+        assert_eq!(on_site("https://osf.io/download/a/", "http://127.0.0.1:9/"), "http://127.0.0.1:9/download/a/");
+        assert_eq!(on_site("https://osf.io/download/a/", SITE), "https://osf.io/download/a/");
+        assert_eq!(on_site("https://osf.io.example.org/a", "http://x"), "https://osf.io.example.org/a");
     }
 
     #[test]

@@ -186,22 +186,22 @@ pub(crate) fn forget_gradients(tensors: &[Tensor]) {
 }
 
 /// Room for a text that C++ writes.
-struct Text([u8; 512]);
+pub(crate) struct Text([u8; 512]);
 
 impl Text {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self([0; 512])
     }
 
-    fn start(&mut self) -> *mut c_char {
+    pub(crate) fn start(&mut self) -> *mut c_char {
         self.0.as_mut_ptr().cast()
     }
 
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.0.len()
     }
 
-    fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         String::from_utf8_lossy(&self.0[..end]).lines().next().unwrap_or_default().trim().into()
     }

@@ -84,7 +84,7 @@ fn pack(training: &Training<'_>, identity: &str) -> Vec<(String, Tensor)> {
     if let Some(adam) = &state.adam {
         let named = |tensors: &[Tensor]| {
             let names = weights.trained().into_iter().map(|(name, _)| name.to_string());
-            names.zip(tensors.iter().map(|tensor| tensor.to_device(tch::Device::Cpu))).collect()
+            names.zip(tensors.iter().map(|tensor| tensor.to_device(tch::Device::Cpu).contiguous())).collect()
         };
         add("mean", named(&adam.means));
         add("square", named(&adam.squares));
@@ -129,7 +129,9 @@ fn optimiser(training: &Training<'_>, get: &impl Fn(&str) -> Option<Tensor>, ste
     let list = |group: &str| {
         let tensors = trained.iter().map(|(name, own)| {
             let found = get(&format!("{group}/{name}"))?;
-            (found.size() == own.size()).then(|| found.to_device(own.device()))
+            // As the parameters lie in memory, which the optimiser goes through number by number.
+            let mut laid_out = own.detach().zeros_like();
+            (found.size() == own.size()).then(|| laid_out.copy_(&found)).map(|()| laid_out)
         });
         tensors.collect::<Option<Vec<_>>>()
     };

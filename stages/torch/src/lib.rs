@@ -4,7 +4,7 @@
 //! thread count and GPU context belong to the process, hence a process: this crate never draws from that generator, sets the
 //! threads before each task, and leaves parallelism to processes side by side.
 //!
-//! From the bottom: [`backend`] (device, threads, the calls `tch` lacks), [`draws`], [`weights`] and [`unet`], [`loss`],
+//! From the bottom: [`backend`] (device, threads, the calls `tch` lacks), [`draws`], [`weights`], [`kernels`] and [`unet`], [`loss`],
 //! [`adam`], [`samples`], [`training`] with [`checkpoint`], and on top the kinds ([`train`], [`predict`], [`device`]) and the [`task_loop`].
 
 pub mod adam;
@@ -12,6 +12,7 @@ pub mod backend;
 pub mod checkpoint;
 pub mod device;
 pub mod draws;
+pub mod kernels;
 pub mod loss;
 pub mod predict;
 pub mod samples;

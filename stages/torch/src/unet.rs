@@ -2,10 +2,13 @@
 //!
 //! Its decoder enlarges bilinearly with aligned corners to the size of the skip connection, joins it and convolves; it has no batch
 //! normalisation. Sizes and names are in `pipe_stages::unet::weight_layout`.
+//!
+//! On the processor its operations are those of [`kernels`](crate::kernels), on a GPU libtorch's own.
 
 use pipe_stages::unet::weight_layout::{UPWARD, WIDTHS, stage};
 use tch::Tensor;
 
+use crate::kernels::{self, NormVectors, Then};
 use crate::weights::Weights;
 
 /// What batch normalisation does.
@@ -59,21 +62,22 @@ impl UNet {
     /// Logits [samples, outputs, height, width] of images [samples, inputs, height, width].
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
         let [first, second, third] = &self.original;
-        let original = second.apply(&first.apply(images).relu()).relu();
+        let original = second.apply(&first.apply(images, Then::Relu), Then::Relu);
         let steps = self.encode(images, mode);
-        let mut x = self.skips[4].apply(&steps[4]).relu();
+        let mut x = self.skips[4].apply(&steps[4], Then::Relu);
         for (up, number) in self.upward.iter().zip([3, 2, 1, 0]) {
-            let skip = self.skips[number].apply(&steps[number]).relu();
-            x = up.apply(&Tensor::cat(&[enlarge(&x, &skip), skip], 1)).relu();
+            let skip = self.skips[number].apply(&steps[number], Then::Relu);
+            x = up.join(&x, &skip);
         }
-        let x = third.apply(&Tensor::cat(&[enlarge(&x, &original), original], 1)).relu();
-        self.last.apply(&x)
+        let x = third.join(&x, &original);
+        self.last.apply(&x, Then::Nothing).contiguous()
     }
 
     /// The encoder's five outputs, each half as large as the one before.
     fn encode(&self, images: &Tensor, mode: Mode) -> Vec<Tensor> {
         let (convolution, norm) = &self.stem;
-        let mut steps = vec![norm.apply(&convolution.apply(images), mode).relu()];
+        let stem = convolution.apply(images, Then::Nothing);
+        let mut steps = vec![norm.apply(&stem, None, Then::Relu, mode)];
         for (index, blocks) in self.stages.iter().enumerate() {
             let before = steps.last().unwrap_or(images);
             let entry = if index == 0 {
@@ -127,10 +131,25 @@ impl Convolution {
         Self { weight: weights.get(&format!("{name}.weight")), bias: None, stride, padding }
     }
 
-    fn apply(&self, x: &Tensor) -> Tensor {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        x.conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
+    fn apply(&self, x: &Tensor, then: Then) -> Tensor {
+        let Self { weight, bias, stride, padding } = self;
+        if !x.device().is_cuda() {
+            return kernels::convolve(x, weight, bias.as_ref(), *stride, *padding, then);
+        }
+        done(x.conv2d(weight, bias.as_ref(), [*stride; 2], [*padding; 2], [1, 1], 1), then)
     }
+
+    /// ReLU of the convolution of `x`, enlarged, joined with `skip`.
+    fn join(&self, x: &Tensor, skip: &Tensor) -> Tensor {
+        match &self.bias {
+            Some(bias) if !x.device().is_cuda() => kernels::join(x, skip, &self.weight, bias),
+            _ => self.apply(&Tensor::cat(&[&enlarge(x, skip), skip], 1), Then::Relu),
+        }
+    }
+}
+
+fn done(x: Tensor, then: Then) -> Tensor {
+    if then == Then::Relu { x.relu() } else { x }
 }
 
 #[derive(Debug)]
@@ -154,22 +173,32 @@ impl Norm {
         }
     }
 
-    fn apply(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let (momentum, epsilon) = (0.1, 1e-5);
-        let running = (mode != Mode::Batch).then_some((&self.mean, &self.variance));
+    /// Normalised, plus a residual.
+    fn apply(&self, x: &Tensor, residual: Option<&Tensor>, then: Then, mode: Mode) -> Tensor {
+        let Self { scale, offset, mean, variance, batches } = self;
         if mode == Mode::Train {
-            let _ = self.batches.shallow_clone().g_add_scalar_(1);
+            let _ = batches.shallow_clone().g_add_scalar_(1);
         }
-        x.batch_norm(
-            Some(&self.scale),
-            Some(&self.offset),
-            running.map(|(mean, _)| mean),
-            running.map(|(_, variance)| variance),
-            mode != Mode::Running,
-            momentum,
-            epsilon,
-            true,
-        )
+        if x.device().is_cuda() {
+            let running = (mode != Mode::Batch).then_some((mean, variance));
+            let x = x.batch_norm(
+                Some(scale),
+                Some(offset),
+                running.map(|(mean, _)| mean),
+                running.map(|(_, variance)| variance),
+                mode != Mode::Running,
+                kernels::MOMENTUM,
+                kernels::EPSILON,
+                true,
+            );
+            return done(residual.map_or_else(|| x.shallow_clone(), |residual| &x + residual), then);
+        }
+        if mode == Mode::Running {
+            let factor = scale / (variance + kernels::EPSILON).sqrt();
+            return kernels::affine(x, &factor, &(offset - mean * &factor), residual, then);
+        }
+        let running = (mode == Mode::Train).then_some((mean, variance));
+        kernels::normalise(x, NormVectors { scale, offset, running }, residual, then)
     }
 }
 
@@ -195,10 +224,12 @@ impl Block {
     }
 
     fn apply(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let through = |(convolution, norm): &(Convolution, Norm), x: &Tensor| norm.apply(&convolution.apply(x), mode);
-        let skip = self.shortcut.as_ref().map_or_else(|| x.shallow_clone(), |shortcut| through(shortcut, x));
-        let inner = through(&self.first, x).relu();
-        (through(&self.second, &inner) + skip).relu()
+        let through = |(convolution, norm): &(Convolution, Norm), x: &Tensor, residual: Option<&Tensor>, then| {
+            norm.apply(&convolution.apply(x, Then::Nothing), residual, then, mode)
+        };
+        let shortcut = self.shortcut.as_ref().map(|shortcut| through(shortcut, x, None, Then::Nothing));
+        let inner = through(&self.first, x, None, Then::Relu);
+        through(&self.second, &inner, Some(shortcut.as_ref().unwrap_or(x)), Then::Relu)
     }
 }
 

@@ -64,7 +64,7 @@ impl Weights {
         let entries = weight_layout::state_dict(shape.depths, shape.inputs, shape.outputs).into_iter().map(|entry| {
             let size: Vec<i64> = entry.shape.iter().map(|axis| *axis as i64).collect();
             let kind = if entry.role == Role::Batches { Kind::Int64 } else { Kind::Float };
-            let tensor = Tensor::from_slice(&numbers(&entry)).reshape(size).to_kind(kind).to_device(device);
+            let tensor = laid_out(&Tensor::from_slice(&numbers(&entry)).reshape(size).to_kind(kind), device);
             let tensor = tensor.set_requires_grad(entry.role.is_trained());
             (entry, tensor)
         });
@@ -109,7 +109,7 @@ impl Weights {
                     tensor.size()
                 )));
             }
-            entries.push((entry, tensor.to_device(device)));
+            entries.push((entry, laid_out(&tensor, device)));
         }
         Ok(Self { shape, entries })
     }
@@ -127,7 +127,7 @@ impl Weights {
     /// The tensors of a snapshot with their names, on the processor.
     pub fn named(&self, snapshot: &Snapshot) -> Vec<(String, Tensor)> {
         let names = self.entries.iter().map(|(entry, _)| entry.name.clone());
-        names.zip(snapshot.0.iter().map(|tensor| tensor.to_device(Device::Cpu))).collect()
+        names.zip(snapshot.0.iter().map(|tensor| tensor.to_device(Device::Cpu).contiguous())).collect()
     }
 
     /// A tensor; the network's layers share its memory.
@@ -167,6 +167,15 @@ impl Weights {
         });
         fitting.collect::<Option<Vec<_>>>().map(Snapshot)
     }
+}
+
+/// A tensor on a device. On the processor weights of convolutions lie channels last, as its kernels want them: otherwise
+/// every step would copy them.
+fn laid_out(tensor: &Tensor, device: Device) -> Tensor {
+    if device.is_cuda() || tensor.dim() != 4 {
+        return tensor.to_device(device);
+    }
+    tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// A copy of all tensors of a network.

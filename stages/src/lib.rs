@@ -9,12 +9,14 @@
 //! (`numeric`: geometry, arithmetic; `formats`: readers, writers; `declared`: artifact types, and what kinds of several folders declare
 //! alike; `transfer`: everything that touches the network.)
 
+pub mod apply;
 pub mod control;
 pub mod declared;
 pub mod figure;
 pub mod file;
 pub mod flatmap;
 pub mod formats;
+pub mod freesurfer;
 pub mod hcp;
 pub mod hemisphere;
 pub mod labels;
@@ -40,6 +42,7 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     package::install(registry);
     osf::install(registry);
     hcp::install(registry);
+    freesurfer::install(registry);
     labels::install(registry);
     prf::install(registry);
     simulate::install(registry);
@@ -49,4 +52,5 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     control::install(registry);
     score::install(registry);
     figure::install(registry);
+    apply::install(registry);
 }

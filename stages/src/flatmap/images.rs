@@ -2,17 +2,22 @@
 //!
 //! Decides the channels, their order (that of the study's `full` input) and the values of a measurement that a subject
 //! does not have: zeros, which is what the study's own program does, with a note.
+//!
+//! Pictures for a network that is already trained follow its options: size, reach, unit of depth, and how coordinates of subjects of other
+//! datasets are made comparable ([`super::template_space`]).
 
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
+use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
 use rayon::prelude::*;
 
-use super::painting::{Painting, check_count, picture, size};
+use super::painting::{Frame, Painting, both, check_count, picture, size, with_options};
+use super::template_space::TemplateSpace;
+use crate::formats::image_conventions::{Alignment, DepthUnit};
 use crate::formats::mgh;
 use crate::formats::subject_folder::{Cortex, Subject};
 use crate::formats::tensors::{self, Tensor, Tensors};
-use crate::hemisphere::{HEMISPHERES, Hemisphere};
+use crate::hemisphere::Hemisphere;
 use crate::numeric::flatmap::{FlatMapRaster, PAINTED_PIXELS};
 
 /// The channels, in their order.
@@ -39,45 +44,149 @@ const PRF: [&str; 4] = ["prf_x", "prf_y", "prf_sigma", "prf_cod"];
 /// The kind.
 pub struct Images;
 
+parameters! {
+    struct Parameters {
+        /// how coordinates get into the space of the training: `model` is what the model's options say, `none` without them
+        alignment: AlignmentSource = AlignmentSource::Model, neutral AlignmentSource::Model;
+        /// the unit of depth: `model` is what the model's options say, `cm` without them
+        convexity: DepthUnitSource = DepthUnitSource::Model, neutral DepthUnitSource::Model;
+        ..painting: Painting;
+    }
+}
+
+choice! {
+    /// What decides the alignment.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum AlignmentSource {
+        /// The model's options.
+        Model = "model",
+        /// Coordinates stay as they are.
+        None = "none",
+        /// Each hemisphere is turned and shifted onto that of `reference`.
+        Fsaverage = "fsaverage",
+    }
+}
+
+choice! {
+    /// What decides the unit of depth.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum DepthUnitSource {
+        /// The model's options.
+        Model = "model",
+        /// That of FreeSurfer 5.
+        Cm = "cm",
+        /// That of FreeSurfer 6 to 8.
+        Mm = "mm",
+    }
+}
+
+/// How the maps of a subject are brought into what a network reads.
+struct Conversion {
+    frame: Frame,
+    space: Option<TemplateSpace>,
+    unit: DepthUnit,
+}
+
+impl Conversion {
+    fn of(task: &Task) -> Result<Self, Failure> {
+        let parameters: Parameters = task.parameters()?;
+        let frame = Frame::of(&parameters.painting, task)?;
+        let stated = frame.model.as_ref();
+        let alignment = match parameters.alignment {
+            AlignmentSource::Model => stated.map_or(Alignment::None, |model| model.alignment),
+            AlignmentSource::None => Alignment::None,
+            AlignmentSource::Fsaverage => Alignment::Fsaverage,
+        };
+        let unit = match parameters.convexity {
+            DepthUnitSource::Model => stated.map_or(DepthUnit::Cm, |model| model.convexity),
+            DepthUnitSource::Cm => DepthUnit::Cm,
+            DepthUnitSource::Mm => DepthUnit::Mm,
+        };
+        let space = match (alignment, task.maybe("reference")) {
+            (Alignment::None, _) => None,
+            (Alignment::Fsaverage, Some(reference)) => Some(TemplateSpace::open(reference)?),
+            (Alignment::Fsaverage, None) => {
+                return Err(Failure::input("coordinates are to be aligned to fsaverage, but there is no `reference`")
+                    .hint("give fsaverage as `reference`, as `freesurfer/subject` reads it"));
+            }
+        };
+        Ok(Self { frame, space, unit })
+    }
+
+    /// Brings coordinates and depth into the space and the unit of the network.
+    fn apply(
+        &self,
+        cortex: &mut Cortex,
+        subject: &Subject,
+        hemisphere: Hemisphere,
+        context: &dyn Context,
+    ) -> Result<(), Failure> {
+        if let Some(space) = &self.space {
+            let said = space.align(cortex, hemisphere).map_err(|failure| failure.at(subject.place(hemisphere)))?;
+            context.log(&format!("{}: {said}", hemisphere.name()));
+        }
+        cortex.convexity.iter_mut().for_each(|depth| *depth *= self.unit.per_cm());
+        Ok(())
+    }
+
+    /// Metadata; what is usual (no alignment, the unit of FreeSurfer 5) is not written.
+    fn about(&self, tensors: Tensors, subject: &Subject) -> Result<Tensors, Failure> {
+        let mut tensors = self.frame.about(tensors, subject)?;
+        if self.space.is_some() {
+            tensors = tensors.about("alignment", Alignment::Fsaverage.word());
+        }
+        if self.unit != DepthUnit::Cm {
+            tensors = tensors.about("convexity", self.unit.word());
+        }
+        Ok(tensors)
+    }
+}
+
 impl StageKind for Images {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
+        let kind = Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces and structural maps of one subject, as in HCP_1200")
             .port("prf", &["prf"], Arity::One, true, "pRF maps on the native mesh; without them those channels are 0")
+            .port(
+                "reference",
+                &["subject"],
+                Arity::One,
+                true,
+                "fsaverage (or fsaverage5), onto which coordinates of subjects of other datasets are turned and shifted",
+            );
+        let mut kind = with_options(kind)
             .file(
                 "images",
                 "images",
-                "safetensors: `images` f32 [14, pixels, 2 pixels], left hemisphere on the left, top is superior; metadata `channels`, `radius` (degrees), `sid`",
+                "safetensors: `images` f32 [14, pixels, 2 pixels], left hemisphere on the left, top is superior; metadata `channels`, `radius` (degrees), `sid`, and `alignment`, `convexity`, `compat`, `hemispheres` where they are not the usual ones",
             )
-            .parameters::<Painting>();
-        kind.size = Some(|task| size(task, CHANNELS.len()));
+            .parameters::<Parameters>();
+        kind.size = Some(|task| Ok(size(&task.parameters::<Parameters>()?.painting, CHANNELS.len())));
         kind
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let painting: Painting = task.parameters()?;
+        let conversion = Conversion::of(task)?;
         let subject = Subject::open(task.one("subject")?)?;
         let mut notes = Vec::new();
         if task.maybe("prf").is_none() {
             notes.push(format!("{IMPORTANT}no pRF maps: {} are 0", PRF.join(", ")));
         }
-        let [left, right] = HEMISPHERES;
-        let left = Half::of(&subject, left, task.maybe("prf"), &painting, context, &mut notes)?;
-        let right = Half::of(&subject, right, task.maybe("prf"), &painting, context, &mut notes)?;
+        let prf = task.maybe("prf");
+        let halves =
+            both(&subject, |hemisphere| Half::of(&subject, hemisphere, prf, &conversion, context, &mut notes))?;
         if context.cancelled() {
             return Err(Failure::stage("cancelled"));
         }
-        let pixels = painting.pixels;
+        let pixels = conversion.frame.pixels;
         let images: Vec<f32> = (0..CHANNELS.len())
             .into_par_iter()
-            .flat_map_iter(|channel| picture(&left.paint(channel), &right.paint(channel), pixels))
+            .flat_map_iter(|channel| picture(&halves, pixels, |half| half.paint(channel)))
             .collect();
         let tensors = Tensors::new()
             .with("images", Tensor::f32(&[CHANNELS.len(), pixels, 2 * pixels], images))
-            .about("channels", CHANNELS.join(","))
-            .about("radius", painting.radius.to_string())
-            .about("sid", subject.sid());
-        tensors::write(task.output("images")?, &tensors)?;
+            .about("channels", CHANNELS.join(","));
+        tensors::write(task.output("images")?, &conversion.about(tensors, &subject)?)?;
         Ok(Ended::noted(notes))
     }
 }
@@ -94,12 +203,13 @@ impl Half {
         subject: &Subject,
         hemisphere: Hemisphere,
         prf: Option<&Path>,
-        painting: &Painting,
+        conversion: &Conversion,
         context: &dyn Context,
         notes: &mut Vec<String>,
     ) -> Result<Self, Failure> {
-        let cortex = subject.cortex(hemisphere)?;
-        let map = painting.map(subject, hemisphere, &cortex.registered)?;
+        let mut cortex = subject.cortex(hemisphere)?;
+        conversion.apply(&mut cortex, subject, hemisphere, context)?;
+        let map = conversion.frame.map(subject, hemisphere, &cortex.registered)?;
         let raster = map.raster(PAINTED_PIXELS);
         context.log(&format!(
             "{}: {} of {} vertices and {} triangles on the map; {} of {} pixels painted",
@@ -110,9 +220,13 @@ impl Half {
             raster.painted.len(),
             raster.candidates
         ));
-        for (channel, tract) in [("dwi_OR", &cortex.optic_radiation), ("dwi_VOF", &cortex.vertical_occipital)] {
-            if tract.is_none() {
-                notes.push(format!("{IMPORTANT}no tract end points for {}: {channel} is 0", hemisphere.name()));
+        for (channel, map, what) in [
+            ("dwi_OR", &cortex.optic_radiation, "tract end points"),
+            ("dwi_VOF", &cortex.vertical_occipital, "tract end points"),
+            ("myelin", &cortex.myelin, "myelin map"),
+        ] {
+            if map.is_none() {
+                notes.push(format!("{IMPORTANT}no {what} for {}: {channel} is 0", hemisphere.name()));
             }
         }
         let functional = match prf {
@@ -141,7 +255,7 @@ fn structural(cortex: Cortex) -> [Option<Vec<f32>>; 10] {
         Some(cortex.convexity),
         Some(cortex.thickness),
         Some(cortex.surface_area),
-        Some(cortex.myelin),
+        cortex.myelin,
         cortex.optic_radiation,
         cortex.vertical_occipital,
     ]

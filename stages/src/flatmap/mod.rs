@@ -4,6 +4,7 @@
 mod images;
 mod painting;
 mod targets;
+mod template_space;
 
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {

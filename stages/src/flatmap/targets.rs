@@ -9,11 +9,11 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
-use super::painting::{Painting, check_count, picture, size};
+use super::painting::{Frame, Painting, both, check_count, picture, size, with_options};
 use crate::formats::mgh;
 use crate::formats::subject_folder::Subject;
 use crate::formats::tensors::{self, Tensor, Tensors};
-use crate::hemisphere::{HEMISPHERES, Hemisphere};
+use crate::hemisphere::Hemisphere;
 use crate::numeric::flatmap::{FlatMapRaster, PAINTED_PIXELS};
 
 /// The channels: the file that holds the labels, the label, the name.
@@ -36,46 +36,44 @@ pub struct Targets;
 
 impl StageKind for Targets {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
+        let kind = Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces of the subject, as in HCP_1200")
-            .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh")
+            .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh");
+        let mut kind = with_options(kind)
             .file(
                 "images",
                 "targets",
                 "safetensors: `targets` f32 [channels, pixels, 2 pixels], 0 to 1; metadata `channels` (V1, V2, V3, E0 to E4, as far as labelled), `radius` (degrees), `sid`",
             )
             .parameters::<Painting>();
-        kind.size = Some(|task| size(task, CHANNELS.len()));
+        kind.size = Some(|task| Ok(size(&task.parameters()?, CHANNELS.len())));
         kind
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
-        let painting: Painting = task.parameters()?;
+        let frame = Frame::of(&task.parameters()?, task)?;
         let subject = Subject::open(task.one("subject")?)?;
-        let [left, right] = HEMISPHERES;
         let folder = task.one("labels")?;
-        let there = |file: &str| HEMISPHERES.iter().all(|hemisphere| folder.join(name(*hemisphere, file)).exists());
+        let hemispheres = subject.hemispheres()?;
+        let there = |file: &str| hemispheres.iter().all(|hemisphere| folder.join(name(*hemisphere, file)).exists());
         let (present, lacking): (Vec<&str>, Vec<&str>) = FILES.into_iter().partition(|file| there(file));
         if present.is_empty() {
             return Err(Failure::input("the labels have neither areas nor rings of both hemispheres")
                 .at(folder.display().to_string())
                 .hint("`{lh,rh}.area.mgz`, `{lh,rh}.ring.mgz` or all four are expected"));
         }
-        let left = Half::of(&subject, left, folder, &present, &painting)?;
-        let right = Half::of(&subject, right, folder, &present, &painting)?;
+        let halves = both(&subject, |hemisphere| Half::of(&subject, hemisphere, folder, &present, &frame))?;
         let channels: Vec<_> = CHANNELS.into_iter().filter(|(file, ..)| present.contains(file)).collect();
-        let pixels = painting.pixels;
+        let pixels = frame.pixels;
         let images: Vec<f32> = channels
             .par_iter()
-            .flat_map_iter(|(file, label, _)| picture(&left.paint(file, *label), &right.paint(file, *label), pixels))
+            .flat_map_iter(|(file, label, _)| picture(&halves, pixels, |half| half.paint(file, *label)))
             .collect();
         let names: Vec<&str> = channels.iter().map(|(_, _, name)| *name).collect();
         let tensors = Tensors::new()
             .with("targets", Tensor::f32(&[channels.len(), pixels, 2 * pixels], images))
-            .about("channels", names.join(","))
-            .about("radius", painting.radius.to_string())
-            .about("sid", subject.sid());
-        tensors::write(task.output("images")?, &tensors)?;
+            .about("channels", names.join(","));
+        tensors::write(task.output("images")?, &frame.about(tensors, &subject)?)?;
         let notes = lacking.iter().map(|file| format!("no `{file}` labels of both hemispheres: no channels for them"));
         Ok(Ended::noted(notes.collect()))
     }
@@ -99,13 +97,13 @@ impl Half {
         hemisphere: Hemisphere,
         folder: &Path,
         files: &[&'static str],
-        painting: &Painting,
+        frame: &Frame,
     ) -> Result<Self, Failure> {
         let mesh = subject.registered(hemisphere)?;
         let vertices = mesh.sphere.len();
         let read = |file: &&'static str| Ok((*file, read(folder, file, subject, hemisphere, vertices)?));
         let labels = files.iter().map(read).collect::<Result<_, Failure>>()?;
-        Ok(Self { raster: painting.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), labels })
+        Ok(Self { raster: frame.map(subject, hemisphere, &mesh)?.raster(PAINTED_PIXELS), labels })
     }
 
     fn paint(&self, file: &str, label: i32) -> Vec<f32> {

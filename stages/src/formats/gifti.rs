@@ -22,6 +22,20 @@ use super::number_bytes;
 const POINTS: &str = "NIFTI_INTENT_POINTSET";
 const TRIANGLES: &str = "NIFTI_INTENT_TRIANGLE";
 const SHAPE: &str = "NIFTI_INTENT_SHAPE";
+const LABEL: &str = "NIFTI_INTENT_LABEL";
+
+/// A label of a file of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelEntry<'a> {
+    /// The number.
+    pub key: i32,
+    /// The name.
+    pub name: &'a str,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+    /// Whether programs colour it at all.
+    pub visible: bool,
+}
 
 /// Reads the one point set and the one list of triangles.
 ///
@@ -62,6 +76,46 @@ pub fn write_scalars(path: &Path, values: &[f32]) -> Result<(), Failure> {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
     let array = format_array(SHAPE, "NIFTI_TYPE_FLOAT32", &[values.len()], &bytes);
     binary::write(path, format_document(&[array]).as_bytes())
+}
+
+/// Writes one label per vertex with the names and colours of labels; `about` are names and values of metadata.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_labels(
+    path: &Path,
+    labels: &[i32],
+    table: &[LabelEntry<'_>],
+    about: &[(&str, &str)],
+) -> Result<(), Failure> {
+    let bytes = labels.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+    let array = format_array(LABEL, "NIFTI_TYPE_INT32", &[labels.len()], &bytes);
+    let share = |part: u8| f64::from(part) / 255.0;
+    let entries: String = table
+        .iter()
+        .map(|entry| {
+            let [red, green, blue] = entry.colour.map(share);
+            let alpha = u8::from(entry.visible);
+            format!(
+                "<Label Key=\"{}\" Red=\"{red:.6}\" Green=\"{green:.6}\" Blue=\"{blue:.6}\" Alpha=\"{alpha}\">{}</Label>\n",
+                entry.key,
+                escaped(entry.name)
+            )
+        })
+        .collect();
+    let metadata: String = about
+        .iter()
+        .map(|(name, value)| format!("<MD><Name>{}</Name><Value>{}</Value></MD>\n", escaped(name), escaped(value)))
+        .collect();
+    let document = format_document(&[array])
+        .replacen("<LabelTable/>", &format!("<LabelTable>\n{entries}</LabelTable>"), 1)
+        .replacen("<MetaData/>", &format!("<MetaData>\n{metadata}</MetaData>"), 1);
+    binary::write(path, document.as_bytes())
+}
+
+/// Text between tags.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn place(failure: Failure, path: &Path) -> Failure {

@@ -3,7 +3,11 @@
 //! Header of 284 bytes (big-endian), then the values with the first dimension running fastest. Read are
 //! 8-bit, 16-bit, 32-bit whole numbers and 32-bit floats with one frame; written are 32-bit whole numbers and
 //! floats, shaped `[n, 1, 1]` as FreeSurfer does, packed without name and time. What follows the values (scan
-//! parameters, tags) is ignored, none is written.
+//! parameters, tags) is ignored.
+//!
+//! Maps for other programs ([`Overlay`]) have several frames if need be, the orientation that FreeSurfer gives its overlays, and a sentence about
+//! what they are, at the place of the command that made a file (tag 3, shown by `mri_info`). Volumes ([`Volume`]) keep the
+//! orientation of the one they were made from.
 
 use std::path::Path;
 
@@ -87,10 +91,209 @@ pub fn write_i32(path: &Path, values: &[i32]) -> Result<(), Failure> {
     write(path, INT32, values.len(), values.iter().flat_map(|value| value.to_be_bytes()))
 }
 
-fn write(path: &Path, kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Result<(), Failure> {
-    let bytes = format(kind, count, values);
+/// A map for other programs.
+pub struct Overlay<'a> {
+    /// Values of each frame, one a vertex; all of one length.
+    pub frames: &'a [Vec<f32>],
+    /// Whole numbers are stored as such.
+    pub whole: bool,
+    /// What the values are.
+    pub about: &'a str,
+}
+
+impl Overlay<'_> {
+    /// Writes the map; packed if the name ends in `.mgz`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let vertices = self.frames.first().map_or(0, Vec::len);
+        let header = Header {
+            shape: [vertices, 1, 1],
+            frames: self.frames.len(),
+            kind: if self.whole { INT32 } else { FLOAT32 },
+            place: &OVERLAY_PLACE,
+        };
+        let mut bytes = header.bytes();
+        for value in self.frames.iter().flatten() {
+            bytes.extend(if self.whole { (*value as i32).to_be_bytes() } else { value.to_be_bytes() });
+        }
+        push_about(&mut bytes, self.about);
+        write_bytes(path, &bytes)
+    }
+}
+
+/// Voxel sizes (mm), three direction cosines by column, and the centre (mm), as a header has them.
+type VoxelPlace = [f32; 15];
+
+/// That of every overlay of FreeSurfer: voxels of 1 mm, the coronal slices of a conformed volume.
+const OVERLAY_PLACE: VoxelPlace = [1.0, 1.0, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+
+/// A volume of whole numbers, the first axis running fastest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    /// Voxels along each axis.
+    pub shape: [usize; 3],
+    /// One number a voxel.
+    pub values: Vec<i32>,
+    place: VoxelPlace,
+}
+
+impl Volume {
+    /// The same place with other numbers.
+    ///
+    /// # Panics
+    /// If `values` are of another number.
+    pub fn with(&self, values: Vec<i32>) -> Self {
+        assert_eq!(values.len(), self.values.len(), "numbers of another volume");
+        Self { values, ..self.clone() }
+    }
+
+    /// From the number of a voxel along each axis to mm in the space of FreeSurfer's surfaces, which has its origin in the middle of
+    /// the volume: rows of a 3 x 4 matrix.
+    pub fn to_surface_space(&self) -> [[f64; 4]; 3] {
+        let size = |axis: usize| f64::from(self.place[axis]);
+        let middle = |axis: usize| size(axis) * self.shape[axis] as f64 / 2.0;
+        [[-size(0), 0.0, 0.0, middle(0)], [0.0, 0.0, size(2), -middle(2)], [0.0, -size(1), 0.0, middle(1)]]
+    }
+
+    /// From the number of a voxel along each axis to mm in the space of the scanner: rows of a 3 x 4 matrix.
+    pub fn to_scanner_space(&self) -> [[f64; 4]; 3] {
+        std::array::from_fn(|row| {
+            let cosine = |axis: usize| f64::from(self.place[3 + 3 * axis + row]) * f64::from(self.place[axis]);
+            let shift: f64 = (0..3).map(|axis| cosine(axis) * self.shape[axis] as f64 / 2.0).sum();
+            [cosine(0), cosine(1), cosine(2), f64::from(self.place[12 + row]) - shift]
+        })
+    }
+
+    /// Writes the volume with a sentence about it; packed if the name ends in `.mgz`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path, about: &str) -> Result<(), Failure> {
+        let header = Header { shape: self.shape, frames: 1, kind: INT32, place: &self.place };
+        let mut bytes = header.bytes();
+        bytes.extend(self.values.iter().flat_map(|value| value.to_be_bytes()));
+        push_about(&mut bytes, about);
+        write_bytes(path, &bytes)
+    }
+
+    /// A volume of a conformed head, for simulated data: voxels of `size` mm, centred at the origin of surfaces and scanner alike.
+    pub fn conformed(shape: [usize; 3], size: f32, values: Vec<i32>) -> Self {
+        let mut place = OVERLAY_PLACE;
+        place[..3].fill(size);
+        Self { shape, values, place }
+    }
+}
+
+/// Reads a volume of whole numbers, such as a segmentation.
+///
+/// # Errors
+/// The file is missing, cut off, not MGH, has several frames, no orientation, or values that are not whole; input's blame.
+pub fn read_volume(path: &Path) -> Result<Volume, Failure> {
+    parse_volume(&binary::read_maybe_gzipped(path)?).map_err(|failure| failure.at(path.display().to_string()))
+}
+
+fn parse_volume(bytes: &[u8]) -> Result<Volume, Failure> {
+    let mut cursor = Cursor::new(bytes);
+    let (shape, frames, kind) = parse_start(&mut cursor)?;
+    let oriented = cursor.i16("the orientation flag")?;
+    let place: Vec<f32> = cursor.fours(15, "the orientation", f32::from_be_bytes)?;
+    cursor.take(HEADER_BYTES - 90, "the header")?;
+    let place: VoxelPlace = place.try_into().map_err(|_| Failure::internal("an orientation has fifteen numbers"))?;
+    if frames != 1 {
+        return Err(Failure::input(format!("the file holds {frames} frames, expected 1")));
+    }
+    if oriented == 0 || !place.iter().all(|value| value.is_finite()) || place[..3].iter().any(|size| *size <= 0.0) {
+        return Err(Failure::input("the volume does not say where its voxels lie (its header has no orientation)")
+            .hint("make it with FreeSurfer again; a volume for other programs may have lost its header"));
+    }
+    let count = shape.iter().product();
+    if count > MOST_VOXELS {
+        return Err(Failure::input(format!("a volume of {shape:?} voxels, expected at most {MOST_VOXELS}")));
+    }
+    let values = match parse_values(&mut cursor, kind, count)? {
+        MghValues::Int32(values) => values,
+        MghValues::Float32(values) => values
+            .into_iter()
+            .enumerate()
+            .map(|(voxel, value)| {
+                whole(value)
+                    .ok_or_else(|| Failure::input(format!("voxel {voxel} is {value}, expected whole numbers (labels)")))
+            })
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(Volume { shape, values, place })
+}
+
+/// Those of a cube of 512.
+const MOST_VOXELS: usize = 1 << 27;
+
+struct Header<'a> {
+    shape: [usize; 3],
+    frames: usize,
+    kind: i32,
+    place: &'a VoxelPlace,
+}
+
+impl Header<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let [width, height, depth] = self.shape.map(number);
+        let mut bytes = Vec::new();
+        for field in [1, width, height, depth, number(self.frames), self.kind, 0] {
+            bytes.extend(field.to_be_bytes());
+        }
+        bytes.extend(1_i16.to_be_bytes());
+        bytes.extend(self.place.iter().flat_map(|value| value.to_be_bytes()));
+        bytes.resize(HEADER_BYTES, 0);
+        bytes
+    }
+}
+
+/// Where FreeSurfer keeps the commands that made a file.
+const COMMAND_TAG: i32 = 3;
+
+/// Scan parameters (five numbers, none known), then the sentence.
+fn push_about(bytes: &mut Vec<u8>, about: &str) {
+    bytes.extend([0; 20]);
+    bytes.extend(COMMAND_TAG.to_be_bytes());
+    bytes.extend((about.len() as u64 + 1).to_be_bytes());
+    bytes.extend(about.as_bytes());
+    bytes.push(0);
+}
+
+fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let packed = path.extension().is_some_and(|extension| extension == "mgz");
-    binary::write(path, &if packed { binary::gzip(&bytes) } else { bytes })
+    if packed { binary::write(path, &binary::gzip(bytes)) } else { binary::write(path, bytes) }
+}
+
+/// Reads a map of several frames, one value per vertex each.
+///
+/// # Errors
+/// As [`read`], but the number of frames is free.
+pub fn read_frames(path: &Path) -> Result<Vec<Vec<f32>>, Failure> {
+    let bytes = binary::read_maybe_gzipped(path)?;
+    parse_frames(&bytes).map_err(|failure| failure.at(path.display().to_string()))
+}
+
+fn parse_frames(bytes: &[u8]) -> Result<Vec<Vec<f32>>, Failure> {
+    let mut cursor = Cursor::new(bytes);
+    let (shape, frames, kind) = parse_start(&mut cursor)?;
+    let count: usize = shape.iter().product();
+    let frames = usize::try_from(frames).ok().filter(|frames| (1..=1000).contains(frames));
+    let frames = frames.ok_or_else(|| Failure::input("the number of frames is not from 1 to 1000"))?;
+    cursor.take(HEADER_BYTES - 28, "the header")?;
+    #[expect(clippy::cast_precision_loss, reason = "labels and small counts, far below 2^24")]
+    let values = match parse_values(&mut cursor, kind, count.saturating_mul(frames))? {
+        MghValues::Float32(values) => values,
+        MghValues::Int32(values) => values.into_iter().map(|value| value as f32).collect(),
+    };
+    Ok(values.chunks_exact(count).map(<[f32]>::to_vec).collect())
+}
+
+fn write(path: &Path, kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Result<(), Failure> {
+    write_bytes(path, &format(kind, count, values))
 }
 
 fn format(kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Vec<u8> {
@@ -108,6 +311,24 @@ fn format(kind: i32, count: usize, values: impl Iterator<Item = u8>) -> Vec<u8> 
 
 fn parse(bytes: &[u8]) -> Result<MghValues, Failure> {
     let mut cursor = Cursor::new(bytes);
+    let (shape, frames, kind) = parse_start(&mut cursor)?;
+    let count = shape.iter().copied().max().unwrap_or_default();
+    if shape.iter().filter(|length| **length > 1).count() > 1 {
+        return Err(Failure::input(format!(
+            "the file is a volume of {shape:?}, expected one value per vertex, [number, 1, 1]"
+        ))
+        .hint("a map that FreeSurfer reshaped to fit another format must be written anew, with `--noreshape`"));
+    }
+    if frames != 1 {
+        return Err(Failure::input(format!("the file holds {frames} frames, expected 1")));
+    }
+    cursor.i16("the orientation flag")?;
+    cursor.take(HEADER_BYTES - 30, "the header")?;
+    parse_values(&mut cursor, kind, count)
+}
+
+/// Shape, frames and type; the cursor is then behind the degrees of freedom.
+fn parse_start(cursor: &mut Cursor<'_>) -> Result<([usize; 3], i32, i32), Failure> {
     let version = cursor.i32("the version")?;
     if version != 1 {
         return Err(Failure::input(format!("the file begins with {version}, expected 1, the version of MGH files"))
@@ -117,21 +338,13 @@ fn parse(bytes: &[u8]) -> Result<MghValues, Failure> {
     for (length, name) in shape.iter_mut().zip(["width", "height", "depth"]) {
         *length = cursor.count(&format!("the {name}"), 1, MOST_VERTICES)?;
     }
-    let count = shape.iter().copied().max().unwrap_or_default();
-    if shape.iter().filter(|length| **length > 1).count() > 1 {
-        return Err(Failure::input(format!(
-            "the file is a volume of {shape:?}, expected one value per vertex, [number, 1, 1]"
-        ))
-        .hint("a map that FreeSurfer reshaped to fit another format must be written anew, with `--noreshape`"));
-    }
     let frames = cursor.i32("the number of frames")?;
-    if frames != 1 {
-        return Err(Failure::input(format!("the file holds {frames} frames, expected 1")));
-    }
     let kind = cursor.i32("the type")?;
     cursor.i32("the degrees of freedom")?;
-    cursor.i16("the orientation flag")?;
-    cursor.take(HEADER_BYTES - 30, "the header")?;
+    Ok((shape, frames, kind))
+}
+
+fn parse_values(cursor: &mut Cursor<'_>, kind: i32, count: usize) -> Result<MghValues, Failure> {
     let what = "the list of values";
     match kind {
         FLOAT32 => Ok(MghValues::Float32(cursor.fours(count, what, f32::from_be_bytes)?)),

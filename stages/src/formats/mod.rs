@@ -1,13 +1,16 @@
 //! Readers and writers of file formats, independent of stages.
 
+pub mod annotation;
 mod binary;
 mod bounds;
+pub mod channel_statistics;
 pub mod data_table;
 pub mod drawing;
 pub mod freesurfer;
 pub mod fs_lr_meshes;
 pub mod gifti;
 pub mod hdf5;
+pub mod image_conventions;
 pub mod mgh;
 mod number_bytes;
 pub mod numpy;

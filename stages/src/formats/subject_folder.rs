@@ -5,10 +5,14 @@
 //! files under `T1w/<sid>/surf` (where curvature and convexity have FreeSurfer's sign), coordinates and the
 //! MSMAll sphere from GIFTI. Everything native has one value per vertex of `{lh,rh}.white`; a file that does
 //! not is an error that names subject, hemisphere, file, what was found and what was expected.
+//!
+//! Subjects of other sources (a FreeSurfer folder) are put into the same layout by [`SubjectWriter`], without what they do not have: the
+//! myelin map, the sphere of MSMAll. [`ABOUT`] then says where they come from, and which hemispheres there are.
 
 use std::path::{Path, PathBuf};
 
 use pipe_contract::Failure;
+use serde::{Deserialize, Serialize};
 
 use super::fs_lr_meshes::FsLr;
 use super::{freesurfer, gifti, mgh};
@@ -91,12 +95,91 @@ pub struct Cortex {
     pub thickness: Vec<f32>,
     /// Area of midthickness that belongs to the vertex, in mm^2.
     pub surface_area: Vec<f32>,
-    /// Myelin map (T1w / T2w, bias corrected); NaN where missing.
-    pub myelin: Vec<f32>,
+    /// Myelin map (T1w / T2w, bias corrected), if the subject has one; NaN where missing.
+    pub myelin: Option<Vec<f32>>,
     /// End points of the optic radiation, if the subject has that map; NaN where missing.
     pub optic_radiation: Option<Vec<f32>>,
     /// End points of the vertical occipital fasciculus, if the subject has that map; NaN where missing.
     pub vertical_occipital: Option<Vec<f32>>,
+}
+
+/// In the folder of a subject that is not from a release: [`AboutSubject`] as JSON.
+pub const ABOUT: &str = "about.json";
+
+/// Where a subject comes from, and what is there of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AboutSubject {
+    /// The form in which the files were, such as `FreeSurfer`.
+    pub source: String,
+    /// `lh`, `rh` or both: without the other one, every result is marked.
+    pub hemispheres: Vec<String>,
+    /// The unit in which the depth (`sulc`) was; here it is that of FreeSurfer 5.
+    pub sulc: String,
+}
+
+/// Everything of a hemisphere that is written for a subject of another source.
+pub struct NewHemisphere<'a> {
+    /// The border of white matter: topology and points in mm.
+    pub white: &'a freesurfer::Surface,
+    /// The sphere registered to fsaverage.
+    pub sphere: &'a freesurfer::Surface,
+    /// Points halfway between white matter and pia.
+    pub midthickness: Vec<[f32; 3]>,
+    /// As in [`Cortex`].
+    pub curvature: &'a [f32],
+    /// As in [`Cortex`].
+    pub convexity: &'a [f32],
+    /// As in [`Cortex`].
+    pub thickness: &'a [f32],
+    /// As in [`Cortex`].
+    pub surface_area: &'a [f32],
+}
+
+/// Writes a `subject` artifact from another source.
+pub struct SubjectWriter {
+    sid: String,
+    folder: PathBuf,
+}
+
+impl SubjectWriter {
+    /// A new artifact, with `<sid>/` in it.
+    ///
+    /// # Errors
+    /// Environment: a file or folder cannot be written.
+    pub fn new(artifact: &Path, sid: &str, about: &AboutSubject) -> Result<Self, Failure> {
+        let folder = artifact.join(sid);
+        for below in [format!("T1w/{sid}/surf"), "T1w/Native".to_owned()] {
+            let path = folder.join(below);
+            fs_err::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
+        }
+        let path = folder.join(ABOUT);
+        let text = serde_json::to_string_pretty(about).map_err(|error| Failure::internal(error.to_string()))?;
+        fs_err::write(&path, format!("{text}\n")).map_err(|error| Failure::io("write", &path, &error))?;
+        Ok(Self { sid: sid.to_owned(), folder })
+    }
+
+    /// Writes a hemisphere.
+    ///
+    /// # Errors
+    /// Environment: a file cannot be written.
+    pub fn write(&self, hemisphere: Hemisphere, new: &NewHemisphere<'_>) -> Result<(), Failure> {
+        let (sid, h, l) = (&self.sid, hemisphere.name(), hemisphere.letter());
+        let surf = self.folder.join(format!("T1w/{sid}/surf"));
+        freesurfer::write_surface(&surf.join(format!("{h}.white")), new.white)?;
+        freesurfer::write_surface(&surf.join(format!("{h}.sphere.reg")), new.sphere)?;
+        for (name, values) in [
+            ("curv", new.curvature),
+            ("sulc", new.convexity),
+            ("thickness", new.thickness),
+            ("area.mid", new.surface_area),
+        ] {
+            freesurfer::write_morphometry(&surf.join(format!("{h}.{name}")), values, new.white.triangles.len())?;
+        }
+        let middle =
+            freesurfer::Surface { coordinates: new.midthickness.clone(), triangles: new.white.triangles.clone() };
+        let name = format!("T1w/Native/{sid}.{l}.midthickness.native.surf.gii");
+        gifti::write_surface(&self.folder.join(name), &middle)
+    }
 }
 
 impl Subject {
@@ -125,6 +208,22 @@ impl Subject {
     /// The subject's id.
     pub fn sid(&self) -> &str {
         &self.sid
+    }
+
+    /// The hemispheres that are there, left first: both, unless the subject was imported with one.
+    ///
+    /// # Errors
+    /// Input: [`ABOUT`] is there and says something else.
+    pub fn hemispheres(&self) -> Result<Vec<Hemisphere>, Failure> {
+        let path = self.folder.join(ABOUT);
+        if !path.exists() {
+            return Ok(HEMISPHERES.to_vec());
+        }
+        let text = fs_err::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
+        let about: AboutSubject = serde_json::from_str(&text)
+            .map_err(|error| Failure::input(format!("this does not say where a subject comes from: {error}")))
+            .map_err(|failure| failure.at(path.display().to_string()))?;
+        Ok(HEMISPHERES.into_iter().filter(|h| about.hemispheres.iter().any(|name| name == h.name())).collect())
     }
 
     /// The place that messages give for a fault in a hemisphere.
@@ -173,12 +272,10 @@ impl Subject {
             convexity: shape("sulc")?,
             thickness: shape("thickness")?,
             surface_area: shape("area.mid")?,
-            myelin: self.measured(
-                hemisphere,
-                &format!("MNINonLinear/Native/{sid}.{l}.MyelinMap_BC.native.func.gii"),
-                gifti::read_scalars,
-                vertices,
-            )?,
+            myelin: {
+                let file = format!("MNINonLinear/Native/{sid}.{l}.MyelinMap_BC.native.func.gii");
+                self.if_there(hemisphere, &file, gifti::read_scalars, vertices)?
+            },
             optic_radiation: self.tract(hemisphere, "OR", vertices)?,
             vertical_occipital: self.tract(hemisphere, "VOF", vertices)?,
             registered,
@@ -206,10 +303,21 @@ impl Subject {
 
     fn tract(&self, hemisphere: Hemisphere, tract: &str, vertices: usize) -> Result<Option<Vec<f32>>, Failure> {
         let file = format!("tracts/{}.{tract}_normalized.mgz", hemisphere.name());
-        if !self.folder.join(&file).exists() {
+        self.if_there(hemisphere, &file, mgh::read_f32, vertices)
+    }
+
+    /// A measured map that a subject may lack.
+    fn if_there(
+        &self,
+        hemisphere: Hemisphere,
+        file: &str,
+        reader: impl Fn(&Path) -> Result<Vec<f32>, Failure>,
+        vertices: usize,
+    ) -> Result<Option<Vec<f32>>, Failure> {
+        if !self.folder.join(file).exists() {
             return Ok(None);
         }
-        self.measured(hemisphere, &file, mgh::read_f32, vertices).map(Some)
+        self.measured(hemisphere, file, reader, vertices).map(Some)
     }
 
     /// Reads a file of this subject; what goes wrong names subject and hemisphere.
@@ -356,7 +464,7 @@ mod tests {
         assert_eq!(subject.sid(), "s01");
         let cortex = subject.cortex(Hemisphere::Left).unwrap();
         assert_eq!((cortex.registered.triangles.len(), cortex.midthickness.len()), (8, 6));
-        assert!(cortex.myelin[2].is_nan() && cortex.optic_radiation.is_some());
+        assert!(cortex.myelin.unwrap()[2].is_nan() && cortex.optic_radiation.is_some());
         assert_eq!(subject.msmall_sphere(Hemisphere::Right, 6).unwrap()[1], [-100.0, 0.0, 0.0]);
         fs_err::remove_file(folder.path().join("s01/tracts/lh.VOF_normalized.mgz")).unwrap();
         assert_eq!(subject.cortex(Hemisphere::Left).unwrap().vertical_occipital, None);

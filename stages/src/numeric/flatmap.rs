@@ -216,31 +216,42 @@ pub fn half(images: &[f32], channels: usize, pixels: usize, hemisphere: Hemisphe
     images.chunks_exact(pixels).skip(side).step_by(2).flatten().copied().collect()
 }
 
-/// Labels of the map's vertices from predicted probabilities, by the rule of the original (section 4.1, steps 3 to 5):
-/// enlarge to 512 x 512, take the pixel nearest to each vertex, and give it the most probable class `k` as label
-/// `k + 1` if its probability is more than 1 minus the sum of all, else 0.
+/// Probabilities at the map's vertices, `classes` a vertex, by steps 3 and 4 of the original's section 4.1: enlarge to 512 x 512 and take the
+/// pixel nearest to each vertex.
 ///
-/// `probabilities` is one hemisphere's half of the prediction, `classes` images of `pixels` by `pixels`. The answer has
-/// one label per map vertex; see [`FlatMap::spread`] for the whole hemisphere.
+/// `probabilities` is one hemisphere's half of the prediction, `classes` images of `pixels` by `pixels`.
 ///
 /// # Panics
 /// If `probabilities` is not `classes * pixels * pixels` long.
-pub fn labels_at_vertices(probabilities: &[f32], classes: usize, pixels: usize, map: &FlatMap) -> Vec<i32> {
+pub fn probabilities_at_vertices(probabilities: &[f32], classes: usize, pixels: usize, map: &FlatMap) -> Vec<f32> {
     let size = (PAINTED_PIXELS, PAINTED_PIXELS);
     let large = resize(probabilities, classes, (pixels, pixels), size);
-    let label = |(row, column): (usize, usize)| {
-        let at = row * PAINTED_PIXELS + column;
-        let (mut sum, mut best) = (0.0f32, (f32::NEG_INFINITY, 0));
-        for class in 0..classes {
-            let probability = large[class * PAINTED_PIXELS * PAINTED_PIXELS + at];
-            sum += probability;
-            if probability > best.0 {
-                best = (probability, class as i32 + 1);
-            }
-        }
-        if best.0 > 1.0 - sum { best.1 } else { 0 }
+    let at = |(row, column): (usize, usize)| {
+        let pixel = row * PAINTED_PIXELS + column;
+        (0..classes).map(|class| large[class * PAINTED_PIXELS * PAINTED_PIXELS + pixel]).collect::<Vec<f32>>()
     };
-    map.pixels_of_vertices(PAINTED_PIXELS).into_iter().map(label).collect()
+    map.pixels_of_vertices(PAINTED_PIXELS).into_iter().flat_map(at).collect()
+}
+
+/// The label of a vertex by step 5 of that section: the most probable class `k` as label `k + 1` if its probability is more than 1 minus
+/// the sum of all, else 0.
+pub fn label_of(probabilities: &[f32]) -> i32 {
+    let (mut sum, mut best) = (0.0f32, (f32::NEG_INFINITY, 0));
+    for (probability, label) in probabilities.iter().zip(1..) {
+        sum += probability;
+        if *probability > best.0 {
+            best = (*probability, label);
+        }
+    }
+    if best.0 > 1.0 - sum { best.1 } else { 0 }
+}
+
+/// Labels of the map's vertices from predicted probabilities: both steps. See [`FlatMap::spread`] for the whole hemisphere.
+///
+/// # Panics
+/// As [`probabilities_at_vertices`].
+pub fn labels_at_vertices(probabilities: &[f32], classes: usize, pixels: usize, map: &FlatMap) -> Vec<i32> {
+    probabilities_at_vertices(probabilities, classes, pixels, map).chunks_exact(classes).map(label_of).collect()
 }
 
 #[cfg(test)]

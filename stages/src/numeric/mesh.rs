@@ -2,7 +2,7 @@
 
 use pipe_contract::Failure;
 
-use super::vector::{Point, mean_radius, norm};
+use super::vector::{Point, cross, mean_radius, norm, subtract};
 
 /// How much distances from the centre may vary on a sphere, as standard deviation over mean (the original warns above it).
 const ROUNDNESS: f64 = 0.05;
@@ -49,6 +49,20 @@ pub fn sphere_radius(coordinates: &[Point]) -> Result<f64, Failure> {
     .hint("the registered sphere (`sphere.reg`) is needed here, not the white or inflated surface"))
 }
 
+/// The area that belongs to each vertex: a third of that of every triangle around it, as in FreeSurfer.
+///
+/// # Panics
+/// If a triangle names a vertex that is not there; see [`check`].
+pub fn vertex_areas(coordinates: &[Point], faces: &[[u32; 3]]) -> Vec<f64> {
+    let mut areas = vec![0.0; coordinates.len()];
+    for face in faces {
+        let [a, b, c] = face.map(|vertex| coordinates[vertex as usize]);
+        let third = norm(cross(subtract(b, a), subtract(c, a))) / 6.0;
+        face.iter().for_each(|vertex| areas[*vertex as usize] += third);
+    }
+    areas
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +86,12 @@ mod tests {
         assert!(sphere_radius(&points).unwrap_err().message.contains("not a sphere"));
         assert!(sphere_radius(&[[0.0; 3]; 4]).is_err());
         assert!(sphere_radius(&[]).is_err());
+    }
+
+    #[test]
+    fn areas_of_vertices_add_up_to_the_surface() {
+        let square = [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 2.0, 0.0], [0.0, 2.0, 0.0]];
+        let areas = vertex_areas(&square, &[[0, 1, 2], [0, 2, 3]]);
+        assert_eq!(areas, [4.0 / 3.0, 2.0 / 3.0, 4.0 / 3.0, 2.0 / 3.0]);
     }
 }

@@ -15,6 +15,7 @@ pub mod nearest;
 pub mod plane;
 pub mod projection;
 pub mod resize;
+pub mod rigid_alignment;
 pub mod sphere;
 pub mod statistics;
 pub mod vector;

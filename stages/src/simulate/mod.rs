@@ -2,6 +2,7 @@
 
 mod atlas;
 mod field;
+mod freesurfer_folder;
 mod fs_lr_sphere;
 mod individual;
 mod random_stream;
@@ -15,4 +16,5 @@ mod subject_files;
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(subject::SimulateSubject);
+    registry.add(freesurfer_folder::SimulateFreeSurfer);
 }

@@ -88,7 +88,7 @@ fn the_ordinary_imports_read_a_simulated_subject() {
     let subject = Subject::open(&tree).unwrap();
     let cortex = subject.cortex(Hemisphere::Right).unwrap();
     assert_eq!(cortex.registered.triangles.len(), 20_480);
-    assert!(cortex.myelin.iter().all(|value| (0.5..2.5).contains(value)));
+    assert!(cortex.myelin.unwrap().iter().all(|value| (0.5..2.5).contains(value)));
 
     let (labels, maps) = (output.join("imported"), output.join("prf-imported"));
     import_with("labels/import", &[("file", &output.join("labels/A3/s07.labels.hdf5"))], &labels);

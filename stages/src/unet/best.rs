@@ -10,18 +10,20 @@ use super::model_folder::{
     EPOCH_COLUMNS, EPOCHS, OPTIONS, PLAN, RESTART_COLUMNS, RESTARTS, RestartOutcome, TRAINING, TRAINING_COLUMNS,
     WEIGHTS, header,
 };
+use crate::formats::channel_statistics::{CHANNEL_COLUMNS, CHANNELS};
 
 /// The kind.
 pub struct Best;
 
 impl StageKind for Best {
     fn kind(&self) -> Kind {
-        Kind::new("unet/best", 2, "selects the restart with the smallest validation Dice loss")
+        Kind::new("unet/best", 3, "selects the restart with the smallest validation Dice loss")
             .gather("trained", &["model"], "the restarts of one network (axis `restart`)")
             .folder("model", "model", "the chosen one, with `restarts.tsv` on all of them")
             .described(&[TRAINING], TRAINING_COLUMNS)
             .described(&[EPOCHS], EPOCH_COLUMNS)
             .described(&[RESTARTS], RESTART_COLUMNS)
+            .described(&[CHANNELS], CHANNEL_COLUMNS)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
@@ -33,6 +35,10 @@ impl StageKind for Best {
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         for name in [WEIGHTS, OPTIONS, PLAN, TRAINING, EPOCHS] {
             copy(&folder.join(name), &output.join(name))?;
+        }
+        // Trainings on few subjects do not describe them.
+        if folder.join(CHANNELS).exists() {
+            copy(&folder.join(CHANNELS), &output.join(CHANNELS))?;
         }
         let path = output.join(RESTARTS);
         fs::write(&path, table(&restarts, chosen)).map_err(|error| Failure::io("write", &path, &error))?;
@@ -104,7 +110,7 @@ mod tests {
 
     fn task(folder: &Path, cells: Vec<Cell>) -> Task {
         serde_json::from_value(serde_json::json!({
-            "kind": "unet/best", "version": 2, "params": {}, "at": {}, "inputs": {"trained": Given::Many(cells)},
+            "kind": "unet/best", "version": 3, "params": {}, "at": {}, "inputs": {"trained": Given::Many(cells)},
             "outputs": {"model": folder.join("out")}, "device": "cpu", "threads": 1, "scratch": folder,
         }))
         .unwrap()

@@ -7,6 +7,7 @@ use pipe_contract::{Failure, Kind, Objective, Repro, Runs, Task, Value, choice, 
 use super::channels::{INPUTS, OUTPUTS, of_inputs, of_outputs};
 use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
 use super::weight_layout::{self, WeightEntry};
+use crate::formats::channel_statistics::{CHANNEL_COLUMNS, CHANNELS};
 
 /// The encoders.
 pub const BASE_MODELS: &[&str] = &["resnet18", "resnet34"];
@@ -65,9 +66,11 @@ parameters! {
 }
 
 choice! {
-    /// What batch normalisation uses.
+    /// What decides it for a prediction.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Normalisation {
+    pub enum NormalisationSource {
+        /// The options of the model; `batch` where they do not say it.
+        Model = "model",
         /// The image's own statistics.
         Batch = "batch",
         /// The statistics of the training.
@@ -79,8 +82,11 @@ parameters! {
     /// Parameters of `unet/predict`.
     #[derive(Clone, Debug)]
     pub struct Prediction {
-        /// what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones
-        pub bn: Normalisation = Normalisation::Batch;
+        /// what batch normalisation uses: this image's own statistics, as the published scores do, or the running ones; `model` is
+        /// what the model's options say, `batch` where they say nothing
+        pub bn: NormalisationSource = NormalisationSource::Model;
+        /// write also the probability of each label at each vertex
+        pub probabilities: bool = false, neutral false;
         ..pub place: ComputePlace;
     }
 }
@@ -108,6 +114,7 @@ pub fn train() -> Kind {
             )
             .described(&[TRAINING], TRAINING_COLUMNS)
             .described(&[EPOCHS], EPOCH_COLUMNS)
+            .described(&[CHANNELS], CHANNEL_COLUMNS)
             .parameters::<TrainingParameters>();
     kind.stamped = true;
     kind.runs = Runs::ProcessFresh;
@@ -135,7 +142,8 @@ pub fn predict() -> Kind {
         .input("model", &["model"], "the network")
         .input("images", &["images"], "the subject's images, as many pixels high as those of the training; their metadata give the radius of the map")
         .input("subject", &["subject"], "the subject's surfaces, for the place of each vertex in the image")
-        .folder("labels", "labels", "`{lh,rh}.{area,ring}.mgz`, one label a native vertex, 0 outside the map")
+        .folder("labels", "labels", "`{lh,rh}.{area,ring}.mgz`, one label a native vertex, 0 outside the map; on request \
+             `{lh,rh}.{area,ring}_probabilities.mgz`, a frame a label")
         .parameters::<Prediction>();
     kind.runs = Runs::ProcessReusable;
     // In labels: a vertex whose probabilities tie to the last digits may get another one.

@@ -12,6 +12,7 @@ use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 use super::channels::{INPUTS, OUTPUTS};
 use super::model_folder::{self, ModelOptions, OPTIONS, WEIGHTS};
 use super::weight_layout::{self, Role, WeightEntry};
+use crate::formats::image_conventions::{Alignment, DepthUnit, Normalisation};
 use crate::formats::pytorch;
 use crate::formats::tensors::{self, Tensor, TensorValues, Tensors};
 
@@ -26,6 +27,14 @@ parameters! {
         outputs: String, one_of OUTPUTS;
         /// height of the images that the weights were trained on (the published ones: 128); `unet/predict` refuses others
         pixels: u32 = 128, in 8..=512;
+        /// how far the maps of the training reached from the occipital pole, in degrees (the published ones: 80)
+        radius: f64 = 80.0, in 1.0..=90.0;
+        /// how coordinates of subjects outside of the training's dataset get into its space
+        alignment: Alignment = Alignment::Fsaverage;
+        /// the unit of depth (`sulc`) in the training: that of FreeSurfer 5 in the Human Connectome Project
+        convexity: DepthUnit = DepthUnit::Cm;
+        /// what batch normalisation uses in predictions: the published scores are those of `batch`
+        bn: Normalisation = Normalisation::Batch;
     }
 }
 
@@ -33,7 +42,7 @@ impl StageKind for Import {
     fn kind(&self) -> Kind {
         Kind::new(
             "unet/import",
-            1,
+            2,
             "takes over weights trained elsewhere, from a PyTorch state dict or a safetensors file",
         )
         .input("weights", &[], "`model.pt` as `torch.save(model.state_dict())` writes it, or a safetensors file")
@@ -50,9 +59,13 @@ impl StageKind for Import {
         let base_model = base_model(&weights);
         let options = ModelOptions {
             pixels: Some(params.pixels),
+            radius: Some(params.radius),
+            alignment: Some(params.alignment),
+            convexity: Some(params.convexity),
+            bn: Some(params.bn),
             ..ModelOptions::new(&params.inputs, &params.outputs, base_model)?
         };
-        check(&weights, &options).map_err(|failure| failure.at(path.display().to_string()))?;
+        check_weights(&weights, &options).map_err(|failure| failure.at(path.display().to_string()))?;
         let output = task.output("model")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         model_folder::write_json(&output.join(OPTIONS), &options)?;
@@ -95,7 +108,8 @@ fn base_model(weights: &Tensors) -> &'static str {
     if weights.tensors.contains_key("layer1.1.2.conv1.weight") { "resnet34" } else { "resnet18" }
 }
 
-fn check(weights: &Tensors, options: &ModelOptions) -> Result<(), Failure> {
+/// Checks every name and shape of weights against the network that the options describe.
+pub(super) fn check_weights(weights: &Tensors, options: &ModelOptions) -> Result<(), Failure> {
     let depths = weight_layout::depths(&options.base_model).unwrap_or_default();
     let expected = weight_layout::state_dict(depths, options.channels.len(), options.feature_names.len());
     for entry in &expected {
@@ -154,7 +168,11 @@ mod tests {
 
     fn task(folder: &Path, inputs: &str) -> Task {
         serde_json::from_value(serde_json::json!({
-            "kind": "unet/import", "version": 1, "params": {"inputs": inputs, "outputs": "area", "pixels": 128}, "at": {},
+            "kind": "unet/import", "version": 2, "at": {},
+            "params": {
+                "inputs": inputs, "outputs": "area", "pixels": 128, "radius": 80.0, "alignment": "fsaverage", "convexity": "cm",
+                "bn": "batch",
+            },
             "inputs": {"weights": {"one": folder.join("weights")}},
             "outputs": {"model": folder.join("out")}, "device": "cpu", "threads": 1, "scratch": folder,
         }))
@@ -168,7 +186,10 @@ mod tests {
         Import.run(&task(folder.path(), "anat"), &Silent).unwrap();
         let options: ModelOptions = model_folder::read_json(&folder.path().join("out").join(OPTIONS)).unwrap();
         assert_eq!((options.inputs.as_str(), options.base_model.as_str()), ("anat", "resnet18"));
-        assert_eq!(options.pixels, Some(128));
+        assert_eq!((options.pixels, options.radius), (Some(128), Some(80.0)));
+        let conventions =
+            crate::formats::image_conventions::ImageConventions::read(&folder.path().join("out").join(OPTIONS));
+        assert_eq!(conventions.unwrap().alignment, Alignment::Fsaverage);
         let failure = Import.run(&task(folder.path(), "func"), &Silent).unwrap_err();
         assert!(failure.message.contains("`layer0.0.weight` has the shape [64, 7, 7, 7]"), "{failure}");
         assert!(failure.message.contains("[64, 11, 7, 7]"), "{failure}");

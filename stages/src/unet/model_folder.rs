@@ -11,6 +11,8 @@ use pipe_contract::{Column, Failure, io_reason};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::formats::image_conventions::{Alignment, DepthUnit, Normalisation};
+
 /// Weights under the original's state-dict names.
 pub const WEIGHTS: &str = "model.safetensors";
 /// [`ModelOptions`] as JSON.
@@ -102,6 +104,18 @@ pub struct ModelOptions {
     /// Height of the training images in pixels; they are twice as wide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<u32>,
+    /// How far the maps of the training reached from the occipital pole, in degrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radius: Option<f64>,
+    /// How coordinates of subjects outside of the training's dataset get into its space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<Alignment>,
+    /// The unit of depth in the training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convexity: Option<DepthUnit>,
+    /// What batch normalisation uses in predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bn: Option<Normalisation>,
     /// Samples (a subject seen by a rater) trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_samples: Option<u64>,
@@ -127,6 +141,10 @@ impl ModelOptions {
             base_model: base_model.into(),
             pretrained: false,
             pixels: None,
+            radius: None,
+            alignment: None,
+            convexity: None,
+            bn: None,
             training_samples: None,
             validation_samples: None,
             simulated: false,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
-use pipe_stages::formats::mgh;
+use pipe_contract::{Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
+use pipe_stages::formats::image_conventions::Normalisation;
+use pipe_stages::formats::mgh::{self, Overlay};
 use pipe_stages::formats::subject_folder::Subject;
 use pipe_stages::hemisphere::{HEMISPHERES, Hemisphere};
-use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
-use pipe_stages::unet::declarations::{self, Normalisation, Prediction};
+use pipe_stages::numeric::flatmap::{half, label_of, probabilities_at_vertices, project};
+use pipe_stages::unet::declarations::{self, NormalisationSource, Prediction};
 use pipe_stages::unet::model_folder::{self, ModelOptions, OPTIONS, WEIGHTS};
 use tch::{Device, Tensor};
 
@@ -45,21 +46,54 @@ impl StageKind for Predict {
         let mut images = Planes::new("images", &options.channels);
         images.add(task.one("images")?)?;
         check_pixels(images.pixels(), &options)?;
-        let radius = images.radius()?.to_radians();
-        let mode = if params.bn == Normalisation::Running { Mode::Running } else { Mode::Batch };
+        let radius = images.radius()?;
+        if !images.imitate() {
+            check_radius(radius, &options)?;
+        }
+        let mode = mode(params.bn, &options);
         let probabilities = probabilities(network, &images.tensor(backend.device), mode);
         let output = task.output("labels")?;
         fs::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         let subject = Subject::open(task.one("subject")?)?;
-        for hemisphere in HEMISPHERES {
-            let labels = probabilities.labels(&subject, hemisphere, radius)?;
-            mgh::write_i32(&output.join(format!("{}.{}.mgz", hemisphere.name(), options.prediction)), &labels)?;
+        let present = subject.hemispheres()?;
+        for hemisphere in &present {
+            let (h, prediction) = (hemisphere.name(), &options.prediction);
+            let found = probabilities.at_vertices(&subject, *hemisphere, radius.to_radians())?;
+            mgh::write_i32(&output.join(format!("{h}.{prediction}.mgz")), &found.labels)?;
+            if params.probabilities {
+                let about = format!("probabilities of {}", options.feature_names.join(", "));
+                let overlay = Overlay { frames: &found.frames, whole: false, about: &about };
+                overlay.write(&output.join(format!("{h}.{prediction}_probabilities.mgz")))?;
+            }
         }
+        let one = (present.len() < HEMISPHERES.len())
+            .then(|| format!("{IMPORTANT}predicted from one hemisphere; the network was trained on both"));
         Ok(Ended::Done {
             ran_on: Some(backend.ran_on),
-            notes: Vec::new(),
+            notes: one.into_iter().collect(),
             aggregated: std::collections::BTreeMap::new(),
         })
+    }
+}
+
+/// What batch normalisation uses.
+fn mode(asked: NormalisationSource, options: &ModelOptions) -> Mode {
+    let running = match asked {
+        NormalisationSource::Batch => false,
+        NormalisationSource::Running => true,
+        NormalisationSource::Model => options.bn == Some(Normalisation::Running),
+    };
+    if running { Mode::Running } else { Mode::Batch }
+}
+
+/// A network is trained for maps of one reach.
+fn check_radius(radius: f64, options: &ModelOptions) -> Result<(), Failure> {
+    match options.radius {
+        Some(trained) if trained != radius => Err(Failure::input(format!(
+            "images reach {radius} degrees from the pole, but those that the network was trained on {trained}"
+        ))
+        .hint("give `flatmap/images` the model's options: `options: $model.model/options.json`")),
+        _ => Ok(()),
     }
 }
 
@@ -109,15 +143,28 @@ fn probabilities(network: &UNet, image: &Tensor, mode: Mode) -> Probabilities {
 }
 
 impl Probabilities {
-    /// One label a vertex of the whole hemisphere, 0 outside the map.
-    fn labels(&self, subject: &Subject, hemisphere: Hemisphere, radius: f64) -> Result<Vec<i32>, Failure> {
+    /// Of the whole hemisphere; 0 outside the map.
+    fn at_vertices(&self, subject: &Subject, hemisphere: Hemisphere, radius: f64) -> Result<AtVertices, Failure> {
         let registered = subject.registered(hemisphere)?;
-        let sphere: Vec<[f64; 3]> = registered.sphere.iter().map(|point| point.map(f64::from)).collect();
         let place = || format!("subject {}, {}", subject.sid(), hemisphere.name());
-        let map = project(&sphere, &registered.triangles, hemisphere, radius)
+        let map = project(&registered.sphere, &registered.triangles, hemisphere, radius)
             .map_err(|failure| if failure.place.is_none() { failure.at(place()) } else { failure })?;
         let own = half(&self.values, self.classes, self.pixels, hemisphere);
-        let labels = labels_at_vertices(&own, self.classes, self.pixels, &map);
-        Ok(map.spread(&labels, sphere.len(), 0))
+        let found = probabilities_at_vertices(&own, self.classes, self.pixels, &map);
+        let labels: Vec<i32> = found.chunks_exact(self.classes).map(label_of).collect();
+        let count = registered.sphere.len();
+        let frame = |class: usize| {
+            let values: Vec<f32> = found.chunks_exact(self.classes).map(|vertex| vertex[class]).collect();
+            map.spread(&values, count, 0.0)
+        };
+        Ok(AtVertices { labels: map.spread(&labels, count, 0), frames: (0..self.classes).map(frame).collect() })
     }
+}
+
+/// What a network predicts of one hemisphere.
+struct AtVertices {
+    /// One a vertex.
+    labels: Vec<i32>,
+    /// For each label its probability at each vertex.
+    frames: Vec<Vec<f32>>,
 }

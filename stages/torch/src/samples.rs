@@ -1,10 +1,12 @@
 //! What a network is trained on: images once per subject, targets once per subject and rater, and pairs of indices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use pipe_contract::{Coordinates, Failure, Task};
+use pipe_stages::formats::channel_statistics::{self, TrainedChannel};
 use pipe_stages::formats::data_table::{self, Partition};
+use pipe_stages::formats::image_conventions::DepthUnit;
 use pipe_stages::formats::tensors::{self, Tensors};
 use pipe_stages::unet::model_folder::ModelOptions;
 use tch::{Device, Tensor};
@@ -31,6 +33,19 @@ pub struct Samples {
     pub train: Vec<Pair>,
     /// Pairs by which weights are chosen, by subject and rater.
     pub validation: Vec<Pair>,
+    /// What other images for the network must be like.
+    pub seen: SeenImages,
+}
+
+/// What the images of a training are like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenImages {
+    /// How far the maps reach from the occipital pole, in degrees.
+    pub radius: f64,
+    /// The unit of depth.
+    pub convexity: Option<DepthUnit>,
+    /// Channels over the subjects that train; none if they are few.
+    pub channels: Vec<TrainedChannel>,
 }
 
 /// What was left out, as sentences without subject ids.
@@ -125,7 +140,14 @@ impl Samples {
             return Err(Failure::input(format!("images reach {seen} degrees from the pole, targets {labelled}"))
                 .hint("give `flatmap/images` and `flatmap/labels` the same `radius`"));
         }
-        let samples = Self { images: images.tensor(device), targets: targets.tensor(device), train, validation };
+        let channels = images.describe(&options.channels, &train);
+        let samples = Self {
+            seen: SeenImages { radius: seen, convexity: images.convexity, channels },
+            images: images.tensor(device),
+            targets: targets.tensor(device),
+            train,
+            validation,
+        };
         Ok((samples, drawings.len() - usable.len()))
     }
 }
@@ -138,13 +160,16 @@ pub struct Planes<'a> {
     size: Option<(usize, usize)>,
     /// Degrees from the pole.
     radius: Option<f64>,
+    convexity: Option<DepthUnit>,
+    /// Painted as a program does that does not follow the network's options.
+    compat: bool,
     values: Vec<f32>,
 }
 
 impl<'a> Planes<'a> {
     /// None yet; `tensor` is the name within the files.
     pub fn new(tensor: &'static str, channels: &'a [String]) -> Self {
-        Self { tensor, channels, size: None, radius: None, values: Vec::new() }
+        Self { tensor, channels, size: None, radius: None, convexity: None, compat: false, values: Vec::new() }
     }
 
     /// Adds the chosen channels of a file.
@@ -182,6 +207,8 @@ impl<'a> Planes<'a> {
         };
         self.check_size(*height, *width)?;
         self.check_radius(file.text("radius")?)?;
+        self.check_convexity(file.metadata.get("convexity").map(String::as_str))?;
+        self.compat = file.metadata.contains_key("compat");
         if names.len() != *channels {
             return Err(Failure::input(format!("{} channels are named, {channels} are there", names.len())));
         }
@@ -231,6 +258,35 @@ impl<'a> Planes<'a> {
             return Ok(());
         }
         Err(Failure::input(format!("images reach {radius} degrees from the pole, the ones before {first}")))
+    }
+
+    fn check_convexity(&mut self, word: Option<&str>) -> Result<(), Failure> {
+        let unit = DepthUnit::parse(word).ok_or_else(|| {
+            Failure::input("the metadata give the unit of depth, `convexity`, as neither `cm` nor `mm`")
+        })?;
+        let first = *self.convexity.get_or_insert(unit);
+        if first == unit {
+            return Ok(());
+        }
+        Err(Failure::input(format!("depth is in {} here and in {} before", unit.word(), first.word()))
+            .hint("give all `flatmap/images` the same `convexity`"))
+    }
+
+    /// What the images of the subjects that train are like.
+    fn describe(&self, names: &[String], train: &[Pair]) -> Vec<TrainedChannel> {
+        let size = self.size.map_or(0, |(height, width)| height * width);
+        let subjects: BTreeSet<usize> = train.iter().map(|pair| pair.subject).collect();
+        let of = |subject: &usize| {
+            let images = &self.values[subject * names.len() * size..][..names.len() * size];
+            channel_statistics::quantiles(images, names.len(), size, |_| true)
+        };
+        let described: Vec<_> = subjects.iter().filter_map(of).collect();
+        channel_statistics::of_training(names, &described)
+    }
+
+    /// Whether the images were painted to imitate another program, against the options of the network.
+    pub fn imitate(&self) -> bool {
+        self.compat
     }
 
     /// How far the maps reach from the occipital pole, in degrees, as their metadata says.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use fs_err as fs;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
+use pipe_stages::formats::channel_statistics::{self, CHANNELS, TrainedChannel};
+use pipe_stages::formats::image_conventions::{Alignment, Normalisation};
 use pipe_stages::unet::declarations::TrainingParameters;
 use pipe_stages::unet::model_folder::{
     self, EPOCH_COLUMNS, EPOCHS, ModelOptions, OPTIONS, PLAN, RestartOutcome, TRAINING, WEIGHTS,
@@ -34,6 +36,11 @@ impl StageKind for Train {
         let (samples, notes) = Samples::read(task, &options, backend.device)?;
         notes.iter().for_each(|note| context.log(note));
         options.pixels = Some(samples.pixels());
+        options.radius = Some(samples.seen.radius);
+        options.convexity = samples.seen.convexity;
+        // Whatever space the training's coordinates are in, it is close to fsaverage's, and that of other subjects is not.
+        options.alignment = Some(Alignment::Fsaverage);
+        options.bn = Some(Normalisation::Batch);
         options.training_samples = Some(samples.train.len() as u64);
         options.validation_samples = Some(samples.validation.len() as u64);
         options.simulated = task.simulated;
@@ -43,6 +50,7 @@ impl StageKind for Train {
         let training = Training::new(weights, &samples, &plan, shuffled(seed), context);
         let training = finish(training, task, &backend, &params.inputs, context)?;
         write(&training, &options, &plan, task.output("model")?)?;
+        describe(&samples.seen.channels, task.output("model")?)?;
         Ok(Ended::Done { ran_on: Some(backend.ran_on), notes, aggregated: std::collections::BTreeMap::new() })
     }
 }
@@ -110,6 +118,15 @@ fn write(
         fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
     }
     training.weights.write(weights, &folder.join(WEIGHTS))
+}
+
+/// Writes what the images of the training were like, unless too few subjects trained.
+fn describe(channels: &[TrainedChannel], folder: &Path) -> Result<(), Failure> {
+    if channels.is_empty() {
+        return Ok(());
+    }
+    let path = folder.join(CHANNELS);
+    fs::write(&path, channel_statistics::to_tsv(channels)).map_err(|error| Failure::io("write", &path, &error))
 }
 
 /// One row an epoch; rounds and epochs count from 1 here, as in the log. `kept` marks the epoch whose weights the model has.

@@ -153,6 +153,7 @@ fn samples() -> Samples {
         targets: Tensor::stack(&labels, 0).to_kind(Kind::Double),
         train: pairs[..trained.len()].to_vec(),
         validation: pairs[trained.len()..].to_vec(),
+        seen: Default::default(),
     }
 }
 

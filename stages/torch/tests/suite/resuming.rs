@@ -20,6 +20,7 @@ fn samples() -> Samples {
         targets: targets("labels", &[5, 3, 32, 64]),
         train: pairs[..4].to_vec(),
         validation: pairs[4..].to_vec(),
+        seen: Default::default(),
     }
 }
 

@@ -75,7 +75,7 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
     let mut worker = Worker::start();
     let FromWorker::Hello { protocol, build, kinds } = worker.receive() else { panic!() };
     assert_eq!((protocol, build.as_str()), (PROTOCOL, pipe_stages::BUILD_ID));
-    assert_eq!(kinds, [("unet/train".to_string(), 1), ("unet/predict".to_string(), 1)]);
+    assert_eq!(kinds, [("unet/train".to_string(), 2), ("unet/predict".to_string(), 2)]);
 
     let ToWorker::Task { task } = training(folder.path(), 1) else { panic!() };
     let unknown = Task { kind: "unet/guess".into(), ..*task.clone() };
@@ -83,7 +83,7 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
     assert!(worker.ended().1.unwrap_err().message.contains("no kind `unet/guess`"));
     let stale = Task { version: 99, ..*task.clone() };
     worker.send(&ToWorker::Task { task: Box::new(stale) });
-    assert!(worker.ended().1.unwrap_err().message.contains("version 1 of `unet/train`, the task needs 99"));
+    assert!(worker.ended().1.unwrap_err().message.contains("version 2 of `unet/train`, the task needs 99"));
 
     worker.send(&ToWorker::Task { task });
     let (reports, result) = worker.ended();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_contract::{Failure, Kind, Objective, Repro, Runs, Task, Value, choice, parameters};
+use pipe_contract::{Arity, Failure, Kind, Objective, Repro, Runs, Task, Value, choice, parameters};
 
 use super::channels::{INPUTS, OUTPUTS, of_inputs, of_outputs};
 use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
@@ -106,6 +106,13 @@ pub fn train() -> Kind {
                 "split",
                 &["split"],
                 "subjects that train (`train`, `trn`) and subjects that choose which weights are kept (`choose`, `val`); `test` is not read",
+            )
+            .port(
+                "initial",
+                &["model"],
+                Arity::One,
+                true,
+                "a model whose weights this training starts from (fine-tuning): of the same channels, labels, encoder and pixels",
             )
             .folder(
                 "model",

@@ -46,12 +46,43 @@ impl StageKind for Train {
         options.simulated = task.simulated;
         let seed = task.seed()?;
         let shape = NetworkShape::new(&params.base_model, options.channels.len(), options.feature_names.len())?;
-        let weights = Weights::fresh(shape, seed, backend.device);
+        let weights = match task.maybe("initial") {
+            Some(model) => initial(model, &options, shape, backend.device)?,
+            None => Weights::fresh(shape, seed, backend.device),
+        };
         let training = Training::new(weights, &samples, &plan, shuffled(seed), context);
         let training = finish(training, task, &backend, &params.inputs, context)?;
         write(&training, &options, &plan, task.output("model")?)?;
         describe(&samples.seen.channels, task.output("model")?)?;
         Ok(Ended::Done { ran_on: Some(backend.ran_on), notes, aggregated: std::collections::BTreeMap::new() })
+    }
+}
+
+/// The weights of a model, to be trained further: of a network of the same channels, labels and size of images.
+fn initial(
+    folder: &Path,
+    options: &ModelOptions,
+    shape: NetworkShape,
+    device: tch::Device,
+) -> Result<Weights, Failure> {
+    let pixels = |options: &ModelOptions| match options.pixels {
+        Some(pixels) => format!("{pixels} pixels"),
+        None => "an unknown size".to_owned(),
+    };
+    let from: ModelOptions = model_folder::read_json(&folder.join(OPTIONS))?;
+    let same = [
+        ("the encoder", from.base_model.clone(), options.base_model.clone()),
+        ("channels", from.channels.join(", "), options.channels.join(", ")),
+        ("labels", from.feature_names.join(", "), options.feature_names.join(", ")),
+        ("images of", pixels(&from), pixels(options)),
+    ];
+    match same.iter().find(|(_, found, expected)| found != expected) {
+        None => Ok(Weights::read(&folder.join(WEIGHTS), shape, device)?.to_be_trained()),
+        Some((what, found, expected)) => {
+            Err(Failure::input(format!("the model at `initial` has {what} {found}, this training has {expected}"))
+                .at(folder.display().to_string())
+                .hint("a training can go on only from a model of the same network and size of images"))
+        }
     }
 }
 

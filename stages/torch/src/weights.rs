@@ -114,6 +114,16 @@ impl Weights {
         Ok(Self { shape, entries })
     }
 
+    /// The same, with gradients for what an optimiser changes.
+    #[must_use]
+    pub fn to_be_trained(self) -> Self {
+        let trained = |(entry, tensor): (WeightEntry, Tensor)| {
+            let tensor = tensor.set_requires_grad(entry.role.is_trained());
+            (entry, tensor)
+        };
+        Self { shape: self.shape, entries: self.entries.into_iter().map(trained).collect() }
+    }
+
     /// Writes a snapshot of these weights as a safetensors file under the original's names.
     ///
     /// # Errors

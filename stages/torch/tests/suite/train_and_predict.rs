@@ -326,3 +326,28 @@ fn a_cell_without_a_subject_is_reported() {
     change(&mut task, "images", |cells| cells[0].at = Coordinates::none());
     assert!(run(&task, &Silent).unwrap_err().hint.unwrap().contains("axis `sid`"));
 }
+
+/// With a learning rate of nothing the weights stay what they were; those of another network are refused.
+#[test]
+fn a_training_can_start_from_the_weights_of_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let params = |rate: f64| [("epochs", 1.into()), ("rounds", 1.into()), ("learning_rate", rate.into())];
+    run(&subjects.training(&folder.path().join("first"), &params(0.002)), &Silent).unwrap();
+    let first = folder.path().join("first/model");
+    let mut second = subjects.training(&folder.path().join("second"), &params(0.0));
+    second.inputs.insert("initial".into(), Given::One(first.clone()));
+    run(&second, &Silent).unwrap();
+    let read = |model: &Path| tensors::read(&model.join(WEIGHTS)).unwrap().tensors;
+    let (before, after) = (read(&first), read(&folder.path().join("second/model")));
+    for name in ["layer0.0.weight", "layer4.1.bn2.weight", "conv_up2.0.bias", "conv_last.weight"] {
+        assert_eq!(before[name], after[name], "{name}");
+    }
+    assert_ne!(before["layer0.1.running_mean"], after["layer0.1.running_mean"], "its statistics are of both trainings");
+
+    let mut other = subjects.training(&folder.path().join("other"), &params(0.002));
+    other.inputs.insert("initial".into(), Given::One(first));
+    other.params.insert("outputs".into(), pipe_contract::Value::Text("ring".into()));
+    let failure = run(&other, &Silent).unwrap_err();
+    assert_eq!(failure.message, "the model at `initial` has labels V1, V2, V3, this training has E0, E1, E2, E3, E4");
+}

@@ -2,14 +2,14 @@
 //!
 //! Like the operations of `tch` they panic where libtorch refuses: shapes are the network's own, so that is a fault of the program.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 
 use tch::Tensor;
 
 use crate::backend::Text;
 
 mod shim {
-    use super::{c_char, c_int, c_void};
+    use std::ffi::{c_char, c_int, c_void};
 
     unsafe extern "C" {
         pub fn pipe_convolve(

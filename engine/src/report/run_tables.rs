@@ -108,8 +108,9 @@ pub struct FileContent {
     pub form: ContentForm,
     /// Of its bytes, or of its listing; keyed if a restricted stage reads it.
     pub digest: PublicDigest<Content>,
-    /// Its size.
-    pub bytes: u64,
+    /// Its size; nothing if a restricted stage reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// What an input reads.
@@ -162,7 +163,7 @@ row! {
         pub port: u32,
         /// Of its bytes, or of its listing; nothing if it is not there, keyed if it is restricted and not released.
         pub digest: Option<PublicDigest<Content>>,
-        /// Its size.
+        /// Its size; nothing if it is not there, or restricted and not released.
         pub bytes: Option<u64>,
     }
 }

@@ -1,4 +1,5 @@
-//! How digests of one plan may leave the store: those of restricted data only keyed ([`PublicDigest`]).
+//! How digests of one plan may leave the store: those of restricted data only keyed ([`PublicDigest`]). Sizes of restricted data, from
+//! which the number of subjects can be told, leave it with plain digests only.
 //!
 //! | digest | keyed |
 //! |---|---|
@@ -59,6 +60,11 @@ impl<'a> Disclosure<'a> {
     /// The digest of an output.
     pub fn output(&self, id: InstanceId, port: &str, digest: &Digest<Content>) -> PublicDigest<Content> {
         self.show(self.is_restricted_port(id, port), digest)
+    }
+
+    /// The size of an output: it can tell how many subjects are in restricted data.
+    pub fn bytes(&self, id: InstanceId, port: &str, bytes: u64) -> Option<u64> {
+        (!self.is_restricted_port(id, port)).then_some(bytes)
     }
 
     /// The digest of a file of the project, given whether a restricted instance reads it.

@@ -137,7 +137,7 @@ impl<'w> Writer<'w> {
                     instance: id.0,
                     port,
                     digest: artifact.map(|artifact| self.disclosure.output(id, name, &artifact.digest)),
-                    bytes: artifact.map(|artifact| artifact.bytes),
+                    bytes: artifact.and_then(|artifact| self.disclosure.bytes(id, name, artifact.bytes)),
                 }
             };
             let rows: Vec<ArtifactRow> = (0..).zip(&self.kind_of(id).outputs).map(row).collect();
@@ -157,7 +157,7 @@ impl<'w> Writer<'w> {
                 Some(LinkedInput::Present(located)) => Some(FileContent {
                     form: located.artifact.form,
                     digest: self.disclosure.file(restricted.is_some(), &located.artifact.digest),
-                    bytes: located.artifact.bytes,
+                    bytes: restricted.is_none().then_some(located.artifact.bytes),
                 }),
                 _ => None,
             };

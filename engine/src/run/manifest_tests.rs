@@ -1,6 +1,6 @@
 //! What runs write about themselves: manifests, and what of restricted data may be in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -21,7 +21,7 @@ use crate::event::{Event, Outcome};
 use crate::exec::{FileIsolation, Isolation, NetworkIsolation, Usage};
 use crate::ids::InstanceId;
 use crate::key::Reason;
-use crate::report::{ArtifactReference, InstanceRow, Manifest, OutcomeWord};
+use crate::report::{ArtifactReference, ArtifactRow, InstanceRow, Manifest, OutcomeWord};
 
 /// Cells that work, fail and are absent; a gather; stages that need what is not there.
 const MIXED: &str = r#"
@@ -278,6 +278,15 @@ fn digests_of_restricted_data_leave_the_store_only_keyed() {
     let lost: Vec<&String> = open.iter().filter(|digest| !texts.contains(*digest)).collect();
     assert!(lost.is_empty(), "what is open or released can be compared by others: {lost:?}");
     assert!(texts.contains("keyed-"));
+    // From a size the number of subjects can be told.
+    let Manifest { tables, .. } = manifest(&space);
+    let sizes = tables.files.iter().map(|file| (file.path.to_str().unwrap(), file.content.as_ref().unwrap().bytes));
+    assert_eq!(BTreeSet::from_iter(sizes), BTreeSet::from([("family.csv", None), ("open.txt", Some(5))]));
+    let stage =
+        |row: &ArtifactRow| tables.stages[tables.instances.rows[row.instance as usize].stage as usize].name.clone();
+    let sizes: BTreeMap<String, bool> =
+        tables.artifacts.rows.iter().map(|row| (stage(row), row.bytes.is_some())).collect();
+    assert_eq!(sizes, BTreeMap::from([("count".into(), true), ("family".into(), false), ("open".into(), true)]));
 }
 
 #[test]

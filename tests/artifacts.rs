@@ -217,6 +217,7 @@ fn default(param: &Param) -> Value {
     param.default.clone().unwrap_or_else(|| match &param.of {
         Type::Choice(words) => Value::Text(words[0].to_owned()),
         Type::Text => Value::Text("x".to_owned()),
+        Type::List(_) => Value::List(Vec::new()),
         Type::Map(_) => Value::Map(BTreeMap::new()),
         other => panic!("`{}` must be given and is {other:?}", param.name),
     })

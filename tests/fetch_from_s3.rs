@@ -1,15 +1,11 @@
 //! Subjects from a bucket: a server that checks signatures, and each kind of failure with its own outcome.
 
-#[path = "support/s3_server.rs"]
-mod s3_server;
-
 use std::path::Path;
 
 use pipe_stages::formats::subject_folder::required_files;
 
-use self::s3_server::{Proxy, Server};
-use super::support;
 use super::support::paper::offline;
+use super::support::s3_server::{Proxy, Server};
 use super::support::traces::assert_no_traces;
 use super::support::{Shown, Space};
 

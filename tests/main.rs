@@ -14,6 +14,7 @@ mod failures;
 mod fetch_from_s3;
 mod freshness;
 mod graph;
+mod hcp;
 mod init;
 mod isolation;
 mod kills;

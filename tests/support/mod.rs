@@ -1,6 +1,7 @@
 //! A temporary project with its own cache and home, and the real binary run in it.
 
 pub mod another_user;
+pub mod http_server;
 pub mod json_schema;
 pub mod markdown;
 pub mod module_graph;
@@ -8,6 +9,7 @@ pub mod not_run;
 pub mod paper;
 pub mod processes;
 pub mod python_package;
+pub mod s3_server;
 pub mod terminal;
 pub mod traces;
 

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::support::python_package::installed;
-use super::support::workspace;
+use super::python_package::installed;
+use super::workspace;
 
 /// A running server with one bucket.
 pub struct Server {

@@ -103,7 +103,7 @@ fn the_default_profile_is_the_demo_and_its_edges_are_pinned() {
 
 #[test]
 fn the_other_profiles_are_pinned_too() {
-    for profile in ["hcp", "tiny", "swapped"] {
+    for profile in ["hcp", "hcp-tracts", "hcp-published", "tiny", "swapped"] {
         insta::assert_snapshot!(format!("{profile}.dot"), dot(&planned(profile)));
     }
 }
@@ -144,9 +144,9 @@ fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
 }
 
 #[test]
-fn hcp_has_some_36000_instances_and_shares_its_gathers() {
-    let plan = planned("hcp");
-    assert_eq!(plan.instances.len(), 36216);
+fn hcp_with_tracts_has_some_36000_instances_and_shares_its_gathers() {
+    let plan = planned("hcp-tracts");
+    assert_eq!(plan.instances.len(), 36382);
     let train = of(&plan, "train");
     assert_eq!(train.len(), 160);
     let targets = |id: InstanceId| gather_of(&plan, id, "targets");
@@ -167,6 +167,17 @@ fn in_hcp_scores_keep_the_excluded_labels_and_training_targets_do_not() {
     for id in of(&plan, "targets") {
         assert_eq!(producers(&plan, id, "labels"), BTreeSet::from(["trained_on"]), "labels of {}", plan.label(id));
     }
+}
+
+/// Networks on channels that are 0 would be trained on nothing more than others are.
+#[test]
+fn without_tract_maps_no_network_reads_diffusion() {
+    let inputs = |profile: &str| -> BTreeSet<String> {
+        let plan = planned(profile);
+        of(&plan, "train").iter().map(|id| plan.instance(*id).at.get("inputs").expect("an axis").clone()).collect()
+    };
+    assert_eq!(inputs("hcp"), ["anat", "t1t2", "func", "nodw"].map(str::to_owned).into());
+    assert_eq!(inputs("hcp-tracts").len(), 8);
 }
 
 #[test]

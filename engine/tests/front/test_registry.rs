@@ -24,6 +24,13 @@ pub fn registry() -> Registry {
     let mut best = Kind::new("unet/best", 1, "best restart");
     best = best.gather("trained", &["model"], "restarts").folder("model", "model", "the best");
     registry.add(Declared(best));
+    registry.add(Declared(
+        Kind::new("unet/import", 1, "weights trained elsewhere")
+            .input("weights", &[], "weights")
+            .required("inputs", Type::Text, "channels")
+            .required("outputs", Type::Text, "what it predicts")
+            .folder("model", "model", "the network"),
+    ));
     let mut swap = Kind::new("control/swap", 1, "another subject's images");
     swap = swap.gather("images", &["images"], "images").port("split", &["split"], Arity::One, true, "sides");
     swap.axes = vec!["sid"];
@@ -39,7 +46,25 @@ fn acquire() -> Vec<Kind> {
             .required("files", Type::Text, "pattern"),
         Kind::new("file", 1, "a file").input("file", &[], "the file").file("file", "file", "the file"),
         project(network(Kind::new("osf/file", 1, "a file of the OSF"), &[]).required("name", Type::Text, "its name"))
+            .port("listing", &[], Arity::One, true, "a listing")
             .file("file", "prf-raw", "the file"),
+        project(network(Kind::new("osf/files", 1, "files of the OSF"), &["not-found"]))
+            .port("listing", &[], Arity::One, true, "a listing")
+            .required("folder", Type::Text, "their folder")
+            .required("names", Type::List(Box::new(Type::Text)), "their names")
+            .folder("files", "files", "the files"),
+        project(network(Kind::new("osf/listing", 1, "a listing of the OSF"), &[]))
+            .param("folder", Type::Text, Value::Text(String::new()), "the folder")
+            .file("file", "file", "the listing"),
+        on(Kind::new("hcp/tracts", 1, "a subject's files with tracts"), &["sid"])
+            .input("subject", &["subject"], "the subject's files")
+            .input("folder", &[], "maps")
+            .folder("files", "subject", "the files"),
+        Kind::new("labels/cohort", 1, "who is part of the study")
+            .input("listing", &[], "a listing")
+            .input("exclusions", &[], "list")
+            .param("subjects", Type::List(Box::new(Type::Text)), Value::List(Vec::new()), "the pipeline's")
+            .folder("table", "table/cohort", "subjects"),
         on(network(Kind::new("hcp/fetch", 1, "a subject's files"), &["not-found"]), &["sid"])
             .port("source", &["hcp-tree"], Arity::One, true, "a local tree")
             .param("url", Type::Text, Value::Text(String::new()), "the bucket")
@@ -51,6 +76,7 @@ fn acquire() -> Vec<Kind> {
             network(Kind::new("labels/osf", 1, "a rater's labels"), &["not-found", "excluded"]),
             &["sid", "rater"],
         ))
+        .port("listing", &[], Arity::One, true, "a listing")
         .param("listed", Type::Choice(&["absent", "keep"]), Value::Text("absent".into()), "excluded labels")
         .folder("labels", "labels", "labels"),
         Kind {
@@ -60,7 +86,10 @@ fn acquire() -> Vec<Kind> {
                 .input("exclusions", &[], "list")
                 .folder("labels", "labels", "labels")
         },
-        project(on(network(Kind::new("labels/inferred", 1, "inferred labels"), &["not-found"]), &["sid"]))
+        on(network(Kind::new("labels/inferred", 1, "inferred labels"), &["not-found"]), &["sid"])
+            .param("project", Type::Text, Value::Text(String::new()), "the OSF project")
+            .port("listing", &[], Arity::One, true, "a listing")
+            .port("folder", &[], Arity::One, true, "a folder of maps")
             .folder("labels", "labels", "labels"),
         Kind::new("prf/import", 1, "pRF maps")
             .input("results", &["prf-raw"], "results")
@@ -96,6 +125,8 @@ fn surface() -> Vec<Kind> {
         Kind::new("split/twins", 1, "a split")
             .input("families", &["file"], "families")
             .gather("subjects", &[], "subjects")
+            .param("study", Type::List(Box::new(Type::Text)), Value::List(Vec::new()), "all subjects")
+            .param("strict_families", Type::Bool, Value::Bool(false), "close the gap")
             .folder("table", "split", "split")
             .folder("families", "families", "families"),
         Kind::new("labels/template", 1, "template labels")
@@ -146,6 +177,7 @@ fn score() -> Vec<Kind> {
             .required("subsets", Type::Map(Box::new(Type::Map(Box::new(Type::Any)))), "subsets")
             .param("over", Type::Text, Value::Text("has".into()), "field")
             .param("bootstrap", Type::Int(0, 1_000_000), Value::Int(2000), "resamples")
+            .param("least_restarts", Type::Int(1, 1_000), Value::Int(3), "restarts")
             .folder("table", "table/partition", "parts")
             .aggregating()
             .folder("figure", "figure", "parts")

@@ -2,7 +2,7 @@
 //!
 //! 181 subjects have manual labels. The project of the labels lists (rater, subject, hemisphere) that are not to be used; where it
 //! lists more than one rater for a hemisphere of a subject, the average of the raters is not to be used either, and such a subject
-//! is no part of the study. The study's program has the outcome as a list, which is [`EXCLUDED`]; `labels/cohort` applies the rule.
+//! does not belong to the study. The study's program has the outcome as a list, which is [`EXCLUDED`]; `labels/cohort` applies the rule.
 
 /// Subjects with manual labels that are not part of the study. Their relatives still count as relatives.
 pub const EXCLUDED: [&str; 18] = [

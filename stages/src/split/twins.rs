@@ -8,7 +8,7 @@
 //! A run on some of the study's subjects still has the study's split: `study` lists all 163, and the parts of those that are
 //! there are taken. What is published of a run on few subjects is a matter of `release:`, as with all of them.
 //!
-//! The study links only members of a family who have the same zygosity code: a sibling of a pair of twins who is no twin, or who
+//! The study links only members of a family who have the same zygosity code: a sibling of a pair of twins who is not a twin, or who
 //! has no other such sibling, counts as unrelated, and can be on the other side than the twins. `strict_families` closes this gap
 //! without moving a held-out subject, so that scores stay comparable with the study's: subjects of the training part who have a
 //! family member of any kind among the held-out ones are in neither part.

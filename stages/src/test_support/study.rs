@@ -10,7 +10,7 @@ pub fn subjects() -> Vec<String> {
     LIST.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// Those and the excluded ones, sorted: everyone with manual labels.
+/// Those and the excluded ones, sorted: all subjects with manual labels.
 pub fn all_subjects() -> Vec<String> {
     let mut all: Vec<String> = subjects().into_iter().chain(EXCLUDED.map(str::to_owned)).collect();
     all.sort();

@@ -738,7 +738,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_in_a_circle_are_given_up() {
+    fn endless_redirects_are_given_up() {
         let server = Server::start(|_: &LoopbackRequest, address: &str| {
             LoopbackAnswer::status(302).with("location", &format!("{address}/again"))
         });

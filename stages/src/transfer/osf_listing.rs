@@ -114,7 +114,7 @@ fn check(entries: &Map<String, Value>, above: &str) -> Result<(), String> {
         match entry {
             Value::Object(below) => check(below, &format!("{above}{name}/"))?,
             Value::String(address) if address.starts_with("https://") || address.starts_with("http://") => {}
-            Value::String(_) => return Err(format!("`{above}{name}` has a text that is no address")),
+            Value::String(_) => return Err(format!("`{above}{name}` has a text that is not an address")),
             _ => return Err(format!("`{above}{name}` is neither a folder nor an address")),
         }
     }
@@ -269,7 +269,7 @@ mod tests {
         for (text, why) in [
             ("[1]", "invalid type"),
             (r#"{"a": {"b": 1}}"#, "`a/b` is neither a folder nor an address"),
-            (r#"{"a": "b"}"#, "`a` has a text that is no address"),
+            (r#"{"a": "b"}"#, "`a` has a text that is not an address"),
             ("\u{1f}", "expected value"),
         ] {
             let failure = listing(text.as_bytes()).err().unwrap();

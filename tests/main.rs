@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a test prints what it skipped and which seed it used")]
 
+mod apply;
 mod artifacts;
 mod bad_input;
 mod book;

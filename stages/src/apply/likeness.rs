@@ -287,7 +287,7 @@ fn short(value: f64) -> String {
         () if size >= 1.0 => format!("{value:.1}"),
         () => format!("{value:.3}"),
     };
-    text.replace('-', "\u{2212}")
+    if text == "-0.000" { "0.000".to_owned() } else { text.replace('-', "\u{2212}") }
 }
 
 #[cfg(test)]

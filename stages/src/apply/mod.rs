@@ -1,6 +1,7 @@
 //! `apply/...`: the kinds that write what a trained network says about a subject for other programs, and how far the subject is from
 //! those that the network was trained on.
 
+mod bids_tree;
 mod likeness;
 mod region_names;
 mod region_table;
@@ -14,4 +15,5 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(region_table::RegionTable);
     registry.add(region_table::CohortTable);
     registry.add(likeness::Quality);
+    registry.add(bids_tree::BidsTree);
 }

@@ -34,6 +34,7 @@ fn all() -> Vec<ArtifactType> {
             &[&MGZ],
         ),
         folder("volume-labels", "labels in the voxels of one subject's cortex", &[&MGZ]),
+        folder("bids", "a BIDS derivatives dataset", &[]),
         folder("prf", "pRF maps of one subject, one value a native vertex", &[&MGZ]),
         file("images", "what a network sees of one subject: channels of the flat map", &[&SAFETENSORS]),
         file("targets", "what a network is to answer: an image a label", &[&SAFETENSORS]),

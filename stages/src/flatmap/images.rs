@@ -113,6 +113,11 @@ impl Conversion {
         Ok(Self { frame, space, unit })
     }
 
+    /// Whether a channel matters: without the options of a network, every one does.
+    fn is_read(&self, channel: &str) -> bool {
+        self.frame.model.as_ref().is_none_or(|model| model.channels.iter().any(|name| name == channel))
+    }
+
     /// Brings coordinates and depth into the space and the unit of the network.
     fn apply(
         &self,
@@ -169,7 +174,7 @@ impl StageKind for Images {
         let conversion = Conversion::of(task)?;
         let subject = Subject::open(task.one("subject")?)?;
         let mut notes = Vec::new();
-        if task.maybe("prf").is_none() {
+        if task.maybe("prf").is_none() && conversion.is_read("prf_x") {
             notes.push(format!("{IMPORTANT}no pRF maps: {} are 0", PRF.join(", ")));
         }
         let prf = task.maybe("prf");
@@ -225,7 +230,7 @@ impl Half {
             ("dwi_VOF", &cortex.vertical_occipital, "tract end points"),
             ("myelin", &cortex.myelin, "myelin map"),
         ] {
-            if map.is_none() {
+            if map.is_none() && conversion.is_read(channel) {
                 notes.push(format!("{IMPORTANT}no {what} for {}: {channel} is 0", hemisphere.name()));
             }
         }

@@ -82,8 +82,10 @@ impl DepthUnit {
 }
 
 /// What images of one network have in common.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImageConventions {
+    /// The channels that the network reads.
+    pub channels: Vec<String>,
     /// Rows, and columns per hemisphere.
     pub pixels: usize,
     /// How far the map reaches from the occipital pole, in degrees.
@@ -97,6 +99,7 @@ pub struct ImageConventions {
 /// The part of `options.json` that says it.
 #[derive(Deserialize)]
 struct Stated {
+    channels: Option<Vec<String>>,
     pixels: Option<usize>,
     radius: Option<f64>,
     alignment: Option<Alignment>,
@@ -122,6 +125,7 @@ fn parse(text: &str) -> Result<ImageConventions, Failure> {
             .hint("the model is of an earlier version: train it again, or import it again with `unet/import`")
     };
     let conventions = ImageConventions {
+        channels: stated.channels.ok_or_else(|| lacks("channels"))?,
         pixels: stated.pixels.ok_or_else(|| lacks("pixels"))?,
         radius: stated.radius.ok_or_else(|| lacks("radius"))?,
         alignment: stated.alignment.ok_or_else(|| lacks("alignment"))?,
@@ -147,7 +151,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str =
-        r#"{"inputs": "anat", "pixels": 64, "radius": 80.0, "alignment": "fsaverage", "convexity": "cm"}"#;
+        r#"{"channels": ["x", "y"], "pixels": 64, "radius": 80.0, "alignment": "fsaverage", "convexity": "cm"}"#;
 
     #[test]
     fn the_conventions_of_a_network_are_read_from_its_options() {

@@ -12,6 +12,7 @@ pub mod gifti;
 pub mod hdf5;
 pub mod image_conventions;
 pub mod mgh;
+pub mod nifti;
 mod number_bytes;
 pub mod numpy;
 pub mod pickle;

@@ -147,8 +147,10 @@ fn another_subject_runs_that_subject_and_what_gathers_it(paper: &Paper) {
     let expected = [
         "accuracy",
         "best",
+        "cohort",
         "contours",
         "flatmaps",
+        "learning",
         "predict",
         "predict_running",
         "score",

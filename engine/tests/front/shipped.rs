@@ -146,7 +146,7 @@ fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
 #[test]
 fn hcp_with_tracts_has_some_36000_instances_and_shares_its_gathers() {
     let plan = planned("hcp-tracts");
-    assert_eq!(plan.instances.len(), 36382);
+    assert_eq!(plan.instances.len(), 36384);
     let train = of(&plan, "train");
     assert_eq!(train.len(), 160);
     let targets = |id: InstanceId| gather_of(&plan, id, "targets");
@@ -214,7 +214,7 @@ fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
     assert_eq!(summary.restricted.iter().collect::<Vec<_>>(), ["hcp-open-access", "hcp-restricted"]);
     assert!(plan.instance(of(&plan, "template")[0]).restricted.is_empty());
     let refused = plan.refused_results();
-    let kept = ["contours", "flatmaps", "models/"];
+    let kept = ["cohort", "contours", "flatmaps", "learning", "models/"];
     assert!(refused.iter().all(|(result, _)| kept.iter().any(|name| result.path.starts_with(name))), "{refused:?}");
     let chain = &refused.iter().find(|(result, _)| result.path == "flatmaps.png").unwrap().1.chain;
     assert_eq!(chain.first().map(String::as_str), Some("subject"));

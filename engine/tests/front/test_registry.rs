@@ -183,19 +183,32 @@ fn score() -> Vec<Kind> {
             .folder("figure", "figure", "parts")
             .aggregating(),
         scores(Kind::new("figure/accuracy", 1, "accuracy"))
+            .port("other_scores", &["table/scores"], Arity::Many, true, "scores of a second dataset")
+            .port("other_split", &["split"], Arity::One, true, "its split")
             .param("points", Type::Bool, Value::Bool(true), "dots")
             .folder("figure", "figure", "figure")
             .aggregating(),
         on(Kind::new("figure/contours", 1, "contours"), &["outputs"])
-            .input("manual", &["labels"], "manual labels")
             .input("model", &["labels"], "predicted")
+            .port("manual", &["labels"], Arity::One, true, "manual labels")
             .input("subject", &["subject"], "the subject's files")
-            .input("prf", &["prf"], "maps")
+            .port("prf", &["prf"], Arity::One, true, "maps")
+            .param("manual_name", Type::Text, Value::Text("manual labels".into()), "name of the manual labels")
+            .param("model_name", Type::Text, Value::Text("predicted".into()), "name of the model")
             .param("dot", Type::Float(0.1, 5.0), Value::Float(0.5), "diameter of dots")
             .folder("figure", "figure", "figure"),
         Kind::new("figure/flatmaps", 1, "contact sheet")
             .gather("images", &["images"], "images")
             .port("targets", &["targets"], Arity::Many, true, "targets")
+            .port("subjects", &["subject"], Arity::Many, true, "files of subjects")
+            .folder("figure", "figure", "figure"),
+        Kind::new("figure/cohort", 1, "all subjects")
+            .gather("images", &["images"], "images")
+            .port("targets", &["targets"], Arity::Many, true, "targets")
+            .folder("figure", "figure", "figure"),
+        Kind::new("figure/learning", 1, "learning curves")
+            .gather("models", &["model"], "models")
+            .folder("table", "table/epochs", "epochs")
             .folder("figure", "figure", "figure"),
     ]
 }

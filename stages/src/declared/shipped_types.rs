@@ -44,6 +44,7 @@ fn all() -> Vec<ArtifactType> {
         table("table/scores", "scores of one subject, a row a pair of methods, hemisphere and label"),
         table("table/summary", "mean scores, a row a model, label and hemisphere"),
         table("table/regions", "size and thickness of labelled cortex, a row a subject, hemisphere and label"),
+        table("table/epochs", "the course of trainings, a row an epoch of a model"),
         table("table/partition", "unique and shared parts of a gain, a row a part"),
         folder(
             "model",
@@ -54,7 +55,6 @@ fn all() -> Vec<ArtifactType> {
         folder("figure", "a figure in three formats, and a table of what it shows", &[&PNG, &CSV])
             .table(data_table::CSV)
             .shows(PICTURE),
-        folder("picture", "a figure in three formats, of maps or borders", &[&PNG]).shows(PICTURE),
     ]
 }
 

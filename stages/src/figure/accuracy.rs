@@ -6,19 +6,26 @@
 //! original keeps their place, and columns that the paper does not have are appended by name. And where a column has
 //! fewer scores than the paper's 132, its dots are more opaque, or a small study's would not be seen.
 //!
-//! A dot is one subject and rater: `points: false` draws means and intervals only. Below the panels it says what the intervals are,
-//! what n counts, how the subjects were split and what the codes mean.
+//! A dot is one subject and rater: `points: false` draws means and intervals only. Two lines per panel, which the original does not have,
+//! say between what a model's score can be expected: how well raters agree among themselves, and what a template reaches without any
+//! image. Below the panels it says what the intervals are, what n counts, how the subjects were split and what the codes mean.
+//!
+//! A second dataset (the paper's figure 3 has three columns of NYU) has a split of its own, so it comes through ports of its own.
 
-use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use std::collections::BTreeSet;
+
+use pipe_contract::{Arity, Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 use polars::prelude::DataFrame;
 
 use crate::declared::held_out_inputs::{self, Comparisons};
-use crate::formats::data_table::{self, DataTable, STAMP};
+use crate::formats::data_table::{self, DataTable, STAMP, SplitCounts};
 use crate::formats::drawing::axes::{Scale, left_axis};
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
+use crate::formats::drawing::{
+    Anchor, Colour, Drawing, Lettering, SMALLEST_TEXT, Stroke, WIDEST, save, text_width, wrapped,
+};
 use crate::formats::score_table::{
     self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN,
-    MEAN, PARCELLATION_COLUMN, REGION_COLUMN, TAG_COLUMN,
+    MEAN, PARCELLATION_COLUMN, REGION_COLUMN, RELIABILITY, TAG_COLUMN,
 };
 use crate::numeric::counts::{real, subjects};
 use crate::numeric::statistics::{Spread, confidence, error_multiplier};
@@ -38,8 +45,16 @@ parameters! {
 
 impl StageKind for Accuracy {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("figure/accuracy", 1, "Dice scores of held-out subjects per model, one panel per label");
+        let kind = Kind::new("figure/accuracy", 2, "Dice scores of held-out subjects per model, one panel per label");
         let kind = held_out_inputs::declare(kind, "score tables of subjects")
+            .port(
+                "other_scores",
+                &["table/scores"],
+                Arity::Many,
+                true,
+                "score tables of a second dataset, such as NYU, whose columns follow",
+            )
+            .port("other_split", &["split"], Arity::One, true, "the split of the second dataset's subjects")
             .folder(
                 "figure",
                 "figure",
@@ -53,13 +68,19 @@ impl StageKind for Accuracy {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let Parameters { points, opacity, intervals } = task.parameters()?;
-        let (scores, notes) = held_out_inputs::read(task)?;
+        let (mut scores, mut notes) = held_out_inputs::read(task)?;
+        let mut splits = vec![scores.split];
+        if let Some(other) = other(task)? {
+            splits.push(other.split);
+            scores = together(scores, other)?;
+            notes.extend(task.absences("other_scores"));
+        }
         let comparisons = intervals.of(&scores.parcellation);
         let bars = bars(&scores, comparisons);
         bars.iter().filter(|bar| bar.label == MEAN).for_each(|bar| context.log(&bar.line()));
         let dots = if points { opacity } else { 0.0 };
         let folder = task.output("figure")?;
-        save(&draw(&scores, &bars, comparisons, dots, task.simulated), folder)?;
+        save(&draw(&scores, &splits, &bars, comparisons, dots, task.simulated), folder)?;
         data_table::write_csv(
             &folder.join(data_table::CSV),
             &mut frame(&scores.parcellation, &bars, comparisons, task.simulated)?,
@@ -67,6 +88,39 @@ impl StageKind for Accuracy {
         let subjects = if points { 1 } else { scores.fewest_subjects() };
         Ok(Ended::noted(notes).aggregating("figure", subjects))
     }
+}
+
+/// The scores of the second dataset, if it is given.
+fn other(task: &Task) -> Result<Option<HeldOut>, Failure> {
+    match (task.present("other_scores").count(), task.maybe("other_split")) {
+        (0, None) => Ok(None),
+        (0, Some(_)) => Err(Failure::input("port `other_split` has a split, but port `other_scores` has no table")
+            .hint("give the figure both, or neither")),
+        (_, None) => Err(Failure::input("port `other_scores` has tables, but port `other_split` has no split")
+            .hint("give the figure the split of the second dataset, which says whose scores count")),
+        (_, Some(split)) => {
+            let split = data_table::split(split)?;
+            HeldOut::read(task.present("other_scores").map(|(_, path)| path), &split).map(Some)
+        }
+    }
+}
+
+/// The scores of two datasets as those of one figure.
+fn together(mut first: HeldOut, second: HeldOut) -> Result<HeldOut, Failure> {
+    if first.parcellation != second.parcellation {
+        return Err(Failure::input(format!(
+            "found scores of `{}` and, at port `other_scores`, of `{}`, expected one parcellation",
+            first.parcellation, second.parcellation
+        )));
+    }
+    let datasets = |scores: &HeldOut| scores.scores.iter().map(|s| s.dataset.clone()).collect::<BTreeSet<_>>();
+    if let Some(both) = datasets(&first).intersection(&datasets(&second)).next() {
+        return Err(Failure::input(format!("both ports of scores have the dataset `{both}`, expected two datasets"))
+            .hint("set `dataset` of the second `score/dice`, such as `NYU`"));
+    }
+    first.subjects.extend(second.subjects);
+    first.scores.extend(second.scores);
+    Ok(first)
 }
 
 /// A mean with its interval: one column, label and hemisphere.
@@ -140,8 +194,10 @@ fn frame(parcellation: &str, bars: &[Bar], comparisons: u32, simulated: bool) ->
         .build()
 }
 
-/// Width of the figure: 5 inches.
+/// Width of the published figure: 5 inches. More columns than its 14 widen it.
 const WIDTH: f64 = 360.0;
+/// The least distance of two columns.
+const STEP: f64 = 20.0;
 /// Height of a panel with its share of the space between panels: 1.5 inches.
 const PANEL: f64 = 108.0;
 /// Space between panels.
@@ -149,7 +205,8 @@ const GAP: f64 = 12.0;
 /// Space above the first panel.
 const HEAD: f64 = 26.0;
 const LEFT: f64 = 44.0;
-const RIGHT: f64 = WIDTH - 8.0;
+/// Space to the right of the panels.
+const MARGIN: f64 = 8.0;
 /// Where notes begin.
 const NOTES: f64 = 10.0;
 
@@ -158,7 +215,7 @@ const LINE: f64 = 8.5;
 const SMALL: f64 = 6.5;
 
 /// What the figure's marks and codes mean, in sentences.
-fn notes(scores: &HeldOut, bars: &[Bar], comparisons: u32, points: bool) -> Vec<String> {
+fn notes(scores: &HeldOut, splits: &[SplitCounts], bars: &[Bar], comparisons: u32, points: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let counts = || bars.iter().map(|bar| bar.spread.count);
     let n = match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
@@ -172,7 +229,21 @@ fn notes(scores: &HeldOut, bars: &[Bar], comparisons: u32, points: bool) -> Vec<
         error_multiplier(comparisons),
         subjects(scores.subjects.len())
     ));
-    notes.push(format!("{}.", scores.split.words()));
+    let columns = scores.columns();
+    let there: Vec<&str> = REFERENCES
+        .iter()
+        .filter(|reference| columns.iter().any(|(_, tag)| tag == reference.tag))
+        .map(|reference| reference.words)
+        .collect();
+    if !there.is_empty() {
+        notes.push(format!("Lines across a panel, means of both hemispheres: {}.", there.join("; ")));
+    }
+    let names = datasets(&columns);
+    for (at, split) in splits.iter().enumerate() {
+        let name =
+            names.get(at).filter(|_| splits.len() > 1).map_or_else(String::new, |(name, ..)| format!("{name}: "));
+        notes.push(format!("{name}{}.", split.words()));
+    }
     if scores.parcellation == "ring" {
         let rings: Vec<String> = scores
             .labels()
@@ -193,24 +264,54 @@ fn notes(scores: &HeldOut, bars: &[Bar], comparisons: u32, points: bool) -> Vec<
     notes
 }
 
-fn draw(scores: &HeldOut, bars: &[Bar], comparisons: u32, opacity: f64, simulated: bool) -> Drawing {
+/// A level to compare models with.
+struct Reference {
+    tag: &'static str,
+    /// Points of ink and of gap of its line.
+    dashes: (f64, f64),
+    words: &'static str,
+}
+
+const REFERENCES: [Reference; 2] = [
+    Reference { tag: RELIABILITY, dashes: (4.0, 2.0), words: "dashed, raters among themselves (rely)" },
+    Reference { tag: "prior", dashes: (0.8, 1.6), words: "dotted, a template without a network (prior)" },
+];
+
+fn draw(
+    scores: &HeldOut,
+    splits: &[SplitCounts],
+    bars: &[Bar],
+    comparisons: u32,
+    opacity: f64,
+    simulated: bool,
+) -> Drawing {
     let (labels, columns) = (scores.labels(), scores.columns());
     let datasets = datasets(&columns);
-    let axis = if datasets.len() > 1 { 30.0 } else { 18.0 };
-    let notes: Vec<String> = notes(scores, bars, comparisons, opacity > 0.0)
+    let right = (LEFT + STEP * real(columns.len())).clamp(WIDTH - MARGIN, WIDEST - MARGIN);
+    let step = (right - LEFT) / real(columns.len());
+    let size = (step / 3.4).clamp(SMALLEST_TEXT, 7.5);
+    let widest = columns.iter().map(|(_, tag)| text_width(tag, size)).fold(0.0, f64::max);
+    // Names that do not fit beside each other are turned.
+    let turned = widest > step - 2.0;
+    let names = if turned { widest + 8.0 } else { 16.0 };
+    let axis = names + if datasets.len() > 1 { 14.0 } else { 2.0 };
+    let notes: Vec<String> = notes(scores, splits, bars, comparisons, opacity > 0.0)
         .iter()
-        .flat_map(|note| wrapped(note, RIGHT - NOTES, SMALL))
+        .flat_map(|note| wrapped(note, right - NOTES, SMALL))
         .collect();
     let foot = axis + LINE * real(notes.len()) + 4.0;
     let height = HEAD + PANEL * real(labels.len()) - GAP + foot;
-    let mut drawing = Drawing::new(WIDTH, height, &format!("Dice scores per model, {}", scores.parcellation));
-    head(&mut drawing, scores, simulated);
-    let step = (RIGHT - LEFT) / real(columns.len());
+    let title = format!("Dice scores per model, {}", scores.parcellation);
+    let mut drawing = Drawing::new(right + MARGIN, height, &title);
+    head(&mut drawing, scores, &datasets, simulated);
     let x = |column: usize, offset: f64| LEFT + step * (real(column) + 0.5 + offset);
     for (row, label) in labels.iter().enumerate() {
         let top = HEAD + PANEL * real(row);
         let scale = Scale::new((-0.025, 1.025), (top + PANEL - GAP, top));
-        rules(&mut drawing, &scale);
+        rules(&mut drawing, &scale, right);
+        for (name, first, last) in &datasets {
+            references(&mut drawing, scores, label, name, (x(*first, -0.5), x(*last, 0.5)), &scale);
+        }
         for (at, column) in columns.iter().enumerate() {
             for (hemisphere, offset, colour) in HEMISPHERES {
                 if opacity > 0.0 {
@@ -225,14 +326,17 @@ fn draw(scores: &HeldOut, bars: &[Bar], comparisons: u32, opacity: f64, simulate
                 }
             }
         }
-        let name = score_table::label_name(&scores.parcellation, label);
+        let name = if label == MEAN { "Mean".into() } else { score_table::label_name(&scores.parcellation, label) };
         let lettering = Lettering::new(8.0).anchor(Anchor::Middle).turn(-90.0);
-        drawing.text((15.0, scale.at(0.5)), &format!("{name} (Dice)"), lettering);
+        drawing.text((15.0, scale.at(0.5)), &format!("{name} Dice score"), lettering);
     }
     let bottom = HEAD + PANEL * real(labels.len()) - GAP;
     for (at, (_, tag)) in columns.iter().enumerate() {
-        let size = (step / 3.4).clamp(4.5, 7.5);
-        drawing.text((x(at, 0.0), bottom + 8.0), tag, Lettering::new(size).anchor(Anchor::Middle));
+        let lettering = Lettering::new(size);
+        match turned {
+            true => drawing.text((x(at, 0.0), bottom + 4.0), tag, lettering.anchor(Anchor::End).turn(-90.0)),
+            false => drawing.text((x(at, 0.0), bottom + 8.0), tag, lettering.anchor(Anchor::Middle)),
+        }
     }
     for (row, note) in notes.iter().enumerate() {
         let y = bottom + axis + LINE * (real(row) + 0.5);
@@ -240,12 +344,30 @@ fn draw(scores: &HeldOut, bars: &[Bar], comparisons: u32, opacity: f64, simulate
     }
     if datasets.len() > 1 {
         for (name, first, last) in datasets {
-            let (from, to) = (x(first, -0.4), x(last, 0.4));
-            drawing.line((from, bottom + 15.5), (to, bottom + 15.5), Stroke::new(Colour::INK, 0.5));
-            drawing.text((f64::midpoint(from, to), bottom + 22.0), name, Lettering::new(7.5).anchor(Anchor::Middle));
+            let (from, to, y) = (x(first, -0.4), x(last, 0.4), bottom + names);
+            drawing.line((from, y), (to, y), Stroke::new(Colour::INK, 0.5));
+            drawing.text((f64::midpoint(from, to), y + 6.5), name, Lettering::new(7.5).anchor(Anchor::Middle));
         }
     }
     drawing
+}
+
+/// The lines of a panel that models are compared with, over the columns of one dataset.
+fn references(
+    drawing: &mut Drawing,
+    scores: &HeldOut,
+    label: &str,
+    dataset: &str,
+    (from, to): (f64, f64),
+    scale: &Scale,
+) {
+    for Reference { tag, dashes: (ink, gap), .. } in REFERENCES {
+        let values = scores.values(&(dataset.to_owned(), tag.to_owned()), label, None);
+        if let Some(spread) = Spread::of(&values) {
+            let y = scale.at(spread.mean);
+            drawing.line((from, y), (to, y), Stroke::new(Colour::QUIET, 0.7).dashed(ink, gap));
+        }
+    }
 }
 
 /// Scores of a hemisphere in a column of the published figure: 33 subjects times 4 raters.
@@ -269,30 +391,41 @@ fn datasets(columns: &[(String, String)]) -> Vec<(&str, usize, usize)> {
 }
 
 /// Key of the hemispheres, number of subjects, and the stamp.
-fn head(drawing: &mut Drawing, scores: &HeldOut, simulated: bool) {
+fn head(drawing: &mut Drawing, scores: &HeldOut, datasets: &[(&str, usize, usize)], simulated: bool) {
     let mut x = LEFT;
-    for ((_, _, colour), name) in HEMISPHERES.into_iter().zip(["left hemisphere", "right hemisphere"]) {
+    for ((_, _, colour), name) in HEMISPHERES.into_iter().zip(["left", "right hemisphere"]) {
         drawing.dots([(x + 3.0, 11.0)], 2.4, colour, 1.0);
         drawing.text((x + 8.0, 11.0), name, Lettering::new(7.0));
         x += 8.0 + text_width(name, 7.0) + 10.0;
     }
-    let scored = format!("{} scored", subjects(scores.subjects.len()));
+    let of = |dataset: &str| {
+        let of_dataset = scores.scores.iter().filter(|score| score.dataset == dataset);
+        of_dataset.map(|score| score.sid.as_str()).collect::<BTreeSet<_>>().len()
+    };
+    let scored = match datasets {
+        [_] | [] => format!("{} scored", subjects(scores.subjects.len())),
+        _ => {
+            let counts: Vec<String> = datasets.iter().map(|(name, ..)| format!("{} {name}", of(name))).collect();
+            format!("subjects scored: {}", counts.join(", "))
+        }
+    };
     drawing.text((x, 11.0), &scored, Lettering::new(7.0).colour(Colour::QUIET));
     if simulated {
-        drawing.simulated_stamp((RIGHT, 5.0));
+        drawing.simulated_stamp((drawing.width() - MARGIN, 5.0));
     }
 }
 
 /// Rules at ticks (every 0.2) and, fainter, between them; the axis.
-fn rules(drawing: &mut Drawing, scale: &Scale) {
+fn rules(drawing: &mut Drawing, scale: &Scale, right: f64) {
     let tenth = |tenths: i32| f64::from(tenths) / 10.0;
     for tenths in 0..=10 {
         let colour = if tenths % 2 == 0 { Colour::RULE } else { Colour::FAINT };
         let y = scale.at(tenth(tenths));
-        drawing.line((LEFT, y), (RIGHT, y), Stroke::new(colour, 0.5));
+        drawing.line((LEFT, y), (right, y), Stroke::new(colour, 0.5));
     }
     let ticks: Vec<f64> = (0..=5).map(|fifths| tenth(2 * fifths)).collect();
-    left_axis(drawing, LEFT, scale, &ticks, 0.2, 6.5);
+    let axis = Scale::new((0.0, 1.0), (scale.at(0.0), scale.at(1.0)));
+    left_axis(drawing, LEFT, &axis, &ticks, 0.2, 6.5);
 }
 
 /// A vertical bar over the interval with feet, and a dot at the mean. Dots of scores lie below: a thin white edge keeps
@@ -317,7 +450,7 @@ mod tests {
 
     use super::*;
     use crate::formats::score_table::Score;
-    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
+    use crate::test_support::figures::{assert_readable, assert_same_bytes_twice, look_at};
     use crate::test_support::scores::task_of_held_out;
     use crate::test_support::tasks;
 
@@ -325,6 +458,7 @@ mod tests {
     fn example(parcellation: &str, nyu: bool) -> HeldOut {
         let means = [
             ("prior", 0.48),
+            ("inf", 0.78),
             ("anat", 0.63),
             ("t1t2", 0.635),
             ("trac", 0.64),
@@ -334,13 +468,16 @@ mod tests {
             ("nodw", 0.672),
             ("not2", 0.66),
             ("rely", 0.81),
+            ("fnyu", 0.7),
         ];
         let labels = if parcellation == "area" { 3 } else { 5 };
         let mut scores = Vec::new();
         let datasets: &[&str] = if nyu { &["HCP", "NYU"] } else { &["HCP"] };
         for dataset in datasets {
             for (index, (tag, mean)) in means.iter().enumerate() {
-                if *dataset == "NYU" && !matches!(*tag, "anat" | "func") {
+                if (*dataset == "NYU") != matches!(*tag, "fnyu")
+                    && !(*dataset == "NYU" && matches!(*tag, "anat" | "func"))
+                {
                     continue;
                 }
                 for pair in 0..32usize {
@@ -387,7 +524,7 @@ mod tests {
     fn bars_use_the_corrected_standard_error() {
         let scores = example("area", false);
         let bars = bars(&scores, 28);
-        assert_eq!(bars.len(), 4 * 10 * 2);
+        assert_eq!(bars.len(), 4 * 11 * 2);
         let bar = &bars[0];
         assert_eq!((bar.label.as_str(), bar.column.1.as_str(), bar.hemisphere), ("1", "prior", "lh"));
         assert!((bar.half / bar.spread.se - 2.532_275).abs() < 5e-7);
@@ -397,9 +534,10 @@ mod tests {
     fn panels_are_five_by_one_and_a_half_inches() {
         for (parcellation, panels) in [("area", 4.0), ("ring", 6.0)] {
             let scores = example(parcellation, false);
-            let drawing = draw(&scores, &bars(&scores, 22), 22, 0.05, false);
+            let drawing = draw(&scores, &[scores.split], &bars(&scores, 22), 22, 0.05, false);
             assert!((drawing.width() - 360.0).abs() < 1e-9);
             let notes = drawing.height() - (panels * 108.0 + 32.0);
+            assert_readable(&drawing);
             assert!(notes > 0.0 && notes < 108.0, "{}", drawing.height());
         }
     }
@@ -408,17 +546,17 @@ mod tests {
     fn the_stamp_and_the_dots_are_there_when_they_should() {
         let scores = example("area", false);
         let bars = bars(&scores, 28);
-        let with = draw(&scores, &bars, 28, 0.05, true).svg();
-        let without = draw(&scores, &bars, 28, 0.0, false).svg();
+        let with = draw(&scores, &[scores.split], &bars, 28, 0.05, true).svg();
+        let without = draw(&scores, &[scores.split], &bars, 28, 0.0, false).svg();
         assert!(with.contains("SIMULATED DATA") && !without.contains("SIMULATED DATA"));
         let dots = |svg: &str| svg.matches("r=\"1.25\"").count();
-        assert_eq!((dots(&with), dots(&without)), (4 * 10 * 2 * 32, 0));
+        assert_eq!((dots(&with), dots(&without)), (4 * 11 * 2 * 32, 0));
     }
 
     #[test]
     fn notes_say_what_is_shown() {
         let scores = example("ring", false);
-        let notes = notes(&scores, &bars(&scores, 22), 22, true).join("\n");
+        let notes = notes(&scores, &[scores.split], &bars(&scores, 22), 22, true).join("\n");
         for words in [
             "Coloured dots: one score per subject and rater",
             "mean and 2.45 standard errors each way; n = 32 scores of 8 subjects",
@@ -432,13 +570,73 @@ mod tests {
 
     #[test]
     fn axes_say_what_they_measure() {
-        for (parcellation, names) in [("area", ["V1", "V3"]), ("ring", ["E1", "E5"])] {
+        for (parcellation, names) in [("area", ["V1", "V3", "Mean"]), ("ring", ["E1", "E5", "Mean"])] {
             let scores = example(parcellation, false);
-            let svg = draw(&scores, &bars(&scores, 22), 22, 0.05, false).svg();
+            let svg = draw(&scores, &[scores.split], &bars(&scores, 22), 22, 0.05, false).svg();
             for name in names {
-                assert!(svg.contains(&format!(">{name} (Dice)</text>")), "no axis is called `{name} (Dice)`");
+                assert!(svg.contains(&format!(">{name} Dice score</text>")), "no axis is called `{name} Dice score`");
             }
         }
+    }
+
+    #[test]
+    fn reliability_and_template_are_lines_across_a_panel() {
+        let scores = example("area", true);
+        let svg = draw(&scores, &[scores.split; 2], &bars(&scores, 28), 28, 0.0, false).svg();
+        let lines = |dashes: &str| svg.matches(&format!("stroke-dasharray=\"{dashes}\"")).count();
+        assert_eq!((lines("4 2"), lines("0.8 1.6")), (4, 4), "of the first dataset only, one in each panel");
+        assert!(
+            svg.contains("dashed, raters among themselves (rely)") && svg.contains("subjects scored: 8 HCP, 8 NYU")
+        );
+        let mut scores = example("area", false);
+        scores.scores.retain(|score| score.tag == "anat");
+        let svg = draw(&scores, &[scores.split], &bars(&scores, 28), 28, 0.0, false).svg();
+        assert!(!svg.contains("stroke-dasharray") && !svg.contains("Lines across"));
+    }
+
+    #[test]
+    fn many_columns_and_long_names_stay_readable_and_printable() {
+        let mut scores = example("area", true);
+        for (at, score) in scores.scores.iter_mut().enumerate() {
+            score.tag = format!("a_long_code_{:02}", at % 40);
+        }
+        let drawing = draw(&scores, &[scores.split; 2], &bars(&scores, 28), 28, 0.0, true);
+        assert!((drawing.width() - WIDEST).abs() < 1e-9, "{}", drawing.width());
+        assert_readable(&drawing);
+    }
+
+    #[test]
+    fn a_second_dataset_needs_its_split_and_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task_of_held_out(&Accuracy, folder.path());
+        let first = task.inputs["scores"].clone();
+        task.inputs.insert("other_scores".into(), first);
+        let failure = tasks::run(&Accuracy, &task).unwrap_err();
+        assert_eq!(failure.message, "port `other_scores` has tables, but port `other_split` has no split");
+        tasks::give(&mut task, "other_split", &folder.path().join("split"));
+        let failure = tasks::run(&Accuracy, &task).unwrap_err();
+        assert_eq!(failure.message, "both ports of scores have the dataset `HCP`, expected two datasets");
+
+        let rows: Vec<Score> = ["lh", "rh"]
+            .map(|hemisphere| Score {
+                dataset: "NYU".into(),
+                ..crate::test_support::scores::score("n1", hemisphere, "fnyu", 0.5)
+            })
+            .into();
+        let table = folder.path().join("nyu");
+        data_table::write(&table, &mut score_table::table(&rows, false).unwrap()).unwrap();
+        data_table::write_split(
+            &folder.path().join("nyu-split"),
+            &[("n1".to_owned(), data_table::Partition::Val)].into(),
+        )
+        .unwrap();
+        task.inputs.remove("other_scores");
+        tasks::gather(&mut task, "other_scores", &[("sid", "n1")], Some(&table));
+        tasks::give(&mut task, "other_split", &folder.path().join("nyu-split"));
+        let behind = tasks::aggregated(&Accuracy, &task).unwrap()["figure"];
+        assert_eq!(behind, 1, "points are scores of single subjects");
+        let csv = fs_err::read_to_string(task.output("figure").unwrap().join("table.csv")).unwrap();
+        assert!(csv.contains("NYU,fnyu,lh") && csv.contains("HCP,anat,lh"), "{csv}");
     }
 
     #[test]
@@ -450,7 +648,7 @@ mod tests {
     #[test]
     fn draws_the_same_bytes_twice() {
         let scores = example("ring", true);
-        assert_same_bytes_twice(|| draw(&scores, &bars(&scores, 22), 22, 0.05, true));
+        assert_same_bytes_twice(|| draw(&scores, &[scores.split], &bars(&scores, 22), 22, 0.05, true));
     }
 
     /// For looking at: set `PIPE_FIGURES` to a folder.
@@ -458,7 +656,8 @@ mod tests {
     fn can_be_looked_at() {
         for (parcellation, nyu) in [("area", true), ("ring", false)] {
             let scores = example(parcellation, nyu);
-            look_at(&format!("accuracy_{parcellation}"), || draw(&scores, &bars(&scores, 28), 28, 0.05, true));
+            let splits = if nyu { vec![scores.split; 2] } else { vec![scores.split] };
+            look_at(&format!("accuracy_{parcellation}"), || draw(&scores, &splits, &bars(&scores, 28), 28, 0.05, true));
         }
     }
 

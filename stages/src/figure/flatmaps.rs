@@ -1,18 +1,22 @@
-//! `figure/flatmaps`: a contact sheet of flat-map images, a row per subject and a column per channel.
+//! `figure/flatmaps`: what the networks see: a row per channel, a column per subject.
 //!
-//! Shows the inputs of the networks: raw values, colours per channel with one range for all subjects (2nd to 98th
-//! percentile), both hemispheres side by side, with the borders of one rater's areas where targets are given. Shows polar angle and
-//! eccentricity in place of pRF x and y. Channels that no subject has (all zero) are left out and named in the log.
+//! Shows the images as the networks have them: raw values, colours per channel with one range for all subjects (2nd to 98th
+//! percentile), both hemispheres side by side, with the borders of one rater's areas where targets are given. All 14 channels are
+//! rows, in the order of the network that sees all of them; polar angle and eccentricity can be asked for. Channels that no subject has
+//! (all zero) are left out and named, in the figure and in the log.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use pipe_contract::{Arity, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Arity, Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use polars::prelude::DataFrame;
 
-use super::outline::{Segment, level_lines};
+use super::outline::Segment;
+use super::subject_images::{Images, SubjectImages, sid};
+use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Raster, Stroke, colour, save};
-use crate::formats::tensors;
+use crate::formats::drawing::{
+    Anchor, Colour, Drawing, Lettering, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
+};
 use crate::numeric::counts::{self, real};
 use crate::numeric::statistics::quantile;
 
@@ -21,16 +25,16 @@ pub(super) struct Flatmaps;
 
 parameters! {
     struct Parameters {
-        /// columns, by the images' channel names, also prf_angle and prf_eccentricity; none for the usual eight
+        /// rows, by the images' channel names, also prf_angle and prf_eccentricity; none for all 14 channels
         channels: Vec<String> = Vec::new();
-        /// rows at most; the first by id are shown
-        subjects: usize = 6, in 1..=50;
+        /// columns at most; the first subjects by id are shown
+        subjects: usize = 6, in 1..=12;
         /// whose areas are outlined; empty: the first by name
         rater: String = String::new();
     }
 }
 
-/// What a column shows and how.
+/// What a row shows and how.
 struct Channel {
     name: &'static str,
     title: &'static str,
@@ -51,88 +55,121 @@ enum Map {
     Eccentricity,
 }
 
-/// Everything that can be shown, in the order of columns.
+/// Everything that can be shown, in the order of rows: the channels of the network that sees all, and two that are computed from them.
 const CHANNELS: [Channel; 16] = [
-    channel("x", "x", "mm", Map::Diverging),
-    channel("y", "y", "mm", Map::Sequential),
-    channel("z", "z", "mm", Map::Sequential),
+    channel("x", "x, to the right", "mm", Map::Diverging),
+    channel("y", "y, to the front", "mm", Map::Sequential),
+    channel("z", "z, upwards", "mm", Map::Sequential),
     channel("curvature", "curvature", "1/mm", Map::Diverging),
-    channel("convexity", "convexity", "a.u.", Map::Diverging),
+    channel("convexity", "convexity (sulc)", "a.u.", Map::Diverging),
     channel("thickness", "thickness", "mm", Map::Sequential),
     channel("surface_area", "surface area", "mm²", Map::Sequential),
-    channel("myelin", "myelin", "T1w/T2w", Map::Sequential),
+    channel("myelin", "myelin", "T1w/T2w ratio", Map::Sequential),
     channel("dwi_OR", "optic radiation", "a.u.", Map::Sequential),
-    channel("dwi_VOF", "vertical occipital f.", "a.u.", Map::Sequential),
-    channel("prf_angle", "polar angle", "0 to 180 deg", Map::Angle),
-    channel("prf_eccentricity", "eccentricity", "deg", Map::Eccentricity),
+    channel("dwi_VOF", "vertical occipital fasciculus", "a.u.", Map::Sequential),
     channel("prf_x", "pRF x", "deg", Map::Diverging),
     channel("prf_y", "pRF y", "deg", Map::Diverging),
     channel("prf_sigma", "pRF size", "deg", Map::Sequential),
-    channel("prf_cod", "variance explained", "0 to 1", Map::Sequential),
+    channel("prf_cod", "pRF variance explained", "0 to 1", Map::Sequential),
+    channel("prf_angle", "polar angle", "deg", Map::Angle),
+    channel("prf_eccentricity", "eccentricity", "deg", Map::Eccentricity),
 ];
-
-/// The channels shown by default.
-const USUAL: [&str; 8] =
-    ["curvature", "convexity", "thickness", "surface_area", "myelin", "prf_angle", "prf_eccentricity", "prf_cod"];
 
 const fn channel(name: &'static str, title: &'static str, unit: &'static str, map: Map) -> Channel {
     Channel { name, title, unit, map }
 }
 
+/// What is in `table.csv`.
+const COLUMNS: &[Column] = &[
+    Column::new("sid", "the subject"),
+    Column::new("channel", "the channel of the networks' images, or computed from them"),
+    Column::new("unit", "the unit of all numbers in the row"),
+    Column::new("n_pixels", "pixels with a colour"),
+    Column::new("low", "2nd percentile of the subject's values"),
+    Column::new("median", "median of the subject's values"),
+    Column::new("high", "98th percentile of the subject's values"),
+    Column::new("from", "value of the first colour, the same for all subjects"),
+    Column::new("to", "value of the last colour, the same for all subjects"),
+    STAMP,
+];
+
+/// A subject in the figure.
+struct Shown {
+    images: SubjectImages,
+    /// Borders of a rater's areas, in pixels.
+    borders: Option<(Images, Vec<Segment>)>,
+}
+
 impl StageKind for Flatmaps {
     fn kind(&self) -> Kind {
-        let kind = Kind::new(
-            "figure/flatmaps",
-            1,
-            "Contact sheet of flat-map images, a row per subject and a column per channel",
-        )
-        .gather("images", &["images"], "images of subjects, one per coordinate `sid`")
-        .port(
-            "targets",
-            &["targets"],
-            Arity::Many,
-            true,
-            "label images, one per `sid` and `rater`, for outlines of V1 to V3",
-        )
-        .folder("figure", "picture", "figure.svg, figure.pdf, figure.png")
-        .parameters::<Parameters>();
+        let kind =
+            Kind::new("figure/flatmaps", 2, "The networks' images of subjects, a row per channel, a column per subject")
+                .gather("images", &["images"], "images of subjects, one per coordinate `sid`")
+                .port(
+                    "targets",
+                    &["targets"],
+                    Arity::Many,
+                    true,
+                    "label images, one per `sid` and `rater`, for outlines of V1 to V3",
+                )
+                .port(
+                    "subjects",
+                    &["subject"],
+                    Arity::Many,
+                    true,
+                    "the files that the images were painted from, one per `sid`: they say how much of a pixel at the rim is painted; \
+                     without them two pixels at the rim are left out",
+                )
+                .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the values shown")
+                .described(&[data_table::CSV], COLUMNS)
+                .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
+        let requested = requested(&parameters.channels)?;
+        let mut files = BTreeMap::new();
+        for (at, folder) in task.present("subjects") {
+            files.insert(sid(at, "subjects")?, folder);
+        }
         let mut subjects = Vec::new();
         for (at, file) in task.present("images").take(parameters.subjects) {
-            subjects.push(SubjectImages::read(sid(at, "images")?, file)?);
+            if context.cancelled() {
+                return Err(Failure::stage("stopped before all images were read"));
+            }
+            let sid = sid(at, "images")?;
+            let mut images = SubjectImages::read(sid, file, files.get(sid).copied())?;
+            add_angle_and_eccentricity(&mut images);
+            subjects.push(Shown { borders: borders(task, &parameters.rater, &images)?, images });
         }
         if subjects.is_empty() {
             return Err(Failure::input("no subject has images, expected at least one"));
         }
-        outlines(task, &parameters.rater, &mut subjects)?;
-        let requested = requested(&parameters.channels)?;
         let (shown, empty): (Vec<&Channel>, Vec<&Channel>) = requested.into_iter().partition(|channel| {
-            subjects
-                .iter()
-                .any(|subject| subject.values(channel).is_some_and(|values| values.iter().any(|v| *v != 0.0)))
+            let mut values = subjects.iter().filter_map(|subject| subject.images.channels.get(channel.name));
+            values.any(|values| values.iter().any(|value| *value != 0.0))
         });
-        let names: Vec<&str> = empty.iter().map(|channel| channel.name).collect();
-        if !names.is_empty() {
-            context.log(&format!("left out because no subject has it: {}", names.join(", ")));
+        let empty: Vec<&str> = empty.iter().map(|channel| channel.name).collect();
+        if !empty.is_empty() {
+            context.log(&format!("left out because no subject has it: {}", empty.join(", ")));
         }
         if shown.is_empty() {
-            return Err(Failure::input(format!("none of the channels {} has a value other than 0", names.join(", "))));
+            return Err(Failure::input(format!("none of the channels {} has a value other than 0", empty.join(", "))));
         }
-        let all = task.present("images").count();
-        save(&draw(&subjects, &shown, all, task.simulated), task.output("figure")?)?;
-        Ok(Ended::done())
+        let sheet = Sheet { subjects: &subjects, channels: &shown, empty: &empty, all: task.present("images").count() };
+        let folder = task.output("figure")?;
+        save(&sheet.draw(task.simulated), folder)?;
+        data_table::write_csv(&folder.join(data_table::CSV), &mut sheet.table(task.simulated)?)?;
+        Ok(Ended::noted(task.absences("images").into_iter().collect()))
     }
 }
 
-/// The requested channels, or the usual ones.
+/// The requested channels, or those of the networks.
 fn requested(names: &[String]) -> Result<Vec<&'static Channel>, Failure> {
     let known = |name: &str| CHANNELS.iter().find(|channel| channel.name == name);
     if names.is_empty() {
-        return Ok(USUAL.into_iter().filter_map(known).collect());
+        return Ok(CHANNELS.iter().take(NETWORK).collect());
     }
     let unknown = |name: &str| {
         let all: Vec<&str> = CHANNELS.iter().map(|channel| channel.name).collect();
@@ -141,174 +178,204 @@ fn requested(names: &[String]) -> Result<Vec<&'static Channel>, Failure> {
     names.iter().map(|name| known(name).ok_or_else(|| unknown(name))).collect()
 }
 
-fn sid<'a>(at: &'a Coordinates, port: &str) -> Result<&'a str, Failure> {
-    at.get("sid").map(String::as_str).ok_or_else(|| {
-        Failure::input(format!("an artifact at port `{port}` has the coordinates [{at}], expected one on `sid`"))
-    })
-}
+/// How many of [`CHANNELS`] networks see; what follows is computed from them.
+const NETWORK: usize = 14;
 
-/// One subject's images.
-struct SubjectImages {
-    sid: String,
-    rows: usize,
-    columns: usize,
-    channels: BTreeMap<String, Vec<f32>>,
-    /// Pixels that show cortex.
-    cortex: Vec<bool>,
-    outline: Vec<Segment>,
-}
-
-impl SubjectImages {
-    fn read(sid: &str, file: &Path) -> Result<Self, Failure> {
-        let images = Images::read(file, "images")?;
-        let size = images.rows * images.columns;
-        let mut channels = BTreeMap::new();
-        for (index, name) in images.names.iter().enumerate() {
-            channels.insert(name.clone(), images.values[index * size..(index + 1) * size].to_vec());
-        }
-        // Outside the map every channel is exactly 0; on it coordinates practically never all are.
-        let cortex = (0..size).map(|pixel| channels.values().any(|values| values[pixel] != 0.0)).collect();
-        if let (Some(x), Some(y)) = (channels.get("prf_x"), channels.get("prf_y")) {
-            let both = |of: fn(f32, f32) -> f32| x.iter().zip(y).map(|(x, y)| of(*x, *y)).collect::<Vec<f32>>();
-            let (angle, eccentricity) = (both(|x, y| libm::atan2f(x, y).to_degrees()), both(libm::hypotf));
-            channels.insert("prf_angle".into(), angle);
-            channels.insert("prf_eccentricity".into(), eccentricity);
-        }
-        let Images { rows, columns, .. } = images;
-        Ok(Self { sid: sid.to_string(), rows, columns, channels, cortex, outline: Vec::new() })
-    }
-
-    fn values(&self, channel: &Channel) -> Option<&[f32]> {
-        self.channels.get(channel.name).map(Vec::as_slice)
-    }
-
-    /// Whether a pixel's value of this channel is worth a colour: cortex, and for pRF parameters a tenth of the variance explained.
-    fn counts(&self, channel: &Channel, pixel: usize) -> bool {
-        let measured = !channel.name.starts_with("prf_")
-            || channel.name == "prf_cod"
-            || self.channels.get("prf_cod").is_none_or(|explained| explained[pixel] >= 0.1);
-        self.cortex[pixel] && measured
+/// Adds polar angle and eccentricity where there are pRF positions.
+fn add_angle_and_eccentricity(images: &mut SubjectImages) {
+    if let (Some(x), Some(y)) = (images.channels.get("prf_x"), images.channels.get("prf_y")) {
+        let both = |of: fn(f32, f32) -> f32| x.iter().zip(y).map(|(x, y)| of(*x, *y)).collect::<Vec<f32>>();
+        let (angle, eccentricity) = (both(|x, y| libm::atan2f(x, y).to_degrees()), both(libm::hypotf));
+        images.channels.insert("prf_angle".into(), angle);
+        images.channels.insert("prf_eccentricity".into(), eccentricity);
     }
 }
 
-/// A tensor of named images, all channels of one size.
-struct Images {
-    names: Vec<String>,
-    rows: usize,
-    columns: usize,
-    values: Vec<f32>,
+/// The borders of one rater's areas of a subject.
+fn borders(task: &Task, rater: &str, images: &SubjectImages) -> Result<Option<(Images, Vec<Segment>)>, Failure> {
+    let mut raters = BTreeMap::new();
+    for (at, file) in task.present("targets") {
+        if sid(at, "targets")? == images.sid {
+            raters.insert(at.get("rater").map_or("", String::as_str), file);
+        }
+    }
+    let chosen = if rater.is_empty() { raters.values().next() } else { raters.get(rater) };
+    let Some(file) = chosen else { return Ok(None) };
+    let targets = Images::targets(file, images)?;
+    let borders = targets.borders();
+    Ok(Some((targets, borders)))
 }
 
-impl Images {
-    fn read(file: &Path, tensor: &str) -> Result<Self, Failure> {
-        let at = |failure: Failure| failure.at(file.display().to_string());
-        let file = tensors::read(file)?;
-        let (shape, values) = file.floats(tensor).map_err(at)?;
-        let names: Vec<String> = file.names("channels").map_err(at)?.into_iter().map(String::from).collect();
-        match *shape {
-            [channels, rows, columns] if channels == names.len() && rows > 0 && columns > 0 => {
-                Ok(Self { names, rows, columns, values: values.to_vec() })
-            }
-            _ => Err(at(Failure::input(format!(
-                "`{tensor}` has the shape {shape:?}, expected [{}, rows, columns] for its {} channels",
-                names.len(),
-                names.len()
-            )))),
-        }
-    }
+/// Whether a pixel's value of this channel is worth a colour: cortex, and for pRF parameters a tenth of the variance explained.
+fn counts_in(images: &SubjectImages, channel: &Channel, pixel: usize) -> bool {
+    let measured = !channel.name.starts_with("prf_")
+        || channel.name == "prf_cod"
+        || images.channels.get("prf_cod").is_none_or(|explained| explained[pixel] >= 0.1);
+    images.shows(pixel) && measured
 }
 
-/// Gives every subject the borders of one rater's areas.
-fn outlines(task: &Task, rater: &str, subjects: &mut [SubjectImages]) -> Result<(), Failure> {
-    for subject in subjects {
-        let mut raters = BTreeMap::new();
-        for (at, file) in task.present("targets") {
-            if sid(at, "targets")? == subject.sid {
-                raters.insert(at.get("rater").map_or("", String::as_str), file);
-            }
-        }
-        let chosen = if rater.is_empty() { raters.values().next() } else { raters.get(rater) };
-        let Some(file) = chosen else { continue };
-        let targets = Images::read(file, "targets")?;
-        if (targets.rows, targets.columns) != (subject.rows, subject.columns) {
-            let message = format!(
-                "targets of {} x {} pixels, but images of {} x {}",
-                targets.rows, targets.columns, subject.rows, subject.columns
-            );
-            return Err(Failure::input(message).at(file.display().to_string()));
-        }
-        let size = targets.rows * targets.columns;
-        for (index, name) in targets.names.iter().enumerate() {
-            if name.starts_with('V') {
-                let image = &targets.values[index * size..(index + 1) * size];
-                subject.outline.extend(level_lines(image, targets.columns, 0.5));
-            }
-        }
-    }
-    Ok(())
-}
-
-const CELL: (f64, f64) = (92.0, 46.0);
-const GAP: (f64, f64) = (8.0, 6.0);
-const HEAD: f64 = 44.0;
-const FOOT: f64 = 24.0;
-const MARGIN: f64 = 8.0;
-
-fn draw(subjects: &[SubjectImages], channels: &[&Channel], all: usize, simulated: bool) -> Drawing {
-    let names = subjects.iter().map(|p| crate::formats::drawing::text_width(&p.sid, 7.5)).fold(0.0, f64::max);
-    let left = MARGIN + names + 8.0;
-    let width = (left + (CELL.0 + GAP.0) * real(channels.len())).max(230.0) - GAP.0 + MARGIN;
-    let height = HEAD + (CELL.1 + GAP.1) * real(subjects.len()) + FOOT;
-    let mut drawing = Drawing::new(width, height, "Flat maps of subjects");
-    let outlined = subjects.iter().any(|subject| !subject.outline.is_empty());
-    let lines = if outlined { " Lines: a rater's borders of V1, V2 and V3." } else { "" };
-    let title = format!("Flat maps, left and right hemisphere: {} of {}", subjects.len(), counts::subjects(all));
-    drawing.text((MARGIN, 10.0), &title, Lettering::new(8.0));
-    let about = format!(
-        "Colours end at the 2nd and 98th percentile of the subjects shown. Grey: the pRF explains less than 0.1 of the variance.{lines}"
-    );
-    drawing.text((MARGIN, 20.0), &about, Lettering::new(6.5).colour(Colour::QUIET));
-    if simulated {
-        drawing.simulated_stamp((width - MARGIN, 4.0));
-    }
-    for (row, subject) in subjects.iter().enumerate() {
-        let y = HEAD + (CELL.1 + GAP.1) * real(row);
-        drawing.text((left - 8.0, y + CELL.1 / 2.0), &subject.sid, Lettering::new(7.5).anchor(Anchor::End));
-    }
-    for (column, channel) in channels.iter().enumerate() {
-        let x = left + (CELL.0 + GAP.0) * real(column);
-        let title = Lettering::new(7.5).anchor(Anchor::Middle);
-        drawing.text((x + CELL.0 / 2.0, HEAD - 8.0), channel.title, title);
-        let range = range(subjects, channel);
-        for (row, subject) in subjects.iter().enumerate() {
-            let y = HEAD + (CELL.1 + GAP.1) * real(row);
-            cell(&mut drawing, (x, y), subject, channel, range);
-        }
-        key(&mut drawing, (x, height - FOOT + 3.0), channel, range);
-    }
-    drawing
-}
-
-/// The values at the two ends of a channel's colours: 2nd and 98th percentile over all subjects shown.
-fn range(subjects: &[SubjectImages], channel: &Channel) -> (f64, f64) {
-    let mut values: Vec<f64> = Vec::new();
-    for subject in subjects {
-        let of_subject = subject.values(channel).unwrap_or_default().iter().enumerate();
-        values.extend(
-            of_subject.filter(|(pixel, _)| subject.counts(channel, *pixel)).map(|(_, value)| f64::from(*value)),
-        );
-    }
-    values.retain(|value| value.is_finite());
+/// The values of a channel that have a colour, ascending.
+fn values(images: &SubjectImages, channel: &Channel) -> Vec<f64> {
+    let all = images.channels.get(channel.name).into_iter().flatten().enumerate();
+    // Pixels that are mostly outside have the noise of single precision, so they do not decide about colours.
+    let inside = all.filter(|(pixel, _)| counts_in(images, channel, *pixel) && images.coverage[*pixel] >= 0.5);
+    let mut values: Vec<f64> = inside.map(|(_, value)| f64::from(*value)).filter(|value| value.is_finite()).collect();
     values.sort_by(f64::total_cmp);
-    if values.is_empty() {
-        return (0.0, 1.0);
+    values
+}
+
+const GAP: (f64, f64) = (5.0, 5.0);
+const MARGIN: f64 = 8.0;
+/// Width of the names of channels, and of the keys of colours.
+const NAMES: f64 = 88.0;
+const KEYS: f64 = 76.0;
+/// The widest map of a subject.
+const CELL: f64 = 92.0;
+/// The narrowest row: a colour bar with its numbers fits.
+const LEAST_ROW: f64 = 24.0;
+const SMALL: f64 = 6.0;
+const LINE: f64 = 8.0;
+
+/// The figure, ready to be drawn.
+struct Sheet<'a> {
+    subjects: &'a [Shown],
+    channels: &'a [&'a Channel],
+    /// Channels that no subject has.
+    empty: &'a [&'a str],
+    /// How many subjects have images.
+    all: usize,
+}
+
+impl Sheet<'_> {
+    fn draw(&self, simulated: bool) -> Drawing {
+        let count = real(self.subjects.len());
+        let room = WIDEST - 2.0 * MARGIN - NAMES - KEYS - GAP.0 * (count + 1.0);
+        let cell = (room / count).min(CELL);
+        let width = 2.0 * MARGIN + NAMES + KEYS + (cell + GAP.0) * count + GAP.0;
+        let row = (cell / 2.0).max(LEAST_ROW) + GAP.1;
+        let notes: Vec<String> =
+            self.notes().iter().flat_map(|note| wrapped(note, width - 2.0 * MARGIN, SMALL)).collect();
+        let sid_size = 7.0;
+        let longest = self.subjects.iter().map(|s| text_width(&s.images.sid, sid_size)).fold(0.0, f64::max);
+        // Ids that do not fit beside each other are turned.
+        let turned = longest > cell + GAP.0 - 2.0;
+        let head = 22.0 + if turned { longest + 4.0 } else { 11.0 };
+        let height = head + row * real(self.channels.len()) + LINE * real(notes.len()) + 8.0;
+        let mut drawing = Drawing::new(width, height, "Flat maps of subjects");
+        let title = format!("What the networks see: {} of {}", self.subjects.len(), counts::subjects(self.all));
+        drawing.text((MARGIN, 10.0), &title, Lettering::new(8.0));
+        if simulated {
+            drawing.simulated_stamp((width - MARGIN, 4.0));
+        }
+        let x = |column: usize| MARGIN + NAMES + GAP.0 + (cell + GAP.0) * real(column);
+        for (column, subject) in self.subjects.iter().enumerate() {
+            let (centre, sid) = (x(column) + cell / 2.0, &subject.images.sid);
+            let lettering = Lettering::new(sid_size);
+            match turned {
+                true => drawing.text((centre, head - 4.0), sid, lettering.turn(-90.0)),
+                false => drawing.text((centre, head - 6.0), sid, lettering.anchor(Anchor::Middle)),
+            }
+        }
+        for (at, channel) in self.channels.iter().enumerate() {
+            let top = head + row * real(at);
+            let middle = top + (row - GAP.1) / 2.0;
+            let lines = wrapped(channel.title, NAMES, 7.0);
+            for (line, words) in lines.iter().enumerate() {
+                let y = middle + 8.0 * (real(line) - real(lines.len()) / 2.0) - 0.5;
+                drawing.text((MARGIN, y), words, Lettering::new(7.0));
+            }
+            let below = middle + 8.0 * real(lines.len()) / 2.0 - 0.5;
+            drawing.text((MARGIN, below), channel.unit, Lettering::new(SMALL).colour(Colour::QUIET));
+            let range = self.range(channel);
+            for (column, subject) in self.subjects.iter().enumerate() {
+                draw_cell(&mut drawing, (x(column), middle - cell / 4.0), cell, subject, channel, range);
+            }
+            key(&mut drawing, (x(self.subjects.len()), middle - 6.0), channel, range);
+        }
+        for (line, note) in notes.iter().enumerate() {
+            let y = head + row * real(self.channels.len()) + 4.0 + LINE * (real(line) + 0.5);
+            drawing.text((MARGIN, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
+        }
+        drawing
     }
-    let (low, high) = (quantile(&values, 0.02), quantile(&values, 0.98));
-    if channel.map == Map::Diverging {
-        let far = low.abs().max(high.abs());
-        return (-far, far);
+
+    /// What the maps are and what marks mean.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![
+            "Left: left hemisphere; top is superior, and medial is towards the middle. Raw values. Colours end at the 2nd and \
+             98th percentile of the subjects shown."
+                .to_owned(),
+        ];
+        if self.channels.iter().any(|channel| channel.name.starts_with("prf_") && channel.name != "prf_cod") {
+            notes.push(
+                "Grey: the pRF explains less than 0.1 of the variance; the networks see these values too.".into(),
+            );
+        }
+        if self.subjects.iter().any(|subject| subject.borders.is_some()) {
+            notes.push("Lines: a rater's borders of V1, V2 and V3.".into());
+        }
+        if !self.empty.is_empty() {
+            notes.push(format!("No subject shown has a value other than 0 of: {}.", self.empty.join(", ")));
+        }
+        notes
     }
-    (low, high)
+
+    fn table(&self, simulated: bool) -> Result<DataFrame, Failure> {
+        let mut rows: Vec<(&str, &Channel, Vec<f64>, (f64, f64))> = Vec::new();
+        for channel in self.channels {
+            let ends = ends(channel, self.range(channel));
+            for subject in self.subjects {
+                rows.push((&subject.images.sid, channel, values(&subject.images, channel), ends));
+            }
+        }
+        let part = |share: f64| {
+            let of = move |row: &(&str, &Channel, Vec<f64>, (f64, f64))| {
+                (!row.2.is_empty()).then(|| quantile(&row.2, share)).map(four_digits)
+            };
+            rows.iter().map(of).collect::<Vec<_>>()
+        };
+        DataTable::of(COLUMNS)
+            .text("sid", rows.iter().map(|row| row.0))
+            .text("channel", rows.iter().map(|row| row.1.name))
+            .text("unit", rows.iter().map(|row| row.1.unit))
+            .integers("n_pixels", rows.iter().map(|row| i64::try_from(row.2.len()).unwrap_or(i64::MAX)))
+            .optional_numbers("low", part(0.02))
+            .optional_numbers("median", part(0.5))
+            .optional_numbers("high", part(0.98))
+            .numbers("from", rows.iter().map(|row| four_digits(row.3.0)))
+            .numbers("to", rows.iter().map(|row| four_digits(row.3.1)))
+            .stamped(simulated)
+            .build()
+    }
+
+    /// The values at the two ends of a channel's colours: 2nd and 98th percentile over all subjects shown.
+    fn range(&self, channel: &Channel) -> (f64, f64) {
+        let mut all: Vec<f64> = self.subjects.iter().flat_map(|subject| values(&subject.images, channel)).collect();
+        all.sort_by(f64::total_cmp);
+        if all.is_empty() {
+            return (0.0, 1.0);
+        }
+        let (low, high) = (quantile(&all, 0.02), quantile(&all, 0.98));
+        if channel.map == Map::Diverging {
+            let far = low.abs().max(high.abs());
+            return (-far, far);
+        }
+        (low, high)
+    }
+}
+
+/// The values of a channel's first and last colour.
+fn ends(channel: &Channel, range: (f64, f64)) -> (f64, f64) {
+    match channel.map {
+        Map::Angle => (0.0, 180.0),
+        Map::Eccentricity => (0.0, colour::ECCENTRICITY_END),
+        Map::Sequential | Map::Diverging => range,
+    }
+}
+
+/// To four significant digits: images are single precision.
+fn four_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
 }
 
 fn value_colour(map: Map, value: f64, (low, high): (f64, f64)) -> Colour {
@@ -321,42 +388,42 @@ fn value_colour(map: Map, value: f64, (low, high): (f64, f64)) -> Colour {
     }
 }
 
-fn cell(drawing: &mut Drawing, at: (f64, f64), subject: &SubjectImages, channel: &Channel, range: (f64, f64)) {
-    let mut pixels = Raster::new(subject.columns, subject.rows);
-    let values = subject.values(channel).unwrap_or_default();
-    for (pixel, value) in values.iter().enumerate() {
-        if subject.cortex[pixel] {
-            let shown = subject.counts(channel, pixel);
-            let colour = if shown { value_colour(channel.map, f64::from(*value), range) } else { colour::grey(0.1) };
-            pixels.set(pixel % subject.columns, pixel / subject.columns, colour);
-        }
+/// One map, `width` points wide, with its upper left corner at `at`.
+fn draw_cell(drawing: &mut Drawing, at: (f64, f64), width: f64, subject: &Shown, channel: &Channel, range: (f64, f64)) {
+    let images = &subject.images;
+    let nothing = Vec::new();
+    let values = images.channels.get(channel.name).unwrap_or(&nothing);
+    let picture = images.picture(|pixel| {
+        let value = f64::from(*values.get(pixel)?);
+        let shown = counts_in(images, channel, pixel);
+        Some(if shown { value_colour(channel.map, value, range) } else { colour::grey(0.1) })
+    });
+    drawing.image(at, width, width / 2.0, &picture, true);
+    if let Some((targets, borders)) = &subject.borders {
+        let lines = targets.placed(borders, at, (width, width / 2.0));
+        drawing.lines(&lines, Stroke { opacity: 0.8, ..Stroke::new(Colour::WHITE, 0.9) });
+        drawing.lines(&lines, Stroke::new(Colour::INK, 0.4));
     }
-    drawing.image(at, CELL.0, CELL.1, &pixels, true);
-    let place = |[x, y]: [f64; 2]| (at.0 + x / real(subject.columns) * CELL.0, at.1 + y / real(subject.rows) * CELL.1);
-    let lines: Vec<Vec<(f64, f64)>> = subject.outline.iter().map(|segment| segment.map(place).to_vec()).collect();
-    drawing.lines(&lines, Stroke { opacity: 0.8, ..Stroke::new(Colour::WHITE, 0.9) });
-    drawing.lines(&lines, Stroke::new(Colour::INK, 0.4));
 }
 
 /// The colours of a channel with the values at their ends.
-fn key(drawing: &mut Drawing, at: (f64, f64), channel: &Channel, (low, high): (f64, f64)) {
-    let (from, width) = (at.0 + 16.0, CELL.0 - 32.0);
-    let (start, end) = match channel.map {
-        Map::Angle => ((0.0, "upper".to_string()), (180.0, "lower".to_string())),
-        Map::Eccentricity => {
-            ((0.0, "0".to_string()), (colour::ECCENTRICITY_END, format!("{}", colour::ECCENTRICITY_END)))
-        }
-        _ => ((low, short(low)), (high, short(high))),
+fn key(drawing: &mut Drawing, at: (f64, f64), channel: &Channel, range: (f64, f64)) {
+    let (from, to) = ends(channel, range);
+    let names = match channel.map {
+        Map::Angle => ["0 upper".to_owned(), "180 lower".to_owned()],
+        _ => [short(from), short(to)],
     };
     let value = |share: f64| match channel.map {
         Map::Eccentricity => 0.5 * (share * (colour::ECCENTRICITY_END / 0.5).ln_1p()).exp_m1(),
-        _ => start.0 + share * (end.0 - start.0),
+        _ => from + share * (to - from),
     };
-    colour_bar(drawing, (from, at.1), width, 5.0, |share| value_colour(channel.map, value(share), (low, high)));
-    let small = Lettering::new(5.5).anchor(Anchor::Middle);
-    drawing.text((from, at.1 + 11.0), &start.1, small);
-    drawing.text((from + width, at.1 + 11.0), &end.1, small);
-    drawing.text((from + width / 2.0, at.1 + 11.0), channel.unit, small.colour(Colour::QUIET));
+    colour_bar(drawing, at, KEYS, 5.0, |share| value_colour(channel.map, value(share), range));
+    let small = Lettering::new(SMALLEST_TEXT + 0.5);
+    drawing.text((at.0, at.1 + 10.0), &names[0], small);
+    drawing.text((at.0 + KEYS, at.1 + 10.0), &names[1], small.anchor(Anchor::End));
+    if channel.map == Map::Diverging {
+        drawing.text((at.0 + KEYS / 2.0, at.1 + 10.0), "0", small.anchor(Anchor::Middle));
+    }
 }
 
 /// A number with two significant digits or so.
@@ -373,27 +440,20 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
+    use crate::figure::outline::level_lines;
+    use crate::formats::tensors;
+    use crate::test_support::figures::{assert_readable, assert_same_bytes_twice, look_at};
 
     /// A made-up subject: smooth waves on two discs.
-    fn subject(sid: &str, phase: f64) -> SubjectImages {
+    fn subject(sid: &str, phase: f64) -> Shown {
         let (rows, columns) = (64, 128);
         let mut channels: BTreeMap<String, Vec<f32>> = BTreeMap::new();
-        let mut cortex = vec![false; rows * columns];
         let mut area = vec![0.0; rows * columns];
-        let names = [
-            "curvature",
-            "convexity",
-            "thickness",
-            "surface_area",
-            "myelin",
-            "prf_angle",
-            "prf_eccentricity",
-            "prf_cod",
-        ];
+        let names: Vec<&str> = CHANNELS.iter().map(|channel| channel.name).collect();
+        let mut coverage = vec![0.0; rows * columns];
         for pixel in 0..rows * columns {
             let (x, y) = (real(pixel % 64) / 32.0 - 1.0, 1.0 - real(pixel / columns) / 32.0);
-            cortex[pixel] = x.hypot(y) < 0.98;
+            coverage[pixel] = if x.hypot(y) < 0.98 { 1.0f32 } else { 0.0 };
             area[pixel] = if x.hypot(y + 0.2) < 0.4 + 0.03 * phase.sin() { 1.0f32 } else { 0.0 };
             for (index, name) in names.iter().enumerate() {
                 let wave = ((3.0 + real(index)) * x + phase).sin() * ((4.0 - 0.3 * real(index)) * y).cos();
@@ -405,22 +465,35 @@ mod tests {
                     _ => 0.2 * wave,
                 };
                 #[expect(clippy::cast_possible_truncation, reason = "a test image")]
-                channels.entry((*name).into()).or_default().push(if cortex[pixel] { value as f32 } else { 0.0 });
+                channels.entry((*name).into()).or_default().push(value as f32 * coverage[pixel]);
             }
         }
-        SubjectImages { sid: sid.into(), rows, columns, channels, cortex, outline: level_lines(&area, columns, 0.5) }
+        let borders = level_lines(&area, columns, 0.5);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let targets = tensors::Tensors::new()
+            .with("targets", tensors::Tensor::f32(&[1, rows, columns], area))
+            .about("channels", "V1")
+            .about("radius", "80");
+        tensors::write(file.path(), &targets).unwrap();
+        let images = SubjectImages { sid: sid.into(), rows, columns, channels, coverage };
+        Shown { borders: Some((Images::targets(file.path(), &images).unwrap(), borders)), images }
+    }
+
+    fn sheet<T>(count: usize, sid: &str, of: impl Fn(&Sheet<'_>) -> T) -> T {
+        let subjects: Vec<Shown> = (0..count).map(|at| subject(&format!("{sid}{at:02}"), real(at))).collect();
+        let channels = requested(&[]).unwrap();
+        of(&Sheet { subjects: &subjects, channels: &channels, empty: &["dwi_OR"], all: 20 })
     }
 
     fn example() -> Drawing {
-        let subjects: Vec<SubjectImages> = (0..4).map(|at| subject(&format!("s{at:02}"), real(at))).collect();
-        draw(&subjects, &requested(&[]).unwrap(), 20, true)
+        sheet(6, "1150", |sheet| sheet.draw(true))
     }
 
     #[test]
     fn unknown_channels_are_named() {
         let failure = requested(&["curvature".into(), "curv".into()]).err().unwrap();
         assert_eq!(failure.message, "unknown channel `curv`");
-        assert_eq!(requested(&[]).unwrap().len(), USUAL.len());
+        assert_eq!(requested(&[]).unwrap().len(), 14, "all that the networks see");
     }
 
     #[test]
@@ -429,20 +502,43 @@ mod tests {
         let file = folder.path().join("images.safetensors");
         let tensors = tensors::Tensors::new()
             .with("images", tensors::Tensor::f32(&[2, 1, 2], vec![0.0; 4]))
-            .about("channels", "x,y,z");
+            .about("channels", "x,y,z")
+            .about("radius", "80");
         tensors::write(&file, &tensors).unwrap();
-        let failure = SubjectImages::read("s01", &file).err().unwrap();
+        let failure = SubjectImages::read("s01", &file, None).err().unwrap();
         assert_eq!(failure.message, "`images` has the shape [2, 1, 2], expected [3, rows, columns] for its 3 channels");
     }
 
     #[test]
-    fn every_column_has_its_unit() {
-        let shown = example().svg();
-        let units = ["1/mm", "a.u.", "mm", "mm²", "T1w/T2w", "0 to 180 deg", "deg", "0 to 1"];
-        assert_eq!(units.len(), USUAL.len());
-        for unit in units {
-            assert!(shown.contains(&format!(">{unit}</text>")), "no column has the unit `{unit}`");
+    fn every_row_has_its_name_unit_and_colour_bar() {
+        let svg = example().svg();
+        for channel in &CHANNELS[..NETWORK] {
+            assert!(svg.contains(&format!(">{}</text>", channel.unit)), "no row has the unit `{}`", channel.unit);
         }
+        for words in ["curvature", "pRF size", "x, to the right"] {
+            assert!(svg.contains(&format!(">{words}</text>")), "no row is called `{words}`");
+        }
+        assert_eq!(svg.matches("<image ").count(), NETWORK * (6 + 1), "a map a subject and a colour bar");
+        assert!(svg.contains("has a value other than 0 of: dwi_OR."));
+    }
+
+    #[test]
+    fn sheets_of_one_and_of_many_subjects_are_readable() {
+        for (count, sid) in [(1, "s"), (12, "1150"), (12, "sub-wlsubj0")] {
+            let drawing = sheet(count, sid, |sheet| sheet.draw(true));
+            assert!(drawing.width() <= WIDEST + 1e-9, "{}", drawing.width());
+            assert_readable(&drawing);
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_row_a_map() {
+        let frame = sheet(3, "s", |sheet| sheet.table(true).unwrap());
+        assert_eq!(frame.height(), 3 * NETWORK);
+        let at = |name: &str| frame.column(name).unwrap().f64().unwrap().get(5 * 3).unwrap();
+        // Thickness is 2.4 with a wave of 0.5.
+        assert!(at("from") < at("to") && at("low") < at("median") && at("median") < at("high"));
+        assert!((1.9..2.4).contains(&at("low")) && (2.4..2.91).contains(&at("high")));
     }
 
     #[test]

@@ -4,13 +4,18 @@
 //! simulated, and is the same bytes whenever it is rendered from the same inputs.
 
 mod accuracy;
+mod cohort;
 mod contours;
 mod flatmaps;
+mod learning;
 mod outline;
+mod subject_images;
 
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(accuracy::Accuracy);
+    registry.add(cohort::Cohort);
     registry.add(contours::Contours);
     registry.add(flatmaps::Flatmaps);
+    registry.add(learning::Learning);
 }

@@ -1,6 +1,6 @@
 //! Lines around labels: between vertices of a mesh, and at a level of an image.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::numeric::counts::real;
 
@@ -41,6 +41,72 @@ pub(super) fn boundary(coordinates: &[[f64; 2]], faces: &[[u32; 3]], labels: &[i
 fn mean(points: &[[f64; 2]]) -> [f64; 2] {
     let sum = points.iter().fold([0.0, 0.0], |sum, point| [sum[0] + point[0], sum[1] + point[1]]);
     sum.map(|sum| sum / real(points.len()))
+}
+
+/// Where to write the name of a label: the vertex that lies farthest from any boundary and from the edge of the map, one for each connected part of the label that
+/// has at least a fifth of its vertices (V2 and V3 have a dorsal and a ventral part). By label and then by vertex; with the
+/// distance to the boundary.
+pub(super) fn places_of_names(
+    coordinates: &[[f64; 2]],
+    faces: &[[u32; 3]],
+    labels: &[i32],
+    boundary: &Boundary,
+) -> Vec<(i32, [f64; 2], f64)> {
+    let mut parts: BTreeMap<(i32, usize), Vec<usize>> = BTreeMap::new();
+    for (vertex, part) in connected_parts(faces, labels).into_iter().enumerate().filter(|(v, _)| labels[*v] > 0) {
+        parts.entry((labels[vertex], part)).or_default().push(vertex);
+    }
+    let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
+    parts.iter().for_each(|((label, _), part)| *sizes.entry(*label).or_default() += part.len());
+    let obstacles: Vec<[f64; 2]> = boundary.midpoints.iter().copied().chain(edge_of(coordinates, faces)).collect();
+    let away = |vertex: usize| {
+        let [x, y] = coordinates[vertex];
+        let distances = obstacles.iter().map(|[bx, by]| libm::hypot(x - bx, y - by));
+        distances.fold(f64::INFINITY, f64::min)
+    };
+    let mut places = Vec::new();
+    for ((label, _), part) in parts {
+        if 5 * part.len() >= sizes[&label] {
+            let inner = part.iter().map(|vertex| (*vertex, away(*vertex)));
+            // The first of equal ones, so that the answer does not depend on how ties are broken.
+            let inner = inner.reduce(|best, next| if next.1 > best.1 { next } else { best });
+            places.extend(inner.map(|(vertex, distance)| (label, coordinates[vertex], distance)));
+        }
+    }
+    places
+}
+
+/// The middles of all edges that belong to one triangle only: the edge of the map.
+fn edge_of(coordinates: &[[f64; 2]], faces: &[[u32; 3]]) -> Vec<[f64; 2]> {
+    let mut triangles: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+    for &[a, b, c] in faces {
+        for (a, b) in [(a, b), (b, c), (c, a)] {
+            *triangles.entry((a.min(b), a.max(b))).or_default() += 1;
+        }
+    }
+    let single = triangles.into_iter().filter(|(_, count)| *count == 1);
+    single.map(|((a, b), _)| mean(&[coordinates[a as usize], coordinates[b as usize]])).collect()
+}
+
+/// For every vertex, the lowest vertex that edges between equal labels connect it with.
+fn connected_parts(faces: &[[u32; 3]], labels: &[i32]) -> Vec<usize> {
+    let mut parent: Vec<usize> = (0..labels.len()).collect();
+    let root = |parent: &mut Vec<usize>, mut vertex: usize| {
+        while parent[vertex] != vertex {
+            parent[vertex] = parent[parent[vertex]];
+            vertex = parent[vertex];
+        }
+        vertex
+    };
+    for &[a, b, c] in faces {
+        for (from, to) in [(a, b), (b, c), (c, a)].map(|(from, to)| (from as usize, to as usize)) {
+            if labels[from] == labels[to] {
+                let (from, to) = (root(&mut parent, from), root(&mut parent, to));
+                parent[from.max(to)] = from.min(to);
+            }
+        }
+    }
+    (0..labels.len()).map(|vertex| root(&mut parent, vertex)).collect()
 }
 
 /// Where an image crosses a level, by marching squares: (x, y) in pixels, pixel centres at halves, y down.
@@ -100,6 +166,29 @@ mod tests {
         let found = boundary(&coordinates, &faces, &[1, 2, 3, 3]);
         assert_eq!(found.midpoints.len(), 4);
         assert_eq!(found.segments.len(), 3 + 1);
+    }
+
+    #[test]
+    fn names_lie_deep_inside_every_large_part_of_a_label() {
+        // A strip of 9 x 3 vertices: label 1 on the left and on the right, label 2 between them.
+        let coordinates: Vec<[f64; 2]> = (0..27).map(|v| [real(v % 9), real(v / 9)]).collect();
+        let mut faces = Vec::new();
+        for row in 0..2u32 {
+            for column in 0..8u32 {
+                let v = row * 9 + column;
+                faces.extend([[v, v + 1, v + 9], [v + 1, v + 10, v + 9]]);
+            }
+        }
+        let labels: Vec<i32> = (0..27).map(|v| if (3..6).contains(&(v % 9)) { 2 } else { 1 }).collect();
+        let found = places_of_names(&coordinates, &faces, &labels, &boundary(&coordinates, &faces, &labels));
+        let named: Vec<(i32, f64)> = found.iter().map(|(label, [x, _], _)| (*label, *x)).collect();
+        assert_eq!(named, [(1, 1.0), (1, 7.0), (2, 4.0)]);
+        // A part of one vertex has no name.
+        let mut labels = vec![3; 27];
+        labels[26] = 1;
+        labels[..14].fill(1);
+        let found = places_of_names(&coordinates, &faces, &labels, &boundary(&coordinates, &faces, &labels));
+        assert_eq!(found.iter().filter(|(label, ..)| *label == 1).count(), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod bounds;
 pub mod channel_statistics;
 pub mod data_table;
 pub mod drawing;
+pub mod epoch_table;
 pub mod freesurfer;
 pub mod fs_lr_meshes;
 pub mod gifti;

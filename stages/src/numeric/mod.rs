@@ -12,6 +12,7 @@ pub mod flatmap;
 pub mod icosahedron;
 pub mod mesh;
 pub mod nearest;
+pub mod overlap;
 pub mod plane;
 pub mod projection;
 pub mod resize;

@@ -16,6 +16,7 @@ use crate::formats::{data_table, mgh};
 use crate::hemisphere::HEMISPHERES;
 use crate::numeric::counts::real;
 use crate::numeric::flatmap;
+use crate::numeric::overlap::dice;
 
 /// The kind.
 pub(super) struct DiceScores;
@@ -208,20 +209,10 @@ fn compare(first: &[i32], second: &[i32]) -> Comparison {
         return Comparison::Skipped(lacking);
     }
     let mut scores: Vec<(String, f64)> =
-        of_first.into_iter().map(|label| (label.to_string(), dice(label, first, second))).collect();
+        of_first.into_iter().filter_map(|label| Some((label.to_string(), dice(label, first, second)?))).collect();
     let mean = scores.iter().map(|(_, score)| score).sum::<f64>() / real(scores.len());
     scores.push((MEAN.to_string(), mean));
     Comparison::Scores(scores)
-}
-
-/// Twice the vertices that both lists give this label, over the sum of those that each gives it; the first gives it somewhere.
-fn dice(label: i32, first: &[i32], second: &[i32]) -> f64 {
-    let (mut both, mut either) = (0, 0);
-    for (a, b) in first.iter().zip(second) {
-        both += usize::from(*a == label && *b == label);
-        either += usize::from(*a == label) + usize::from(*b == label);
-    }
-    2.0 * real(both) / real(either)
 }
 
 fn lacks(method: &str, labels: &[i32]) -> String {

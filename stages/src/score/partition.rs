@@ -59,7 +59,7 @@ impl StageKind for VariancePartition {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "score/partition",
-            2,
+            3,
             "Unique and shared parts of a score's gain from several sources of information",
         );
         let kind =

@@ -4,7 +4,7 @@
 use super::part::Part;
 use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, text_width};
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, WIDEST, text_width, wrapped};
 use crate::formats::score_table::{self, MEAN};
 use crate::numeric::counts::{real, subjects};
 
@@ -41,16 +41,22 @@ pub(super) fn draw(about: &About<'_>, parts: &[Part]) -> Drawing {
     let label =
         if parts.iter().any(|part| part.label == MEAN) { MEAN } else { parts.last().map_or(MEAN, |p| &p.label) };
     let shown: Vec<&Part> = parts.iter().filter(|part| part.label == label).collect();
-    let bars: Vec<&Part> = shown.iter().copied().filter(|part| part.kind != "base").collect();
+    let bars = largest(&shown);
+    let left_out = shown.iter().filter(|part| part.kind != "base").count() - bars.len();
     let names = sources.iter().map(|name| text_width(name, 7.5)).fold(0.0, f64::max);
     let left = (names + 22.0).max(58.0);
-    let step = (330.0 / real(bars.len())).clamp(24.0, 46.0);
+    let step = ((WIDEST - left - 28.0) / real(bars.len())).min(46.0);
+    let layout = Layout { step, named: step >= NAMED, turned: step < 24.0 };
     let right = left + 8.0 + step * real(bars.len()) + 8.0;
     let bottom = HEAD + PANEL;
-    let notes = notes(about, &bars);
+    let width = right.max(308.0) + 12.0;
+    let notes: Vec<String> =
+        notes(about, &bars, left_out, layout.turned).iter().flat_map(|note| wrapped(note, width - 20.0, 6.5)).collect();
+    let lines = bars.iter().map(|part| layout.name(part, sources).len()).max().unwrap_or(0);
+    let matrix_top = bottom + 10.0 + NAME * real(lines);
     let foot = 30.0 + LINE * real(notes.len());
-    let height = bottom + 14.0 + ROW * real(sources.len()) + foot;
-    let mut drawing = Drawing::new(right.max(348.0) + 12.0, height, "Unique and shared parts of the gain in Dice");
+    let height = matrix_top + ROW * real(sources.len()) + foot;
+    let mut drawing = Drawing::new(width, height, "Unique and shared parts of the gain in Dice");
     head(&mut drawing, about, label, &shown);
     for (row, note) in notes.iter().enumerate() {
         let y = height - LINE * (real(notes.len() - row) - 0.5) - 4.0;
@@ -70,15 +76,73 @@ pub(super) fn draw(about: &About<'_>, parts: &[Part]) -> Drawing {
     left_axis(&mut drawing, left, &scale, &values, tick, 7.0);
     let axis = Lettering::new(8.0).anchor(Anchor::Middle).turn(-90.0);
     drawing.text((12.0, HEAD + PANEL / 2.0), "gain in Dice score", axis);
-    matrix(&mut drawing, sources, &bars, (left, right), bottom + 14.0, x);
+    for (index, part) in bars.iter().enumerate() {
+        for (line, words) in layout.name(part, sources).iter().enumerate() {
+            let y = bottom + 6.0 + NAME * (real(line) + 0.5);
+            drawing.text((x(index), y), words, Lettering::new(6.0).anchor(Anchor::Middle));
+        }
+    }
+    matrix(&mut drawing, sources, &bars, (left, right), matrix_top, &layout, x);
     drawing
 }
+
+/// How much room bars have.
+struct Layout {
+    /// Distance of two bars.
+    step: f64,
+    /// Bars have names, beside the matrix below them.
+    named: bool,
+    /// Numbers are turned, because bars are close.
+    turned: bool,
+}
+
+/// The distance of bars from which they have names, and the distance of two lines of a name.
+const NAMED: f64 = 34.0;
+const NAME: f64 = 7.0;
+
+impl Layout {
+    /// Whose part a bar is, in lines; nothing where bars have no room for names.
+    fn name(&self, part: &Part, sources: &[String]) -> Vec<String> {
+        if !self.named {
+            return Vec::new();
+        }
+        let of: Vec<&str> = sources
+            .iter()
+            .enumerate()
+            .filter(|(row, _)| part.set >> row & 1 == 1)
+            .map(|(_, name)| name.as_str())
+            .collect();
+        let words = match (part.kind, of.as_slice()) {
+            ("total", _) => "all together".to_owned(),
+            (_, [one]) => format!("{one} only"),
+            (_, several) => format!("shared: {}", several.join(", ")),
+        };
+        wrapped(&words, self.step - 2.0, 6.0)
+    }
+}
+
+/// More bars than this cannot be read at the width of a page.
+const MOST_BARS: usize = 32;
+
+/// The parts that are shown, in their order: all of them, or unique parts, the total, and as many shared ones as fit, the largest.
+fn largest<'a>(shown: &[&'a Part]) -> Vec<&'a Part> {
+    let all: Vec<&Part> = shown.iter().copied().filter(|part| part.kind != "base").collect();
+    let always = |part: &&&Part| part.kind == "unique" || part.kind == "total";
+    let room = MOST_BARS.saturating_sub(all.iter().filter(always).count());
+    let mut sizes: Vec<f64> = all.iter().filter(|part| !always(part)).map(|part| part.estimate.abs()).collect();
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    let Some(least) = sizes.get(room) else { return all };
+    all.iter().filter(|part| always(part) || part.estimate.abs() > *least).copied().collect()
+}
+
+/// Size of turned numbers.
+const SMALL: f64 = 5.5;
 
 /// Distance of two lines of notes.
 const LINE: f64 = 9.0;
 
 /// What error bars are, what n counts, and what the numbers under the bars are.
-fn notes(about: &About<'_>, bars: &[&Part]) -> Vec<String> {
+fn notes(about: &About<'_>, bars: &[&Part], left_out: usize, turned: bool) -> Vec<String> {
     let Some(part) = bars.first() else { return Vec::new() };
     let networks = if part.restarts == 1 {
         "one network an input: the noise of training is not in the error bars".to_string()
@@ -95,11 +159,15 @@ fn notes(about: &About<'_>, bars: &[&Part]) -> Vec<String> {
         let (level, count) = (about.interval * 100.0, about.resamples);
         notes.push(format!("Error bars: {level:.0} % of {count} resamples of {resampled}."));
     }
-    if part.sd_restarts.is_some() {
+    notes.push("Dots: the sources whose part a bar is. Parts below 0: sources that help each other.".into());
+    if part.sd_restarts.is_some() && !turned {
         notes.push(
             "Under each bar: its height, and the standard deviation (SD) between restarts of one network an input."
                 .into(),
         );
+    }
+    if left_out > 0 {
+        notes.push(format!("Not shown: the {left_out} smallest shared parts, which are in the table."));
     }
     notes.push(format!("{}.", about.split.words()));
     notes
@@ -148,7 +216,8 @@ fn bar(drawing: &mut Drawing, x: f64, width: f64, scale: &Scale, part: &Part) {
     if let Some((low, high)) = part.interval {
         let (low, high) = (scale.at(low), scale.at(high));
         let stroke = Stroke::new(Colour::INK, 0.7);
-        let foot = |y: f64| vec![(x - 2.0, y), (x + 2.0, y)];
+        let half = (width / 3.0).min(2.0);
+        let foot = |y: f64| vec![(x - half, y), (x + half, y)];
         drawing.lines(&[vec![(x, low), (x, high)], foot(low), foot(high)], stroke);
     }
 }
@@ -160,6 +229,7 @@ fn matrix(
     bars: &[&Part],
     (left, right): (f64, f64),
     top: f64,
+    layout: &Layout,
     x: impl Fn(usize) -> f64,
 ) {
     let y = |row: usize| top + ROW * (real(row) + 0.5);
@@ -172,12 +242,18 @@ fn matrix(
     for (index, part) in bars.iter().enumerate() {
         let has = |row: &usize| part.set >> row & 1 == 1;
         let (inside, outside): (Vec<usize>, Vec<usize>) = (0..sources.len()).partition(has);
-        drawing.dots(outside.into_iter().map(|row| (x(index), y(row))), 2.6, Colour::RULE, 1.0);
+        let radius = (layout.step / 4.0).min(2.6);
+        drawing.dots(outside.into_iter().map(|row| (x(index), y(row))), radius, Colour::RULE, 1.0);
         if let (Some(first), Some(last)) = (inside.first(), inside.last()) {
             drawing.line((x(index), y(*first)), (x(index), y(*last)), Stroke::new(Colour::INK, 1.2));
         }
-        drawing.dots(inside.into_iter().map(|row| (x(index), y(row))), 2.6, Colour::INK, 1.0);
+        drawing.dots(inside.into_iter().map(|row| (x(index), y(row))), radius, Colour::INK, 1.0);
         let bottom = y(sources.len().saturating_sub(1)) + ROW / 2.0 + 7.0;
+        if layout.turned {
+            let lettering = Lettering::new(SMALL).anchor(Anchor::End).turn(-90.0);
+            drawing.text((x(index), bottom - 6.0), &signed(part.estimate), lettering);
+            continue;
+        }
         drawing.text((x(index), bottom), &signed(part.estimate), Lettering::new(6.5).anchor(Anchor::Middle));
         if let Some(sd) = part.sd_restarts {
             let lettering = Lettering::new(5.5).anchor(Anchor::Middle).colour(Colour::QUIET);
@@ -207,7 +283,8 @@ fn signed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
+    use crate::formats::drawing::text_boxes;
+    use crate::test_support::figures::{assert_readable, assert_same_bytes_twice, look_at};
 
     fn part(kind: &'static str, set: usize, estimate: f64, half: f64) -> Part {
         let names = ["t2", "diffusion", "function"];
@@ -266,19 +343,63 @@ mod tests {
         figure(&parts, &["t2", "function"])
     }
 
+    /// All texts of a figure, lines joined.
+    fn words(drawing: &Drawing) -> String {
+        let (_, texts) = text_boxes(&drawing.svg());
+        texts.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn words_say_what_error_bars_and_numbers_are() {
-        let svg = example().svg();
-        assert!(
-            svg.contains("Error bars: 95 % of 2000 resamples of 8 subjects and of the 3 networks of each input."),
-            "{svg}"
-        );
-        assert!(svg.contains(">gain in Dice score</text>"), "the axis does not say what it measures: {svg}");
-        assert!(svg.contains("20 subjects train, 4 choose the weights, 8 are scored.") && svg.contains("SD 0.006"));
+        let shown = words(&example());
+        for text in [
+            "Error bars: 95 % of 2000 resamples of 8 subjects and of the 3 networks of each input.",
+            "gain in Dice score",
+            "20 subjects train, 4 choose the weights, 8 are scored.",
+            "SD 0.006",
+        ] {
+            assert!(shown.contains(text), "`{text}` is not in: {shown}");
+        }
         let twins = Part { families: Some(18), subjects: 33, ..part("total", 1, 0.1, 0.01) };
-        assert!(figure(&[twins], &["t2"]).svg().contains("resamples of 18 families (33 subjects)"));
+        assert!(words(&figure(&[twins], &["t2"])).contains("resamples of 18 families (33 subjects)"));
         let single = Part { restarts: 1, sd_restarts: None, ..part("total", 1, 0.1, 0.01) };
-        assert!(figure(&[single], &["t2"]).svg().contains("the noise of training is not in the error bars"));
+        assert!(words(&figure(&[single], &["t2"])).contains("the noise of training is not in the error bars"));
+    }
+
+    /// All parts of so many sources, of different sizes.
+    fn of_sources(count: usize) -> Drawing {
+        let names: Vec<String> = (0..count).map(|at| format!("source {at}")).collect();
+        let mut parts: Vec<Part> = (1..1usize << count)
+            .map(|set| Part {
+                sources: Vec::new(),
+                ..part(
+                    if set.is_power_of_two() { "unique" } else { "shared" },
+                    set,
+                    0.0005 * real(set * 37 % 101) - 0.02,
+                    0.004,
+                )
+            })
+            .collect();
+        parts.push(part("total", (1 << count) - 1, 0.09, 0.01));
+        figure(&parts, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn any_number_of_sources_is_readable_and_printable() {
+        for count in [1, 2, 3, 4, 7] {
+            let drawing = of_sources(count);
+            assert!(drawing.width() <= WIDEST + 1e-9, "{count}: {}", drawing.width());
+            assert_readable(&drawing);
+        }
+        assert!(of_sources(7).svg().contains("smallest shared parts, which are in the table."));
+    }
+
+    #[test]
+    fn bars_say_whose_part_they_are() {
+        let svg = example().svg();
+        for words in ["t2 only", "diffusion", "function", "all together", "shared: t2,"] {
+            assert!(svg.contains(&format!(">{words}</text>")), "no bar says `{words}`");
+        }
     }
 
     #[test]
@@ -291,5 +412,7 @@ mod tests {
     fn can_be_looked_at() {
         look_at("partition", example);
         look_at("partition_small", small);
+        look_at("partition_of_four", || of_sources(4));
+        look_at("partition_of_five", || of_sources(5));
     }
 }

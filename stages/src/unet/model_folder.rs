@@ -11,6 +11,7 @@ use pipe_contract::{Column, Failure, io_reason};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use crate::formats::epoch_table::{EPOCH_COLUMNS, EPOCHS};
 use crate::formats::image_conventions::{Alignment, DepthUnit, Normalisation};
 
 /// Weights under the original's state-dict names.
@@ -21,9 +22,6 @@ pub const OPTIONS: &str = "options.json";
 pub const PLAN: &str = "plan.json";
 /// One row on the selected weights: `input`, `loss`, `dice`. The original's column `training_time` is left out.
 pub const TRAINING: &str = "training.tsv";
-/// One row an epoch: learning rate, losses on both sides (`trn_`, `val_`), and which epoch was selected. `dice_loss` is the loss, one
-/// minus a soft Dice score, and so is `dice` in the original's [`TRAINING`].
-pub const EPOCHS: &str = "epochs.tsv";
 /// One row a restart, written by `unet/best`.
 pub const RESTARTS: &str = "restarts.tsv";
 
@@ -36,33 +34,6 @@ pub const TRAINING_COLUMNS: &[Column] = &[
         "soft Dice loss, 0 to 1",
         "least validation Dice loss of that round; one minus a soft Dice score, so less is better",
     ),
-];
-
-/// What is in [`EPOCHS`].
-pub const EPOCH_COLUMNS: &[Column] = &[
-    Column::new("round", "round of the training, from 1"),
-    Column::new("epoch", "epoch of the round, from 1"),
-    Column::measured("lr", "per step", "learning rate of the epoch"),
-    Column::measured("trn_bce", "nats", "mean binary cross-entropy of the training samples"),
-    Column::measured(
-        "trn_dice_loss",
-        "soft Dice loss, 0 to 1",
-        "mean Dice loss of the training samples; less is better",
-    ),
-    Column::measured(
-        "trn_loss",
-        "loss, at least 0",
-        "mean loss of the training samples: both, with the weights of the round",
-    ),
-    Column::measured("val_bce", "nats", "mean binary cross-entropy of the samples that choose the weights"),
-    Column::measured(
-        "val_dice_loss",
-        "soft Dice loss, 0 to 1",
-        "mean Dice loss of the samples that choose the weights; less is better",
-    ),
-    Column::measured("val_loss", "loss, at least 0", "mean loss of the samples that choose the weights"),
-    Column::new("improved", "whether the validation loss was the least of the round so far").levels(MARKS),
-    Column::new("kept", "whether the model has the weights of this epoch").levels(MARKS),
 ];
 
 /// What is in [`RESTARTS`].

@@ -22,18 +22,30 @@ pub struct Stroke {
     pub width: f64,
     /// Its opacity, 0 to 1.
     pub opacity: f64,
+    /// Points that are inked and left out in turn; `None` for an unbroken line.
+    pub dashes: Option<(f64, f64)>,
 }
 
 impl Stroke {
     /// An opaque line.
     pub const fn new(colour: Colour, width: f64) -> Self {
-        Self { colour, width, opacity: 1.0 }
+        Self { colour, width, opacity: 1.0, dashes: None }
+    }
+
+    /// The same, broken into dashes of `ink` points with `gap` points between them.
+    #[must_use]
+    pub const fn dashed(mut self, ink: f64, gap: f64) -> Self {
+        self.dashes = Some((ink, gap));
+        self
     }
 
     fn attributes(self) -> String {
         let mut text = format!(r#"fill="none" stroke="{}" stroke-width="{}""#, self.colour.hex(), number(self.width));
         if self.opacity < 1.0 {
             let _ = write!(text, r#" stroke-opacity="{}""#, number(self.opacity));
+        }
+        if let Some((ink, gap)) = self.dashes {
+            let _ = write!(text, r#" stroke-dasharray="{} {}""#, number(ink), number(gap));
         }
         text
     }
@@ -61,12 +73,14 @@ pub struct Lettering {
     pub anchor: Anchor,
     /// Turned clockwise about its point, in degrees.
     pub turn: f64,
+    /// The colour of an edge around the letters, which keeps them readable on a map.
+    pub halo: Option<Colour>,
 }
 
 impl Lettering {
     /// Horizontal text that begins at its point, nearly black.
     pub const fn new(size: f64) -> Self {
-        Self { size, colour: Colour::INK, anchor: Anchor::Start, turn: 0.0 }
+        Self { size, colour: Colour::INK, anchor: Anchor::Start, turn: 0.0, halo: None }
     }
 
     /// The same, anchored otherwise.
@@ -89,7 +103,17 @@ impl Lettering {
         self.turn = degrees;
         self
     }
+
+    /// The same with an edge of this colour around the letters.
+    #[must_use]
+    pub const fn halo(mut self, colour: Colour) -> Self {
+        self.halo = Some(colour);
+        self
+    }
 }
+
+/// Width of the edge of a [halo](Lettering::halo), in font sizes.
+const HALO: f64 = 0.28;
 
 /// Height of capital letters in font sizes; half of it centres text on its point.
 const CAPITAL: f64 = 0.727;
@@ -103,13 +127,15 @@ pub struct Drawing {
     pub(super) body: String,
     /// Texts that are not blank.
     pub(super) texts: usize,
+    /// The size of the smallest text, and that text.
+    pub(super) smallest: Option<(f64, String)>,
     clips: usize,
 }
 
 impl Drawing {
     /// An empty white sheet of this size in points. The title is for machines (PDF and SVG metadata), it is not visible.
     pub fn new(width: f64, height: f64, title: &str) -> Self {
-        Self { width, height, title: title.to_string(), body: String::new(), texts: 0, clips: 0 }
+        Self { width, height, title: title.to_string(), body: String::new(), texts: 0, smallest: None, clips: 0 }
     }
 
     /// Width in points.
@@ -182,6 +208,9 @@ impl Drawing {
             return;
         }
         self.texts += 1;
+        if self.smallest.as_ref().is_none_or(|(size, _)| lettering.size < *size) {
+            self.smallest = Some((lettering.size, text.to_owned()));
+        }
         let anchor = match lettering.anchor {
             Anchor::Start => "",
             Anchor::Middle => r#" text-anchor="middle""#,
@@ -189,8 +218,13 @@ impl Drawing {
         };
         let (x, y) = (number(at.0), number(at.1));
         let turn = if lettering.turn == 0.0 { String::new() } else { format!(" rotate({})", number(lettering.turn)) };
+        let halo = lettering.halo.map_or_else(String::new, |colour| {
+            let width = number(lettering.size * HALO);
+            let hex = colour.hex();
+            format!(r#" stroke="{hex}" stroke-width="{width}" stroke-linejoin="round" paint-order="stroke""#)
+        });
         self.element(&format!(
-            r#"<text transform="translate({x} {y}){turn}" y="{}" font-size="{}" fill="{}"{anchor}>{}</text>"#,
+            r#"<text transform="translate({x} {y}){turn}" y="{}" font-size="{}" fill="{}"{halo}{anchor}>{}</text>"#,
             number(lettering.size * CAPITAL / 2.0),
             number(lettering.size),
             lettering.colour.hex(),

@@ -133,6 +133,17 @@ pub fn diverging(share: f64) -> Colour {
     Colour::oklch(0.97 - 0.47 * away.abs(), 0.17 * away.abs(), hue)
 }
 
+/// Colours of things without an order, such as areas or sources, for readers with any colour vision: those of M. Okabe and K. Ito
+/// (2008), without black and without yellow, which is too light for lines on white paper.
+pub const CATEGORIES: [Colour; 6] = [
+    Colour::rgb(0, 114, 178),
+    Colour::rgb(230, 159, 0),
+    Colour::rgb(0, 158, 115),
+    Colour::rgb(204, 121, 167),
+    Colour::rgb(213, 94, 0),
+    Colour::rgb(86, 180, 233),
+];
+
 /// A grey map over 0 to 1: light to dark, neither white nor black.
 pub fn grey(share: f64) -> Colour {
     Colour::oklch(0.93 - 0.55 * share.clamp(0.0, 1.0), 0.0, 0.0)

@@ -36,6 +36,23 @@ pub fn wrapped(text: &str, width: f64, size: f64) -> Vec<String> {
     lines
 }
 
+/// The size of a figure and where the ink of its texts lies, in points: each text, then left, top, right and bottom.
+#[cfg(test)]
+pub fn text_boxes(svg: &str) -> ((f64, f64), Vec<(String, [f64; 4])>) {
+    let tree = usvg::Tree::from_str(svg, &font::options()).unwrap();
+    // usvg measures in 1/96 inch.
+    let points = |pixels: f32| f64::from(pixels) * 0.75;
+    let mut boxes = Vec::new();
+    each_text(tree.root(), &mut |text| {
+        let words = text.chunks().iter().map(usvg::TextChunk::text).collect();
+        // Glyphs have a box in the coordinates of their text.
+        if let Some(ink) = text.flattened().bounding_box().transform(text.abs_transform()) {
+            boxes.push((words, [ink.left(), ink.top(), ink.right(), ink.bottom()].map(points)));
+        }
+    });
+    ((points(tree.size().width()), points(tree.size().height())), boxes)
+}
+
 /// Visits every text of a group.
 pub(super) fn each_text(group: &usvg::Group, visit: &mut impl FnMut(&usvg::Text)) {
     for node in group.children() {

@@ -17,6 +17,8 @@ mod render;
 pub use canvas::{Anchor, CanvasPoint, Drawing, Lettering, Stroke};
 pub use colour::Colour;
 pub use font::FAMILY;
+#[cfg(test)]
+pub use measure::text_boxes;
 pub use measure::{text_width, wrapped};
 pub use raster::Raster;
-pub use render::save;
+pub use render::{SMALLEST_TEXT, WIDEST, save};

@@ -34,16 +34,53 @@ impl Raster {
         }
     }
 
+    /// Paints a pixel that covers `coverage` (0 to 1) of its place; nothing if it lies outside.
+    pub fn set_partly(&mut self, column: usize, row: usize, colour: Colour, coverage: f64) {
+        self.set(column, row, colour);
+        if column < self.width && row < self.height {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte first")]
+            let alpha = (coverage.clamp(0.0, 1.0) * 255.0).round() as u8;
+            self.rgba[(row * self.width + column) * 4 + 3] = alpha;
+        }
+    }
+
     /// Whether a pixel inside the image has been painted.
     pub fn painted(&self, column: usize, row: usize) -> bool {
         column < self.width && row < self.height && self.rgba[(row * self.width + column) * 4 + 3] > 0
     }
 
-    /// The PNG file.
+    /// The PNG file. Transparent pixels beside painted ones take their mean colour and stay transparent: programs that
+    /// enlarge colour and transparency each for itself would else mix the black of unpainted pixels into the rim.
     pub(super) fn png(&self) -> Vec<u8> {
-        encode(self.width, self.height, &self.rgba, None)
+        let mut rgba = self.rgba.clone();
+        let mut coloured: Vec<bool> = rgba.chunks_exact(4).map(|pixel| pixel[3] > 0).collect();
+        for _ in 0..RIM {
+            let before = (rgba.clone(), coloured.clone());
+            for pixel in (0..coloured.len()).filter(|pixel| !before.1[*pixel]) {
+                let beside: Vec<usize> = self.beside(pixel).filter(|other| before.1[*other]).collect();
+                if let Some(count) = u32::try_from(beside.len()).ok().filter(|count| *count > 0) {
+                    for part in 0..3 {
+                        let sum: u32 = beside.iter().map(|other| u32::from(before.0[other * 4 + part])).sum();
+                        rgba[pixel * 4 + part] = u8::try_from(sum / count).unwrap_or(u8::MAX);
+                    }
+                    coloured[pixel] = true;
+                }
+            }
+        }
+        encode(self.width, self.height, &rgba, None)
+    }
+
+    /// The pixels around a pixel, up to eight.
+    fn beside(&self, pixel: usize) -> impl Iterator<Item = usize> {
+        let (row, column, width) = (pixel / self.width, pixel % self.width, self.width);
+        let rows = row.saturating_sub(1)..(row + 2).min(self.height);
+        let columns = column.saturating_sub(1)..(column + 2).min(width);
+        rows.flat_map(move |row| columns.clone().map(move |column| row * width + column))
     }
 }
+
+/// How many pixels beyond the painted ones take their colour.
+const RIM: usize = 2;
 
 /// A PNG file of RGBA bytes. `pixels_per_metre` sets the size at which viewers show it.
 ///
@@ -65,4 +102,35 @@ pub(super) fn encode(width: usize, height: usize, rgba: &[u8], pixels_per_metre:
     writer.write_image_data(rgba).expect("memory takes an image");
     writer.finish().expect("memory takes an end");
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(raster: &Raster) -> Vec<u8> {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(raster.png())).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn the_rim_has_the_colour_of_what_is_painted_and_stays_transparent() {
+        let mut raster = Raster::new(5, 1);
+        raster.set(0, 0, Colour::rgb(200, 100, 50));
+        let bytes = decoded(&raster);
+        assert_eq!(bytes[..4], [200, 100, 50, 255]);
+        assert_eq!(bytes[4..12], [200, 100, 50, 0, 200, 100, 50, 0]);
+        assert_eq!(bytes[12..], [0; 8], "far from the rim there is no colour");
+    }
+
+    #[test]
+    fn pixels_cover_a_part_of_their_place() {
+        let mut raster = Raster::new(1, 1);
+        raster.set_partly(0, 0, Colour::BLACK, 0.5);
+        raster.set_partly(3, 0, Colour::BLACK, 0.5);
+        assert_eq!(decoded(&raster), [0, 0, 0, 128]);
+        assert!(raster.painted(0, 0) && !raster.painted(3, 0));
+    }
 }

@@ -14,19 +14,41 @@ use super::font::{self, FAMILY};
 use super::measure::each_text;
 use super::raster;
 
+/// The widest figure, in points: 183 mm, two columns of a journal.
+pub const WIDEST: f64 = 183.0 / 25.4 * 72.0;
+
+/// The smallest text, in points.
+pub const SMALLEST_TEXT: f64 = 5.0;
+
 /// Dots per inch of the PNG.
 const DENSITY: f32 = 300.0;
 
 /// Writes `figure.svg`, `figure.pdf` and `figure.png` (300 dots per inch) into `folder`, which is made if it is not there.
 ///
 /// # Errors
-/// Internal: a text has a character that the bundled font lacks. Environment: a file cannot be written.
+/// Internal: a text has a character that the bundled font lacks, or the figure cannot be printed at its size: it is wider than
+/// [`WIDEST`] or has text below [`SMALLEST_TEXT`]. Environment: a file cannot be written.
 pub fn save(drawing: &Drawing, folder: &Path) -> Result<(), Failure> {
+    can_be_printed(drawing)?;
     let tree = parse(drawing)?;
     fs_err::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
     write(&folder.join("figure.svg"), drawing.svg().as_bytes())?;
     write(&folder.join("figure.pdf"), &pdf(&tree, &drawing.title)?)?;
     write(&folder.join("figure.png"), &png(&tree)?)
+}
+
+/// Holds every figure of every kind to a size at which a journal can print it as it is.
+fn can_be_printed(drawing: &Drawing) -> Result<(), Failure> {
+    if drawing.width() > WIDEST + 1e-9 {
+        let (wide, widest) = (drawing.width() / 72.0 * 25.4, WIDEST / 72.0 * 25.4);
+        return Err(Failure::internal(format!("a figure is {wide:.1} mm wide, expected at most {widest:.0} mm")));
+    }
+    match &drawing.smallest {
+        Some((size, text)) if *size < SMALLEST_TEXT => Err(Failure::internal(format!(
+            "the text `{text}` of a figure is {size:.1} pt high, expected at least {SMALLEST_TEXT:.0} pt"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -142,6 +164,22 @@ mod tests {
         drawing.text((5.0, 5.0), "日本", Lettering::new(8.0));
         let failure = parse(&drawing).unwrap_err();
         assert!(failure.message.contains("no glyph for `日`"), "{failure}");
+    }
+
+    #[test]
+    fn figures_that_cannot_be_printed_as_they_are_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let wide = Drawing::new(519.0, 10.0, "");
+        assert_eq!(
+            save(&wide, folder.path()).unwrap_err().message,
+            "a figure is 183.1 mm wide, expected at most 183 mm"
+        );
+        let mut small = Drawing::new(WIDEST, 10.0, "");
+        small.text((5.0, 5.0), "large", Lettering::new(9.0));
+        small.text((50.0, 5.0), "small", Lettering::new(4.9));
+        let message = save(&small, folder.path()).unwrap_err().message;
+        assert_eq!(message, "the text `small` of a figure is 4.9 pt high, expected at least 5 pt");
+        assert!(!folder.path().join("figure.svg").exists(), "nothing is written");
     }
 
     #[test]

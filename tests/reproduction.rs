@@ -147,7 +147,7 @@ fn another_subject_runs_that_subject_and_what_gathers_it(paper: &Paper) {
     let expected = [
         "accuracy",
         "best",
-        "cohort",
+        "cohort_sheet",
         "contours",
         "flatmaps",
         "learning",

@@ -4,7 +4,7 @@
 //! simulated, and is the same bytes whenever it is rendered from the same inputs.
 
 mod accuracy;
-mod cohort;
+mod cohort_sheet;
 mod contours;
 mod flatmaps;
 mod learning;
@@ -14,7 +14,7 @@ mod subject_images;
 /// Adds the kinds of this folder.
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(accuracy::Accuracy);
-    registry.add(cohort::Cohort);
+    registry.add(cohort_sheet::Cohort);
     registry.add(contours::Contours);
     registry.add(flatmaps::Flatmaps);
     registry.add(learning::Learning);

@@ -14,7 +14,7 @@ pub struct Shipped {
 }
 
 /// All of them.
-pub const SHIPPED: [Shipped; 2] = [
+pub const SHIPPED: [Shipped; 3] = [
     Shipped {
         name: "hello",
         about: "a first pipeline: two `run:` stages, one of them over an axis",
@@ -32,6 +32,18 @@ pub const SHIPPED: [Shipped; 2] = [
             ("pipe plan benson2025.yaml", "shows what the demo on simulated subjects would do"),
             ("pipe run benson2025.yaml", "runs the demo; its networks need libtorch (`pip install torch==2.11.0`)"),
             ("pipe plan benson2025.yaml --profile hcp", "shows the paper's analysis of the Human Connectome data"),
+        ],
+    },
+    Shipped {
+        name: "apply",
+        about: "label V1-V3 within 7 degrees on your own FreeSurfer subjects",
+        files: &[("apply.yaml", include_str!("../pipelines/apply.yaml"))],
+        next: &[
+            ("pipe run apply.yaml", "runs the demo: fsaverage5 and two simulated subjects"),
+            (
+                "pipe run apply.yaml --profile published --set subjects_dir=/data/subjects --set 'subjects=[sub-01]'",
+                "runs the published networks on your subjects",
+            ),
         ],
     },
 ];

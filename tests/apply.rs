@@ -12,7 +12,7 @@ use pipe_stages::formats::gifti;
 use pipe_stages::numeric::icosahedron::subdivided;
 
 use crate::artifacts::every_published_table_has_a_data_dictionary;
-use crate::support::paper::{Paper, offline};
+use crate::support::paper::{Paper, copy_out, offline};
 use crate::support::python_package::installed;
 use crate::support::{Shown, Space, workspace};
 
@@ -105,7 +105,7 @@ fn one_hemisphere_is_taken_on_request_only_and_a_unit_can_be_said() {
         fs::remove_file(folder.join(format!("left/surf/rh.{name}"))).expect("removed");
     }
     run(&space, &folder, &["left"], &[])
-        .exits(1)
+        .exits(2)
         .shows("no file of the right hemisphere is there")
         .shows("`one_hemisphere: true` predicts from one alone");
     run(&space, &folder, &["left"], &["--set", "one=true"]).exits(0).shows("only lh is there");
@@ -114,7 +114,7 @@ fn one_hemisphere_is_taken_on_request_only_and_a_unit_can_be_said() {
         let values: Vec<f32> = (0..VERTICES).map(|at| if at % 2 == 0 { 1.9 } else { -1.9 }).collect();
         write_morphometry(&folder.join(format!("between/surf/{h}.sulc")), &values, 320).expect("a map");
     }
-    run(&space, &folder, &["between"], &[]).exits(1).shows("of `sulc` is 1.90, expected 0.2 to 1.4");
+    run(&space, &folder, &["between"], &[]).exits(2).shows("of `sulc` is 1.90, expected 0.2 to 1.4");
     run(&space, &folder, &["between"], &["--set", "sulc=cm"]).exits(0).shows("taken as cm");
 }
 
@@ -137,7 +137,7 @@ fn remove(surf: &Path, names: &[&str]) {
 
 const BREAKS: [Break; 24] = [
     ("empty", |surf| fs::remove_dir_all(surf).and_then(|()| fs::create_dir(surf)).expect("made"), "names no file in"),
-    ("nosurf", |surf| fs::remove_dir_all(surf).expect("removed"), "nosurf/surf/` does not exist"),
+    ("nosurf", |surf| fs::remove_dir_all(surf).expect("removed"), "nosurf/surf` does not exist"),
     ("nocurv", |surf| remove(surf, &["lh.curv"]), "1 of 14 needed files are missing: lh.curv"),
     (
         "unfinished",
@@ -264,17 +264,16 @@ fn each_broken_subject_has_its_sentence_and_the_others_finish() {
     let sids: Vec<&str> = BREAKS.iter().map(|(sid, ..)| *sid).chain(["whole1", "whole2"]).collect();
     let shown = run(&space, &folder, &sids, &["--json"]);
     let failures = failures(&shown.stdout);
-    shown.exits(1);
+    shown.exits(2);
     for (sid, _, sentence) in &BREAKS {
         let said = failures.get(&format!("subject(sid={sid})")).unwrap_or_else(|| panic!("`{sid}` did not fail"));
         assert!(said.contains(sentence), "`{sid}`: {said}");
         assert!(said.contains(sid) || said.contains("surf"), "where? `{sid}`: {said}");
     }
     assert_eq!(failures.len(), BREAKS.len(), "{failures:?}");
+    let results = fs::read_dir(space.path("results")).expect("results").flatten().next().expect("a folder").path();
     for whole in ["whole1", "whole2"] {
-        let results = fs::read_dir(space.path("results/p")).expect("results");
-        let found = results.flatten().any(|entry| entry.path().join(whole).is_dir() || entry.file_name() == whole);
-        assert!(found, "`{whole}` is not finished");
+        assert!(results.join(whole).join(whole).join("about.json").is_file(), "`{whole}` is not finished");
     }
 }
 
@@ -317,6 +316,38 @@ fn slow_apply_gives_files_that_other_programs_read() {
     assert!(out.contains("read 56 files"), "{out}");
     the_dataset_is_valid(&results.join("bids"));
     run(&[]).exits(0).shows("ran 0, hits ");
+    the_same_comes_of_folders_elsewhere(&paper, &results);
+}
+
+/// What a user does: networks in one folder, subjects in another, neither in the project.
+fn the_same_comes_of_folders_elsewhere(paper: &Paper, demo: &Path) {
+    let space = &paper.space;
+    let folder_of = |place: &str| {
+        let mut command = space.command(["path", "pipelines/apply.yaml", place]);
+        command.args(&SMALL[..6]);
+        Shown::of(&mut command).exits(0).stdout.trim().to_owned()
+    };
+    let models = space.root().join("models");
+    for outputs in ["area", "ring"] {
+        let from = folder_of(&format!("model(outputs={outputs}).model"));
+        copy_out(Path::new(&from), &models.join(format!("anat_{outputs}")));
+    }
+    let subjects = space.root().join("subjects");
+    copy_out(Path::new(&folder_of("made.subjects")), &subjects);
+    let mut command = space.command(["run", "pipelines/apply.yaml", "--profile", "trained", "-j", "2"]);
+    command.args(["--set", &format!("subjects_dir={}", subjects.display()), "--set", "subjects=[fsaverage5, s41]"]);
+    command.args(["--set", &format!("models={}", models.display())]);
+    offline(&mut command);
+    Shown::of(&mut command).exits(0);
+    let own = fs::read_dir(space.path("results/apply")).expect("results").flatten();
+    let own = own.map(|entry| entry.path()).find(|path| path != demo).expect("another folder");
+    for file in [
+        "s41/surf/lh.benson2025_varea.mgz",
+        "s41/mri/benson2025_vring.mgz",
+        "fsaverage5/surf/rh.benson2025_vring.annot",
+    ] {
+        assert_eq!(fs::read(own.join(file)).expect("a file"), fs::read(demo.join(file)).expect("a file"), "{file}");
+    }
 }
 
 /// No error of the BIDS validator, and every file of the dataset is known to it.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use pipe_contract::{Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, parameters};
 
 use super::region_names::{Division, Region, UNLABELLED};
-use crate::formats::annotation::{self, Entry};
+use crate::formats::annotation::{self, AnnotationEntry};
 use crate::formats::gifti::{self, LabelEntry};
 use crate::formats::mgh::{self, Overlay};
 use crate::formats::subject_folder::Subject;
@@ -117,7 +117,8 @@ impl Predicted {
         let whole: Vec<f32> = self.labels.iter().map(|label| *label as f32).collect();
         Overlay { frames: &[whole], whole: true, about: division.about }.write(&with(".mgz"))?;
         let regions: Vec<Region> = std::iter::once(UNLABELLED).chain(division.regions.iter().copied()).collect();
-        let entries: Vec<Entry<'_>> = regions.iter().map(|r| Entry { name: r.name, colour: r.colour }).collect();
+        let entries: Vec<AnnotationEntry<'_>> =
+            regions.iter().map(|r| AnnotationEntry { name: r.name, colour: r.colour }).collect();
         annotation::write(&with(".annot"), &self.labels, &entries)?;
         write_gifti(&with(".label.gii"), &self.labels, division, hemisphere)?;
         match &self.probabilities {

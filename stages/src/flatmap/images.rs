@@ -11,7 +11,7 @@ use std::path::Path;
 use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
 use rayon::prelude::*;
 
-use super::painting::{Frame, Painting, both, check_count, picture, size, with_options};
+use super::painting::{Painting, PictureFrame, both, check_count, picture, size, with_options};
 use super::template_space::TemplateSpace;
 use crate::formats::image_conventions::{Alignment, DepthUnit};
 use crate::formats::mgh;
@@ -82,7 +82,7 @@ choice! {
 
 /// How the maps of a subject are brought into what a network reads.
 struct Conversion {
-    frame: Frame,
+    frame: PictureFrame,
     space: Option<TemplateSpace>,
     unit: DepthUnit,
 }
@@ -90,7 +90,7 @@ struct Conversion {
 impl Conversion {
     fn of(task: &Task) -> Result<Self, Failure> {
         let parameters: Parameters = task.parameters()?;
-        let frame = Frame::of(&parameters.painting, task)?;
+        let frame = PictureFrame::of(&parameters.painting, task)?;
         let stated = frame.model.as_ref();
         let alignment = match parameters.alignment {
             AlignmentSource::Model => stated.map_or(Alignment::None, |model| model.alignment),
@@ -328,5 +328,75 @@ mod tests {
         let failure = failure.unwrap_err();
         assert_eq!(failure.message, "`rh.prf_sigma.mgz` has 7 values, but the hemisphere has 642 vertices");
         assert_eq!(failure.place.as_deref(), Some("subject `s03`, rh"));
+    }
+
+    /// Moves the coordinates of both hemispheres of a subject.
+    fn turn(subject: &Path, sid: &str) {
+        use crate::formats::gifti;
+        for letter in ["L", "R"] {
+            let path = subject.join(format!("{sid}/T1w/Native/{sid}.{letter}.midthickness.native.surf.gii"));
+            let mut mesh = gifti::read_surface(&path).unwrap();
+            for [x, y, z] in &mut mesh.coordinates {
+                (*x, *y, *z) = (0.8 * *x - 0.6 * *y + 12.0, 0.6 * *x + 0.8 * *y - 30.0, *z + 7.0);
+            }
+            gifti::write_surface(&path, &mesh).unwrap();
+        }
+    }
+
+    fn options(folder: &Path, alignment: &str) -> std::path::PathBuf {
+        let path = folder.join("options.json");
+        let text = format!(
+            "{{\"channels\": [\"x\", \"convexity\"], \"pixels\": 24, \"radius\": 70, \"alignment\": \"{alignment}\", \"convexity\": \"mm\"}}"
+        );
+        fs_err::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn images_for_a_network_are_as_its_options_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+        let (subject, reference) = (write_subject(&here, "s01"), write_subject(&there, "fsaverage"));
+        let plain = Ran::of(&Images, &[("subject", &subject)], &[("pixels", 24), ("radius", 70)]);
+        turn(&subject, "s01");
+        let options = options(folder.path(), "fsaverage");
+        // Other parameters do not matter: the network decides.
+        let inputs = [("subject", subject.as_path()), ("reference", &reference), ("options", &options)];
+        let ran = Ran::of(&Images, &inputs, &[("pixels", 16), ("radius", 80)]);
+        assert!(ran.notes().is_empty(), "channels that it does not read are no matter: {:?}", ran.notes());
+        let [plain, aligned] = [&plain, &ran].map(|ran| tensors::read(&ran.output("images")).unwrap());
+        let (shape, values) = aligned.floats("images").unwrap();
+        assert_eq!(shape, [14, 24, 48]);
+        assert_eq!([aligned.text("radius").unwrap(), aligned.text("alignment").unwrap()], ["70", "fsaverage"]);
+        let (_, before) = plain.floats("images").unwrap();
+        let plane = 24 * 48;
+        // x, y and z are again what they were before the turn.
+        for (a, b) in values[..3 * plane].iter().zip(&before[..3 * plane]) {
+            assert!((a - b).abs() < 1e-2, "{a} {b}");
+        }
+        for (a, b) in values[4 * plane..5 * plane].iter().zip(&before[4 * plane..5 * plane]) {
+            assert!((a - 10.0 * b).abs() < 1e-4, "depth in mm: {a} {b}");
+        }
+        let failure = Ran::try_of(&Images, &inputs[..1], &[("pixels", 16), ("radius", 80)]);
+        assert!(failure.is_ok(), "without a network nothing is aligned");
+        let without = [("subject", subject.as_path()), ("options", &options)];
+        let failure = Ran::try_of(&Images, &without, &[("pixels", 16), ("radius", 80)]).unwrap_err();
+        assert_eq!(failure.message, "coordinates are to be aligned to fsaverage, but there is no `reference`");
+    }
+
+    #[test]
+    fn a_hemisphere_that_is_not_there_is_blank_and_said() {
+        use crate::formats::subject_folder::{ABOUT, AboutSubject};
+        let folder = tempfile::tempdir().unwrap();
+        let subject = write_subject(folder.path(), "s01");
+        let about = AboutSubject { source: "FreeSurfer".into(), hemispheres: vec!["rh".into()], sulc: "mm".into() };
+        fs_err::write(subject.join("s01").join(ABOUT), serde_json::to_string(&about).unwrap()).unwrap();
+        fs_err::remove_file(subject.join("s01/T1w/s01/surf/lh.white")).unwrap();
+        let ran = Ran::of(&Images, &[("subject", &subject)], &[("pixels", 16), ("radius", 80)]);
+        let file = tensors::read(&ran.output("images")).unwrap();
+        assert_eq!(file.text("hemispheres").unwrap(), "rh");
+        let (_, images) = file.floats("images").unwrap();
+        let row = |row: usize| &images[5 * 16 * 32 + row * 32..][..32];
+        assert!(row(8)[..15].iter().all(|value| *value == 0.0) && (row(8)[24] - 2.0).abs() < 1e-5, "{:?}", row(8));
     }
 }

@@ -37,7 +37,7 @@ choice! {
 const COMMAND_LINE_RADIUS: f64 = 90.0;
 
 /// Size and reach of the pictures of a task.
-pub(super) struct Frame {
+pub(super) struct PictureFrame {
     /// Rows, and columns per hemisphere.
     pub(super) pixels: usize,
     /// Degrees from the occipital pole.
@@ -59,7 +59,7 @@ pub(super) fn with_options(kind: Kind) -> Kind {
     )
 }
 
-impl Frame {
+impl PictureFrame {
     /// From the model's options where they are given, else from the parameters.
     pub(super) fn of(painting: &Painting, task: &Task) -> Result<Self, Failure> {
         let model = task.maybe("options").map(ImageConventions::read).transpose()?;

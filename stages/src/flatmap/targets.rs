@@ -9,7 +9,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
 use rayon::prelude::*;
 
-use super::painting::{Frame, Painting, both, check_count, picture, size, with_options};
+use super::painting::{Painting, PictureFrame, both, check_count, picture, size, with_options};
 use crate::formats::mgh;
 use crate::formats::subject_folder::Subject;
 use crate::formats::tensors::{self, Tensor, Tensors};
@@ -51,7 +51,7 @@ impl StageKind for Targets {
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
-        let frame = Frame::of(&task.parameters()?, task)?;
+        let frame = PictureFrame::of(&task.parameters()?, task)?;
         let subject = Subject::open(task.one("subject")?)?;
         let folder = task.one("labels")?;
         let hemispheres = subject.hemispheres()?;
@@ -97,7 +97,7 @@ impl Half {
         hemisphere: Hemisphere,
         folder: &Path,
         files: &[&'static str],
-        frame: &Frame,
+        frame: &PictureFrame,
     ) -> Result<Self, Failure> {
         let mesh = subject.registered(hemisphere)?;
         let vertices = mesh.sphere.len();

@@ -13,7 +13,7 @@ use super::binary;
 
 /// A label: its number is its place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct AnnotationEntry<'a> {
     /// Its name.
     pub name: &'a str,
     /// Red, green, blue; every entry must have its own.
@@ -24,11 +24,11 @@ pub struct Entry<'a> {
 ///
 /// # Errors
 /// Internal: a label without an entry, or two entries of one colour. Environment: the file cannot be written.
-pub fn write(path: &Path, labels: &[i32], table: &[Entry<'_>]) -> Result<(), Failure> {
+pub fn write(path: &Path, labels: &[i32], table: &[AnnotationEntry<'_>]) -> Result<(), Failure> {
     binary::write(path, &format(labels, table)?)
 }
 
-fn format(labels: &[i32], table: &[Entry<'_>]) -> Result<Vec<u8>, Failure> {
+fn format(labels: &[i32], table: &[AnnotationEntry<'_>]) -> Result<Vec<u8>, Failure> {
     let colours: BTreeSet<[u8; 3]> = table.iter().map(|entry| entry.colour).collect();
     if colours.len() != table.len() {
         return Err(Failure::internal("two entries of an annotation have one colour"));
@@ -73,8 +73,10 @@ mod tests {
 
     #[test]
     fn an_annotation_has_a_colour_a_vertex_and_a_table() {
-        let table =
-            [Entry { name: "none", colour: [25, 5, 25] }, Entry { name: "V1 (0-7 deg)", colour: [200, 60, 40] }];
+        let table = [
+            AnnotationEntry { name: "none", colour: [25, 5, 25] },
+            AnnotationEntry { name: "V1 (0-7 deg)", colour: [200, 60, 40] },
+        ];
         let bytes = format(&[1, 0], &table).unwrap();
         let number = |at: usize| i32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
         assert_eq!((number(0), number(4), number(12)), (2, 0, 1));

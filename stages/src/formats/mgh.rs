@@ -208,7 +208,7 @@ fn parse_volume(bytes: &[u8]) -> Result<Volume, Failure> {
         return Err(Failure::input("the volume does not say where its voxels lie (its header has no orientation)")
             .hint("make it with FreeSurfer again; a volume for other programs may have lost its header"));
     }
-    let count = shape.iter().product();
+    let count = voxels(shape);
     if count > MOST_VOXELS {
         return Err(Failure::input(format!("a volume of {shape:?} voxels, expected at most {MOST_VOXELS}")));
     }
@@ -224,6 +224,22 @@ fn parse_volume(bytes: &[u8]) -> Result<Volume, Failure> {
             .collect::<Result<_, _>>()?,
     };
     Ok(Volume { shape, values, place })
+}
+
+/// As many as a shape has; a damaged header may promise more than there are numbers for.
+fn voxels(shape: [usize; 3]) -> usize {
+    shape.iter().fold(1, |product: usize, length| product.saturating_mul(*length))
+}
+
+/// The number of values of all frames.
+fn checked(count: usize, frames: usize) -> Result<usize, Failure> {
+    let all = count.saturating_mul(frames);
+    if all <= MOST_VOXELS {
+        return Ok(all);
+    }
+    Err(Failure::input(format!(
+        "the file promises {all} values, expected at most {MOST_VOXELS}: the header is damaged"
+    )))
 }
 
 /// Those of a cube of 512.
@@ -280,12 +296,12 @@ pub fn read_frames(path: &Path) -> Result<Vec<Vec<f32>>, Failure> {
 fn parse_frames(bytes: &[u8]) -> Result<Vec<Vec<f32>>, Failure> {
     let mut cursor = Cursor::new(bytes);
     let (shape, frames, kind) = parse_start(&mut cursor)?;
-    let count: usize = shape.iter().product();
+    let count = voxels(shape);
     let frames = usize::try_from(frames).ok().filter(|frames| (1..=1000).contains(frames));
     let frames = frames.ok_or_else(|| Failure::input("the number of frames is not from 1 to 1000"))?;
     cursor.take(HEADER_BYTES - 28, "the header")?;
     #[expect(clippy::cast_precision_loss, reason = "labels and small counts, far below 2^24")]
-    let values = match parse_values(&mut cursor, kind, count.saturating_mul(frames))? {
+    let values = match parse_values(&mut cursor, kind, checked(count, frames)?)? {
         MghValues::Float32(values) => values,
         MghValues::Int32(values) => values.into_iter().map(|value| value as f32).collect(),
     };
@@ -461,8 +477,45 @@ mod tests {
             let mut bytes = format(FLOAT32, 4, [0_u8; 16].into_iter());
             bytes[at] = byte;
             bytes.truncate(cut);
-            let _ = parse(&bytes);
-            let _ = parse(&noise);
+            let _ = (parse(&bytes), parse_frames(&bytes), parse_volume(&bytes));
+            let _ = (parse(&noise), parse_frames(&noise), parse_volume(&noise));
         }
+    }
+
+    #[test]
+    fn overlays_have_frames_and_say_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lh.map.mgh");
+        let frames = [vec![0.25, 0.5, 1.0], vec![0.0, -1.0, 2.0]];
+        Overlay { frames: &frames, whole: false, about: "V1 (0-7 deg)" }.write(&path).unwrap();
+        assert_eq!(read_frames(&path).unwrap(), frames);
+        assert_eq!(read(&path).unwrap_err().message, "the file holds 2 frames, expected 1");
+        let bytes = fs_err::read(&path).unwrap();
+        // Behind the values: five scan parameters, tag 3, the length of the text with its zero, the text.
+        let tail = &bytes[284 + 24 + 20..];
+        assert_eq!(
+            (&tail[..4], &tail[4..12], &tail[12..]),
+            (&[0, 0, 0, 3][..], &[0, 0, 0, 0, 0, 0, 0, 13][..], &b"V1 (0-7 deg)\0"[..])
+        );
+        Overlay { frames: &[vec![0.0, 3.0]], whole: true, about: "" }.write(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), MghValues::Int32(vec![0, 3]));
+    }
+
+    #[test]
+    fn volumes_keep_their_place_and_need_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ribbon.mgz");
+        let volume = Volume::conformed([4, 3, 2], 2.0, (0..24).collect());
+        volume.write(&path, "labels").unwrap();
+        assert_eq!(read_volume(&path).unwrap(), volume);
+        // FreeSurfer's space of surfaces of a conformed volume: x runs to the left, y up along slices, z down along rows.
+        let rows = volume.to_surface_space();
+        assert_eq!(rows, [[-2.0, 0.0, 0.0, 4.0], [0.0, 0.0, 2.0, -2.0], [0.0, -2.0, 0.0, 3.0]]);
+        assert_eq!(volume.to_scanner_space(), rows, "centred at the origin, both are one");
+        let mut bytes = binary::gunzip(&fs_err::read(&path).unwrap(), 10_000).unwrap();
+        bytes[28..30].copy_from_slice(&[0, 0]);
+        assert!(parse_volume(&bytes).unwrap_err().message.contains("does not say where its voxels lie"));
+        bytes[4..16].copy_from_slice(&[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]);
+        assert!(parse_volume(&bytes).is_err() && parse_frames(&bytes).is_err(), "more voxels than numbers");
     }
 }

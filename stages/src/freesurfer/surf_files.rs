@@ -246,7 +246,8 @@ impl SurfFolder {
     }
 
     fn placed(&self, failure: Failure, hemisphere: Hemisphere, file: &str) -> Failure {
-        Failure { place: Some(format!("surf/{}", self.name(hemisphere, file))), ..failure }
+        let hint = failure.hint.clone().or_else(|| Some("copy the file again, or run `recon-all` again".to_owned()));
+        Failure { place: Some(format!("surf/{}", self.name(hemisphere, file))), hint, ..failure }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct SimulateFreeSurfer;
 parameters! {
     struct Parameters {
         /// the simulated subjects; fsaverage5 is there besides
-        subjects: Vec<String>;
+        subjects: Vec<String> = Vec::new();
         ..amplitudes: Amplitudes;
     }
 }

@@ -43,3 +43,48 @@ impl StageKind for Open {
         Ok(Ended::done())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::image_conventions::{Alignment, DepthUnit};
+    use crate::formats::tensors::{Tensor, Tensors};
+    use crate::test_support::small_subject::Ran;
+    use crate::unet::weight_layout::{self, Role};
+
+    fn model(folder: &std::path::Path, outputs: usize) {
+        let mut weights = Tensors::new();
+        for entry in weight_layout::state_dict([2, 2, 2, 2], 7, outputs) {
+            let tensor = match entry.role {
+                Role::Batches => Tensor::i64(&[], vec![3]),
+                _ => Tensor::f32(&entry.shape, vec![0.5; entry.count()]),
+            };
+            weights.tensors.insert(entry.name, tensor);
+        }
+        tensors::write(&folder.join(WEIGHTS), &weights).unwrap();
+    }
+
+    #[test]
+    fn a_published_model_is_taken_over_if_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = ModelOptions::new("anat", "area", "resnet18").unwrap();
+        let try_open = || Ran::try_of(&Open, &[("folder", folder.path())], &[]);
+        assert!(try_open().unwrap_err().message.contains("cannot be read"), "an empty folder");
+        model_folder::write_json(&folder.path().join(OPTIONS), &options).unwrap();
+        assert_eq!(try_open().unwrap_err().message, "the options of the model do not say its `pixels`");
+        options.pixels = Some(48);
+        options.radius = Some(80.0);
+        options.alignment = Some(Alignment::Fsaverage);
+        options.convexity = Some(DepthUnit::Cm);
+        model_folder::write_json(&folder.path().join(OPTIONS), &options).unwrap();
+        model(folder.path(), 5);
+        assert!(try_open().unwrap_err().message.contains("`conv_last.weight` has the shape [5, 64, 1, 1]"));
+        model(folder.path(), 3);
+        fs::write(folder.path().join(CHANNELS), "channel\n").unwrap();
+        let opened = try_open().unwrap().output("model");
+        for name in [WEIGHTS, OPTIONS, CHANNELS] {
+            assert_eq!(fs::read(opened.join(name)).unwrap(), fs::read(folder.path().join(name)).unwrap());
+        }
+        assert!(!opened.join(PLAN).exists());
+    }
+}

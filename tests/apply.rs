@@ -12,7 +12,7 @@ use pipe_stages::formats::gifti;
 use pipe_stages::numeric::icosahedron::subdivided;
 
 use crate::artifacts::every_published_table_has_a_data_dictionary;
-use crate::support::paper::{Paper, copy_out, offline};
+use crate::support::paper::{Paper, copy_out, files_below, offline};
 use crate::support::python_package::installed;
 use crate::support::{Shown, Space, workspace};
 
@@ -334,11 +334,23 @@ fn the_same_comes_of_folders_elsewhere(paper: &Paper, demo: &Path) {
     }
     let subjects = space.root().join("subjects");
     copy_out(Path::new(&folder_of("made.subjects")), &subjects);
+    copy_out(&subjects.join("s42"), &subjects.join("left"));
+    for path in files_below(&subjects.join("left/surf")) {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("rh.")) {
+            fs::remove_file(path).expect("removed");
+        }
+    }
     let mut command = space.command(["run", "pipelines/apply.yaml", "--profile", "trained", "-j", "2"]);
-    command.args(["--set", &format!("subjects_dir={}", subjects.display()), "--set", "subjects=[fsaverage5, s41]"]);
+    command.args(["--set", "one_hemisphere=true"]);
+    command.args([
+        "--set",
+        &format!("subjects_dir={}", subjects.display()),
+        "--set",
+        "subjects=[fsaverage5, s41, left]",
+    ]);
     command.args(["--set", &format!("models={}", models.display())]);
     offline(&mut command);
-    Shown::of(&mut command).exits(0);
+    Shown::of(&mut command).exits(0).shows("predicted from one hemisphere; the network was trained on both");
     let own = fs::read_dir(space.path("results/apply")).expect("results").flatten();
     let own = own.map(|entry| entry.path()).find(|path| path != demo).expect("another folder");
     for file in [
@@ -348,6 +360,10 @@ fn the_same_comes_of_folders_elsewhere(paper: &Paper, demo: &Path) {
     ] {
         assert_eq!(fs::read(own.join(file)).expect("a file"), fs::read(demo.join(file)).expect("a file"), "{file}");
     }
+    assert!(own.join("left/surf/lh.benson2025_varea.mgz").is_file());
+    assert!(!own.join("left/surf/rh.benson2025_varea.mgz").exists());
+    let table = fs::read_to_string(own.join("left/regions.csv")).expect("a table");
+    assert!(table.lines().skip(1).all(|row| row.starts_with("left,lh,1,")), "every row is marked:\n{table}");
 }
 
 /// No error of the BIDS validator, and every file of the dataset is known to it.
@@ -365,6 +381,6 @@ fn the_dataset_is_valid(dataset: &Path) {
     let errors: Vec<_> = issues.iter().filter(|issue| issue["severity"] == "error").collect();
     assert!(errors.is_empty(), "{errors:#?}");
     assert!(!dataset.join(".bidsignore").exists());
-    let files = crate::support::paper::files_below(dataset).len();
+    let files = files_below(dataset).len();
     assert_eq!(found["summary"]["totalFiles"].as_u64(), Some(files as u64), "{}", found["summary"]);
 }

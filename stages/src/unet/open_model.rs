@@ -81,7 +81,8 @@ mod tests {
         assert!(try_open().unwrap_err().message.contains("`conv_last.weight` has the shape [5, 64, 1, 1]"));
         model(folder.path(), 3);
         fs::write(folder.path().join(CHANNELS), "channel\n").unwrap();
-        let opened = try_open().unwrap().output("model");
+        let ran = try_open().unwrap();
+        let opened = ran.output("model");
         for name in [WEIGHTS, OPTIONS, CHANNELS] {
             assert_eq!(fs::read(opened.join(name)).unwrap(), fs::read(folder.path().join(name)).unwrap());
         }

@@ -21,6 +21,7 @@ pub mod hcp;
 pub mod hemisphere;
 pub mod labels;
 pub mod numeric;
+pub mod nyu;
 pub mod osf;
 pub mod package;
 pub mod prf;
@@ -43,6 +44,7 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     osf::install(registry);
     hcp::install(registry);
     freesurfer::install(registry);
+    nyu::install(registry);
     labels::install(registry);
     prf::install(registry);
     simulate::install(registry);

@@ -14,4 +14,5 @@ pub mod osf_listing;
 pub mod osf_project;
 pub mod s3_client;
 mod signature_v4;
+pub mod tree_source;
 pub mod url;

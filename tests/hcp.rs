@@ -334,9 +334,8 @@ impl Story {
 
     /// Published files by name, without those that differ from run to run.
     fn published(&self) -> BTreeMap<String, Vec<u8>> {
-        let results = fs::read_dir(self.paper.space.path("pipelines/results"))
-            .or_else(|_| fs::read_dir(self.paper.space.path("results")));
-        let folder = results.expect("results").next().expect("one folder").expect("it can be listed").path();
+        let mut profiles = fs::read_dir(self.paper.space.path("results/benson2025")).expect("results");
+        let folder = profiles.next().expect("one folder").expect("it can be listed").path();
         contents(&folder)
     }
 }

@@ -3,6 +3,8 @@
 //! `NAME` is a profile of the credentials file (`~/.aws/credentials`, or `AWS_SHARED_CREDENTIALS_FILE`) or of the config
 //! file (`~/.aws/config`, or `AWS_CONFIG_FILE`, where it is headed `[profile NAME]`); the credentials file goes first.
 //! Without such a profile the variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN` are used.
+//! Between the two, the places of the package `neuropythy` are looked at, because users of these data have them: for the name `hcp`
+//! the variables `HCP_CREDENTIALS` (`KEY:SECRET`) and `HCP_KEY` with `HCP_SECRET`, the files `~/.hcp-passwd` and `~/.passwd-hcp`.
 //! The name `default` is the usual chain: the variables, then the profile of `AWS_PROFILE`, then `[default]`.
 //! A `credential_process` is run. Sign-in flows (SSO, assumed roles) are left to the vendor's tool: the error names it.
 //!
@@ -168,6 +170,9 @@ pub fn find(name: &str, environment: &CredentialVariables, profiles: &Profiles) 
     if profiles.settings.contains_key(profile) {
         return from_profile(profile, profiles);
     }
+    if !chain && let Some(keys) = from_neuropythy(name, environment)? {
+        return Ok(keys);
+    }
     if !chain && let Some(keys) = from_variables(environment)? {
         return Ok(keys);
     }
@@ -186,6 +191,45 @@ fn from_variables(environment: &CredentialVariables) -> Result<Option<Keys>, Fai
         token: environment.get("AWS_SESSION_TOKEN").map(str::to_owned),
         found_in: "the variable AWS_ACCESS_KEY_ID".to_owned(),
     }))
+}
+
+/// The places where the package `neuropythy` looks for the keys of a name.
+fn from_neuropythy(name: &str, environment: &CredentialVariables) -> Result<Option<Keys>, Failure> {
+    let capitals = name.to_ascii_uppercase().replace('-', "_");
+    let (both, id, secret) =
+        (format!("{capitals}_CREDENTIALS"), format!("{capitals}_KEY"), format!("{capitals}_SECRET"));
+    let pair = |text: &str, place: String| {
+        let mut parts = text.trim().split([':', '\n']).map(str::trim);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(id), Some(secret), None) if !id.is_empty() && !secret.is_empty() => {
+                Ok(Some(Keys { id: id.to_owned(), secret: secret.to_owned(), token: None, found_in: place }))
+            }
+            // What is there may hold the secret, so no part of it is quoted.
+            _ => Err(Failure::environment(format!("{place} is not a key and a secret"))
+                .hint("expected one line `KEY:SECRET`, or two lines")),
+        }
+    };
+    if let Some(text) = environment.get(&both) {
+        return pair(text, format!("the variable {both}"));
+    }
+    match (environment.get(&id), environment.get(&secret)) {
+        (Some(key), Some(secret)) => return pair(&format!("{key}\n{secret}"), format!("the variable {id}")),
+        (None, None) => {}
+        _ => {
+            return Err(Failure::environment(format!("one of {id} and {secret} is set, the other is not"))
+                .hint("set both, or unset both and use a profile"));
+        }
+    }
+    let Some(home) = environment.get("HOME") else { return Ok(None) };
+    for file in [format!(".{name}-passwd"), format!(".passwd-{name}")] {
+        let path = Path::new(home).join(file);
+        match fs_err::read_to_string(&path) {
+            Ok(text) => return pair(&text, format!("the file {}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::io("read", &path, &error)),
+        }
+    }
+    Ok(None)
 }
 
 fn from_profile(profile: &str, profiles: &Profiles) -> Result<Keys, Failure> {
@@ -370,6 +414,26 @@ credential_process = false
         assert_eq!((keys.id.as_str(), keys.token.as_deref()), ("AKENV", Some("t")));
         let failure = find_in(home.path(), "elsewhere", &variables[..1]).unwrap_err();
         assert!(failure.message.contains("AWS_SECRET_ACCESS_KEY is not"), "{failure}");
+    }
+
+    #[test]
+    fn places_of_neuropythy_serve_where_no_profile_has_the_name() {
+        let home = home();
+        let find = |name: &str, variables: &[(&str, &str)]| find_in(home.path(), name, variables);
+        let keys = find("lab", &[("LAB_CREDENTIALS", "AKIALAB:se/cret"), ("AWS_ACCESS_KEY_ID", "AKIAOTHER")]).unwrap();
+        assert_eq!((keys.id.as_str(), keys.secret.as_str()), ("AKIALAB", "se/cret"));
+        assert_eq!(keys.found_in, "the variable LAB_CREDENTIALS");
+        let keys = find("lab", &[("LAB_KEY", "AKIALAB2"), ("LAB_SECRET", "s2")]).unwrap();
+        assert_eq!((keys.id.as_str(), keys.secret.as_str()), ("AKIALAB2", "s2"));
+        assert!(find("lab", &[("LAB_KEY", "AKIALAB2")]).unwrap_err().message.contains("LAB_SECRET"));
+        let profile = find("hcp", &[("HCP_CREDENTIALS", "AKIAOTHER:x")]).unwrap();
+        assert_eq!(profile.id, "AKIAHCP12345", "a profile goes first");
+        fs_err::write(home.path().join(".passwd-lab"), "AKIAFILE\nsecret-in-file\n").unwrap();
+        assert_eq!(find("lab", &[]).unwrap().secret, "secret-in-file");
+        fs_err::write(home.path().join(".lab-passwd"), "secret-in-file").unwrap();
+        let failure = find("lab", &[]).unwrap_err();
+        assert!(failure.message.ends_with(".lab-passwd is not a key and a secret"), "{failure}");
+        assert!(!failure.to_string().contains("secret-in-file"));
     }
 
     #[test]

@@ -45,6 +45,10 @@ impl<'a> Traces<'a> {
 #[track_caller]
 pub fn assert_no_traces(space: &Space, shown: &Shown, traces: &[Vec<u8>], own: &[PathBuf]) {
     let traces = Traces::new(traces);
+    for place in own.iter().filter(|place| place.is_file()) {
+        let bytes = fs::read(place).expect("the user's own file");
+        assert!(traces.found_in(&bytes).is_some(), "the search finds nothing in `{}`", place.display());
+    }
     assert_eq!(traces.found_in(shown.text().as_bytes()), None, "is shown:\n{}", shown.text());
     let restricted = [space.cache().join("restricted"), space.root().join("state/pipe/restricted")];
     let is_passed_over = |path: &std::path::Path| restricted.iter().chain(own).any(|place| place == path);

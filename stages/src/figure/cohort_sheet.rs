@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipe_contract::{Arity, Column, Context, Ended, Failure, Kind, Presence, StageKind, Task, choice, parameters};
 use polars::prelude::DataFrame;
 
-use super::subject_images::{Images, SubjectImages, sid};
+use super::subject_images::{NamedImages, SubjectImages, sid};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::colour::CATEGORIES;
 use crate::formats::drawing::{
@@ -173,7 +173,7 @@ impl Place {
             None => ("not given".to_owned(), None),
             Some(Presence::Absent(cause)) => (cause.clone(), None),
             Some(Presence::Present(file)) => {
-                let targets = Images::targets(file, &images)?;
+                let targets = NamedImages::targets(file, &images)?;
                 let there = targets.beginning(filled.letter()).next().is_some();
                 if there { (SHOWN.to_owned(), Some(targets)) } else { ("not labelled".to_owned(), None) }
             }
@@ -213,7 +213,7 @@ const LINE: f64 = 8.0;
 /// Size of ids and causes.
 const ID: f64 = 5.5;
 
-/// The sheet, ready to be drawn.
+/// The sheet, ready to be rendered.
 struct Sheet<'a> {
     places: &'a [Place],
     filled: Filled,

@@ -826,7 +826,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rater_without_rings_is_no_comparison() {
+    fn a_rater_without_rings_cannot_be_compared() {
         let folder = tempfile::tempdir().unwrap();
         let task = task(folder.path(), "ring");
         for hemisphere in ["lh", "rh"] {

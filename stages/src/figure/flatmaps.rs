@@ -11,7 +11,7 @@ use pipe_contract::{Arity, Column, Context, Ended, Failure, Kind, StageKind, Tas
 use polars::prelude::DataFrame;
 
 use super::outline::Segment;
-use super::subject_images::{Images, SubjectImages, sid};
+use super::subject_images::{NamedImages, SubjectImages, sid};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{
@@ -97,7 +97,7 @@ const COLUMNS: &[Column] = &[
 struct Shown {
     images: SubjectImages,
     /// Borders of a rater's areas, in pixels.
-    borders: Option<(Images, Vec<Segment>)>,
+    borders: Option<(NamedImages, Vec<Segment>)>,
 }
 
 impl StageKind for Flatmaps {
@@ -192,7 +192,7 @@ fn add_angle_and_eccentricity(images: &mut SubjectImages) {
 }
 
 /// The borders of one rater's areas of a subject.
-fn borders(task: &Task, rater: &str, images: &SubjectImages) -> Result<Option<(Images, Vec<Segment>)>, Failure> {
+fn borders(task: &Task, rater: &str, images: &SubjectImages) -> Result<Option<(NamedImages, Vec<Segment>)>, Failure> {
     let mut raters = BTreeMap::new();
     for (at, file) in task.present("targets") {
         if sid(at, "targets")? == images.sid {
@@ -201,7 +201,7 @@ fn borders(task: &Task, rater: &str, images: &SubjectImages) -> Result<Option<(I
     }
     let chosen = if rater.is_empty() { raters.values().next() } else { raters.get(rater) };
     let Some(file) = chosen else { return Ok(None) };
-    let targets = Images::targets(file, images)?;
+    let targets = NamedImages::targets(file, images)?;
     let borders = targets.borders();
     Ok(Some((targets, borders)))
 }
@@ -236,7 +236,7 @@ const LEAST_ROW: f64 = 24.0;
 const SMALL: f64 = 6.0;
 const LINE: f64 = 8.0;
 
-/// The figure, ready to be drawn.
+/// The figure, ready to be rendered.
 struct Sheet<'a> {
     subjects: &'a [Shown],
     channels: &'a [&'a Channel],
@@ -476,7 +476,7 @@ mod tests {
             .about("radius", "80");
         tensors::write(file.path(), &targets).unwrap();
         let images = SubjectImages { sid: sid.into(), rows, columns, channels, coverage };
-        Shown { borders: Some((Images::targets(file.path(), &images).unwrap(), borders)), images }
+        Shown { borders: Some((NamedImages::targets(file.path(), &images).unwrap(), borders)), images }
     }
 
     fn sheet<T>(count: usize, sid: &str, of: impl Fn(&Sheet<'_>) -> T) -> T {

@@ -114,10 +114,14 @@ impl Restart {
 }
 
 impl Model {
-    /// ` (restart 3 of 10)`, or nothing.
+    /// ` (restart 3 of 10)`, or nothing if there is one.
     fn of_restarts(&self) -> String {
         let name = &self.restarts[self.chosen].name;
-        if name.is_empty() { String::new() } else { format!(" (restart {name} of {})", self.restarts.len()) }
+        if name.is_empty() || self.restarts.len() == 1 {
+            String::new()
+        } else {
+            format!(" (restart {name} of {})", self.restarts.len())
+        }
     }
 }
 
@@ -288,7 +292,7 @@ fn mark(drawing: &mut Drawing, at: CanvasPoint) {
 fn panel(drawing: &mut Drawing, (left, top): (f64, f64), model: &Model, first: bool) {
     let chosen = &model.restarts[model.chosen];
     drawing.text((left, top - 14.5), &model.name, Lettering::new(7.0));
-    let least = format!("least {:.3}{}", chosen.least(), model.of_restarts());
+    let least = format!("least validation {:.3}{}", chosen.least(), model.of_restarts());
     drawing.text((left, top - 6.0), &least, Lettering::new(SMALLEST_TEXT + 0.5).colour(Colour::QUIET));
     let longest = model.restarts.iter().map(|restart| restart.epochs.len()).max().unwrap_or(1);
     let x = Scale::new((0.5, real(longest) + 0.5), (left, left + PANEL.0));

@@ -44,8 +44,8 @@ fn mean(points: &[[f64; 2]]) -> [f64; 2] {
 }
 
 /// Where to write the name of a label: the vertex that lies farthest from any boundary and from the edge of the map, one for each connected part of the label that
-/// has at least a fifth of its vertices (V2 and V3 have a dorsal and a ventral part). By label and then by vertex; with the
-/// distance to the boundary.
+/// has at least a fifth of its vertices (V2 and V3 have a dorsal and a ventral part), and a second one far along a part that is long and
+/// thin. By label and then by part; with the distance to the boundary.
 pub(super) fn places_of_names(
     coordinates: &[[f64; 2]],
     faces: &[[u32; 3]],
@@ -65,16 +65,32 @@ pub(super) fn places_of_names(
         distances.fold(f64::INFINITY, f64::min)
     };
     let mut places = Vec::new();
-    for ((label, _), part) in parts {
-        if 5 * part.len() >= sizes[&label] {
-            let inner = part.iter().map(|vertex| (*vertex, away(*vertex)));
+    for ((label, _), part) in parts.into_iter().filter(|((label, _), part)| 5 * part.len() >= sizes[label]) {
+        let depths: Vec<(usize, f64)> = part.iter().map(|vertex| (*vertex, away(*vertex))).collect();
+        let mut chosen: Vec<[f64; 2]> = Vec::new();
+        let mut deepest = 0.0;
+        while chosen.len() < NAMES_OF_A_PART {
+            let far = |[x, y]: [f64; 2]| chosen.iter().all(|[cx, cy]| libm::hypot(x - cx, y - cy) >= ARM * deepest);
+            let possible = depths.iter().filter(|(vertex, depth)| *depth >= deepest / 2.0 && far(coordinates[*vertex]));
             // The first of equal ones, so that the answer does not depend on how ties are broken.
-            let inner = inner.reduce(|best, next| if next.1 > best.1 { next } else { best });
-            places.extend(inner.map(|(vertex, distance)| (label, coordinates[vertex], distance)));
+            let Some((vertex, depth)) =
+                possible.copied().reduce(|best, next| if next.1 > best.1 { next } else { best })
+            else {
+                break;
+            };
+            deepest = if chosen.is_empty() { depth } else { deepest };
+            chosen.push(coordinates[vertex]);
+            places.push((label, coordinates[vertex], depth));
         }
     }
     places
 }
+
+/// How often a part is named at most: a band around V1 is connected at the fovea, and has a dorsal and a ventral arm.
+const NAMES_OF_A_PART: usize = 2;
+
+/// How far from the first name a second one is, in depths of the first.
+const ARM: f64 = 8.0;
 
 /// The middles of all edges that belong to one triangle only: the edge of the map.
 fn edge_of(coordinates: &[[f64; 2]], faces: &[[u32; 3]]) -> Vec<[f64; 2]> {
@@ -183,12 +199,24 @@ mod tests {
         let found = places_of_names(&coordinates, &faces, &labels, &boundary(&coordinates, &faces, &labels));
         let named: Vec<(i32, f64)> = found.iter().map(|(label, [x, _], _)| (*label, *x)).collect();
         assert_eq!(named, [(1, 1.0), (1, 7.0), (2, 4.0)]);
+        // A long strip has its name at both ends.
+        let long = |v: usize| [real(v % 40), real(v / 40)];
+        let coordinates: Vec<[f64; 2]> = (0..120).map(long).collect();
+        let mut faces40 = Vec::new();
+        for v in (0..80u32).filter(|v| v % 40 < 39) {
+            faces40.extend([[v, v + 1, v + 40], [v + 1, v + 41, v + 40]]);
+        }
+        let found = places_of_names(&coordinates, &faces40, &[2; 120], &Boundary::default());
+        assert_eq!(found.len(), 2);
+        assert!((found[0].1[0] - found[1].1[0]).abs() >= ARM, "{found:?}");
+        let coordinates: Vec<[f64; 2]> = (0..27).map(|v| [real(v % 9), real(v / 9)]).collect();
         // A part of one vertex has no name.
         let mut labels = vec![3; 27];
         labels[26] = 1;
         labels[..14].fill(1);
         let found = places_of_names(&coordinates, &faces, &labels, &boundary(&coordinates, &faces, &labels));
-        assert_eq!(found.iter().filter(|(label, ..)| *label == 1).count(), 1);
+        let named = |at: [f64; 2]| found.iter().any(|(_, place, _)| *place == at);
+        assert!(!named([8.0, 2.0]) && found.iter().any(|(label, ..)| *label == 1), "{found:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The networks' images are painted with zeros around the map and then made smaller, so a pixel at the rim holds its value times the
 //! share of it that is painted. Shown as it is, that is a dark rim which is not in the data. Decides how it is undone: the share is
 //! computed from the subject's mesh as the images were, values are divided by it, and figures show a pixel with that opacity. Without
-//! the mesh, the two pixels at the rim that can be mixtures are left out. Independent of what is drawn.
+//! the mesh, the two pixels at the rim that can be mixtures are left out. Independent of what is shown.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl SubjectImages {
     /// Input: not images, or images and files that belong to different subjects; as [`tensors::read`] and [`Subject::registered`].
     pub(super) fn read(sid: &str, file: &Path, subject: Option<&Path>) -> Result<Self, Failure> {
         let at = |failure: Failure| failure.at(file.display().to_string());
-        let Images { names, rows, columns, values, radius } = Images::read(file, "images")?;
+        let NamedImages { names, rows, columns, values, radius } = NamedImages::read(file, "images")?;
         if columns != 2 * rows {
             let message =
                 format!("images of {rows} x {columns} pixels, expected both hemispheres, twice as wide as high");
@@ -134,7 +134,7 @@ fn inner_pixels(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 const RIM: usize = 2;
 
 /// A tensor of named images, all channels of one size.
-pub(super) struct Images {
+pub(super) struct NamedImages {
     pub names: Vec<String>,
     pub rows: usize,
     pub columns: usize,
@@ -144,7 +144,7 @@ pub(super) struct Images {
     radius: f64,
 }
 
-impl Images {
+impl NamedImages {
     /// Reads `images` or `targets`.
     ///
     /// # Errors
@@ -240,7 +240,7 @@ mod tests {
     fn the_rim_has_the_value_of_the_map() {
         let folder = tempfile::tempdir().unwrap();
         let (subject, file) = images(folder.path(), "s01", 2.5);
-        let raw = Images::read(&file, "images").unwrap();
+        let raw = NamedImages::read(&file, "images").unwrap();
         assert!(raw.values.iter().any(|value| (0.2..2.4).contains(value)), "the fixture has no mixed pixel");
         let whole = SubjectImages::read("s01", &file, Some(&subject)).unwrap();
         let shown: Vec<f32> =

@@ -17,13 +17,18 @@ pub fn assert_same_bytes_twice(draw: impl Fn() -> Drawing) {
     assert_readable(&draw());
 }
 
-/// Asserts that every text lies on the sheet and that no two overlap. (Width and size of text are held by [`save`].)
+/// Asserts that a figure can be printed as it is: at most 183 mm wide, no text below 5 pt, every text on the sheet, and no two on each
+/// other. Measures the SVG, so that it does not rely on what [`save`] holds.
 pub fn assert_readable(drawing: &Drawing) {
     assert_readable_svg(&drawing.svg());
 }
 
 fn assert_readable_svg(svg: &str) {
     let ((width, height), texts) = text_boxes(svg);
+    assert!(width / 72.0 * 25.4 <= 183.01, "{:.1} mm wide", width / 72.0 * 25.4);
+    let size = |text: &str| text.split('"').next().and_then(|size| size.parse::<f64>().ok());
+    let sizes: Vec<f64> = svg.split(" font-size=\"").skip(1).filter_map(size).collect();
+    assert!(sizes.len() >= texts.len() && sizes.iter().all(|size| *size >= 5.0), "text sizes: {sizes:?}");
     for (at, (words, [left, top, right, bottom])) in texts.iter().enumerate() {
         let inside = *left >= 0.0 && *top >= 0.0 && *right <= width && *bottom <= height;
         assert!(
@@ -51,4 +56,30 @@ pub fn in_a_folder(name: &str, save: impl FnOnce(&Path)) {
         assert!(folder.join(file).is_file(), "`{name}` has no `{file}`");
     }
     assert_readable_svg(&fs_err::read_to_string(folder.join(FILES[0])).unwrap());
+}
+
+/// Every source file that draws a figure has a test by which it is measured and can be looked at.
+#[test]
+fn every_figure_is_measured() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let (mut drawing, mut unmeasured) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let own = path.ends_with("formats/drawing") || path.ends_with("test_support");
+            if path.is_dir() && !own {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs_err::read_to_string(&path).unwrap();
+                if text.contains("Drawing::new(") {
+                    drawing += 1;
+                    if !["look_at(", "in_a_folder("].iter().any(|call| text.contains(call)) {
+                        unmeasured.push(path);
+                    }
+                }
+            }
+        }
+    }
+    assert!(drawing >= 6, "{drawing} files draw");
+    assert!(unmeasured.is_empty(), "no test measures the figures of {unmeasured:?}");
 }

@@ -14,7 +14,7 @@ pub struct Shipped {
 }
 
 /// All of them.
-pub const SHIPPED: [Shipped; 3] = [
+pub const SHIPPED: [Shipped; 4] = [
     Shipped {
         name: "hello",
         about: "a first pipeline: two `run:` stages, one of them over an axis",
@@ -46,6 +46,22 @@ pub const SHIPPED: [Shipped; 3] = [
             ),
         ],
     },
+    Shipped {
+        name: "gridsearch",
+        about: "the search for hyperparameters of the same paper, from its logs or trained",
+        files: &[
+            ("gridsearch.yaml", include_str!("../pipelines/gridsearch.yaml")),
+            ("hcp_subjects.txt", include_str!("../pipelines/hcp_subjects.txt")),
+        ],
+        next: &[
+            (
+                "pipe run gridsearch.yaml",
+                "trains twelve cells on simulated subjects; needs libtorch (`pip install torch==2.11.0`)",
+            ),
+            ("pipe run gridsearch.yaml --profile published", "reads the authors' logs and draws figures S1 and S2"),
+            ("pipe plan gridsearch.yaml --profile full", "shows what 1800 cells on the Human Connectome data are"),
+        ],
+    },
 ];
 
 /// The names for the command line, with what each is.
@@ -72,6 +88,7 @@ mod tests {
         there.sort();
         let mut shipped: Vec<&str> = SHIPPED.iter().flat_map(|shipped| shipped.files).map(|(name, _)| *name).collect();
         shipped.sort_unstable();
+        shipped.dedup();
         assert_eq!(shipped, there);
         for Shipped { name, files, .. } in SHIPPED {
             assert_eq!(files[0].0, format!("{name}.yaml"));

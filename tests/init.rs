@@ -19,6 +19,10 @@ fn a_shipped_pipeline_comes_with_the_files_it_reads() {
     let space = Space::new();
     space.pipe(["init", "benson2025"]).exits(0).shows("hcp_subjects.txt");
     space.pipe(["plan", "benson2025.yaml", "--all-profiles"]).exits(0);
+    // They share the list of subjects, which is there already.
+    space.pipe(["init", "gridsearch"]).exits(0);
+    space.pipe(["plan", "gridsearch.yaml", "--all-profiles"]).exits(0).shows("full: ");
+    space.pipe(["init", "gridsearch"]).exits(0);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod failures;
 mod fetch_from_s3;
 mod freshness;
 mod graph;
+mod gridsearch;
 mod hcp;
 mod init;
 mod isolation;

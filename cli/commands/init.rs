@@ -1,4 +1,5 @@
-//! `pipe init`: writes a shipped pipeline into the user's folder. Never overwrites a file.
+//! `pipe init`: writes a shipped pipeline into the user's folder. Never overwrites a file; one that is there with the same bytes, as
+//! two pipelines may read it, is left.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
@@ -47,13 +48,19 @@ fn written(shipped: &Shipped) -> String {
 
 /// Writes all files of a pipeline, or none.
 fn write_all(shipped: &Shipped, folder: &Path) -> Result<(), Failure> {
-    for (done, (name, text)) in shipped.files.iter().enumerate() {
-        if let Err(failure) = write_new(&folder.join(name), text) {
-            for (earlier, _) in &shipped.files[..done] {
-                let _ = fs::remove_file(folder.join(earlier));
+    let mut written = Vec::new();
+    for (name, text) in shipped.files {
+        let path = folder.join(name);
+        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            continue;
+        }
+        if let Err(failure) = write_new(&path, text) {
+            for earlier in written {
+                let _ = fs::remove_file(earlier);
             }
             return Err(failure);
         }
+        written.push(path);
     }
     Ok(())
 }

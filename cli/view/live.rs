@@ -275,7 +275,7 @@ mod tests {
             }
         }
         let lines = block(&mut live, 13 * SECOND, 100, 24);
-        assert_eq!(lines[1], "  best dice so far 0.7500 in epoch 2: a_name_that_is_long(sid=3)", "{lines:?}");
+        assert_eq!(lines[1], "  best dice so far 0.7500 (epoch 2: sid=3), 0.2500 (epoch 1: sid=4)", "{lines:?}");
         assert!(!block(&mut live, 13 * SECOND, 100, 6).iter().any(|line| line.contains("best dice")));
     }
 

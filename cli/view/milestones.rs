@@ -6,8 +6,12 @@ use pipe_engine::event::Event;
 
 use super::fit::cut_middle;
 use super::run_state::{RunState, StageState};
+use crate::best_so_far::Reached;
 use crate::printer::{BAD, CARE, DIM, GOOD, styled};
 use crate::quantities;
+
+/// So many of the best instances of a stage are named.
+const BEST: usize = 3;
 
 /// The line for an event that is worth one whatever the stage.
 pub fn urgent(event: &Event) -> Option<String> {
@@ -47,9 +51,14 @@ fn unusual(stage: &StageState) -> String {
     if stage.counts.ran == stage.total { String::new() } else { format!(" ({})", quantities::tally(&stage.counts)) }
 }
 
-/// `best validation/dice so far 0.8312 in round 2, epoch 7: train(restart=2)`, if the kind of the stage says what is best.
+/// The best instances of a stage so far, if its kind says what is best:
+/// `best validation/dice so far 0.8312 (round 2, epoch 7: restart=2), 0.8100 (round 3, epoch 1: restart=1)`.
 pub fn best(stage: &StageState) -> Option<String> {
     let best = stage.best.as_ref()?;
-    let (label, reached) = best.best()?;
-    Some(format!("best {} so far {:.4} in {}: {label}", best.metric(), reached.best, reached.at))
+    let of = |(label, reached): (&str, &Reached)| {
+        let place = label.split_once('(').map_or(label, |(_, place)| place.trim_end_matches(')'));
+        format!("{:.4} ({}: {place})", reached.best, reached.at)
+    };
+    let ranked: Vec<String> = best.ranked().into_iter().take(BEST).map(of).collect();
+    (!ranked.is_empty()).then(|| format!("best {} so far {}", best.metric(), ranked.join(", ")))
 }

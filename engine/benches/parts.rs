@@ -83,6 +83,21 @@ fn plan_of_cells(bencher: Bencher, count: usize) {
     plan_of(bencher, count, &stages);
 }
 
+/// The published grid search: 1800 cells trained twice as one `each` over eight axes, 163 subjects and 652 targets gathered by every
+/// training, and three files of every training gathered by one reader.
+#[divan::bench(sample_count = 10)]
+fn plan_of_a_grid_search(bencher: Bencher) {
+    let stages = "  images: { each: { sid: 1..163 }, run: 'echo > $OUT_T', out: { t: t.txt } }\n  \
+         targets: { each: { sid: 1..163, rater: 1..4 }, run: 'echo > $OUT_T', out: { t: t.txt } }\n  \
+         train:\n    each: { base_model: 1..2, lr: 1..5, gamma: 1..5, bce_weight: 1..3, batch_size: 1..3, inputs: 1..2, \
+         prediction: 1..2, restart: 1..2 }\n    run: 'echo > $OUT_MODEL/t'\n    \
+         in: { images: $images(*).t, targets: $targets(*).t }\n    \
+         with: { lr: $each.lr, gamma: $each.gamma }\n    out: { model: model/ }\n  \
+         cells: { run: 'echo > $OUT_T', out: { t: t.txt }, in: { epochs: $train(*).model/e, options: $train(*).model/o, \
+         plans: $train(*).model/p } }\n";
+    plan_of(bencher, 163 * 5 + 3600 + 1, stages);
+}
+
 fn plan_of(bencher: Bencher, count: usize, stages: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = file_in(folder.path(), stages);

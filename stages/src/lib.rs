@@ -17,6 +17,7 @@ pub mod file;
 pub mod flatmap;
 pub mod formats;
 pub mod freesurfer;
+pub mod grid;
 pub mod hcp;
 pub mod hemisphere;
 pub mod labels;
@@ -55,4 +56,5 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     score::install(registry);
     figure::install(registry);
     apply::install(registry);
+    grid::install(registry);
 }

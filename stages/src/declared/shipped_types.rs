@@ -45,6 +45,8 @@ fn all() -> Vec<ArtifactType> {
         table("table/summary", "mean scores, a row a model, label and hemisphere"),
         table("table/regions", "size and thickness of labelled cortex, a row a subject, hemisphere and label"),
         table("table/epochs", "the course of trainings, a row an epoch of a model"),
+        table("table/grid", "cells of a search for hyperparameters, a row a cell"),
+        table("table/grid-best", "best cells of a search for hyperparameters"),
         table("table/partition", "unique and shared parts of a gain, a row a part"),
         folder(
             "model",

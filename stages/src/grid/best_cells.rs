@@ -143,7 +143,7 @@ fn write(task: &Task, ranked: &[(usize, &CellRow, &CellLosses)]) -> Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::cell_table::{CellState, FoundCell};
+    use crate::grid::cell_table::{FoundCell, GridCellState};
     use crate::grid::factors::tests::published;
     use crate::test_support::tasks::{self, give, task};
 
@@ -151,7 +151,7 @@ mod tests {
         CellRow {
             number,
             factors: published().cell(number).unwrap(),
-            state: CellState::Whole,
+            state: GridCellState::Whole,
             until: 2,
             iterations: losses.len(),
             subjects: 33,

@@ -19,7 +19,7 @@ pub const DICE_LOSS: &str = "soft Dice loss, 0 to 1";
 
 /// What can be said of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CellState {
+pub enum GridCellState {
     /// All that was asked for is there.
     Whole,
     /// Some of it is not: iterations, rounds or epochs.
@@ -32,7 +32,7 @@ pub enum CellState {
     Doubled,
 }
 
-impl CellState {
+impl GridCellState {
     const ALL: [Self; 5] = [Self::Whole, Self::Partial, Self::WithoutLoss, Self::Missing, Self::Doubled];
 
     /// The word in tables.
@@ -128,7 +128,7 @@ pub struct CellRow {
     /// The values of its factors.
     pub factors: CellFactors,
     /// What there is of it.
-    pub state: CellState,
+    pub state: GridCellState,
     /// Iterations that were asked for; 0 of a cell that does not count.
     pub until: usize,
     /// Iterations behind the losses.
@@ -170,24 +170,24 @@ pub fn rows(grid: &Factors, found: Vec<FoundCell>) -> Result<(Vec<CellRow>, Vec<
 }
 
 fn row(number: usize, factors: CellFactors, mut cells: Vec<FoundCell>) -> CellRow {
-    let state = CellState::Doubled;
+    let state = GridCellState::Doubled;
     let empty = CellRow { number, factors, state, until: 0, iterations: 0, subjects: 0, losses: None };
     let cell = match (cells.pop(), cells.is_empty()) {
-        (None, _) => return CellRow { state: CellState::Missing, ..empty },
+        (None, _) => return CellRow { state: GridCellState::Missing, ..empty },
         (Some(_), false) => return empty,
         (Some(cell), true) => cell,
     };
     let losses = CellLosses::of(&cell.losses);
     let state = match losses {
-        None => CellState::WithoutLoss,
-        Some(_) if cell.is_whole && cell.losses.len() >= cell.until => CellState::Whole,
-        Some(_) => CellState::Partial,
+        None => GridCellState::WithoutLoss,
+        Some(_) if cell.is_whole && cell.losses.len() >= cell.until => GridCellState::Whole,
+        Some(_) => GridCellState::Partial,
     };
     CellRow { state, until: cell.until, iterations: cell.losses.len(), subjects: cell.subjects, losses, ..empty }
 }
 
 fn notes(rows: &[CellRow], doubled: &[String]) -> Vec<String> {
-    let numbers = |state: CellState| -> Vec<String> {
+    let numbers = |state: GridCellState| -> Vec<String> {
         rows.iter().filter(|row| row.state == state).map(|row| row.number.to_string()).collect()
     };
     let all = rows.len();
@@ -197,11 +197,11 @@ fn notes(rows: &[CellRow], doubled: &[String]) -> Vec<String> {
         cells => Some(format!("{IMPORTANT}{} of {all} cells {more}: {}", cells.len(), first(cells))),
     };
     [
-        note(&numbers(CellState::Missing), "is missing and has no loss", "are missing and have no loss"),
+        note(&numbers(GridCellState::Missing), "is missing and has no loss", "are missing and have no loss"),
         note(doubled, "is there more than once and has no loss", "are there more than once and have no loss"),
-        note(&numbers(CellState::WithoutLoss), "has no epoch that counts", "have no epoch that counts"),
+        note(&numbers(GridCellState::WithoutLoss), "has no epoch that counts", "have no epoch that counts"),
         note(
-            &numbers(CellState::Partial),
+            &numbers(GridCellState::Partial),
             "has fewer iterations, rounds or epochs than asked for",
             "have fewer iterations, rounds or epochs than asked for",
         ),
@@ -292,7 +292,7 @@ fn parse(frame: &DataFrame) -> Result<Vec<CellRow>, Failure> {
     let (mut std, mut max) = (loss("loss_std")?, loss("loss_max")?);
     // All columns have the height of the table, so every `next` has a value; a short one would only end the rows.
     let mut row = |state: String| -> Option<Result<CellRow, Failure>> {
-        let Some(state) = CellState::ALL.into_iter().find(|known| known.word() == state) else {
+        let Some(state) = GridCellState::ALL.into_iter().find(|known| known.word() == state) else {
             return Some(Err(Failure::input(format!("`state` of a cell is `{state}`, which is not a state"))));
         };
         let factors = CellFactors {

@@ -192,7 +192,7 @@ mod tests {
     use pipe_contract::Value;
 
     use super::*;
-    use crate::grid::cell_table::{CellLosses, CellState, rounded};
+    use crate::grid::cell_table::{CellLosses, GridCellState, rounded};
     use crate::grid::factors::tests::published;
     use crate::grid::read_archive::ReadArchive;
     use crate::grid::simulated_archive::{cell_files, least, packed, write_training};
@@ -231,9 +231,9 @@ mod tests {
         for row in &rows {
             let dice = [0, 1].map(|iteration| f64::from(least(row.number, iteration, false)) / 1000.0);
             let (state, losses) = match row.number {
-                900 | 4 => (CellState::Missing, None),
-                3 => (CellState::Partial, CellLosses::of(&dice[..1])),
-                _ => (CellState::Whole, CellLosses::of(&dice)),
+                900 | 4 => (GridCellState::Missing, None),
+                3 => (GridCellState::Partial, CellLosses::of(&dice[..1])),
+                _ => (GridCellState::Whole, CellLosses::of(&dice)),
             };
             assert_eq!(row.state, state, "cell {}", row.number);
             assert_eq!(
@@ -287,8 +287,8 @@ mod tests {
         let task = trainings(folder.path(), 0..5, &[(1, 0), (2, 0), (2, 1)]);
         let (rows, notes) = rows(&task);
         let states: Vec<_> = rows.iter().take(6).map(|row| (row.state, row.iterations)).collect();
-        let (whole, missing) = ((CellState::Whole, 2), (CellState::Missing, 0));
-        assert_eq!(states, [whole, (CellState::Partial, 1), missing, whole, whole, missing]);
+        let (whole, missing) = ((GridCellState::Whole, 2), (GridCellState::Missing, 0));
+        assert_eq!(states, [whole, (GridCellState::Partial, 1), missing, whole, whole, missing]);
         assert!(notes.contains(&"7 of 10 `epochs` (3 not-found)".to_owned()), "{notes:?}");
         assert_eq!(tasks::aggregated(&CollectTrainings, &task).unwrap()["table"], 2);
     }

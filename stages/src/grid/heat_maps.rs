@@ -128,7 +128,7 @@ struct Block<'a> {
     squares: Vec<Square<'a>>,
 }
 
-/// The levels in the order in which they are drawn.
+/// The levels in the order in which they are laid out.
 struct Levels<'a> {
     /// In the order of the table.
     base_models: Vec<&'a str>,

@@ -240,7 +240,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::grid::cell_table::CellState;
+    use crate::grid::cell_table::GridCellState;
     use crate::grid::factors::tests::published;
     use crate::grid::simulated_archive::{cell_files, least, packed, run_log};
     use crate::test_support::tasks::{self, data, give, set, task};
@@ -287,9 +287,9 @@ mod tests {
         assert_eq!(rows.len(), 1800);
         for row in &rows {
             let state = match row.number {
-                17 | 100 | 1799 => CellState::Missing,
-                42 => CellState::Doubled,
-                _ => CellState::Whole,
+                17 | 100 | 1799 => GridCellState::Missing,
+                42 => GridCellState::Doubled,
+                _ => GridCellState::Whole,
             };
             assert_eq!(row.state, state, "cell {}", row.number);
             let expected = [0, 1].map(|iteration| least(row.number, iteration, false));
@@ -445,7 +445,7 @@ mod tests {
         let losses = rows[574].losses.unwrap();
         assert_eq!(
             (rows[574].state, losses.min, rows[574].iterations, rows[574].subjects),
-            (CellState::Whole, 0.174, 1, 33)
+            (GridCellState::Whole, 0.174, 1, 33)
         );
         assert!(
             notes
@@ -455,6 +455,6 @@ mod tests {
         assert!(notes.contains(&"2 iterations of other inputs than the cell's left out".to_owned()), "{notes:?}");
         let (rows, _) =
             read(folder.path(), &pack(folder.path(), &files), &["iterations", "last-line", "starred", "token-9"]);
-        assert_eq!(rows[574].state, CellState::WithoutLoss);
+        assert_eq!(rows[574].state, GridCellState::WithoutLoss);
     }
 }

@@ -68,7 +68,7 @@ book-pages: build
 libtorch:
     @scripts/libtorch
 
-# Recomputes the flatmaps of fsaverage5 with the original Python packages and compares ours with them.
+# Compares our numbers with those of the original programs, and writes docs/fidelity.md (--original FOLDER --write).
 fidelity *options: _prerequisites
     tests/fidelity/run.sh {{ options }}
 

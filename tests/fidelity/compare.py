@@ -1,21 +1,19 @@
-"""The originals' side of the fidelity check: what neuropythy makes of the same files, and how far our output is from it.
+"""What neuropythy and Pillow make of the same files, beside our output; also the readers that `study.py` shares.
 
-    compare.py OURS
+    compare.py OURS RECORDS
 
 OURS is the folder that the example `fidelity` wrote: a subject in HCP's layout, its pRF maps and labels, and what the
-program made of them. Every file is read again here with nibabel, so the program's writers are checked too. Prints one
-line per comparison; exit code 1 if one fails.
+program made of them. Every file is read again here with nibabel, so the program's writers are checked too. Names, rules and
+tolerances of comparisons are in `steps.py`; records are appended to RECORDS. Exit code 1 if a comparison fails.
 
-What each check is held to: counts of vertices, triangles and painted pixels are equal; 99.9 % of pixels differ by at
-most 1e-4; labels are equal. Resizing is held against Pillow's bilinear filter on floats, which has the same weights as
-torchvision's antialiased one (numbers from libtorch itself are in the unit tests of `stages/src/numeric/resize.rs`).
+Resizing is held against Pillow's bilinear filter on floats, which has the same weights as torchvision's antialiased one.
 
 Traps of the originals that are stepped around (none is a change of what they compute):
 - pixels outside the mesh get face 0, whose lookup fails unless vertex 0 is on the map: such pixels are sorted out
   before they are looked up;
 - no fsaverage comes with the package, and `predict_retinotopy` asks for one: it gets fsaverage's triangles with the
   coordinates of a regular subdivided icosahedron, made here and independently of the program;
-- `torch.linspace` in single precision is written out, so that torch (530 MB) is not needed.
+- `torch.linspace` in single precision is written out, so that this part needs no torch.
 """
 
 import json
@@ -30,7 +28,9 @@ import nibabel as nib
 import numpy as np
 import neuropythy as ny
 import neuropythy.vision.retinotopy as retinotopy
-from PIL import Image
+from PIL import Image, __version__ as pillow
+
+from records import Records
 
 HEMISPHERES = {"lh": "L", "rh": "R"}
 RADII = {"hcp": np.pi / 2.25, "freesurfer": np.pi / 2}
@@ -39,29 +39,8 @@ SIZES = (128, 64, 50)
 BANDS = (0, 0.5, 1, 2, 4, 7)
 LIBRARY = Path(ny.__file__).parent / "lib/data/fsaverage/surf"
 
-failed = False
-
-
-def verdict(what, good, text):
-    global failed
-    failed |= not good
-    print(f"{'ok  ' if good else 'FAIL'} {what}: {text}")
-
-
-def equal(what, got, expected):
-    verdict(what, got == expected, f"{got}" if got == expected else f"{got}, the original has {expected}")
-
-
-def same_pixels(what, got, expected, tolerance=1e-4):
-    difference = np.abs(got.astype(float) - expected)
-    share = np.mean(difference <= tolerance)
-    verdict(what, share >= 0.999, f"{100 * share:.3f} % of {got.size} within {tolerance:g}, largest {difference.max():.2g}")
-
-
-def same_labels(what, got, expected):
-    count = int(np.sum(got != expected))
-    tally = np.bincount(got).tolist()
-    verdict(what, count == 0, f"{tally} vertices per label, {count} of {got.size} differ")
+NEUROPYTHY = "neuropythy 0.13.0"
+PILLOW = f"Pillow {pillow}"
 
 
 def read_safetensors(path):
@@ -69,7 +48,7 @@ def read_safetensors(path):
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     about = header.pop("__metadata__", {})
-    kinds = {"F32": "<f4", "I64": "<i8"}
+    kinds = {"F32": "<f4", "F64": "<f8", "I64": "<i8"}
     tensors = {}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
@@ -173,7 +152,8 @@ def icosahedral(faces):
         parents = pairs[:, 1].reshape(-1, 2)
         families.append(parents)
         inner = faces[(faces >= old).all(1)] - old
-        shared = lambda a, b: np.array([np.intersect1d(p, q)[0] for p, q in zip(parents[a], parents[b])])
+        # The parent that two vertices have in common.
+        shared = lambda a, b: np.where((parents[a][:, :1] == parents[b]).any(1), parents[a][:, 0], parents[a][:, 1])
         a, b, c = inner.T
         faces = np.stack([shared(c, a), shared(a, b), shared(b, c)], 1)
     ring = lambda start, z: [(2 * abs(z) * np.cos(t), 2 * abs(z) * np.sin(t), z) for t in np.radians(start + 72 * np.arange(5))]
@@ -195,17 +175,15 @@ def prior(subject):
     return bands(found["varea"], found["eccen"])
 
 
-def check_maps(ours, subject, tensors):
+def check_maps(records, subject, tensors):
     h = subject.hemisphere
     flatmaps = {}
     for name, radius in RADII.items():
         flatmap = ny.map_projection("occipital_pole", h, radius=radius)(subject.cortex())
         mine = {what: tensors[f"{h}.{name}.{what}"] for what in ("vertices", "faces", "coordinates")}
-        equal(f"{h} {name}, vertices", len(mine["vertices"]), flatmap.vertex_count)
-        equal(f"{h} {name}, triangles", len(mine["faces"]), flatmap.tess.faces.shape[1])
-        exact = (mine["vertices"] == flatmap.labels).all() and (mine["faces"] == flatmap.tess.faces.T).all()
-        verdict(f"{h} {name}, mesh", exact, "the same vertices and triangles" if exact else "other vertices or triangles")
-        same_pixels(f"{h} {name}, coordinates", mine["coordinates"], flatmap.coordinates.T, 1e-5)
+        for what, expected in (("vertices", flatmap.labels), ("faces", flatmap.tess.faces.T)):
+            records.compare("projection/mesh", f"{h}, radius of {name}, {what}", mine[what], expected, NEUROPYTHY)
+        records.compare("projection/coordinates", f"{h}, radius of {name}", mine["coordinates"], flatmap.coordinates.T, NEUROPYTHY)
         flatmaps[name] = flatmap
     return flatmaps["hcp"]
 
@@ -224,44 +202,38 @@ def originals(ours, subject, flatmap):
     for k in (1, 2, 3, 4, 5):
         images[f"E{k - 1}"] = paint(where, (ring == k).astype(int), "nearest")
     images["dwi_OR"] = images["dwi_VOF"] = np.zeros_like(images["x"])
-    return images, int(where[0].sum())
+    return images
 
 
 def main():
-    ours = Path(sys.argv[1])
+    ours, path = map(Path, sys.argv[1:])
+    records = Records()
     tensors, _ = read_safetensors(ours / "maps.safetensors")
-    images, flatmaps, painted = {}, {}, {}
+    images, flatmaps = {}, {}
     for h in HEMISPHERES:
         subject = Subject(ours / "subject", h)
-        flatmaps[h] = check_maps(ours, subject, tensors)
-        images[h], painted[h] = originals(ours, subject, flatmaps[h])
+        flatmaps[h] = check_maps(records, subject, tensors)
+        images[h] = originals(ours, subject, flatmaps[h])
     both = {name: np.hstack([images["lh"][name], images["rh"][name]]) for name in images["lh"]}
     for file, tensor in (("images", "images"), ("targets", "targets")):
         mine, about = read_safetensors(ours / f"{file}_{PIXELS}.safetensors")
         names = about["channels"].split(",")
         for name, image in zip(names, mine[tensor]):
-            same_pixels(f"{file}, {name}", image, both[name])
-        if file == "images":
-            # The y coordinate is nowhere exactly 0, so what is not 0 was painted.
-            columns = {"lh": slice(0, PIXELS), "rh": slice(PIXELS, None)}
-            for h in HEMISPHERES:
-                equal(f"{h}, painted pixels", int((mine[tensor][1][:, columns[h]] != 0).sum()), painted[h])
-        else:
-            counts = mine[tensor].sum((1, 2)).astype(int).tolist()
-            equal("targets, pixels per label", counts, [int(both[name].sum()) for name in names])
+            records.compare("images/neuropythy", name, image, both[name], NEUROPYTHY)
         for size in SIZES:
             small, _ = read_safetensors(ours / f"{file}_{size}.safetensors")
             expected = np.array([resized(both[name], size, 2 * size) for name in names])
-            same_pixels(f"{file} at {size} x {2 * size}", small[tensor], expected)
+            records.compare("resize/pillow", f"{file} at {size} x {2 * size}", small[tensor], expected, PILLOW)
     targets, _ = read_safetensors(ours / "targets_64.safetensors")
     for h, half in (("lh", targets["targets"][:, :, :64]), ("rh", targets["targets"][:, :, 64:])):
         for name, part in (("area", half[:3]), ("ring", half[3:])):
-            same_labels(f"{h}, {name} sampled at vertices", tensors[f"{h}.sampled.{name}"], sample(flatmaps[h], part))
+            expected = sample(flatmaps[h], part)
+            records.compare("predictions/sampled", f"{h}, {name}", tensors[f"{h}.sampled.{name}"], expected, f"{NEUROPYTHY}, {PILLOW}")
         area, ring = prior(Subject(ours / "turned", h))
-        same_labels(f"{h}, prior area", mgz(ours / f"prior/{h}.area.mgz").astype(int), area)
-        same_labels(f"{h}, prior ring", mgz(ours / f"prior/{h}.ring.mgz").astype(int), ring)
-    print("the program and the originals agree" if not failed else "the program and the originals disagree")
-    sys.exit(1 if failed else 0)
+        for name, expected in (("area", area), ("ring", ring)):
+            records.compare("prior/labels", f"{h}, {name}", mgz(ours / f"prior/{h}.{name}.mgz").astype(int), expected, NEUROPYTHY)
+    records.append_to(path)
+    sys.exit(1 if records.failed else 0)
 
 
 if __name__ == "__main__":

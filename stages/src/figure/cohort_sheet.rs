@@ -435,7 +435,7 @@ mod tests {
         let place = |at: usize| Place {
             sid: format!("1{at:05}"),
             map: if at % 50 == 3 { "not-found".into() } else { SHOWN.into() },
-            labels: if at % 9 == 0 { "excluded".into() } else { SHOWN.into() },
+            labels: if at.is_multiple_of(9) { "excluded".into() } else { SHOWN.into() },
             labelled: Some(0.1),
             picture: (at % 50 != 3).then(|| Raster::new(2, 1)),
         };

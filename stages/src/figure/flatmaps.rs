@@ -321,21 +321,18 @@ impl Sheet<'_> {
     }
 
     fn table(&self, simulated: bool) -> Result<DataFrame, Failure> {
-        let mut rows: Vec<(&str, &Channel, Vec<f64>, (f64, f64))> = Vec::new();
+        let mut rows = Vec::new();
         for channel in self.channels {
             let ends = ends(channel, self.range(channel));
-            for subject in self.subjects {
-                rows.push((&subject.images.sid, channel, values(&subject.images, channel), ends));
-            }
+            let row = |subject: &Shown| (subject.images.sid.clone(), *channel, values(&subject.images, channel), ends);
+            rows.extend(self.subjects.iter().map(row));
         }
         let part = |share: f64| {
-            let of = move |row: &(&str, &Channel, Vec<f64>, (f64, f64))| {
-                (!row.2.is_empty()).then(|| quantile(&row.2, share)).map(four_digits)
-            };
-            rows.iter().map(of).collect::<Vec<_>>()
+            let of = |values: &Vec<f64>| (!values.is_empty()).then(|| quantile(values, share)).map(four_digits);
+            rows.iter().map(|row| of(&row.2)).collect::<Vec<_>>()
         };
         DataTable::of(COLUMNS)
-            .text("sid", rows.iter().map(|row| row.0))
+            .text("sid", rows.iter().map(|row| row.0.as_str()))
             .text("channel", rows.iter().map(|row| row.1.name))
             .text("unit", rows.iter().map(|row| row.1.unit))
             .integers("n_pixels", rows.iter().map(|row| i64::try_from(row.2.len()).unwrap_or(i64::MAX)))

@@ -315,10 +315,9 @@ fn panel(drawing: &mut Drawing, (left, top): (f64, f64), model: &Model, first: b
         line(drawing, &curve(|epoch| epoch.trn_dice_loss), &y, training(emphasised), emphasised);
         line(drawing, &curve(|epoch| epoch.val_dice_loss), &y, validation(emphasised), emphasised);
     }
-    if let Some((at, epoch)) = chosen.epochs.iter().enumerate().find(|(_, epoch)| epoch.kept) {
-        if epoch.val_dice_loss.is_finite() {
-            mark(drawing, (x.at(real(at) + 1.0), y.at(epoch.val_dice_loss)));
-        }
+    let kept = chosen.epochs.iter().enumerate().find(|(_, epoch)| epoch.kept && epoch.val_dice_loss.is_finite());
+    if let Some((at, epoch)) = kept {
+        mark(drawing, (x.at(real(at) + 1.0), y.at(epoch.val_dice_loss)));
     }
     rates(drawing, &chosen.epochs, &x, (strip, base));
     epochs_axis(drawing, longest, &x, base);

@@ -36,9 +36,13 @@ pub fn wrapped(text: &str, width: f64, size: f64) -> Vec<String> {
     lines
 }
 
-/// The size of a figure and where the ink of its texts lies, in points: each text, then left, top, right and bottom.
+/// A text of a figure, and where its ink lies, in points: left, top, right and bottom.
 #[cfg(test)]
-pub fn text_boxes(svg: &str) -> ((f64, f64), Vec<(String, [f64; 4])>) {
+pub type TextBox = (String, [f64; 4]);
+
+/// The size of a figure in points, and its texts.
+#[cfg(test)]
+pub fn text_boxes(svg: &str) -> ((f64, f64), Vec<TextBox>) {
     let tree = usvg::Tree::from_str(svg, &font::options()).unwrap();
     // usvg measures in 1/96 inch.
     let points = |pixels: f32| f64::from(pixels) * 0.75;

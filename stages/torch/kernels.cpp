@@ -10,7 +10,7 @@
 // - Bias, ReLU, residual sum and the sums of a gradient are done in the pass that has the numbers at hand anyway.
 //
 // Every sum has an order that depends on sizes and the number of threads alone: the same input gives the same bytes.
-// Knows nothing of names of layers, of files, or of a GPU.
+// Independent of names of layers, of files, and of a GPU.
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>

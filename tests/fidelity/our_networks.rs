@@ -134,6 +134,7 @@ fn samples(out: &Path, pixels: usize, inputs: &str, kind: Kind) -> Result<Sample
         targets: raters(&target, 10).to_kind(kind),
         train: all[..7].to_vec(),
         validation: all[7..].to_vec(),
+        seen: Default::default(),
     })
 }
 

@@ -1,5 +1,5 @@
-//! How digests of one plan may leave the store: those of restricted data only keyed ([`PublicDigest`]). Sizes of restricted data, from
-//! which the number of subjects can be told, leave it with plain digests only.
+//! How digests of one plan may leave the store: those of restricted data only keyed ([`PublicDigest`]). Sizes of restricted data, which
+//! show how many subjects there are, leave it with plain digests only.
 //!
 //! | digest | keyed |
 //! |---|---|
@@ -62,7 +62,7 @@ impl<'a> Disclosure<'a> {
         self.show(self.is_restricted_port(id, port), digest)
     }
 
-    /// The size of an output: it can tell how many subjects are in restricted data.
+    /// The size of an output: it shows how many subjects there are.
     pub fn bytes(&self, id: InstanceId, port: &str, bytes: u64) -> Option<u64> {
         (!self.is_restricted_port(id, port)).then_some(bytes)
     }

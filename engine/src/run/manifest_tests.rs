@@ -278,7 +278,7 @@ fn digests_of_restricted_data_leave_the_store_only_keyed() {
     let lost: Vec<&String> = open.iter().filter(|digest| !texts.contains(*digest)).collect();
     assert!(lost.is_empty(), "what is open or released can be compared by others: {lost:?}");
     assert!(texts.contains("keyed-"));
-    // From a size the number of subjects can be told.
+    // A size shows how many subjects there are.
     let Manifest { tables, .. } = manifest(&space);
     let sizes = tables.files.iter().map(|file| (file.path.to_str().unwrap(), file.content.as_ref().unwrap().bytes));
     assert_eq!(BTreeSet::from_iter(sizes), BTreeSet::from([("family.csv", None), ("open.txt", Some(5))]));

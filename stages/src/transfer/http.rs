@@ -225,7 +225,7 @@ pub fn text(
 }
 
 /// How many bytes an object has, by a request for its first one; `None` if the server does not say. Tried twice, because it is
-/// a question of a person who waits.
+/// a question of a user who waits.
 ///
 /// # Errors
 /// See [`RequestError`].

@@ -133,7 +133,7 @@ impl S3 {
         }
     }
 
-    /// An object that does not exist is no error.
+    /// An object that does not exist does not count as an error.
     fn missing_or(&self, error: RequestError, name: &str) -> Result<(), Failure> {
         match error {
             RequestError::Refused(refusal) if refusal.status == 404 && !refusal.body.contains("NoSuchBucket") => Ok(()),

@@ -315,6 +315,8 @@ fn slow_apply_gives_files_that_other_programs_read() {
     assert!(checked.status.success(), "{out}{error}");
     assert!(out.contains("read 56 files"), "{out}");
     the_dataset_is_valid(&results.join("bids"));
+    let quality = fs::read_to_string(results.join("s41/quality_area.csv")).expect("a table");
+    assert!(quality.lines().count() == 8 && quality.lines().skip(1).all(|row| row.ends_with(",5,true")), "{quality}");
     run(&[]).exits(0).shows("ran 0, hits ");
     the_same_comes_of_folders_elsewhere(&paper, &results);
 }

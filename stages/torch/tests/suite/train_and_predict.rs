@@ -4,8 +4,10 @@ use std::path::Path;
 
 use fs_err as fs;
 use pipe_contract::{Cell, Coordinates, Ended, Given, Presence, Silent, StageKind, Task};
+use pipe_stages::formats::channel_statistics::CHANNELS;
 use pipe_stages::formats::data_table::{Partition, write_split};
 use pipe_stages::formats::freesurfer::{Surface, write_surface};
+use pipe_stages::formats::image_conventions::{DepthUnit, ImageConventions, Normalisation};
 use pipe_stages::formats::mgh;
 use pipe_stages::formats::tensors;
 use pipe_stages::numeric::icosahedron::subdivided;
@@ -275,6 +277,32 @@ fn prediction_gives_labels_on_both_hemispheres() {
 
     let path = folder.path().join("trained/model").join(OPTIONS);
     let mut options: ModelOptions = model_folder::read_json(&path).unwrap();
+    let conventions = ImageConventions::read(&path).unwrap();
+    assert_eq!((conventions.pixels, conventions.radius, conventions.convexity), (32, 80.0, DepthUnit::Cm));
+    assert!(!folder.path().join("trained/model").join(CHANNELS).exists(), "two subjects are too few to be described");
+
+    // The options of the model decide about batch normalisation, unless the stage does.
+    options.bn = Some(Normalisation::Running);
+    model_folder::write_json(&path, &options).unwrap();
+    let out = folder.path().join("by-options");
+    fs::create_dir_all(&out).unwrap();
+    let mut predict = task(&pipe_stages::unet::declarations::predict(), &out, &[("probabilities", true.into())]);
+    for (port, path) in [("model", "trained/model"), ("images", "s00.images"), ("subject", "subject")] {
+        predict.inputs.insert(port.into(), Given::One(folder.path().join(path)));
+    }
+    run(&predict, &Silent).unwrap();
+    let mut by_options = bytes(&out.join("labels"));
+    by_options.retain(|name, _| !name.contains("probabilities"));
+    assert!(by_options == predicted[2]);
+    let frames = mgh::read_frames(&out.join("labels/lh.area_probabilities.mgz")).unwrap();
+    assert_eq!((frames.len(), frames[0].len()), (3, vertices));
+    assert!(frames.iter().flatten().all(|value| (0.0..=1.0).contains(value)));
+
+    options.radius = Some(70.0);
+    model_folder::write_json(&path, &options).unwrap();
+    let failure = run(&predict, &Silent).unwrap_err();
+    assert_eq!(failure.message, "images reach 80 degrees from the pole, but those that the network was trained on 70");
+    options.radius = Some(80.0);
     options.pixels = Some(64);
     model_folder::write_json(&path, &options).unwrap();
     let mut predict = task(&pipe_stages::unet::declarations::predict(), &folder.path().join("other"), &[]);

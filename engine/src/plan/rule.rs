@@ -192,8 +192,9 @@ impl Rule {
             let cell = target.cell_at(at.iter().copied()).ok_or_else(|| self.no_cell(reader, target, &at))?;
             return Ok(vec![(target.some_coordinates(&at, listed), link(cell))]);
         }
-        let found: Vec<_> = target
-            .cells_within(fixed)
+        let mut cells = target.cells_within(fixed);
+        target.sort_as_gathered(&mut cells);
+        let found: Vec<_> = cells
             .into_iter()
             .map(|cell| (target.some_coordinates(&target.cells[cell as usize], listed), link(cell)))
             .collect();

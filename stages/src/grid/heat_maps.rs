@@ -466,7 +466,7 @@ fn draw_panel(
 /// A white star of five points with a dark edge.
 fn star(drawing: &mut Drawing, centre: CanvasPoint, radius: f64) {
     let corner = |index: u32| {
-        let reach = if index % 2 == 0 { radius } else { radius * 0.382 };
+        let reach = if index.is_multiple_of(2) { radius } else { radius * 0.382 };
         let (sin, cos) = libm::sincos((f64::from(index) * 36.0 - 90.0).to_radians());
         (centre.0 + reach * cos, centre.1 + reach * sin)
     };

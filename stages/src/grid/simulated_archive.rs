@@ -36,7 +36,7 @@ pub fn epochs(cell: usize, iteration: usize) -> Vec<SimulatedEpoch> {
         for epoch in 1..=EPOCHS {
             let seed = cell * 7919 + iteration * 104_729 + round * 1009 + epoch * 9176;
             let noise =
-                |salt: usize| u32::try_from((seed * 31 + salt) * 2_654_435_761 % 4_294_967_296 >> 20).unwrap() % 60;
+                |salt: usize| u32::try_from(((seed * 31 + salt) * 2_654_435_761 % 4_294_967_296) >> 20).unwrap() % 60;
             let falling = u32::try_from(60 * (ROUNDS - round) + 9 * (EPOCHS - epoch)).unwrap();
             let (dice, loss) = (100 + falling + noise(1), 110 + falling + noise(2));
             all.push(SimulatedEpoch { round, epoch, dice, loss, is_starred: loss < least });

@@ -43,9 +43,9 @@ fn mean(points: &[[f64; 2]]) -> [f64; 2] {
     sum.map(|sum| sum / real(points.len()))
 }
 
-/// Where to write the name of a label: the vertex that lies farthest from any boundary and from the edge of the map, one for each connected part of the label that
-/// has at least a fifth of its vertices (V2 and V3 have a dorsal and a ventral part), and a second one far along a part that is long and
-/// thin. By label and then by part; with the distance to the boundary.
+/// Where to write the name of a label: the vertex that lies farthest from any boundary and from the edge of the map, one for each
+/// connected part of the label that has at least a fifth of its vertices (V2 and V3 have a dorsal and a ventral part), and a second one
+/// in the far half of a part that is long and thin. By label and then by part; with the distance to the boundary.
 pub(super) fn places_of_names(
     coordinates: &[[f64; 2]],
     faces: &[[u32; 3]],
@@ -67,30 +67,25 @@ pub(super) fn places_of_names(
     let mut places = Vec::new();
     for ((label, _), part) in parts.into_iter().filter(|((label, _), part)| 5 * part.len() >= sizes[label]) {
         let depths: Vec<(usize, f64)> = part.iter().map(|vertex| (*vertex, away(*vertex))).collect();
-        let mut chosen: Vec<[f64; 2]> = Vec::new();
-        let mut deepest = 0.0;
-        while chosen.len() < NAMES_OF_A_PART {
-            let far = |[x, y]: [f64; 2]| chosen.iter().all(|[cx, cy]| libm::hypot(x - cx, y - cy) >= ARM * deepest);
-            let possible = depths.iter().filter(|(vertex, depth)| *depth >= deepest / 2.0 && far(coordinates[*vertex]));
-            // The first of equal ones, so that the answer does not depend on how ties are broken.
-            let Some((vertex, depth)) =
-                possible.copied().reduce(|best, next| if next.1 > best.1 { next } else { best })
-            else {
-                break;
-            };
-            deepest = if chosen.is_empty() { depth } else { deepest };
-            chosen.push(coordinates[vertex]);
-            places.push((label, coordinates[vertex], depth));
-        }
+        // The first of equal ones, so that the answer does not depend on how ties are broken.
+        let deepest = |among: &dyn Fn(usize) -> bool| {
+            let possible = depths.iter().copied().filter(|(vertex, _)| among(*vertex));
+            possible.reduce(|best, next| if next.1 > best.1 { next } else { best })
+        };
+        let Some((first, depth)) = deepest(&|_| true) else { continue };
+        places.push((label, coordinates[first], depth));
+        let [x, y] = coordinates[first];
+        let from_first = |vertex: usize| libm::hypot(coordinates[vertex][0] - x, coordinates[vertex][1] - y);
+        let end = part.iter().map(|vertex| from_first(*vertex)).fold(0.0, f64::max);
+        let second = deepest(&|vertex| from_first(vertex) >= end / 2.0).filter(|_| end >= ARM * depth);
+        places.extend(second.map(|(vertex, depth)| (label, coordinates[vertex], depth)));
     }
     places
 }
 
-/// How often a part is named at most: a band around V1 is connected at the fovea, and has a dorsal and a ventral arm.
-const NAMES_OF_A_PART: usize = 2;
-
-/// How far from the first name a second one is, in depths of the first.
-const ARM: f64 = 8.0;
+/// How far a part reaches from its name, in depths of the name, to be named twice: a band around V1 is connected at the fovea, and has
+/// a dorsal and a ventral arm.
+const ARM: f64 = 5.0;
 
 /// The middles of all edges that belong to one triangle only: the edge of the map.
 fn edge_of(coordinates: &[[f64; 2]], faces: &[[u32; 3]]) -> Vec<[f64; 2]> {

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, choice, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Probe, StageKind, Task, choice, parameters};
 
 use super::exclude::{Exclusion, absent, excluded, parse};
 use super::from_file::from_hdf5;
 use crate::transfer::osf_listing::OsfFiles;
+use crate::transfer::osf_project::Project;
 
 /// How often an instance that waits for another one's download checks for a cancellation.
 const WAIT: Duration = Duration::from_millis(50);
@@ -68,6 +69,11 @@ impl StageKind for LabelsOsf {
         kind.network = true;
         kind.absences = vec!["not-found", "excluded"];
         kind
+    }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let project = task.parameters::<Parameters>()?.project;
+        Project::open(&project)?.probe(context).map(Some)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

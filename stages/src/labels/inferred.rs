@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
 
 use super::label_files::{create, write};
 use crate::formats::mgh;
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
 use crate::numeric::bands::area_and_ring;
 use crate::transfer::osf_listing::OsfFiles;
+use crate::transfer::osf_project::Project;
 
 /// The kind.
 pub struct LabelsInferred;
@@ -48,6 +49,12 @@ impl StageKind for LabelsInferred {
         kind.network = true;
         kind.absences = vec!["not-found"];
         kind
+    }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let project = task.parameters::<Parameters>()?.project;
+        // Without one they come from a folder.
+        if project.is_empty() { Ok(None) } else { Project::open(&project)?.probe(context).map(Some) }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

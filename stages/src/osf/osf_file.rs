@@ -1,9 +1,10 @@
 //! `osf/file`: one file of a project on the Open Science Framework.
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
 
 use crate::transfer::checksum::Sha256;
 use crate::transfer::osf_listing::OsfFiles;
+use crate::transfer::osf_project::Project;
 
 /// The kind.
 pub struct OsfFile;
@@ -34,6 +35,11 @@ impl StageKind for OsfFile {
         kind.network = true;
         kind.checkpoint = true;
         kind
+    }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let project = task.parameters::<Parameters>()?.project;
+        Project::open(&project)?.probe(context).map(Some)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

@@ -1,9 +1,10 @@
 //! `osf/files`: some files of one folder of a project on the Open Science Framework, such as a published model with its options.
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
 
 use crate::transfer::local_file::create_parent;
 use crate::transfer::osf_listing::OsfFiles;
+use crate::transfer::osf_project::Project;
 
 /// The kind.
 pub struct OsfFolder;
@@ -34,6 +35,11 @@ impl StageKind for OsfFolder {
         kind.network = true;
         kind.absences = vec!["not-found"];
         kind
+    }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let project = task.parameters::<Parameters>()?.project;
+        Project::open(&project)?.probe(context).map(Some)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

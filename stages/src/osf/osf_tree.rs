@@ -2,7 +2,7 @@
 //!
 //! Kinds that read many files of one project take it instead of asking the service for each: see `transfer::osf_listing`.
 
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
 
 use crate::transfer::osf_listing::OsfListing;
 use crate::transfer::osf_project::Project;
@@ -34,6 +34,11 @@ impl StageKind for OsfTree {
         .parameters::<Parameters>();
         kind.network = true;
         kind
+    }
+
+    fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
+        let project = task.parameters::<Parameters>()?.project;
+        Project::open(&project)?.probe(context).map(Some)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use pipe_contract::{Context, Failure, Task};
+use pipe_contract::{Context, Failure, Probe, Task};
 use serde::Deserialize;
 
 use super::checksum::Sha256;
@@ -176,13 +176,29 @@ impl Project {
         let name = format!("the listing of project {}", self.id);
         let url = url.replace('[', "%5B").replace(']', "%5D");
         let request = || GetRequest { url: url.clone(), headers: Vec::new() };
-        http::text(&self.agent, &name, &request, context).map_err(|error| match error {
+        http::text(&self.agent, &name, &request, context).map_err(|error| self.refused(error, &name))
+    }
+
+    fn refused(&self, error: http::RequestError, name: &str) -> Failure {
+        match error {
             http::RequestError::Refused(refusal) if matches!(refusal.status, 401 | 403 | 404 | 410) => {
                 Failure::input(format!("there is no public project `{}` (HTTP status {})", self.id, refusal.status))
                     .hint("check the project's id, and that the project is public")
             }
-            other => other.into_failure(&name),
-        })
+            other => other.into_failure(name),
+        }
+    }
+
+    /// Whether the service answers for this project. Its files are not listed, which takes long.
+    ///
+    /// # Errors
+    /// Input: no such public project. Environment: the network.
+    pub fn probe(&self, context: &dyn Context) -> Result<Probe, Failure> {
+        let name = format!("the project {} on the Open Science Framework", self.id);
+        let url = format!("{}/nodes/{}/files/osfstorage/", self.api, self.id);
+        let request = || Ok(GetRequest { url: url.clone(), headers: Vec::new() });
+        http::size(&self.agent, &name, &request, context).map_err(|error| self.refused(error, &name))?;
+        Ok(Probe { found: format!("{name} answers"), bytes: None, incomplete: false })
     }
 }
 

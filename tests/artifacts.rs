@@ -221,7 +221,6 @@ fn default(param: &Param) -> Value {
         Type::Text => Value::Text("x".to_owned()),
         Type::List(_) => Value::List(Vec::new()),
         Type::Map(_) => Value::Map(BTreeMap::new()),
-        Type::List(_) => Value::List(Vec::new()),
         Type::Int(least, _) => Value::Int(*least),
         other => panic!("`{}` must be given and is {other:?}", param.name),
     })

@@ -346,6 +346,18 @@ mod tests {
     }
 
     #[test]
+    fn whether_a_project_answers_takes_one_question() {
+        let server = Server::start(|request, _| match request.target.as_str() {
+            "/nodes/ddddd/files/osfstorage/" => page(&[], None),
+            _ => LoopbackAnswer::status(404),
+        });
+        let probe = |id: &str| Project::at(id, &server.address()).unwrap().probe(&Silent);
+        assert_eq!(probe("ddddd").unwrap().found, "the project ddddd on the Open Science Framework answers");
+        assert_eq!(server.requests(), 1);
+        assert!(probe("eeeee").unwrap_err().message.starts_with("there is no public project `eeeee`"));
+    }
+
+    #[test]
     fn all_files_below_a_folder_are_found_with_few_questions() {
         let server = Server::start(|request, address| match request.target.split('?').next().unwrap_or_default() {
             "/nodes/ccccc/files/osfstorage/" => {

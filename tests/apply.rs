@@ -2,11 +2,11 @@
 //! out.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::symlink;
 use pipe_stages::formats::freesurfer::{Surface, write_morphometry, write_surface};
 use pipe_stages::formats::gifti;
 use pipe_stages::numeric::icosahedron::subdivided;

@@ -89,11 +89,9 @@ fn jacobi_step(matrix: &mut [[f64; 4]; 4], vectors: &mut [[f64; 4]; 4], p: usize
     for row in matrix.iter_mut().chain(vectors.iter_mut()) {
         (row[p], row[q]) = (cosine * row[p] - sine * row[q], sine * row[p] + cosine * row[q]);
     }
-    for column in 0..4 {
-        let (of_p, of_q) = (matrix[p][column], matrix[q][column]);
-        matrix[p][column] = cosine * of_p - sine * of_q;
-        matrix[q][column] = sine * of_p + cosine * of_q;
-    }
+    let (of_p, of_q) = (matrix[p], matrix[q]);
+    matrix[p] = std::array::from_fn(|column| cosine * of_p[column] - sine * of_q[column]);
+    matrix[q] = std::array::from_fn(|column| sine * of_p[column] + cosine * of_q[column]);
 }
 
 fn rotation_of([w, x, y, z]: [f64; 4]) -> [Point; 3] {

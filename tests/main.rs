@@ -13,6 +13,7 @@ mod examples;
 mod explanations;
 mod failures;
 mod fetch_from_s3;
+mod fidelity;
 mod freshness;
 mod graph;
 mod gridsearch;

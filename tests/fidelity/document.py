@@ -71,7 +71,7 @@ INTRO = """<!-- Made by `./just fidelity --original FOLDER --write` from a run o
 # How near the numbers are to the original's
 
 The analysis that ships is that of Benson, Song et al. (2025). Here is, step by step, what the original program does, what this one does, how the two were
-compared, and the largest difference found. The numbers are from one run that called the original's own functions:
+compared, and the largest difference found. The numbers are from running the original's own functions:
 [visual-autolabel](https://github.com/noahbenson/visual-autolabel) at commit `{commit}` (MIT), and neuropythy, on which it rests. None of its code is part of
 this project.
 
@@ -122,7 +122,7 @@ def page(kept):
         for comparison in step.comparisons:
             row = rows[comparison.name]
             text += (
-                f"| [{step.title}](#{step.id}) | {comparison.quantity} | {grouped(row['values'])} | {largest(comparison, row)} | {tolerance(comparison)} |\n"
+                f"| [{step.id}](#{step.id}) | {comparison.quantity} | {grouped(row['values'])} | {largest(comparison, row)} | {tolerance(comparison)} |\n"
             )
     text += "\n" + RULES
     for step in steps.STEPS:

@@ -26,9 +26,8 @@ use pipe_stages::unet::training_schedule::{Round, listed, rounds};
 /// The subject made from fsaverage5.
 const SID: &str = "fsaverage5";
 
-/// Sizes of pictures: as painted, the study's, the demo's, one that is not a divisor of 512, and a small one to train
-/// on.
-const SIZES: [i64; 5] = [512, 128, 64, 50, 32];
+/// Sizes of pictures: as painted, the study's, the demo's, and one that is not a divisor of 512.
+const SIZES: [i64; 4] = [512, 128, 64, 50];
 
 fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -290,7 +289,7 @@ const METHODS: [(&str, u32, i32); 10] = [
 ];
 
 /// Labels of every method, made from one, and the scores of all pairs.
-fn write_scores(out: &Path, subject: &PathBuf, labels: &Path) -> Result<(), Failure> {
+fn write_scores(out: &Path, subject: &Path, labels: &Path) -> Result<(), Failure> {
     let place = |method: &str| out.join("methods").join(method);
     for (index, (method, percent, missing)) in METHODS.iter().enumerate() {
         folder(place(method))?;
@@ -319,7 +318,7 @@ fn write_scores(out: &Path, subject: &PathBuf, labels: &Path) -> Result<(), Fail
             ("raters", gather("rater", &METHODS[..4])),
             ("prior", Given::One(place("prior"))),
             ("inferred", Given::One(place("inf"))),
-            ("subject", Given::One(subject.clone())),
+            ("subject", Given::One(subject.to_path_buf())),
         ];
         let at = [("outputs", parcellation), ("sid", SID)].into_iter().collect();
         run_at(

@@ -73,7 +73,8 @@ STEPS = (
         "pixel by pixel. Without the original's repository, the same steps in Python over neuropythy's `address` and `address_interpolate`.",
         comparisons=(
             Comparison("images/channels", "14 channels, in mm, mm2, 1/mm, degrees or shares", "in the unit of the channel", "share", 1e-4,
-                       "a pixel on an edge between triangles belongs to either; there values jump where a map has holes"),
+                       "places of pixels have 32 bits; torch multiplies and adds them in one rounding on processors that can, the program in two, so they "
+                       "differ by up to 8e-6 units, and values by that times their slope"),
             Comparison("images/labels", "8 labels, 0 or 1", "", "share", 1e-4, "a pixel at equal distance from two vertices has the label of either"),
             Comparison("images/painted", "how many pixels are painted, and how many carry each label", "counts differ", "equal", 0, "counts"),
             Comparison("images/neuropythy", "the same 22 images, by neuropythy's functions alone", "in the unit of the channel", "share", 1e-4,
@@ -81,7 +82,7 @@ STEPS = (
         ),
         by_design="The original fails where pixel addresses outside of the mesh meet a mesh whose vertex 0 is not on the map. The program does not; "
         "for the comparison, vertex 0 of fsaverage5 is exchanged with one in V1.",
-        tests=("stages/src/flatmap/mod.rs",),
+        tests=("stages/src/flatmap/images.rs", "stages/src/flatmap/targets.rs"),
     ),
     Step(
         id="resize",
@@ -94,8 +95,8 @@ STEPS = (
         comparisons=(
             Comparison("resize/study", "the images and targets that networks are trained on, 128 x 256", "in the unit of the channel", "share", 1e-4,
                        "as for the images they come from"),
-            Comparison("resize/torchvision", "64 x 128 and 50 x 100", "in the unit of the channel", "share", 1e-4, "as for the images"),
-            Comparison("resize/pillow", "128, 64 and 50 pixels high", "in the unit of the channel", "share", 1e-4, "as for the images"),
+            Comparison("resize/torchvision", "images and targets of 64 x 128 and 50 x 100", "in the unit of the channel", "share", 1e-4, "as for the images"),
+            Comparison("resize/pillow", "images and targets 128, 64 and 50 pixels high, from neuropythy's", "in the unit of the channel", "share", 1e-4, "as for the images"),
         ),
         tests=("stages/src/numeric/resize.rs",),
     ),
@@ -110,8 +111,8 @@ STEPS = (
         compared="All 108 pairs of an area (0 to 3) and a sector (0 to 26), through an HDF5 file; all 13 areas of the template with eccentricities at, just "
         "below and just above every edge.",
         comparisons=(
-            Comparison("labels/sectors", "ring of each pair", "rings differ", "equal", 0, LABELS),
-            Comparison("labels/bands", "area and ring of each case", "labels differ", "equal", 0, LABELS),
+            Comparison("labels/sectors", "ring of each pair of an area and a sector", "rings differ", "equal", 0, LABELS),
+            Comparison("labels/bands", "area and ring of each area with an eccentricity", "labels differ", "equal", 0, LABELS),
         ),
         tests=("stages/src/labels/from_file.rs: the_ring_of_a_sector_is_the_digit_in_its_name",),
     ),
@@ -137,13 +138,13 @@ STEPS = (
         compared="The original's `UNet` loads weights that the program wrote, strictly by name; two images of 128 x 256 go through both. ResNet-18 has 7 "
         "channels and 3 classes, ResNet-34 11 and 5.",
         comparisons=(
-            Comparison("logits/resnet18-64", "logits with 64 bits, running and batch statistics", "of the mean logit's size", "within", 1e-10,
+            Comparison("logits/resnet18-64", "ResNet-18: logits with 64 bits, running and batch statistics", "of the mean logit's size", "within", 1e-10,
                        "only the order of additions differs"),
-            Comparison("logits/resnet34-64", "logits with 64 bits, running and batch statistics", "of the mean logit's size", "within", 1e-10,
+            Comparison("logits/resnet34-64", "ResNet-34: logits with 64 bits, running and batch statistics", "of the mean logit's size", "within", 1e-10,
                        "only the order of additions differs"),
-            Comparison("logits/resnet18-32", "the same with 32 bits, as pipelines compute", "of the mean logit's size", "within", 1e-3,
+            Comparison("logits/resnet18-32", "ResNet-18: the same with 32 bits, as pipelines compute", "of the mean logit's size", "within", 1e-3,
                        "32 bits through 40 layers; a ReLU near zero may go either way"),
-            Comparison("logits/resnet34-32", "the same with 32 bits, as pipelines compute", "of the mean logit's size", "within", 1e-3,
+            Comparison("logits/resnet34-32", "ResNet-34: the same with 32 bits, as pipelines compute", "of the mean logit's size", "within", 1e-3,
                        "32 bits through 50 layers; a ReLU near zero may go either way"),
         ),
         tests=("stages/torch/tests/suite/against_pytorch.rs: networks_agree_with_pytorch",),
@@ -176,7 +177,7 @@ STEPS = (
         "from the first round alone, as the original's grid search makes its plans.",
         comparisons=(
             Comparison("schedule/listed", "rate of each of 120 epochs", "of the rate", "within", 1e-15, "the same products in the same order"),
-            Comparison("schedule/by-rule", "rates that follow from the first round", "per step", "within", 5e-6,
+            Comparison("schedule/by-rule", "rates of the same epochs, following from the first round", "per step", "within", 5e-6,
                        "the plan files have five decimals; the rule does not round"),
         ),
         by_design="`batch_size` of a round takes effect here. In the original a plan's is ignored, and batches have 5 samples; 5 is our default, so the "
@@ -190,7 +191,7 @@ STEPS = (
         "with the least validation loss, and of all rounds those with the least validation Dice loss.",
         sources=("`train/_core.py`: `run_modelplan`, `build_model`, `train_model`",),
         ours="`unet/train`.",
-        compared="`run_modelplan` of the original from weights that the program wrote, 7 samples for training and 3 for validation of 32 x 64 pixels, batches "
+        compared="`run_modelplan` of the original from weights that the program wrote, 7 samples for training and 3 for validation of 64 x 128 pixels, batches "
         "of 3, three rounds of two epochs at a first rate of 2e-5; samples come in one fixed order on both sides. A higher rate cannot be compared: "
         "at 5e-4 the number of threads alone moves losses by several percent within two epochs.",
         comparisons=(
@@ -221,7 +222,7 @@ STEPS = (
         "back alone: targets of 64 x 64 pixels, taken as probabilities, to vertices.",
         comparisons=(
             Comparison("predictions/batch", "label of each vertex of both hemispheres, batch statistics", "labels differ", "equal", 4,
-                       "1 in 2000 vertices: two classes whose probabilities agree in the last digits of 32 bits"),
+                       "of 10 242 in a hemisphere: classes whose probabilities agree in the last digits of 32 bits may change places"),
             Comparison("predictions/running", "label of each vertex of both hemispheres, running statistics", "labels differ", "equal", 4, "as above"),
             Comparison("predictions/sampled", "labels sampled from targets, area and ring", "labels differ", "equal", 0, LABELS),
         ),
@@ -240,7 +241,7 @@ STEPS = (
         "The original's order of rows depends on Python's hash seed, so rows are compared by their keys.",
         comparisons=(
             Comparison("scores/rows", "rows: pair, tag, label, hemisphere, parcellation", "rows only on one side", "equal", 0, "names"),
-            Comparison("scores/values", "scores", "of a score, 0 to 1", "within", 1e-12, "quotients of counts, written with all digits"),
+            Comparison("scores/values", "score of each row", "of a score, 0 to 1", "within", 1e-12, "quotients of counts, written with all digits"),
         ),
         tests=("stages/src/score/dice.rs: a_label_that_the_first_lacks_skips_the_pair",),
     ),
@@ -254,7 +255,7 @@ STEPS = (
         compared="Five lists of 1 to 200 numbers; 1, 22 and 28 intervals (those of the published figures); least, quartiles, median, largest.",
         comparisons=(
             Comparison("statistics/intervals", "ends and middle of each interval", "in the unit of the list, 0 to 1", "within", 1e-12, "only the order of additions differs"),
-            Comparison("statistics/percentiles", "percentiles", "in the unit of the list, 0 to 1", "within", 1e-12, "as above"),
+            Comparison("statistics/percentiles", "least, quartiles, median, largest", "in the unit of the list, 0 to 1", "within", 1e-12, "as above"),
             Comparison("statistics/multiplier", "widening of an interval, for 1 to 1000 intervals", "standard errors", "within", 1e-9,
                        "quantiles of the normal distribution by other formulas"),
         ),

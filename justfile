@@ -80,6 +80,10 @@ demo-seeds *options: build
 bench *options: build
     scripts/bench {{ options }}
 
+# Training and prediction, in turn with PyTorch eager on the same processor; fetches torch whole (2.7 GB).
+bench-train *options: _prerequisites
+    scripts/bench-train {{ options }}
+
 # Times the parts that the engine's cost is made of: plan, key, look-up, store, a projection.
 bench-parts *options: _prerequisites
     scripts/libtorch cargo bench --profile release --workspace --locked --bench parts -- {{ options }}

@@ -10,7 +10,7 @@
 // - Bias, ReLU, residual sum and the sums of a gradient are done in the pass that has the numbers at hand anyway.
 //
 // Every sum has an order that depends on sizes and the number of threads alone: the same input gives the same bytes.
-// Independent of names of layers, of files, and of a GPU.
+// Does not depend on names of layers, on files, or on a GPU.
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -62,13 +62,39 @@ Tensor matrix_of_weight(const Tensor &weight) { return last(weight).permute({0, 
 
 // ---- Loops over channels ----
 
-template <typename T> INLINED void scaled_sum(T *out, const T *const *from, const T *factors, int64_t terms, int64_t count) {
+template <int TERMS, typename T> INLINED void fixed_sum(T *out, const T *const *from, const T *factors, int64_t count) {
   for (int64_t c = 0; c < count; ++c) {
     T sum = factors[0] * from[0][c];
-    for (int64_t k = 1; k < terms; ++k) {
+    for (int k = 1; k < TERMS; ++k) {
       sum += factors[k] * from[k][c];
     }
     out[c] = sum;
+  }
+}
+
+// Sums of a few terms, whose number a compiler knows: an enlarged line is read by four or five.
+template <typename T> INLINED void scaled_sum(T *out, const T *const *from, const T *factors, int64_t terms, int64_t count) {
+  switch (terms) {
+  case 0:
+    std::fill(out, out + count, T(0));
+    return;
+  case 1:
+    return fixed_sum<1>(out, from, factors, count);
+  case 2:
+    return fixed_sum<2>(out, from, factors, count);
+  case 3:
+    return fixed_sum<3>(out, from, factors, count);
+  case 4:
+    return fixed_sum<4>(out, from, factors, count);
+  case 5:
+    return fixed_sum<5>(out, from, factors, count);
+  default:
+    fixed_sum<6>(out, from, factors, count);
+  }
+  for (int64_t k = 6; k < terms; ++k) {
+    for (int64_t c = 0; c < count; ++c) {
+      out[c] += factors[k] * from[k][c];
+    }
   }
 }
 
@@ -223,6 +249,9 @@ bool is_pointwise(const Window &w) { return w.height == 1 && w.width == 1 && w.s
 
 bool has_onednn(const Tensor &x) { return x.scalar_type() == at::kFloat; }
 
+// Numbers as products are computed with: as they are, or rounded to 8 bits of mantissa. Sums and all else keep 24.
+Tensor rounded(const Tensor &x, bool half) { return half ? x.to(at::kBFloat16) : x; }
+
 // oneDNN by name: `at::convolution` takes a slower way with a single small image, whatever its channels.
 Tensor convolved(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias, const Window &w) {
   std::vector<int64_t> stride(2, w.stride), padding(2, w.padding), one(2, 1);
@@ -230,6 +259,15 @@ Tensor convolved(const Tensor &x, const Tensor &weight, const std::optional<Tens
     return last(at::mkldnn_convolution(x, weight, bias, padding, stride, one, 1));
   }
   return last(at::convolution(x, weight, bias, stride, padding, one, false, {0, 0}, 1));
+}
+
+// A convolution whose result has the numbers of `bias` or, without one, of 32 bits or more.
+Tensor convolved(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias, const Window &w, bool half) {
+  if (!half) {
+    return convolved(x, weight, bias, w);
+  }
+  std::optional<Tensor> offset = bias ? std::optional(rounded(*bias, half)) : std::nullopt;
+  return convolved(x, rounded(weight, half), offset, w).to(at::kFloat);
 }
 
 // libtorch has oneDNN compute gradients except of one sample with at most this many numbers, for which it takes a slower way.
@@ -262,7 +300,7 @@ Tensor gradient_of_input(const Tensor &d, const Tensor &x, const Tensor &weight,
     at::mm_out(flat, matrix(d), matrix_of_weight(weight));
     return out;
   }
-  if (x.size(0) == 1 && x.numel() <= SMALL) {
+  if (has_onednn(x) && x.size(0) == 1 && x.numel() <= SMALL) {
     return gradient_of_small_input(d, x, weight, w);
   }
   std::vector<int64_t> stride(2, w.stride), padding(2, w.padding), one(2, 1);
@@ -278,9 +316,12 @@ void gather(T *out, const T *x, const Window &w, int64_t channels, int64_t rows,
   for (int64_t p = first; p < first + count; ++p) {
     int64_t column = p % out_columns, row = p / out_columns % out_rows, sample = p / (out_columns * out_rows);
     for (int64_t at = from; at < to;) {
-      int64_t tap = at / channels, channel = at % channels, length = std::min(channels - channel, to - at);
-      int64_t i = row * w.stride + tap / w.width - w.padding, j = column * w.stride + tap % w.width - w.padding;
-      if (i >= 0 && i < rows && j >= 0 && j < columns) {
+      int64_t tap = at / channels, channel = at % channels, across = tap % w.width;
+      int64_t i = row * w.stride + tap / w.width - w.padding, j = column * w.stride + across - w.padding;
+      // The taps of a row of the window are one piece of memory where all of them are inside of the image.
+      bool inside = i >= 0 && i < rows && j >= 0 && column * w.stride + w.width - w.padding <= columns;
+      int64_t length = std::min((inside ? w.width - across : 1) * channels - channel, to - at);
+      if (inside || (i >= 0 && i < rows && j >= 0 && j < columns)) {
         std::memcpy(out, x + ((sample * rows + i) * columns + j) * channels + channel, length * sizeof(T));
       } else {
         std::memset(out, 0, length * sizeof(T));
@@ -301,6 +342,12 @@ Tensor gradient_of_weight(const Tensor &d, const Tensor &x, const Window &w) {
   if (is_pointwise(w)) {
     at::mm_out(product, gradient.t(), matrix(x));
     return out;
+  }
+  if (x.scalar_type() == at::kBFloat16) {
+    // Tile by tile the sums would be rounded again and again.
+    std::vector<int64_t> stride(2, w.stride), padding(2, w.padding), one(2, 1);
+    return last(std::get<1>(at::convolution_backward(d, x, out, at::OptionalIntArrayRef(), stride, padding, one, false, {0, 0}, 1,
+                                                     {false, true, false})));
   }
   product.zero_();
   int64_t width = product.size(1), grain = std::max<int64_t>(divided_up(width, at::get_num_threads()), 16);
@@ -352,10 +399,10 @@ std::pair<Tensor, Tensor> through_relu(const Tensor &grad, const Tensor &y) {
 
 struct Convolve : torch::autograd::Function<Convolve> {
   static Tensor forward(AutogradContext *context, const Tensor &image, const Tensor &weight, const std::optional<Tensor> &bias,
-                        int64_t stride, int64_t padding, bool relu) {
-    Tensor x = last(image);
+                        int64_t stride, int64_t padding, bool relu, bool half) {
+    Tensor x = rounded(last(image), half);
     Window w{weight.size(2), weight.size(3), stride, padding};
-    Tensor y = convolved(x, weight, bias, w);
+    Tensor y = convolved(x, weight, bias, w, half);
     if (relu) {
       y.clamp_min_(0);
     }
@@ -376,9 +423,14 @@ struct Convolve : torch::autograd::Function<Convolve> {
     } else if (context->saved_data["bias"].toBool()) {
       sums = sums_over_pixels(d);
     }
-    Tensor to_x = context->needs_input_grad(0) ? gradient_of_input(d, x, weight, w) : Tensor();
-    Tensor to_bias = context->saved_data["bias"].toBool() ? sums : Tensor();
-    return {to_x, gradient_of_weight(d, x, w), to_bias, Tensor(), Tensor(), Tensor()};
+    bool half = x.scalar_type() == at::kBFloat16;
+    auto kind = d.scalar_type();
+    d = rounded(d, half);
+    Tensor to_x, to_bias = context->saved_data["bias"].toBool() ? sums : Tensor();
+    if (context->needs_input_grad(0)) {
+      to_x = gradient_of_input(d, x, rounded(weight, half), w).to(kind);
+    }
+    return {to_x, gradient_of_weight(d, x, w).to(kind), to_bias, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -524,6 +576,7 @@ struct Readers {
     int64_t pixel;
     double weight;
   };
+  static constexpr size_t MOST = 16;
   std::vector<std::vector<Reader>> of; // by short pixel * 3 + tap
 
   Readers(const Line &line, int64_t from, int64_t to) : of(from * 3) {
@@ -538,6 +591,9 @@ struct Readers {
           of[line.high[at] * 3 + tap].push_back({pixel, line.share[at]});
         }
       }
+    }
+    for (const auto &readers : of) {
+      TORCH_CHECK(readers.size() <= MOST, "a line of ", from, " pixels is enlarged to ", to, ", more than about four times");
     }
   }
 };
@@ -593,17 +649,14 @@ void gathered(T *taps, const T *d, T *lines, const Readers &rows, const Readers 
               int64_t short_rows, int64_t short_columns, int64_t channels) {
   int64_t three = 3 * channels;
   auto sum = [](T *out, const std::vector<Readers::Reader> &readers, const T *base, int64_t stride, int64_t count) {
-    std::vector<const T *> from;
-    std::vector<T> weights;
+    const T *from[Readers::MOST];
+    T weights[Readers::MOST];
+    int64_t terms = 0;
     for (const auto &reader : readers) {
-      from.push_back(base + reader.pixel * stride);
-      weights.push_back(static_cast<T>(reader.weight));
+      from[terms] = base + reader.pixel * stride;
+      weights[terms++] = static_cast<T>(reader.weight);
     }
-    if (from.empty()) {
-      std::fill(out, out + count, T(0));
-    } else {
-      run_scaled_sum(out, from.data(), weights.data(), from.size(), count);
-    }
+    run_scaled_sum(out, from, weights, terms, count);
   };
   at::parallel_for(0, height, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -635,17 +688,18 @@ struct Join : torch::autograd::Function<Join> {
   }
 
   static Tensor forward(AutogradContext *context, const Tensor &small_image, const Tensor &skip_image, const Tensor &weight,
-                        const Tensor &bias) {
-    Tensor small = last(small_image), skip = last(skip_image);
+                        const Tensor &bias, bool half) {
+    Tensor small = rounded(last(small_image), half), skip = rounded(last(skip_image), half);
     int64_t channels = small.size(1), outputs = weight.size(0);
-    Tensor taps = taps_of(weight, channels), rest = last(weight.narrow(1, channels, skip.size(1)));
-    Tensor y = convolved(skip, rest, bias, {3, 3, 1, 1});
+    Tensor taps = rounded(taps_of(weight, channels), half), rest = last(weight.narrow(1, channels, skip.size(1)));
+    Tensor y = convolved(skip, rest, bias, {3, 3, 1, 1}, half);
     int64_t short_pixels = small.size(2) * small.size(3), pixels = y.size(2) * y.size(3);
     Line rows(small.size(2), y.size(2)), columns(small.size(3), y.size(3));
-    Tensor product = at::empty({short_pixels, 9 * outputs}, y.options());
+    Tensor computed = at::empty({short_pixels, 9 * outputs}, small.options());
     Tensor flat = matrix(small);
     for (int64_t sample = 0; sample < y.size(0); ++sample) {
-      at::mm_out(product, flat.narrow(0, sample * short_pixels, short_pixels), taps.t());
+      at::mm_out(computed, flat.narrow(0, sample * short_pixels, short_pixels), taps.t());
+      Tensor product = computed.to(y.scalar_type());
       by_type(y, [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;
         add_enlarged(y.data_ptr<T>() + sample * pixels * outputs, product.const_data_ptr<T>(), rows, columns, small.size(3),
@@ -661,18 +715,23 @@ struct Join : torch::autograd::Function<Join> {
     const Tensor &small = saved[0], &skip = saved[1], &weight = saved[2], &y = saved[3];
     int64_t channels = small.size(1), outputs = weight.size(0);
     auto [d, to_bias] = through_relu(last(grads[0]), y);
-    Tensor taps = taps_of(weight, channels), rest = last(weight.narrow(1, channels, skip.size(1)));
-    Window w{3, 3, 1, 1};
-    Tensor to_skip = gradient_of_input(d, skip, rest, w);
-    Tensor to_weight = at::empty(weight.sizes(), weight.options(), LAST);
-    to_weight.narrow(1, channels, skip.size(1)).copy_(gradient_of_weight(d, skip, w));
+    bool half = small.scalar_type() == at::kBFloat16;
+    auto kind = d.scalar_type();
+    Tensor taps = rounded(taps_of(weight, channels), half), rest = rounded(last(weight.narrow(1, channels, skip.size(1))), half);
+    Tensor to_weight = at::empty(weight.sizes(), weight.options(), LAST), to_skip;
+    {
+      Window w{3, 3, 1, 1};
+      Tensor here = rounded(d, half);
+      to_skip = gradient_of_input(here, skip, rest, w).to(kind);
+      to_weight.narrow(1, channels, skip.size(1)).copy_(gradient_of_weight(here, skip, w));
+    }
 
     int64_t short_pixels = small.size(2) * small.size(3), pixels = y.size(2) * y.size(3);
     Readers rows(Line(small.size(2), y.size(2)), small.size(2), y.size(2));
     Readers columns(Line(small.size(3), y.size(3)), small.size(3), y.size(3));
     Tensor product = at::empty({short_pixels, 9 * outputs}, y.options());
     Tensor lines = at::empty({y.size(2) * small.size(3) * 3 * outputs}, y.options());
-    Tensor to_small = at::empty_like(small, small.options(), LAST), to_taps = at::zeros_like(taps);
+    Tensor to_small = at::empty_like(small, small.options(), LAST), to_taps = at::zeros_like(taps, d.options());
     Tensor flat = matrix(small), to_flat = matrix(to_small);
     for (int64_t sample = 0; sample < y.size(0); ++sample) {
       by_type(y, [&](auto *type) {
@@ -680,12 +739,17 @@ struct Join : torch::autograd::Function<Join> {
         gathered(product.data_ptr<T>(), d.const_data_ptr<T>() + sample * pixels * outputs, lines.data_ptr<T>(), rows, columns,
                  y.size(2), y.size(3), small.size(2), small.size(3), outputs);
       });
-      Tensor part = to_flat.narrow(0, sample * short_pixels, short_pixels);
-      at::mm_out(part, product, taps);
-      to_taps.addmm_(product.t(), flat.narrow(0, sample * short_pixels, short_pixels));
+      Tensor part = to_flat.narrow(0, sample * short_pixels, short_pixels), computed = rounded(product, half);
+      Tensor read = flat.narrow(0, sample * short_pixels, short_pixels);
+      at::mm_out(part, computed, taps);
+      if (half) {
+        to_taps.add_(at::mm(computed.t(), read));
+      } else {
+        to_taps.addmm_(product.t(), read);
+      }
     }
     to_weight.narrow(1, 0, channels).copy_(to_taps.reshape({3, 3, outputs, channels}).permute({2, 3, 0, 1}));
-    return {to_small, to_skip, to_weight, to_bias};
+    return {to_small.to(kind), to_skip, to_weight, to_bias, Tensor()};
   }
 };
 
@@ -704,10 +768,13 @@ template <typename Body> Tensor *result_of(char *text, size_t size, Body body) {
 
 extern "C" {
 
-// Convolution with a bias or none, with a ReLU or without; the result belongs to the caller.
+// Convolution with a bias or none, with a ReLU or without, products of numbers with 8 bits of mantissa or not; the result
+// belongs to the caller.
 Tensor *pipe_convolve(const Tensor *x, const Tensor *weight, const Tensor *bias, int64_t stride, int64_t padding, int relu,
-                      char *text, size_t size) {
-  return result_of(text, size, [&] { return Convolve::apply(*x, *weight, given(bias), stride, padding, relu != 0); });
+                      int half, char *text, size_t size) {
+  return result_of(text, size, [&] {
+    return Convolve::apply(*x, *weight, given(bias), stride, padding, relu != 0, half != 0);
+  });
 }
 
 // Batch normalisation with the batch's statistics, plus a residual or none, with a ReLU or without. Running statistics are
@@ -731,7 +798,8 @@ Tensor *pipe_affine(const Tensor *x, const Tensor *scale, const Tensor *offset, 
 }
 
 // The decoder's step: enlarge, join, convolve, ReLU.
-Tensor *pipe_join(const Tensor *small, const Tensor *skip, const Tensor *weight, const Tensor *bias, char *text, size_t size) {
-  return result_of(text, size, [&] { return Join::apply(*small, *skip, *weight, *bias); });
+Tensor *pipe_join(const Tensor *small, const Tensor *skip, const Tensor *weight, const Tensor *bias, int half, char *text,
+                  size_t size) {
+  return result_of(text, size, [&] { return Join::apply(*small, *skip, *weight, *bias, half != 0); });
 }
 }

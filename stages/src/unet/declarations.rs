@@ -36,6 +36,17 @@ choice! {
     }
 }
 
+choice! {
+    /// The numbers that convolutions multiply.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Precision {
+        /// 32 bits.
+        F32 = "f32",
+        /// 16 bits, of which 8 are the mantissa.
+        Bf16 = "bf16",
+    }
+}
+
 parameters! {
     /// Parameters of `unet/train`.
     #[derive(Clone, Debug)]
@@ -61,6 +72,9 @@ parameters! {
         /// the rounds one by one, as in the original's plan files: `{ lr, bce_weight }` and if wanted `gamma`, `num_epochs`,
         /// `batch_size` (else those of the parameters); replaces `rounds`, `learning_rate` and `bce_weight`
         pub schedule: Vec<BTreeMap<String, Value>> = Vec::new(), neutral Vec::new();
+        /// the numbers that convolutions multiply; `bf16` is faster on processors and GPUs that have it and refused on others.
+        /// Weights, sums and the optimiser have 32 bits with both
+        pub precision: Precision = Precision::F32;
         ..pub place: ComputePlace;
     }
 }

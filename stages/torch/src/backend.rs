@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::sync::Once;
 
 use pipe_contract::{Device as Asked, Failure, RanOn, Task};
-use pipe_stages::unet::declarations::{ComputePlace, Pin};
+use pipe_stages::unet::declarations::{ComputePlace, Pin, Precision};
 use tch::{Device, Tensor};
 
 mod shim {
@@ -13,6 +13,7 @@ mod shim {
     unsafe extern "C" {
         pub fn pipe_libtorch_version() -> *const c_char;
         pub fn pipe_instructions(text: *mut c_char, size: usize);
+        pub fn pipe_has_bf16() -> c_int;
         pub fn pipe_settle(text: *mut c_char, size: usize) -> c_int;
         pub fn pipe_load_cuda(text: *mut c_char, size: usize) -> c_int;
         pub fn pipe_cuda_name(index: c_int, text: *mut c_char, size: usize) -> c_int;
@@ -41,6 +42,23 @@ pub struct Backend {
     pub device: Device,
     /// What goes into the record.
     pub ran_on: RanOn,
+}
+
+impl Backend {
+    /// Refuses a precision that this device would have to imitate, which takes longer than 32 bits.
+    ///
+    /// # Errors
+    /// Environment: the processor multiplies no numbers of that kind.
+    pub fn check_precision(&self, precision: Precision) -> Result<(), Failure> {
+        // SAFETY: asks the processor.
+        if precision == Precision::F32 || self.device.is_cuda() || unsafe { shim::pipe_has_bf16() } != 0 {
+            return Ok(());
+        }
+        Err(Failure::environment(
+            "`precision: bf16` is asked for, but this processor has no instructions for it (AVX512-BF16 or AMX)",
+        )
+        .hint("set `precision: f32`, which is the default, or run on a processor or a GPU that has them"))
+    }
 }
 
 /// Prepares this process for one task: device, threads, determinism.

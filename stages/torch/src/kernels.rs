@@ -4,6 +4,7 @@
 
 use std::ffi::{c_int, c_void};
 
+use pipe_stages::unet::declarations::Precision;
 use tch::Tensor;
 
 use crate::backend::Text;
@@ -19,6 +20,7 @@ mod shim {
             stride: i64,
             padding: i64,
             relu: c_int,
+            half: c_int,
             text: *mut c_char,
             size: usize,
         ) -> *mut c_void;
@@ -49,6 +51,7 @@ mod shim {
             skip: *const c_void,
             weight: *const c_void,
             bias: *const c_void,
+            half: c_int,
             text: *mut c_char,
             size: usize,
         ) -> *mut c_void;
@@ -64,12 +67,29 @@ pub enum Then {
     Nothing,
 }
 
+/// How a convolution ends and how precise its products are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// What follows.
+    pub then: Then,
+    /// The numbers that are multiplied; sums have 32 bits in both.
+    pub precision: Precision,
+}
+
 /// A convolution [samples, outputs, height, width] of square stride and padding.
-pub fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: i64, padding: i64, then: Then) -> Tensor {
+pub fn convolve(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: i64,
+    padding: i64,
+    manner: Manner,
+) -> Tensor {
     // SAFETY: living tensors or null, and room for a text.
     made(|text| unsafe {
         let (at, size) = (text.start(), text.size());
-        shim::pipe_convolve(pointer(x), pointer(weight), optional(bias), stride, padding, flag(then), at, size)
+        let (x, weight, bias) = (pointer(x), pointer(weight), optional(bias));
+        shim::pipe_convolve(x, weight, bias, stride, padding, flag(manner.then), half(manner.precision), at, size)
     })
 }
 
@@ -111,11 +131,11 @@ pub fn affine(x: &Tensor, scale: &Tensor, offset: &Tensor, residual: Option<&Ten
 }
 
 /// ReLU of the 3 x 3 convolution of `small`, enlarged to the size of `skip` (bilinear, aligned corners), joined with `skip`.
-pub fn join(small: &Tensor, skip: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+pub fn join(small: &Tensor, skip: &Tensor, weight: &Tensor, bias: &Tensor, precision: Precision) -> Tensor {
     // SAFETY: living tensors, and room for a text.
     made(|text| unsafe {
         let (at, size) = (text.start(), text.size());
-        shim::pipe_join(pointer(small), pointer(skip), pointer(weight), pointer(bias), at, size)
+        shim::pipe_join(pointer(small), pointer(skip), pointer(weight), pointer(bias), half(precision), at, size)
     })
 }
 
@@ -137,4 +157,8 @@ fn optional(tensor: Option<&Tensor>) -> *const c_void {
 
 fn flag(then: Then) -> c_int {
     c_int::from(then == Then::Relu)
+}
+
+fn half(precision: Precision) -> c_int {
+    c_int::from(precision == Precision::Bf16)
 }

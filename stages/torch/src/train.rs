@@ -32,6 +32,7 @@ impl StageKind for Train {
         let params: TrainingParameters = task.parameters()?;
         let plan = plan(&params)?;
         let backend = backend::prepare(&params.place, task)?;
+        backend.check_precision(params.precision)?;
         let mut options = ModelOptions::new(&params.inputs, &params.outputs, &params.base_model)?;
         let (samples, notes) = Samples::read(task, &options, backend.device)?;
         notes.iter().for_each(|note| context.log(note));
@@ -50,7 +51,8 @@ impl StageKind for Train {
             Some(model) => initial(model, &options, shape, backend.device)?,
             None => Weights::fresh(shape, seed, backend.device),
         };
-        let training = Training::new(weights, &samples, &plan, shuffled(seed), context);
+        let training =
+            Training::new(weights, &samples, &plan, shuffled(seed), context).with_precision(params.precision);
         let training = finish(training, task, &backend, &params.inputs, context)?;
         write(&training, &options, &plan, task.output("model")?)?;
         describe(&samples.seen.channels, task.output("model")?)?;

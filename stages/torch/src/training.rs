@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use pipe_contract::{Context, Failure, Metric, Progress};
+use pipe_stages::unet::declarations::Precision;
 use pipe_stages::unet::training_schedule::Round;
 use tch::Tensor;
 
@@ -136,6 +137,12 @@ impl<'a> Training<'a> {
             rows: Vec::new(),
         };
         Self { weights, state, network, samples, plan, order, context }
+    }
+
+    /// The same training with another precision of its convolutions.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { network: UNet::with_precision(&self.weights, precision), ..self }
     }
 
     /// Whether all rounds are done.

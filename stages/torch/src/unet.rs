@@ -5,10 +5,11 @@
 //!
 //! On the processor its operations are those of [`kernels`](crate::kernels), on a GPU libtorch's own.
 
+use pipe_stages::unet::declarations::Precision;
 use pipe_stages::unet::weight_layout::{UPWARD, WIDTHS, stage};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use crate::kernels::{self, NormVectors, Then};
+use crate::kernels::{self, Manner, NormVectors, Then};
 use crate::weights::Weights;
 
 /// What batch normalisation does.
@@ -38,8 +39,26 @@ pub struct UNet {
 }
 
 impl UNet {
-    /// The network of some weights.
+    /// The network of some weights, in 32 bits or those that the weights have.
     pub fn new(weights: &Weights) -> Self {
+        Self::with_precision(weights, Precision::F32)
+    }
+
+    /// The network of some weights. With a lower precision, the numbers that convolutions multiply are rounded, except those of
+    /// the last one; sums, statistics and the weights themselves are not.
+    pub fn with_precision(weights: &Weights, precision: Precision) -> Self {
+        let mut network = Self::plain(weights);
+        let (original, blocks) = (network.original.iter_mut(), network.stages.iter_mut().flatten());
+        let inner = blocks.flat_map(|block| {
+            let shortcut = block.shortcut.as_mut().map(|(convolution, _)| convolution);
+            [&mut block.first.0, &mut block.second.0].into_iter().chain(shortcut)
+        });
+        let outer = network.skips.iter_mut().chain(&mut network.upward).chain(original);
+        inner.chain(outer).chain([&mut network.stem.0]).for_each(|convolution| convolution.precision = precision);
+        network
+    }
+
+    fn plain(weights: &Weights) -> Self {
         let same = |name: &str, padding| Convolution::new(weights, name, 1, padding);
         let blocks = |number: usize| {
             let name = stage(number);
@@ -116,6 +135,7 @@ struct Convolution {
     bias: Option<Tensor>,
     stride: i64,
     padding: i64,
+    precision: Precision,
 }
 
 impl Convolution {
@@ -128,21 +148,30 @@ impl Convolution {
 
     /// Without a bias, as everywhere in the encoder.
     fn plain(weights: &Weights, name: &str, stride: i64, padding: i64) -> Self {
-        Self { weight: weights.get(&format!("{name}.weight")), bias: None, stride, padding }
+        Self { weight: weights.get(&format!("{name}.weight")), bias: None, stride, padding, precision: Precision::F32 }
     }
 
     fn apply(&self, x: &Tensor, then: Then) -> Tensor {
-        let Self { weight, bias, stride, padding } = self;
+        let Self { weight, bias, stride, padding, precision } = self;
         if !x.device().is_cuda() {
-            return kernels::convolve(x, weight, bias.as_ref(), *stride, *padding, then);
+            let manner = Manner { then, precision: *precision };
+            return kernels::convolve(x, weight, bias.as_ref(), *stride, *padding, manner);
         }
-        done(x.conv2d(weight, bias.as_ref(), [*stride; 2], [*padding; 2], [1, 1], 1), then)
+        let convolve = |x: &Tensor, weight: &Tensor, bias: Option<&Tensor>| {
+            x.conv2d(weight, bias, [*stride; 2], [*padding; 2], [1, 1], 1)
+        };
+        let half = |tensor: &Tensor| tensor.to_kind(Kind::BFloat16);
+        let found = match precision {
+            Precision::F32 => convolve(x, weight, bias.as_ref()),
+            Precision::Bf16 => convolve(&half(x), &half(weight), bias.as_ref().map(half).as_ref()).to_kind(Kind::Float),
+        };
+        done(found, then)
     }
 
     /// ReLU of the convolution of `x`, enlarged, joined with `skip`.
     fn join(&self, x: &Tensor, skip: &Tensor) -> Tensor {
         match &self.bias {
-            Some(bias) if !x.device().is_cuda() => kernels::join(x, skip, &self.weight, bias),
+            Some(bias) if !x.device().is_cuda() => kernels::join(x, skip, &self.weight, bias, self.precision),
             _ => self.apply(&Tensor::cat(&[&enlarge(x, skip), skip], 1), Then::Relu),
         }
     }
@@ -235,8 +264,6 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
 
     #[test]

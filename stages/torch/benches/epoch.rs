@@ -74,6 +74,7 @@ fn noise(count: usize, pixels: i64) -> Samples {
         targets: draw(CLASSES, "targets").ge(0.5).to_kind(tch::Kind::Float),
         train: (0..count).map(pair).collect(),
         validation: vec![pair(count)],
+        seen: Default::default(),
     }
 }
 

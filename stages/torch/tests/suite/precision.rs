@@ -21,7 +21,13 @@ fn samples(count: i64) -> Samples {
     let targets = images.gt(0.5).to_kind(Kind::Float);
     let pair = |index| Pair { subject: index, target: index };
     let count = count as usize;
-    Samples { images, targets, train: (2..count).map(pair).collect(), validation: (0..2).map(pair).collect() }
+    Samples {
+        images,
+        targets,
+        train: (2..count).map(pair).collect(),
+        validation: (0..2).map(pair).collect(),
+        seen: Default::default(),
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Its decoder enlarges bilinearly with aligned corners to the size of the skip connection, joins it and convolves; it has no batch
 //! normalisation. Sizes and names are in `pipe_stages::unet::weight_layout`.
 //!
-//! On the processor its operations are those of [`kernels`](crate::kernels), on a GPU libtorch's own.
+//! On the processor its operations are those of `kernels.rs`, on a GPU libtorch's own.
 
 use pipe_stages::unet::declarations::Precision;
 use pipe_stages::unet::weight_layout::{UPWARD, WIDTHS, stage};

@@ -1,6 +1,6 @@
 //! Looks for traces of restricted data in everything that a run has shown or written.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fs_err as fs;
@@ -10,7 +10,7 @@ use super::{Shown, Space};
 /// Bytes that are looked for, by how they begin: a real pipeline has thousands of traces and megabytes to search.
 struct Traces<'a> {
     begins: Vec<bool>,
-    by_word: HashMap<[u8; WORD], Vec<&'a [u8]>>,
+    by_word: BTreeMap<[u8; WORD], Vec<&'a [u8]>>,
 }
 
 /// No trace is shorter.
@@ -19,7 +19,7 @@ const WORD: usize = 8;
 impl<'a> Traces<'a> {
     fn new(traces: &'a [Vec<u8>]) -> Self {
         let mut begins = vec![false; 1 << 16];
-        let mut by_word: HashMap<[u8; WORD], Vec<&[u8]>> = HashMap::new();
+        let mut by_word: BTreeMap<[u8; WORD], Vec<&[u8]>> = BTreeMap::new();
         for trace in traces {
             begins[usize::from(u16::from_le_bytes([trace[0], trace[1]]))] = true;
             by_word.entry(trace[..WORD].try_into().expect("a trace has a word")).or_default().push(trace);

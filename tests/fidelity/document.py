@@ -167,7 +167,7 @@ def tolerance(comparison):
 
 
 def grouped(count):
-    return f"{count:,}".replace(",", " ")
+    return f"{count:,}".replace(",", "\N{NO-BREAK SPACE}")
 
 
 if __name__ == "__main__":

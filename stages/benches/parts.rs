@@ -1,7 +1,7 @@
 //! The geometry that every subject costs: the flat map of a hemisphere, and which points of it the pixels show.
 //!
 //! `./just bench-parts` runs it. The mesh is a subdivided icosahedron of 163,842 vertices, as fsaverage has. The two kinds run
-//! whole, from a subject's files to images at full resolution, on one thread: at most 1.5 s each is promised.
+//! whole, from a subject's files to images at full resolution, on one thread: at most 1.5 s each and 1 GB are promised.
 
 use std::path::Path;
 

@@ -27,6 +27,7 @@ pub const SHIPPED: [Shipped; 4] = [
         files: &[
             ("benson2025.yaml", include_str!("../pipelines/benson2025.yaml")),
             ("hcp_subjects.txt", include_str!("../pipelines/hcp_subjects.txt")),
+            ("nyu_subjects.txt", include_str!("../pipelines/nyu_subjects.txt")),
         ],
         next: &[
             ("pipe plan benson2025.yaml", "shows what the demo on simulated subjects would do"),

@@ -27,6 +27,7 @@ mod libtorch;
 mod lints;
 mod manifest;
 mod names;
+mod nyu;
 mod plan_cache;
 mod progress;
 mod project_inputs;

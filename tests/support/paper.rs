@@ -27,7 +27,7 @@ impl Paper {
     pub fn new() -> Self {
         worker();
         let space = Space::new();
-        for name in ["benson2025.yaml", "apply.yaml", "hcp_subjects.txt"] {
+        for name in ["benson2025.yaml", "apply.yaml", "hcp_subjects.txt", "nyu_subjects.txt"] {
             let shipped = workspace().join("pipelines").join(name);
             space.write(&format!("pipelines/{name}"), fs::read(&shipped).expect("a shipped file can be read"));
         }

@@ -103,7 +103,7 @@ fn the_default_profile_is_the_demo_and_its_edges_are_pinned() {
 
 #[test]
 fn the_other_profiles_are_pinned_too() {
-    for profile in ["hcp", "hcp-tracts", "hcp-published", "tiny", "swapped"] {
+    for profile in ["hcp", "hcp-tracts", "hcp-published", "nyu", "tiny", "swapped"] {
         insta::assert_snapshot!(format!("{profile}.dot"), dot(&planned(profile)));
     }
 }

@@ -60,6 +60,17 @@ fn acquire() -> Vec<Kind> {
             .input("subject", &["subject"], "the subject's files")
             .input("folder", &[], "maps")
             .folder("files", "subject", "the files"),
+        on(network(Kind::new("nyu/fetch", 1, "a subject's files"), &["not-found"]), &["sid"])
+            .port("source", &[], Arity::One, true, "a local tree")
+            .param("url", Type::Text, Value::Text(String::new()), "the bucket")
+            .folder("files", "files", "the files"),
+        Kind::new("nyu/prf", 1, "pRF maps").input("files", &["files"], "files").folder("maps", "prf", "maps"),
+        Kind::new("nyu/labels", 1, "areas").input("files", &["files"], "files").folder("labels", "labels", "labels"),
+        Kind::new("split/nyu", 1, "a split").gather("subjects", &[], "subjects").folder("table", "split", "split"),
+        on(Kind::new("freesurfer/subject", 1, "a subject"), &["sid"])
+            .input("surf", &[], "surfaces")
+            .param("sulc", Type::Choice(&["auto", "cm", "mm"]), Value::Text("auto".into()), "unit of depth")
+            .folder("files", "subject", "the files"),
         Kind::new("labels/cohort", 1, "who is part of the study")
             .input("listing", &[], "a listing")
             .input("exclusions", &[], "list")
@@ -107,11 +118,17 @@ fn acquire() -> Vec<Kind> {
 }
 
 fn surface() -> Vec<Kind> {
-    let pixels = |kind: Kind| kind.param("pixels", Type::Int(8, 512), Value::Int(128), "rows");
+    let pixels = |kind: Kind| {
+        let kind = kind.param("pixels", Type::Int(8, 512), Value::Int(128), "rows");
+        kind.param("radius", Type::Float(1.0, 90.0), Value::Float(80.0), "degrees")
+    };
     vec![
         pixels(Kind::new("flatmap/images", 1, "images"))
             .input("subject", &["subject"], "the subject's files")
             .port("prf", &["prf"], Arity::One, true, "pRF maps")
+            .port("reference", &["subject"], Arity::One, true, "fsaverage")
+            .param("compat", Type::Choice(&["none", "command-line"]), Value::Text("none".into()), "imitated program")
+            .param("alignment", Type::Choice(&["model", "none", "fsaverage"]), Value::Text("model".into()), "alignment")
             .file("images", "images", "images"),
         pixels(Kind::new("flatmap/labels", 1, "targets"))
             .input("subject", &["subject"], "the subject's files")
@@ -170,6 +187,8 @@ fn score() -> Vec<Kind> {
             .port("prior", &["labels"], Arity::One, true, "template")
             .port("inferred", &["labels"], Arity::One, true, "inferred")
             .input("subject", &["subject"], "the subject's files")
+            .param("dataset", Type::Text, Value::Text(String::new()), "the dataset")
+            .param("radius", Type::Float(1.0, 90.0), Value::Float(80.0), "degrees")
             .folder("table", "table/scores", "scores"),
         scores(Kind::new("score/summary", 1, "means")).folder("table", "table/summary", "means").aggregating(),
         random(scores(Kind::new("score/partition", 1, "parts")))

@@ -1,0 +1,162 @@
+//! The profile of the NYU Retinotopy Dataset, from end to end against a server that answers as its public bucket and as the project
+//! of the published networks. Subjects are simulated, networks answer with curvature: what is tried is the path, not how well it labels.
+
+use std::collections::BTreeMap;
+
+use fs_err as fs;
+use pipe_stages::formats::tensors::{self, Tensor, Tensors};
+use pipe_stages::formats::{hdf5, mgh};
+use pipe_stages::unet::channels::{of_inputs, of_outputs};
+use pipe_stages::unet::weight_layout::{Role, state_dict};
+use serde_json::json;
+
+use super::support::http_server::{Answer, HttpServer};
+use super::support::paper::{Paper, contents, offline};
+use super::support::{Shown, Space};
+
+/// Three subjects of the dataset; the last one is held out.
+const SUBJECTS: [&str; 3] = ["sub-wlsubj001", "sub-wlsubj004", "sub-wlsubj007"];
+
+const SIMULATION: &str = "
+pipe: 1
+pipeline: simulated
+stages:
+  anatomy:
+    uses: package/files
+    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
+  template:
+    uses: package/files
+    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
+  made:
+    uses: simulate/freesurfer
+    in: { anatomy: $anatomy.files, template: $template.files }
+    with: { subjects: [sub-wlsubj001, sub-wlsubj004, sub-wlsubj007] }
+results:
+  subjects/: $made.subjects
+  labels/: $made.labels
+";
+
+/// The objects of the bucket by their keys.
+fn dataset() -> BTreeMap<String, Vec<u8>> {
+    let home = Space::with(SIMULATION);
+    let mut run = home.command(["run", "pipeline.yaml"]);
+    offline(&mut run);
+    Shown::of(&mut run).exits(0);
+    let results = home.path("results/simulated");
+    let (map, mut objects) = (home.path("map.mgz"), BTreeMap::new());
+    for sid in SUBJECTS {
+        let labels = hdf5::File::open(&results.join(format!("labels/A1/{sid}.labels.hdf5"))).expect("simulated labels");
+        for h in ["lh", "rh"] {
+            for name in ["white", "pial", "sphere.reg", "curv", "sulc", "thickness", "area"] {
+                let file = fs::read(results.join(format!("subjects/{sid}/surf/{h}.{name}"))).expect("a simulated file");
+                objects.insert(format!("derivatives/freesurfer/{sid}/surf/{h}.{name}"), file);
+            }
+            let areas = labels.whole_numbers(&format!("{h}/visual_area")).expect("areas");
+            // Where there is no area of the study, every hundredth vertex is hV4.
+            let with_hv4 = areas.iter().enumerate().map(|(vertex, area)| match area {
+                0 if vertex % 100 == 0 => 4,
+                area => *area as i32,
+            });
+            mgh::write_i32(&map, &with_hv4.collect::<Vec<_>>()).expect("written");
+            let key = format!("derivatives/ROIs/{sid}/{h}.ROIs_V1-4.mgz");
+            objects.insert(key, fs::read(&map).expect("it is there"));
+            for (name, value) in [("x", 1.0), ("y", -2.0), ("sigma", 1.5), ("vexpl", 0.5)] {
+                mgh::write_f32(&map, &vec![value; areas.len()]).expect("written");
+                let key = format!("derivatives/prfanalyze-vista/{sid}/ses-nyu3t01/{h}.{name}.mgz");
+                objects.insert(key, fs::read(&map).expect("it is there"));
+            }
+        }
+    }
+    objects
+}
+
+/// Weights that are 0 but for a path from one input to the answer: sulci are V1, gyri are V2, what is flat is V3. A pair of methods is
+/// only scored where the first has every label, so a network that gives one label would have no scores.
+fn weights(inputs: &str) -> Vec<u8> {
+    let (inputs, outputs) = (of_inputs(inputs).expect("a code").len(), of_outputs("area").expect("a code").len());
+    let mut tensors = Tensors::new();
+    for entry in state_dict([2, 2, 2, 2], inputs, outputs) {
+        let mut values = vec![if entry.role == Role::Variance { 1.0 } else { 0.0 }; entry.count()];
+        // Of a kernel of 3 x 3, the middle: what comes out of feature `to` of what goes into feature `from`.
+        let mut pass = |to: usize, from: usize, value: f32| values[(to * entry.shape[1] + from) * 9 + 4] = value;
+        match entry.name.as_str() {
+            "conv_original_size0.0.weight" => [1.0, -1.0].into_iter().enumerate().for_each(|(to, v)| pass(to, 3, v)),
+            "conv_original_size1.0.weight" => (0..2).for_each(|to| pass(to, to, 1.0)),
+            "conv_original_size2.0.weight" => (0..2).for_each(|to| pass(to, 128 + to, 1.0)),
+            "conv_last.weight" => (0..2).for_each(|label| values[label * 64 + label] = 100.0),
+            "conv_last.bias" => values[2] = 5.0,
+            _ => {}
+        }
+        let tensor = match entry.role {
+            Role::Batches => Tensor::i64(&[], vec![1]),
+            _ => Tensor::f32(&entry.shape, values),
+        };
+        tensors.tensors.insert(entry.name, tensor);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("model.pt");
+    tensors::write(&file, &tensors).expect("written");
+    fs::read(file).expect("it is there")
+}
+
+/// The bucket, and the project with the networks `anat` and `func` but without `fnyu`.
+fn server() -> HttpServer {
+    let (objects, models) = (dataset(), ["anat", "func"].map(|code| (format!("{code}_area"), weights(code))));
+    let folder = |name: &str, path: &str| json!({ "attributes": { "name": name, "kind": "folder", "path": path } });
+    let page = |entries: Vec<serde_json::Value>| json!({ "data": entries, "links": {} }).to_string().into_bytes();
+    HttpServer::start(move |target, _| {
+        let path = target.split('?').next().unwrap_or_default();
+        if let Some(key) = path.strip_prefix("/openneuro.org/ds003787/") {
+            return objects.get(key).map_or(Answer::Status(404, None), |bytes| Answer::Body(bytes.clone()));
+        }
+        if let Some(below) = path.strip_prefix("/v2/nodes/c49dv/files/osfstorage/") {
+            return match below {
+                "" => Answer::Body(page(vec![folder("models", "/m/")])),
+                "m/" => Answer::Body(page(models.iter().map(|(name, _)| folder(name, &format!("/{name}/"))).collect())),
+                name => {
+                    let file = |file: &str| {
+                        json!({
+                            "attributes": { "name": file, "kind": "file", "path": file },
+                            "links": { "download": format!("https://osf.io/download/{name}{file}") },
+                        })
+                    };
+                    let files = ["model.pt", "options.json", "plan.json", "training.tsv"];
+                    Answer::Body(page(files.map(file).into()))
+                }
+            };
+        }
+        let Some(file) = path.strip_prefix("/download/") else { return Answer::Status(404, None) };
+        match (models.iter().find(|(name, _)| file.starts_with(name.as_str())), file.ends_with("model.pt")) {
+            (Some((_, weights)), true) => Answer::Body(weights.clone()),
+            (Some((name, _)), false) => Answer::Body(format!("{{\"of\": \"{name}\"}}").into_bytes()),
+            (None, _) => Answer::Status(404, None),
+        }
+    })
+}
+
+#[test]
+fn slow_the_profile_nyu_runs_without_an_account() {
+    let server = server();
+    let paper = Paper::new();
+    let subjects = format!("subjects=[{}]", SUBJECTS.join(", "));
+    let mut run = paper.command("run", "nyu", &["--set", &subjects]);
+    run.env("AWS_ENDPOINT_URL", server.address())
+        .env("PIPE_OSF_API", format!("{}/v2", server.address()))
+        .env("PIPE_OSF_SITE", server.address());
+    let shown = Shown::of(&mut run).exits(0).shows("absent published(inputs=fnyu, outputs=area): not-found");
+    let shown = shown.hides("failed").hides("restricted");
+    assert!(shown.text().contains("absent best(inputs=fnyu, outputs=area)"), "{}", shown.text());
+    let mut profiles = fs::read_dir(paper.space.path("results/benson2025")).expect("results");
+    let published = contents(&profiles.next().expect("one folder").expect("it can be listed").path());
+    let table = String::from_utf8(published["dice_area.csv"].clone()).expect("a table is text");
+    for tag in ["prior", "anat", "func"] {
+        assert!(
+            table.lines().any(|line| line.starts_with(&format!("area,{tag},")) && line.contains(",NYU,")),
+            "{table}"
+        );
+    }
+    assert_eq!(published["published/func_area/plan.json"], b"{\"of\": \"func_area\"}");
+    for name in ["accuracy_area.png", "contours_area.pdf", "flatmaps.svg", "models/anat_area/model.safetensors"] {
+        assert!(published.contains_key(name), "{name} is not among {:?}", published.keys().collect::<Vec<_>>());
+    }
+}

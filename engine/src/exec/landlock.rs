@@ -256,8 +256,11 @@ mod tests {
         });
         let log = |name: &str| OwnedFd::from(File::create(root.path().join(name)).unwrap().into_file());
         let (first, second) = (log("1.log"), log("2.log"));
+        // All stay open, so that no two have one number.
+        let mut open = Vec::new();
         let mut rules = |writable: &[&CStr], readable: &[&CStr], log: &OwnedFd| {
-            confinement.rules(writable, readable, &[&common], log).unwrap().as_raw_fd()
+            open.push(confinement.rules(writable, readable, &[&common], log).unwrap());
+            open.last().unwrap().as_raw_fd()
         };
         let made = rules(&[&out], &[&readable], &first);
         assert_eq!(made, rules(&[&out], &[&readable], &first));

@@ -210,7 +210,7 @@ fn trainings_of_our_own_give_the_same_table_and_figure() {
         Shown::of(&mut command).exits(0)
     };
     let shown = run();
-    assert!(shown.stderr.contains("best train("), "the best so far is shown:\n{}", shown.stderr);
+    assert!(shown.stderr.contains("best validation/dice so far 0."), "the best so far is shown:\n{}", shown.stderr);
     let losses = least_losses(&space, "small");
     assert_eq!(losses.len(), 2);
     let figure = space.read(&format!("{RESULTS}/small/grid_anat_area.csv"));

@@ -31,6 +31,8 @@ parameters! {
         subjects: usize = 6, in 1..=12;
         /// whose areas are outlined; empty: the first by name
         rater: String = String::new();
+        /// whose borders the lines are, for the note below the maps: `a rater's`, `predicted`
+        lines: String = "a rater's".to_owned();
     }
 }
 
@@ -157,7 +159,13 @@ impl StageKind for Flatmaps {
         if shown.is_empty() {
             return Err(Failure::input(format!("none of the channels {} has a value other than 0", empty.join(", "))));
         }
-        let sheet = Sheet { subjects: &subjects, channels: &shown, empty: &empty, all: task.present("images").count() };
+        let sheet = Sheet {
+            subjects: &subjects,
+            channels: &shown,
+            empty: &empty,
+            all: task.present("images").count(),
+            lines: &parameters.lines,
+        };
         let folder = task.output("figure")?;
         save(&sheet.draw(task.simulated), folder)?;
         data_table::write_csv(&folder.join(data_table::CSV), &mut sheet.table(task.simulated)?)?;
@@ -244,6 +252,8 @@ struct Sheet<'a> {
     empty: &'a [&'a str],
     /// How many subjects have images.
     all: usize,
+    /// Whose borders the lines are.
+    lines: &'a str,
 }
 
 impl Sheet<'_> {
@@ -312,7 +322,7 @@ impl Sheet<'_> {
             );
         }
         if self.subjects.iter().any(|subject| subject.borders.is_some()) {
-            notes.push("Lines: a rater's borders of V1, V2 and V3.".into());
+            notes.push(format!("Lines: {} borders of V1, V2 and V3.", self.lines));
         }
         if !self.empty.is_empty() {
             notes.push(format!("No subject shown has a value other than 0 of: {}.", self.empty.join(", ")));
@@ -479,7 +489,7 @@ mod tests {
     fn sheet<T>(count: usize, sid: &str, of: impl Fn(&Sheet<'_>) -> T) -> T {
         let subjects: Vec<Shown> = (0..count).map(|at| subject(&format!("{sid}{at:02}"), real(at))).collect();
         let channels = requested(&[]).unwrap();
-        of(&Sheet { subjects: &subjects, channels: &channels, empty: &["dwi_OR"], all: 20 })
+        of(&Sheet { subjects: &subjects, channels: &channels, empty: &["dwi_OR"], all: 20, lines: "a rater's" })
     }
 
     fn example() -> Drawing {

@@ -1,7 +1,7 @@
 //! `grid/read`: the authors' archive of the grid search as a table.
 //!
 //! A cell is what its files say (`opts.json`, the first round of `plan.json`), not what its folder is called. The
-//! losses are those of [`run_log`](super::run_log), by the right rules or by those of the notebook; both are always
+//! losses are those of [`super::run_log`], by the right rules or by those of the notebook; both are always
 //! computed, and a note says how many cells differ.
 
 use std::collections::BTreeSet;

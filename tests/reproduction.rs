@@ -116,7 +116,7 @@ fn one_changed_byte_of_a_source_is_noticed(paper: &Paper) {
 
 fn a_figures_parameter_reruns_one_stage(paper: &Paper) {
     let shipped = paper.space.read(FILE);
-    paper.space.edit(FILE, "    uses: figure/flatmaps\n", "    uses: figure/flatmaps\n    with: { subjects: 2 }\n");
+    paper.space.edit(FILE, "\n    uses: figure/flatmaps\n", "\n    uses: figure/flatmaps\n    with: { subjects: 2 }\n");
     let (shown, events) = paper.run("tiny", &[]);
     shown.exits(0);
     assert_eq!(worked(&events).into_keys().collect::<Vec<_>>(), ["flatmaps"]);

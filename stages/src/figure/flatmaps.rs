@@ -32,7 +32,7 @@ parameters! {
         /// whose areas are outlined; empty: the first by name
         rater: String = String::new();
         /// whose borders the lines are, for the note below the maps: `a rater's`, `predicted`
-        lines: String = "a rater's".to_owned();
+        lines: String = "a rater's".to_owned(), neutral "a rater's".to_owned();
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use pipe_contract::{Metric, Objective};
 use pipe_engine::event::Outcome;
-use pipe_engine::run::{Counts, LoggedRun, Phase};
+use pipe_engine::run::{Counts, LoggedRun, Measured, Phase};
 
 use crate::best_so_far::{BestSoFar, Reached};
 use crate::final_report;
@@ -36,7 +36,7 @@ pub fn text(logged: &LoggedRun, objectives: &BTreeMap<String, Objective>, all: b
     });
     listed(&mut text, "absent", &grouped::equal(absent));
     running(&mut text, logged);
-    ranked(&mut text, logged, objectives, if all { usize::MAX } else { RANKED });
+    ranked(&mut text, &logged.measured, objectives, if all { usize::MAX } else { RANKED });
     listed(&mut text, "note", &grouped::notes(&logged.notes));
     claims(&mut text, logged);
     logged.failures.iter().for_each(|failure| text.push_str(&grouped::failure("", failure)));
@@ -106,10 +106,10 @@ fn running(text: &mut String, logged: &LoggedRun) {
 }
 
 /// The instances of each stage by the best value that they have reached in this run.
-fn ranked(text: &mut String, logged: &LoggedRun, objectives: &BTreeMap<String, Objective>, most: usize) {
+fn ranked(text: &mut String, all: &[Measured], objectives: &BTreeMap<String, Objective>, most: usize) {
     for (stage, objective) in objectives {
         let mut best = BestSoFar::new(*objective);
-        for measured in logged.measured.iter().filter(|measured| grouped::stage(&measured.label) == stage) {
+        for measured in all.iter().filter(|measured| grouped::stage(&measured.label) == stage) {
             measured.metrics.iter().for_each(|metric| {
                 best.take(&measured.label, metric);
             });
@@ -178,4 +178,48 @@ fn counts(logged: &LoggedRun) -> Counts {
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+
+    use super::*;
+
+    /// Six trainings, which end with the scores 0.1 to 0.6, and had 0.05 more before.
+    fn trainings() -> Vec<Measured> {
+        let metric = |name: &str, step, value| Metric::new(name, step, value).unwrap();
+        let training = |restart: u32| {
+            let score = f64::from(restart) / 10.0;
+            let metrics = vec![
+                metric("epoch", 1, 1.0),
+                metric("dice", 1, score + 0.05),
+                metric("epoch", 2, 2.0),
+                metric("dice", 2, score),
+            ];
+            Measured { label: format!("train(restart={restart})"), metrics }
+        };
+        (1..=6)
+            .map(training)
+            .chain([Measured { label: "other".into(), metrics: vec![metric("dice", 1, 1.0)] }])
+            .collect()
+    }
+
+    fn shown(most: usize) -> String {
+        let dice = Objective { metric: "dice", less_is_better: false, places: &["epoch"] };
+        let mut text = String::new();
+        ranked(&mut text, &trainings(), &BTreeMap::from([("train".to_owned(), dice)]), most);
+        strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn the_instances_of_a_stage_are_ranked_by_its_objective() {
+        let expected = "   best train: dice of 6 instances, best first
+          0.6500 in epoch 1  now 0.6000  restart=6
+          0.5500 in epoch 1  now 0.5000  restart=5
+          and 4 more; `--metrics` lists all
+";
+        assert_eq!(shown(2), expected);
+        assert_eq!(shown(usize::MAX).lines().count(), 7);
+    }
 }

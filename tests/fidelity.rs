@@ -26,10 +26,28 @@ fn steps() -> Vec<(String, Vec<String>, Vec<String>)> {
         .collect()
 }
 
-fn records() -> Vec<Value> {
+fn kept() -> Value {
     let text = fs::read_to_string(workspace().join("tests/fidelity/records.json")).expect("the records can be read");
-    let kept: Value = serde_json::from_str(&text).expect("the records are JSON");
-    kept["records"].as_array().expect("a list").clone()
+    serde_json::from_str(&text).expect("the records are JSON")
+}
+
+fn records() -> Vec<Value> {
+    kept()["records"].as_array().expect("a list").clone()
+}
+
+/// A kind whose bytes changed since is to be compared again.
+#[test]
+fn the_kinds_are_those_that_were_compared() {
+    let mut registry = pipe_contract::Registry::new();
+    pipe_stages::install(&mut registry);
+    let kept = kept();
+    let compared = kept["about"]["kinds"].as_object().expect("kinds with their versions");
+    assert!(compared.len() > 5, "{compared:?}");
+    for (name, version) in compared {
+        let now = registry.kind(name).map(|kind| u64::from(kind.version));
+        let how = "compare again: `./just fidelity --original FOLDER --write`";
+        assert_eq!(version.as_u64(), now, "version of `{name}`; {how}");
+    }
 }
 
 #[test]

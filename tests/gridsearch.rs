@@ -211,6 +211,8 @@ fn trainings_of_our_own_give_the_same_table_and_figure() {
     };
     let shown = run();
     assert!(shown.stderr.contains("best validation/dice so far 0."), "the best so far is shown:\n{}", shown.stderr);
+    let status = space.pipe(["status", FILE, "--profile", "small"]).exits(0);
+    status.shows("best train: validation/dice of 4 instances, best first").shows(" in round ");
     let losses = least_losses(&space, "small");
     assert_eq!(losses.len(), 2);
     let figure = space.read(&format!("{RESULTS}/small/grid_anat_area.csv"));

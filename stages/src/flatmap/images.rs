@@ -307,6 +307,19 @@ mod tests {
         assert_eq!(ran.notes().len(), 4, "{:?}", ran.notes());
     }
 
+    /// Beside the numbers there is only a header.
+    #[test]
+    fn the_size_that_is_foretold_is_that_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let subject = write_subject(folder.path(), "s01");
+        let ran = Ran::of(&Images, &[("subject", &subject)], &[("pixels", 32), ("radius", 80)]);
+        let mut task = crate::test_support::tasks::task(&Images, folder.path());
+        crate::test_support::tasks::set(&mut task, "pixels", pipe_contract::Value::Int(32));
+        let size = Images.kind().size.unwrap()(&task).unwrap();
+        let file = fs_err::metadata(ran.output("images")).unwrap().len();
+        assert!((size..size + 1000).contains(&file), "{size} {file}");
+    }
+
     #[test]
     fn without_prf_maps_their_channels_are_zero() {
         let folder = tempfile::tempdir().unwrap();

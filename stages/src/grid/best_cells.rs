@@ -10,7 +10,10 @@ use fs_err as fs;
 use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 use serde_json::json;
 
-use super::cell_table::{self, CellLosses, CellRow, DICE_LOSS, counted, rounded, with_factors};
+use super::cell_table::{
+    self, BASE_MODEL, BATCH_SIZE, BCE_WEIGHT, CellLosses, CellRow, GAMMA, INPUTS, ITERATIONS, LOSS_MEAN, LOSS_MIN,
+    LOSS_STD, LR, PREDICTION, counted, rounded, with_factors,
+};
 use crate::formats::data_table::{self, DataTable, STAMP};
 
 /// The kind.
@@ -75,18 +78,17 @@ const COLUMNS: &[Column] = &[
         "place in the list of its inputs, prediction and encoder, from 1: by least loss, then mean loss, then number",
     ),
     Column::new("cell_id", "number of the cell"),
-    Column::new("base_model", "the encoder"),
-    Column::measured("lr", "per step", "learning rate of the first epoch"),
-    Column::measured("gamma", "factor", "factor on the learning rate after each epoch of a round"),
-    Column::measured("bce_weight", "share, 0 to 1", "share of cross-entropy in the loss of the first round"),
-    Column::new("batch_size", "samples in a batch"),
-    Column::new("inputs", "the input code of the networks"),
-    Column::new("prediction", "what the networks label")
-        .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]),
-    Column::new("iterations", "iterations behind the losses"),
-    Column::measured("loss_min", DICE_LOSS, "least validation Dice loss of all iterations; less is better"),
-    Column::measured("loss_mean", DICE_LOSS, "mean over iterations of their least validation Dice losses"),
-    Column::measured("loss_std", DICE_LOSS, "population standard deviation over iterations"),
+    BASE_MODEL,
+    LR,
+    GAMMA,
+    BCE_WEIGHT,
+    BATCH_SIZE,
+    INPUTS,
+    PREDICTION,
+    ITERATIONS,
+    LOSS_MIN,
+    LOSS_MEAN,
+    LOSS_STD,
     STAMP,
 ];
 

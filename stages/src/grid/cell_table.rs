@@ -47,17 +47,35 @@ impl GridCellState {
     }
 }
 
+// Columns that the table of the best cells has too.
+pub(super) const BASE_MODEL: Column = Column::new("base_model", "the encoder, `resnet18` or `resnet34`");
+pub(super) const LR: Column = Column::measured("lr", "per step", "learning rate of the first epoch");
+pub(super) const GAMMA: Column =
+    Column::measured("gamma", "factor", "factor on the learning rate after each epoch of a round");
+pub(super) const BCE_WEIGHT: Column =
+    Column::measured("bce_weight", "share, 0 to 1", "share of cross-entropy in the loss of the first round");
+pub(super) const BATCH_SIZE: Column = Column::new("batch_size", "samples in a batch");
+pub(super) const INPUTS: Column = Column::new("inputs", "the input code of the networks");
+pub(super) const ITERATIONS: Column = Column::new("iterations", "iterations behind the losses");
+pub(super) const LOSS_MIN: Column =
+    Column::measured("loss_min", DICE_LOSS, "least validation Dice loss of all iterations; less is better");
+pub(super) const LOSS_MEAN: Column =
+    Column::measured("loss_mean", DICE_LOSS, "mean over iterations of their least validation Dice losses");
+pub(super) const LOSS_STD: Column =
+    Column::measured("loss_std", DICE_LOSS, "population standard deviation over iterations");
+pub(super) const PREDICTION: Column = Column::new("prediction", "what the networks label")
+    .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]);
+
 /// The columns of the table.
 pub const COLUMNS: &[Column] = &[
     Column::new("cell_id", "number of the cell: the mixed-radix number of the factors' levels, `base_model` fastest"),
-    Column::new("base_model", "the encoder, `resnet18` or `resnet34`"),
-    Column::measured("lr", "per step", "learning rate of the first epoch"),
-    Column::measured("gamma", "factor", "factor on the learning rate after each epoch of a round"),
-    Column::measured("bce_weight", "share, 0 to 1", "share of cross-entropy in the loss of the first round"),
-    Column::new("batch_size", "samples in a batch"),
-    Column::new("inputs", "the input code of the networks"),
-    Column::new("prediction", "what the networks label")
-        .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]),
+    BASE_MODEL,
+    LR,
+    GAMMA,
+    BCE_WEIGHT,
+    BATCH_SIZE,
+    INPUTS,
+    PREDICTION,
     Column::new("state", "what there is of the cell").levels(&[
         ("whole", "all iterations, rounds and epochs"),
         ("partial", "fewer iterations, rounds or epochs than asked for; the losses are of what is there"),
@@ -66,12 +84,12 @@ pub const COLUMNS: &[Column] = &[
         ("doubled", "there more than once, so that neither counts"),
     ]),
     Column::new("until", "iterations that were asked for: independent trainings, each from fresh weights"),
-    Column::new("iterations", "iterations behind the losses"),
+    ITERATIONS,
     Column::new("val_subjects", "subjects over whom the losses are means, at least; 0 where that is not known"),
-    Column::measured("loss_min", DICE_LOSS, "least validation Dice loss of all iterations; less is better"),
-    Column::measured("loss_mean", DICE_LOSS, "mean over iterations of their least validation Dice losses"),
+    LOSS_MIN,
+    LOSS_MEAN,
     Column::measured("loss_median", DICE_LOSS, "median over iterations"),
-    Column::measured("loss_std", DICE_LOSS, "population standard deviation over iterations"),
+    LOSS_STD,
     Column::measured("loss_max", DICE_LOSS, "largest of the iterations' least losses"),
     STAMP,
 ];

@@ -3,30 +3,19 @@
 //! Decides which files belong to a subject: every required one, the optional ones where there are any, nothing else. A subject
 //! without a required file is *absent* (`not-found`), whichever file it is: an incomplete subject is of no use downstream.
 
-use pipe_contract::{Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
+use pipe_contract::{Context, Ended, Failure, Kind, Probe, StageKind, Task};
 
 use crate::formats::subject_folder::{optional_files, required_files};
 use crate::transfer::local_file::place as place_file;
 use crate::transfer::object_store::Wanted;
-use crate::transfer::tree_source::{TreePlace, ask, bring, checked_sid};
+use crate::transfer::tree_source::{ask, bring, bringing, checked_sid};
 
 /// `hcp/fetch`: one subject's files.
 pub struct HcpFetch;
 
-parameters! {
-    struct Parameters {
-        /// The place of the subjects in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.
-        url: String = String::new();
-        /// The address of the S3 server; empty for AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's `endpoint_url`, or Amazon.
-        endpoint: String = String::new();
-        /// The region of the bucket; empty for AWS_REGION, the profile's `region`, or us-east-1.
-        region: String = String::new();
-    }
-}
-
 impl StageKind for HcpFetch {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new(
+        let kind = Kind::new(
             "hcp/fetch",
             1,
             "The files of one subject that the pipeline reads, from an HCP_1200 tree or bucket.",
@@ -38,19 +27,18 @@ impl StageKind for HcpFetch {
             true,
             "A folder with `<sid>/T1w/...` and `<sid>/MNINonLinear/...`, as below `HCP_1200/`; instead of `url`.",
         )
-        .folder("files", "subject", "`<sid>/` with the required files, and the optional ones where there are any.")
-        .parameters::<Parameters>();
-        kind.axes = vec!["sid"];
-        kind.network = true;
-        kind.checkpoint = true;
-        kind.absences = vec!["not-found"];
-        kind
+        .folder(
+            "files",
+            "subject",
+            "`<sid>/` with the required files, and the optional ones where there are any.",
+        );
+        bringing(kind)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let sid = checked_sid(task.coordinate("sid")?)?;
-        let (parameters, files) = (task.parameters::<Parameters>()?, files(sid));
-        let brought = bring(task, &parameters.place(), &files, context)?;
+        let files = files(sid);
+        let brought = bring(task, &files, context)?;
         if let Some(lacking) = brought.lacking {
             return Ok(Ended::Absent {
                 cause: "not-found".to_owned(),
@@ -69,13 +57,7 @@ impl StageKind for HcpFetch {
 
     fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
         let sid = checked_sid(task.coordinate("sid")?)?;
-        ask(task, &task.parameters::<Parameters>()?.place(), sid, &files(sid), context)
-    }
-}
-
-impl Parameters {
-    fn place(&self) -> TreePlace<'_> {
-        TreePlace { url: &self.url, endpoint: &self.endpoint, region: &self.region }
+        ask(task, sid, &files(sid), context)
     }
 }
 

@@ -3,11 +3,11 @@
 //! Decides which files belong to a subject and sorts them into three folders, so that kinds that read FreeSurfer subjects find what
 //! they expect in `surf/`. A subject without one of them is *absent* (`not-found`).
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, Probe, StageKind, Task, parameters};
+use pipe_contract::{Arity, Context, Ended, Failure, Kind, Probe, StageKind, Task};
 
 use crate::transfer::local_file::place as place_file;
 use crate::transfer::object_store::Wanted;
-use crate::transfer::tree_source::{TreePlace, ask, bring, checked_sid};
+use crate::transfer::tree_source::{ask, bring, bringing, checked_sid};
 
 /// What FreeSurfer wrote, without `lh.` or `rh.`.
 const SURF: [&str; 7] = ["white", "pial", "sphere.reg", "curv", "sulc", "thickness", "area"];
@@ -19,20 +19,9 @@ pub(super) const AREAS: &str = "ROIs_V1-4";
 /// The kind.
 pub struct NyuFetch;
 
-parameters! {
-    struct Parameters {
-        /// The place of the dataset in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.
-        url: String = String::new();
-        /// The address of the S3 server; empty for AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or Amazon.
-        endpoint: String = String::new();
-        /// The region of the bucket; empty for AWS_REGION or us-east-1.
-        region: String = String::new();
-    }
-}
-
 impl StageKind for NyuFetch {
     fn kind(&self) -> Kind {
-        let mut kind = Kind::new(
+        let kind = Kind::new(
             "nyu/fetch",
             1,
             "The files of one subject of the NYU Retinotopy Dataset, from its tree or bucket (OpenNeuro ds003787).",
@@ -48,20 +37,15 @@ impl StageKind for NyuFetch {
             "files",
             "files",
             "`surf/{lh,rh}.{white,pial,sphere.reg,curv,sulc,thickness,area}`, `prf/{lh,rh}.{x,y,sigma,vexpl}.mgz`, `rois/{lh,rh}.ROIs_V1-4.mgz`.",
-        )
-        .parameters::<Parameters>();
-        kind.axes = vec!["sid"];
-        kind.network = true;
-        kind.checkpoint = true;
-        kind.absences = vec!["not-found"];
-        kind
+        );
+        bringing(kind)
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let sid = checked_sid(task.coordinate("sid")?)?;
-        let (parameters, files) = (task.parameters::<Parameters>()?, files(sid));
+        let files = files(sid);
         let wanted: Vec<Wanted> = files.iter().map(|(want, _)| want.clone()).collect();
-        let brought = bring(task, &parameters.place(), &wanted, context)?;
+        let brought = bring(task, &wanted, context)?;
         if let Some(lacking) = brought.lacking {
             let detail = format!("subject `{sid}` lacks a required file: `{lacking}` does not exist");
             return Ok(Ended::Absent { cause: "not-found".to_owned(), detail });
@@ -76,13 +60,7 @@ impl StageKind for NyuFetch {
     fn probe(&self, task: &Task, context: &dyn Context) -> Result<Option<Probe>, Failure> {
         let sid = checked_sid(task.coordinate("sid")?)?;
         let files: Vec<Wanted> = files(sid).into_iter().map(|(want, _)| want).collect();
-        ask(task, &task.parameters::<Parameters>()?.place(), sid, &files, context)
-    }
-}
-
-impl Parameters {
-    fn place(&self) -> TreePlace<'_> {
-        TreePlace { url: &self.url, endpoint: &self.endpoint, region: &self.region }
+        ask(task, sid, &files, context)
     }
 }
 

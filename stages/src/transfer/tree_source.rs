@@ -4,21 +4,33 @@
 
 use std::path::PathBuf;
 
-use pipe_contract::{Context, Failure, Probe, Task};
+use pipe_contract::{Context, Failure, Kind, Probe, Task, parameters};
 
 use super::credentials::CredentialVariables;
 use super::object_store::{Folder, ObjectStore, Wanted, fetch_all};
 use super::s3_client::{AccessOptions, Location, ObjectSize, S3};
 use super::url::work_folder;
 
-/// A place in a bucket, and how it is reached; empty text is "not set".
-pub struct TreePlace<'a> {
-    /// `s3://BUCKET/PREFIX`.
-    pub url: &'a str,
-    /// The server's address.
-    pub endpoint: &'a str,
-    /// The bucket's region.
-    pub region: &'a str,
+parameters! {
+    /// A place in a bucket, and how it is reached; empty text is "not set".
+    pub struct TreePlace {
+        /// The place of the subjects in a bucket, `s3://BUCKET/PREFIX`; instead of `source`.
+        url: String = String::new();
+        /// The address of the S3 server; empty for AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's `endpoint_url`, or Amazon.
+        endpoint: String = String::new();
+        /// The region of the bucket; empty for AWS_REGION, the profile's `region`, or us-east-1.
+        region: String = String::new();
+    }
+}
+
+/// Declares a kind that brings one subject, as [`bring`] does: its parameters, its axis, its network and its absence.
+pub fn bringing(kind: Kind) -> Kind {
+    let mut kind = kind.parameters::<TreePlace>();
+    kind.axes = vec!["sid"];
+    kind.network = true;
+    kind.checkpoint = true;
+    kind.absences = vec!["not-found"];
+    kind
 }
 
 /// What arrived.
@@ -33,16 +45,16 @@ pub struct Brought {
 ///
 /// # Errors
 /// Input: both are given, or neither; a malformed place. Environment: keys, network, disk.
-pub fn bring(task: &Task, place: &TreePlace, files: &[Wanted], context: &dyn Context) -> Result<Brought, Failure> {
-    let name = &task.kind;
-    let (folder, missing) = match (task.maybe("source"), place.url) {
+pub fn bring(task: &Task, files: &[Wanted], context: &dyn Context) -> Result<Brought, Failure> {
+    let (name, place) = (&task.kind, task.parameters::<TreePlace>()?);
+    let (folder, missing) = match (task.maybe("source"), place.url.as_str()) {
         (Some(source), "") => {
             let (folder, store) = (task.scratch.join("files"), Folder(source));
             let missing = fetch_all(&store, files, &folder, context)?;
             (folder, name_first(&store, missing))
         }
         (None, url) if !url.is_empty() => {
-            let store = bucket(task, place)?;
+            let store = bucket(task, &place)?;
             let folder = work_folder(task).join("files");
             let missing = fetch_all(&store, files, &folder, context)?;
             (folder, name_first(&store, missing))
@@ -61,25 +73,20 @@ pub fn bring(task: &Task, place: &TreePlace, files: &[Wanted], context: &dyn Con
 /// The bucket, opened with the credential of a task; without one, requests are anonymous.
 fn bucket(task: &Task, place: &TreePlace) -> Result<S3, Failure> {
     let options =
-        AccessOptions { credential: task.credential.as_deref(), endpoint: place.endpoint, region: place.region };
-    S3::new(Location::parse(place.url)?, &options, &CredentialVariables::of_process())
+        AccessOptions { credential: task.credential.as_deref(), endpoint: &place.endpoint, region: &place.region };
+    S3::new(Location::parse(&place.url)?, &options, &CredentialVariables::of_process())
 }
 
 /// Asks a bucket for the size of every file of a subject, before a run; nothing is asked about a folder.
 ///
 /// # Errors
 /// Those of [`bring`], but for those of the disk.
-pub fn ask(
-    task: &Task,
-    place: &TreePlace,
-    sid: &str,
-    files: &[Wanted],
-    context: &dyn Context,
-) -> Result<Option<Probe>, Failure> {
+pub fn ask(task: &Task, sid: &str, files: &[Wanted], context: &dyn Context) -> Result<Option<Probe>, Failure> {
+    let place: TreePlace = task.parameters()?;
     if place.url.is_empty() {
         return Ok(None);
     }
-    let store = bucket(task, place)?;
+    let store = bucket(task, &place)?;
     let sizes = files.iter().map(|want| Ok((want.required, asked(&store, &want.key, context)?)));
     let sizes = sizes.collect::<Result<Vec<(bool, ObjectSize)>, Failure>>()?;
     let count = |required: bool| sizes.iter().filter(|(of, _)| *of == required).count();

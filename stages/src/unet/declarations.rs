@@ -187,3 +187,30 @@ pub fn device() -> Kind {
     kind.repro = Repro::Within(0.0);
     kind
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counts of the paper's networks, and four bytes each; what is not trained (statistics of normalisation) is less than a
+    /// thousandth.
+    #[test]
+    fn the_size_of_a_model_is_that_of_its_weights() {
+        for (inputs, outputs, base_model, trained) in
+            [("anat", "area", "resnet18", 17_814_787), ("full", "ring", "resnet34", 27_949_061_u64)]
+        {
+            let kind = train();
+            let defaults = kind.params.iter().filter_map(|param| Some((param.name.to_owned(), param.default.clone()?)));
+            let given = [("inputs", inputs), ("outputs", outputs), ("base_model", base_model)];
+            let given = given.map(|(name, value)| (name.to_owned(), Value::Text(value.to_owned())));
+            let params: BTreeMap<String, Value> = defaults.chain(given).collect();
+            let task: Task = serde_json::from_value(serde_json::json!({
+                "kind": kind.name, "version": kind.version, "params": params, "at": {}, "inputs": {}, "outputs": {},
+                "device": "cpu", "threads": 1, "scratch": "",
+            }))
+            .unwrap();
+            let size = train().size.unwrap()(&task).unwrap();
+            assert!((4 * trained..4 * trained + trained / 250).contains(&size), "{inputs}: {size}");
+        }
+    }
+}

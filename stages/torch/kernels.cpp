@@ -349,7 +349,6 @@ Tensor gradient_of_weight(const Tensor &d, const Tensor &x, const Window &w) {
     return last(std::get<1>(at::convolution_backward(d, x, out, at::OptionalIntArrayRef(), stride, padding, one, false, {0, 0}, 1,
                                                      {false, true, false})));
   }
-  product.zero_();
   int64_t width = product.size(1), grain = std::max<int64_t>(divided_up(width, at::get_num_threads()), 16);
   by_type(x, [&](auto *type) {
     using T = std::remove_pointer_t<decltype(type)>;
@@ -361,7 +360,7 @@ Tensor gradient_of_weight(const Tensor &d, const Tensor &x, const Window &w) {
       for (int64_t first = 0; first < pixels; first += TILE) {
         int64_t count = std::min(TILE, pixels - first);
         gather(windows.data_ptr<T>(), numbers, w, channels, x.size(2), x.size(3), d.size(2), d.size(3), first, count, from, to);
-        part.addmm_(gradient.narrow(0, first, count).t(), windows.narrow(0, 0, count));
+        part.addmm_(gradient.narrow(0, first, count).t(), windows.narrow(0, 0, count), first == 0 ? 0 : 1);
       }
     });
   });
@@ -680,25 +679,46 @@ void gathered(T *taps, const T *d, T *lines, const Readers &rows, const Readers 
   });
 }
 
+// Adds the product of two matrices to `out`, or puts it there. Of numbers with 8 bits of mantissa each product is rounded once and
+// sums are not.
+void add_product(Tensor &out, const Tensor &a, const Tensor &b, bool first) {
+  if (a.scalar_type() == out.scalar_type()) {
+    out.addmm_(a, b, first ? 0 : 1);
+  } else if (first) {
+    out.copy_(at::mm(a, b));
+  } else {
+    out.add_(at::mm(a, b));
+  }
+}
+
 // ReLU of the convolution (3 x 3, padding 1) of `small`, enlarged to the size of `skip`, joined with `skip`.
 struct Join : torch::autograd::Function<Join> {
-  // [9 * outputs, channels of the small image], taps by row.
-  static Tensor taps_of(const Tensor &weight, int64_t channels) {
-    return weight.narrow(1, 0, channels).permute({2, 3, 0, 1}).reshape({9 * weight.size(0), channels}).contiguous();
+  // Where one tap's matrix [outputs, channels of the small image] lies in a weight that lies channels last.
+  static Tensor of_tap(const Tensor &weight, int64_t tap, int64_t channels) {
+    return weight.select(2, tap / 3).select(2, tap % 3).narrow(1, 0, channels);
+  }
+
+  // One tap's part of the matrix [pixels of the small image, 9 * outputs].
+  static Tensor part_of(const Tensor &product, int64_t tap) {
+    int64_t outputs = product.size(1) / 9;
+    return product.narrow(1, tap * outputs, outputs);
   }
 
   static Tensor forward(AutogradContext *context, const Tensor &small_image, const Tensor &skip_image, const Tensor &weight,
                         const Tensor &bias, bool half) {
     Tensor small = rounded(last(small_image), half), skip = rounded(last(skip_image), half);
     int64_t channels = small.size(1), outputs = weight.size(0);
-    Tensor taps = rounded(taps_of(weight, channels), half), rest = last(weight.narrow(1, channels, skip.size(1)));
+    Tensor taps = rounded(last(weight), half), rest = rounded(last(weight.narrow(1, channels, skip.size(1))), half);
     Tensor y = convolved(skip, rest, bias, {3, 3, 1, 1}, half);
     int64_t short_pixels = small.size(2) * small.size(3), pixels = y.size(2) * y.size(3);
     Line rows(small.size(2), y.size(2)), columns(small.size(3), y.size(3));
     Tensor computed = at::empty({short_pixels, 9 * outputs}, small.options());
     Tensor flat = matrix(small);
     for (int64_t sample = 0; sample < y.size(0); ++sample) {
-      at::mm_out(computed, flat.narrow(0, sample * short_pixels, short_pixels), taps.t());
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        Tensor part = part_of(computed, tap);
+        at::mm_out(part, flat.narrow(0, sample * short_pixels, short_pixels), of_tap(taps, tap, channels).t());
+      }
       Tensor product = computed.to(y.scalar_type());
       by_type(y, [&](auto *type) {
         using T = std::remove_pointer_t<decltype(type)>;
@@ -706,19 +726,18 @@ struct Join : torch::autograd::Function<Join> {
                      outputs);
       });
     }
-    context->save_for_backward({small, skip, weight, y});
+    context->save_for_backward({small, skip, taps, rest, y});
     return y;
   }
 
   static variable_list backward(AutogradContext *context, variable_list grads) {
     auto saved = context->get_saved_variables();
-    const Tensor &small = saved[0], &skip = saved[1], &weight = saved[2], &y = saved[3];
+    const Tensor &small = saved[0], &skip = saved[1], &weight = saved[2], &rest = saved[3], &y = saved[4];
     int64_t channels = small.size(1), outputs = weight.size(0);
     auto [d, to_bias] = through_relu(last(grads[0]), y);
     bool half = small.scalar_type() == at::kBFloat16;
     auto kind = d.scalar_type();
-    Tensor taps = rounded(taps_of(weight, channels), half), rest = rounded(last(weight.narrow(1, channels, skip.size(1))), half);
-    Tensor to_weight = at::empty(weight.sizes(), weight.options(), LAST), to_skip;
+    Tensor to_weight = at::empty(weight.sizes(), y.options(), LAST), to_skip;
     {
       Window w{3, 3, 1, 1};
       Tensor here = rounded(d, half);
@@ -731,7 +750,7 @@ struct Join : torch::autograd::Function<Join> {
     Readers columns(Line(small.size(3), y.size(3)), small.size(3), y.size(3));
     Tensor product = at::empty({short_pixels, 9 * outputs}, y.options());
     Tensor lines = at::empty({y.size(2) * small.size(3) * 3 * outputs}, y.options());
-    Tensor to_small = at::empty_like(small, small.options(), LAST), to_taps = at::zeros_like(taps, d.options());
+    Tensor to_small = at::empty_like(small, y.options(), LAST);
     Tensor flat = matrix(small), to_flat = matrix(to_small);
     for (int64_t sample = 0; sample < y.size(0); ++sample) {
       by_type(y, [&](auto *type) {
@@ -741,15 +760,13 @@ struct Join : torch::autograd::Function<Join> {
       });
       Tensor part = to_flat.narrow(0, sample * short_pixels, short_pixels), computed = rounded(product, half);
       Tensor read = flat.narrow(0, sample * short_pixels, short_pixels);
-      at::mm_out(part, computed, taps);
-      if (half) {
-        to_taps.add_(at::mm(computed.t(), read));
-      } else {
-        to_taps.addmm_(product.t(), read);
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        Tensor from = part_of(computed, tap), to_tap = of_tap(to_weight, tap, channels);
+        add_product(part, from, of_tap(weight, tap, channels), tap == 0);
+        add_product(to_tap, from.t(), read, sample == 0);
       }
     }
-    to_weight.narrow(1, 0, channels).copy_(to_taps.reshape({3, 3, outputs, channels}).permute({2, 3, 0, 1}));
-    return {to_small.to(kind), to_skip, to_weight, to_bias, Tensor()};
+    return {to_small, to_skip, to_weight, to_bias, Tensor()};
   }
 };
 

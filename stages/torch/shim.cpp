@@ -20,11 +20,14 @@ namespace {
 
 void copy_text(char *text, size_t size, const std::string &words) { std::snprintf(text, size, "%s", words.c_str()); }
 
-std::vector<at::Tensor> list(at::Tensor *const *tensors, size_t count) {
+// Tensors as they lie in memory: those for which a parameter lies channels last with their axes in that order, since the
+// optimiser copies what is not contiguous, there and back.
+std::vector<at::Tensor> list(at::Tensor *const *tensors, at::Tensor *const *parameters, size_t count) {
   std::vector<at::Tensor> all;
   all.reserve(count);
   for (size_t i = 0; i < count; ++i) {
-    all.push_back(*tensors[i]);
+    bool channels_last = parameters[i]->is_contiguous(at::MemoryFormat::ChannelsLast);
+    all.push_back(channels_last ? tensors[i]->permute({0, 2, 3, 1}) : *tensors[i]);
   }
   return all;
 }
@@ -111,8 +114,9 @@ int pipe_adam(at::Tensor *const *parameters, at::Tensor *const *gradients, at::T
   try {
     at::NoGradGuard guard;
     std::vector<at::Tensor> steps(count, *step);
-    at::_fused_adam_(list(parameters, count), list(gradients, count), list(means, count), list(squares, count), {}, steps,
-                     rate, beta1, beta2, 0.0, epsilon, false, false);
+    auto all = [&](at::Tensor *const *tensors) { return list(tensors, parameters, count); };
+    at::_fused_adam_(all(parameters), all(gradients), all(means), all(squares), {}, steps, rate, beta1, beta2, 0.0, epsilon,
+                     false, false);
     return 0;
   } catch (const std::exception &error) {
     copy_text(text, size, error.what());

@@ -113,7 +113,7 @@ pub fn in_worker() -> Vec<Kind> {
 /// `unet/train`.
 pub fn train() -> Kind {
     let mut kind =
-        Kind::new("unet/train", 2, "trains one U-Net on flatmap images, from random weights that depend on its seed")
+        Kind::new("unet/train", 3, "trains one U-Net on flatmap images, from random weights that depend on its seed")
             .gather("images", &["images"], "images of every subject, 14 channels, one cell per subject (axis `sid`)")
             .gather("targets", &["targets"], "label images, one cell per subject and rater (axes `sid` and `rater`)")
             .input(
@@ -159,7 +159,7 @@ fn weights_size(task: &Task) -> Result<u64, Failure> {
 
 /// `unet/predict`.
 pub fn predict() -> Kind {
-    let mut kind = Kind::new("unet/predict", 2, "predicts labels on a subject's cortex with a trained U-Net")
+    let mut kind = Kind::new("unet/predict", 3, "predicts labels on a subject's cortex with a trained U-Net")
         .input("model", &["model"], "the network")
         .input("images", &["images"], "the subject's images, as many pixels high as those of the training; their metadata give the radius of the map")
         .input("subject", &["subject"], "the subject's surfaces, for the place of each vertex in the image")

@@ -3,6 +3,7 @@
 //! `PIPE_TEST_DEVICE=cuda:0` runs the numeric ones on a GPU, with the same bodies and the same tolerances.
 
 mod against_pytorch;
+mod number_of_threads;
 mod operations;
 mod precision;
 mod resuming;

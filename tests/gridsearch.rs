@@ -220,7 +220,7 @@ fn trainings_of_our_own_give_the_same_table_and_figure() {
     assert!(figure.lines().next().expect("a header").ends_with("value,star,simulated"), "{figure}");
     let table = space.read(&format!("{RESULTS}/small/grid.csv"));
     let first = table.lines().nth(1).expect("a row");
-    assert!(first.starts_with("0,resnet18,0.00167,1.0,0.75,2,anat,area,whole,2,2,1,"), "{table}");
+    assert!(first.starts_with("0,resnet18,0.00167,1.0,0.75,2,anat,area,whole,2,2,0,1,"), "{table}");
     let mut least: Vec<f64> = losses.iter().map(|loss| loss.parse().expect("a number")).collect();
     least.sort_by(f64::total_cmp);
     let best = space.read(&format!("{RESULTS}/small/best.csv"));
@@ -236,4 +236,19 @@ fn trainings_of_our_own_give_the_same_table_and_figure() {
     let plan = Shown::of(&mut command).exits(0);
     let train = plan.stdout.lines().find(|line| line.starts_with("train ")).expect("the stage").to_owned();
     assert!(train.contains("4 hit, 2 to run"), "{train}");
+
+    // A rate at which both trainings of a cell diverge: the cell is marked in table and figure, and the others have losses.
+    space.edit(FILE, "lr: [0.00167, 0.0025, 0.00844]", "lr: [0.00167, 0.00844, 1000000]");
+    let shown = run();
+    let cell = "base_model=resnet18, lr=1000000, gamma=1, bce_weight=0.75, batch_size=2, inputs=anat, prediction=area";
+    shown.shows("diverged").shows(cell).shows("the training diverged: its loss became NaN in round 1, epoch 1, step 2");
+    let table = space.read(&format!("{RESULTS}/small/grid.csv"));
+    let rows: Vec<&str> = table.lines().skip(1).collect();
+    assert!(rows[0].contains(",whole,2,2,0,1,0.") && rows[1].contains(",whole,2,2,0,1,0."), "{table}");
+    assert_eq!(rows[2], "2,resnet18,1000000.0,1.0,0.75,2,anat,area,diverged,2,0,2,0,,,,,,true");
+    let figure = space.read(&format!("{RESULTS}/small/grid_anat_area.csv"));
+    assert_eq!(figure.lines().last(), Some("2,resnet18,1000000.0,1.0,0.75,2,anat,area,diverged,,false,true"));
+    let picture = space.read(&format!("{RESULTS}/small/grid_anat_area.svg"));
+    assert!(picture.contains("Crossed: 1 of 3 cells without a loss (1 diverged)."), "the cross is explained");
+    run().shows("ran 0,");
 }

@@ -9,6 +9,9 @@ use pipe_contract::{Column, Failure};
 /// minus a soft Dice score, and so is `dice` in the original's `training.tsv`.
 pub const EPOCHS: &str = "epochs.tsv";
 
+/// The cause of absence of a training that has no such table, and no weights: no validation loss of it was a finite number.
+pub const DIVERGED: &str = "diverged";
+
 /// What is in [`EPOCHS`].
 pub const EPOCH_COLUMNS: &[Column] = &[
     Column::new("round", "round of the training, from 1"),

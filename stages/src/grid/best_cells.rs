@@ -156,6 +156,7 @@ mod tests {
             state: GridCellState::Whole,
             until: 2,
             iterations: losses.len(),
+            diverged: 0,
             subjects: 33,
             losses: CellLosses::of(losses),
         }
@@ -205,6 +206,7 @@ mod tests {
             factors: published().cell(number).unwrap(),
             until: 2,
             losses: losses.to_vec(),
+            diverged: 0,
             is_whole: true,
             subjects: 33,
         };

@@ -26,6 +26,8 @@ pub enum GridCellState {
     Partial,
     /// There, but no epoch counts.
     WithoutLoss,
+    /// All its iterations diverged.
+    Diverged,
     /// Not there.
     Missing,
     /// There more than once.
@@ -33,7 +35,8 @@ pub enum GridCellState {
 }
 
 impl GridCellState {
-    const ALL: [Self; 5] = [Self::Whole, Self::Partial, Self::WithoutLoss, Self::Missing, Self::Doubled];
+    const ALL: [Self; 6] =
+        [Self::Whole, Self::Partial, Self::WithoutLoss, Self::Diverged, Self::Missing, Self::Doubled];
 
     /// The word in tables.
     pub fn word(self) -> &'static str {
@@ -41,6 +44,7 @@ impl GridCellState {
             Self::Whole => "whole",
             Self::Partial => "partial",
             Self::WithoutLoss => "without-loss",
+            Self::Diverged => "diverged",
             Self::Missing => "missing",
             Self::Doubled => "doubled",
         }
@@ -66,6 +70,15 @@ pub(super) const LOSS_STD: Column =
 pub(super) const PREDICTION: Column = Column::new("prediction", "what the networks label")
     .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]);
 
+pub(super) const STATE: Column = Column::new("state", "what there is of the cell").levels(&[
+    ("whole", "all iterations, rounds and epochs"),
+    ("partial", "fewer iterations, rounds or epochs than asked for; the losses are of what is there"),
+    ("without-loss", "there, but no epoch that counts"),
+    ("diverged", "there is no iteration but those that diverged"),
+    ("missing", "not there"),
+    ("doubled", "there more than once, so that neither counts"),
+]);
+
 /// The columns of the table.
 pub const COLUMNS: &[Column] = &[
     Column::new("cell_id", "number of the cell: the mixed-radix number of the factors' levels, `base_model` fastest"),
@@ -76,15 +89,10 @@ pub const COLUMNS: &[Column] = &[
     BATCH_SIZE,
     INPUTS,
     PREDICTION,
-    Column::new("state", "what there is of the cell").levels(&[
-        ("whole", "all iterations, rounds and epochs"),
-        ("partial", "fewer iterations, rounds or epochs than asked for; the losses are of what is there"),
-        ("without-loss", "there, but no epoch that counts"),
-        ("missing", "not there"),
-        ("doubled", "there more than once, so that neither counts"),
-    ]),
+    STATE,
     Column::new("until", "iterations that were asked for: independent trainings, each from fresh weights"),
     ITERATIONS,
+    Column::new("diverged", "iterations that diverged: no validation loss of theirs is a finite number"),
     Column::new("val_subjects", "subjects over whom the losses are means, at least; 0 where that is not known"),
     LOSS_MIN,
     LOSS_MEAN,
@@ -132,6 +140,8 @@ pub struct FoundCell {
     pub until: usize,
     /// The least Dice losses of its iterations, of those that have one.
     pub losses: Vec<f64>,
+    /// Its iterations that diverged, so that they have no loss.
+    pub diverged: usize,
     /// Whether all iterations, rounds and epochs are there.
     pub is_whole: bool,
     /// Subjects over whom the losses are means, as far as that is known.
@@ -151,6 +161,8 @@ pub struct CellRow {
     pub until: usize,
     /// Iterations behind the losses.
     pub iterations: usize,
+    /// Iterations that diverged.
+    pub diverged: usize,
     /// Subjects over whom the losses are means, at least; 0 if that is not known.
     pub subjects: usize,
     /// The losses.
@@ -189,7 +201,7 @@ pub fn rows(grid: &Factors, found: Vec<FoundCell>) -> Result<(Vec<CellRow>, Vec<
 
 fn row(number: usize, factors: CellFactors, mut cells: Vec<FoundCell>) -> CellRow {
     let state = GridCellState::Doubled;
-    let empty = CellRow { number, factors, state, until: 0, iterations: 0, subjects: 0, losses: None };
+    let empty = CellRow { number, factors, state, until: 0, iterations: 0, diverged: 0, subjects: 0, losses: None };
     let cell = match (cells.pop(), cells.is_empty()) {
         (None, _) => return CellRow { state: GridCellState::Missing, ..empty },
         (Some(_), false) => return empty,
@@ -197,11 +209,13 @@ fn row(number: usize, factors: CellFactors, mut cells: Vec<FoundCell>) -> CellRo
     };
     let losses = CellLosses::of(&cell.losses);
     let state = match losses {
+        None if cell.diverged > 0 => GridCellState::Diverged,
         None => GridCellState::WithoutLoss,
         Some(_) if cell.is_whole && cell.losses.len() >= cell.until => GridCellState::Whole,
         Some(_) => GridCellState::Partial,
     };
-    CellRow { state, until: cell.until, iterations: cell.losses.len(), subjects: cell.subjects, losses, ..empty }
+    let FoundCell { until, diverged, subjects, .. } = cell;
+    CellRow { state, until, iterations: cell.losses.len(), diverged, subjects, losses, ..empty }
 }
 
 fn notes(rows: &[CellRow], doubled: &[String]) -> Vec<String> {
@@ -217,6 +231,7 @@ fn notes(rows: &[CellRow], doubled: &[String]) -> Vec<String> {
     [
         note(&numbers(GridCellState::Missing), "is missing and has no loss", "are missing and have no loss"),
         note(doubled, "is there more than once and has no loss", "are there more than once and have no loss"),
+        note(&numbers(GridCellState::Diverged), "diverged and has no loss", "diverged and have no loss"),
         note(&numbers(GridCellState::WithoutLoss), "has no epoch that counts", "have no epoch that counts"),
         note(
             &numbers(GridCellState::Partial),
@@ -263,6 +278,7 @@ pub fn write(folder: &Path, rows: &[CellRow], simulated: bool) -> Result<(), Fai
         .text("state", rows.iter().map(|row| row.state.word()))
         .integers("until", rows.iter().map(|row| whole(row.until)))
         .integers("iterations", rows.iter().map(|row| whole(row.iterations)))
+        .integers("diverged", rows.iter().map(|row| whole(row.diverged)))
         .integers("val_subjects", rows.iter().map(|row| whole(row.subjects)))
         .optional_numbers("loss_min", loss(|l| l.min))
         .optional_numbers("loss_mean", loss(|l| l.mean))
@@ -305,7 +321,8 @@ fn parse(frame: &DataFrame) -> Result<Vec<CellRow>, Failure> {
     let (mut ids, mut base_model) = (count("cell_id")?, text("base_model")?);
     let (mut lr, mut gamma, mut bce_weight) = (number("lr")?, number("gamma")?, number("bce_weight")?);
     let (mut batch_size, mut inputs, mut prediction) = (count("batch_size")?, text("inputs")?, text("prediction")?);
-    let (mut until, mut iterations, mut subjects) = (count("until")?, count("iterations")?, count("val_subjects")?);
+    let (mut until, mut iterations) = (count("until")?, count("iterations")?);
+    let (mut diverged, mut subjects) = (count("diverged")?, count("val_subjects")?);
     let (mut min, mut mean, mut median) = (loss("loss_min")?, loss("loss_mean")?, loss("loss_median")?);
     let (mut std, mut max) = (loss("loss_std")?, loss("loss_max")?);
     // All columns have the height of the table, so every `next` has a value; a short one would only end the rows.
@@ -329,7 +346,8 @@ fn parse(frame: &DataFrame) -> Result<Vec<CellRow>, Failure> {
             _ => None,
         };
         let (number, until, iterations) = (ids.next()?, until.next()?, iterations.next()?);
-        Some(Ok(CellRow { number, factors, state, until, iterations, subjects: subjects.next()?, losses }))
+        let (diverged, subjects) = (diverged.next()?, subjects.next()?);
+        Some(Ok(CellRow { number, factors, state, until, iterations, diverged, subjects, losses }))
     };
     data_table::texts(frame, "state")?.into_iter().map_while(&mut row).collect()
 }
@@ -373,6 +391,7 @@ mod tests {
             factors: published().cell(number).unwrap(),
             until: 2,
             losses: losses.to_vec(),
+            diverged: 0,
             is_whole: true,
             subjects: 33,
         }
@@ -400,22 +419,27 @@ mod tests {
         cells[0].losses = Vec::new();
         cells[1].losses = vec![0.25];
         cells[2].is_whole = false;
+        (cells[3].losses, cells[3].diverged) = (Vec::new(), 2);
+        (cells[4].losses, cells[4].diverged) = (vec![0.25], 1);
         let (rows, notes) = rows(&published(), cells).unwrap();
         assert_eq!(rows.len(), 1800);
-        let states: Vec<_> = [0, 1, 2, 3, 5, 17, 1799].map(|at| rows[at].state.word()).to_vec();
-        assert_eq!(states, ["without-loss", "partial", "partial", "whole", "doubled", "missing", "missing"]);
+        let states: Vec<_> = [0, 1, 2, 3, 4, 5, 6, 17, 1799].map(|at| rows[at].state.word()).to_vec();
+        let first = ["without-loss", "partial", "partial", "diverged", "partial", "doubled", "whole"];
+        assert_eq!(states, [&first[..], &["missing", "missing"]].concat());
+        assert_eq!([3, 4, 6].map(|at: usize| (rows[at].iterations, rows[at].diverged)), [(0, 2), (1, 1), (2, 0)]);
         assert!(
             rows.iter()
                 .enumerate()
-                .all(|(at, row)| row.number == at && row.losses.is_some() != [0, 5, 17, 1799].contains(&at))
+                .all(|(at, row)| row.number == at && row.losses.is_some() != [0, 3, 5, 17, 1799].contains(&at))
         );
         assert_eq!(
             notes,
             [
                 "important: 2 of 1800 cells are missing and have no loss: 17, 1799",
                 "important: 1 of 1800 cells is there more than once and has no loss: 5 (grid00005, again/grid00005)",
+                "important: 1 of 1800 cells diverged and has no loss: 3",
                 "important: 1 of 1800 cells has no epoch that counts: 0",
-                "important: 2 of 1800 cells have fewer iterations, rounds or epochs than asked for: 1, 2",
+                "important: 3 of 1800 cells have fewer iterations, rounds or epochs than asked for: 1, 2, 4",
             ]
         );
         assert_eq!(fewest_subjects(&rows), 33);
@@ -442,15 +466,19 @@ mod tests {
     #[test]
     fn what_is_read_is_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        let cells = vec![found(3, &[0.125, 0.25]), found(8, &[]), found(9, &[0.5]), found(4, &[0.1]), found(4, &[0.1])];
+        let mut cells =
+            vec![found(3, &[0.125, 0.25]), found(8, &[]), found(9, &[0.5]), found(4, &[0.1]), found(4, &[0.1])];
+        cells.push(FoundCell { diverged: 2, subjects: 0, ..found(7, &[]) });
         let (rows, _) = rows(&published(), cells).unwrap();
         write(folder.path(), &rows, true).unwrap();
         assert_eq!(read(folder.path()).unwrap(), rows);
         let csv = fs_err::read_to_string(folder.path().join(data_table::CSV)).unwrap();
         let line = csv.lines().find(|line| line.starts_with("3,")).unwrap();
-        assert_eq!(line, "3,resnet34,0.0025,0.8,0.5,4,full,area,whole,2,2,33,0.125,0.1875,0.1875,0.0625,0.25,true");
+        assert_eq!(line, "3,resnet34,0.0025,0.8,0.5,4,full,area,whole,2,2,0,33,0.125,0.1875,0.1875,0.0625,0.25,true");
         let line = csv.lines().find(|line| line.starts_with("4,")).unwrap();
-        assert_eq!(line, "4,resnet18,0.00375,0.8,0.5,4,full,area,doubled,0,0,0,,,,,,true");
+        assert_eq!(line, "4,resnet18,0.00375,0.8,0.5,4,full,area,doubled,0,0,0,0,,,,,,true");
+        let line = csv.lines().find(|line| line.starts_with("7,")).unwrap();
+        assert_eq!(line, "7,resnet34,0.00562,0.8,0.5,4,full,area,diverged,2,0,2,0,,,,,,true");
     }
 
     #[test]

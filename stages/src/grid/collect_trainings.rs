@@ -2,19 +2,23 @@
 //!
 //! Reads what `unet/train` leaves beside the weights: its table of epochs, its options and its plan. Trainings that
 //! agree in all factors are iterations of one cell. Does not depend on how axes are called: a training is what its
-//! files say.
+//! files say. Only one that diverged has no files: its cell is told by its coordinates, on axes that are called like the
+//! factors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use fs_err as fs;
-use pipe_contract::{Context, Coordinates, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{
+    Cell, Context, Coordinates, Ended, Failure, IMPORTANT, Kind, Presence, StageKind, Task, parameters,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::cell_table::{self, FoundCell};
+use super::cell_table::{self, FoundCell, counted, first};
 use super::factors::{CellFactors, Factors};
 use crate::formats::data_table;
+use crate::formats::epoch_table::DIVERGED;
 
 /// The kind.
 pub(super) struct CollectTrainings;
@@ -35,8 +39,13 @@ parameters! {
 
 impl StageKind for CollectTrainings {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("grid/collect", 1, "The cells of a grid search from trained networks, a row a cell.")
-            .gather("epochs", &[], "The tables of epochs of all trainings: `$train(*).model/epochs.tsv`.")
+        let kind = Kind::new("grid/collect", 2, "The cells of a grid search from trained networks, a row a cell.")
+            .gather(
+                "epochs",
+                &[],
+                "The tables of epochs of all trainings: `$train(*).model/epochs.tsv`. One that is absent because its training \
+                 diverged counts in the cell of its coordinates, on axes called like the factors.",
+            )
             .gather("options", &[], "The options of the same trainings: `$train(*).model/options.json`.")
             .gather("plans", &[], "The plans of the same trainings: `$train(*).model/plan.json`.")
             .folder("table", "table/grid", "Factors and validation Dice losses of every cell of the grid.")
@@ -50,7 +59,7 @@ impl StageKind for CollectTrainings {
         let Parameters { until, raters, starred, grid } = task.parameters()?;
         grid.check()?;
         let (options, plans) = (by_coordinates(task, "options"), by_coordinates(task, "plans"));
-        let mut cells: BTreeMap<usize, (FoundCell, usize)> = BTreeMap::new();
+        let mut cells: BTreeMap<usize, CollectedCell> = BTreeMap::new();
         for (at, epochs) in task.present("epochs") {
             let other = |files: &BTreeMap<&Coordinates, &Path>, port: &str| {
                 files.get(at).map(|path| path.to_path_buf()).ok_or_else(|| {
@@ -59,35 +68,81 @@ impl StageKind for CollectTrainings {
                 })
             };
             let training = Training::read(epochs, &other(&options, "options")?, &other(&plans, "plans")?, starred)?;
-            let factors = training.factors.clone();
-            let number = grid.number(&factors).map_err(|message| {
+            let number = grid.number(&training.factors).map_err(|message| {
                 Failure::input(message)
                     .at(format!("the training at [{at}]"))
                     .hint("give the levels of the grid that was searched: the parameters named like the factors")
             })?;
-            let (cell, trainings) = cells.entry(number).or_insert_with(|| {
-                let place = at.to_string();
-                (FoundCell { place, factors, until, losses: Vec::new(), is_whole: true, subjects: usize::MAX }, 0)
-            });
-            *trainings += 1;
-            cell.losses.extend(training.dice);
-            cell.is_whole &= training.is_whole;
-            cell.subjects = cell.subjects.min(training.validation_samples.div_ceil(raters));
+            cells.entry(number).or_insert_with(|| CollectedCell::new(at)).add(&training, raters);
         }
-        if let Some((number, (cell, trainings))) = cells.iter().find(|(_, (_, trainings))| *trainings > until) {
-            let place = &cell.place;
+        let mut unplaced = Vec::new();
+        for at in diverged(task) {
+            match grid.number_at(at) {
+                Some(number) => cells.entry(number).or_insert_with(|| CollectedCell::new(at)).diverged += 1,
+                None => unplaced.push(format!("[{at}]")),
+            }
+        }
+        if let Some((number, cell)) = cells.iter().find(|(_, cell)| cell.trainings + cell.diverged > until) {
+            let (trainings, place) = (cell.trainings + cell.diverged, &cell.place);
             return Err(Failure::input(format!(
                 "cell {number} has {trainings} trainings, expected {until} (one is at [{place}])"
             ))
             .hint("set `until` to the number of restarts, or leave out what was trained twice"));
         }
-        let found = cells.into_values().map(|(cell, _)| cell).collect();
+        let found = |(number, cell): (usize, CollectedCell)| Some(cell.found(grid.cell(number)?, until));
+        let found = cells.into_iter().filter_map(found).collect();
         let (rows, mut notes) = cell_table::rows(&grid, found)?;
+        if !unplaced.is_empty() {
+            notes.push(format!(
+                "{IMPORTANT}the cell of {} that diverged is not known, because axes are not called like the factors: {}",
+                counted(unplaced.len(), "training"),
+                first(&unplaced)
+            ));
+        }
         notes.extend(task.absences("epochs"));
         notes.iter().for_each(|note| context.log(note));
         cell_table::write(task.output("table")?, &rows, task.simulated)?;
         Ok(Ended::noted(notes).aggregating("table", cell_table::fewest_subjects(&rows)))
     }
+}
+
+/// A cell as its trainings are found.
+struct CollectedCell {
+    /// Coordinates of its first training.
+    place: String,
+    trainings: usize,
+    /// Trainings that are absent, because they diverged.
+    diverged: usize,
+    losses: Vec<f64>,
+    is_whole: bool,
+    /// The fewest behind a loss, of the trainings that are there.
+    subjects: Option<usize>,
+}
+
+impl CollectedCell {
+    fn new(at: &Coordinates) -> Self {
+        let place = at.to_string();
+        Self { place, trainings: 0, diverged: 0, losses: Vec::new(), is_whole: true, subjects: None }
+    }
+
+    fn add(&mut self, training: &Training, raters: usize) {
+        self.trainings += 1;
+        self.losses.extend(training.dice);
+        self.is_whole &= training.is_whole;
+        let subjects = training.validation_samples.div_ceil(raters);
+        self.subjects = Some(self.subjects.map_or(subjects, |fewest| fewest.min(subjects)));
+    }
+
+    fn found(self, factors: CellFactors, until: usize) -> FoundCell {
+        let Self { place, diverged, losses, is_whole, subjects, .. } = self;
+        FoundCell { place, factors, until, losses, diverged, is_whole, subjects: subjects.unwrap_or(0) }
+    }
+}
+
+/// Where trainings are absent because they diverged.
+fn diverged(task: &Task) -> impl Iterator<Item = &Coordinates> {
+    let has_diverged = |cell: &&Cell| matches!(&cell.artifact, Presence::Absent(cause) if cause == DIVERGED);
+    task.many("epochs").iter().filter(has_diverged).map(|cell| &cell.at)
 }
 
 fn by_coordinates<'a>(task: &'a Task, port: &str) -> BTreeMap<&'a Coordinates, &'a Path> {
@@ -189,7 +244,7 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use pipe_contract::Value;
+    use pipe_contract::{Given, Value};
 
     use super::*;
     use crate::grid::cell_table::{CellLosses, GridCellState, rounded};
@@ -291,6 +346,57 @@ mod tests {
         assert_eq!(states, [whole, (GridCellState::Partial, 1), missing, whole, whole, missing]);
         assert!(notes.contains(&"7 of 10 `epochs` (3 not-found)".to_owned()), "{notes:?}");
         assert_eq!(tasks::aggregated(&CollectTrainings, &task).unwrap()["table"], 2);
+    }
+
+    /// Adds a training that diverged, on axes called like the factors but for `gamma`, which has this name.
+    fn diverge(task: &mut Task, number: usize, restart: &str, gamma_axis: &str) {
+        let cell = published().cell(number).unwrap();
+        let at = [
+            ("base_model", cell.base_model),
+            ("lr", cell.lr.to_string()),
+            (gamma_axis, cell.gamma.to_string()),
+            ("bce_weight", cell.bce_weight.to_string()),
+            ("batch_size", cell.batch_size.to_string()),
+            ("inputs", cell.inputs),
+            ("prediction", cell.prediction),
+            ("restart", restart.to_owned()),
+        ];
+        for port in ["epochs", "options", "plans"] {
+            let Some(Given::Many(cells)) = task.inputs.get_mut(port) else { panic!("no port `{port}`") };
+            let artifact = Presence::Absent(DIVERGED.into());
+            cells.push(Cell { at: at.iter().cloned().collect(), artifact });
+        }
+    }
+
+    /// A training that diverged has no files, so its cell is that of its coordinates.
+    #[test]
+    fn trainings_that_diverged_are_counted_in_their_cells() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = trainings(folder.path(), 0..3, &[]);
+        for (number, restart) in [(7, "1"), (8, "1"), (8, "2")] {
+            diverge(&mut task, number, restart, "gamma");
+        }
+        diverge(&mut task, 9, "1", "decay");
+        let (rows, notes) = rows(&task);
+        let known = [0, 7, 8, 9].map(|at: usize| (rows[at].state, rows[at].iterations, rows[at].diverged));
+        let (whole, diverged) = (GridCellState::Whole, GridCellState::Diverged);
+        assert_eq!(known, [(whole, 2, 0), (diverged, 0, 1), (diverged, 0, 2), (GridCellState::Missing, 0, 0)]);
+        for said in [
+            "important: 2 of 1800 cells diverged and have no loss: 7, 8",
+            "important: the cell of 1 training that diverged is not known, because axes are not called like the factors: \
+             [base_model=resnet34, batch_size=4, bce_weight=0.5, decay=0.8, inputs=full, lr=0.00844, prediction=area, restart=1]",
+            "6 of 10 `epochs` (4 diverged)",
+        ] {
+            assert!(notes.contains(&said.to_owned()), "{notes:?}");
+        }
+        assert_eq!(
+            tasks::aggregated(&CollectTrainings, &task).unwrap()["table"],
+            2,
+            "a cell without a loss has no subjects"
+        );
+        diverge(&mut task, 8, "3", "gamma");
+        let failure = tasks::run(&CollectTrainings, &task).unwrap_err();
+        assert!(failure.message.starts_with("cell 8 has 3 trainings, expected 2"), "{failure}");
     }
 
     #[test]

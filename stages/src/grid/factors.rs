@@ -4,7 +4,7 @@
 //! 2, 10, 50, 150, 450 and 900, and there are 1800 cells (`grid-params.json` and `gen-gridparams.py` of the original).
 //! Does not depend on where the values come from.
 
-use pipe_contract::{Failure, parameters};
+use pipe_contract::{Coordinates, Failure, parameters};
 
 parameters! {
     /// The levels of every factor. The defaults are the published ones; the order of a list decides the numbers of
@@ -112,6 +112,28 @@ impl Factors {
             word("prediction", &self.prediction, &cell.prediction)?,
         ];
         Ok(digits.into_iter().zip(self.sizes()).rev().fold(0, |number, (digit, size)| number * size + digit))
+    }
+
+    /// The number of the cell at coordinates whose axes are called like the factors; a factor of one level needs no axis. `None` where
+    /// an axis is missing, or where it has something else than levels.
+    pub fn number_at(&self, at: &Coordinates) -> Option<usize> {
+        fn level<T: std::str::FromStr + Clone>(at: &Coordinates, name: &str, levels: &[T]) -> Option<T> {
+            match (at.get(name), levels) {
+                (Some(text), _) => text.parse().ok(),
+                (None, [only]) => Some(only.clone()),
+                (None, _) => None,
+            }
+        }
+        let cell = CellFactors {
+            base_model: level(at, "base_model", &self.base_model)?,
+            lr: level(at, "lr", &self.lr)?,
+            gamma: level(at, "gamma", &self.gamma)?,
+            bce_weight: level(at, "bce_weight", &self.bce_weight)?,
+            batch_size: level(at, "batch_size", &self.batch_size)?,
+            inputs: level(at, "inputs", &self.inputs)?,
+            prediction: level(at, "prediction", &self.prediction)?,
+        };
+        self.number(&cell).ok()
     }
 
     fn sizes(&self) -> [usize; 7] {
@@ -229,6 +251,23 @@ pub(super) mod tests {
         );
         let nearly = CellFactors { lr: 0.00375 * (1.0 + 1e-12), ..grid.cell(4).unwrap() };
         assert_eq!(grid.number(&nearly), Ok(4));
+    }
+
+    #[test]
+    fn coordinates_named_like_the_factors_are_a_cell() {
+        let grid = Factors { base_model: vec!["resnet18".into()], ..published() };
+        let axes = [("lr", "0.00375"), ("gamma", "1"), ("bce_weight", "0.75"), ("batch_size", "2"), ("inputs", "anat")];
+        let at: Coordinates = axes.into_iter().chain([("prediction", "area"), ("restart", "2")]).collect();
+        let number = grid.number_at(&at).unwrap();
+        let cell = grid.cell(number).unwrap();
+        assert_eq!((cell.lr, cell.gamma, cell.bce_weight, cell.batch_size), (0.00375, 1.0, 0.75, 2));
+        assert_eq!(published().number_at(&at), None, "the encoder is not known");
+        let with = |axis: &str, value: &str| {
+            let mut at = at.clone();
+            at.0.insert(axis.to_owned(), value.to_owned());
+            grid.number_at(&at)
+        };
+        assert_eq!([with("lr", "high"), with("lr", "0.1"), with("lr", "0.00375")], [None, None, Some(number)]);
     }
 
     #[test]

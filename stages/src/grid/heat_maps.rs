@@ -9,7 +9,7 @@
 
 use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, choice, parameters};
 
-use super::cell_table::{self, CellLosses, CellRow, DICE_LOSS, counted, with_factors};
+use super::cell_table::{self, CellLosses, CellRow, DICE_LOSS, GridCellState, STATE, counted, with_factors};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{Anchor, CanvasPoint, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
@@ -79,7 +79,7 @@ impl ShownLoss {
 
 impl StageKind for HeatMaps {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("grid/figure", 1, "Heat maps of the losses of a grid search, with stars on the least.")
+        let kind = Kind::new("grid/figure", 2, "Heat maps of the losses of a grid search, with stars on the least.")
             .input("cells", &["table/grid"], "The cells of a grid search.")
             .folder(
                 "figure",
@@ -237,6 +237,7 @@ const COLUMNS: &[Column] = &[
     Column::new("inputs", "the input code of the networks: a block"),
     Column::new("prediction", "what the networks label")
         .levels(&[("area", "visual areas V1, V2 and V3"), ("ring", "five rings of eccentricity")]),
+    STATE,
     Column::measured("value", DICE_LOSS, "what is shown, to three decimals; empty for a cell without a loss"),
     Column::new("star", "it equals the least of its inputs and encoder").levels(&[("true", "yes"), ("false", "no")]),
     STAMP,
@@ -244,6 +245,7 @@ const COLUMNS: &[Column] = &[
 
 fn write_table(task: &Task, squares: &[&Square<'_>]) -> Result<(), Failure> {
     let table = with_factors(DataTable::of(COLUMNS), squares.iter().map(|square| square.row))
+        .text("state", squares.iter().map(|square| square.row.state.word()))
         .optional_numbers("value", squares.iter().map(|square| square.value))
         .flags("star", squares.iter().map(|square| square.is_least));
     let mut frame = table.stamped(task.simulated).build()?;
@@ -498,6 +500,14 @@ fn rate_axis(drawing: &mut Drawing, levels: &Levels<'_>, side: f64, at: CanvasPo
     }
 }
 
+/// Why a cell has no loss.
+const WITHOUT_LOSS: [(GridCellState, &str); 4] = [
+    (GridCellState::Diverged, "diverged"),
+    (GridCellState::Missing, "missing"),
+    (GridCellState::Doubled, "there twice"),
+    (GridCellState::WithoutLoss, "without an epoch that counts"),
+];
+
 /// What squares, stars and crosses are, in sentences.
 fn notes(blocks: &[Block<'_>], parameters: &Parameters) -> Vec<String> {
     let squares = || blocks.iter().flat_map(|block| &block.squares);
@@ -519,13 +529,21 @@ fn notes(blocks: &[Block<'_>], parameters: &Parameters) -> Vec<String> {
     if parameters.star {
         notes.push("Star: equal to the least of its inputs and encoder.".to_owned());
     }
-    let without = squares().filter(|square| square.value.is_none()).count();
-    if without > 0 {
-        let all = squares().count();
-        notes.push(format!(
-            "Crossed: {without} of {} without a loss (missing, there twice, or without an epoch that counts).",
-            counted(all, "cell")
-        ));
+    let without: Vec<GridCellState> =
+        squares().filter(|square| square.value.is_none()).map(|square| square.row.state).collect();
+    if !without.is_empty() {
+        let causes: Vec<String> = WITHOUT_LOSS
+            .iter()
+            .map(|(state, words)| (without.iter().filter(|found| *found == state).count(), words))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, words)| format!("{count} {words}"))
+            .collect();
+        let (count, all) = (without.len(), counted(squares().count(), "cell"));
+        notes.push(format!("Crossed: {count} of {all} without a loss ({}).", causes.join(", ")));
+    }
+    let in_part = with_loss().filter(|(row, _)| row.diverged > 0).count();
+    if in_part > 0 {
+        notes.push(format!("Of {} with a loss, other iterations diverged.", counted(in_part, "cell")));
     }
     let below = with_loss().filter(|(_, value)| *value < parameters.low).count();
     let above = with_loss().filter(|(_, value)| *value > parameters.high).count();
@@ -562,7 +580,7 @@ mod tests {
         let cells = (0..grid.count()).filter(|number| !without.contains(number)).map(|number| {
             let factors = grid.cell(number).unwrap();
             let losses = vec![loss(number, &factors), loss(number, &factors) + 0.01];
-            FoundCell { place: String::new(), factors, until: 2, losses, is_whole: true, subjects: 33 }
+            FoundCell { place: String::new(), factors, until: 2, losses, diverged: 0, is_whole: true, subjects: 33 }
         });
         cell_table::rows(grid, cells.collect()).unwrap().0
     }
@@ -644,11 +662,13 @@ mod tests {
 
     #[test]
     fn cells_without_a_loss_are_crossed_and_counted() {
-        let rows = rows(&published(), &[450, 451, 600]);
+        let mut rows = rows(&published(), &[450, 451, 600]);
+        (rows[451].state, rows[451].diverged, rows[452].diverged) = (GridCellState::Diverged, 2, 1);
         let parameters = parameters(&["anat"], "area");
         let blocks = blocks(&rows, &parameters).unwrap();
         let notes = notes(&blocks, &parameters).join("\n");
-        assert!(notes.contains("Crossed: 3 of 450 cells without a loss"), "{notes}");
+        assert!(notes.contains("Crossed: 3 of 450 cells without a loss (1 diverged, 2 missing)."), "{notes}");
+        assert!(notes.contains("Of 1 cell with a loss, other iterations diverged."), "{notes}");
         assert!(notes.contains("least validation Dice loss over 2 iterations"), "{notes}");
         let svg = draw(&blocks, &parameters, false).svg();
         assert_eq!(svg.matches(&Colour::FAINT.hex()).count(), 3);
@@ -677,7 +697,7 @@ mod tests {
         assert_eq!(tasks::aggregated(&HeatMaps, &task).unwrap()["figure"], 33);
         let csv = fs::read_to_string(task.output("figure").unwrap().join(data_table::CSV)).unwrap();
         assert_eq!(csv.lines().count(), 13);
-        assert!(csv.contains("\n4,resnet18,0.00844,0.9,0.75,2,anat,area,,false,true\n"), "{csv}");
+        assert!(csv.contains("\n4,resnet18,0.00844,0.9,0.75,2,anat,area,missing,,false,true\n"), "{csv}");
         assert_eq!(csv.matches(",true,true\n").count(), 2, "{csv}");
         set(&mut task, "low", Value::Float(0.4));
         assert!(tasks::run(&HeatMaps, &task).unwrap_err().message.contains("expected `low` below `high`"));
@@ -699,7 +719,8 @@ mod tests {
             ("grid_both", &published, vec!["anat", "full"]),
             ("grid_small", &small(), vec!["anat"]),
         ] {
-            let rows = rows(grid, &[450, 601, 3]);
+            let mut rows = rows(grid, &[450, 601, 3]);
+            (rows[3].state, rows[5].diverged) = (GridCellState::Diverged, 1);
             let parameters = parameters(&inputs, "area");
             look_at(name, || draw(&blocks(&rows, &parameters).unwrap(), &parameters, grid.count() < 100));
         }

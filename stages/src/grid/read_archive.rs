@@ -33,7 +33,7 @@ parameters! {
 
 impl StageKind for ReadArchive {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("grid/read", 1, "The cells of a grid search from the authors' archive, a row a cell.")
+        let kind = Kind::new("grid/read", 2, "The cells of a grid search from the authors' archive, a row a cell.")
             .input(
                 "archive",
                 &[],
@@ -164,6 +164,7 @@ impl ReadCells {
             factors,
             until: options.until.unwrap_or(iterations.len()),
             losses: losses(&iterations),
+            diverged: iterations.iter().filter(|iteration| iteration.has_diverged).count(),
             is_whole: iterations.iter().all(|iteration| iteration.is_ended && iteration.rounds == plan.len()),
             subjects,
         });

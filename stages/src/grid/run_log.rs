@@ -43,6 +43,8 @@ pub struct LoggedIteration {
     pub inputs: Option<String>,
     /// Its least validation Dice loss; none if no epoch counts.
     pub dice: Option<f64>,
+    /// Whether it has epochs, and no validation Dice loss of theirs is a finite number.
+    pub has_diverged: bool,
     /// Rounds that have begun.
     pub rounds: usize,
     /// Whether its last round has all of its epochs.
@@ -100,7 +102,8 @@ fn starts(lines: &[&str], marked_only: bool) -> Vec<usize> {
 const NAMED: &str = "Training: ";
 
 fn iteration(lines: &[&str], before: usize, rules: &[OriginalRule]) -> Result<LoggedIteration, LogError> {
-    let mut found = LoggedIteration { inputs: None, dice: None, rounds: 0, is_ended: false };
+    let mut found = LoggedIteration { inputs: None, dice: None, has_diverged: false, rounds: 0, is_ended: false };
+    let mut has_finite = false;
     for (number, line) in lines.iter().enumerate() {
         let read = match epoch_line(line) {
             None => {
@@ -113,6 +116,8 @@ fn iteration(lines: &[&str], before: usize, rules: &[OriginalRule]) -> Result<Lo
         };
         found.rounds += usize::from(read.epoch == 1);
         found.is_ended = read.epoch == read.epochs;
+        has_finite |= read.dice.is_finite();
+        found.has_diverged = !has_finite;
         if read.is_starred || !rules.contains(&OriginalRule::Starred) {
             let value = if rules.contains(&OriginalRule::Token9) { tenth_word(line) } else { Some(read.dice) };
             found.dice = value.into_iter().chain(found.dice).filter(|value| !value.is_nan()).reduce(f64::min);
@@ -197,7 +202,7 @@ epoch    lr     dt[s]   trn bce   trn dice  trn loss   val bce   val dice  val l
     #[test]
     fn each_iteration_has_its_least_dice_loss_of_any_epoch() {
         let found = iterations(LOG, &[]).unwrap();
-        let first = LoggedIteration { inputs: None, dice: Some(0.3), rounds: 1, is_ended: true };
+        let first = LoggedIteration { inputs: None, dice: Some(0.3), has_diverged: false, rounds: 1, is_ended: true };
         assert_eq!(found, [first.clone(), LoggedIteration { dice: Some(0.344), ..first }]);
     }
 
@@ -237,6 +242,19 @@ epoch    lr     dt[s]   trn bce   trn dice  trn loss   val bce   val dice  val l
         assert_eq!((found[1].dice, found[1].is_ended), (Some(0.699), false));
         assert!(found[0].is_ended);
         assert_eq!(iterations(&LOG.replace('\n', "\r\n"), &[]), iterations(LOG, &[]));
+    }
+
+    #[test]
+    fn an_iteration_without_a_finite_loss_has_diverged() {
+        let nan = |line: &str| match line.contains(" | ") {
+            true => format!("{} |    0.426       nan       nan\n", line.rsplit_once(" |").unwrap().0),
+            false => format!("{line}\n"),
+        };
+        let second = LOG.find("Iteration 1").unwrap();
+        let log: String = LOG[..second].to_owned() + &LOG[second..].lines().map(nan).collect::<String>();
+        let found: Vec<_> = iterations(&log, &[]).unwrap().iter().map(|one| (one.dice, one.has_diverged)).collect();
+        assert_eq!(found, [(Some(0.3), false), (None, true)], "{log}");
+        assert!(!iterations("", &[]).unwrap()[0].has_diverged, "a log without epochs says nothing");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use pipe_contract::{
-    Arity, Column, Context, Ended, Failure, Kind, Parameter, Progress, StageKind, Task, Value, parameters,
+    Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, Parameter, Progress, StageKind, Task, Value, parameters,
 };
 use polars::prelude::DataFrame;
 use rand_chacha::ChaCha8Rng;
@@ -91,10 +91,11 @@ impl StageKind for VariancePartition {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
         let lattice = Lattice::new(&parameters.subsets, &parameters.over)?;
-        let restarts = Restarts::read(task)?;
+        let (restarts, left_out) = Restarts::read(task, &lattice.tags)?;
         restarts.check(parameters.least_restarts)?;
         let families = task.maybe("families").map(data_table::families).transpose()?;
-        let mut notes: Vec<String> = task.absences("scores").into_iter().collect();
+        let mut notes = left_out;
+        notes.extend(task.absences("scores"));
         let mut parts = Vec::new();
         let labels = restarts.labels();
         for (done, label) in labels.iter().enumerate() {
@@ -137,25 +138,36 @@ impl StageKind for VariancePartition {
 struct Restarts(Vec<HeldOut>);
 
 impl Restarts {
-    /// Sorts the tables at port `scores` by their coordinate `restart`; without that axis they are of one restart.
-    fn read(task: &Task) -> Result<Self, Failure> {
+    /// Sorts the tables at port `scores` by their coordinate `restart`; without that axis they are of one restart. A restart in
+    /// which some subset has no score at all, because its training diverged, is left out and noted, as long as another is whole.
+    fn read(task: &Task, tags: &[String]) -> Result<(Self, Vec<String>), Failure> {
         let split = data_table::split(task.one("split")?)?;
         let mut tables: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
         for (at, path) in task.present("scores") {
             tables.entry(at.get("restart").map_or("", String::as_str)).or_default().push(path);
         }
-        let restarts = tables.into_values().map(|paths| HeldOut::read(paths, &split)).collect::<Result<Vec<_>, _>>()?;
-        let Some(first) = restarts.first() else {
+        let read = |(name, paths)| Ok((name, HeldOut::read(paths, &split)?));
+        let restarts = tables.into_iter().map(read).collect::<Result<Vec<(&str, HeldOut)>, Failure>>()?;
+        let Some((_, first)) = restarts.first() else {
             return Err(Failure::input("port `scores` has no table, expected at least one"));
         };
-        if let Some(other) = restarts.iter().find(|other| other.parcellation != first.parcellation) {
+        if let Some((_, other)) = restarts.iter().find(|(_, other)| other.parcellation != first.parcellation) {
             let (first, other) = (&first.parcellation, &other.parcellation);
             return Err(Failure::input(format!(
                 "found scores of `{first}` and of `{other}`, expected one parcellation"
             ))
             .hint("give the stage the axis `outputs`, so that it reads the scores of one output"));
         }
-        Ok(Self(restarts))
+        let is_whole = |(_, scores): &(&str, HeldOut)| unscored(scores, tags).is_empty();
+        if !restarts.iter().any(is_whole) {
+            return Ok((Self(restarts.into_iter().map(|(_, scores)| scores).collect()), Vec::new()));
+        }
+        let (whole, others): (Vec<_>, Vec<_>) = restarts.into_iter().partition(is_whole);
+        let note = |(name, scores): (&str, HeldOut)| {
+            let lacking = unscored(&scores, tags).join(", ");
+            format!("{IMPORTANT}restart {name} is left out of all: it has no scores of {lacking}")
+        };
+        Ok((Self(whole.into_iter().map(|(_, scores)| scores).collect()), others.into_iter().map(note).collect()))
     }
 
     fn check(&self, least: usize) -> Result<(), Failure> {
@@ -179,6 +191,12 @@ impl Restarts {
     fn subjects(&self) -> BTreeSet<&String> {
         self.0.iter().flat_map(|scores| &scores.subjects).collect()
     }
+}
+
+/// The tags that have no score.
+fn unscored<'t>(scores: &HeldOut, tags: &'t [String]) -> Vec<&'t str> {
+    let scored: BTreeSet<&str> = scores.scores.iter().map(|score| score.tag.as_str()).collect();
+    tags.iter().map(String::as_str).filter(|tag| !scored.contains(tag)).collect()
 }
 
 /// What the parts of one label are made of.
@@ -284,11 +302,7 @@ impl Lattice {
     }
 
     fn nothing_scored(&self, restarts: &Restarts, label: &str) -> Failure {
-        let missing = |scores: &HeldOut| -> Vec<&str> {
-            let scored: BTreeSet<&str> = scores.scores.iter().map(|score| score.tag.as_str()).collect();
-            self.tags.iter().map(String::as_str).filter(|tag| !scored.contains(tag)).collect()
-        };
-        let missing = restarts.0.iter().map(missing).find(|missing| !missing.is_empty());
+        let missing = restarts.0.iter().map(|scores| unscored(scores, &self.tags)).find(|missing| !missing.is_empty());
         let found = missing.map_or_else(String::new, |missing| format!("; no scores of {}", missing.join(", ")));
         Failure::input(format!("no subject has scores of all subsets for label {label}{found}"))
             .hint("`subsets` and the coordinates `inputs` of the scored models must be the same")
@@ -776,10 +790,11 @@ mod tests {
                 .zip(gains)
                 .flat_map(|((tag, _), gain)| ["lh", "rh"].map(|hemisphere| score(sid, hemisphere, tag, base + gain)))
                 .collect();
-            for (restart, shift) in [("1", -0.01), ("2", 0.0), ("3", 0.01)] {
+            // The training of one input diverged in the fourth restart.
+            for (restart, shift) in [("1", -0.01), ("2", 0.0), ("3", 0.01), ("4", 0.2)] {
                 let table = folder.path().join(format!("{sid}.{restart}"));
-                let rows: Vec<Score> =
-                    rows.iter().map(|row| Score { score: row.score + shift, ..row.clone() }).collect();
+                let there = rows.iter().filter(|row| restart != "4" || row.tag != "func");
+                let rows: Vec<Score> = there.map(|row| Score { score: row.score + shift, ..row.clone() }).collect();
                 data_table::write(&table, &mut crate::formats::score_table::table(&rows, true).unwrap()).unwrap();
                 tasks::gather(&mut task, "scores", &[("sid", sid), ("restart", restart)], Some(&table));
             }
@@ -792,6 +807,8 @@ mod tests {
         let failure = tasks::run(&VariancePartition, &task).unwrap_err();
         assert_eq!(failure.message, "scores of 3 restarts, expected at least 4");
         tasks::set(&mut task, "least_restarts", Value::Int(3));
+        let notes = tasks::run(&VariancePartition, &task).unwrap();
+        assert_eq!(notes, ["important: restart 4 is left out of all: it has no scores of func"]);
         let behind = tasks::aggregated(&VariancePartition, &task).unwrap();
         assert_eq!(behind, [("figure".to_owned(), 3), ("table".to_owned(), 3)].into(), "three are held out");
         let csv = fs_err::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();

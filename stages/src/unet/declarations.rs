@@ -8,6 +8,7 @@ use super::channels::{INPUTS, OUTPUTS, of_inputs, of_outputs};
 use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
 use super::weight_layout::{self, WeightEntry};
 use crate::formats::channel_statistics::{CHANNEL_COLUMNS, CHANNELS};
+use crate::formats::epoch_table::DIVERGED;
 
 /// The encoders.
 pub const BASE_MODELS: &[&str] = &["resnet18", "resnet34"];
@@ -58,7 +59,7 @@ parameters! {
         /// epochs in each round
         pub epochs: u32 = 10, in 1..=100_000;
         /// learning rate of the first epoch
-        pub learning_rate: f64 = 0.00375, in 0.0..=10.0;
+        pub learning_rate: f64 = 0.00375, in 0.0..=1e6;
         /// factor on the learning rate after each epoch of a round
         pub gamma: f64 = 0.9, in 0.0..=1.0;
         /// share of cross-entropy in the first round's loss
@@ -75,6 +76,9 @@ parameters! {
         /// the numbers that convolutions multiply; `bf16` is faster on processors and GPUs that have it and refused on others.
         /// Weights, sums and the optimiser have 32 bits with both
         pub precision: Precision = Precision::F32;
+        /// whether the model has its weights; without them it has the course of its training, options and plan, a thousandth of
+        /// the bytes, which is all that a search reads of most of its trainings
+        pub keep_weights: bool = true, neutral true;
         ..pub place: ComputePlace;
     }
 }
@@ -141,6 +145,7 @@ pub fn train() -> Kind {
     kind.runs = Runs::ProcessFresh;
     kind.random = true;
     kind.checkpoint = true;
+    kind.absences = vec![DIVERGED];
     // Two instruction sets round differently and training amplifies it: several percent of a loss within two epochs.
     kind.repro = Repro::Within(0.05);
     kind.size = Some(weights_size);
@@ -148,9 +153,15 @@ pub fn train() -> Kind {
     kind
 }
 
-/// Bytes of the weights of a network, which are nearly all of a model.
+/// Bytes of all else in a model: those of a training of 30 epochs.
+const TABLES: u64 = 10_000;
+
+/// Bytes of the weights of a network, which are nearly all of a model that has them.
 fn weights_size(task: &Task) -> Result<u64, Failure> {
     let parameters: TrainingParameters = task.parameters()?;
+    if !parameters.keep_weights {
+        return Ok(TABLES);
+    }
     let (inputs, outputs) = (of_inputs(&parameters.inputs)?.len(), of_outputs(&parameters.outputs)?.len());
     let depths = weight_layout::depths(&parameters.base_model).unwrap_or_default();
     let elements: usize = weight_layout::state_dict(depths, inputs, outputs).iter().map(WeightEntry::count).sum();

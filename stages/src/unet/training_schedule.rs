@@ -68,7 +68,7 @@ pub fn listed(list: &[BTreeMap<String, Value>], common: &Round) -> Result<Vec<Ro
             batch_size: found.batch_size.unwrap_or(common.batch_size),
         };
         let ranges = [
-            ("lr", round.lr, 0.0, 10.0),
+            ("lr", round.lr, 0.0, 1e6),
             ("bce_weight", round.bce_weight, 0.0, 1.0),
             ("gamma", round.gamma, 0.0, 1.0),
             ("num_epochs", f64::from(round.num_epochs), 1.0, 100_000.0),

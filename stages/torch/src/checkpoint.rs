@@ -13,7 +13,7 @@ use pipe_contract::Failure;
 use tch::{Kind, Tensor};
 
 use crate::adam::Adam;
-use crate::training::{BestWeights, EpochRow, Means, Training, TrainingState};
+use crate::training::{BestWeights, Divergence, EpochRow, Means, Training, TrainingState};
 use crate::weights::first_line;
 
 const FILE: &str = "training.safetensors";
@@ -94,6 +94,10 @@ fn pack(training: &Training<'_>, identity: &str) -> Vec<(String, Tensor)> {
     if !rows.is_empty() {
         add("history", vec![("rows".into(), bits(&rows))]);
     }
+    if let Some(Divergence { round, epoch, step, rate, loss }) = state.diverged {
+        let at = [round, epoch, step].map(f64::from);
+        add("history", vec![("diverged".into(), bits(&[at[0], at[1], at[2], rate, loss]))]);
+    }
     tensors
 }
 
@@ -118,9 +122,16 @@ fn unpack(tensors: &BTreeMap<String, Tensor>, training: &mut Training<'_>, ident
         None => Vec::new(),
         Some(rows) => floats(&rows)?.chunks_exact(WIDTH).map(row).collect(),
     };
+    let diverged = match get("history/diverged") {
+        None => None,
+        Some(found) => {
+            let [round, epoch, step, rate, loss] = <[f64; 5]>::try_from(floats(&found)?).ok()?;
+            Some(Divergence { round: round as u32, epoch: epoch as u32, step: step as u32, rate, loss })
+        }
+    };
     training.weights.restore(&now);
     let (round, epoch) = (u32::try_from(round).ok()?, u32::try_from(epoch).ok()?);
-    training.state = TrainingState { round, epoch, adam, in_round, overall, rows };
+    training.state = TrainingState { round, epoch, adam, in_round, overall, rows, diverged };
     Some(())
 }
 

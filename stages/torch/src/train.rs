@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use fs_err as fs;
-use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task};
+use pipe_contract::{Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task};
 use pipe_stages::formats::channel_statistics::{self, CHANNELS, TrainedChannel};
+use pipe_stages::formats::epoch_table::DIVERGED;
 use pipe_stages::formats::image_conventions::{Alignment, Normalisation};
 use pipe_stages::unet::declarations::TrainingParameters;
 use pipe_stages::unet::model_folder::{
@@ -18,7 +19,7 @@ use crate::backend::{self, Backend};
 use crate::checkpoint::Checkpoint;
 use crate::samples::Samples;
 use crate::training::{EpochRow, Training, TrainingState, preamble, shuffled};
-use crate::weights::{NetworkShape, Weights};
+use crate::weights::{NetworkShape, Snapshot, Weights};
 
 /// The kind.
 pub struct Train;
@@ -34,7 +35,7 @@ impl StageKind for Train {
         let backend = backend::prepare(&params.place, task)?;
         backend.check_precision(params.precision)?;
         let mut options = ModelOptions::new(&params.inputs, &params.outputs, &params.base_model)?;
-        let (samples, notes) = Samples::read(task, &options, backend.device)?;
+        let (samples, mut notes) = Samples::read(task, &options, backend.device)?;
         notes.iter().for_each(|note| context.log(note));
         options.pixels = Some(samples.pixels());
         options.radius = Some(samples.seen.radius);
@@ -54,7 +55,9 @@ impl StageKind for Train {
         let training =
             Training::new(weights, &samples, &plan, shuffled(seed), context).with_precision(params.precision);
         let training = finish(training, task, &backend, &params.inputs, context)?;
-        write(&training, &options, &plan, task.output("model")?)?;
+        let Some(best) = &training.state.overall.weights else { return diverged(&training.state) };
+        notes.extend(partly_diverged(&training.state));
+        write(&training, best, &options, &plan, &params, task.output("model")?)?;
         describe(&samples.seen.channels, task.output("model")?)?;
         Ok(Ended::Done { ran_on: Some(backend.ran_on), notes, aggregated: std::collections::BTreeMap::new() })
     }
@@ -131,17 +134,37 @@ fn finish<'a>(
     Ok(training)
 }
 
+/// No validation loss was finite, so there are no weights to give.
+fn diverged(state: &TrainingState) -> Result<Ended, Failure> {
+    let first = state.diverged.ok_or_else(|| Failure::internal("a training has finite losses and no best weights"))?;
+    Ok(Ended::Absent {
+        cause: DIVERGED.to_owned(),
+        detail: format!(
+            "the training diverged: its loss became {first}, and no epoch has a finite validation loss. Lower \
+             `learning_rate`, or the first `lr` of `schedule`"
+        ),
+    })
+}
+
+/// What to say of a training that has weights although some of its losses are no finite numbers.
+fn partly_diverged(state: &TrainingState) -> Option<String> {
+    let first = state.diverged?;
+    let is_finite = |row: &EpochRow| row.train.loss.is_finite() && row.validation.loss.is_finite();
+    let (all, diverged) = (state.rows.len(), state.rows.iter().filter(|row| !is_finite(row)).count());
+    Some(format!(
+        "{IMPORTANT}the training diverged in {diverged} of {all} epochs (first: {first}); the weights are of another epoch"
+    ))
+}
+
 fn write(
     training: &Training<'_>,
+    weights: &Snapshot,
     options: &ModelOptions,
     plan: &[training_schedule::Round],
+    params: &TrainingParameters,
     folder: &Path,
 ) -> Result<(), Failure> {
     let best = &training.state.overall;
-    let weights = best.weights.as_ref().ok_or_else(|| {
-        Failure::stage("the training diverged: its validation loss was never a finite number")
-            .hint("lower `learning_rate`, and look at the losses in the stage's log")
-    })?;
     fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
     model_folder::write_json(&folder.join(OPTIONS), options)?;
     model_folder::write_json(&folder.join(PLAN), &plan)?;
@@ -150,7 +173,7 @@ fn write(
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| Failure::io("write", &path, &error))?;
     }
-    training.weights.write(weights, &folder.join(WEIGHTS))
+    if params.keep_weights { training.weights.write(weights, &folder.join(WEIGHTS)) } else { Ok(()) }
 }
 
 /// Writes what the images of the training were like, unless too few subjects trained.

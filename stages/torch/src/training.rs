@@ -70,6 +70,33 @@ pub struct EpochRow {
     pub improved: bool,
 }
 
+/// Where the loss of a training was first not a finite number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Divergence {
+    /// Round, from 0.
+    pub round: u32,
+    /// Epoch in the round, from 0.
+    pub epoch: u32,
+    /// Step of the epoch (a batch), from 1; 0 if all of them had finite losses and the validation after them had not.
+    pub step: u32,
+    /// Learning rate.
+    pub rate: f64,
+    /// The loss.
+    pub loss: f64,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { round, epoch, step, rate, loss } = self;
+        write!(text, "{loss} in round {}, epoch {}, ", round + 1, epoch + 1)?;
+        match step {
+            0 => write!(text, "validation")?,
+            step => write!(text, "step {step}")?,
+        }
+        write!(text, " (learning rate {rate:?})")
+    }
+}
+
 /// The best of something so far.
 #[derive(Debug)]
 pub struct BestWeights {
@@ -103,6 +130,8 @@ pub struct TrainingState {
     pub overall: BestWeights,
     /// What happened so far.
     pub rows: Vec<EpochRow>,
+    /// Where a loss was first not a finite number.
+    pub diverged: Option<Divergence>,
 }
 
 /// A training under way.
@@ -135,6 +164,7 @@ impl<'a> Training<'a> {
             in_round: BestWeights::none(),
             overall: BestWeights::none(),
             rows: Vec::new(),
+            diverged: None,
         };
         Self { weights, state, network, samples, plan, order, context }
     }
@@ -189,13 +219,16 @@ impl<'a> Training<'a> {
         let rate = round.rate(self.state.epoch);
         let train = self.train(round, rate)?;
         let validation = self.validate(round)?;
+        // The score decides between rounds, so it counts too.
+        let loss = if validation.dice.is_finite() { validation.loss } else { validation.dice };
+        self.note_loss(0, rate, loss);
         let improved = validation.loss < self.state.in_round.loss;
         Ok(EpochRow { round: self.state.round, epoch: self.state.epoch, rate, train, validation, improved })
     }
 
     fn train(&mut self, round: &Round, rate: f64) -> Result<Means, Failure> {
         let mut sums = Sums::default();
-        for batch in self.batches(EpochSide::Train, round) {
+        for (step, batch) in (1..).zip(self.batches(EpochSide::Train, round)) {
             self.report_progress(sums.samples)?;
             let (images, gold) = self.samples.batch(&batch);
             let found = losses(&self.network.forward(&images, Mode::Train), &gold, round.bce_weight);
@@ -203,9 +236,18 @@ impl<'a> Training<'a> {
             adam.forget_gradients();
             found.total.backward();
             adam.step(rate)?;
-            sums.add(&found, batch.len());
+            let loss = sums.add(&found, batch.len());
+            self.note_loss(step, rate, loss);
         }
         Ok(sums.means())
+    }
+
+    /// Remembers where a loss was first not a finite number.
+    fn note_loss(&mut self, step: u32, rate: f64, loss: f64) {
+        let TrainingState { round, epoch, diverged, .. } = &mut self.state;
+        if diverged.is_none() && !loss.is_finite() {
+            *diverged = Some(Divergence { round: *round, epoch: *epoch, step, rate, loss });
+        }
     }
 
     fn validate(&self, round: &Round) -> Result<Means, Failure> {
@@ -322,12 +364,14 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, found: &crate::loss::Losses, samples: usize) {
-        let weigh = |loss: &Tensor| samples as f64 * loss.double_value(&[]);
-        self.total.bce += weigh(&found.bce);
-        self.total.dice += weigh(&found.dice);
-        self.total.loss += weigh(&found.total);
+    /// Adds the losses of a batch, and returns what is trained on.
+    fn add(&mut self, found: &crate::loss::Losses, samples: usize) -> f64 {
+        let [bce, dice, loss] = [&found.bce, &found.dice, &found.total].map(|loss| loss.double_value(&[]));
+        self.total.bce += samples as f64 * bce;
+        self.total.dice += samples as f64 * dice;
+        self.total.loss += samples as f64 * loss;
         self.samples += samples;
+        loss
     }
 
     fn means(&self) -> Means {

@@ -91,7 +91,7 @@ impl Weights {
         let problem = |words: String| {
             Failure::input(words)
                 .at(path.display().to_string())
-                .hint("give the `model` port of `unet/train`, `unet/best` or `unet/import`")
+                .hint("give the `model` port of `unet/train` (with `keep_weights: true`, the default), `unet/best` or `unet/import`")
         };
         let read = Tensor::read_safetensors(path)
             .map_err(|error| problem(format!("not a safetensors file: {}", first_line(&error))))?;

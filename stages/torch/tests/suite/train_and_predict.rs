@@ -12,8 +12,9 @@ use pipe_stages::formats::mgh;
 use pipe_stages::formats::tensors;
 use pipe_stages::numeric::icosahedron::subdivided;
 use pipe_stages::unet::model_folder::{self, ModelOptions, OPTIONS, PLAN, RestartOutcome, WEIGHTS};
+use pipe_torch::weights::{NetworkShape, Weights};
 
-use crate::support::{Listener, Subjects, bytes, run, task};
+use crate::support::{Listener, Subjects, bytes, device, run, task};
 
 #[test]
 fn declared_and_present_are_the_same_kinds() {
@@ -143,6 +144,51 @@ fn listed_rounds_are_those_trained_and_a_simulated_model_is_marked() {
     assert_eq!(epochs.lines().count(), 3);
     let unfit = subjects.training(folder.path(), &[("schedule", serde_json::json!([{"lr": 0.1}]))]);
     assert!(run(&unfit, &Silent).unwrap_err().message.starts_with("round 1 of `schedule`"));
+}
+
+/// A training that diverges in every round is absent, with where it began; one that diverges in a later round has the weights of an
+/// earlier one, and says so.
+#[test]
+fn a_training_that_diverges_is_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    // After the first step, activations are beyond the greatest number of single precision.
+    let round = |lr: f64| serde_json::json!({"lr": lr, "bce_weight": 0.5, "num_epochs": 1});
+    let training = |rates: &[f64]| {
+        let schedule = rates.iter().map(|lr| round(*lr)).collect::<Vec<_>>();
+        subjects.training(&folder.path().join("out"), &[("schedule", schedule.into()), ("batch_size", 2.into())])
+    };
+    let mut all = training(&[1e6, 1e6]);
+    all.checkpoint = Some(folder.path().join("checkpoint"));
+    assert_eq!(run(&all, &Listener::cancelling(1)).unwrap_err().message, "cancelled while training");
+    let Ended::Absent { cause, detail } = run(&all, &Silent).unwrap() else { panic!("not absent") };
+    assert_eq!(cause, "diverged");
+    let first = "its loss became NaN in round 1, epoch 1, step 2 (learning rate 1000000.0)";
+    assert!(detail.contains(first) && detail.contains("Lower `learning_rate`"), "{detail}");
+    assert!(!folder.path().join("out/model").exists(), "an absent model has no files");
+    assert!(pipe_stages::unet::declarations::train().absences.contains(&"diverged"));
+
+    let Ended::Done { notes, .. } = run(&training(&[0.002, 1e6]), &Silent).unwrap() else { panic!("not done") };
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert!(note.starts_with("important: the training diverged in 1 of 2 epochs (first: NaN in round 2"), "{note}");
+}
+
+/// What a search compares are losses; weights are most of a model's bytes.
+#[test]
+fn a_model_may_go_without_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 3, 1);
+    let model = |name: &str, keep: bool| {
+        let params = [("epochs", 1.into()), ("rounds", 1.into()), ("keep_weights", keep.into())];
+        run(&subjects.training(&folder.path().join(name), &params), &Silent).unwrap();
+        bytes(&folder.path().join(name).join("model"))
+    };
+    let (mut kept, dropped) = (model("kept", true), model("dropped", false));
+    assert!(kept.remove(WEIGHTS).unwrap().len() > 70_000_000);
+    assert!(kept == dropped && dropped.values().map(Vec::len).sum::<usize>() < 10_000, "{:?}", dropped.keys());
+    let shape = NetworkShape::new("resnet18", 7, 3).unwrap();
+    let failure = Weights::read(&folder.path().join("dropped/model").join(WEIGHTS), shape, device()).unwrap_err();
+    assert!(failure.hint.unwrap().contains("keep_weights: true"));
 }
 
 #[test]

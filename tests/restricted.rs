@@ -148,3 +148,56 @@ fn damage_in_a_restricted_store_is_healed() {
     space.pipe(["show", "pipeline.yaml", "mean.table"]).shows(NUMBER);
     space.pipe(["log", "pipeline.yaml", "mean"]).shows(&format!("mean {CANARY}"));
 }
+
+/// Trainings whose losses are means over so many validation samples, each subject labelled by at most four raters.
+const CURVES: &str = r#"
+pipe: 1
+pipeline: curves
+params: { samples: 76 }
+stages:
+  family: { uses: file, in: { file: family.csv }, restricted: hcp }
+  train:
+    each: { inputs: [anat], outputs: [area], restart: 1..2 }
+    run: |
+      mkdir "$OUT_MODEL"
+      cat "$IN_FAMILY" >"$OUT_MODEL/subjects.txt"
+      echo "{\"training_samples\": 320, \"validation_samples\": $PARAM_SAMPLES}" >"$OUT_MODEL/options.json"
+      printf 'round\tepoch\tlr\ttrn_dice_loss\ttrn_loss\tval_dice_loss\tval_loss\tkept\n' >"$OUT_MODEL/epochs.tsv"
+      printf '1\t1\t0.01\t0.5\t0.5\t0.6\t0.6\t\n1\t2\t0.01\t0.4\t0.4\t0.5\t0.5\t*\n' >>"$OUT_MODEL/epochs.tsv"
+    in: { family: $family.file }
+    with: { samples: $params.samples }
+    out: { model: model }
+  learning:
+    uses: figure/learning
+    in: { models: $train(*).model }
+    with: { raters: 4 }
+release:
+  - { ports: [learning.figure], rule: { aggregate: 20 } }
+results: { "learning.{svg,pdf,png,csv}": $learning.figure }
+"#;
+
+/// Every number of the figure is a mean over all subjects who validate, or over all who train, so it leaves if these are enough.
+#[test]
+fn learning_curves_leave_if_enough_subjects_are_behind_them() {
+    let space = Space::with(CURVES);
+    space.write("family.csv", family());
+    let few = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
+    let few = few.shows("its release asks for 20 subjects behind everything that it shows, and there are 19");
+    nothing_left(&space, &few);
+    let published = |name: &str| space.path(format!("results/curves/{name}"));
+    assert!(!published("learning.svg").exists() && !published("learning.csv").exists());
+
+    space.edit("pipeline.yaml", "samples: 76", "samples: 77");
+    nothing_left(&space, &space.pipe(["run", "pipeline.yaml", "--plain"]).exits(0));
+    let table = fs::read_to_string(published("learning.csv")).unwrap();
+    let columns =
+        "model,restart,chosen,round,epoch,lr,trn_dice_loss,val_dice_loss,val_dice,trn_loss,val_loss,kept,simulated";
+    assert_eq!(table.lines().next(), Some(columns), "a column for every number of a subject is one too many");
+    assert_eq!(table.lines().count(), 1 + 2 * 2, "a row for each restart and epoch: {table}");
+    assert!(published("learning.svg").exists() && published("learning.png").exists());
+
+    // How many raters a subject has is not known to the kind; unless the pipeline says it, nothing is counted.
+    space.edit("pipeline.yaml", "    with: { raters: 4 }\n", "");
+    let unknown = space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1);
+    nothing_left(&space, &unknown.shows("and there are 0"));
+}

@@ -338,7 +338,7 @@ pub(super) fn releases(context: &Planning<'_>, decls: &[&ReleaseDecl]) -> Vec<Re
     let release = |decl: &&ReleaseDecl| Release {
         ports: {
             let port = |port: &Name| context.env.errors.take(release_port(context, port, &decl.why));
-            decl.ports.iter().filter_map(port).collect()
+            decl.ports.iter().filter_map(port).flatten().collect()
         },
         why: match &decl.why {
             ReleaseWhyDecl::Aggregate(subjects) => ReleaseWhy::Aggregate(*subjects),
@@ -350,12 +350,20 @@ pub(super) fn releases(context: &Planning<'_>, decls: &[&ReleaseDecl]) -> Vec<Re
     decls.iter().map(release).collect()
 }
 
-fn release_port(context: &Planning<'_>, port: &Name, why: &ReleaseWhyDecl) -> Result<(StageId, String), Diagnostic> {
+/// The port of a release; `None` if this profile removes its stage, which then has nothing to release.
+fn release_port(
+    context: &Planning<'_>,
+    port: &Name,
+    why: &ReleaseWhyDecl,
+) -> Result<Option<(StageId, String)>, Diagnostic> {
     let Some((stage, output)) = port.text.trim_start_matches('$').rsplit_once('.') else {
         let message = format!("`{}` is not a port", port.text);
         return Err(Diagnostic::new(Class::Shape, port.span, message).hint("write `stage.port`"));
     };
     let Some(index) = context.env.find(stage, "") else {
+        if context.env.removed_at(stage, "").is_some() {
+            return Ok(None);
+        }
         let message = format!("unknown stage `{stage}`");
         return Err(Diagnostic::new(Class::UnknownName, port.span, message).known(
             "stages",
@@ -373,7 +381,7 @@ fn release_port(context: &Planning<'_>, port: &Name, why: &ReleaseWhyDecl) -> Re
             "`pipe stages KIND` says which outputs aggregate subjects; for others, `because: REASON` with `approved: WHO, DATE`",
         ));
     }
-    Ok((StageId(u32::try_from(index).unwrap_or(u32::MAX)), output.to_owned()))
+    Ok(Some((StageId(u32::try_from(index).unwrap_or(u32::MAX)), output.to_owned())))
 }
 
 #[cfg(test)]

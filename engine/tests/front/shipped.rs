@@ -214,7 +214,7 @@ fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
     assert_eq!(summary.restricted.iter().collect::<Vec<_>>(), ["hcp-open-access", "hcp-restricted"]);
     assert!(plan.instance(of(&plan, "template")[0]).restricted.is_empty());
     let refused = plan.refused_results();
-    let kept = ["cohort_sheet", "contours", "flatmaps", "learning", "models/"];
+    let kept = ["cohort_sheet", "contours", "flatmaps", "models/"];
     assert!(refused.iter().all(|(result, _)| kept.iter().any(|name| result.path.starts_with(name))), "{refused:?}");
     let chain = &refused.iter().find(|(result, _)| result.path == "flatmaps.png").unwrap().1.chain;
     assert_eq!(chain.first().map(String::as_str), Some("subject"));

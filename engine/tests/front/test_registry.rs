@@ -23,6 +23,7 @@ pub fn registry() -> Registry {
     learn().into_iter().for_each(|kind| registry.declare(kind));
     let mut best = Kind::new("unet/best", 1, "best restart");
     best = best.gather("trained", &["model"], "restarts").folder("model", "model", "the best");
+    best.absences = vec!["diverged"];
     registry.add(Declared(best));
     registry.add(Declared(
         Kind::new("unet/import", 1, "weights trained elsewhere")
@@ -168,6 +169,7 @@ fn learn() -> Vec<Kind> {
         .param("bce_weight", Type::Float(0.0, 1.0), Value::Float(0.75), "weight")
         .param("batch_size", Type::Int(1, 100_000), Value::Int(5), "batch");
     train.runs = Runs::ProcessFresh;
+    train.absences = vec!["diverged"];
     let mut predict = Kind::new("unet/predict", 1, "predicts")
         .input("model", &["model"], "the network")
         .input("images", &["images"], "images")
@@ -227,8 +229,11 @@ fn score() -> Vec<Kind> {
             .folder("figure", "figure", "figure"),
         Kind::new("figure/learning", 1, "learning curves")
             .gather("models", &["model"], "models")
+            .param("raters", Type::Int(0, 1000), Value::Int(0), "raters")
             .folder("table", "table/epochs", "epochs")
-            .folder("figure", "figure", "figure"),
+            .aggregating()
+            .folder("figure", "figure", "figure")
+            .aggregating(),
     ]
 }
 

@@ -4,10 +4,13 @@
 //! panel, because rounds begin with another one. Of several restarts the chosen one is emphasised, by the rule of `unet/best`: the
 //! smallest validation Dice loss, the first of equal ones. Losses are of the samples that choose the weights, so they are lower than
 //! those of subjects who are held out.
+//!
+//! Every number is a mean over all subjects of one side of the split, or a setting of the training, so the figure aggregates: it counts
+//! the fewest subjects behind any loss.
 
 use std::collections::BTreeMap;
 
-use pipe_contract::{Column, Context, Coordinates, Ended, Failure, Kind, StageKind, Task};
+use pipe_contract::{Column, Context, Coordinates, Ended, Failure, Kind, StageKind, Task, parameters};
 use polars::prelude::DataFrame;
 
 use crate::formats::data_table::{self, DataTable, STAMP};
@@ -17,11 +20,19 @@ use crate::formats::drawing::{
     Anchor, CanvasPoint, Colour, Drawing, Lettering, SMALLEST_TEXT, Stroke, WIDEST, save, text_width, wrapped,
 };
 use crate::formats::epoch_table::{self, Epoch};
-use crate::formats::score_table;
+use crate::formats::{score_table, training_subjects};
 use crate::numeric::counts::real;
 
 /// The kind.
 pub(super) struct Learning;
+
+parameters! {
+    struct Parameters {
+        /// raters who may have labelled one subject: samples divided by them are at least as many subjects, which rules of release
+        /// count; 0 where it is not known, which counts none
+        raters: usize = 0, in 0..=1_000;
+    }
+}
 
 const LOSS: &str = "soft Dice loss, 0 to 1";
 
@@ -50,7 +61,7 @@ impl StageKind for Learning {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "figure/learning",
-            1,
+            2,
             "Learning curves of models, a panel each, and the table of their epochs",
         )
         .gather(
@@ -60,13 +71,17 @@ impl StageKind for Learning {
         )
         .folder("table", "table/epochs", "one row per model, restart and epoch, in the order of the panels")
         .described(data_table::FILES, COLUMNS)
+        .aggregating()
         .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with what is shown")
-        .described(&[data_table::CSV], COLUMNS);
+        .described(&[data_table::CSV], COLUMNS)
+        .aggregating()
+        .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let (models, mut notes) = models(task)?;
+        let Parameters { raters } = task.parameters()?;
+        let (models, mut notes) = models(task, raters)?;
         notes.extend(task.absences("models"));
         for model in &models {
             let chosen = &model.restarts[model.chosen];
@@ -82,7 +97,9 @@ impl StageKind for Learning {
         save(&draw(&models, task.simulated), folder)?;
         data_table::write_csv(&folder.join(data_table::CSV), &mut frame)?;
         data_table::write(task.output("table")?, &mut frame)?;
-        Ok(Ended::noted(notes))
+        let restarts = models.iter().flat_map(|model| &model.restarts);
+        let subjects = restarts.map(|restart| restart.subjects).min().unwrap_or(0);
+        Ok(Ended::noted(notes).aggregating("table", subjects).aggregating("figure", subjects))
     }
 }
 
@@ -100,6 +117,8 @@ struct Restart {
     name: String,
     /// Never empty.
     epochs: Vec<Epoch>,
+    /// The fewest behind any of its losses.
+    subjects: usize,
 }
 
 impl Restart {
@@ -126,7 +145,7 @@ impl Model {
 }
 
 /// All models that have a course, in the paper's order: outputs, then inputs; and notes on those that have none.
-fn models(task: &Task) -> Result<(Vec<Model>, Vec<String>), Failure> {
+fn models(task: &Task, raters: usize) -> Result<(Vec<Model>, Vec<String>), Failure> {
     let mut found: BTreeMap<(String, usize, String), Vec<(u64, Restart)>> = BTreeMap::new();
     let mut without = Vec::new();
     for (at, folder) in task.present("models") {
@@ -143,7 +162,8 @@ fn models(task: &Task) -> Result<(Vec<Model>, Vec<String>), Failure> {
             (one, "") | ("", one) => one.to_owned(),
             (inputs, outputs) => format!("{inputs}, {outputs}"),
         };
-        found.entry((outputs, rank, name)).or_default().push((number, Restart { name: restart, epochs }));
+        let subjects = training_subjects::fewest(folder, raters)?;
+        found.entry((outputs, rank, name)).or_default().push((number, Restart { name: restart, epochs, subjects }));
     }
     let mut notes = Vec::new();
     if !without.is_empty() {
@@ -446,6 +466,7 @@ mod tests {
         let restart = |number: u32| Restart {
             name: if many { number.to_string() } else { String::new() },
             epochs: epochs(rounds, of, 0.2 + 0.01 * f64::from((number * 3) % 7)),
+            subjects: 0,
         };
         Model { name: name.into(), restarts: (1..=restarts).map(restart).collect(), chosen: 0 }
     }
@@ -523,6 +544,25 @@ mod tests {
         assert!(rows[19].starts_with("\"func, area\",1,true,") && rows.len() == 1 + 4 * 6);
         let table = fs_err::read_to_string(task.output("table").unwrap().join("table.csv")).unwrap();
         assert_eq!(table, csv);
+    }
+
+    #[test]
+    fn the_fewest_subjects_behind_any_curve_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = tasks::task(&Learning, folder.path());
+        for (restart, validation) in [("1", 130), ("2", 77)] {
+            let path = folder.path().join(restart);
+            written(&path, &epochs(1, 2, 0.3));
+            let options = format!(r#"{{ "training_samples": 520, "validation_samples": {validation} }}"#);
+            fs_err::write(path.join("options.json"), options).unwrap();
+            tasks::gather(&mut task, "models", &[("inputs", "anat"), ("restart", restart)], Some(&path));
+        }
+        let behind = |task: &Task| tasks::aggregated(&Learning, task).unwrap()["figure"];
+        assert_eq!(behind(&task), 0, "how many raters there are was not said");
+        tasks::set(&mut task, "raters", pipe_contract::Value::Int(4));
+        assert_eq!(behind(&task), 20);
+        tasks::gather(&mut task, "models", &[("inputs", "func"), ("restart", "1")], None);
+        assert_eq!(behind(&task), 20, "an absent training has no curve");
     }
 
     #[test]

@@ -21,4 +21,5 @@ pub mod pytorch;
 pub mod score_table;
 pub mod subject_folder;
 pub mod tensors;
+pub mod training_subjects;
 mod zip_entries;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use pipe_stages::formats::subject_folder::required_files;
 
-use super::support::paper::offline;
+use super::support::paper::{SIMULATION, offline};
 use super::support::s3_server::{Proxy, Server};
 use super::support::traces::assert_no_traces;
 use super::support::{Shown, Space};
@@ -23,17 +23,7 @@ results:
   \"${sid}/\": $subject.files
 ";
 
-const SIMULATION: &str = "
-pipe: 1
-pipeline: simulated
-stages:
-  anatomy:
-    uses: package/files
-    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
-  template:
-    uses: package/files
-    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
-  masks:
+const SUBJECTS: &str = "  masks:
     uses: package/files
     with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fs_LR/*.gii }
   simulation:
@@ -130,7 +120,7 @@ fn subjects_arrive_complete_and_a_second_run_sends_no_request() {
 /// Simulated subjects have the files of real ones, so they can be fetched from a bucket like real ones.
 #[test]
 fn simulated_subjects_can_be_fetched_from_a_bucket() {
-    let home = Space::with(SIMULATION);
+    let home = Space::with(&format!("{SIMULATION}{SUBJECTS}"));
     let mut run = home.command(["run", "pipeline.yaml"]);
     offline(&mut run);
     Shown::of(&mut run).exits(0);

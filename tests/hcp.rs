@@ -14,24 +14,13 @@ use pipe_stages::formats::{hdf5, mgh};
 use serde_json::json;
 
 use super::support::http_server::{Answer, HttpServer};
-use super::support::paper::{FILE, Paper, contents, files_below, offline};
+use super::support::paper::{FILE, Paper, SIMULATION, contents, files_below, offline};
 use super::support::s3_server::Server;
 use super::support::traces::assert_no_traces;
 use super::support::{Shown, Space, workspace};
 
 /// Simulates subjects as files of the release, raters' labels and pRF results; and unpacks the listing of the labels.
-const SIMULATION: &str = "
-pipe: 1
-pipeline: simulated
-params: { subjects: [s01] }
-stages:
-  anatomy:
-    uses: package/files
-    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
-  template:
-    uses: package/files
-    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
-  masks:
+const SUBJECTS: &str = "  masks:
     uses: package/files
     with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fs_LR/*.atlasroi.* }
   listing:
@@ -46,6 +35,7 @@ results:
   \"trees/${sid}/\": $simulation.tree
   \"labels/${sid}/\": $simulation.labels
   \"prf/${sid}.mat\": $simulation.prf
+params: { subjects: [s01] }
 ";
 
 /// The raters of the study.
@@ -87,7 +77,7 @@ struct Simulated {
 
 impl Simulated {
     fn new(sids: &[String]) -> Self {
-        let home = Space::with(SIMULATION);
+        let home = Space::with(&format!("{SIMULATION}{SUBJECTS}"));
         let mut run = home.command(["run", "pipeline.yaml", "--set", &format!("subjects=[{}]", sids.join(", "))]);
         offline(&mut run);
         Shown::of(&mut run).exits(0);

@@ -70,6 +70,19 @@ impl Paper {
     }
 }
 
+/// The beginning of a pipeline that simulates subjects: the anatomy and the template from which they are sampled.
+pub const SIMULATION: &str = "
+pipe: 1
+pipeline: simulated
+stages:
+  anatomy:
+    uses: package/files
+    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
+  template:
+    uses: package/files
+    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
+";
+
 /// Lets pip take the packages of the pipeline from a folder, and nothing from anywhere else.
 pub fn offline(command: &mut Command) {
     command

@@ -4,7 +4,7 @@
 //! tables of labels at the root, sizes of areas in `participants.tsv`. BIDS has no name for probabilities on a surface and none for files of
 //! FreeSurfer: those lie outside of the dataset, so that everything in it is valid and nothing has to be ignored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -45,11 +45,11 @@ impl StageKind for BidsTree {
         let names = names(task)?;
         let root = task.output("dataset")?;
         fs_err::create_dir_all(root).map_err(|error| Failure::io("create", root, &error))?;
-        let mut divisions = BTreeSet::new();
+        let mut divisions = BTreeMap::new();
         let subjects = by_sid(task, "subjects");
         for (at, labels) in task.present("labels") {
-            let division = Division::of(at.get("outputs").map_or("", String::as_str))?;
-            divisions.insert(division.outputs);
+            let division = Division::at(at)?;
+            divisions.insert(division.outputs, division);
             let sid = sid_of(at);
             let folder = subjects
                 .get(sid)
@@ -57,13 +57,13 @@ impl StageKind for BidsTree {
             write_surfaces(root, &names[sid], &Subject::open(folder)?, labels, &division)?;
         }
         for (sid, volumes) in by_sid(task, "volumes") {
-            for division in divisions.iter().map(|outputs| Division::of(outputs)).collect::<Result<Vec<_>, _>>()? {
+            for division in divisions.values() {
                 let from = volumes.join(format!("{}_{}.mgz", naming.tag, division.file));
-                write_volume(root, &names[sid], &mgh::read_volume(&from)?, &division)?;
+                write_volume(root, &names[sid], &mgh::read_volume(&from)?, division)?;
             }
         }
-        for division in divisions.iter().map(|outputs| Division::of(outputs)).collect::<Result<Vec<_>, _>>()? {
-            write(&root.join(format!("seg-{}_dseg.tsv", division.bids)), &label_table(&division))?;
+        for division in divisions.values() {
+            write(&root.join(format!("seg-{}_dseg.tsv", division.bids)), &label_table(division))?;
         }
         write_json(&root.join("dataset_description.json"), &description(task.simulated))?;
         write(&root.join("README"), &readme(task.simulated))?;
@@ -303,7 +303,89 @@ fn write_json(path: &Path, value: &Value) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
+    use crate::formats::subject_folder::{ABOUT, AboutSubject};
+    use crate::test_support::small_subject::{VERTICES, write_subject};
+    use crate::test_support::tasks;
+
+    /// A task about subjects by their names in FreeSurfer; the second has its right hemisphere alone, and no table.
+    fn task(folder: &Path, sids: &[&str]) -> Task {
+        let mut task = tasks::task(&BidsTree, folder);
+        for (number, sid) in sids.iter().enumerate() {
+            let own = folder.join(sid);
+            let subject = write_subject(&own, sid);
+            let labels = tasks::labels(&own.join("labels"), &[1 + number as i32; VERTICES]);
+            if number == 1 {
+                let about =
+                    AboutSubject { source: "FreeSurfer".into(), hemispheres: vec!["rh".into()], sulc: "mm".into() };
+                fs_err::write(subject.join(sid).join(ABOUT), serde_json::to_string(&about).unwrap()).unwrap();
+            }
+            let volumes = own.join("volumes");
+            for (file, label) in [("varea", 3), ("vring", 5)] {
+                let volume = mgh::Volume::conformed([2, 2, 2], 1.0, vec![label; 8]);
+                fs_err::create_dir_all(&volumes).unwrap();
+                volume.write(&volumes.join(format!("benson2025_{file}.mgz")), "").unwrap();
+            }
+            let mut sizes = data_table::DataTable::new()
+                .text("hemisphere", ["lh", "rh"])
+                .text("parcellation", ["area", "ring"])
+                .integers("label", [1, 5])
+                .text("region", ["V1 (0-7 deg)", "V1-V3 (4-7 deg)"])
+                .optional_numbers("area", [Some(10.5 + number as f64), None])
+                .build()
+                .unwrap();
+            data_table::write(&own.join("table"), &mut sizes).unwrap();
+            for outputs in ["area", "ring"] {
+                tasks::gather(&mut task, "labels", &[("outputs", outputs), ("sid", sid)], Some(&labels));
+            }
+            tasks::gather(&mut task, "subjects", &[("sid", sid)], Some(&subject));
+            tasks::gather(&mut task, "volumes", &[("sid", sid)], (number != 1).then_some(volumes.as_path()));
+            let table = own.join("table");
+            tasks::gather(&mut task, "tables", &[("sid", sid)], (number != 1).then_some(table.as_path()));
+        }
+        task
+    }
+
+    /// The validator of BIDS and nibabel read such a dataset in a slow story; here, that each file has its own content.
+    #[test]
+    fn a_dataset_has_the_labels_and_sizes_of_each_subject() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path(), &["sub-01_ses-1", "left_out", "sub-01_ses-2"]);
+        task.simulated = true;
+        assert_eq!(tasks::run(&BidsTree, &task).unwrap(), ["2 of 3 `volumes` (1 not-found)"]);
+        let root = task.output("dataset").unwrap();
+        let read = |file: &str| fs_err::read_to_string(root.join(file)).unwrap();
+        assert_eq!(
+            read("participants.tsv"),
+            "participant_id\tlh_V1_0to7deg_area\trh_ring5_0to7deg_area\nsub-01\t10.5\t0\nsub-leftout\tn/a\tn/a\n"
+        );
+        assert!(read("README").starts_with("SIMULATED DATA\n"));
+        assert!(read("dataset_description.json").contains("; SIMULATED DATA\""));
+        let gifti = |stem: &str| read(&format!("{stem}_seg-varea_dseg.label.gii"));
+        assert!(gifti("sub-01/ses-1/anat/sub-01_ses-1_hemi-L").contains("CortexLeft"));
+        assert!(gifti("sub-leftout/anat/sub-leftout_hemi-R").contains("CortexRight"));
+        let about = read("sub-leftout/anat/sub-leftout_hemi-R_seg-vring_dseg.json");
+        assert!(about.contains("predicted from one hemisphere") && about.contains("\"Hemispheres\": 1"), "{about}");
+        assert!(!root.join("sub-leftout/anat/sub-leftout_hemi-L_seg-varea_dseg.label.gii").exists());
+        assert!(!root.join("sub-leftout/anat/sub-leftout_seg-varea_dseg.nii.gz").exists());
+        for (division, label) in [("varea", 3), ("vring", 5)] {
+            let file = root.join(format!("sub-01/ses-2/anat/sub-01_ses-2_seg-{division}_dseg.nii.gz"));
+            let mut bytes = Vec::new();
+            let packed = fs_err::read(&file).unwrap();
+            flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes[352..], [label, 0].repeat(8));
+        }
+    }
+
+    #[test]
+    fn two_subjects_of_one_name_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |sids: &[&str]| tasks::run(&BidsTree, &task(folder.path(), sids)).unwrap_err().message;
+        assert_eq!(message(&["s_1", "s1"]), "`s_1` and `s1` are both `sub-s1` in BIDS");
+        assert_eq!(message(&["__"]), "`__` has neither letters nor digits, so BIDS has no name for it");
+    }
 
     #[test]
     fn names_of_freesurfer_become_names_of_bids() {
@@ -319,7 +401,7 @@ mod tests {
 
     #[test]
     fn tables_of_labels_have_what_bids_asks_for() {
-        let text = label_table(&Division::of("area").unwrap());
+        let text = label_table(&Division::at(&[("outputs", "area")].into_iter().collect()).unwrap());
         assert!(text.starts_with("index\tname\tcolor\n0\t"), "{text}");
         assert!(text.contains("1\tV1 (0-7 deg)\t#c83c28\n"), "{text}");
     }

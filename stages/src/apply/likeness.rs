@@ -10,7 +10,7 @@ use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind,
 use crate::formats::channel_statistics::{self, Quantiles, SHARES, TrainedChannel};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::Scale;
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, save, wrapped};
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Notes, Stroke, save};
 use crate::formats::tensors;
 use crate::numeric::counts::{real, subjects};
 
@@ -184,9 +184,9 @@ impl Page<'_> {
     }
 
     fn draw(&self) -> Drawing {
-        let notes = self.notes();
+        let notes = Notes::new(&[self.note()], WIDTH - 2.0 * MARGIN, (6.5, LINE));
         let bottom = HEAD + ROW * real(self.channels.len());
-        let height = bottom + 30.0 + LINE * real(notes.len()) + 4.0;
+        let height = bottom + 30.0 + notes.height() + 4.0;
         let mut drawing = Drawing::new(WIDTH, height, "How like the subjects of the training a subject is");
         let title = format!("{}: how like the training of the network for {}", self.sid, name_of(self.outputs));
         drawing.text((MARGIN, 11.0), &title, Lettering::new(9.0));
@@ -200,10 +200,7 @@ impl Page<'_> {
             drawing.simulated_stamp((WIDTH - MARGIN, 4.0));
         }
         self.panel(&mut drawing, bottom);
-        for (row, note) in notes.iter().enumerate() {
-            let y = bottom + 30.0 + LINE * real(row);
-            drawing.text((MARGIN, y), note, Lettering::new(6.5).colour(Colour::QUIET));
-        }
+        notes.draw(&mut drawing, (MARGIN, bottom + 25.5));
         drawing
     }
 
@@ -255,8 +252,8 @@ impl Page<'_> {
     }
 
     /// What the figure shows and what it cannot show.
-    fn notes(&self) -> Vec<String> {
-        let text = match self.trained {
+    fn note(&self) -> String {
+        match self.trained {
             0 => "Imported weights do not say what the images of their training were like, so the subject cannot be compared with them. \
                   A network that is trained here stores it."
                 .to_owned(),
@@ -266,8 +263,7 @@ impl Page<'_> {
                  A subject that is like the training may still be labelled wrongly.",
                 self.limit
             ),
-        };
-        wrapped(&text, WIDTH - 2.0 * MARGIN, 6.5)
+        }
     }
 }
 
@@ -309,6 +305,55 @@ mod tests {
 
     fn page(channels: &[Compared], trained: usize) -> Page<'_> {
         Page { sid: "sub-01", outputs: "area", trained, limit: 4.0, channels, simulated: true }
+    }
+
+    /// A network that reads `y` and `x`, trained on six subjects whose quantiles of `x` are -1 to 1 and of `y` 9 to 11, and images of a
+    /// subject in which `x` is 0 and `y` is 12; a third channel is not read.
+    fn task(folder: &std::path::Path) -> Task {
+        let trained = |name: &str, middle: f64| TrainedChannel {
+            name: name.into(),
+            subjects: 6,
+            mean: [-1.0, -0.5, 0.0, 0.5, 1.0].map(|away| middle + away),
+            deviation: [0.5; 5],
+        };
+        let (model, images) = (folder.join("model"), folder.join("images"));
+        fs_err::create_dir_all(&model).unwrap();
+        let channels = [trained("y", 10.0), trained("x", 0.0)];
+        fs_err::write(model.join(channel_statistics::CHANNELS), channel_statistics::to_tsv(&channels)).unwrap();
+        let values = [[0.0; 8], [12.0; 8], [7.0; 8]].concat();
+        let file = tensors::Tensors::new()
+            .with("images", tensors::Tensor::f32(&[3, 2, 4], values))
+            .about("channels", "x,y,myelin");
+        tensors::write(&images, &file).unwrap();
+        let mut task = crate::test_support::tasks::task(&Quality, folder);
+        task.at = [("outputs", "ring"), ("sid", "s01")].into_iter().collect();
+        crate::test_support::tasks::give(&mut task, "images", &images);
+        crate::test_support::tasks::give(&mut task, "model", &model);
+        task
+    }
+
+    /// By hand: 12 is 3 from the 5 % quantile of 9, with a deviation of 0.5 widened by the root of 1 + 1/6; 0 is 1 from -1 and from 1.
+    #[test]
+    fn each_channel_is_compared_with_its_own_and_what_is_unlike_is_said() {
+        use crate::test_support::tasks::{run, set};
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path());
+        let said = "important: unlike the 6 subjects of the training, by 4 or more standard deviations: y (5.6)";
+        assert_eq!(run(&Quality, &task).unwrap(), [said]);
+        let table = fs_err::read_to_string(task.output("figure").unwrap().join(data_table::CSV)).unwrap();
+        insta::assert_snapshot!(table, @"
+        channel,q05,q25,q50,q75,q95,distance,trained
+        y,12.0,12.0,12.0,12.0,12.0,5.5549,6
+        x,0.0,0.0,0.0,0.0,0.0,1.8516,6
+        ");
+        set(&mut task, "limit", pipe_contract::Value::Float(6.0));
+        assert_eq!(run(&Quality, &task).unwrap(), Vec::<String>::new());
+        let lacking = tensors::Tensors::new()
+            .with("images", tensors::Tensor::f32(&[1, 2, 4], vec![1.0; 8]))
+            .about("channels", "x");
+        tensors::write(&folder.path().join("images"), &lacking).unwrap();
+        let failure = run(&Quality, &task).unwrap_err();
+        assert_eq!(failure.message, "the images have no channel `y`, which the network reads");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Raters' labels end at 7 degrees of eccentricity, and so does what networks learn from them. Every name says so: an area that is called
 //! `V1` alone would be taken for all of V1, of which this is a third or so.
 
-use pipe_contract::Failure;
+use pipe_contract::{Coordinates, Failure};
 
 /// A label in files for other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +67,19 @@ const DIVISIONS: [Division; 2] = [
 ];
 
 impl Division {
+    /// The division of the labels at these coordinates.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(super) fn at(coordinates: &Coordinates) -> Result<Self, Failure> {
+        Self::of(coordinates.get("outputs").map_or("", String::as_str))
+    }
+
     /// The division that a network with these outputs makes.
     ///
     /// # Errors
     /// Input: neither `area` nor `ring`.
-    pub(super) fn of(outputs: &str) -> Result<Self, Failure> {
+    fn of(outputs: &str) -> Result<Self, Failure> {
         DIVISIONS.into_iter().find(|division| division.outputs == outputs).ok_or_else(|| {
             Failure::input(format!("expected labels of `area` or `ring` on the axis `outputs`, found `{outputs}`"))
         })

@@ -12,7 +12,6 @@ use super::surface_labels::Predicted;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::score_table::{HEMISPHERE_COLUMN, PARCELLATION_COLUMN};
 use crate::formats::subject_folder::Subject;
-use crate::hemisphere::HEMISPHERES;
 
 /// The kind.
 pub(super) struct RegionTable;
@@ -56,7 +55,7 @@ impl StageKind for RegionTable {
         let subject = Subject::open(task.one("subject")?)?;
         let mut rows = Vec::new();
         for (at, labels) in task.present("labels") {
-            let division = Division::of(at.get("outputs").map_or("", String::as_str))?;
+            let division = Division::at(at)?;
             rows.extend(regions_of(&subject, labels, &division)?);
         }
         rows.sort_by_key(|row| (row.division, row.hemisphere, row.label));
@@ -126,7 +125,7 @@ struct Row {
 fn regions_of(subject: &Subject, labels: &Path, division: &Division) -> Result<Vec<Row>, Failure> {
     let present = subject.hemispheres()?;
     let mut rows = Vec::new();
-    for hemisphere in HEMISPHERES.into_iter().filter(|hemisphere| present.contains(hemisphere)) {
+    for hemisphere in present.iter().copied() {
         let cortex = subject.cortex(hemisphere)?;
         let predicted = Predicted::read(labels, division, hemisphere, cortex.midthickness.len())
             .map_err(|failure| failure.at(subject.place(hemisphere)))?;
@@ -150,4 +149,87 @@ fn regions_of(subject: &Subject, labels: &Path, division: &Division) -> Result<V
         }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::freesurfer::write_morphometry;
+    use crate::formats::mgh;
+    use crate::formats::subject_folder::{ABOUT, AboutSubject};
+    use crate::test_support::small_subject::{VERTICES, write_subject};
+    use crate::test_support::tasks;
+
+    fn csv(task: &Task) -> String {
+        fs_err::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap()
+    }
+
+    /// A task about a subject whose left hemisphere has vertices of 1 mm² and 2 mm up to number 10, then of 3 mm² and 3 mm; all of
+    /// the right one have 1.5 mm² and 2 mm. V1 is at 20 vertices on the left, V2 at 5 on the right.
+    fn task(folder: &Path) -> Task {
+        let subject = write_subject(folder, "s01");
+        for (file, first) in [("area.mid", 1.0), ("thickness", 2.0)] {
+            let values: Vec<f32> = (0..VERTICES).map(|vertex| if vertex < 10 { first } else { 3.0 }).collect();
+            write_morphometry(&subject.join(format!("s01/T1w/s01/surf/lh.{file}")), &values, 1280).unwrap();
+        }
+        let labels = folder.join("labels");
+        fs_err::create_dir_all(&labels).unwrap();
+        for (hemisphere, label, count) in [("lh", 1, 20), ("rh", 2, 5)] {
+            let values: Vec<i32> = (0..VERTICES).map(|vertex| if vertex < count { label } else { 0 }).collect();
+            mgh::write_i32(&labels.join(format!("{hemisphere}.area.mgz")), &values).unwrap();
+        }
+        let mut task = tasks::task(&RegionTable, folder);
+        tasks::give(&mut task, "subject", &subject);
+        tasks::gather(&mut task, "labels", &[("outputs", "area")], Some(&labels));
+        tasks::gather(&mut task, "labels", &[("outputs", "ring")], None);
+        task
+    }
+
+    /// By hand: 10 of 1 mm² and 10 of 3 mm² are 40 mm²; their mean thickness is (10 * 1 * 2 + 10 * 3 * 3) / 40.
+    #[test]
+    fn sizes_are_those_of_the_labels_of_each_hemisphere() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(folder.path());
+        assert_eq!(tasks::run(&RegionTable, &task).unwrap(), ["1 of 2 `labels` (1 not-found)"]);
+        insta::assert_snapshot!(csv(&task), @"
+        sid,hemisphere,hemispheres,parcellation,label,region,vertices,area,thickness
+        s01,lh,2,area,1,V1 (0-7 deg),20,40.0,2.75
+        s01,lh,2,area,2,V2 (0-7 deg),0,,
+        s01,lh,2,area,3,V3 (0-7 deg),0,,
+        s01,rh,2,area,1,V1 (0-7 deg),0,,
+        s01,rh,2,area,2,V2 (0-7 deg),5,7.5,2.0
+        s01,rh,2,area,3,V3 (0-7 deg),0,,
+        ");
+    }
+
+    #[test]
+    fn every_row_says_that_there_was_one_hemisphere() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(folder.path());
+        let about = AboutSubject { source: "FreeSurfer".into(), hemispheres: vec!["rh".into()], sulc: "mm".into() };
+        fs_err::write(folder.path().join("subject/s01").join(ABOUT), serde_json::to_string(&about).unwrap()).unwrap();
+        tasks::run(&RegionTable, &task).unwrap();
+        let table = csv(&task);
+        assert!(table.lines().count() == 4 && table.lines().skip(1).all(|row| row.starts_with("s01,rh,1,")), "{table}");
+    }
+
+    #[test]
+    fn a_cohort_has_the_rows_of_all_and_says_who_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cohort = tasks::task(&CohortTable, &folder.path().join("cohort"));
+        for sid in ["s01", "s02"] {
+            let task = task(&folder.path().join(sid));
+            tasks::run(&RegionTable, &task).unwrap();
+            tasks::gather(&mut cohort, "tables", &[("sid", sid)], Some(task.output("table").unwrap()));
+        }
+        tasks::gather(&mut cohort, "tables", &[("sid", "s03")], None);
+        assert_eq!(tasks::run(&CohortTable, &cohort).unwrap(), ["2 of 3 `tables` (1 not-found)"]);
+        assert_eq!(csv(&cohort).lines().count(), 1 + 2 * 6);
+        let mut none = tasks::task(&CohortTable, folder.path());
+        tasks::gather(&mut none, "tables", &[("sid", "s03")], None);
+        assert_eq!(
+            tasks::run(&CohortTable, &none).unwrap_err().message,
+            "no subject has a table, expected at least one"
+        );
+    }
 }

@@ -47,7 +47,7 @@ impl StageKind for SurfaceLabels {
         let output = task.output("files")?;
         fs_err::create_dir_all(output).map_err(|error| Failure::io("create", output, &error))?;
         for (at, labels) in task.present("labels") {
-            let division = Division::of(at.get("outputs").map_or("", String::as_str))?;
+            let division = Division::at(at)?;
             for hemisphere in &present {
                 let vertices = subject.registered(*hemisphere)?.sphere.len();
                 let predicted = Predicted::read(labels, &division, *hemisphere, vertices)
@@ -144,4 +144,79 @@ pub(super) fn write_gifti(
     let side = if hemisphere == Hemisphere::Left { "CortexLeft" } else { "CortexRight" };
     let about = [("AnatomicalStructurePrimary", side), ("Description", division.about)];
     gifti::write_labels(path, labels, &table, &about)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::mgh::MghValues;
+    use crate::formats::subject_folder::{ABOUT, AboutSubject};
+    use crate::test_support::small_subject::{VERTICES, write_subject};
+    use crate::test_support::tasks;
+
+    fn labels_of(side: i32) -> Vec<i32> {
+        (0..VERTICES as i32).map(|vertex| (vertex + side) % 4).collect()
+    }
+
+    fn task(folder: &Path, frames: usize) -> Task {
+        let labels = folder.join("labels");
+        fs_err::create_dir_all(&labels).unwrap();
+        for (side, h) in ["lh", "rh"].iter().enumerate() {
+            mgh::write_i32(&labels.join(format!("{h}.area.mgz")), &labels_of(side as i32)).unwrap();
+            let frames: Vec<Vec<f32>> = (0..frames).map(|frame| vec![0.25 * frame as f32; VERTICES]).collect();
+            let probabilities = Overlay { frames: &frames, whole: false, about: "" };
+            probabilities.write(&labels.join(format!("{h}.area_probabilities.mgz"))).unwrap();
+        }
+        let mut task = tasks::task(&SurfaceLabels, folder);
+        tasks::set(&mut task, "tag", pipe_contract::Value::Text("mine".into()));
+        tasks::give(&mut task, "subject", &write_subject(folder, "s01"));
+        tasks::gather(&mut task, "labels", &[("outputs", "area")], Some(&labels));
+        task
+    }
+
+    /// Other programs read these files in a slow story; here, that each has its own hemisphere, type and name.
+    #[test]
+    fn each_file_has_the_labels_of_its_hemisphere() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(folder.path(), 3);
+        assert_eq!(tasks::run(&SurfaceLabels, &task).unwrap(), Vec::<String>::new());
+        let files = task.output("files").unwrap();
+        for (side, (h, name)) in [("lh", "CortexLeft"), ("rh", "CortexRight")].into_iter().enumerate() {
+            let file = |ending: &str| files.join(format!("{h}.mine_varea{ending}"));
+            assert_eq!(mgh::read(&file(".mgz")).unwrap(), MghValues::Int32(labels_of(side as i32)));
+            let frames = mgh::read_frames(&file("_probabilities.mgz")).unwrap();
+            assert_eq!(frames, [0.0, 0.25, 0.5].map(|value| vec![value; VERTICES]));
+            let gifti = fs_err::read_to_string(file(".label.gii")).unwrap();
+            assert!(gifti.contains(name) && gifti.contains("V3 (0-7 deg)"), "{h}");
+            assert!(file(".annot").is_file());
+        }
+    }
+
+    #[test]
+    fn labels_that_do_not_fit_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |task: &Task| tasks::run(&SurfaceLabels, task).unwrap_err().message;
+        let mut task = task(folder.path(), 2);
+        assert_eq!(message(&task), "probabilities of 2 labels, expected 3 of 642 vertices");
+        let file = folder.path().join("labels/lh.area.mgz");
+        mgh::write_i32(&file, &[4; VERTICES]).unwrap();
+        assert_eq!(message(&task), "vertex 0 has the label 4, expected 0 to 3");
+        mgh::write_i32(&file, &[1; 7]).unwrap();
+        assert_eq!(message(&task), "7 labels for 642 vertices");
+        for tag in ["", "a/b", "a b", "../x", &"a".repeat(61)] {
+            tasks::set(&mut task, "tag", pipe_contract::Value::Text(tag.into()));
+            assert!(message(&task).ends_with("only letters, digits, `-` and `_`, at most 60"), "`{tag}`");
+        }
+    }
+
+    #[test]
+    fn one_hemisphere_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(folder.path(), 3);
+        let about = AboutSubject { source: "FreeSurfer".into(), hemispheres: vec!["lh".into()], sulc: "mm".into() };
+        fs_err::write(folder.path().join("subject/s01").join(ABOUT), serde_json::to_string(&about).unwrap()).unwrap();
+        let notes = tasks::run(&SurfaceLabels, &task).unwrap();
+        assert_eq!(notes, ["important: labels of one hemisphere only, predicted without the other"]);
+        assert!(!task.output("files").unwrap().join("rh.mine_varea.mgz").exists());
+    }
 }

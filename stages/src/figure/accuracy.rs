@@ -21,7 +21,7 @@ use crate::declared::held_out_inputs::{self, Comparisons};
 use crate::formats::data_table::{self, DataTable, STAMP, SplitCounts};
 use crate::formats::drawing::axes::{Scale, left_axis};
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, SMALLEST_TEXT, Stroke, WIDEST, save, text_width, wrapped,
+    Anchor, Colour, Drawing, Lettering, Notes, SMALLEST_TEXT, Stroke, WIDEST, save, text_width,
 };
 use crate::formats::score_table::{
     self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN,
@@ -295,11 +295,9 @@ fn draw(
     let turned = widest > step - 2.0;
     let names = if turned { widest + 8.0 } else { 16.0 };
     let axis = names + if datasets.len() > 1 { 14.0 } else { 2.0 };
-    let notes: Vec<String> = notes(scores, splits, bars, comparisons, opacity > 0.0)
-        .iter()
-        .flat_map(|note| wrapped(note, right - NOTES, SMALL))
-        .collect();
-    let foot = axis + LINE * real(notes.len()) + 4.0;
+    let notes = notes(scores, splits, bars, comparisons, opacity > 0.0);
+    let notes = Notes::new(&notes, right - NOTES, (SMALL, LINE));
+    let foot = axis + notes.height() + 4.0;
     let height = HEAD + PANEL * real(labels.len()) - GAP + foot;
     let title = format!("Dice scores per model, {}", scores.parcellation);
     let mut drawing = Drawing::new(right + MARGIN, height, &title);
@@ -338,10 +336,7 @@ fn draw(
             false => drawing.text((x(at, 0.0), bottom + 8.0), tag, lettering.anchor(Anchor::Middle)),
         }
     }
-    for (row, note) in notes.iter().enumerate() {
-        let y = bottom + axis + LINE * (real(row) + 0.5);
-        drawing.text((NOTES, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
-    }
+    notes.draw(&mut drawing, (NOTES, bottom + axis));
     if datasets.len() > 1 {
         for (name, first, last) in datasets {
             let (from, to, y) = (x(first, -0.4), x(last, 0.4), bottom + names);

@@ -13,7 +13,7 @@ use super::subject_images::{NamedImages, SubjectImages, sid};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::colour::CATEGORIES;
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, Raster, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
+    Anchor, Colour, Drawing, Lettering, Notes, Raster, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
 };
 use crate::formats::score_table;
 use crate::numeric::counts::{real, subjects};
@@ -242,9 +242,8 @@ impl Sheet<'_> {
         let width = (2.0 * MARGIN + real(used) * (cell + GAP) - GAP).max(320.0);
         let rows = self.places.len().div_ceil(columns);
         let row = cell / 2.0 + NAME + GAP;
-        let notes: Vec<String> =
-            self.notes().iter().flat_map(|note| wrapped(note, width - 2.0 * MARGIN, SMALL)).collect();
-        let height = HEAD + real(rows) * row + LINE * real(notes.len()) + 8.0;
+        let notes = Notes::new(&self.notes(), width - 2.0 * MARGIN, (SMALL, LINE));
+        let height = HEAD + real(rows) * row + notes.height() + 8.0;
         let mut drawing = Drawing::new(width, height, "Flat maps of a cohort");
         self.head(&mut drawing, simulated);
         for (at, place) in self.places.iter().enumerate() {
@@ -252,10 +251,7 @@ impl Sheet<'_> {
             let y = HEAD + real(at / columns) * row;
             draw_place(&mut drawing, (x, y), cell, place);
         }
-        for (line, note) in notes.iter().enumerate() {
-            let y = HEAD + real(rows) * row + 2.0 + LINE * (real(line) + 0.5);
-            drawing.text((MARGIN, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
-        }
+        notes.draw(&mut drawing, (MARGIN, HEAD + real(rows) * row + 2.0));
         drawing
     }
 

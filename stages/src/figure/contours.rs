@@ -20,7 +20,7 @@ use crate::declared::map_radius::MapRadius;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, Raster, SMALLEST_TEXT, Stroke, colour, save, text_width, wrapped,
+    Anchor, Colour, Drawing, Lettering, Notes, Raster, SMALLEST_TEXT, Stroke, colour, save, text_width,
 };
 use crate::formats::mgh;
 use crate::formats::score_table::{
@@ -459,9 +459,8 @@ struct Figure<'a> {
 impl Figure<'_> {
     fn draw(&self, panels: &[Panel]) -> Drawing {
         let width = 2.0 * (MARGIN + PANEL) + GAP;
-        let notes: Vec<String> =
-            self.notes(panels).iter().flat_map(|note| wrapped(note, width - 2.0 * MARGIN, SMALL)).collect();
-        let height = HEAD + PANEL + SCORES + LEGEND + LINE * real(notes.len()) + 6.0;
+        let notes = Notes::new(&self.notes(panels), width - 2.0 * MARGIN, (SMALL, LINE));
+        let height = HEAD + PANEL + SCORES + LEGEND + notes.height() + 6.0;
         let title = format!("Boundaries of {} of {}", self.parcellation, self.sid);
         let mut drawing = Drawing::new(width, height, &title);
         let what = if self.parcellation == "area" { "Visual areas" } else { "Eccentricity rings" };
@@ -489,10 +488,7 @@ impl Figure<'_> {
         }
         let top = HEAD + PANEL + SCORES;
         self.legend(&mut drawing, top);
-        for (row, note) in notes.iter().enumerate() {
-            let y = top + LEGEND + LINE * (real(row) + 0.5);
-            drawing.text((MARGIN, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
-        }
+        notes.draw(&mut drawing, (MARGIN, top + LEGEND));
         drawing
     }
 

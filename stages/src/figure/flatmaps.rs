@@ -15,7 +15,7 @@ use super::subject_images::{NamedImages, SubjectImages, sid};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
+    Anchor, Colour, Drawing, Lettering, Notes, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
 };
 use crate::numeric::counts::{self, real};
 use crate::numeric::statistics::quantile;
@@ -263,14 +263,13 @@ impl Sheet<'_> {
         let cell = (room / count).min(CELL);
         let width = 2.0 * MARGIN + NAMES + KEYS + (cell + GAP.0) * count + GAP.0;
         let row = (cell / 2.0).max(LEAST_ROW) + GAP.1;
-        let notes: Vec<String> =
-            self.notes().iter().flat_map(|note| wrapped(note, width - 2.0 * MARGIN, SMALL)).collect();
+        let notes = Notes::new(&self.notes(), width - 2.0 * MARGIN, (SMALL, LINE));
         let sid_size = 7.0;
         let longest = self.subjects.iter().map(|s| text_width(&s.images.sid, sid_size)).fold(0.0, f64::max);
         // Ids that do not fit beside each other are turned.
         let turned = longest > cell + GAP.0 - 2.0;
         let head = 22.0 + if turned { longest + 4.0 } else { 11.0 };
-        let height = head + row * real(self.channels.len()) + LINE * real(notes.len()) + 8.0;
+        let height = head + row * real(self.channels.len()) + notes.height() + 8.0;
         let mut drawing = Drawing::new(width, height, "Flat maps of subjects");
         let title = format!("What the networks see: {} of {}", self.subjects.len(), counts::subjects(self.all));
         drawing.text((MARGIN, 10.0), &title, Lettering::new(8.0));
@@ -302,10 +301,7 @@ impl Sheet<'_> {
             }
             key(&mut drawing, (x(self.subjects.len()), middle - 6.0), channel, range);
         }
-        for (line, note) in notes.iter().enumerate() {
-            let y = head + row * real(self.channels.len()) + 4.0 + LINE * (real(line) + 0.5);
-            drawing.text((MARGIN, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
-        }
+        notes.draw(&mut drawing, (MARGIN, head + row * real(self.channels.len()) + 4.0));
         drawing
     }
 

@@ -12,7 +12,7 @@ use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, choi
 use super::cell_table::{self, CellLosses, CellRow, DICE_LOSS, GridCellState, STATE, counted, with_factors};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
-use crate::formats::drawing::{Anchor, CanvasPoint, Colour, Drawing, Lettering, Stroke, save, text_width, wrapped};
+use crate::formats::drawing::{Anchor, CanvasPoint, Colour, Drawing, Lettering, Notes, Stroke, save, text_width};
 use crate::formats::score_table;
 use crate::numeric::counts::real;
 
@@ -337,10 +337,9 @@ impl Layout {
 
 fn draw(blocks: &[Block<'_>], parameters: &Parameters, simulated: bool) -> Drawing {
     let layout = Layout::of(blocks);
-    let notes: Vec<String> =
-        notes(blocks, parameters).iter().flat_map(|note| wrapped(note, layout.right() - 10.0, SMALL)).collect();
+    let notes = Notes::new(&notes(blocks, parameters), layout.right() - 10.0, (SMALL, LINE));
     let panels: f64 = blocks.iter().map(|block| layout.height_of(block)).sum();
-    let height = HEAD + panels + LINE * real(notes.len()) + 6.0;
+    let height = HEAD + panels + notes.height() + 6.0;
     let mut drawing =
         Drawing::new(layout.right() + (WIDTH - RIGHT), height, &format!("Grid search, {}", parameters.prediction));
     head(&mut drawing, parameters, layout.right(), simulated);
@@ -349,10 +348,7 @@ fn draw(blocks: &[Block<'_>], parameters: &Parameters, simulated: bool) -> Drawi
         draw_block(&mut drawing, block, parameters, &layout, top);
         top += layout.height_of(block);
     }
-    for (row, note) in notes.iter().enumerate() {
-        let lettering = Lettering::new(SMALL).colour(Colour::QUIET);
-        drawing.text((10.0, top + LINE * (real(row) + 0.5)), note, lettering);
-    }
+    notes.draw(&mut drawing, (10.0, top));
     drawing
 }
 

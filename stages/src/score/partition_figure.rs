@@ -4,7 +4,7 @@
 use super::part::Part;
 use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Stroke, WIDEST, text_width, wrapped};
+use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Notes, Stroke, WIDEST, text_width, wrapped};
 use crate::formats::score_table::{self, MEAN};
 use crate::numeric::counts::{real, subjects};
 
@@ -50,18 +50,14 @@ pub(super) fn draw(about: &About<'_>, parts: &[Part]) -> Drawing {
     let right = left + 8.0 + step * real(bars.len()) + 8.0;
     let bottom = HEAD + PANEL;
     let width = right.max(308.0) + 12.0;
-    let notes: Vec<String> =
-        notes(about, &bars, left_out, layout.turned).iter().flat_map(|note| wrapped(note, width - 20.0, 6.5)).collect();
+    let notes = Notes::new(&notes(about, &bars, left_out, layout.turned), width - 20.0, (6.5, LINE));
     let lines = bars.iter().map(|part| layout.name(part, sources).len()).max().unwrap_or(0);
     let matrix_top = bottom + 10.0 + NAME * real(lines);
-    let foot = 30.0 + LINE * real(notes.len());
+    let foot = 30.0 + notes.height();
     let height = matrix_top + ROW * real(sources.len()) + foot;
     let mut drawing = Drawing::new(width, height, "Unique and shared parts of the gain in Dice");
     head(&mut drawing, about, label, &shown);
-    for (row, note) in notes.iter().enumerate() {
-        let y = height - LINE * (real(notes.len() - row) - 0.5) - 4.0;
-        drawing.text((10.0, y), note, Lettering::new(6.5).colour(Colour::QUIET));
-    }
+    notes.draw(&mut drawing, (10.0, height - notes.height() - 4.0));
 
     let scale = value_scale(&bars, bottom);
     let (values, tick) = ticks(scale.values.0, scale.values.1, 7);

@@ -1,9 +1,11 @@
-//! How wide texts are when set in the figures' font, and where they break into lines.
+//! How wide texts are when set in the figures' font, and where they break into lines; the notes below a figure.
 
 use resvg::usvg::{self, Node};
 
-use super::canvas::{Drawing, Lettering};
+use super::canvas::{CanvasPoint, Drawing, Lettering};
+use super::colour::Colour;
 use super::font;
+use crate::numeric::counts::real;
 
 /// How wide a text is in points when set at this size.
 pub fn text_width(text: &str, size: f64) -> f64 {
@@ -34,6 +36,33 @@ pub fn wrapped(text: &str, width: f64, size: f64) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The notes below a figure: quiet lines that fit its width.
+pub struct Notes {
+    lines: Vec<String>,
+    size: f64,
+    apart: f64,
+}
+
+impl Notes {
+    /// Notes in lines of at most `width` points, set at a size and so far apart.
+    pub fn new(notes: &[String], width: f64, (size, apart): (f64, f64)) -> Self {
+        Self { lines: notes.iter().flat_map(|note| wrapped(note, width, size)).collect(), size, apart }
+    }
+
+    /// How high all lines are.
+    pub fn height(&self) -> f64 {
+        self.apart * real(self.lines.len())
+    }
+
+    /// Draws them from `at` on down.
+    pub fn draw(&self, drawing: &mut Drawing, at: CanvasPoint) {
+        for (row, line) in self.lines.iter().enumerate() {
+            let y = at.1 + self.apart * (real(row) + 0.5);
+            drawing.text((at.0, y), line, Lettering::new(self.size).colour(Colour::QUIET));
+        }
+    }
 }
 
 /// A text of a figure, and where its ink lies, in points: left, top, right and bottom.

@@ -442,10 +442,16 @@ fn short(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
+    use pipe_contract::Value;
+
     use super::*;
     use crate::figure::outline::level_lines;
     use crate::formats::tensors;
     use crate::test_support::figures::{assert_readable, assert_same_bytes_twice, look_at};
+    use crate::test_support::small_subject::write_subject;
+    use crate::test_support::tasks;
 
     /// A made-up subject: smooth waves on two discs.
     fn subject(sid: &str, phase: f64) -> Shown {
@@ -532,6 +538,74 @@ mod tests {
             assert!(drawing.width() <= WIDEST + 1e-9, "{}", drawing.width());
             assert_readable(&drawing);
         }
+    }
+
+    /// Images of 16 x 32 pixels that have a value everywhere, so that without files of the subject 12 x 12 of each half are shown. The pRF
+    /// lies to the right of fixation and explains half of the variance in the left half, and 0.05 in the right one.
+    fn write_images(folder: &Path, sid: &str, thickness: f32) -> PathBuf {
+        let halves = |left: f32, right: f32| -> Vec<f32> {
+            (0..512).map(|pixel| if pixel % 32 < 16 { left } else { right }).collect()
+        };
+        let values = [halves(thickness, thickness), halves(1.0, 1.0), halves(0.0, 0.0), halves(0.5, 0.05)].concat();
+        let file = folder.join(format!("{sid}.images"));
+        let tensors = tensors::Tensors::new()
+            .with("images", tensors::Tensor::f32(&[4, 16, 32], values))
+            .about("channels", "thickness,prf_x,prf_y,prf_cod")
+            .about("radius", "80");
+        tensors::write(&file, &tensors).unwrap();
+        file
+    }
+
+    /// A task about three subjects, two of whom are to be shown, and one rater's labels of the second.
+    fn task(folder: &Path) -> Task {
+        let mut task = tasks::task(&Flatmaps, folder);
+        let channels = ["thickness", "prf_angle"].map(|name| Value::Text(name.into()));
+        tasks::set(&mut task, "channels", Value::List(channels.into()));
+        tasks::set(&mut task, "subjects", Value::Int(2));
+        tasks::set(&mut task, "lines", Value::Text("predicted".into()));
+        for (sid, thickness) in [("s01", 2.0), ("s02", 4.0), ("s03", 9.0)] {
+            tasks::gather(&mut task, "images", &[("sid", sid)], Some(&write_images(folder, sid, thickness)));
+        }
+        let area = (0..512).map(|pixel| if pixel % 32 < 8 { 1.0 } else { 0.0 }).collect();
+        let targets = tensors::Tensors::new()
+            .with("targets", tensors::Tensor::f32(&[1, 16, 32], area))
+            .about("channels", "V1")
+            .about("radius", "80");
+        tensors::write(&folder.join("targets"), &targets).unwrap();
+        tasks::gather(&mut task, "targets", &[("rater", "A1"), ("sid", "s02")], Some(&folder.join("targets")));
+        task
+    }
+
+    /// The rows of the table, and the figure.
+    fn outcome(task: &Task) -> (Vec<String>, String) {
+        tasks::run(&Flatmaps, task).unwrap();
+        let read = |file: &str| fs_err::read_to_string(task.output("figure").unwrap().join(file)).unwrap();
+        (read(data_table::CSV).lines().skip(1).map(str::to_owned).collect(), read("figure.svg"))
+    }
+
+    #[test]
+    fn what_is_shown_is_what_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path());
+        let (rows, svg) = outcome(&task);
+        // Colours have one range for all that are shown; pRF values need a tenth of the variance; to the right is 90 degrees.
+        let expected = [
+            "s01,thickness,mm,288,2.0,2.0,2.0,2.0,4.0",
+            "s02,thickness,mm,288,4.0,4.0,4.0,2.0,4.0",
+            "s01,prf_angle,deg,144,90.0,90.0,90.0,0.0,180.0",
+            "s02,prf_angle,deg,144,90.0,90.0,90.0,0.0,180.0",
+        ];
+        assert_eq!(rows, expected);
+        assert!(svg.contains(">What the networks see: 2 of 3 subjects</text>"));
+        assert!(svg.contains(">Lines: predicted borders of V1, V2 and V3.</text>"));
+        tasks::set(&mut task, "rater", Value::Text("A2".into()));
+        assert!(!outcome(&task).1.contains(">Lines:"), "no labels are of this rater");
+        tasks::set(&mut task, "rater", Value::Text(String::new()));
+        tasks::set(&mut task, "subjects", Value::Int(1));
+        assert!(!outcome(&task).1.contains(">Lines:"), "labels are of another subject");
+        tasks::gather(&mut task, "subjects", &[("sid", "s01")], Some(&write_subject(folder.path(), "s01")));
+        let shown: usize = outcome(&task).0[0].split(',').nth(3).unwrap().parse().unwrap();
+        assert!((330..400).contains(&shown), "{shown} pixels of two discs of 16 pixels, without those at the seam");
     }
 
     #[test]

@@ -215,6 +215,7 @@ mod tests {
         cell_table::write(&folder.path().join("cells"), &rows, false).unwrap();
         let mut task = task(&BestCells, folder.path());
         give(&mut task, "cells", &folder.path().join("cells"));
+        tasks::set(&mut task, "epochs", pipe_contract::Value::Int(7));
         assert_eq!(tasks::aggregated(&BestCells, &task).unwrap(), [("plans".into(), 33), ("table".into(), 33)].into());
         let csv = fs::read_to_string(task.output("table").unwrap().join(data_table::CSV)).unwrap();
         insta::assert_snapshot!(csv, @"
@@ -230,7 +231,7 @@ mod tests {
         let text = fs::read_to_string(task.output("plans").unwrap().join("anat_ring_resnet18.json")).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!((lines[0], lines[4], lines.len()), ("[", "]", 5));
-        assert_eq!(lines[2], r#" {"batch_size":4,"bce_weight":0.25,"gamma":0.9,"lr":0.00375,"num_epochs":10},"#);
+        assert_eq!(lines[2], r#" {"batch_size":4,"bce_weight":0.25,"gamma":0.9,"lr":0.00375,"num_epochs":7},"#);
     }
 
     #[test]

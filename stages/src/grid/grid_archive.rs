@@ -221,5 +221,8 @@ mod tests {
         fs::File::create(&path).unwrap().set_len(MOST_OF_A_FILE + 1).unwrap();
         let failure = read(folder.path()).unwrap_err();
         assert!(failure.message.contains("`grid00001/run.log` has 16777217 bytes"), "{failure}");
+        assert_eq!(bounded("a", 7, MOST_OF_ALL - 7, &path).unwrap(), MOST_OF_ALL);
+        let failure = bounded("a", 8, MOST_OF_ALL - 7, &path).unwrap_err();
+        assert!(failure.message.contains("the files up to `a` have 1073741825 bytes"), "{failure}");
     }
 }

@@ -644,6 +644,8 @@ mod tests {
             let drawing = draw(&blocks(&rows, &parameters).unwrap(), &parameters, true);
             assert!(drawing.width() <= 183.0 / 25.4 * 72.0 + 1e-9 && drawing.height() < 247.0 / 25.4 * 72.0);
             let svg = drawing.svg();
+            let rows = ["batch 2,", "batch 4,", "batch 6,"].map(|title| svg.find(title));
+            assert!(rows.is_sorted() || rows[1..] == [None, None], "the smallest batches are on top: {rows:?}");
             let sizes: Vec<f64> = svg
                 .split("font-size=\"")
                 .skip(1)
@@ -654,6 +656,49 @@ mod tests {
                 svg.split("<rect x=\"").skip(1).map(|rest| rest.split('"').next().unwrap().parse::<f64>().unwrap());
             assert!(rects.into_iter().all(|x| x >= 0.0 && x < drawing.width()));
         }
+    }
+
+    #[test]
+    fn each_of_the_five_numbers_can_be_shown() {
+        let losses = CellLosses { min: 0.1, mean: 0.2, median: 0.3, std: 0.0456, max: 0.5 };
+        let all = [ShownLoss::Min, ShownLoss::Mean, ShownLoss::Median, ShownLoss::Std, ShownLoss::Max];
+        assert_eq!(all.map(|shown| shown.of(&losses)), [0.1, 0.2, 0.3, 0.046, 0.5]);
+    }
+
+    /// Rates go to the right and gamma upwards, in the squares as in the names beside them; colours go from `low` to `high`.
+    #[test]
+    fn every_square_lies_where_its_axes_say() {
+        let grid = Factors { base_model: vec!["resnet18".into()], ..small() };
+        let mut rows = rows(&grid, &[]);
+        for row in &mut rows {
+            row.losses = CellLosses::of(&[0.2 + 0.05 * real(row.number)]);
+        }
+        let parameters = Parameters { low: 0.15, high: 0.5, star: false, ..parameters(&["anat"], "area") };
+        let svg = draw(&blocks(&rows, &parameters).unwrap(), &parameters, false).svg();
+        let attribute = |element: &str, name: &str| -> f64 {
+            element.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+        };
+        let text = |words: &str| {
+            let end = format!(">{words}");
+            svg.split("<text").find(|element| element.split("</text>").next().unwrap().ends_with(&end)).unwrap()
+        };
+        let side = Layout::of(&blocks(&rows, &parameters).unwrap()).square;
+        for row in &rows {
+            let colour = hot((0.05 + 0.05 * real(row.number)) / 0.35).hex();
+            let square =
+                svg.split("<rect").skip(1).find(|rect| rect.split("/>").next().unwrap().contains(&colour)).unwrap();
+            let (x, y) = (attribute(square, "x") + side / 2.0, attribute(square, "y") + side / 2.0);
+            let rate = text(&format!("{:.2}", row.factors.lr * 1000.0));
+            let gamma = text(&row.factors.gamma.to_string());
+            assert!((attribute(rate, "x") - x).abs() < 0.1, "{row:?} {x}: {rate}");
+            assert!((attribute(gamma, "y") - y).abs() < side / 4.0, "{row:?} {y}: {gamma}");
+        }
+        let x = ["1.67", "3.75", "8.44"].map(|rate| attribute(text(rate), "x"));
+        assert!(x.is_sorted() && attribute(text("1"), "y") < attribute(text("0.9"), "y"));
+        let star = "Z\" fill=\"#ffffff\"";
+        assert!(!svg.contains(star) && !svg.contains("Star:"), "no stars were asked for");
+        let starred = Parameters { star: true, ..parameters };
+        assert_eq!(draw(&blocks(&rows, &starred).unwrap(), &starred, false).svg().matches(star).count(), 1);
     }
 
     #[test]

@@ -408,6 +408,31 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_with_less_than_its_options_and_plan_say_is_partial() {
+        let partial = "important: 1 of 1800 cells has fewer iterations, rounds or epochs than asked for: 3";
+        let options = |name: &str, text: String| {
+            if name.ends_with("opts.json") { text.replace("\"until\":2", "\"until\":3") } else { text }
+        };
+        let plan = |name: &str, text: String| {
+            if name.ends_with("plan.json") { text.replace("]", ",{\"lr\":0.001,\"bce_weight\":0}]") } else { text }
+        };
+        assert!(of_one(options).unwrap().contains(&partial.to_owned()));
+        assert!(of_one(plan).unwrap().contains(&partial.to_owned()));
+        assert!(!of_one(|_, text| text).unwrap().contains(&partial.to_owned()));
+    }
+
+    #[test]
+    fn cells_of_several_partitions_are_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = files_of(3..5);
+        files[0].1 = files[0].1.replace("400],[500,600]", "500],[400,600]");
+        let (_, notes) = read(folder.path(), &pack(folder.path(), &files), &[]);
+        let expected =
+            "important: the cells do not have one partition: 0x3a (4 train, 2 validate), 0x3c (4 train, 2 validate)";
+        assert!(notes.contains(&expected.to_owned()), "{notes:?}");
+    }
+
+    #[test]
     fn parts_of_other_inputs_are_not_the_cells() {
         let named = |name: &str, text: String| {
             let other = run_log(9, "func", 1).replace("Iteration 0", "Training: func\n");

@@ -144,6 +144,8 @@ mod tests {
         assert_eq!(excluded(&list, "A3", "102311"), Some("rh"));
         assert_eq!(excluded(&list, "mean", "100610"), Some("lh"));
         assert_eq!(excluded(&list, "mean", "102311"), None);
+        let twice: Vec<Exclusion> = serde_json::from_str(r#"[["A1", 5, "lh"], ["A1", "5", "lh"]]"#).unwrap();
+        assert_eq!(excluded(&twice, "mean", "5"), None, "one rater, listed twice");
     }
 
     #[test]

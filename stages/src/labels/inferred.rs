@@ -190,6 +190,23 @@ mod tests {
         mgh::write_f32(&path(Hemisphere::Left, "varea"), &[2.5, 0.0, 1.0]).unwrap();
         let error = from_inferred(path, &output).unwrap_err();
         assert_eq!(error.message, "the area is 2.5 at vertex 0, expected a whole number");
+        mgh::write_i32(&path(Hemisphere::Left, "varea"), &[1, 2]).unwrap();
+        let error = from_inferred(path, &output).unwrap_err();
+        assert_eq!(error.message, "lh has 2 areas and 3 eccentricities, expected equal numbers");
+    }
+
+    #[test]
+    fn a_map_that_the_project_does_not_list_is_named_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = tasks::task(&LabelsInferred, folder.path());
+        task.at = [("sid", "7")].into_iter().collect();
+        let listing = folder.path().join("listing.json");
+        fs_err::write(&listing, r#"{"inferred_maps": {"7.lh.inf-MSMAll_varea.native32k.mgz": "http://x/"}}"#).unwrap();
+        tasks::give(&mut task, "listing", &listing);
+        tasks::set(&mut task, "project", Value::Text("5gprz".into()));
+        let Ended::Absent { detail, .. } = LabelsInferred.run(&task, &Silent).unwrap() else { panic!("no maps") };
+        let expected = "the listing of project `5gprz` has no file `inferred_maps/7.lh.inf-MSMAll_eccen.native32k.mgz`";
+        assert_eq!(detail, expected);
     }
 
     #[test]

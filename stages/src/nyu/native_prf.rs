@@ -86,9 +86,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let prf = folder.path().join("in/prf");
         fs_err::create_dir_all(&prf).unwrap();
-        let maps = [("x", &[1.5, -2.0][..]), ("y", &[0.0, f32::NAN]), ("sigma", sigma), ("vexpl", &[0.25, variance])];
-        for h in ["lh", "rh"] {
-            for (name, values) in maps {
+        for (h, x) in [("lh", [1.5, -2.0]), ("rh", [-4.0, 8.0])] {
+            for (name, values) in
+                [("x", &x[..]), ("y", &[0.0, f32::NAN]), ("sigma", sigma), ("vexpl", &[0.25, variance])]
+            {
                 mgh::write_f32(&prf.join(format!("{h}.{name}.mgz")), values).unwrap();
             }
         }
@@ -96,7 +97,8 @@ mod tests {
         tasks::give(&mut task, "files", &folder.path().join("in"));
         tasks::run(&NyuPrf, &task)?;
         let out = folder.path().join("maps");
-        assert_eq!(mgh::read_f32(&out.join("lh.prf_x.mgz"))?, [1.5, -2.0], "unscaled");
+        let x = |h: &str| mgh::read_f32(&out.join(format!("{h}.prf_x.mgz")));
+        assert_eq!((x("lh")?, x("rh")?), (vec![1.5, -2.0], vec![-4.0, 8.0]), "unscaled");
         assert!(mgh::read_f32(&out.join("rh.prf_y.mgz"))?[1].is_nan());
         mgh::read_f32(&out.join("rh.prf_cod.mgz"))
     }

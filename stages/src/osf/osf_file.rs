@@ -58,3 +58,45 @@ impl StageKind for OsfFile {
         Ok(Ended::noted(notes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pipe_contract::Value;
+
+    use super::*;
+    use crate::test_support::tasks;
+    use crate::transfer::loopback::{LoopbackAnswer, Server};
+
+    /// SHA-256 of `results`, by `sha256sum`.
+    const RESULTS: &str = "c099142bc3186ded72786ba27e9ea6d2da240fb9fd3fe79b479ecf8e734b2850";
+
+    #[test]
+    fn a_file_has_the_digest_that_is_asked_for_else_that_of_the_listing() {
+        let server = Server::start(|_, _| LoopbackAnswer::ok("results"));
+        let folder = tempfile::tempdir().unwrap();
+        let listing = folder.path().join("listing.json");
+        let listed = |digest: &str| {
+            let address = format!("{}/download/a/#sha256={digest}", server.address());
+            fs_err::write(&listing, serde_json::json!({ "a.mat": address }).to_string()).unwrap();
+        };
+        let run = |name: &str, digest: &str| {
+            let own = tempfile::tempdir().unwrap();
+            let mut task = tasks::task(&OsfFile, own.path());
+            for (parameter, value) in [("project", "bw9ec"), ("name", name), ("sha256", digest)] {
+                tasks::set(&mut task, parameter, Value::Text(value.into()));
+            }
+            tasks::give(&mut task, "listing", &listing);
+            tasks::run(&OsfFile, &task)?;
+            Ok::<_, Failure>(fs_err::read_to_string(task.output("file").unwrap()).unwrap())
+        };
+        let wrong = "0".repeat(64);
+        listed(RESULTS);
+        assert_eq!(run("a.mat", "").unwrap(), "results");
+        let failure = run("a.mat", &wrong).unwrap_err();
+        assert!(failure.message.contains(RESULTS) && failure.message.contains(&wrong), "{failure}");
+        assert_eq!(run("b.mat", "").unwrap_err().message, "the project `bw9ec` has no file `b.mat`");
+        listed(&wrong);
+        assert_eq!(run("a.mat", RESULTS).unwrap(), "results", "what the file says goes before the listing");
+        assert!(run("a.mat", "").is_err());
+    }
+}

@@ -703,7 +703,7 @@ fn eccentricity_key(drawing: &mut Drawing, at: (f64, f64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_support::figures::in_a_folder;
+    use crate::test_support::figures::{attributes, in_a_folder, place_of_text};
     use crate::test_support::tasks;
 
     /// A subject of 2,562 vertices whose maps and labels are smooth functions of the place on the flat map.
@@ -793,6 +793,44 @@ mod tests {
         let dots = table(&task, BOUNDARIES);
         assert!(dots[1].starts_with("lh,manual,") && dots.last().unwrap().starts_with("rh,model,"));
         assert_eq!(dots.len() - 1, svg.matches(r#"r="0.25""#).count(), "a row for every dot");
+    }
+
+    #[test]
+    fn colours_are_of_what_is_measured_and_curvature_elsewhere() {
+        assert_eq!(vertex_colour("area", [1.0, 0.0, 0.1], 0.2), colour::polar_angle(90.0), "to the right");
+        assert_eq!(vertex_colour("ring", [3.0, 4.0, 1.0], 0.2), colour::eccentricity(5.0));
+        for unmeasured in [[1.0, 0.0, 0.09], [f64::NAN, 0.0, 0.5], [1.0, 0.0, f64::NAN]] {
+            assert_eq!([0.2, -0.2].map(|curvature| vertex_colour("area", unmeasured, curvature)), [SULCI, GYRI]);
+        }
+        let window = Window { centre: [10.0, 0.0], side: 4.0 };
+        assert_eq!(window.place([11.0, 2.0]), [0.75, 0.0], "up is up");
+    }
+
+    #[test]
+    fn panels_lines_and_options_are_where_they_should_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(folder.path(), "area");
+        // The rater has labelled the left hemisphere only.
+        fs_err::remove_file(folder.path().join("manual/rh.area.mgz")).unwrap();
+        let svg = rendered(&task);
+        let place = |words: &str| place_of_text(&svg, |text| text.starts_with(words));
+        assert!(place("Dice: V1 0.").0 < MARGIN + PANEL && place("Dice: V1 \u{2013}").0 > MARGIN + PANEL);
+        assert!(place_of_text(&svg, |text| text == "S").1 < HEAD + PANEL - 30.0, "superior is up");
+        let white = |svg: &str| -> Vec<f64> {
+            let groups = svg.split("<g fill=\"#ffffff\">").skip(1).map(|group| group.split("</g>").next().unwrap());
+            groups.flat_map(|group| attributes(group, "<circle", "cy")).collect()
+        };
+        let (near, labels) = (white(&svg), &table(&task, "table.csv")[4]);
+        let manual = table(&task, BOUNDARIES).iter().filter(|row| row.contains(",manual,")).count();
+        assert_eq!(near.len(), manual, "the rater's dots are white");
+        tasks::set(&mut task, "view", pipe_contract::Value::Text("map".into()));
+        let far = white(&rendered(&task));
+        let spread =
+            |y: &[f64]| y.iter().copied().fold(f64::MIN, f64::max) - y.iter().copied().fold(f64::MAX, f64::min);
+        assert!(spread(&far) < 0.9 * spread(&near), "{} points of the whole map", spread(&far));
+        tasks::set(&mut task, "radius", pipe_contract::Value::Float(20.0));
+        rendered(&task);
+        assert!(&table(&task, "table.csv")[4] != labels, "a smaller map has fewer vertices: {labels}");
     }
 
     #[test]

@@ -392,6 +392,20 @@ mod tests {
         }
         let failure = Ran::try_of(&Images, &inputs[..1], &[("pixels", 16), ("radius", 80)]);
         assert!(failure.is_ok(), "without a network nothing is aligned");
+        // What is said goes before the network.
+        let own = tempfile::tempdir().unwrap();
+        let mut task = crate::test_support::tasks::task(&Images, own.path());
+        inputs.iter().for_each(|(port, path)| crate::test_support::tasks::give(&mut task, port, path));
+        let mut images = |alignment: &str, convexity: &str| {
+            for (name, word) in [("alignment", alignment), ("convexity", convexity)] {
+                crate::test_support::tasks::set(&mut task, name, pipe_contract::Value::Text(word.into()));
+            }
+            crate::test_support::tasks::run(&Images, &task).unwrap();
+            let file = tensors::read(task.output("images").unwrap()).unwrap();
+            (file.text("alignment").is_ok(), file.floats("images").unwrap().1[4 * plane..5 * plane].to_vec())
+        };
+        assert_eq!(images("none", "cm"), (false, before[4 * plane..5 * plane].to_vec()));
+        assert_eq!(images("fsaverage", "mm"), (true, values[4 * plane..5 * plane].to_vec()));
         let without = [("subject", subject.as_path()), ("options", &options)];
         let failure = Ran::try_of(&Images, &without, &[("pixels", 16), ("radius", 80)]).unwrap_err();
         assert_eq!(failure.message, "coordinates are to be aligned to fsaverage, but there is no `reference`");

@@ -561,7 +561,7 @@ mod tests {
     use crate::grid::cell_table::FoundCell;
     use crate::grid::factors::tests::published;
     use crate::grid::factors::{CellFactors, Factors};
-    use crate::test_support::figures::{assert_same_bytes_twice, look_at};
+    use crate::test_support::figures::{assert_same_bytes_twice, attributes, look_at, place_of_text};
     use crate::test_support::tasks::{self, give, set, task};
 
     /// Losses that look like a search: best in the middle of the rates, worse with large batches.
@@ -675,26 +675,19 @@ mod tests {
         }
         let parameters = Parameters { low: 0.15, high: 0.5, star: false, ..parameters(&["anat"], "area") };
         let svg = draw(&blocks(&rows, &parameters).unwrap(), &parameters, false).svg();
-        let attribute = |element: &str, name: &str| -> f64 {
-            element.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
-        };
-        let text = |words: &str| {
-            let end = format!(">{words}");
-            svg.split("<text").find(|element| element.split("</text>").next().unwrap().ends_with(&end)).unwrap()
-        };
+        let place = |words: &str| place_of_text(&svg, |text| text == words);
         let side = Layout::of(&blocks(&rows, &parameters).unwrap()).square;
         for row in &rows {
             let colour = hot((0.05 + 0.05 * real(row.number)) / 0.35).hex();
             let square =
                 svg.split("<rect").skip(1).find(|rect| rect.split("/>").next().unwrap().contains(&colour)).unwrap();
-            let (x, y) = (attribute(square, "x") + side / 2.0, attribute(square, "y") + side / 2.0);
-            let rate = text(&format!("{:.2}", row.factors.lr * 1000.0));
-            let gamma = text(&row.factors.gamma.to_string());
-            assert!((attribute(rate, "x") - x).abs() < 0.1, "{row:?} {x}: {rate}");
-            assert!((attribute(gamma, "y") - y).abs() < side / 4.0, "{row:?} {y}: {gamma}");
+            let [x, y] = ["x", "y"].map(|name| attributes(&format!("<rect{square}"), "<rect", name)[0] + side / 2.0);
+            let (rate, gamma) =
+                (place(&format!("{:.2}", row.factors.lr * 1000.0)), place(&row.factors.gamma.to_string()));
+            assert!((rate.0 - x).abs() < 0.1 && (gamma.1 - y).abs() < 0.1, "{row:?}: {x} {y}, {rate:?} {gamma:?}");
         }
-        let x = ["1.67", "3.75", "8.44"].map(|rate| attribute(text(rate), "x"));
-        assert!(x.is_sorted() && attribute(text("1"), "y") < attribute(text("0.9"), "y"));
+        let x = ["1.67", "3.75", "8.44"].map(|rate| place(rate).0);
+        assert!(x.is_sorted() && place("1").1 < place("0.9").1);
         let star = "Z\" fill=\"#ffffff\"";
         assert!(!svg.contains(star) && !svg.contains("Star:"), "no stars were asked for");
         let starred = Parameters { star: true, ..parameters };

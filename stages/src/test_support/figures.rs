@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::formats::drawing::{Drawing, save, text_boxes};
+use crate::formats::drawing::{CanvasPoint, Drawing, save, text_boxes};
 
 const FILES: [&str; 3] = ["figure.svg", "figure.pdf", "figure.png"];
 
@@ -40,6 +40,22 @@ fn assert_readable_svg(svg: &str) {
             assert!(apart, "`{words}` lies on `{other}`, at {left:.1} {top:.1}");
         }
     }
+}
+
+/// The numbers of an attribute of all elements that begin so.
+pub fn attributes(svg: &str, element: &str, name: &str) -> Vec<f64> {
+    let value = |text: &str| text.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.parse().ok();
+    svg.split(element).skip(1).map(|text| value(text).unwrap()).collect()
+}
+
+/// Where the first of such texts is set, from the left and from the top.
+pub fn place_of_text(svg: &str, is_it: impl Fn(&str) -> bool) -> CanvasPoint {
+    let words =
+        |element: &str| element.split("</text>").next().and_then(|text| text.rsplit('>').next()).is_some_and(&is_it);
+    let element = svg.split("<text").skip(1).find(|element| words(element)).expect("the figure has such a text");
+    let place = element.split("translate(").nth(1).and_then(|rest| rest.split(')').next()).unwrap();
+    let (x, y) = place.split_once(' ').unwrap();
+    (x.parse().unwrap(), y.parse().unwrap())
 }
 
 /// Saves a figure; below the folder that `PIPE_FIGURES` names, if it is set.

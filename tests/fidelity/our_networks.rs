@@ -6,12 +6,13 @@
 //! All but the prediction is computed with 64 bits too: with 32, a unit whose activation is nearly zero falls on one or
 //! the other side of its ReLU by the instruction set of the processor, and training amplifies it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod program;
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use pipe_contract::{Context, Coordinates, Device, Failure, Given, Metric, Progress, Silent, Task, Value};
+use pipe_contract::{Context, Coordinates, Failure, Given, Metric, Progress, Value};
 use pipe_stages::formats::tensors;
 use pipe_stages::unet::channels;
 use pipe_stages::unet::model_folder::{self, ModelOptions, OPTIONS, WEIGHTS};
@@ -26,24 +27,11 @@ use tch::{Kind, Tensor};
 const CPU: tch::Device = tch::Device::Cpu;
 
 fn main() -> ExitCode {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [out] = &arguments[..] else {
-        complain("expected the folder that the example `fidelity` wrote");
-        return ExitCode::from(2);
-    };
     tch::set_num_threads(1);
-    match write_all(out) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            complain(&failure.to_string());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a small program of its own")]
-fn complain(message: &str) {
-    eprintln!("error: {message}");
+    program::run("the folder that the example `fidelity` wrote", |folders| match folders {
+        [out] => Some(write_all(out)),
+        _ => None,
+    })
 }
 
 fn write_all(out: &Path) -> Result<(), Failure> {
@@ -234,30 +222,11 @@ fn predict(out: &Path, model: &Path, mode: &str, labels: &Path) -> Result<(), Fa
     let stages = pipe_torch::stages();
     let missing = || Failure::internal("there is no kind `unet/predict`");
     let stage = stages.iter().find(|stage| stage.kind().name == "unet/predict").ok_or_else(missing)?;
-    let kind = stage.kind();
-    let defaults = kind.params.iter().filter_map(|param| Some((param.name.to_owned(), param.default.clone()?)));
-    let own = [("bn".to_owned(), Value::Text(mode.to_owned()))];
     let inputs = [
         ("model", model.to_path_buf()),
         ("images", out.join("images_128.safetensors")),
         ("subject", out.join("subject")),
     ];
-    let task = Task {
-        kind: kind.name.to_owned(),
-        version: kind.version,
-        params: defaults.chain(own).collect(),
-        at: Coordinates::none(),
-        inputs: inputs.into_iter().map(|(port, path)| (port.to_owned(), Given::One(path))).collect(),
-        outputs: [("labels".to_owned(), labels.to_path_buf())].into(),
-        seed: None,
-        simulated: false,
-        device: Device::Cpu,
-        threads: 1,
-        credential: None,
-        accepts_absent: Vec::new(),
-        coverage: BTreeMap::new(),
-        checkpoint: None,
-        scratch: labels.to_path_buf(),
-    };
-    stage.run(&task, &Silent).map(drop)
+    let inputs = inputs.into_iter().map(|(port, path)| (port, Given::One(path))).collect();
+    program::run_kind(stage.as_ref(), Coordinates::none(), inputs, &[("bn", Value::Text(mode.to_owned()))], labels)
 }

@@ -5,12 +5,14 @@
 //! `fidelity FSAVERAGE5 FSAVERAGE OUT [PLANS]`, built by `./just fidelity`; the first two are folders inside the packages
 //! nilearn and neuropythy, the last the folder of the original's plan files.
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pipe_contract::{Cell, Coordinates, Device, Failure, Given, Presence, Registry, Silent, Task, Value};
+use pipe_contract::{Cell, Coordinates, Failure, Given, Presence, Registry, Value};
 use pipe_stages::formats::freesurfer::{self, Surface};
 use pipe_stages::formats::subject_folder::Subject;
 use pipe_stages::formats::tensors::{self, Tensor, Tensors};
@@ -30,27 +32,11 @@ const SID: &str = "fsaverage5";
 const SIZES: [i64; 4] = [512, 128, 64, 50];
 
 fn main() -> ExitCode {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let (anatomy, template, out, plans) = match &arguments[..] {
-        [anatomy, template, out] => (anatomy, template, out, None),
-        [anatomy, template, out, plans] => (anatomy, template, out, Some(plans.as_path())),
-        _ => {
-            complain("expected three or four folders: FSAVERAGE5 FSAVERAGE OUT [PLANS]");
-            return ExitCode::from(2);
-        }
-    };
-    match write_all(anatomy, template, out, plans) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            complain(&failure.to_string());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a small program of its own")]
-fn complain(message: &str) {
-    eprintln!("error: {message}");
+    program::run("three or four folders: FSAVERAGE5 FSAVERAGE OUT [PLANS]", |folders| match folders {
+        [anatomy, template, out] => Some(write_all(anatomy, template, out, None)),
+        [anatomy, template, out, plans] => Some(write_all(anatomy, template, out, Some(plans))),
+        _ => None,
+    })
 }
 
 fn write_all(anatomy: &Path, template: &Path, out: &Path, plans: Option<&Path>) -> Result<(), Failure> {
@@ -459,28 +445,7 @@ fn run_at(
     let mut registry = Registry::new();
     pipe_stages::install(&mut registry);
     let stage = registry.stage(name).ok_or_else(|| Failure::internal(format!("there is no kind `{name}`")))?;
-    let kind = stage.kind();
-    let place = |port: &str| PathBuf::from(output.to_string_lossy().replace("{port}", port));
-    let defaults = kind.params.iter().filter_map(|param| Some((param.name.to_owned(), param.default.clone()?)));
-    let given = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-    let task = Task {
-        kind: name.to_owned(),
-        version: kind.version,
-        params: defaults.chain(given).collect(),
-        at,
-        inputs: inputs.into_iter().map(|(port, given)| (port.to_owned(), given)).collect(),
-        outputs: kind.outputs.iter().map(|port| (port.name.to_owned(), place(port.name))).collect(),
-        seed: None,
-        simulated: false,
-        device: Device::Cpu,
-        threads: 1,
-        credential: None,
-        accepts_absent: Vec::new(),
-        coverage: BTreeMap::new(),
-        checkpoint: None,
-        scratch: output.to_path_buf(),
-    };
-    stage.run(&task, &Silent).map(drop)
+    program::run_kind(stage, at, inputs, params, output)
 }
 
 /// Vertices, triangles and coordinates of the maps at both radii of the study.

@@ -149,7 +149,7 @@ impl Conversion {
 
 impl StageKind for Images {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("flatmap/images", 1, "paints a subject's maps onto the flattened occipital cortex")
+        let kind = Kind::new("flatmap/images", 2, "paints a subject's maps onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces and structural maps of one subject, as in HCP_1200")
             .port("prf", &["prf"], Arity::One, true, "pRF maps on the native mesh; without them those channels are 0")
             .port(

@@ -36,7 +36,7 @@ pub struct Targets;
 
 impl StageKind for Targets {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("flatmap/labels", 1, "paints a subject's labels onto the flattened occipital cortex")
+        let kind = Kind::new("flatmap/labels", 2, "paints a subject's labels onto the flattened occipital cortex")
             .input("subject", &["subject"], "surfaces of the subject, as in HCP_1200")
             .input("labels", &["labels"], "visual areas, rings of eccentricity or both, on the native mesh");
         let mut kind = with_options(kind)

@@ -63,7 +63,9 @@ fn every_step_of_the_analysis_was_compared_and_could_have_failed() {
     for expected in [
         "projection",
         "images",
+        "alignment",
         "resize",
+        "fields",
         "labels",
         "prior",
         "logits",
@@ -75,6 +77,7 @@ fn every_step_of_the_analysis_was_compared_and_could_have_failed() {
         "statistics",
         "split",
         "logs",
+        "grid",
     ] {
         assert!(steps.iter().any(|(id, ..)| id == expected), "there is no step `{expected}`");
     }

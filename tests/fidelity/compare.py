@@ -13,11 +13,14 @@ Traps of the originals that are stepped around (none is a change of what they co
   before they are looked up;
 - no fsaverage comes with the package, and `predict_retinotopy` asks for one: it gets fsaverage's triangles with the
   coordinates of a regular subdivided icosahedron, made here and independently of the program;
+- `hcp_retinotopy` reads the results from a folder of ours, and asks for subjects that are in the layout of HCP: it gets
+  hemispheres with the spheres that it needs;
 - `torch.linspace` in single precision is written out, so that this part needs no torch.
 """
 
 import json
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +31,12 @@ import nibabel as nib
 import numpy as np
 import neuropythy as ny
 import neuropythy.vision.retinotopy as retinotopy
+import pimms
 from PIL import Image, __version__ as pillow
 
+from neuropythy.datasets.hcp import HCPRetinotopyDataset
 from records import Records
+from scipy.spatial import ConvexHull
 
 HEMISPHERES = {"lh": "L", "rh": "R"}
 RADII = {"hcp": np.pi / 2.25, "freesurfer": np.pi / 2}
@@ -77,10 +83,10 @@ class Subject:
         return cortex(self.hemisphere, self.faces, self.sphere)
 
 
-def cortex(hemisphere, faces, sphere):
+def cortex(hemisphere, faces, sphere, registration="fsaverage"):
     tess = ny.geometry.Tesselation(np.asarray(faces).T)
     sphere = np.asarray(sphere, dtype=float).T
-    meshes = {"fsaverage": ny.geometry.Mesh(tess, sphere)}
+    meshes = {registration: ny.geometry.Mesh(tess, sphere)}
     return ny.mri.Cortex(hemisphere, tess, {"white": sphere, "pial": sphere}, meshes)
 
 
@@ -177,6 +183,32 @@ def prior(subject):
     return bands(found["varea"], found["eccen"])
 
 
+MEASURED = 100610
+
+
+def fields(records, ours):
+    """The original's whole way from results on fs_LR to a subject's vertices."""
+    atlas = ours / f"measured/{MEASURED}/MNINonLinear"
+    hemispheres = {}
+    for h, letter in HEMISPHERES.items():
+        _, faces = nib.freesurfer.read_geometry(ours / f"measured/{MEASURED}/T1w/{MEASURED}/surf/{h}.white")
+        native = nib.load(atlas / f"Native/{MEASURED}.{letter}.sphere.MSMAll.native.surf.gii").darrays[0].data
+        shared = nib.load(atlas / f"fsaverage_LR59k/{MEASURED}.{letter}.sphere.59k_fs_LR.surf.gii").darrays[0].data
+        hemispheres[f"{h}_native_MSMAll"] = cortex(h, faces, native, "fs_LR")
+        hemispheres[f"{h}_LR59k_MSMAll"] = cortex(h, ConvexHull(shared).simplices, shared, "fs_LR")
+    subject = ny.mri.Subject(name=str(MEASURED), hemis=pimms.lazy_map(hemispheres), meta_data={"default_alignment": "MSMAll"})
+    ny.data = {"hcp": SimpleNamespace(_subjects={MEASURED: subject})}
+    with tempfile.TemporaryDirectory() as cache:
+        data = HCPRetinotopyDataset(url=str(ours / "results"), cache_directory=cache)
+        subject = data.subjects[MEASURED]
+        for h in HEMISPHERES:
+            for name, quantity in (("x", "x"), ("y", "y"), ("sigma", "radius"), ("cod", "variance_explained")):
+                mine, theirs = mgz(ours / f"fields/{h}.prf_{name}.mgz"), subject.hemis[h].prop(f"prf_{quantity}")
+                there = np.isfinite(theirs)
+                records.compare("fields/there", f"{h}, {name}", np.isfinite(mine), there, NEUROPYTHY)
+                records.compare("fields/values", f"{h}, {name}", mine[there], theirs[there], NEUROPYTHY)
+
+
 def check_maps(records, subject, tensors):
     h = subject.hemisphere
     flatmaps = {}
@@ -234,6 +266,7 @@ def main():
         area, ring = prior(Subject(ours / "turned", h))
         for name, expected in (("area", area), ("ring", ring)):
             records.compare("prior/labels", f"{h}, {name}", mgz(ours / f"prior/{h}.{name}.mgz").astype(int), expected, NEUROPYTHY)
+    fields(records, ours)
     records.append_to(path)
     sys.exit(1 if records.failed else 0)
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use pipe_contract::{Context, Coordinates, Failure, Given, Metric, Progress, Value};
+use pipe_contract::{Context, Coordinates, Failure, Given, Metric, Progress, Registry, Value};
 use pipe_stages::formats::tensors;
 use pipe_stages::unet::channels;
 use pipe_stages::unet::model_folder::{self, ModelOptions, OPTIONS, WEIGHTS};
@@ -23,6 +23,8 @@ use pipe_torch::training::{EpochRow, EpochSide, Means, Training, shuffled};
 use pipe_torch::unet::{Mode, UNet};
 use pipe_torch::weights::{NetworkShape, Weights};
 use tch::{Kind, Tensor};
+
+use crate::program::{folder, write_text};
 
 const CPU: tch::Device = tch::Device::Cpu;
 
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
 
 fn write_all(out: &Path) -> Result<(), Failure> {
     let place = out.join("networks");
-    fs_err::create_dir_all(&place).map_err(|error| Failure::io("create", &place, &error))?;
+    folder(place.clone())?;
     for (base, inputs, outputs) in [("resnet18", "anat", "area"), ("resnet34", "func", "ring")] {
         write_network(out, &place, base, inputs, outputs)?;
     }
@@ -130,8 +132,8 @@ fn samples(out: &Path, pixels: usize, inputs: &str, kind: Kind) -> Result<Sample
 const FIRST: Round = Round { lr: 2e-5, gamma: 0.9, bce_weight: 0.75, num_epochs: 2, batch_size: 3 };
 
 fn write_training(out: &Path, place: &Path, kind: Kind, bits: &str) -> Result<(), Failure> {
-    // Not smaller: at 32 rows, a last batch of one sample has two numbers a channel in the deepest layer, and normalising
-    // two numbers gives signs, which any last digit turns.
+    // Not smaller: at 32 rows, a last batch of one sample has two numbers a channel in the deepest layer, and
+    // normalising two numbers gives signs, which any last digit turns.
     let samples = samples(out, 64, "anat", kind)?;
     let shape = NetworkShape::new("resnet18", samples.images.size()[1] as usize, samples.targets.size()[1] as usize)?;
     let weights = Weights::fresh(shape, 34, CPU);
@@ -148,6 +150,9 @@ fn write_training(out: &Path, place: &Path, kind: Kind, bits: &str) -> Result<()
         training.advance()?;
     }
     write_course(&training, &plan, &log, &place.join(format!("training.{bits}.json")))?;
+    if bits == "64" {
+        read_log(&log, &place.join("grid"))?;
+    }
     let best = &training.state.overall;
     let snapshot = best.weights.as_ref().ok_or_else(|| Failure::internal("the training has no best weights"))?;
     write(&place.join(format!("training.{bits}.end.safetensors")), training.weights.named(snapshot))?;
@@ -172,7 +177,35 @@ fn write_course(training: &Training<'_>, plan: &[Round], log: &Log, path: &Path)
     let rows: Vec<serde_json::Value> = training.state.rows.iter().map(row).collect();
     let lines = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let all = serde_json::json!({ "plan": plan, "rows": rows, "log": lines });
-    fs_err::write(path, all.to_string()).map_err(|error| Failure::io("write", path, &error))
+    write_text(path, &all.to_string())
+}
+
+/// What `grid/read` finds in the log of a training of our own, as that of a cell in a grid of one learning rate and one
+/// batch size.
+fn read_log(log: &Log, place: &Path) -> Result<(), Failure> {
+    let cell = folder(place.join("grid-search/grid00000"))?;
+    let options = serde_json::json!({
+        "base_model": "resnet18", "gamma": FIRST.gamma, "batch_size": FIRST.batch_size, "inputs": "anat",
+        "prediction": "area",
+    });
+    let plan: Vec<serde_json::Value> = rounds(&FIRST, 3)
+        .iter()
+        .map(|round| serde_json::json!({ "lr": round.lr, "bce_weight": round.bce_weight }))
+        .collect();
+    let lines = log.0.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+    write_text(&cell.join("opts.json"), &options.to_string())?;
+    write_text(&cell.join("plan.json"), &serde_json::json!(plan).to_string())?;
+    write_text(&cell.join("run.log"), &format!("Iteration 0\n{lines}\n"))?;
+    let mut registry = Registry::new();
+    pipe_stages::install(&mut registry);
+    let missing = || Failure::internal("there is no kind `grid/read`");
+    let stage = registry.stage("grid/read").ok_or_else(missing)?;
+    let inputs = [("archive", Given::One(place.join("grid-search")))].into();
+    let levels = [
+        ("lr", Value::List(vec![Value::Float(FIRST.lr)])),
+        ("batch_size", Value::List(vec![Value::Int(i64::from(FIRST.batch_size))])),
+    ];
+    program::run_kind(stage, Coordinates::none(), inputs, &levels, &place.join("table"))
 }
 
 /// Lines of a training's log.
@@ -194,7 +227,8 @@ impl Context for Log {
 }
 
 /// A network that has learned something, and what `unet/predict` makes of it in both modes. Ten epochs, as in the
-/// study: the original's reader of logs takes the tenth word, which is another one where epochs are counted with one digit.
+/// study: the original's reader of logs takes the tenth word, which is another one where epochs are counted with one
+/// digit.
 fn write_prediction(out: &Path, place: &Path) -> Result<(), Failure> {
     let samples = samples(out, 128, "func", Kind::Float)?;
     let options = ModelOptions { pixels: Some(128), ..ModelOptions::new("func", "area", "resnet18")? };
@@ -208,8 +242,7 @@ fn write_prediction(out: &Path, place: &Path) -> Result<(), Failure> {
         training.advance()?;
     }
     write_course(&training, &plan, &log, &place.join("prediction.json"))?;
-    let model = place.join("model");
-    fs_err::create_dir_all(&model).map_err(|error| Failure::io("create", &model, &error))?;
+    let model = folder(place.join("model"))?;
     model_folder::write_json(&model.join(OPTIONS), &options)?;
     training.weights.write(&training.weights.snapshot(), &model.join(WEIGHTS))?;
     for mode in ["batch", "running"] {

@@ -1,11 +1,15 @@
 //! The program's side of the fidelity check, without networks: makes a subject from fsaverage5 and the Benson 2014
 //! template, runs the kinds on it and writes what they give where the scripts beside this file look for it. The cases
-//! for scores, statistics, split and schedule are made here too, so that both sides compute from the same numbers.
+//! for scores, statistics, split, schedule, logs and pRF results are made here too, so that both sides compute from the
+//! same numbers.
 //!
-//! `fidelity FSAVERAGE5 FSAVERAGE OUT [PLANS]`, built by `./just fidelity`; the first two are folders inside the packages
-//! nilearn and neuropythy, the last the folder of the original's plan files.
+//! `fidelity FSAVERAGE5 LIBRARY OUT [PLANS CELLS]`, built by `./just fidelity`; the first two are folders inside the
+//! packages nilearn and neuropythy, the last two the original's plan files, and what its script writes for the cells of
+//! the grid search.
 
+mod cortex;
 mod program;
+mod simulated_logs;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,11 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pipe_contract::{Cell, Coordinates, Failure, Given, Presence, Registry, Value};
-use pipe_stages::formats::freesurfer::{self, Surface};
+use pipe_stages::formats::freesurfer::Surface;
+use pipe_stages::formats::fs_lr_meshes::FsLr;
 use pipe_stages::formats::subject_folder::Subject;
 use pipe_stages::formats::tensors::{self, Tensor, Tensors};
-use pipe_stages::formats::{gifti, hdf5, mgh};
-use pipe_stages::hemisphere::{HEMISPHERES, Hemisphere};
+use pipe_stages::formats::{hdf5, mgh};
+use pipe_stages::hemisphere::HEMISPHERES;
 use pipe_stages::numeric::bands::area_and_ring;
 use pipe_stages::numeric::flatmap::{half, labels_at_vertices, project};
 use pipe_stages::numeric::projection::{FREESURFER_RADIUS, HCP_RADIUS};
@@ -25,29 +30,45 @@ use pipe_stages::numeric::statistics::{Spread, error_multiplier, quantile};
 use pipe_stages::unet::declarations;
 use pipe_stages::unet::training_schedule::{Round, listed, rounds};
 
+use crate::cortex::{Cortex, in_scanner, turned};
+use crate::program::{folder, write_text};
+
 /// The subject made from fsaverage5.
 const SID: &str = "fsaverage5";
+
+/// The subject that pRF results are of, one of those by which the original lists them.
+const MEASURED: &str = "100610";
 
 /// Sizes of pictures: as painted, the study's, the demo's, and one that is not a divisor of 512.
 const SIZES: [i64; 4] = [512, 128, 64, 50];
 
 fn main() -> ExitCode {
-    program::run("three or four folders: FSAVERAGE5 FSAVERAGE OUT [PLANS]", |folders| match folders {
-        [anatomy, template, out] => Some(write_all(anatomy, template, out, None)),
-        [anatomy, template, out, plans] => Some(write_all(anatomy, template, out, Some(plans))),
+    program::run("three or five folders: FSAVERAGE5 LIBRARY OUT [PLANS CELLS]", |folders| match folders {
+        [anatomy, library, out] => Some(write_all(anatomy, library, out)),
+        [anatomy, library, out, plans, cells] => Some(
+            write_all(anatomy, library, out)
+                .and_then(|()| write_schedules(plans, &out.join("schedules.json")))
+                .and_then(|()| write_grid(cells, &folder(out.join("grid"))?)),
+        ),
         _ => None,
     })
 }
 
-fn write_all(anatomy: &Path, template: &Path, out: &Path, plans: Option<&Path>) -> Result<(), Failure> {
-    let [subject, turned, prf, labels] = ["subject", "turned", "prf", "labels"].map(|name| out.join(name));
+fn write_all(anatomy: &Path, library: &Path, out: &Path) -> Result<(), Failure> {
+    let [subject, moved, prf, labels] = ["subject", "turned", "prf", "labels"].map(|name| out.join(name));
+    let template = library.join("fsaverage/surf");
     folder(out.to_path_buf())?;
     let mut drawing = hdf5::Builder::new();
     for hemisphere in HEMISPHERES {
-        let cortex = Cortex::read(anatomy, template, hemisphere)?;
-        cortex.write_subject(&subject, hemisphere, &cortex.sphere)?;
-        cortex.write_subject(&turned, hemisphere, &turn(&cortex.sphere))?;
-        cortex.write_prf(&prf, hemisphere)?;
+        let cortex = Cortex::read(anatomy, &template, hemisphere)?;
+        let elsewhere = turned(&cortex.sphere);
+        cortex.write_subject(&subject, SID, &cortex.sphere)?;
+        cortex.write_subject(&moved, SID, &elsewhere)?;
+        cortex.write_prf(&prf)?;
+        cortex.write_subject(&out.join("measured"), MEASURED, &cortex.sphere)?;
+        cortex.write_msmall(&out.join("measured"), MEASURED, &elsewhere, &fs_lr_sphere())?;
+        cortex.write_freesurfer(&out.join("freesurfer/fsaverage"), &cortex.sphere, |point| point)?;
+        cortex.write_freesurfer(&out.join("freesurfer/s01"), &elsewhere, in_scanner)?;
         let [areas, sectors] = cortex.labels();
         drawing.whole_numbers(&format!("{}/visual_area", hemisphere.name()), &areas);
         drawing.whole_numbers(&format!("{}/visual_sector", hemisphere.name()), &sectors);
@@ -61,8 +82,7 @@ fn write_all(anatomy: &Path, template: &Path, out: &Path, plans: Option<&Path>) 
         run("flatmap/images", &[("subject", &subject), ("prf", &prf)], &drawing, &place("images"))?;
         run("flatmap/labels", &[("subject", &subject), ("labels", &labels)], &drawing, &place("targets"))?;
     }
-    let template = template.to_path_buf();
-    run("labels/template", &[("template", &template), ("subject", &turned)], &[], &out.join("prior"))?;
+    run("labels/template", &[("template", &template), ("subject", &moved)], &[], &out.join("prior"))?;
     let maps = maps(&subject)?;
     let sampled = sampled(&subject, &out.join("targets_64.safetensors"))?;
     let Tensors { tensors, .. } = sampled;
@@ -73,149 +93,30 @@ fn write_all(anatomy: &Path, template: &Path, out: &Path, plans: Option<&Path>) 
     write_scores(out, &subject, &labels)?;
     write_statistics(&out.join("statistics.json"))?;
     write_split(&folder(out.join("split"))?)?;
-    write_text(&out.join("kinds.json"), &serde_json::json!(versions()).to_string())?;
-    plans.map_or(Ok(()), |plans| write_schedules(plans, &out.join("schedules.json")))
+    write_aligned(&out.join("freesurfer"))?;
+    write_fields(&library.join("fs_LR"), out)?;
+    write_text(&out.join("kinds.json"), &serde_json::json!(versions()).to_string())
 }
 
 /// The kinds that are compared, with their versions.
 fn versions() -> BTreeMap<String, u32> {
     let mut registry = Registry::new();
     pipe_stages::install(&mut registry);
-    let names = ["flatmap/images", "flatmap/labels", "labels/import", "labels/template", "score/dice", "split/twins"];
+    let names = [
+        "flatmap/images",
+        "flatmap/labels",
+        "freesurfer/subject",
+        "grid/read",
+        "labels/import",
+        "labels/template",
+        "prf/import",
+        "score/dice",
+        "split/twins",
+    ];
     let own = names.iter().filter_map(|name| registry.stage(name)).map(|stage| stage.kind());
     own.chain([declarations::train(), declarations::predict()])
         .map(|kind| (kind.name.to_string(), kind.version))
         .collect()
-}
-
-/// One hemisphere of the subject, with the template's maps as its function.
-struct Cortex {
-    white: Surface,
-    sphere: Surface,
-    midthickness: Surface,
-    curvature: Vec<f32>,
-    convexity: Vec<f32>,
-    thickness: Vec<f32>,
-    area: Vec<f32>,
-    angle: Vec<f32>,
-    eccentricity: Vec<f32>,
-    sigma: Vec<f32>,
-    varea: Vec<i32>,
-}
-
-impl Cortex {
-    /// Vertex 0 and the first one of V1 change places: the original addresses pixels outside of the mesh by face 0, and
-    /// fails unless vertex 0 is on the map, as it is on most subjects that FreeSurfer made.
-    fn read(anatomy: &Path, template: &Path, hemisphere: Hemisphere) -> Result<Self, Failure> {
-        let mut cortex = Self::read_in_order(anatomy, template, hemisphere)?;
-        let other = cortex.varea.iter().position(|area| *area == 1).unwrap_or(0);
-        for surface in [&mut cortex.white, &mut cortex.sphere, &mut cortex.midthickness] {
-            surface.coordinates.swap(0, other);
-            for corner in surface.triangles.iter_mut().flatten() {
-                *corner = match *corner as usize {
-                    0 => other as u32,
-                    vertex if vertex == other => 0,
-                    _ => *corner,
-                };
-            }
-        }
-        let Self { curvature, convexity, thickness, area, angle, eccentricity, sigma, varea, .. } = &mut cortex;
-        varea.swap(0, other);
-        for map in [curvature, convexity, thickness, area, angle, eccentricity, sigma] {
-            map.swap(0, other);
-        }
-        Ok(cortex)
-    }
-
-    fn read_in_order(anatomy: &Path, template: &Path, hemisphere: Hemisphere) -> Result<Self, Failure> {
-        let side = if hemisphere == Hemisphere::Left { "left" } else { "right" };
-        let surface = |name: &str| gifti::read_surface(&anatomy.join(format!("{name}_{side}.gii.gz")));
-        let scalars = |name: &str| gifti::read_scalars(&anatomy.join(format!("{name}_{side}.gii.gz")));
-        let (white, pial) = (surface("white")?, surface("pial")?);
-        let count = white.coordinates.len();
-        let map = |name: &str| template.join(format!("{}.benson14_{name}.v4_0.mgz", hemisphere.name()));
-        // fsaverage5's vertices are the first of fsaverage's.
-        let first = |name: &str| Ok::<_, Failure>(mgh::read_f32(&map(name))?[..count].to_vec());
-        let between = |(a, b): (&[f32; 3], &[f32; 3])| std::array::from_fn(|axis| (a[axis] + b[axis]) / 2.0);
-        Ok(Self {
-            midthickness: Surface {
-                coordinates: white.coordinates.iter().zip(&pial.coordinates).map(between).collect(),
-                triangles: white.triangles.clone(),
-            },
-            white,
-            sphere: surface("sphere")?,
-            curvature: scalars("curv")?,
-            convexity: scalars("sulc")?,
-            thickness: scalars("thick")?,
-            area: scalars("area")?,
-            angle: first("angle")?,
-            eccentricity: first("eccen")?,
-            sigma: first("sigma")?,
-            varea: mgh::read_i32(&map("varea"))?[..count].to_vec(),
-        })
-    }
-
-    /// The files of an `HCP_1200` tree that the kinds read; the myelin map has holes.
-    fn write_subject(&self, artifact: &Path, hemisphere: Hemisphere, sphere: &Surface) -> Result<(), Failure> {
-        let (h, l) = (hemisphere.name(), hemisphere.letter());
-        let surf = folder(artifact.join(format!("{SID}/T1w/{SID}/surf")))?;
-        let native = folder(artifact.join(format!("{SID}/T1w/Native")))?;
-        let atlas = folder(artifact.join(format!("{SID}/MNINonLinear/Native")))?;
-        let file = |name: &str| surf.join(format!("{h}.{name}"));
-        freesurfer::write_surface(&file("white"), &self.white)?;
-        freesurfer::write_surface(&file("sphere.reg"), sphere)?;
-        let maps = [
-            ("curv", &self.curvature),
-            ("sulc", &self.convexity),
-            ("thickness", &self.thickness),
-            ("area.mid", &self.area),
-        ];
-        for (name, values) in maps {
-            freesurfer::write_morphometry(&file(name), values, self.white.triangles.len())?;
-        }
-        let file = |name: &str| native.join(format!("{SID}.{l}.{name}.native.surf.gii"));
-        gifti::write_surface(&file("midthickness"), &self.midthickness)?;
-        let hole = |(vertex, value): (usize, &f32)| if vertex % 7 == 0 { f32::NAN } else { *value };
-        let myelin: Vec<f32> = self.thickness.iter().enumerate().map(hole).collect();
-        gifti::write_scalars(&atlas.join(format!("{SID}.{l}.MyelinMap_BC.native.func.gii")), &myelin)
-    }
-
-    /// pRF maps: the template where it has an area, missing elsewhere.
-    fn write_prf(&self, artifact: &Path, hemisphere: Hemisphere) -> Result<(), Failure> {
-        folder(artifact.to_path_buf())?;
-        let map = |value: &dyn Fn(usize) -> f32| -> Vec<f32> {
-            (0..self.varea.len()).map(|vertex| if self.varea[vertex] > 0 { value(vertex) } else { f32::NAN }).collect()
-        };
-        let radians = |vertex: usize| (90.0 - self.angle[vertex]).to_radians();
-        let maps = [
-            ("x", map(&|v| self.eccentricity[v] * radians(v).cos())),
-            ("y", map(&|v| self.eccentricity[v] * radians(v).sin())),
-            ("sigma", map(&|v| self.sigma[v])),
-            ("cod", map(&|v| 1.0 / (1.0 + self.sigma[v]))),
-        ];
-        maps.iter().try_for_each(|(name, values)| {
-            mgh::write_f32(&artifact.join(format!("{}.prf_{name}.mgz", hemisphere.name())), values)
-        })
-    }
-
-    /// Areas and sectors as a rater's file has them.
-    fn labels(&self) -> [Vec<i32>; 2] {
-        let labels = self.varea.iter().zip(&self.eccentricity).map(|(&area, &e)| area_and_ring(area, f64::from(e)));
-        let (area, ring): (Vec<i32>, Vec<i32>) = labels.unzip();
-        let sector = (0..area.len()).map(|vertex| sector(area[vertex], ring[vertex], vertex % 2 == 0)).collect();
-        [area, sector]
-    }
-}
-
-/// The sector of the raters' labels with some area, ring and half; the innermost rings of V2 and V3 have none.
-fn sector(area: i32, ring: i32, dorsal: bool) -> i32 {
-    let half = |of_dorsal: i32, of_ventral: i32| if dorsal { of_dorsal } else { of_ventral };
-    match (area, ring) {
-        (1, 1..) => half(0, 5) + ring,
-        (2, 2..) => half(9, 13) + ring,
-        (3, 2..) => half(17, 21) + ring,
-        _ => 0,
-    }
 }
 
 /// Rings of every area with every sector, one pair a vertex.
@@ -407,25 +308,70 @@ fn write_schedules(plans: &Path, path: &Path) -> Result<(), Failure> {
     write_text(path, &serde_json::json!(all).to_string())
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
-    fs_err::write(path, text).map_err(|error| Failure::io("write", path, &error))
+/// Images of a FreeSurfer subject whose coordinates are aligned to fsaverage, for which fsaverage5 is taken.
+fn write_aligned(place: &Path) -> Result<(), Failure> {
+    for sid in ["fsaverage", "s01"] {
+        let inputs = [("surf", Given::One(place.join(sid)))].into();
+        let at = [("sid", sid)].into_iter().collect();
+        run_at("freesurfer/subject", at, inputs, &[], &place.join(format!("{sid}.subject")))?;
+    }
+    let inputs = [("subject", &place.join("s01.subject")), ("reference", &place.join("fsaverage.subject"))];
+    let params = [
+        ("pixels", Value::Int(512)),
+        ("radius", Value::Float(90.0)),
+        ("alignment", Value::Text("fsaverage".to_owned())),
+    ];
+    run("flatmap/images", &inputs, &params, &place.join("images.safetensors"))
 }
 
-fn folder(path: PathBuf) -> Result<PathBuf, Failure> {
-    fs_err::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
-    Ok(path)
+/// Cortex and what is below it, of the results with 59,292 vertices a hemisphere.
+const GRAYORDINATES: usize = 170_494;
+
+/// Results of two subjects and two splits, of whom the second one in the first split is meant, and what is made of them
+/// on its vertices.
+fn write_fields(masks: &Path, out: &Path) -> Result<(), Failure> {
+    // Angle, eccentricity, gain, mean, variance explained and size, with their largest values.
+    let quantities = [360.0, 12.0, 5.0, 1000.0, 100.0, 6.0];
+    let series = (0..2 * 2 * quantities.len()).flat_map(|series| {
+        let largest = quantities[series % quantities.len()];
+        let value = move |(at, chance): (usize, f64)| if at % 17 == 3 { f32::NAN } else { (largest * chance) as f32 };
+        scattered(series as u64 + 50, GRAYORDINATES).into_iter().enumerate().map(value)
+    });
+    let values: Vec<f32> = series.collect();
+    let mut file = hdf5::Builder::new();
+    file.doubles("subjectids", &[1, 2], &[102_311.0, 100_610.0]);
+    let shape = [2, 2, quantities.len() as u64, GRAYORDINATES as u64];
+    file.packed_singles("allresults", &shape, &[1, 1, 1, GRAYORDINATES as u64], &values);
+    let results = folder(out.join("results"))?.join("prfresults59k.mat");
+    file.write_matlab(&results)?;
+    let (subject, masks) = (out.join("measured"), masks.to_path_buf());
+    run("prf/import", &[("results", &results), ("subject", &subject), ("masks", &masks)], &[], &out.join("fields"))
 }
 
-/// The sphere turned by about three degrees, so that its vertices lie between those of fsaverage.
-fn turn(sphere: &Surface) -> Surface {
-    let (a, b) = (0.04f64, 0.03f64);
-    let point = |&[x, y, z]: &[f32; 3]| {
-        let (x, y, z) = (f64::from(x), f64::from(y), f64::from(z));
-        let (x, y) = (x * a.cos() - y * a.sin(), x * a.sin() + y * a.cos());
-        let (y, z) = (y * b.cos() - z * b.sin(), y * b.sin() + z * b.cos());
-        [x as f32, y as f32, z as f32]
+/// A replacement for the mesh of fs_LR, of which only the points matter: as many, evenly on a sphere along a spiral.
+fn fs_lr_sphere() -> Surface {
+    let count = FsLr::K59.vertices();
+    let golden = std::f64::consts::PI * (3.0 - 5f64.sqrt());
+    let point = |index: usize| {
+        let height = 1.0 - (2 * index + 1) as f64 / count as f64;
+        let (sine, cosine) = (golden * index as f64).sin_cos();
+        let across = (1.0 - height * height).sqrt();
+        [across * cosine, across * sine, height].map(|x| (100.0 * x) as f32)
     };
-    Surface { coordinates: sphere.coordinates.iter().map(point).collect(), triangles: sphere.triangles.clone() }
+    Surface { coordinates: (0..count).map(point).collect(), triangles: vec![[0, 1, 2]] }
+}
+
+/// Logs of all cells of the grid search, and what is read in them by all rules of the original, and by all but where
+/// iterations begin.
+fn write_grid(cells: &Path, place: &Path) -> Result<(), Failure> {
+    let archive = place.join("grid-search");
+    simulated_logs::write_archive(cells, &archive)?;
+    let rules = ["last-line", "starred", "token-9", "iterations"];
+    for (name, count) in [("original", 4), ("unmarked", 3)] {
+        let compat = rules[..count].iter().map(|rule| Value::Text((*rule).to_owned())).collect();
+        run("grid/read", &[("archive", &archive)], &[("compat", Value::List(compat))], &place.join(name))?;
+    }
+    Ok(())
 }
 
 /// Runs a kind with one output, written to `output`.

@@ -1,5 +1,5 @@
-//! What the two programs of the fidelity check have in common: they take the folders of their command line, say on standard error
-//! what went wrong, and run a kind without the engine.
+//! What the two programs of the fidelity check have in common: they take the folders of their command line, say on
+//! standard error what went wrong, and run a kind without the engine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use pipe_contract::{Coordinates, Device, Failure, Given, Silent, StageKind, Task, Value};
 
-/// Runs a program on the folders of its command line; `work` gives nothing if it needs another number of them, which `expected` says.
+/// Runs a program on the folders of its command line; `work` gives nothing if it needs another number of them, which
+/// `expected` says.
 pub fn run(expected: &str, work: impl FnOnce(&[PathBuf]) -> Option<Result<(), Failure>>) -> ExitCode {
     let folders: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let (message, code) = match work(&folders) {
@@ -24,8 +25,8 @@ fn complain(message: &str) {
     eprintln!("error: {message}");
 }
 
-/// Runs a kind at some coordinates, with its default parameters but for `params`. Outputs are written to `output`, in whose name
-/// `{port}` is the port.
+/// Runs a kind at some coordinates, with its default parameters but for `params`. Outputs are written to `output`, in
+/// whose name `{port}` is the port.
 pub fn run_kind(
     stage: &dyn StageKind,
     at: Coordinates,
@@ -55,4 +56,15 @@ pub fn run_kind(
         scratch: output.to_path_buf(),
     };
     stage.run(&task, &Silent).map(drop)
+}
+
+/// Creates a folder and those above it.
+pub fn folder(path: PathBuf) -> Result<PathBuf, Failure> {
+    fs_err::create_dir_all(&path).map_err(|error| Failure::io("create", &path, &error))?;
+    Ok(path)
+}
+
+/// Writes a text file.
+pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    fs_err::write(path, text).map_err(|error| Failure::io("write", path, &error))
 }

@@ -39,6 +39,7 @@ done
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "the original packages need Python 3.11 or later; name one with PYTHON=python3.12"
+[ -z "$original" ] || "$python" tests/fidelity/original.py "$original" || exit 3
 
 # The environment is named by what is in it, and marked complete at the very end.
 tools=.tools/fidelity
@@ -67,8 +68,16 @@ packages=$("$tools/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_pa
 rm -rf "$tools/ours" "$tools/records.jsonl"
 scripts/libtorch cargo build --release --quiet --locked --workspace --example fidelity --example fidelity-networks
 examples=${CARGO_TARGET_DIR:-target}/release/examples
-"$examples/fidelity" "$packages/nilearn/datasets/data/fsaverage5" "$packages/neuropythy/lib/data/fsaverage/surf" \
-    "$tools/ours" ${original:+"$original/benson2025/training-regimes/plans"}
+cells=$PWD/$tools/cells
+if [ -n "$original" ]; then
+    # Options and plans of the grid search are those that the original's own script writes, into the current folder.
+    grid=$original/benson2025/hyperparameters
+    rm -rf "$cells"
+    mkdir -p "$cells"
+    (cd "$cells" && "$python" "$grid/scripts/gen-gridparams.py" "$grid/grid-params.json")
+fi
+"$examples/fidelity" "$packages/nilearn/datasets/data/fsaverage5" "$packages/neuropythy/lib/data" "$tools/ours" \
+    ${original:+"$original/benson2025/training-regimes/plans" "$cells"}
 status=0
 "$tools/venv/bin/python" tests/fidelity/compare.py "$tools/ours" "$tools/records.jsonl" || status=1
 if [ -n "$original" ]; then
@@ -81,5 +90,5 @@ if [ $status -ne 0 ]; then
 fi
 echo "the program and the originals agree"
 # Gigabytes of weights and gradients; what failed is kept to be looked at.
-rm -rf "$tools/ours"
+rm -rf "$tools/ours" "$cells"
 [ -z "$write" ] || exec "$tools/venv/bin/python" tests/fidelity/document.py write "$tools/records.jsonl"

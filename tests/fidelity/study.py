@@ -1,4 +1,4 @@
-"""The study's own code beside ours: images, networks, losses, training, predictions, scores, statistics, split, logs.
+"""The study's own code beside ours: images, alignment, networks, losses, training, predictions, scores, statistics, split, logs, grid.
 
     study.py ORIGINAL OURS RECORDS
 
@@ -15,6 +15,7 @@ What is put around the original so that it runs (none is a change of what it com
 import hashlib
 import json
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +27,14 @@ import matplotlib
 matplotlib.use("Agg")
 
 import neuropythy as ny
+import nibabel
 import numpy as np
 import pandas as pd
 import torch
 import torchvision
 
 import compare
+import original as checkout
 import steps
 from records import Records
 
@@ -39,23 +42,6 @@ SID = "fsaverage5"
 RATER = "A1"
 STUDY = f"visual-autolabel {steps.COMMIT[:7]}"
 VISION = f"torchvision {torchvision.__version__.split('+')[0]}"
-
-
-def digest(folder):
-    """Of the files of the original that run or are read here, by name and content."""
-    found = hashlib.sha256()
-    inside = [folder / "benson2025/analysis.ipynb", *(folder / "benson2025/training-regimes").rglob("*.json"), *(folder / "src").rglob("*.py")]
-    for path in sorted(inside, key=lambda path: path.relative_to(folder).as_posix()):
-        content = path.read_bytes()
-        found.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
-    return found.hexdigest()
-
-
-def check(folder):
-    if not (folder / "src/visual_autolabel").is_dir():
-        raise SystemExit(f"error: `{folder}` has no src/visual_autolabel; give a checkout of noahbenson/visual-autolabel at {steps.COMMIT}")
-    if digest(folder) != steps.DIGEST:
-        raise SystemExit(f"error: `{folder}` is not noahbenson/visual-autolabel at {steps.COMMIT}: files differ; run `git checkout {steps.COMMIT[:12]}` there")
 
 
 def load(path, kind=None):
@@ -129,6 +115,30 @@ def images(records, ours):
         else:
             count = lambda stack: [int(np.asarray(layer).sum()) for layer in stack]
         records.compare("images/painted", file, count(mine[tensor]), count(whole[file]), STUDY)
+
+
+def alignment(records, ours):
+    """A FreeSurfer subject's images, whose coordinates the original aligns to fsaverage, as it paints those of the NYU dataset."""
+    from visual_autolabel.benson2025.nyu import NYUImageCache
+
+    place = ours / "freesurfer"
+    subjects = {sid: freesurfer_subject(place / sid) for sid in ("fsaverage", "s01")}
+    ny.freesurfer_subject = subjects.__getitem__
+    NYUImageCache.subjects = subjects
+    painted = NYUImageCache(cache_path=None, multiproc=False)
+    mine, about = compare.read_safetensors(place / "images.safetensors")
+    names = about["channels"].split(",")
+    for name in ("x", "y", "z", "curvature", "convexity", "thickness", "surface_area"):
+        theirs = painted[{"subject": "s01"}, name]
+        records.compare("alignment/" + ("coordinates" if name in "xyz" else "maps"), name, mine["images"][names.index(name)], theirs, STUDY)
+
+
+def freesurfer_subject(folder):
+    """Read by neuropythy. It refuses a folder without `label` and without a volume, which nothing here uses."""
+    (folder / "label").mkdir(exist_ok=True)
+    (folder / "mri").mkdir(exist_ok=True)
+    nibabel.save(nibabel.MGHImage(np.zeros((2, 2, 2), np.float32), np.eye(4)), folder / "mri/ribbon.mgz")
+    return ny.freesurfer_subject(str(folder))
 
 
 # Networks.
@@ -257,6 +267,13 @@ def training(records, ours):
             if tensor.is_floating_point():
                 records.compare("training/weights", name, end[name], tensor, STUDY, max(mean_size(tensor), 1e-12))
         logs(records, mine, lines)
+        (cell,) = pd.read_csv(place / "grid/table/table.csv").query("iterations > 0")["loss_min"]
+        records.compare("grid/least", "the training's own", [cell], [float(dice)], STUDY)
+
+
+def number(text):
+    """Texts are compared as numbers."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def without_seconds(line):
@@ -268,7 +285,6 @@ def logs(records, mine, lines):
     ours = [without_seconds(line) for line in mine["log"]]
     theirs = [without_seconds(line) for line in lines]
     longest = max(len(ours), len(theirs))
-    number = lambda text: int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
     padded = lambda texts: [number(text) for text in texts + [""] * (longest - len(texts))]
     if ours != theirs:
         print("\n".join(f"- {a}\n+ {b}" for a, b in zip(ours, theirs) if a != b))
@@ -399,31 +415,64 @@ def split(records, ours):
     records.compare("split/sides", "sides", [sid in trains for sid in sids], np.isin(sids, trained), STUDY)
 
 
-def reader(records, original, ours):
-    """`load_cell` of the notebook on our log."""
-    import tempfile
-
+def notebook_reader(original, place):
+    """`load_cell` of the notebook; its other names are those of its other cells."""
     notebook = json.loads((original / "benson2025/analysis.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     (source,) = [cell for cell in cells if "def load_cell" in cell]
     import visual_autolabel
 
-    names = {"Path": Path, "json": json, "np": np, "pd": pd, "va": visual_autolabel, "gridsearch_path": Path("grid-search")}
+    names = {"Path": Path, "json": json, "np": np, "pd": pd, "va": visual_autolabel, "gridsearch_path": place}
     exec(source, names)
+    return names["load_cell"]
+
+
+def reader(records, load_cell, ours):
+    """The original's reader on our log."""
     mine = json.loads((ours / "networks/prediction.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "opts.json").write_text(json.dumps({"model_key": "grid00000", "partition": [[1], [2]]}))
         (folder / "plan.json").write_text(json.dumps([{"lr": round["lr"], "bce_weight": round["bce_weight"]} for round in mine["plan"]]))
         (folder / "run.log").write_text("\n".join(["Iteration 0", *mine["log"], ""]))
-        found = names["load_cell"](folder)
+        found = load_cell(folder)
     starred = [row["val"][1] for row in mine["rows"] if row["improved"]]
     records.compare("logs/reader", "least starred loss", [min(starred)], [found["loss_min"]], STUDY)
 
 
+FACTORS = ("base_model", "lr", "gamma", "bce_weight", "batch_size", "inputs", "prediction")
+LOSSES = ("loss_min", "loss_mean", "loss_median", "loss_std", "loss_max")
+
+
+def grid(records, load_cell, ours):
+    """Our reader and the original's on logs of all cells of the grid search."""
+    archive = ours / "grid/grid-search"
+    folders = sorted(archive.iterdir())
+    theirs = pd.DataFrame([load_cell(folder) for folder in folders]).rename(columns={"lr_0": "lr", "bce_weight_0": "bce_weight"})
+    mine = pd.read_csv(ours / "grid/original/table.csv")
+    rows = lambda table: [number(repr(tuple(row))) for row in table[["cell_id", *FACTORS]].itertuples(index=False)]
+    records.compare("grid/cells", "numbers and factors", rows(mine), rows(theirs), STUDY)
+    has = lambda table: table["loss_min"].notna()
+    records.compare("grid/found", "all rules", has(mine), has(theirs), STUDY)
+    both = has(mine) & has(theirs)
+    records.compare("grid/losses", "all rules", mine.loc[both, LOSSES], theirs.loc[both, LOSSES], STUDY)
+    # Logs of 2022: the original's reader finds iterations if their first lines begin as it expects.
+    unmarked = pd.read_csv(ours / "grid/unmarked/table.csv")
+    of_2022 = [index for index, folder in enumerate(folders) if "Training: " in (folder / "run.log").read_text()]
+    relabelled = []
+    with tempfile.TemporaryDirectory() as cell:
+        for index in of_2022:
+            for name in ("opts.json", "plan.json", "run.log"):
+                text = (folders[index] / name).read_text()
+                (Path(cell) / name).write_text(text.replace("\nTraining: ", "\nIteration: "))
+            relabelled.append(load_cell(cell))
+    expected = pd.DataFrame(relabelled)
+    records.compare("grid/of-2022", "marked", unmarked.loc[of_2022, LOSSES], expected[list(LOSSES)], STUDY)
+
+
 def main():
     original, ours, path = map(Path, sys.argv[1:])
-    check(original)
+    checkout.check(original)
     sys.path.insert(0, str(original / "src"))
     torch.set_num_threads(1)
     records = Records()
@@ -433,10 +482,13 @@ def main():
     schedules(records, original, ours)
     install_subject(ours)
     images(records, ours)
+    alignment(records, ours)
     predictions(records, ours)
     networks(records, ours)
     training(records, ours)
-    reader(records, original, ours)
+    load_cell = notebook_reader(original, ours / "grid/grid-search")
+    reader(records, load_cell, ours)
+    grid(records, load_cell, ours)
     split(records, ours)
     records.append_to(path)
     about = {"kinds": json.loads((ours / "kinds.json").read_text()), "processor": torch.backends.cpu.get_cpu_capability()}

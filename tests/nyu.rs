@@ -1,17 +1,20 @@
 //! The profile of the NYU Retinotopy Dataset, from end to end against a server that answers as its public bucket and as the project
 //! of the published networks. Subjects are simulated, networks answer with curvature: what is tried is the path, not how well it labels.
+//! And figure 3 with both datasets, made of small tables.
 
 use std::collections::BTreeMap;
 
 use fs_err as fs;
-use pipe_stages::formats::tensors::{self, Tensor, Tensors};
+use pipe_stages::formats::data_table::{self, Partition};
+use pipe_stages::formats::score_table::{self, MEAN, Score};
+use pipe_stages::formats::tensors::{self, Tensor, TensorValues, Tensors};
 use pipe_stages::formats::{hdf5, mgh};
 use pipe_stages::unet::channels::{of_inputs, of_outputs};
 use pipe_stages::unet::weight_layout::{Role, state_dict};
 use serde_json::json;
 
 use super::support::http_server::{Answer, HttpServer};
-use super::support::paper::{Paper, contents, offline};
+use super::support::paper::{FILE, Paper, contents, offline};
 use super::support::{Shown, Space};
 
 /// Three subjects of the dataset; the last one is held out.
@@ -99,7 +102,7 @@ fn weights(inputs: &str) -> Vec<u8> {
     fs::read(file).expect("it is there")
 }
 
-/// The bucket, and the project with the networks `anat` and `func` but without `fnyu`.
+/// The bucket, and the project with the networks `anat` and `func` but without a `fnyu`.
 fn server() -> HttpServer {
     let (objects, models) = (dataset(), ["anat", "func"].map(|code| (format!("{code}_area"), weights(code))));
     let folder = |name: &str, path: &str| json!({ "attributes": { "name": name, "kind": "folder", "path": path } });
@@ -134,29 +137,154 @@ fn server() -> HttpServer {
     })
 }
 
+/// Two samples train, so one batch is one step of Adam, which moves no weight further than the learning rate.
+const RATE: f32 = 1e-4;
+
 #[test]
 fn slow_the_profile_nyu_runs_without_an_account() {
     let server = server();
     let paper = Paper::new();
-    let subjects = format!("subjects=[{}]", SUBJECTS.join(", "));
-    let mut run = paper.command("run", "nyu", &["--set", &subjects]);
+    let subjects = format!("nyu_subjects=[{}]", SUBJECTS.join(", "));
+    let fine_tuning = format!("fnyu={{ restarts: 2, rounds: [{{ lr: {RATE}, bce_weight: 0.75 }}] }}");
+    let mut run = paper.command("run", "nyu", &["--set", &subjects, "--set", "epochs=1", "--set", &fine_tuning]);
     run.env("AWS_ENDPOINT_URL", server.address())
         .env("PIPE_OSF_API", format!("{}/v2", server.address()))
         .env("PIPE_OSF_SITE", server.address());
-    let shown = Shown::of(&mut run).exits(0).shows("absent published(inputs=fnyu, outputs=area): not-found");
+    let shown = Shown::of(&mut run).exits(0).shows("absent published(inputs=fnyu_published, outputs=area): not-found");
     let shown = shown.hides("failed").hides("restricted");
-    assert!(shown.text().contains("absent best(inputs=fnyu, outputs=area)"), "{}", shown.text());
+    assert!(shown.text().contains("absent best(inputs=fnyu_published, outputs=area)"), "{}", shown.text());
     let mut profiles = fs::read_dir(paper.space.path("results/benson2025")).expect("results");
     let published = contents(&profiles.next().expect("one folder").expect("it can be listed").path());
-    let table = String::from_utf8(published["dice_area.csv"].clone()).expect("a table is text");
-    for tag in ["prior", "anat", "func"] {
-        assert!(
-            table.lines().any(|line| line.starts_with(&format!("area,{tag},")) && line.contains(",NYU,")),
-            "{table}"
-        );
+    let table = |name: &str| String::from_utf8(published[name].clone()).expect("a table is text");
+    for tag in ["prior", "anat", "func", "fnyu"] {
+        let table = table("dice_area.csv");
+        let has = table.lines().any(|line| line.starts_with(&format!("area,{tag},")) && line.contains(",NYU,"));
+        assert!(has, "{table}");
     }
+    assert_eq!(columns(&table("accuracy_area.csv")), ["NYU anat", "NYU func", "NYU fnyu", "NYU prior"]);
     assert_eq!(published["published/func_area/plan.json"], b"{\"of\": \"func_area\"}");
     for name in ["accuracy_area.png", "contours_area.pdf", "flatmaps.svg", "models/anat_area/model.safetensors"] {
         assert!(published.contains_key(name), "{name} is not among {:?}", published.keys().collect::<Vec<_>>());
     }
+    trained_further(&published);
+}
+
+/// `fnyu` is the published `func` after one step on a batch of two, the better of two trainings.
+fn trained_further(published: &BTreeMap<String, Vec<u8>>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let read = |name: &str| {
+        let file = folder.path().join("weights");
+        fs::write(&file, &published[name]).expect("written");
+        tensors::read(&file).expect("weights").tensors
+    };
+    let (before, after) =
+        (read("models/func_area/model.safetensors"), read("models/fnyu_area/model.safetensors"));
+    let mut furthest: f32 = 0.0;
+    for entry in state_dict([2, 2, 2, 2], of_inputs("func").expect("a code").len(), 3) {
+        if let (true, TensorValues::F32(before), TensorValues::F32(after)) =
+            (entry.role.is_trained(), &before[&entry.name].values, &after[&entry.name].values)
+        {
+            furthest = before.iter().zip(after).map(|(a, b)| (a - b).abs()).fold(furthest, f32::max);
+        }
+    }
+    assert!((0.9 * RATE..1.1 * RATE).contains(&furthest), "the weights moved by {furthest} at most");
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&published[&format!("models/fnyu_area/{name}.json")]).expect("JSON")
+    };
+    assert_eq!(json("plan")[0]["batch_size"], 2);
+    let samples = ["training_samples", "validation_samples"].map(|name| json("options")[name].clone());
+    assert_eq!(samples, [2, 1], "two subjects train, one is held out");
+    let restarts = String::from_utf8(published["models/fnyu_area/restarts.tsv"].clone()).expect("text");
+    assert_eq!(restarts.lines().count(), 3, "{restarts}");
+}
+
+/// The columns of an accuracy figure from left to right, from its table.
+fn columns(table: &str) -> Vec<String> {
+    let head: Vec<&str> = table.lines().next().unwrap_or_default().split(',').collect();
+    let cell = |line: &str, name: &str| {
+        let at = head.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no `{name}` in {head:?}"));
+        line.split(',').nth(at).unwrap_or_default().to_owned()
+    };
+    let rows = table.lines().skip(1).filter(|line| cell(line, "label") == "mean" && cell(line, "hemisphere") == "lh");
+    rows.map(|line| format!("{} {}", cell(line, "dataset"), cell(line, "tag"))).collect()
+}
+
+/// Small tables in the place of all that is computed before figure 3.
+const STAND_INS: &str = "    extends: hcp-nyu
+    params: { outputs: { keep: [area] } }
+    stages:
+      score:
+        each: { outputs: $params.outputs, sid: $params.subjects }
+        run: cp -r \"$IN_TABLE\" \"$OUT_TABLE\"
+        in: { table: \"tables/${each.sid}\" }
+        out: { table: table/ }
+        restricted: hcp-open-access
+      split: { run: 'cp -r \"$IN_TABLE\" \"$OUT_TABLE\"', in: { table: tables/hcp }, out: { table: table/ } }
+      nyu_score:
+        each: { outputs: [area], sid: $params.nyu_subjects }
+        run: cp -r \"$IN_TABLE\" \"$OUT_TABLE\"
+        in: { table: \"tables/${each.sid}\" }
+        out: { table: table/ }
+        restricted: hcp-open-access
+      nyu_split: { run: 'cp -r \"$IN_TABLE\" \"$OUT_TABLE\"', in: { table: tables/nyu }, out: { table: table/ } }
+";
+
+/// Writes the score tables of some held-out subjects, and their split.
+fn stand_in(paper: &Paper, dataset: &str, sids: &[String], raters: &[&str], tags: &[(&str, f64)]) {
+    let at = |name: &str| paper.space.path(format!("pipelines/tables/{name}"));
+    for (number, sid) in sids.iter().enumerate() {
+        let mut rows = Vec::new();
+        for (index, rater) in raters.iter().enumerate() {
+            for (tag, mean) in tags {
+                for hemisphere in ["lh", "rh"] {
+                    for (label, less) in [("1", -0.1), ("2", 0.0), ("3", 0.1), (MEAN, 0.0)] {
+                        let spread = ((number * 7 + index * 5) % 11) as f64 / 60.0 - 0.08;
+                        rows.push(Score {
+                            dataset: dataset.into(),
+                            sid: sid.clone(),
+                            hemisphere: hemisphere.into(),
+                            parcellation: "area".into(),
+                            method1: (*rater).into(),
+                            method2: (*tag).into(),
+                            tag: (*tag).into(),
+                            label: label.into(),
+                            score: mean - less + spread,
+                        });
+                    }
+                }
+            }
+        }
+        data_table::write(&at(sid), &mut score_table::table(&rows, false).expect("a table")).expect("written");
+    }
+    let split = sids.iter().map(|sid| (sid.clone(), Partition::Val)).collect();
+    data_table::write_split(&at(&dataset.to_lowercase()), &split).expect("written");
+}
+
+/// Figure 3 has the columns of both datasets in the paper's order. The rule of its release counts the subjects of HCP, whose data are
+/// restricted, and not the nine of NYU.
+#[test]
+fn figure_3_has_both_datasets_and_its_release_counts_those_who_are_restricted() {
+    let paper = Paper::with_profile("stand-ins", STAND_INS);
+    let sids = |count: usize, prefix: &str| (0..count).map(|n| format!("{prefix}{n:02}")).collect::<Vec<_>>();
+    let (hcp, nyu) = (sids(20, "1000"), sids(9, "sub-wlsubj0"));
+    // Written in another order than that of the paper.
+    let tags = [("rely", 0.85), ("nodw", 0.83), ("func", 0.82), ("t1t2", 0.74), ("anat", 0.73), ("inf", 0.7), ("prior", 0.5)];
+    stand_in(&paper, "HCP", &hcp, &["A1", "A2", "A3", "A4"], &tags);
+    stand_in(&paper, "NYU", &nyu, &["gold"], &[("fnyu", 0.78), ("func", 0.7), ("anat", 0.72)]);
+    let run = |hcp: &[String]| {
+        let set = [format!("subjects=[{}]", hcp.join(", ")), format!("nyu_subjects=[{}]", nyu.join(", "))];
+        paper.pipe("run", "stand-ins", &["--set", &set[0], "--set", &set[1], "--until", "figure3"])
+    };
+    run(&hcp).exits(0).hides("refused");
+    let results = paper.space.path("results/benson2025");
+    let folder = fs::read_dir(results).expect("results").next().expect("one folder").expect("it can be listed").path();
+    let table = fs::read_to_string(folder.join("figure3.csv")).expect("published");
+    assert_eq!(
+        columns(&table),
+        ["HCP prior", "HCP inf", "HCP anat", "HCP t1t2", "HCP func", "HCP nodw", "HCP rely", "NYU anat", "NYU func", "NYU fnyu"]
+    );
+    let asks = "its release asks for 20 subjects behind everything that it shows, and there are";
+    run(&hcp[..19]).exits(1).shows(&format!("{asks} 19"));
+    paper.space.edit(FILE, ", others_are_public: true", "");
+    run(&hcp).exits(1).shows(&format!("{asks} 9"));
 }

@@ -90,7 +90,9 @@ fn shape(of: &Shape) -> Value {
         Shape::Word(words) => json!({ "enum": words }),
         Shape::Any => json!({}),
         Shape::List(of) => json!({ "type": "array", "items": shape(of) }),
-        Shape::Map(of) => json!({ "type": ["object", "null"], "additionalProperties": shape(of) }),
+        Shape::Map(of) => json!({
+            "type": ["object", "null"], "patternProperties": { "^x-": true }, "additionalProperties": shape(of),
+        }),
         Shape::KeyTable(table) => json!({ "$ref": format!("#/$defs/{}", table.name) }),
         Shape::Either(shapes) => either(shapes),
     }

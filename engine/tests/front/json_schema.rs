@@ -60,8 +60,9 @@ fn the_wrong_key_is_named_and_included_files_are_accepted() {
     let good = [
         stage("{ run: x, out: { t: t }, in: { d: { path: d, ignore: [] }, e: [a, $b.t] } }"),
         "pipe: 1\nparams: { n: 1 }\nstages:\n  a: none\n".to_owned(),
+        "pipe: 1\npipeline: p\nprofiles: { x-shared: { b: none }, q: { stages: { x-a: 3, a: none } } }\nstages:\n  a: none\n".to_owned(),
     ];
-    assert_eq!(said(&good), ["", ""]);
+    assert_eq!(said(&good), ["", "", ""]);
 }
 
 #[test]

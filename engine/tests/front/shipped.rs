@@ -103,7 +103,7 @@ fn the_default_profile_is_the_demo_and_its_edges_are_pinned() {
 
 #[test]
 fn the_other_profiles_are_pinned_too() {
-    for profile in ["hcp", "hcp-tracts", "hcp-published", "nyu", "tiny", "swapped"] {
+    for profile in ["hcp", "hcp-tracts", "hcp-published", "nyu", "hcp-nyu", "hcp-published-nyu", "tiny", "swapped"] {
         insta::assert_snapshot!(format!("{profile}.dot"), dot(&planned(profile)));
     }
 }
@@ -221,6 +221,34 @@ fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
     let weights = &refused.iter().find(|(result, _)| result.path.starts_with("models/")).unwrap().1;
     assert_eq!(weights.why, "its release was not approved yet (`approved:` is missing)");
     assert!(planned("demo").refused_results().is_empty());
+}
+
+/// Whoever trained `func`, `fnyu` begins as it; and what is made of restricted networks is restricted.
+#[test]
+fn fnyu_is_trained_from_func_ten_times_in_batches_of_two() {
+    for (profile, restricted) in [("nyu", false), ("hcp-nyu", true), ("hcp-published-nyu", false)] {
+        let plan = planned(profile);
+        let trainings = of(&plan, "nyu_train");
+        assert_eq!(trainings.len(), 10, "{profile}");
+        let seeds: BTreeSet<_> = trainings.iter().map(|id| plan.instance(*id).seed).collect();
+        assert_eq!(seeds.len(), 10, "{profile}: another order of samples each time");
+        for id in trainings {
+            let training = plan.instance(id);
+            let Source::One(Link::Output { instance, .. }) = training.inputs["initial"] else { panic!("a stage") };
+            assert_eq!(plan.label(instance), "best(inputs=func, outputs=area)", "{profile}");
+            let [inputs, batch] = ["inputs", "batch_size"].map(|name| &training.params[name]);
+            assert_eq!((inputs, batch), (&Value::Text("func".into()), &Value::Int(2)), "{profile}");
+            let rates: Vec<f64> = rounds(&plan, id).into_iter().map(|round| number(&round["lr"])).collect();
+            assert_eq!(rates, [0.00167, 0.00111, 0.00056], "{profile}");
+            assert_eq!(!training.restricted.is_empty(), restricted, "{profile}");
+        }
+        assert!(plan.instance(of(&plan, "nyu_images")[0]).restricted.is_empty(), "{profile}: the subjects are public");
+        let refused = plan.refused_results();
+        let why = |path: &str| refused.iter().find(|(result, _)| result.path.starts_with(path)).map(|(_, no)| &*no.why);
+        let weights = restricted.then_some("its release was not approved yet (`approved:` is missing)");
+        assert_eq!(why("models/fnyu_area"), weights, "{profile}");
+        assert_eq!(why("figure3"), None, "{profile}: whether it is released depends on how many are behind it");
+    }
 }
 
 #[test]

@@ -159,6 +159,7 @@ fn learn() -> Vec<Kind> {
         .gather("images", &["images"], "images of every subject")
         .gather("targets", &["targets"], "targets of every subject and rater")
         .input("split", &["split"], "who trains")
+        .port("initial", &["model"], Arity::One, true, "where it starts")
         .folder("model", "model", "weights")
         .required("inputs", Type::Choice(&["anat", "t1t2", "trac", "nofn", "func", "nodw", "not2", "full"]), "channels")
         .required("outputs", Type::Choice(&["area", "ring"]), "what it predicts")
@@ -167,7 +168,8 @@ fn learn() -> Vec<Kind> {
         .param("learning_rate", Type::Float(0.0, 10.0), Value::Float(0.00375), "learning rate")
         .param("gamma", Type::Float(0.0, 1.0), Value::Float(0.9), "decay")
         .param("bce_weight", Type::Float(0.0, 1.0), Value::Float(0.75), "weight")
-        .param("batch_size", Type::Int(1, 100_000), Value::Int(5), "batch");
+        .param("batch_size", Type::Int(1, 100_000), Value::Int(5), "batch")
+        .param("ignores_split", Type::Bool, Value::Bool(false), "all train");
     train.runs = Runs::ProcessFresh;
     train.absences = vec!["diverged"];
     let mut predict = Kind::new("unet/predict", 1, "predicts")
@@ -207,6 +209,7 @@ fn score() -> Vec<Kind> {
             .port("other_scores", &["table/scores"], Arity::Many, true, "scores of a second dataset")
             .port("other_split", &["split"], Arity::One, true, "its split")
             .param("points", Type::Bool, Value::Bool(true), "dots")
+            .param("others_are_public", Type::Bool, Value::Bool(false), "whom a release counts")
             .folder("figure", "figure", "figure")
             .aggregating(),
         on(Kind::new("figure/contours", 1, "contours"), &["outputs"])

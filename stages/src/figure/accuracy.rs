@@ -10,7 +10,8 @@
 //! say between what a model's score can be expected: how well raters agree among themselves, and what a template reaches without any
 //! image. Below the panels it says what the intervals are, what n counts, how the subjects were split and what the codes mean.
 //!
-//! A second dataset (the paper's figure 3 has three columns of NYU) has a split of its own, so it comes through ports of its own.
+//! A second dataset (the paper's figure 3 has three columns of NYU) has a split of its own, so it comes through ports of its own. What a
+//! release counts is the fewest subjects behind anything that is shown; `others_are_public` leaves those of the second dataset out of it.
 
 use std::collections::BTreeSet;
 
@@ -39,6 +40,9 @@ parameters! {
         points: bool = true;
         /// opacity of these dots where a column has the paper's 132 of them; fewer are darker
         opacity: f64 = 0.05, in 0.0..=1.0;
+        /// the data of the subjects at `other_scores` are public: a rule of `release:` about numbers of subjects counts those at
+        /// `scores` alone
+        others_are_public: bool = false, neutral false;
         ..intervals: Comparisons;
     }
 }
@@ -67,9 +71,9 @@ impl StageKind for Accuracy {
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
-        let Parameters { points, opacity, intervals } = task.parameters()?;
+        let Parameters { points, opacity, others_are_public, intervals } = task.parameters()?;
         let (mut scores, mut notes) = held_out_inputs::read(task)?;
-        let mut splits = vec![scores.split];
+        let (mut splits, fewest) = (vec![scores.split], scores.fewest_subjects());
         if let Some(other) = other(task)? {
             splits.push(other.split);
             scores = together(scores, other)?;
@@ -85,7 +89,11 @@ impl StageKind for Accuracy {
             &folder.join(data_table::CSV),
             &mut frame(&scores.parcellation, &bars, comparisons, task.simulated)?,
         )?;
-        let subjects = if points { 1 } else { scores.fewest_subjects() };
+        let subjects = match (points, others_are_public) {
+            (true, _) => 1,
+            (false, true) => fewest,
+            (false, false) => scores.fewest_subjects(),
+        };
         Ok(Ended::noted(notes).aggregating("figure", subjects))
     }
 }
@@ -628,8 +636,13 @@ mod tests {
         task.inputs.remove("other_scores");
         tasks::gather(&mut task, "other_scores", &[("sid", "n1")], Some(&table));
         tasks::give(&mut task, "other_split", &folder.path().join("nyu-split"));
-        let behind = tasks::aggregated(&Accuracy, &task).unwrap()["figure"];
-        assert_eq!(behind, 1, "points are scores of single subjects");
+        let mut behind = |points, public| {
+            tasks::set(&mut task, "points", Value::Bool(points));
+            tasks::set(&mut task, "others_are_public", Value::Bool(public));
+            tasks::aggregated(&Accuracy, &task).unwrap()["figure"]
+        };
+        assert_eq!([behind(false, false), behind(false, true)], [1, 2], "one subject of NYU, two of HCP");
+        assert_eq!(behind(true, true), 1, "points are scores of single subjects");
         let csv = fs_err::read_to_string(task.output("figure").unwrap().join("table.csv")).unwrap();
         assert!(csv.contains("NYU,fnyu,lh") && csv.contains("HCP,anat,lh"), "{csv}");
     }

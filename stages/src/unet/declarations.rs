@@ -79,6 +79,9 @@ parameters! {
         /// whether the model has its weights; without them it has the course of its training, options and plan, a thousandth of
         /// the bytes, which is all that a search reads of most of its trainings
         pub keep_weights: bool = true, neutral true;
+        /// all subjects of the split train and choose which weights are kept, those who are scored too: what the original does on its
+        /// NYU dataset, whose class ignores the split. Scores of these weights are not those of held-out subjects
+        pub ignores_split: bool = false, neutral false;
         ..pub place: ComputePlace;
     }
 }

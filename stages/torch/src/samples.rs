@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipe_contract::{Coordinates, Failure, Task};
 use pipe_stages::formats::channel_statistics::{self, TrainedChannel};
-use pipe_stages::formats::data_table::{self, Partition};
+use pipe_stages::formats::data_table;
 use pipe_stages::formats::image_conventions::DepthUnit;
 use pipe_stages::formats::tensors::{self, Tensors};
 use pipe_stages::unet::model_folder::ModelOptions;
@@ -20,6 +20,13 @@ pub struct Pair {
     pub subject: usize,
     /// The drawing.
     pub target: usize,
+}
+
+/// What a drawing is for.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    trains: bool,
+    chooses: bool,
 }
 
 /// Everything a training reads, on its device.
@@ -68,10 +75,16 @@ impl Samples {
     /// Reads the ports `images`, `targets` and `split` of a training.
     ///
     /// A drawing counts if it is present, its subject has images, and the split lists the subject. Absent cells are counted.
+    /// With `ignores_split`, whoever the split lists trains and chooses.
     ///
     /// # Errors
     /// Input: a broken or unfitting file, values that are not finite, no subject on one side of the split. Stage: less coverage than asked.
-    pub fn read(task: &Task, options: &ModelOptions, device: Device) -> Result<(Self, Notes), Failure> {
+    pub fn read(
+        task: &Task,
+        options: &ModelOptions,
+        ignores_split: bool,
+        device: Device,
+    ) -> Result<(Self, Notes), Failure> {
         let mut notes: Notes = coverage(task, "images")?.into_iter().collect();
         notes.extend(coverage(task, "targets")?);
         let split = data_table::split(task.one("split")?)?;
@@ -80,11 +93,15 @@ impl Samples {
         let (mut no_images, mut no_side) = (0, 0);
         for (at, path) in task.present("targets") {
             let sid = sid_of(at, "targets")?;
-            match (images.contains_key(sid), split.get(sid)) {
+            let parts = split.get(sid).map(|part| match ignores_split {
+                true => Parts { trains: true, chooses: true },
+                false => Parts { trains: part.trains(), chooses: part.chooses() },
+            });
+            match (images.contains_key(sid), parts) {
                 (false, _) => no_images += 1,
                 (true, None) => no_side += 1,
                 // Those who are only scored have no part in a training.
-                (true, Some(part)) if part.trains() || part.chooses() => drawings.push((sid, *part, path)),
+                (true, Some(parts)) if parts.trains || parts.chooses => drawings.push((sid, parts, path)),
                 (true, Some(_)) => {}
             }
         }
@@ -93,33 +110,36 @@ impl Samples {
         let (samples, incomplete) = Self::stack(&images, &drawings, options, device)?;
         let wanted = format!("left out because {} are not all labelled", options.feature_names.join(", "));
         notes.extend(count(incomplete, &wanted));
+        if ignores_split {
+            notes.push("the split is ignored: all its subjects train and choose the weights, those who are scored too".into());
+        }
         Ok((samples, notes))
     }
 
     /// Samples of the drawings that have all labels, and how many have not.
     fn stack(
         files: &BTreeMap<&str, &Path>,
-        drawings: &[(&str, Partition, &Path)],
+        drawings: &[(&str, Parts, &Path)],
         options: &ModelOptions,
         device: Device,
     ) -> Result<(Self, usize), Failure> {
         let mut targets = Planes::new("targets", &options.feature_names);
         let mut usable = Vec::new();
-        for (sid, side, path) in drawings {
+        for (sid, parts, path) in drawings {
             if targets.add_if_complete(path)? {
-                usable.push((*sid, *side));
+                usable.push((*sid, *parts));
             }
         }
-        if !usable.iter().any(|(_, part)| part.trains()) {
+        if !usable.iter().any(|(_, parts)| parts.trains) {
             return Err(empty_side("train", "`train` (or `trn`)", usable.len()));
         }
-        if !usable.iter().any(|(_, part)| part.chooses()) {
+        if !usable.iter().any(|(_, parts)| parts.chooses) {
             return Err(empty_side("validate", "`choose` (or `val`)", usable.len()));
         }
         let mut images = Planes::new("images", &options.channels);
         let mut index = BTreeMap::new();
         let (mut train, mut validation) = (Vec::new(), Vec::new());
-        for (target, (sid, side)) in usable.iter().enumerate() {
+        for (target, (sid, parts)) in usable.iter().enumerate() {
             let subject = match index.get(sid) {
                 Some(subject) => *subject,
                 None => {
@@ -128,8 +148,9 @@ impl Samples {
                     index.len() - 1
                 }
             };
-            let pairs = if side.trains() { &mut train } else { &mut validation };
-            pairs.push(Pair { subject, target });
+            let pair = Pair { subject, target };
+            train.extend(parts.trains.then_some(pair));
+            validation.extend(parts.chooses.then_some(pair));
         }
         if images.size != targets.size {
             return Err(Failure::input(format!("images are {:?} pixels, targets {:?}", images.size, targets.size))

@@ -35,7 +35,7 @@ impl StageKind for Train {
         let backend = backend::prepare(&params.place, task)?;
         backend.check_precision(params.precision)?;
         let mut options = ModelOptions::new(&params.inputs, &params.outputs, &params.base_model)?;
-        let (samples, mut notes) = Samples::read(task, &options, backend.device)?;
+        let (samples, mut notes) = Samples::read(task, &options, params.ignores_split, backend.device)?;
         notes.iter().for_each(|note| context.log(note));
         options.pixels = Some(samples.pixels());
         options.radius = Some(samples.seen.radius);

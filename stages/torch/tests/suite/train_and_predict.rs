@@ -409,6 +409,23 @@ fn a_cell_without_a_subject_is_reported() {
     assert!(run(&task, &Silent).unwrap_err().hint.unwrap().contains("axis `sid`"));
 }
 
+/// As the original's class for NYU does: whoever is scored trains too.
+#[test]
+fn a_training_can_ignore_the_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let subjects = Subjects::new(folder.path(), 4, 1);
+    let samples = |ignores: bool| {
+        let params = [("epochs", 1.into()), ("rounds", 1.into()), ("ignores_split", ignores.into())];
+        let out = folder.path().join(ignores.to_string());
+        let Ended::Done { notes, .. } = run(&subjects.training(&out, &params), &Silent).unwrap() else { panic!("done") };
+        let options: ModelOptions = model_folder::read_json(&out.join("model").join(OPTIONS)).unwrap();
+        (options.training_samples, options.validation_samples, notes.iter().any(|note| note.contains("is ignored")))
+    };
+    // Two raters each.
+    assert_eq!(samples(false), (Some(6), Some(2), false));
+    assert_eq!(samples(true), (Some(8), Some(8), true));
+}
+
 /// With a learning rate of nothing the weights stay what they were; those of another network are refused.
 #[test]
 fn a_training_can_start_from_the_weights_of_a_model() {

@@ -177,8 +177,7 @@ fn trained_further(published: &BTreeMap<String, Vec<u8>>) {
         fs::write(&file, &published[name]).expect("written");
         tensors::read(&file).expect("weights").tensors
     };
-    let (before, after) =
-        (read("models/func_area/model.safetensors"), read("models/fnyu_area/model.safetensors"));
+    let (before, after) = (read("models/func_area/model.safetensors"), read("models/fnyu_area/model.safetensors"));
     let mut furthest: f32 = 0.0;
     for entry in state_dict([2, 2, 2, 2], of_inputs("func").expect("a code").len(), 3) {
         if let (true, TensorValues::F32(before), TensorValues::F32(after)) =
@@ -211,22 +210,25 @@ fn columns(table: &str) -> Vec<String> {
 
 /// Small tables in the place of all that is computed before figure 3.
 const STAND_INS: &str = "    extends: hcp-nyu
-    params: { outputs: { keep: [area] } }
+    params: { outputs: { keep: [area] }, example: 100000 }
     stages:
       score:
         each: { outputs: $params.outputs, sid: $params.subjects }
-        run: cp -r \"$IN_TABLE\" \"$OUT_TABLE\"
+        run: cp -r \"$IN_TABLE\"/. \"$OUT_TABLE\"
         in: { table: \"tables/${each.sid}\" }
         out: { table: table/ }
         restricted: hcp-open-access
-      split: { run: 'cp -r \"$IN_TABLE\" \"$OUT_TABLE\"', in: { table: tables/hcp }, out: { table: table/ } }
+      split:
+        run: cp -r \"$IN_TABLE\"/. \"$OUT_TABLE\" && echo none > \"$OUT_FAMILIES\"
+        in: { table: tables/hcp }
+        out: { table: table/, families: families.txt }
       nyu_score:
         each: { outputs: [area], sid: $params.nyu_subjects }
-        run: cp -r \"$IN_TABLE\" \"$OUT_TABLE\"
+        run: cp -r \"$IN_TABLE\"/. \"$OUT_TABLE\"
         in: { table: \"tables/${each.sid}\" }
         out: { table: table/ }
         restricted: hcp-open-access
-      nyu_split: { run: 'cp -r \"$IN_TABLE\" \"$OUT_TABLE\"', in: { table: tables/nyu }, out: { table: table/ } }
+      nyu_split: { run: 'cp -r \"$IN_TABLE\"/. \"$OUT_TABLE\"', in: { table: tables/nyu }, out: { table: table/ } }
 ";
 
 /// Writes the score tables of some held-out subjects, and their split.
@@ -268,7 +270,8 @@ fn figure_3_has_both_datasets_and_its_release_counts_those_who_are_restricted() 
     let sids = |count: usize, prefix: &str| (0..count).map(|n| format!("{prefix}{n:02}")).collect::<Vec<_>>();
     let (hcp, nyu) = (sids(20, "1000"), sids(9, "sub-wlsubj0"));
     // Written in another order than that of the paper.
-    let tags = [("rely", 0.85), ("nodw", 0.83), ("func", 0.82), ("t1t2", 0.74), ("anat", 0.73), ("inf", 0.7), ("prior", 0.5)];
+    let tags =
+        [("rely", 0.8), ("nodw", 0.79), ("func", 0.78), ("t1t2", 0.74), ("anat", 0.73), ("inf", 0.7), ("prior", 0.5)];
     stand_in(&paper, "HCP", &hcp, &["A1", "A2", "A3", "A4"], &tags);
     stand_in(&paper, "NYU", &nyu, &["gold"], &[("fnyu", 0.78), ("func", 0.7), ("anat", 0.72)]);
     let run = |hcp: &[String]| {
@@ -281,10 +284,21 @@ fn figure_3_has_both_datasets_and_its_release_counts_those_who_are_restricted() 
     let table = fs::read_to_string(folder.join("figure3.csv")).expect("published");
     assert_eq!(
         columns(&table),
-        ["HCP prior", "HCP inf", "HCP anat", "HCP t1t2", "HCP func", "HCP nodw", "HCP rely", "NYU anat", "NYU func", "NYU fnyu"]
+        [
+            "HCP prior",
+            "HCP inf",
+            "HCP anat",
+            "HCP t1t2",
+            "HCP func",
+            "HCP nodw",
+            "HCP rely",
+            "NYU anat",
+            "NYU func",
+            "NYU fnyu"
+        ]
     );
     let asks = "its release asks for 20 subjects behind everything that it shows, and there are";
-    run(&hcp[..19]).exits(1).shows(&format!("{asks} 19"));
+    run(&hcp[..19]).exits(0).shows(&format!("{asks} 19"));
     paper.space.edit(FILE, ", others_are_public: true", "");
-    run(&hcp).exits(1).shows(&format!("{asks} 9"));
+    run(&hcp).exits(0).shows(&format!("{asks} 9"));
 }

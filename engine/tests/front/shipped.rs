@@ -223,7 +223,7 @@ fn restrictions_reach_every_descendant_and_unreleased_results_are_named() {
     assert!(planned("demo").refused_results().is_empty());
 }
 
-/// Whoever trained `func`, `fnyu` begins as it; and what is made of restricted networks is restricted.
+/// Trained here or by the authors, `func` is where `fnyu` begins; and what is made of restricted networks is restricted.
 #[test]
 fn fnyu_is_trained_from_func_ten_times_in_batches_of_two() {
     for (profile, restricted) in [("nyu", false), ("hcp-nyu", true), ("hcp-published-nyu", false)] {

@@ -75,7 +75,7 @@ impl Samples {
     /// Reads the ports `images`, `targets` and `split` of a training.
     ///
     /// A drawing counts if it is present, its subject has images, and the split lists the subject. Absent cells are counted.
-    /// With `ignores_split`, whoever the split lists trains and chooses.
+    /// With `ignores_split`, all subjects that the split lists train and choose.
     ///
     /// # Errors
     /// Input: a broken or unfitting file, values that are not finite, no subject on one side of the split. Stage: less coverage than asked.
@@ -111,7 +111,9 @@ impl Samples {
         let wanted = format!("left out because {} are not all labelled", options.feature_names.join(", "));
         notes.extend(count(incomplete, &wanted));
         if ignores_split {
-            notes.push("the split is ignored: all its subjects train and choose the weights, those who are scored too".into());
+            notes.push(
+                "the split is ignored: all its subjects train and choose the weights, those who are scored too".into(),
+            );
         }
         Ok((samples, notes))
     }

@@ -409,7 +409,7 @@ fn a_cell_without_a_subject_is_reported() {
     assert!(run(&task, &Silent).unwrap_err().hint.unwrap().contains("axis `sid`"));
 }
 
-/// As the original's class for NYU does: whoever is scored trains too.
+/// As the original's class for NYU does: those who are scored train too.
 #[test]
 fn a_training_can_ignore_the_split() {
     let folder = tempfile::tempdir().unwrap();
@@ -417,7 +417,9 @@ fn a_training_can_ignore_the_split() {
     let samples = |ignores: bool| {
         let params = [("epochs", 1.into()), ("rounds", 1.into()), ("ignores_split", ignores.into())];
         let out = folder.path().join(ignores.to_string());
-        let Ended::Done { notes, .. } = run(&subjects.training(&out, &params), &Silent).unwrap() else { panic!("done") };
+        let Ended::Done { notes, .. } = run(&subjects.training(&out, &params), &Silent).unwrap() else {
+            panic!("done")
+        };
         let options: ModelOptions = model_folder::read_json(&out.join("model").join(OPTIONS)).unwrap();
         (options.training_samples, options.validation_samples, notes.iter().any(|note| note.contains("is ignored")))
     };

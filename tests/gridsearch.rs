@@ -240,8 +240,12 @@ fn trainings_of_our_own_give_the_same_table_and_figure() {
     // A rate at which both trainings of a cell diverge: the cell is marked in table and figure, and the others have losses.
     space.edit(FILE, "lr: [0.00167, 0.0025, 0.00844]", "lr: [0.00167, 0.00844, 1000000]");
     let shown = run();
-    let cell = "base_model=resnet18, lr=1000000, gamma=1, bce_weight=0.75, batch_size=2, inputs=anat, prediction=area";
-    shown.shows("diverged").shows(cell).shows("the training diverged: its loss became NaN in round 1, epoch 1, step 2");
+    let train = "train(base_model=resnet18, batch_size=2, bce_weight=0.75, gamma=1, inputs=anat, lr=1000000, prediction=area, restart=1)";
+    shown.shows(&format!("absent {train} and 1 more")).shows("1 of 3 cells diverged and has no loss: 2");
+    let log = space.pipe(["log", FILE, "--profile", "small", train]).exits(0);
+    log.shows(
+        "absent (diverged): the training diverged: its loss became NaN in round 1, epoch 1, validation (learning rate 1000000.0)",
+    );
     let table = space.read(&format!("{RESULTS}/small/grid.csv"));
     let rows: Vec<&str> = table.lines().skip(1).collect();
     assert!(rows[0].contains(",whole,2,2,0,1,0.") && rows[1].contains(",whole,2,2,0,1,0."), "{table}");

@@ -1,8 +1,8 @@
 //! How many subjects are behind the losses of a training, from the files of its model, which name none of them.
 //!
 //! A loss is a mean over samples, a subject as one rater labelled it, so samples divided by raters are at least as many subjects. How many
-//! trained is also in the table of channels, unless they are few; that must agree. Rules of release count by this, so what is not
-//! known is no subject.
+//! trained is also in the table of channels, unless they are few; that must agree. Rules of release count by this, so where nothing
+//! is known the number is 0.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 //!
 //! Reads what `unet/train` leaves beside the weights: its table of epochs, its options and its plan. Trainings that
 //! agree in all factors are iterations of one cell. Does not depend on how axes are called: a training is what its
-//! files say. Only one that diverged has no files: its cell is told by its coordinates, on axes that are called like the
+//! files say. Only one that diverged has no files: its coordinates say which cell it is, on axes that are called like the
 //! factors.
 
 use std::collections::BTreeMap;

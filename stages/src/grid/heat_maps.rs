@@ -539,7 +539,7 @@ fn notes(blocks: &[Block<'_>], parameters: &Parameters) -> Vec<String> {
     }
     let in_part = with_loss().filter(|(row, _)| row.diverged > 0).count();
     if in_part > 0 {
-        notes.push(format!("Of {} with a loss, other iterations diverged.", counted(in_part, "cell")));
+        notes.push(format!("Loss of fewer iterations, because others diverged: {}.", counted(in_part, "cell")));
     }
     let below = with_loss().filter(|(_, value)| *value < parameters.low).count();
     let above = with_loss().filter(|(_, value)| *value > parameters.high).count();
@@ -702,7 +702,7 @@ mod tests {
         let blocks = blocks(&rows, &parameters).unwrap();
         let notes = notes(&blocks, &parameters).join("\n");
         assert!(notes.contains("Crossed: 3 of 450 cells without a loss (1 diverged, 2 missing)."), "{notes}");
-        assert!(notes.contains("Of 1 cell with a loss, other iterations diverged."), "{notes}");
+        assert!(notes.contains("Loss of fewer iterations, because others diverged: 1 cell."), "{notes}");
         assert!(notes.contains("least validation Dice loss over 2 iterations"), "{notes}");
         let svg = draw(&blocks, &parameters, false).svg();
         assert_eq!(svg.matches(&Colour::FAINT.hex()).count(), 3);

@@ -13,6 +13,7 @@ use pipe_stages::formats::subject_folder::required_files;
 use pipe_stages::formats::{hdf5, mgh};
 use serde_json::json;
 
+use super::nyu::{SUBJECTS, dataset};
 use super::support::http_server::{Answer, HttpServer};
 use super::support::paper::{FILE, Paper, SIMULATION, contents, files_below, offline};
 use super::support::s3_server::Server;
@@ -406,7 +407,7 @@ fn slow_the_profile_hcp_runs_from_end_to_end() {
     }
 
     // With a rule that two subjects keep, tables and figures of scores leave, and nothing else does.
-    story.paper.space.edit(FILE, "rule: { aggregate: 20 }", "rule: { aggregate: 2 }");
+    story.paper.space.edit(FILE, "\n        rule: { aggregate: 20 }\n", "\n        rule: { aggregate: 2 }\n");
     let released = story.pipe("run", "hcp", &options).exits(1).shows("ran 0, hits");
     story.nothing_left(&released);
     let first = story.published();
@@ -429,4 +430,24 @@ fn slow_the_profile_hcp_runs_from_end_to_end() {
     let swapped = story.pipe("run", "hcp", &options).exits(1).shows("ran 2, hits");
     story.nothing_left(&swapped);
     assert!(story.published() == first, "released files depend on the order of families");
+
+    // Beside the public subjects of NYU, `fnyu` begins as the network that was trained here, and is as restricted.
+    let nyu = dataset();
+    nyu.iter().for_each(|(key, bytes)| story.paper.space.write(&format!("pipelines/nyu/{key}"), bytes));
+    let bucket = "with: { url: s3://openneuro.org/ds003787 }     # a public bucket: no credential, no signature";
+    story.paper.space.edit(FILE, bucket, "in: { source: nyu }");
+    let subjects = format!("nyu_subjects=[{}]", SUBJECTS[1..].join(", "));
+    let more = ["--set", &subjects, "--set", "fnyu={ restarts: 1 }"];
+    let options = [&options[..], &more].concat();
+    let tuned = story.pipe("run", "hcp-nyu", &[&options[..], &["--until", "nyu_best"]].concat());
+    let tuned = tuned
+        .shows("train -> best -> nyu_train -> nyu_best) and its release was not approved yet")
+        .shows("done nyu_train 1/1")
+        .hides("failed");
+    assert!(!tuned.text().contains(CANARY), "{}", tuned.text());
+    let model = story.pipe("path", "hcp-nyu", &[&options[..], &["nyu_best(inputs=fnyu, outputs=area).model"]].concat());
+    let model = Path::new(model.stdout.trim());
+    assert!(model.starts_with(story.paper.space.cache().join("restricted")), "{}", model.display());
+    let plan = fs::read_to_string(model.join("plan.json")).expect("its plan");
+    assert!(plan.contains("\"batch_size\": 2"), "{plan}");
 }

@@ -18,7 +18,7 @@ use super::support::paper::{FILE, Paper, contents, offline};
 use super::support::{Shown, Space};
 
 /// Three subjects of the dataset; the last one is held out.
-const SUBJECTS: [&str; 3] = ["sub-wlsubj001", "sub-wlsubj004", "sub-wlsubj007"];
+pub const SUBJECTS: [&str; 3] = ["sub-wlsubj001", "sub-wlsubj004", "sub-wlsubj007"];
 
 const SIMULATION: &str = "
 pipe: 1
@@ -40,7 +40,7 @@ results:
 ";
 
 /// The objects of the bucket by their keys.
-fn dataset() -> BTreeMap<String, Vec<u8>> {
+pub fn dataset() -> BTreeMap<String, Vec<u8>> {
     let home = Space::with(SIMULATION);
     let mut run = home.command(["run", "pipeline.yaml"]);
     offline(&mut run);

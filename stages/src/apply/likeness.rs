@@ -10,7 +10,7 @@ use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind,
 use crate::formats::channel_statistics::{self, Quantiles, SHARES, TrainedChannel};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::Scale;
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Notes, Stroke, save};
+use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, save};
 use crate::formats::tensors;
 use crate::numeric::counts::{real, subjects};
 
@@ -184,7 +184,7 @@ impl Page<'_> {
     }
 
     fn draw(&self) -> Drawing {
-        let notes = Notes::new(&[self.note()], WIDTH - 2.0 * MARGIN, (6.5, LINE));
+        let notes = FigureNotes::new(&[self.note()], WIDTH - 2.0 * MARGIN, (6.5, LINE));
         let bottom = HEAD + ROW * real(self.channels.len());
         let height = bottom + 30.0 + notes.height() + 4.0;
         let mut drawing = Drawing::new(WIDTH, height, "How like the subjects of the training a subject is");

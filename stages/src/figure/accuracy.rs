@@ -22,7 +22,7 @@ use crate::declared::held_out_inputs::{self, Comparisons};
 use crate::formats::data_table::{self, DataTable, STAMP, SplitCounts};
 use crate::formats::drawing::axes::{Scale, left_axis};
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, Notes, SMALLEST_TEXT, Stroke, WIDEST, save, text_width,
+    Anchor, Colour, Drawing, FigureNotes, Lettering, SMALLEST_TEXT, Stroke, WIDEST, save, text_width,
 };
 use crate::formats::score_table::{
     self, DATASET_COLUMN, DICE_UNIT, HEMISPHERE_COLUMN, HIGH_COLUMN, HeldOut, LABEL_COLUMN, LEVEL_COLUMN, LOW_COLUMN,
@@ -304,7 +304,7 @@ fn draw(
     let names = if turned { widest + 8.0 } else { 16.0 };
     let axis = names + if datasets.len() > 1 { 14.0 } else { 2.0 };
     let notes = notes(scores, splits, bars, comparisons, opacity > 0.0);
-    let notes = Notes::new(&notes, right - NOTES, (SMALL, LINE));
+    let notes = FigureNotes::new(&notes, right - NOTES, (SMALL, LINE));
     let foot = axis + notes.height() + 4.0;
     let height = HEAD + PANEL * real(labels.len()) - GAP + foot;
     let title = format!("Dice scores per model, {}", scores.parcellation);

@@ -13,7 +13,8 @@ use super::subject_images::{NamedImages, SubjectImages, sid};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::colour::CATEGORIES;
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, Notes, Raster, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
+    Anchor, Colour, Drawing, FigureNotes, Lettering, Raster, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width,
+    wrapped,
 };
 use crate::formats::score_table;
 use crate::numeric::counts::{real, subjects};
@@ -242,7 +243,7 @@ impl Sheet<'_> {
         let width = (2.0 * MARGIN + real(used) * (cell + GAP) - GAP).max(320.0);
         let rows = self.places.len().div_ceil(columns);
         let row = cell / 2.0 + NAME + GAP;
-        let notes = Notes::new(&self.notes(), width - 2.0 * MARGIN, (SMALL, LINE));
+        let notes = FigureNotes::new(&self.notes(), width - 2.0 * MARGIN, (SMALL, LINE));
         let height = HEAD + real(rows) * row + notes.height() + 8.0;
         let mut drawing = Drawing::new(width, height, "Flat maps of a cohort");
         self.head(&mut drawing, simulated);

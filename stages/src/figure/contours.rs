@@ -20,7 +20,7 @@ use crate::declared::map_radius::MapRadius;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, Notes, Raster, SMALLEST_TEXT, Stroke, colour, save, text_width,
+    Anchor, Colour, Drawing, FigureNotes, Lettering, Raster, SMALLEST_TEXT, Stroke, colour, save, text_width,
 };
 use crate::formats::mgh;
 use crate::formats::score_table::{
@@ -459,7 +459,7 @@ struct Figure<'a> {
 impl Figure<'_> {
     fn draw(&self, panels: &[Panel]) -> Drawing {
         let width = 2.0 * (MARGIN + PANEL) + GAP;
-        let notes = Notes::new(&self.notes(panels), width - 2.0 * MARGIN, (SMALL, LINE));
+        let notes = FigureNotes::new(&self.notes(panels), width - 2.0 * MARGIN, (SMALL, LINE));
         let height = HEAD + PANEL + SCORES + LEGEND + notes.height() + 6.0;
         let title = format!("Boundaries of {} of {}", self.parcellation, self.sid);
         let mut drawing = Drawing::new(width, height, &title);

@@ -15,7 +15,7 @@ use super::subject_images::{NamedImages, SubjectImages, sid};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::{
-    Anchor, Colour, Drawing, Lettering, Notes, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
+    Anchor, Colour, Drawing, FigureNotes, Lettering, SMALLEST_TEXT, Stroke, WIDEST, colour, save, text_width, wrapped,
 };
 use crate::numeric::counts::{self, real};
 use crate::numeric::statistics::quantile;
@@ -263,7 +263,7 @@ impl Sheet<'_> {
         let cell = (room / count).min(CELL);
         let width = 2.0 * MARGIN + NAMES + KEYS + (cell + GAP.0) * count + GAP.0;
         let row = (cell / 2.0).max(LEAST_ROW) + GAP.1;
-        let notes = Notes::new(&self.notes(), width - 2.0 * MARGIN, (SMALL, LINE));
+        let notes = FigureNotes::new(&self.notes(), width - 2.0 * MARGIN, (SMALL, LINE));
         let sid_size = 7.0;
         let longest = self.subjects.iter().map(|s| text_width(&s.images.sid, sid_size)).fold(0.0, f64::max);
         // Ids that do not fit beside each other are turned.

@@ -12,7 +12,7 @@ use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, choi
 use super::cell_table::{self, CellLosses, CellRow, DICE_LOSS, GridCellState, STATE, counted, with_factors};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
-use crate::formats::drawing::{Anchor, CanvasPoint, Colour, Drawing, Lettering, Notes, Stroke, save, text_width};
+use crate::formats::drawing::{Anchor, CanvasPoint, Colour, Drawing, FigureNotes, Lettering, Stroke, save, text_width};
 use crate::formats::score_table;
 use crate::numeric::counts::real;
 
@@ -337,7 +337,7 @@ impl Layout {
 
 fn draw(blocks: &[Block<'_>], parameters: &Parameters, simulated: bool) -> Drawing {
     let layout = Layout::of(blocks);
-    let notes = Notes::new(&notes(blocks, parameters), layout.right() - 10.0, (SMALL, LINE));
+    let notes = FigureNotes::new(&notes(blocks, parameters), layout.right() - 10.0, (SMALL, LINE));
     let panels: f64 = blocks.iter().map(|block| layout.height_of(block)).sum();
     let height = HEAD + panels + notes.height() + 6.0;
     let mut drawing =

@@ -4,7 +4,7 @@
 use super::part::Part;
 use crate::formats::data_table::SplitCounts;
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
-use crate::formats::drawing::{Anchor, Colour, Drawing, Lettering, Notes, Stroke, WIDEST, text_width, wrapped};
+use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, text_width, wrapped};
 use crate::formats::score_table::{self, MEAN};
 use crate::numeric::counts::{real, subjects};
 
@@ -50,7 +50,7 @@ pub(super) fn draw(about: &About<'_>, parts: &[Part]) -> Drawing {
     let right = left + 8.0 + step * real(bars.len()) + 8.0;
     let bottom = HEAD + PANEL;
     let width = right.max(308.0) + 12.0;
-    let notes = Notes::new(&notes(about, &bars, left_out, layout.turned), width - 20.0, (6.5, LINE));
+    let notes = FigureNotes::new(&notes(about, &bars, left_out, layout.turned), width - 20.0, (6.5, LINE));
     let lines = bars.iter().map(|part| layout.name(part, sources).len()).max().unwrap_or(0);
     let matrix_top = bottom + 10.0 + NAME * real(lines);
     let foot = 30.0 + notes.height();

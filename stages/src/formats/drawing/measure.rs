@@ -39,13 +39,13 @@ pub fn wrapped(text: &str, width: f64, size: f64) -> Vec<String> {
 }
 
 /// The notes below a figure: quiet lines that fit its width.
-pub struct Notes {
+pub struct FigureNotes {
     lines: Vec<String>,
     size: f64,
     apart: f64,
 }
 
-impl Notes {
+impl FigureNotes {
     /// Notes in lines of at most `width` points, set at a size and so far apart.
     pub fn new(notes: &[String], width: f64, (size, apart): (f64, f64)) -> Self {
         Self { lines: notes.iter().flat_map(|note| wrapped(note, width, size)).collect(), size, apart }

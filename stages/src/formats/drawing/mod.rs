@@ -19,6 +19,6 @@ pub use colour::Colour;
 pub use font::FAMILY;
 #[cfg(test)]
 pub use measure::text_boxes;
-pub use measure::{Notes, text_width, wrapped};
+pub use measure::{FigureNotes, text_width, wrapped};
 pub use raster::Raster;
 pub use render::{SMALLEST_TEXT, WIDEST, save};

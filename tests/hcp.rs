@@ -13,7 +13,7 @@ use pipe_stages::formats::subject_folder::required_files;
 use pipe_stages::formats::{hdf5, mgh};
 use serde_json::json;
 
-use super::nyu::{SUBJECTS, dataset};
+use super::nyu;
 use super::support::http_server::{Answer, HttpServer};
 use super::support::paper::{FILE, Paper, SIMULATION, contents, files_below, offline};
 use super::support::s3_server::Server;
@@ -432,11 +432,11 @@ fn slow_the_profile_hcp_runs_from_end_to_end() {
     assert!(story.published() == first, "released files depend on the order of families");
 
     // Beside the public subjects of NYU, `fnyu` begins as the network that was trained here, and is as restricted.
-    let nyu = dataset();
-    nyu.iter().for_each(|(key, bytes)| story.paper.space.write(&format!("pipelines/nyu/{key}"), bytes));
+    let public = nyu::dataset();
+    public.iter().for_each(|(key, bytes)| story.paper.space.write(&format!("pipelines/nyu/{key}"), bytes));
     let bucket = "with: { url: s3://openneuro.org/ds003787 }     # a public bucket: no credential, no signature";
     story.paper.space.edit(FILE, bucket, "in: { source: nyu }");
-    let subjects = format!("nyu_subjects=[{}]", SUBJECTS[1..].join(", "));
+    let subjects = format!("nyu_subjects=[{}]", nyu::SUBJECTS[1..].join(", "));
     let more = ["--set", &subjects, "--set", "fnyu={ restarts: 1 }"];
     let options = [&options[..], &more].concat();
     let tuned = story.pipe("run", "hcp-nyu", &[&options[..], &["--until", "nyu_best"]].concat());

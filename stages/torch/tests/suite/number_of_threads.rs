@@ -42,7 +42,8 @@ fn a_training_in_a_process_of_its_own() {
     }
     // The loop alone: the kind refuses 16 bits where the processor would have to imitate them, as it may here.
     let device = prepare(&ComputePlace { threads, device: Pin::Any }, &task).unwrap().device;
-    let (samples, _) = Samples::read(&task, &ModelOptions::new("anat", "area", "resnet18").unwrap(), false, device).unwrap();
+    let (samples, _) =
+        Samples::read(&task, &ModelOptions::new("anat", "area", "resnet18").unwrap(), false, device).unwrap();
     let plan = [Round { lr: 0.00375, gamma: 0.9, bce_weight: 0.75, num_epochs: 1, batch_size: 3 }];
     let weights = Weights::fresh(NetworkShape::new("resnet18", 7, 3).unwrap(), 7, device);
     let mut training = Training::new(weights, &samples, &plan, shuffled(7), &Silent).with_precision(Precision::Bf16);

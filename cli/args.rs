@@ -82,7 +82,7 @@ pub struct Pipeline {
     /// The profile (the file's default if not given)
     #[arg(long, short = 'p', value_name = "NAME")]
     pub profile: Option<String>,
-    /// Set a declared param: `--set epochs=3`; lists and maps as YAML
+    /// Set a declared param, or a field of one: `--set epochs=3`, `--set plans.full.area.gamma=0.8`; lists and maps as YAML
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_value)]
     pub set: Vec<(String, String)>,
 }

@@ -46,6 +46,48 @@ fn a_second_run_does_nothing() {
     space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 0, hits 3");
 }
 
+/// Trainings with a plan each, which `fit` takes by its coordinates.
+const PLANS: &str = r#"pipe: 1
+pipeline: plans
+params:
+  inputs: [anat, full]
+  outputs: [area, ring]
+  plans:
+    anat: &plans { area: { gamma: 0.9, rounds: [1, 2] }, ring: { gamma: 0.8, rounds: [3] } }
+    full: *plans
+profiles:
+  usual: { default: true }
+  gentle: { params: { plans: { full: { area: { gamma: 1.0 } } } } }
+stages:
+  fit:
+    each: { inputs: $params.inputs, outputs: $params.outputs }
+    run: echo $EACH_INPUTS $EACH_OUTPUTS $PARAM_GAMMA $PARAM_ROUNDS > "$OUT_MODEL"
+    with:
+      gamma: $params.plans.${each.inputs}.${each.outputs}.gamma
+      rounds: $params.plans.${each.inputs}.${each.outputs}.rounds
+    out: { model: model.txt }
+results:
+  "${inputs}_${outputs}.txt": $fit.model
+"#;
+
+#[test]
+fn a_training_whose_plan_is_changed_runs_again_and_no_other() {
+    let space = Space::with(PLANS);
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 4, hits 0");
+    assert_eq!(space.read("results/plans/usual/full_area.txt"), "full area 0.9 1 2\n");
+    let set = ["--set", "plans.full.area.gamma=0.95"];
+    let plan = space.pipe([&["plan", "pipeline.yaml", "--expand"][..], &set].concat()).stdout;
+    let to_run: Vec<&str> = plan.lines().filter(|line| line.trim_start().starts_with("to run")).collect();
+    assert_eq!(to_run, [" to run fit(inputs=full, outputs=area)"], "{plan}");
+    space.pipe([&["run", "pipeline.yaml"][..], &set].concat()).exits(0).shows("ran 1, hits 3");
+    let changed = space.read("results/plans/usual+plans.full.area.gamma=0.95/full_area.txt");
+    assert_eq!(changed, "full area 0.95 1 2\n");
+    space.pipe(["run", "pipeline.yaml", "--profile", "gentle"]).exits(0).shows("ran 1, hits 3");
+    space.edit("pipeline.yaml", "ring: { gamma: 0.8", "ring: { gamma: 0.7");
+    space.pipe(["why", "pipeline.yaml"]).shows("fit(inputs=anat, outputs=ring)").shows("`gamma` changed: 0.8 -> 0.7");
+    space.pipe(["run", "pipeline.yaml"]).exits(0).shows("ran 2, hits 2");
+}
+
 #[test]
 fn an_edit_reruns_what_depends_on_it_and_stops_where_bytes_are_the_same() {
     let space = words();

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pipe_contract::Coordinates;
+
 use crate::diag::{Class, Diagnostic, Span};
 use crate::spec::Node;
 
@@ -26,6 +28,14 @@ pub(super) struct Axis {
 pub(super) struct AxisPoint<'a> {
     pub axes: &'a [Axis],
     pub at: &'a [u32],
+}
+
+impl AxisPoint<'_> {
+    /// Its coordinates.
+    pub fn coordinates(&self) -> Coordinates {
+        let values = self.axes.iter().zip(self.at).map(|(axis, index)| (axis, &axis.values[*index as usize]));
+        values.map(|(axis, value)| (axis.name.clone(), value.text.clone())).collect()
+    }
 }
 
 impl Axis {

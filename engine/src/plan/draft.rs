@@ -278,7 +278,7 @@ impl<'a> Draft<'a> {
 
     /// The coordinates of a cell.
     pub fn coordinates(&self, cell: usize) -> Coordinates {
-        self.some_coordinates(&self.cells[cell], |_| true)
+        self.cell(cell).coordinates()
     }
 
     /// The coordinates at value indexes, on the axes whose number is wanted.
@@ -396,7 +396,7 @@ fn values(env: &Env<'_>, entry: &NamedStage, name: &Name, node: &Node) -> Result
 fn narrowed(env: &Env<'_>, entry: &NamedStage, node: &Node) -> BTreeSet<String> {
     let Ok(Written::Reference(reference)) = spec::read_written(env.sources, node) else { return BTreeSet::new() };
     match reference.names.as_slice() {
-        [params, path @ ..] if params == "params" => {
+        [params, path @ ..] if params == "params" && reference.chosen.is_empty() => {
             env.param(&path.join("."), &entry.scope).map(|(param, _)| param.narrowed.clone()).unwrap_or_default()
         }
         _ => BTreeSet::new(),

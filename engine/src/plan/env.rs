@@ -9,7 +9,7 @@ use super::errors::Errors;
 use super::profile::ProfileParam;
 use super::resolved::SourcePlace;
 use crate::diag::{Class, Diagnostic, SourceTexts, Span};
-use crate::spec::{self, Name, NamedStage, Node, NodeTree, Reference, TextPiece, Written};
+use crate::spec::{self, NamedStage, Node, NodeTree, Reference, TextPiece, Written};
 
 /// Everything that is known before stages are resolved one by one.
 pub(super) struct Env<'a> {
@@ -81,17 +81,23 @@ impl Env<'_> {
         for piece in pieces {
             match piece {
                 TextPiece::Literal(literal) => text.push_str(literal),
-                TextPiece::Value(reference) => text.push_str(&self.scalar(reference, scope, cell)?),
+                TextPiece::Value(reference) => text.push_str(&self.scalar(reference, scope, cell, "inside a text")?),
             }
         }
         Ok(text)
     }
 
-    /// The text of a value that must be a scalar.
-    fn scalar(&self, reference: &Reference, scope: &str, cell: Option<AxisPoint<'_>>) -> Result<String, Diagnostic> {
+    /// The text of a value that must be a scalar where it is used.
+    fn scalar(
+        &self,
+        reference: &Reference,
+        scope: &str,
+        cell: Option<AxisPoint<'_>>,
+        place: &str,
+    ) -> Result<String, Diagnostic> {
         let value = self.value(reference, scope, cell)?;
         value.written().map(str::to_owned).ok_or_else(|| {
-            let message = format!("`{}` is {}, which cannot be used inside a text", reference.text, value.described());
+            let message = format!("`{}` is {}, which cannot be used {place}", reference.text, value.described());
             Diagnostic::new(Class::Value, reference.span, message)
         })
     }
@@ -99,8 +105,9 @@ impl Env<'_> {
     /// The value behind `$params...` or `$each...`.
     pub fn value(&self, reference: &Reference, scope: &str, cell: Option<AxisPoint<'_>>) -> Result<Node, Diagnostic> {
         if reference.entry.is_some() {
-            let message = format!("`{}` is a value, so nothing can follow it after `/`", reference.path().join("."));
-            let fix = format!("\"${{{}}}/...\"", reference.path().join("."));
+            let path = reference.text.split('/').next().unwrap_or_default().trim_start_matches('$');
+            let message = format!("`{path}` is a value, so nothing can follow it after `/`");
+            let fix = format!("\"${{{path}}}/...\"");
             return Err(
                 Diagnostic::new(Class::Reference, reference.span, message).hint(format!("for a text write {fix}"))
             );
@@ -110,11 +117,37 @@ impl Env<'_> {
             return Err(Diagnostic::new(Class::Reference, reference.span, message)
                 .hint("selectors belong to stages: `$stage(*).port`"));
         }
-        match reference.names.split_first() {
+        let value = match reference.names.split_first() {
             Some((first, rest)) if first == "params" => self.param_value(reference, rest, scope),
             Some((first, rest)) if first == "each" => each_value(reference, rest, cell),
             _ => Err(self.not_a_value(reference, scope, cell)),
+        }?;
+        if reference.chosen.is_empty() { Ok(value) } else { self.chosen(value, reference, scope, cell) }
+    }
+
+    /// The part of a value that a path leads to from the first name on that another value gives.
+    fn chosen(
+        &self,
+        mut value: Node,
+        reference: &Reference,
+        scope: &str,
+        cell: Option<AxisPoint<'_>>,
+    ) -> Result<Node, Diagnostic> {
+        let mut so_far = reference.path().join(".");
+        for piece in &reference.chosen {
+            let (name, span) = match piece {
+                TextPiece::Literal(name) => (name.clone(), reference.span),
+                TextPiece::Value(part) => (self.scalar(part, scope, cell, "as a name of a path")?, part.span),
+            };
+            // What is missing is missing in one cell.
+            let in_cell = |error: Diagnostic| match cell {
+                Some(cell) => error.note(format!("in the cell {}", cell.coordinates())),
+                None => error,
+            };
+            value = value.field(&name, &so_far, span).map_err(in_cell)?.clone();
+            so_far = format!("{so_far}.{name}");
         }
+        Ok(value)
     }
 
     fn not_a_value(&self, reference: &Reference, scope: &str, cell: Option<AxisPoint<'_>>) -> Diagnostic {
@@ -226,20 +259,7 @@ fn each_value(reference: &Reference, path: &[String], cell: Option<AxisPoint<'_>
 /// The part of a value that further names lead to.
 fn descend(node: &Node, path: &[String], so_far: &str, reference: &Reference) -> Result<Node, Diagnostic> {
     let Some((name, rest)) = path.split_first() else { return Ok(node.clone()) };
-    match &node.tree {
-        NodeTree::Map(entries) => match node.get(name) {
-            Some(inner) => descend(inner, rest, &format!("{so_far}.{name}"), reference),
-            None => {
-                let known: Vec<&str> = entries.iter().map(|(Name { text, .. }, _)| text.as_str()).collect();
-                let message = format!("`{so_far}` has no field `{name}`");
-                Err(Diagnostic::new(Class::UnknownName, reference.span, message).known("its fields", name, known))
-            }
-        },
-        _ => {
-            let message = format!("`{so_far}` is {}, which has no field `{name}`", node.described());
-            Err(Diagnostic::new(Class::Reference, reference.span, message))
-        }
-    }
+    descend(node.field(name, so_far, reference.span)?, rest, &format!("{so_far}.{name}"), reference)
 }
 
 /// Whether a value differs from cell to cell.

@@ -33,6 +33,7 @@ mod rule;
 mod run_stage;
 mod same_name;
 mod seed;
+mod set_option;
 mod stage;
 mod typed;
 mod variables;

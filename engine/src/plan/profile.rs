@@ -9,6 +9,7 @@ use pipe_contract::Value;
 
 use super::param_value::{ParamOrigin, ParamValue};
 use super::plan_options::PlanOptions;
+use super::set_option::{self, SetOption};
 use crate::diag::{Class, Diagnostic, SourceTexts, Span};
 use crate::spec::{
     self, Name, NamedStage, Node, NodeTree, ParamDecl, ParamType, ProfileDecl, ReleaseDecl, ResultDecl, ScalarStyle,
@@ -214,32 +215,38 @@ fn params(
     sources: &mut SourceTexts,
     errors: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, ProfileParam> {
-    let set = settings(options, sources, errors);
-    let declared = |name: &str| spec.params.iter().find(|decl| decl.name.text == name);
+    let is_declared = |name: &str| spec.params.iter().any(|decl| decl.name.text == name);
+    let set = set_option::read(options, is_declared, sources, errors);
     let mut check = |name: &Name| {
-        if declared(&name.text).is_none() {
+        if !is_declared(&name.text) {
             let error = Diagnostic::new(
                 Class::UnknownName,
                 name.span,
                 format!("unknown parameter `{}`: only declared ones can be set", name.text),
             );
-            errors.push(error.known(
-                "declared parameters",
-                &name.text,
-                spec.params.iter().map(|decl| decl.name.text.as_str()),
-            ));
+            let names = || spec.params.iter().map(|decl| decl.name.text.as_str());
+            // Of a field, the param may be the misspelt part.
+            let whole = name.text.as_str();
+            let misspelt = match crate::diag::nearest(whole, names()) {
+                Some(_) => whole,
+                None => whole.split('.').next().unwrap_or(whole),
+            };
+            errors.push(error.known("declared parameters", misspelt, names()));
         }
     };
     chain.iter().flat_map(|profile| &profile.params).for_each(|(name, _)| check(name));
-    set.iter().for_each(|(name, _)| check(name));
+    set.iter().for_each(|option| check(&option.name));
 
     let mut params = BTreeMap::new();
     for decl in &spec.params {
-        let of_decl = |(name, _): &&(Name, Node)| name.text == decl.name.text;
-        let profiles = chain.iter().flat_map(|profile| &profile.params).filter(of_decl);
-        let profiles = profiles.map(|(_, node)| (ParamOrigin::Profile, node));
-        let set = set.iter().filter(of_decl).map(|(_, node)| (ParamOrigin::Set, node));
-        let layers: Vec<(ParamOrigin, &Node)> = profiles.chain(set).collect();
+        let profiles = chain.iter().flat_map(|profile| &profile.params);
+        let profiles = profiles.filter(|(name, _)| name.text == decl.name.text);
+        let profiles = profiles.map(|(_, node)| Layer::Whole(ParamOrigin::Profile, node));
+        let set = set.iter().filter(|option| option.name.text == decl.name.text).map(|option| match option.path[..] {
+            [] => Layer::Whole(ParamOrigin::Set, &option.node),
+            _ => Layer::Field(option),
+        });
+        let layers: Vec<Layer<'_>> = profiles.chain(set).collect();
         if let Some(param) = param(decl, &layers, &params, sources, errors) {
             params.insert(decl.name.text.clone(), param);
         } else if decl.default.is_none() && decl.given.is_none() && layers.is_empty() {
@@ -257,24 +264,19 @@ fn params(
     params
 }
 
-/// `--set name=value`, each read as YAML from a text of its own.
-fn settings(options: &PlanOptions, sources: &mut SourceTexts, errors: &mut Vec<Diagnostic>) -> Vec<(Name, Node)> {
-    let mut settings = Vec::new();
-    for (name, value) in &options.set {
-        let file = sources.add(format!("--set {name}").into(), format!("--set {name}"), value.clone());
-        let span = Span { file, start: 0, end: u32::try_from(value.len()).unwrap_or(u32::MAX) };
-        match spec::parse(sources, file) {
-            Ok(node) => settings.push((Name { text: name.clone(), span }, node)),
-            Err(error) => errors.push(error),
-        }
-    }
-    settings
+/// What one place says about the value of a param.
+#[derive(Clone, Copy)]
+enum Layer<'a> {
+    /// All that it says.
+    Whole(ParamOrigin, &'a Node),
+    /// `--set` of a field.
+    Field(&'a SetOption),
 }
 
 /// One parameter after all layers. `None` without a value or with a wrong one (which is reported).
 fn param(
     decl: &ParamDecl,
-    layers: &[(ParamOrigin, &Node)],
+    layers: &[Layer<'_>],
     before: &BTreeMap<String, ProfileParam>,
     sources: &mut SourceTexts,
     errors: &mut Vec<Diagnostic>,
@@ -287,11 +289,15 @@ fn param(
             None
         }
     });
-    let declared = decl.default.iter().map(|node| (ParamOrigin::File, node));
-    let given = given.iter().map(|node| (ParamOrigin::Include, node));
-    for (origin, layer) in declared.chain(given).chain(layers.iter().copied()) {
+    let declared = decl.default.iter().map(|node| Layer::Whole(ParamOrigin::File, node));
+    let given = given.iter().map(|node| Layer::Whole(ParamOrigin::Include, node));
+    for layer in declared.chain(given).chain(layers.iter().copied()) {
         let base = param.take();
-        match lay(decl, base, (origin, layer), sources) {
+        let next = match layer {
+            Layer::Whole(origin, node) => lay(decl, base, (origin, node), sources),
+            Layer::Field(option) => lay_field(decl, base, option),
+        };
+        match next {
             Ok(next) => param = Some(next),
             Err(error) => {
                 errors.push(error);
@@ -313,7 +319,9 @@ fn outer_value(
     let Written::Reference(reference) = spec::read_written(sources, node)? else { return Ok(node.clone()) };
     let path = reference.path();
     let found = match path.as_slice() {
-        ["params", name] => params.get(&format!("{scope}{name}")).or_else(|| params.get(*name)),
+        ["params", name] if reference.chosen.is_empty() => {
+            params.get(&format!("{scope}{name}")).or_else(|| params.get(*name))
+        }
         _ => None,
     };
     found.map(|param| Node { span: node.span, tree: param.node.tree.clone() }).ok_or_else(|| {
@@ -349,6 +357,17 @@ fn lay(
         None => typed,
     };
     Ok(ProfileParam { node, origin, narrowed })
+}
+
+/// Applies `--set` of a field to the value of the layers below it.
+fn lay_field(decl: &ParamDecl, base: Option<ProfileParam>, option: &SetOption) -> Result<ProfileParam, Diagnostic> {
+    let Some(base) = base else {
+        let message = format!("parameter `{}` has no value yet, and so no field to set", decl.name.text);
+        return Err(Diagnostic::new(Class::Missing, option.name.span, message)
+            .hint(format!("set all of it: `--set '{}={{ ... }}'`", decl.name.text)));
+    };
+    let layer = option.as_layer(&base.node)?;
+    Ok(ProfileParam { node: merge(base.node, layer), origin: ParamOrigin::Set, narrowed: base.narrowed })
 }
 
 /// The value of a map that has only this key.

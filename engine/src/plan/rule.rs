@@ -99,12 +99,21 @@ fn check_selectors(selectors: &[Selector], target: &Draft<'_>) -> Result<(), Dia
 }
 
 fn pick(env: &Env<'_>, draft: &Draft<'_>, axis: &Axis, pieces: &[TextPiece], span: Span) -> Result<Use, Diagnostic> {
-    let is_each = |piece: &TextPiece| matches!(piece, TextPiece::Value(reference) if reference.names.first().is_some_and(|name| name == "each"));
-    if pieces.iter().any(is_each) {
+    if pieces.iter().any(is_of_cell) {
         return Ok(Use::PickedBy(pieces.to_vec(), span));
     }
     let text = env.text(pieces, &draft.entry.scope, None)?;
     axis.find(&text, span).map(Use::Picked)
+}
+
+/// Whether a piece differs from cell to cell of the reader.
+fn is_of_cell(piece: &TextPiece) -> bool {
+    match piece {
+        TextPiece::Literal(_) => false,
+        TextPiece::Value(reference) => {
+            reference.names.first().is_some_and(|name| name == "each") || reference.chosen.iter().any(is_of_cell)
+        }
+    }
 }
 
 fn three_ways(draft: &Draft<'_>, target: &Draft<'_>, axis: &str, port: &str, reference: &Reference) -> Diagnostic {

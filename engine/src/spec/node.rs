@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use pipe_contract::Value;
 
-use crate::diag::Span;
+use crate::diag::{Class, Diagnostic, Span};
 
 /// A value with its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,22 @@ impl Node {
             NodeTree::Map(entries) => entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node),
             _ => None,
         }
+    }
+
+    /// The entry of a value that must be a map. `shown` is the path of the value, `span` where the name is written.
+    ///
+    /// # Errors
+    /// It is not a map, or it has no such entry.
+    pub fn field(&self, name: &str, shown: &str, span: Span) -> Result<&Node, Diagnostic> {
+        let NodeTree::Map(entries) = &self.tree else {
+            let message = format!("`{shown}` is {}, which has no field `{name}`", self.described());
+            return Err(Diagnostic::new(Class::Reference, span, message));
+        };
+        self.get(name).ok_or_else(|| {
+            let message = format!("`{shown}` has no field `{name}`");
+            let known = entries.iter().map(|(known, _)| known.text.as_str());
+            Diagnostic::new(Class::UnknownName, span, message).known("its fields", name, known)
+        })
     }
 
     /// The value by the YAML 1.2 core schema.

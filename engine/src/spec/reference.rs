@@ -1,5 +1,8 @@
 //! What a text in a pipeline file means: itself, a reference (`$images(*).images`), or a text with
 //! references inside (`"${each.rater}/${each.sid}.hdf5"`). About the spelling only, not about what the names mean.
+//!
+//! A name in the path of a value may be the text of another value (`$params.plans.${each.inputs}.gamma`): the spelling that
+//! entries of folders have (`$stage.port/${each.sid}`), so there is no second one for a lookup.
 
 use super::node::Node;
 use crate::diag::{Class, Diagnostic, SourceTexts, Span};
@@ -24,11 +27,13 @@ pub enum TextPiece {
     Value(Reference),
 }
 
-/// `$name.name(selectors).name/entry`.
+/// `$name.name(selectors).name/entry`, or the path of a value: `$params.name.${each.axis}.name`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
     /// The names before the selector, or all names if there is none.
     pub names: Vec<String>,
+    /// What follows the names of a value from the first `${...}` on: each piece is one name of the path.
+    pub chosen: Vec<TextPiece>,
     /// The selectors in round brackets; empty if there are none.
     pub selectors: Vec<Selector>,
     /// Whether there are round brackets.
@@ -64,7 +69,7 @@ pub enum Pick {
 }
 
 impl Reference {
-    /// All names in order, ignoring the selector.
+    /// All names in order, ignoring the selector and what is chosen by values.
     pub fn path(&self) -> Vec<&str> {
         self.names.iter().chain(&self.after).map(String::as_str).collect()
     }
@@ -92,7 +97,7 @@ pub fn read_text(sources: &SourceTexts, text: &str, span: Span) -> Result<Writte
     if !text.contains('$') {
         return Ok(Written::Plain(text.to_owned()));
     }
-    let mut cursor = Cursor { text, at: 0, span, base: sources.text(span).find(text) };
+    let mut cursor = Cursor { text, at: 0, span, base: sources.text(span).find(text), in_path: false };
     if text.starts_with('$') && !text.starts_with("$$") && !text.starts_with("${") {
         let reference = cursor.reference(true)?;
         if cursor.at < text.len() {
@@ -114,6 +119,8 @@ struct Cursor<'a> {
     span: Span,
     /// Where the text begins inside the source of `span`; `None` if escapes make the two differ.
     base: Option<usize>,
+    /// The cursor is in a `${...}` that is a name of a path. There is one level of these, so that no text can nest them without end.
+    in_path: bool,
 }
 
 impl Cursor<'_> {
@@ -155,12 +162,47 @@ impl Cursor<'_> {
             self.eat("$");
         }
         let names = self.names(start)?;
+        let chosen = if self.rest().starts_with(".$") { self.chosen(start, &names)? } else { Vec::new() };
         let selected = self.rest().starts_with('(');
         let selectors = if selected { self.selectors()? } else { Vec::new() };
         let after = if selected && self.eat(".") { self.names(start)? } else { Vec::new() };
         let entry = if bare && self.eat("/") { Some(self.pieces(|_| false)?) } else { None };
         let text = self.text[start..self.at].to_owned();
-        Ok(Reference { names, selectors, selected, after, entry, span: self.part(start, self.at), text })
+        Ok(Reference { names, chosen, selectors, selected, after, entry, span: self.part(start, self.at), text })
+    }
+
+    /// The rest of the path of a value, from the first name that another value gives.
+    fn chosen(&mut self, start: usize, names: &[String]) -> Result<Vec<TextPiece>, Diagnostic> {
+        let from = self.at + 1;
+        if self.in_path {
+            return Err(self
+                .error(from, from + 1, "a `${...}` in a path has no other one inside")
+                .hint("between the braces is a plain reference, such as `${each.axis}`"));
+        }
+        if !matches!(names.first().map(String::as_str), Some("params" | "each")) {
+            let name = names.join(".");
+            return Err(self
+                .error(from, from + 1, format!("`{name}` is not a value: names of stages and outputs are written out"))
+                .hint(format!("a selector takes one cell by its coordinates: `${name}(axis=$each.axis).port`")));
+        }
+        let mut chosen = Vec::new();
+        while self.rest().starts_with('.') && !self.rest().starts_with("..") {
+            self.eat(".");
+            if self.rest().starts_with('$') {
+                self.in_path = true;
+                let value = self.braced();
+                self.in_path = false;
+                chosen.push(TextPiece::Value(value?));
+            } else {
+                let name = self.name().ok_or_else(|| self.no_name_after_dot(start))?;
+                chosen.push(TextPiece::Literal(name));
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn no_name_after_dot(&self, start: usize) -> Diagnostic {
+        self.error(start, self.at, "a name is missing after the dot")
     }
 
     fn names(&mut self, start: usize) -> Result<Vec<String>, Diagnostic> {
@@ -173,12 +215,10 @@ impl Cursor<'_> {
                         .error(start, self.at + 1, "a `$` must be followed by a name")
                         .hint("write `$stage.port`, `$params.name` or `$each.axis`; `$$` is a dollar"));
                 }
-                None => {
-                    return Err(self.error(start, self.at, "a name is missing after the dot"));
-                }
+                None => return Err(self.no_name_after_dot(start)),
             }
             // `a..b` is the syntax of ranges and is refused by the code that reads the rest.
-            if self.rest().starts_with("..") || !self.eat(".") {
+            if self.rest().starts_with("..") || self.rest().starts_with(".$") || !self.eat(".") {
                 return Ok(names);
             }
         }
@@ -307,12 +347,19 @@ impl Cursor<'_> {
         if let Some(inside) = rest.strip_prefix(['[', '{']) {
             let (inside, after) = inside.split_once([']', '}']).unwrap_or((inside, ""));
             if reference.is_value() {
-                let field = inside.trim_matches(['"', '\'']);
-                return error.hint(format!("fields follow a dot: `${}.{field}{after}`", reference.names.join(".")));
+                let field = inside.trim_matches(['"', '\'', ' ']);
+                let by_value = field.trim_start_matches('$');
+                let is_value = by_value.starts_with("each.") || by_value.starts_with("params.");
+                let field = if is_value { format!("${{{by_value}}}") } else { field.to_owned() };
+                return error.hint(format!("fields follow a dot: `{}.{field}{after}`", reference.text));
             }
             let after = if after.starts_with('.') { after } else { ".port" };
             let name = reference.names.join(".");
             return error.hint(format!("selectors are written in round brackets: `${name}({inside}){after}`"));
+        }
+        if reference.is_value() && rest.starts_with("${") {
+            return error
+                .hint(format!("a value gives a whole name of a path, after a dot: `{}.{rest}`", reference.text));
         }
         error.hint("a reference is the whole value; inside a longer text write \"${...}\"; `$$` is a dollar")
     }
@@ -349,6 +396,18 @@ mod tests {
     }
 
     #[test]
+    fn values_give_names_of_a_path() {
+        let plan = reference("$params.plans.${each.inputs}.${each.outputs}.rounds");
+        assert_eq!((plan.path(), plan.chosen.len(), plan.selected), (vec!["params", "plans"], 3, false));
+        assert_eq!(plan.chosen[2], TextPiece::Literal("rounds".into()));
+        let TextPiece::Value(inputs) = &plan.chosen[0] else { panic!("a value") };
+        assert_eq!((inputs.path(), inputs.text.as_str()), (vec!["each", "inputs"], "each.inputs"));
+        let inside = written("lr_${params.plans.${each.inputs}.lr}.txt").expect("legal");
+        let Written::Template(pieces) = inside else { panic!("{inside:?}") };
+        assert!(matches!(&pieces[1], TextPiece::Value(reference) if reference.chosen.len() == 2), "{pieces:?}");
+    }
+
+    #[test]
     fn texts_keep_their_dollars() {
         assert_eq!(written("cost: 5$$").expect("legal"), Written::Plain("cost: 5$".into()));
         assert_eq!(written("$$HOME").expect("legal"), Written::Plain("$HOME".into()));
@@ -366,6 +425,12 @@ mod tests {
             ("x${each.sid", "not closed"),
             ("$a(sid).b", "a selector is"),
             ("$a(sid=).b", "has no value"),
+            ("$params.a.$each.b", "needs braces"),
+            ("$params.a.${each.b}.", "missing after the dot"),
+            ("$params.a.${each.b", "not closed"),
+            ("$params.a${each.b}", "does not belong"),
+            ("$params.a.${params.b.${each.c}}", "has no other one inside"),
+            ("$a.${each.b}", "`a` is not a value"),
         ] {
             let error = written(text).expect_err(text);
             assert!(error.message.contains(words), "{text}: {}", error.message);

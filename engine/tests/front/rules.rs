@@ -184,6 +184,48 @@ fn fields_of_axes_are_read_as_they_are_written() {
     assert_eq!(params["text"], Value::Text("lr 0.5".into()));
 }
 
+/// A map of plans by two axes, and a stage that takes its own.
+const PLANS: &str = "params: { plans: { a: { x: { rounds: [1, 2], lr: 0.50 }, y: { rounds: [3], lr: 1e3 } }, b: &b { x: { rounds: [], lr: 7 }, y: \
+    { rounds: [{ n: 1 }], lr: 8 } } }, best: { i: a } }\nstages:\n  train:\n    each: { i: [a, b], o: [x, y] }\n    run: x\n    \
+    out: { t: t.txt }\n    with:\n      rounds: $params.plans.${each.i}.${each.o}.rounds\n      plan: $params.plans.${each.i}.${each.o}\n      \
+    text: \"lr ${params.plans.${each.i}.${each.o}.lr} of ${each.o}\"\n      best: $params.plans.${params.best.i}.x.lr\n";
+
+#[test]
+fn coordinates_are_names_in_the_path_of_a_parameter() {
+    let plan = planned(PLANS);
+    let train = instances(&plan, "train");
+    let shown = |number: usize, name: &str| train[number].params[name].to_string();
+    assert_eq!(train[0].params["rounds"], Value::List(vec![Value::Text("1".into()), Value::Text("2".into())]));
+    assert_eq!(train[2].params["rounds"], Value::List(Vec::new()));
+    assert_eq!(train[3].params["rounds"], Value::Text(r#"[{"n":1}]"#.into()), "a map in a list, as bodies get it");
+    assert_eq!(shown(1, "plan"), r#"{"lr":1e3,"rounds":[3]}"#);
+    assert_eq!((shown(0, "text").as_str(), shown(1, "text").as_str()), ("lr 0.50 of x", "lr 1e3 of y"));
+    assert!((0..4).all(|number| shown(number, "best") == "0.50"), "the same for all cells");
+}
+
+#[test]
+fn a_plan_that_a_cell_does_not_take_is_not_part_of_it() {
+    let (before, after) = (planned(PLANS), planned(&PLANS.replace("lr: 7", "lr: 9")));
+    let changed = instances(&before, "train").into_iter().zip(instances(&after, "train"));
+    let changed: Vec<String> = changed.filter(|(was, now)| was != now).map(|(_, now)| now.at.to_string()).collect();
+    assert_eq!(changed, ["i=b, o=x"]);
+}
+
+#[test]
+fn set_changes_one_field_of_a_parameter() {
+    let set =
+        |name: &str, value: &str| PlanOptions { set: vec![(name.into(), value.into())], ..PlanOptions::default() };
+    let plan = with(PLANS, &set("plans.b.y.lr", "0.8"));
+    let train = instances(&plan, "train");
+    assert_eq!(train[3].params["text"], Value::Text("lr 0.8 of y".into()));
+    assert_eq!(train[3].params["rounds"].to_string(), r#"[{"n":1}]"#, "its other fields are as they were");
+    let before = planned(PLANS);
+    let same = instances(&before, "train").into_iter().zip(&train).filter(|(was, now)| was == *now).count();
+    assert_eq!(same, 3, "only one cell takes it");
+    let plan = with(PLANS, &set("plans.b", "{ y: { lr: 1 }, z: { lr: 2 } }"));
+    assert_eq!(plan.params["plans"].value.to_string().matches("rounds").count(), 4, "maps are merged");
+}
+
 #[test]
 fn precedence_is_file_extends_profile_set() {
     let text = "params: { n: 1, m: { a: 1, b: { x: 1 } }, l: [a, b, c] }\nprofiles:\n  base: { params: { n: 2, m: { b: { y: 2 } } } }\n  \

@@ -144,6 +144,32 @@ fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
 }
 
 #[test]
+fn the_plan_of_one_network_is_changed_by_one_line_and_changes_nothing_else() {
+    let text = fs_err::read_to_string(benson2025()).expect("readable");
+    let own =
+        "\n  own:\n    extends: hcp-tracts\n    params: { plans: { full: { area: { gamma: 0.95 } } } }\n  tiny:\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    fs_err::copy(benson2025().with_file_name("hcp_subjects.txt"), folder.path().join("hcp_subjects.txt"))
+        .expect("copied");
+    let file = folder.path().join("benson2025.yaml");
+    fs_err::write(&file, text.replacen("\n  tiny:\n", own, 1)).expect("written");
+    let before = planned("hcp-tracts");
+    let set = vec![("plans.full.area.gamma".to_owned(), "0.95".to_owned())];
+    let by_set = plan(&benson2025(), &PlanOptions { set, ..options("hcp-tracts") }, &registry()).expect("plans");
+    let by_profile = plan(&file, &options("own"), &registry()).unwrap_or_else(|error| panic!("{error}"));
+    for after in [by_set, by_profile] {
+        let changed = before.ids().filter(|id| {
+            let (was, now) = (before.instance(*id), after.instance(*id));
+            was.params != now.params || was.seed != now.seed || was.at != now.at
+        });
+        let changed: Vec<String> = changed.map(|id| after.label(id)).collect();
+        let expected: Vec<String> =
+            (1..=10).map(|restart| format!("train(inputs=full, outputs=area, restart={restart})")).collect();
+        assert_eq!(changed, expected);
+    }
+}
+
+#[test]
 fn hcp_with_tracts_has_some_36000_instances_and_shares_its_gathers() {
     let plan = planned("hcp-tracts");
     assert_eq!(plan.instances.len(), 36384);

@@ -1,6 +1,6 @@
 //! The text at the end of a run: first what went wrong, then where the results are, then what it took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use fs_err as fs;
 use pipe_engine::report::{ClaimReport, LIST, Results};
 use pipe_engine::run::Summary;
 
+use crate::absences::{self, Absent, Most};
 use crate::grouped::{self, Failed};
 use crate::printer::{BAD, DIM, GOOD, styled};
 use crate::quantities::{self, tally};
@@ -16,11 +17,13 @@ use crate::quantities::{self, tally};
 const LINES: usize = 12;
 /// So many kinds of failure are shown.
 const GROUPS: usize = 8;
+/// So much is shown of what is absent.
+const ABSENT: Most = Most { groups: 8, cells: 3 };
 /// So many new or changed results are listed; the others are in the folder above them.
 const PLACES: usize = 24;
 
-/// The summary as text, without a newline at the end.
-pub fn text(summary: &Summary) -> String {
+/// The summary as text, without a newline at the end. `fetching` are the stages that another run may ask again for what is absent.
+pub fn text(summary: &Summary, fetching: &BTreeSet<String>) -> String {
     let failed = summary.failed.iter().map(|failed| Failed {
         label: &failed.label,
         failure: &failed.failure,
@@ -28,11 +31,8 @@ pub fn text(summary: &Summary) -> String {
         retained: failed.retained.as_deref(),
     });
     let mut text = grouped::failures(failed, GROUPS, Some(&summary.manifest));
-    let absent = summary.absent.iter().map(|(label, cause, recorded)| {
-        let known = if *recorded { ", recorded earlier; ask again with --retry-absent" } else { "" };
-        (label.as_str(), format!("{cause}{known}"))
-    });
-    listed(&mut text, "absent", &grouped::equal(absent), IN_MANIFEST);
+    let absent = summary.absent.iter().filter_map(|(label, outcome)| Absent::of(label, outcome));
+    text.push_str(&absences::text(absent, ABSENT, fetching));
     let skipped = summary.skipped.iter().map(|(label, because)| (label.as_str(), because.as_str()));
     listed(&mut text, "skipped", &grouped::skipped(skipped), IN_MANIFEST);
     listed(&mut text, "note", &grouped::notes(&summary.notes), IN_MANIFEST);

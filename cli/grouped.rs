@@ -141,7 +141,7 @@ fn groups<K: Ord, T>(all: impl Iterator<Item = (K, T)>) -> Vec<(T, Vec<T>)> {
 }
 
 /// `fit(sid=s01) and 399 more (sid=s02, sid=s03, sid=s04, ...)`; of several stages, these are named.
-fn several(first: &str, others: &[&str]) -> String {
+pub fn several(first: &str, others: &[&str]) -> String {
     if others.is_empty() {
         return first.to_owned();
     }

@@ -1,5 +1,6 @@
 //! `pipe`: runs pipelines of content-hashed stages. Parses options, prints; the engine does the work.
 
+mod absences;
 mod args;
 mod best_so_far;
 mod block;

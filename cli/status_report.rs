@@ -1,13 +1,14 @@
 //! The text of `pipe status`: how every instance of the last run ended, in the words of a run's own report, and whether the run
 //! goes on or was killed. Equal ends are one line; nothing else is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use pipe_contract::{Metric, Objective};
 use pipe_engine::event::Outcome;
 use pipe_engine::run::{Counts, LoggedRun, Measured, Phase};
 
+use crate::absences::{self, Absent, Most};
 use crate::best_so_far::{BestSoFar, Reached};
 use crate::final_report;
 use crate::grouped::{self, Failed};
@@ -20,8 +21,20 @@ const METRICS: usize = 4;
 /// So many instances of a stage are ranked where not all are wanted.
 const RANKED: usize = 5;
 
+/// All that is absent.
+const ALL: Most = Most { groups: usize::MAX, cells: usize::MAX };
+
+/// What the plan says about stages.
+#[derive(Debug)]
+pub struct StageFacts {
+    /// By what the instances of a stage are compared.
+    pub objectives: BTreeMap<String, Objective>,
+    /// The stages that another run may ask again for what is absent.
+    pub fetching: BTreeSet<String>,
+}
+
 /// A run as text. Of each stage that has an objective the best instances are listed, or all of them.
-pub fn text(logged: &LoggedRun, objectives: &BTreeMap<String, Objective>, all: bool) -> String {
+pub fn text(logged: &LoggedRun, about: &StageFacts, all: bool) -> String {
     let mut text = head(logged);
     ran(&mut text, logged);
     failed(&mut text, logged);
@@ -30,13 +43,10 @@ pub fn text(logged: &LoggedRun, objectives: &BTreeMap<String, Objective>, all: b
         _ => None,
     });
     listed(&mut text, "skipped", &grouped::skipped(skipped));
-    let absent = logged.ended.iter().filter_map(|end| match &end.outcome {
-        Outcome::Absent { cause, .. } => Some((end.label.as_str(), cause.clone())),
-        _ => None,
-    });
-    listed(&mut text, "absent", &grouped::equal(absent));
+    let absent = logged.ended.iter().filter_map(|end| Absent::of(&end.label, &end.outcome));
+    text.push_str(&absences::text(absent, ALL, &about.fetching));
     running(&mut text, logged);
-    ranked(&mut text, &logged.measured, objectives, if all { usize::MAX } else { RANKED });
+    ranked(&mut text, &logged.measured, &about.objectives, if all { usize::MAX } else { RANKED });
     listed(&mut text, "note", &grouped::notes(&logged.notes));
     claims(&mut text, logged);
     logged.failures.iter().for_each(|failure| text.push_str(&grouped::failure("", failure)));

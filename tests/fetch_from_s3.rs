@@ -154,7 +154,8 @@ fn restricted_subjects_stay_in_their_store() {
         .shows("ran 3")
         .shows("absent 1")
         .shows("failed 1")
-        .shows("it failed; what it says about it is restricted");
+        .shows("it failed; what it says about it is restricted")
+        .shows("absent subject(sid=s02): not-found: what it says about it is restricted (hcp-open-access); `pipe log pipeline.yaml");
     // The content of each file is its name, many times; once is the name in a message.
     let content = required_files("s01")
         .iter()
@@ -183,7 +184,13 @@ fn a_wrong_secret_is_distinguished_from_a_missing_object() {
 fn a_subject_with_a_missing_object_is_absent_and_the_rest_goes_on() {
     let missing = required_files("s02").remove(5);
     let story = Story::new(Some(&missing));
-    story.run(&story.server.endpoint).exits(0).shows("ran 2").shows("absent 1");
+    let found = format!("subject `s02` lacks a required file: `s3://hcp-openaccess/HCP_1200/{missing}` does not exist");
+    let again = "hint: another run does not ask again for `subject`; `--retry-absent` does";
+    let first = story.run(&story.server.endpoint).exits(0).shows("ran 2").shows("absent 1");
+    first.shows(&format!("absent subject(sid=s02): not-found: {found}")).shows(again);
+    let recorded = format!("absent subject(sid=s02): not-found (recorded earlier): {found}");
+    story.run("http://127.0.0.1:9").exits(0).shows("ran 0").shows(&recorded).shows(again);
+    story.space.pipe(["status", "pipeline.yaml"]).shows(&recorded).shows(again);
     assert!(story.space.path("results/subjects/s03").is_dir());
     assert!(!story.space.path("results/subjects/s02").exists());
 }

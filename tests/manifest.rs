@@ -33,6 +33,12 @@ stages:
   bad: { run: 'echo "no such luck"; exit 7', out: { y: y.txt } }
   after: { run: 'cp "$IN_X" "$OUT_Y"', in: { x: $bad.y }, out: { y: y.txt } }
   slow: { run: sleep 60, net: true, retry: 1, timeout: 0.2 s, out: { y: y.txt } }
+  gone:
+    each: { rater: [A1], sid: [s1] }
+    uses: labels/exclude
+    in: { labels: $make(letter=a).d, exclusions: excluded.json }
+    absent: [excluded]
+  needs: { each: { rater: [A1], sid: [s1] }, run: 'ls "$IN_X" > "$OUT_Y"', in: { x: $gone.labels }, out: { y: y.txt } }
 results: { y.txt: $join.y }
 claims:
   - text: two is three
@@ -71,6 +77,7 @@ fn events(folder: &Path) -> Vec<Value> {
 fn manifests_and_events_are_as_their_schemas_say() {
     let space = Space::with(ALL_ENDS);
     space.write("text.txt", "pear\n");
+    space.write("excluded.json", r#"[["A1", "s1", "lh"]]"#);
     space.pipe(["run", "pipeline.yaml"]).exits(1);
     let first = manifest(&space);
     space.pipe(["run", "pipeline.yaml"]).exits(1);
@@ -89,6 +96,9 @@ fn manifests_and_events_are_as_their_schemas_say() {
     assert_eq!(folders.len(), 5);
     let lines: Vec<Value> = folders.iter().flat_map(|folder| events(folder)).collect();
     assert_valid(&schema(&space, "events"), &lines);
+    let absent: Vec<&Value> = lines.iter().filter(|line| line["outcome"] == "absent").take(2).collect();
+    assert_eq!(absent[0]["detail"], "the project excludes lh of subject `s1` by rater `A1`");
+    assert_eq!((&absent[1]["origin"], absent[1].get("detail")), (&"gone(rater=A1, sid=s1)".into(), None));
     let text = first.to_string();
     for rust in ["\"Ok\"", "\"Err\"", "\"secs\"", "\"nanos\"", "\"Some\""] {
         assert!(!text.contains(rust), "{rust} in {text}");

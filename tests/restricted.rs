@@ -113,6 +113,48 @@ fn a_restriction_that_is_added_or_removed_moves_the_work_not_the_data() {
     space.pipe(["run", "pipeline.yaml", "--plain"]).shows("ran 0, hits 4");
 }
 
+/// Labels of two raters, of which a restricted list names one.
+const EXCLUDING: &str = r#"
+pipe: 1
+pipeline: excluding
+stages:
+  labels: { each: { rater: [A1, A2], sid: [s1] }, run: 'echo 1 > "$OUT_L/lh.area.mgz"', out: { l: l/ } }
+  list: { uses: file, in: { file: list.json }, restricted: hcp }
+  kept:
+    each: { rater: [A1, A2], sid: [s1] }
+    uses: labels/exclude
+    in: { labels: $labels.l, exclusions: $list.file }
+    absent: [excluded]
+  copied: { each: { rater: [A1, A2], sid: [s1] }, run: 'cp "$IN_L"/* "$OUT_L"', in: { l: $kept.labels }, out: { l: l/ } }
+"#;
+
+#[test]
+fn why_a_restricted_cell_is_absent_is_for_its_owner() {
+    let space = Space::with(EXCLUDING);
+    space.write("list.json", r#"[["A1", "s1", "lh"]]"#);
+    let said = b"excludes".to_vec();
+    let restricted = "absent kept(rater=A1, sid=s1): excluded";
+    let how =
+        "what it says about it is restricted (hcp); `pipe log pipeline.yaml 'kept(rater=A1, sid=s1)'` shows it to you";
+    for recorded in ["", " (recorded earlier)"] {
+        let line = format!("{restricted}{recorded}: {how}; 1 instance that needs it is absent too");
+        for more in [&["--plain"][..], &["--json"]] {
+            let ran = space.pipe([&["run", "pipeline.yaml"], more].concat());
+            assert_no_traces(&space, &ran, std::slice::from_ref(&said), &[]);
+            if more == ["--plain"] {
+                ran.shows(&line).hides("--retry-absent");
+                let status = space.pipe(["status", "pipeline.yaml"]).shows(&line);
+                assert_no_traces(&space, &status, std::slice::from_ref(&said), &[]);
+                space.pipe(["status", "pipeline.yaml", "--json"]).shows("what it says about it is restricted (hcp)");
+            }
+        }
+    }
+    let why =
+        space.pipe(["why", "pipeline.yaml", "copied(rater=A1)"]).shows("as `kept(rater=A1, sid=s1)` is").shows(how);
+    assert_no_traces(&space, &why, std::slice::from_ref(&said), &[]);
+    space.pipe(["log", "pipeline.yaml", "kept(rater=A1)"]).shows("the project excludes");
+}
+
 #[test]
 fn a_store_that_others_can_open_is_refused() {
     let space = space();

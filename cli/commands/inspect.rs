@@ -7,10 +7,11 @@ use pipe_engine::plan::{Plan, Stage};
 use pipe_engine::run;
 
 use super::{CommandError, planned, registry, run_options};
+use crate::absences;
 use crate::args;
 use crate::final_report;
 use crate::printer;
-use crate::status_report;
+use crate::status_report::{self, StageFacts};
 use crate::view::run_state::objective;
 
 /// How the last run went, or goes.
@@ -31,7 +32,8 @@ pub fn status(args: &args::StatusArgs) -> Result<u8, CommandError> {
     }
     let objective = |stage: &Stage| Some((stage.name.clone(), objective(stage, &options.exec.registry)?));
     let objectives = plan.stages.iter().filter_map(objective).collect();
-    printer::report(&status_report::text(&logged, &objectives, args.metrics));
+    let about = StageFacts { objectives, fetching: absences::fetching(&plan, &options.exec.registry) };
+    printer::report(&status_report::text(&logged, &about, args.metrics));
     let earlier = final_report::earlier(&run::earlier_results(&plan, &options)?);
     if !earlier.is_empty() {
         printer::report(&format!("{earlier}\n"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pipe_engine::run::{self, Stop};
 
 use super::{CommandError, planned, registry, run_options, selection};
+use crate::absences;
 use crate::args;
 use crate::final_report;
 use crate::printer;
@@ -32,7 +33,7 @@ pub fn run(args: &args::RunArgs) -> Result<u8, CommandError> {
     if args.json {
         printer::data(&format!("{}\n", summary_json(&summary)));
     } else {
-        printer::prose(&final_report::text(&summary));
+        printer::prose(&final_report::text(&summary, &absences::fetching(&plan, &options.exec.registry)));
     }
     // The process is about to end: to free ten thousand instances one by one would only take time.
     std::mem::forget(plan);

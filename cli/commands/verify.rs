@@ -1,5 +1,6 @@
 //! `pipe verify`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pipe_engine::run::{self, Alteration, Departure, FirstDifference, PublishedCheck, ResultComparison, Stop, Verdict};
@@ -27,7 +28,8 @@ pub fn verify(args: &args::VerifyArgs) -> Result<u8, CommandError> {
     drop(progress);
     if let Some(rerun) = &found.rerun {
         rerun.comparisons.iter().for_each(|comparison| printer::note(&line(comparison)));
-        printer::prose(&final_report::text(&rerun.run));
+        // A rerun from nothing has asked for everything.
+        printer::prose(&final_report::text(&rerun.run, &BTreeSet::new()));
         if let Some(first) = &rerun.first {
             printer::note(&departure(first));
         }

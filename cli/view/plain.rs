@@ -149,7 +149,7 @@ impl Plain {
             Event::Ended { label, outcome, wall, .. } => {
                 let line = match outcome {
                     Outcome::Ran => format!("{} {label} {}", styled(GOOD, "   ran"), quantities::duration(*wall)),
-                    Outcome::Absent { cause, recorded: false } => {
+                    Outcome::Absent { cause, recorded: false, .. } => {
                         format!("{} {label}: {cause}", styled(CARE, "absent"))
                     }
                     Outcome::Failed { .. } => {

@@ -109,6 +109,12 @@ pub enum Outcome {
         cause: String,
         /// Recorded by an earlier run; the stage did not work again.
         recorded: bool,
+        /// The label of the instance that found it, if this one inherits it from what it reads.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<String>,
+        /// The particulars, in the words of the stage that found it; only where it was found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
     /// It went wrong.
     Failed {

@@ -22,7 +22,7 @@ use crate::report::cache_failure;
 /// The outcome of an attempt that did not fail.
 pub(super) enum Committed {
     Outputs { ran_on: Option<RanOn>, notes: Vec<String> },
-    Absent { cause: String, detail: String },
+    Absent { cause: String },
 }
 
 /// Checks and stores what an attempt left, and publishes the record.
@@ -78,7 +78,8 @@ impl Commit<'_, '_> {
             Made::Absent { cause } => {
                 let known: Rc<str> = cause.as_str().into();
                 lookup.set_known(id, Known::Absent { cause: known, origin: id });
-                Committed::Absent { cause, detail: notes.into_iter().next().unwrap_or_default() }
+                lookup.save_absence_detail(id, notes.into_iter().next().unwrap_or_default());
+                Committed::Absent { cause }
             }
             Made::Outputs(outputs) => {
                 lookup.set_known(id, Known::Outputs(outputs.into()));

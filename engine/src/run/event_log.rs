@@ -13,6 +13,8 @@
 //! ```
 //! - `at` is in seconds since the run began. `hits` is how many instances were hits so far; it is there when it has changed.
 //!   A hit has no line of its own.
+//! - An absence has `detail`, what the stage said that found it, or `origin`, the label of the instance that did. What a stage
+//!   with restricted data said is not here.
 //! - `metric` is a number that a stage measured: name, step and value. Those of a `run:` stage are read about once a second;
 //!   those of a stage with restricted data are not here ([`super::withheld`]).
 //! - `reopened` takes an end back: what the instance made was found damaged, and is made again.

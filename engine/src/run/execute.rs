@@ -208,9 +208,9 @@ fn summarize(plan: &Plan, ended: &EndedTable, run: String, stop: &Stop) -> Summa
                 summary.counts.ran += 1;
                 summary.notes.extend(report.work.notes.iter().map(|note| (label.clone(), note.clone())));
             }
-            Outcome::Absent { cause, recorded } => {
+            Outcome::Absent { .. } => {
                 summary.counts.absent += 1;
-                summary.absent.push((label, cause.clone(), *recorded));
+                summary.absent.push((label, report.outcome.clone()));
             }
             Outcome::Skipped { because } => {
                 summary.counts.skipped += 1;

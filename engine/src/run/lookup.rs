@@ -24,7 +24,7 @@ use super::select::{self, only_read};
 use super::state_dir::{LastWork, LocalState};
 use super::state_dirs::{Access, StateDirs};
 use super::unread_input::unread;
-use super::withheld::{is_withheld, notes_of_record};
+use super::withheld::{self, is_withheld, notes_of_record};
 use crate::exec;
 use crate::ids::InstanceId;
 use crate::key::{self, CellList, KeyParts, Parts, Reason};
@@ -55,6 +55,8 @@ pub(super) struct Lookup<'a> {
     /// The same by stage, for its other instances.
     facts_of_stage: Vec<Option<Arc<exec::Facts>>>,
     buffer: Vec<u8>,
+    /// What stages said when they found the cells of these instances absent.
+    absence_details: BTreeMap<InstanceId, String>,
     /// Outputs of hits that are still to be checked, by [`Access`]; `None` while each hit is checked at once.
     unchecked: Option<Vec<Vec<Blob>>>,
 }
@@ -183,6 +185,7 @@ impl<'a> Lookup<'a> {
             facts: BTreeMap::new(),
             facts_of_stage: vec![None; plan.stages.len()],
             buffer: Vec::new(),
+            absence_details: BTreeMap::new(),
             unchecked: None,
             plan,
             dirs,
@@ -359,6 +362,9 @@ impl<'a> Lookup<'a> {
             self.save_notes(id, key, &record)?;
             self.local(id).index.put(key, &record.made).map_err(failure)?;
         }
+        if let Made::Absent { .. } = record.made {
+            self.save_absence_detail(id, notes_of(&record).into_iter().next().unwrap_or_default());
+        }
         Ok(Some(record.made))
     }
 
@@ -379,13 +385,15 @@ impl<'a> Lookup<'a> {
         Ok(notes_of_record(self.plan, id, notes))
     }
 
-    /// What a stage said when it recorded the absence of its instance; none if that may not be reported.
+    /// A stage found the cell of its instance absent, in this run or an earlier one, and said this.
+    pub fn save_absence_detail(&mut self, id: InstanceId, detail: String) {
+        self.absence_details.insert(id, detail);
+    }
+
+    /// What a stage said when it found the cell of its instance absent, as it may be reported.
     pub fn absence_detail(&self, id: InstanceId) -> Option<String> {
-        if is_withheld(self.plan, id) {
-            return None;
-        }
-        let record = self.store(id).record(&self.key_of(id)?).ok().flatten()?;
-        notes_of(&record).into_iter().next().filter(|detail| !detail.is_empty())
+        let detail = self.absence_details.get(&id).filter(|detail| !detail.is_empty())?;
+        Some(withheld::absence(self.plan, id, detail))
     }
 
     /// What another process published under a key since it was looked up, if it is whole.

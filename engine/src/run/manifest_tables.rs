@@ -298,8 +298,13 @@ impl<'w> Writer<'w> {
                 details.failure = Some(failure.clone());
                 details.retained.clone_from(retained);
             }
-            Outcome::Absent { cause, recorded } => {
-                details.absent = Some(absence(lookup, id, report, cause, *recorded));
+            Outcome::Absent { cause, recorded, detail, .. } => {
+                details.absent = Some(Absence {
+                    cause: cause.clone(),
+                    recorded: *recorded,
+                    origin: report.origin.filter(|origin| *origin != id).map(|InstanceId(origin)| origin),
+                    detail: detail.clone(),
+                });
             }
         }
         Ok(details)
@@ -328,18 +333,6 @@ fn environment(work: &FinishedWork, place: AttemptPlace) -> ExecutionEnvironment
         library: ran_on.map(|ran_on| ran_on.library.clone()),
         isolation: isolation.map(|Isolation { files, .. }| files.word().to_owned()),
         network: isolation.map(|Isolation { network, .. }| network.word().to_owned()),
-    }
-}
-
-fn absence(lookup: &Lookup<'_>, id: InstanceId, report: &Report, cause: &str, recorded: bool) -> Absence {
-    let origin = report.origin.filter(|origin| *origin != id);
-    let own = || report.work.notes.first().cloned().or_else(|| lookup.absence_detail(id));
-    let detail = if origin.is_none() { own() } else { None };
-    Absence {
-        cause: cause.to_owned(),
-        recorded,
-        origin: origin.map(|InstanceId(origin)| origin),
-        detail: detail.filter(|detail| !detail.is_empty()),
     }
 }
 

@@ -502,10 +502,9 @@ impl<'a> RunLoop<'a> {
                 let silent = !orphans && session.is_some_and(|session| session.take_back(&attempt.log));
                 self.report_ran(id, FinishedWork { ran_on, notes, log: (!silent).then_some(attempt.log), ..work });
             }
-            Ok(Committed::Absent { cause, detail }) => {
+            Ok(Committed::Absent { cause }) => {
                 core.end(id, Ending::Absent);
-                let notes = withheld::notes_of_record(plan, id, vec![detail]);
-                let work = FinishedWork { notes, log: Some(attempt.log), ..work };
+                let work = FinishedWork { log: Some(attempt.log), ..work };
                 self.report_absent(id, &cause, id, false, work);
             }
             Err(failure) if !core.is_stopped() && self.may_retry(id, &failure) => {
@@ -588,7 +587,12 @@ impl<'a> RunLoop<'a> {
     }
 
     fn report_absent(&mut self, id: InstanceId, cause: &str, origin: InstanceId, recorded: bool, work: FinishedWork) {
-        self.report(id, Outcome::Absent { cause: cause.to_owned(), recorded }, Some(origin), work);
+        let (found_by, detail) = match origin == id {
+            true => (None, self.lookup.absence_detail(id)),
+            false => (Some(self.plan().label(origin)), None),
+        };
+        let outcome = Outcome::Absent { cause: cause.to_owned(), recorded, origin: found_by, detail };
+        self.report(id, outcome, Some(origin), work);
     }
 
     fn report_skipped(&mut self, id: InstanceId, because: Because, work: FinishedWork) {

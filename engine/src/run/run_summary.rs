@@ -6,6 +6,7 @@ use std::time::Duration;
 use pipe_contract::{Blame, Failure};
 use serde::Serialize;
 
+use crate::event::Outcome;
 use crate::report::{ClaimReport, Results};
 
 /// The outcome of a run.
@@ -17,8 +18,8 @@ pub struct Summary {
     pub counts: Counts,
     /// Failed instances, in the order of the plan.
     pub failed: Vec<FailedInstance>,
-    /// Missing cells: label, cause, and whether it was known from an earlier run.
-    pub absent: Vec<(String, String, bool)>,
+    /// Labels of missing cells, each with its [`Outcome::Absent`].
+    pub absent: Vec<(String, Outcome)>,
     /// Skipped instances: label, and the label of the instance at fault or `stopped`.
     pub skipped: Vec<(String, String)>,
     /// Notes of stages about the results that this run made or uses: label, note.

@@ -16,7 +16,7 @@ use pipe_contract::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, Outcome};
 use crate::exec::{Settings, WorkerSettings};
 use crate::key::Reason;
 use crate::plan::{self, Plan};
@@ -463,12 +463,22 @@ results: { "all.txt": $all.out, "needs.txt": $needs.out }
     let first = space.run();
     first.counts([3, 0, 3, 0, 0]);
     assert_eq!(first.summary.exit_code(), 0);
-    assert!(first.summary.absent.contains(&("after".into(), "not-found".into(), false)), "{:?}", first.summary.absent);
+    let absent = |recorded: bool, origin: Option<&str>, detail: Option<&str>| {
+        let (origin, detail) = (origin.map(str::to_owned), detail.map(str::to_owned));
+        Outcome::Absent { cause: "not-found".into(), recorded, origin, detail }
+    };
+    let expected = |recorded| {
+        let (found, inherited) =
+            (absent(recorded, None, Some("no source has it")), absent(recorded, Some("gone"), None));
+        [("gone", found), ("needs", inherited.clone()), ("after", inherited)]
+            .map(|(label, end)| (label.to_owned(), end))
+    };
+    assert_eq!(first.summary.absent, expected(false));
     assert!(space.read("results/p/all.txt").contains("absent (not-found)"));
     assert_eq!(first.summary.results.missing, [("needs.txt".to_owned(), "absent (not-found)".to_owned())]);
     let second = space.run();
     second.counts([0, 3, 3, 0, 0]);
-    assert!(second.summary.absent.iter().all(|(_, _, recorded)| *recorded));
+    assert_eq!(second.summary.absent, expected(true));
     assert_eq!(space.ledger("ledger"), 1, "the stage did not work again");
 
     let again = space.run_with(&RunOptions { retry_absent: true, ..space.options() });

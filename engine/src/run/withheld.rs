@@ -57,6 +57,14 @@ pub(super) fn notes_of_record(plan: &Plan, id: InstanceId, notes: Vec<String>) -
     vec![format!("what `{stage}` noted is restricted ({}); `pipe log` shows it to you", names(plan, id))]
 }
 
+/// What a stage said when it found its cell absent, as it is reported; in full it is in its record and its log.
+pub(super) fn absence(plan: &Plan, id: InstanceId, detail: &str) -> String {
+    if !is_withheld(plan, id) {
+        return detail.to_owned();
+    }
+    format!("what it says about it is restricted ({}); {}", names(plan, id), read_log(plan, id))
+}
+
 /// Adds a metric of an attempt to those beside its log, which only `pipe status --metrics` shows.
 pub(super) fn metric(metric: &Metric, log: &Path) {
     let line = serde_json::to_string(metric).map_err(|error| Failure::internal(error.to_string()));

@@ -131,9 +131,9 @@ impl OfRun<'_> {
         let Self { options, outlet, .. } = *self;
         let wanted = self.wanted.as_deref();
         let RunLoop { lookup, disclosure, publishing, .. } = run_loop;
-        finish_results(lookup, disclosure, summary, publishing.as_mut(), wanted);
+        let lines = finish_results(lookup, disclosure, summary, publishing.as_mut(), wanted);
         let results = match wanted {
-            None => locked_results(lookup, disclosure, &options.exec.registry),
+            None => locked_results(lookup.plan, &options.exec.registry, &lines),
             Some(_) => BTreeMap::new(),
         };
         let lockfile = Lockfile::new(lookup.plan, locked_stages(lookup), results);

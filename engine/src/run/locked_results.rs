@@ -5,26 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipe_cache::{Content, Digest, Entry};
 use pipe_contract::{Registry, Repro};
 
-use super::disclosure::Disclosure;
 use super::lookup::{Known, Lookup};
-use super::result_lines::{Line, line_of};
 use crate::ids::InstanceId;
 use crate::plan::{Link, Plan, Work};
-use crate::report::{Locked, LockedInstance, LockedStage, Piece};
+use crate::report::{Locked, LockedInstance, LockedStage, Piece, ResultLine};
 use crate::sched::needed_by;
 
-/// Digests of everything the plan publishes. What cannot be published is left out: it is among the failures of
-/// the results, and then no lockfile is written.
-pub(super) fn locked_results(
-    lookup: &mut Lookup<'_>,
-    disclosure: &Disclosure<'_>,
-    registry: &Registry,
-) -> BTreeMap<String, Locked> {
+/// Digests of everything the plan publishes; `lines` are in its order. What cannot be published has no line: it is among the
+/// failures of the results, and then no lockfile is written.
+pub(super) fn locked_results(plan: &Plan, registry: &Registry, lines: &[ResultLine]) -> BTreeMap<String, Locked> {
     let mut locked = BTreeMap::new();
-    let plan = lookup.plan;
     let mut tolerances = Tolerances { plan, registry, known: BTreeMap::new() };
-    for published in &plan.results {
-        let Ok(Line::Present(line)) = line_of(lookup, disclosure, published) else { continue };
+    let mut results = plan.results.iter();
+    for line in lines {
+        let Some(published) = results.find(|published| published.path == line.path) else { continue };
         let tolerance = tolerances.of(&published.link);
         let files = line.pieces.iter().filter_map(|Piece { path, entry, .. }| match entry {
             Entry::File(blob) => Some((path.clone(), blob)),

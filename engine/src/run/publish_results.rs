@@ -78,27 +78,29 @@ impl<'a> Publishing<'a> {
         self.last_round = Instant::now();
     }
 
-    /// Publishes all results that the run `wanted`.
-    pub fn finish(&mut self, lookup: &mut Lookup<'_>, wanted: Option<&[bool]>) -> Results {
+    /// Publishes all results that the run `wanted`, and gives their lines.
+    pub fn finish(&mut self, lookup: &mut Lookup<'_>, wanted: Option<&[bool]>) -> (Results, Vec<ResultLine>) {
         let Self { publisher, beside, .. } = self;
         let (mut results, lines) = result_lines(lookup, &beside.disclosure, wanted);
         let sources = &mut lookup.open_local().sources;
         publisher.finish(sources, &lines, beside, wanted.is_none(), &mut results);
-        results
+        (results, lines)
     }
 }
 
-/// Publishes results, if the run publishes, and checks claims.
+/// Publishes results, if the run publishes, and checks claims. What is there of the results is given.
 pub(super) fn finish_results(
     lookup: &mut Lookup<'_>,
     disclosure: &Disclosure<'_>,
     summary: &mut Summary,
     publishing: Option<&mut Publishing<'_>>,
     wanted: Option<&[bool]>,
-) {
-    summary.results = match publishing {
+) -> Vec<ResultLine> {
+    let (results, lines) = match publishing {
         Some(publishing) => publishing.finish(lookup, wanted),
-        None => result_lines(lookup, disclosure, wanted).0,
+        None => result_lines(lookup, disclosure, wanted),
     };
+    summary.results = results;
     summary.claims = checked_claims(lookup, wanted);
+    lines
 }

@@ -113,6 +113,21 @@ fn a_restriction_that_is_added_or_removed_moves_the_work_not_the_data() {
     space.pipe(["run", "pipeline.yaml", "--plain"]).shows("ran 0, hits 4");
 }
 
+#[test]
+fn why_knows_restrictions_that_the_plan_no_longer_has() {
+    let space = space();
+    space.pipe(["run", "pipeline.yaml", "--plain"]).exits(1).shows("ran 4, hits 0");
+    space.edit("pipeline.yaml", "restricted: hcp", "restricted: other");
+    let other = "its data are under other restrictions than when it ran last (now other)";
+    space.pipe(["why", "pipeline.yaml", "family"]).shows(other).hides("first time");
+    space.edit("pipeline.yaml", ", restricted: other", "");
+    let removed = "its data were restricted when it ran last, and are not now";
+    space.pipe(["why", "pipeline.yaml", "family"]).shows(removed).hides("first time");
+    // Another pipeline of the same cache never worked under them.
+    space.edit("pipeline.yaml", "pipeline: families", "pipeline: others");
+    space.pipe(["why", "pipeline.yaml", "family"]).shows("first time").hides("restricted");
+}
+
 /// Labels of two raters, of which a restricted list names one.
 const EXCLUDING: &str = r#"
 pipe: 1

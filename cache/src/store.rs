@@ -76,6 +76,14 @@ impl Store {
         Self::open(&own)
     }
 
+    /// The names of the stores of restricted data that are there, sorted; none if their folder cannot be read.
+    pub fn restricted_names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root().join(RESTRICTED)).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.shared.root

@@ -36,8 +36,12 @@ pub(super) struct Lookup<'a> {
     pub plan: &'a Plan,
     pub registry: &'a Registry,
     pub dirs: &'a StateDirs,
+    /// `--set` of this run.
+    set: &'a [(String, String)],
     /// What this machine has saved, by [`Access`].
     locals: Vec<LocalState>,
+    /// What it has saved of data under restrictions that this plan does not have; read for the first instance that asks.
+    former: Option<Vec<LocalState>>,
     /// The caller's `PATH`, in which tools of commands are found.
     search: OsString,
     stages: Vec<Declared<'a>>,
@@ -174,6 +178,7 @@ impl<'a> Lookup<'a> {
         };
         Ok(Self {
             registry,
+            set: &options.set,
             stages: plan.stages.iter().map(declared).collect(),
             known: vec![Known::Open; plan.instances.len()],
             keys: vec![None; plan.instances.len()],
@@ -190,6 +195,7 @@ impl<'a> Lookup<'a> {
             plan,
             dirs,
             locals,
+            former: None,
         })
     }
 
@@ -737,10 +743,13 @@ impl<'a> Lookup<'a> {
         Ok(reasons)
     }
 
-    /// Whether an instance worked when its data were under other restrictions of this plan, or under none.
+    /// Whether an instance worked when its data were under other restrictions, of this plan or of an earlier one, or under none.
     fn worked_elsewhere(&mut self, id: InstanceId, label: &str) -> Result<bool, Failure> {
         let own = self.dirs.access(id).index();
-        for (_, local) in self.locals.iter_mut().enumerate().filter(|(access, _)| *access != own) {
+        let (plan, set, dirs) = (self.plan, self.set, self.dirs);
+        let former = self.former.get_or_insert_with(|| dirs.former_states(plan, set));
+        let others = self.locals.iter_mut().enumerate().filter(|(access, _)| *access != own).map(|(_, local)| local);
+        for local in others.chain(former) {
             if local.last_work(label)?.is_some() {
                 return Ok(true);
             }

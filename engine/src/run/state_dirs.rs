@@ -20,7 +20,7 @@ use pipe_cache::{Blob, Session, Store, private_folder};
 use pipe_contract::Failure;
 
 use super::options::Places;
-use super::state_dir::{StateDir, file_name, make_folder};
+use super::state_dir::{LocalState, StateDir, file_name, make_folder};
 use crate::ids::InstanceId;
 use crate::plan::Plan;
 use crate::report::{cache_failure, variant};
@@ -32,6 +32,8 @@ pub(super) struct StateDirs {
     /// By instance; empty if the plan has no restricted data.
     of: Vec<Access>,
     runs: PathBuf,
+    /// The folder of the state directories of restricted data.
+    restricted: PathBuf,
     secret: PathBuf,
 }
 
@@ -63,9 +65,9 @@ impl StateDirs {
         if !sets.is_empty() {
             make_folder(&places.state)?;
         }
+        let restricted = places.state.join("restricted");
         for set in &sets {
             let name = file_name(&set.iter().map(String::as_str).collect::<Vec<_>>().join(","));
-            let restricted = places.state.join("restricted");
             let state = restricted.join(&name);
             private_folder(&restricted).and_then(|()| private_folder(&state)).map_err(failure)?;
             all.push(StateDir::new(plan, store.restricted(&name).map_err(failure)?, &state));
@@ -78,7 +80,7 @@ impl StateDirs {
         };
         // A run with `--set` is not the last run of the profile.
         let runs = all[0].scope_of(plan, &variant(plan)).join("runs");
-        Ok(Self { all, of, runs, secret: places.state.join("restricted.key") })
+        Ok(Self { all, of, runs, restricted, secret: places.state.join("restricted.key") })
     }
 
     /// Which of them an instance uses.
@@ -94,6 +96,17 @@ impl StateDirs {
     /// All of them, in order of [`Access`].
     pub fn all(&self) -> &[StateDir] {
         &self.all
+    }
+
+    /// What is saved of data under restrictions that the plan does not have: of stages that were restricted differently
+    /// before. It serves explanations only, so what cannot be read is left out.
+    pub fn former_states(&self, plan: &Plan, set: &[(String, String)]) -> Vec<LocalState> {
+        let open = &self.all[Access::OPEN.index()].store;
+        let is_of_plan = |store: &Store| self.all.iter().any(|state_dir| state_dir.store.root() == store.root());
+        let names = open.restricted_names().into_iter();
+        let stores = names.filter_map(|name| Some((open.restricted(&name).ok()?, self.restricted.join(name))));
+        let states = stores.filter(|(store, _)| !is_of_plan(store));
+        states.filter_map(|(store, local)| StateDir::new(plan, store, &local).local_state(plan, set).ok()).collect()
     }
 
     /// Removes what runs that were killed have left.

@@ -63,6 +63,8 @@ fn trained(folder: &Path, name: &str, threads: u32, precision: &str) -> PathBuf 
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "number_of_threads::a_training_in_a_process_of_its_own", "--nocapture"]);
     command.env(FOLDER, &folder).env(THREADS, threads.to_string()).env(PRECISION, precision);
+    // Threads that wait do not spin: other tests run at the same time.
+    command.env("OMP_WAIT_POLICY", "passive");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     folder.join("model")

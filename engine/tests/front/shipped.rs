@@ -132,7 +132,7 @@ fn the_demo_trains_fourteen_networks_within_3400_sample_steps() {
         let pixels = &params(&plan, stage)["pixels"];
         assert_eq!(
             *pixels,
-            Value::Int(48),
+            Value::Int(32),
             "`{stage}`: a sample-step was measured at this size, larger ones take longer"
         );
     }

@@ -14,23 +14,13 @@ use pipe_stages::unet::weight_layout::{Role, state_dict};
 use serde_json::json;
 
 use super::support::http_server::{Answer, HttpServer};
-use super::support::paper::{FILE, Paper, contents, offline};
+use super::support::paper::{FILE, Paper, SIMULATION, contents, offline};
 use super::support::{Shown, Space};
 
 /// Three subjects of the dataset; the last one is held out.
 pub const SUBJECTS: [&str; 3] = ["sub-wlsubj001", "sub-wlsubj004", "sub-wlsubj007"];
 
-const SIMULATION: &str = "
-pipe: 1
-pipeline: simulated
-stages:
-  anatomy:
-    uses: package/files
-    with: { package: nilearn==0.14.1, files: nilearn/datasets/data/fsaverage5/*.gii.gz }
-  template:
-    uses: package/files
-    with: { package: neuropythy==0.13.0, files: neuropythy/lib/data/fsaverage/surf/*benson14* }
-  made:
+const SUBJECT_FILES: &str = "  made:
     uses: simulate/freesurfer
     in: { anatomy: $anatomy.files, template: $template.files }
     with: { subjects: [sub-wlsubj001, sub-wlsubj004, sub-wlsubj007] }
@@ -41,7 +31,7 @@ results:
 
 /// The objects of the bucket by their keys.
 pub fn dataset() -> BTreeMap<String, Vec<u8>> {
-    let home = Space::with(SIMULATION);
+    let home = Space::with(&format!("{SIMULATION}{SUBJECT_FILES}"));
     let mut run = home.command(["run", "pipeline.yaml"]);
     offline(&mut run);
     Shown::of(&mut run).exits(0);

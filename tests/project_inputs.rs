@@ -78,7 +78,10 @@ fn globs_have_classes_and_alternatives_as_those_of_packages_have() {
     space.edit("pipeline.yaml", "data/{lh,rh}.[ab].csv", "data/[!lr]*");
     space.pipe(RUN).exits(0).shows("ran 1");
     assert_eq!(space.read("results/p/y.txt"), "./scan[1].csv\n./xh.a.csv\n");
-    space.edit("pipeline.yaml", "data/[!lr]*", "data/{subject}.csv");
+    space.edit("pipeline.yaml", "data/[!lr]*", "data/{{l,x}h.a,rh.b}.csv");
+    space.pipe(RUN).exits(0).shows("ran 1");
+    assert_eq!(space.read("results/p/y.txt"), "./lh.a.csv\n./rh.b.csv\n./xh.a.csv\n");
+    space.edit("pipeline.yaml", "data/{{l,x}h.a,rh.b}.csv", "data/{subject}.csv");
     space.pipe(RUN).exits(2).shows("nothing fills in `{subject}`").shows("alternatives of a glob are `{a,b}`");
     space.edit("pipeline.yaml", "data/{subject}.csv", "data/[ab");
     space.pipe(RUN).exits(2).shows("a pattern that cannot be read");

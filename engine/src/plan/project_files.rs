@@ -191,8 +191,9 @@ fn literal(text: &str) -> String {
 
 /// `{sid}` in a glob is one alternative: a value was meant that nothing fills in.
 fn check_alternatives(draft: &Draft<'_>, pattern: &str, span: Span) -> Result<(), Diagnostic> {
+    // Between a brace and the next one: alternatives inside alternatives have more braces, and a comma somewhere.
     let inside =
-        |rest: &str| rest.split('}').next().filter(|inside| !inside.contains([',', '{', '\\'])).map(str::to_owned);
+        |rest: &str| Some(rest.split_once('}')?.0).filter(|text| !text.contains([',', '\\'])).map(str::to_owned);
     let Some(single) = pattern.split('{').skip(1).find_map(inside) else { return Ok(()) };
     let message = format!("nothing fills in `{{{single}}}`: stage `{}` has no axis of this name", draft.name());
     Err(Diagnostic::new(Class::Reference, span, message).hint(format!(

@@ -17,7 +17,7 @@ use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::{Scale, label, left_axis};
 use crate::formats::drawing::colour::CATEGORIES;
 use crate::formats::drawing::{
-    Anchor, CanvasPoint, Colour, Drawing, Lettering, SMALLEST_TEXT, Stroke, WIDEST, save, text_width, wrapped,
+    Anchor, CanvasPoint, Colour, Drawing, FigureNotes, Lettering, SMALLEST_TEXT, Stroke, WIDEST, save, text_width,
 };
 use crate::formats::epoch_table::{self, Epoch};
 use crate::formats::{score_table, training_subjects};
@@ -240,8 +240,8 @@ fn draw(models: &[Model], simulated: bool) -> Drawing {
     let width = (2.0 * MARGIN + AXIS + real(columns) * (PANEL.0 + GAP) - GAP).clamp(300.0, WIDEST);
     let rows = models.len().div_ceil(ROW);
     let height_of_row = NAME + PANEL.1 + RATES + FOOT;
-    let notes: Vec<String> = notes(models).iter().flat_map(|note| wrapped(note, width - 2.0 * MARGIN, SMALL)).collect();
-    let height = HEAD + height_of_row * real(rows) + LINE * real(notes.len()) + 8.0;
+    let notes = FigureNotes::new(&notes(models), width - 2.0 * MARGIN, (SMALL, LINE));
+    let height = HEAD + height_of_row * real(rows) + notes.height() + 8.0;
     let mut drawing = Drawing::new(width, height, "Learning curves");
     head(&mut drawing, models, simulated);
     for (at, model) in models.iter().enumerate() {
@@ -249,10 +249,7 @@ fn draw(models: &[Model], simulated: bool) -> Drawing {
         let top = HEAD + height_of_row * real(at / ROW) + NAME;
         panel(&mut drawing, (left, top), model, at % ROW == 0);
     }
-    for (line, note) in notes.iter().enumerate() {
-        let y = HEAD + height_of_row * real(rows) + 2.0 + LINE * (real(line) + 0.5);
-        drawing.text((MARGIN, y), note, Lettering::new(SMALL).colour(Colour::QUIET));
-    }
+    notes.draw(&mut drawing, (MARGIN, HEAD + height_of_row * real(rows) + 2.0));
     drawing
 }
 

@@ -21,7 +21,7 @@ impl StageKind for Open {
             .input(
                 "folder",
                 &[],
-                "the folder of a model, as `results:` publishes it: model.safetensors, options.json, ...",
+                "the folder of a model, as `results:` publishes it: model.safetensors, options.json and, where there are, plan.json, epochs.tsv, channels.tsv",
             )
             .folder("model", "model", "the same files")
     }

@@ -241,7 +241,10 @@ fn trainings_of_our_own_give_the_same_table_and_figure() {
     space.edit(FILE, "lr: [0.00167, 0.0025, 0.00844]", "lr: [0.00167, 0.00844, 1000000]");
     let shown = run();
     let train = "train(base_model=resnet18, batch_size=2, bce_weight=0.75, gamma=1, inputs=anat, lr=1000000, prediction=area, restart=1)";
-    shown.shows(&format!("absent {train} and 1 more")).shows("1 of 3 cells diverged and has no loss: 2");
+    let shown = shown
+        .shows("absent train: diverged in 2 cells")
+        .shows(&format!("  {train}: the training diverged: its loss became"));
+    shown.shows("1 of 3 cells diverged and has no loss: 2");
     let log = space.pipe(["log", FILE, "--profile", "small", train]).exits(0);
     log.shows(
         "absent (diverged): the training diverged: its loss became NaN in round 1, epoch 1, validation (learning rate 1000000.0)",

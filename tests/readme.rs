@@ -185,14 +185,14 @@ fn the_readme_says_what_its_first_commands_cost() {
     for (what, words) in [
         ("the download of libtorch", "libtorch (545 MB)"),
         ("the download of the anatomy", "(69 MB)"),
-        ("the time of the demo", "about eight minutes on two cores"),
+        ("the time of the demo", "less than five minutes on two cores"),
         ("the table of costs", "[Time, download and disk](docs/book/costs.md)"),
     ] {
         assert!(first.contains(words), "{what} is missing (`{words}`):\n{first}");
     }
     let costs = fs::read_to_string(workspace().join("docs/book/costs.md")).expect("the page can be read");
     let demo = costs.lines().find(|line| line.starts_with("| `./just demo` |")).expect("a row for the demo");
-    assert!(demo.contains(" 8 min ") && demo.contains(" 69 MB"), "it differs from the README: {demo}");
+    assert!(demo.contains(" 4 min 20 s ") && demo.contains(" 69 MB"), "it differs from the README: {demo}");
     assert!(costs.contains(" 545 MB: libtorch"), "it differs from the README");
 }
 

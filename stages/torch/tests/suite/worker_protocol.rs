@@ -84,7 +84,7 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
     assert!(worker.ended().1.unwrap_err().message.contains("no kind `unet/guess`"));
     let stale = Task { version: 99, ..*task.clone() };
     worker.send(&ToWorker::Task { task: Box::new(stale) });
-    assert!(worker.ended().1.unwrap_err().message.contains("version 2 of `unet/train`, the task needs 99"));
+    assert!(worker.ended().1.unwrap_err().message.contains("version 3 of `unet/train`, the task needs 99"));
 
     worker.send(&ToWorker::Task { task });
     let (reports, result) = worker.ended();

@@ -60,7 +60,7 @@ fn a_terminal_has_a_line_for_each_stage_at_work_and_none_is_too_wide() {
     at_all_widths(|columns| {
         let space = Space::with(TWO_STAGES);
         let mut terminal = in_terminal(&space, &[], columns);
-        // A screen may be half drawn: the lines of stages come before that of the run.
+        // A screen is written in parts: the lines of stages come before that of the run.
         let whole_run = |screen: &str| screen.lines().any(|line| line.contains("%  ") && line.contains("/8  00:00:0"));
         terminal.until(|screen| shows_both(screen) && whole_run(screen));
         assert_eq!(terminal.end(), 0, "{}", terminal.screen());

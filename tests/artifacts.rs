@@ -222,6 +222,7 @@ fn default(param: &Param) -> Value {
         Type::List(_) => Value::List(Vec::new()),
         Type::Map(_) => Value::Map(BTreeMap::new()),
         Type::Int(least, _) => Value::Int(*least),
+        Type::Float(least, _) => Value::Float(*least),
         other => panic!("`{}` must be given and is {other:?}", param.name),
     })
 }

@@ -42,4 +42,5 @@ mod side_by_side;
 mod status;
 mod stopping;
 mod support;
+mod variance;
 mod vocabulary;

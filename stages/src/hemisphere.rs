@@ -21,6 +21,11 @@ impl Hemisphere {
         }
     }
 
+    /// The one of this [name](Self::name).
+    pub fn named(name: &str) -> Option<Self> {
+        HEMISPHERES.into_iter().find(|hemisphere| hemisphere.name() == name)
+    }
+
     /// `L` or `R`.
     pub fn letter(self) -> char {
         match self {

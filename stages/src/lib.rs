@@ -11,7 +11,9 @@
 
 pub mod apply;
 pub mod control;
+pub mod cortex;
 pub mod declared;
+pub mod encode;
 pub mod figure;
 pub mod file;
 pub mod flatmap;
@@ -21,14 +23,18 @@ pub mod grid;
 pub mod hcp;
 pub mod hemisphere;
 pub mod labels;
+pub mod map;
+pub mod matrix;
 pub mod numeric;
 pub mod nyu;
 pub mod osf;
 pub mod package;
 pub mod prf;
+pub mod regions;
 pub mod score;
 pub mod simulate;
 pub mod split;
+pub mod table;
 #[cfg(test)]
 mod test_support;
 mod transfer;
@@ -50,6 +56,8 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     prf::install(registry);
     simulate::install(registry);
     flatmap::install(registry);
+    table::install(registry);
+    matrix::install(registry);
     split::install(registry);
     unet::install(registry);
     control::install(registry);
@@ -57,4 +65,8 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     figure::install(registry);
     apply::install(registry);
     grid::install(registry);
+    encode::install(registry);
+    cortex::install(registry);
+    map::install(registry);
+    regions::install(registry);
 }

@@ -38,6 +38,14 @@ fn all() -> Vec<ArtifactType> {
         folder("prf", "pRF maps of one subject, one value a native vertex", &[&MGZ]),
         file("images", "what a network sees of one subject: channels of the flat map", &[&SAFETENSORS]),
         file("targets", "what a network is to answer: an image a label", &[&SAFETENSORS]),
+        folder("matrix", "numbers with names of their rows and columns: responses, features", &[&PARQUET, &JSON])
+            .shows("about.json"),
+        table("table", "a table of any content, with a column `id`"),
+        table(
+            "split/stimuli",
+            "which stimuli models are fitted on, by which penalties are chosen, and on which they are scored",
+        ),
+        table("regions", "which voxels or vertices are in which region of interest, a row a region and voxel"),
         table("split", "which subjects train and which are held out"),
         table("families", "which subjects are of one family"),
         table("table/cohort", "which subjects are part of the study, a row a subject with manual labels"),
@@ -47,13 +55,33 @@ fn all() -> Vec<ArtifactType> {
         table("table/epochs", "the course of trainings, a row an epoch of a model"),
         table("table/grid", "cells of a search for hyperparameters, a row a cell"),
         table("table/grid-best", "best cells of a search for hyperparameters"),
+        table("table/encoding", "how well models predict responses, a row a model and response"),
+        folder("predictions", "observed and predicted responses to the stimuli that models are scored on", &[&PARQUET]),
         table("table/partition", "unique and shared parts of a gain, a row a part"),
+        table("table/parts", "unique and shared variance of feature spaces, a row a response and part"),
+        table("table/region-parts", "unique and shared variance of feature spaces, a row a region and part"),
+        table("table/joint", "the split of one joint model, a row a response and feature space"),
+        table("table/bands", "the penalty of every feature space for every response"),
+        table("table/significance", "permutation tests, a row a response and map"),
+        table("table/by-region", "the spread of a column within regions, a row a group and region"),
+        table("table/truth", "what simulated responses were made of, a row a unit and set of spaces"),
+        table("table/recovery", "the error of estimates against the truth of a simulation, a row a set of spaces"),
+        table("table/best", "how many responses each feature space is the best of, a row a region and space"),
         folder(
             "model",
             "a trained network: weights, options, plan and the course of its training",
             &[&SAFETENSORS, &TSV, &JSON],
         )
         .shows("options.json"),
+        folder(
+            "cortex",
+            "one subject's surfaces, flat and in space, curvature, transforms to volumes, outlines of regions",
+            &[&JSON],
+        )
+        .shows("about.json"),
+        folder("flat-mapping", "which voxels and vertices the pixels of a flattened cortex show", &[&JSON])
+            .shows("about.json"),
+        folder("map", "a value a voxel or vertex of the cortex, and what the values are", &[&JSON]).shows("map.json"),
         folder("figure", "a figure in three formats, and a table of what it shows", &[&PNG, &CSV])
             .table(data_table::CSV)
             .shows(PICTURE),

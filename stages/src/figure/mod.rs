@@ -6,9 +6,14 @@
 mod accuracy;
 mod cohort_sheet;
 mod contours;
+mod flatmap_sheet;
 mod flatmaps;
+mod joint;
 mod learning;
 mod outline;
+mod pairs;
+mod parts;
+mod penalties;
 mod subject_images;
 
 /// Adds the kinds of this folder.
@@ -16,6 +21,11 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(accuracy::Accuracy);
     registry.add(cohort_sheet::Cohort);
     registry.add(contours::Contours);
+    registry.add(flatmap_sheet::Flatmap);
     registry.add(flatmaps::Flatmaps);
     registry.add(learning::Learning);
+    registry.add(joint::Joint);
+    registry.add(pairs::Pairs);
+    registry.add(parts::PartBars);
+    registry.add(penalties::PenaltyHistograms);
 }

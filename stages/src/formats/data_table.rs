@@ -15,7 +15,7 @@ use std::path::Path;
 use fs_err::{self as fs, File};
 use pipe_contract::{Column as Described, Failure};
 use polars::prelude::{
-    Column, CsvWriter, DataFrame, DataType, ParallelStrategy, ParquetCompression, ParquetReader, ParquetWriter,
+    Column, CsvWriter, DataFrame, DataType, IdxCa, ParallelStrategy, ParquetCompression, ParquetReader, ParquetWriter,
     PolarsError, SerReader, SerWriter, StatisticsOptions,
 };
 
@@ -157,7 +157,6 @@ impl DataTable {
 /// Environment: a file cannot be written.
 pub fn write(folder: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
-    frame.rechunk_mut_par();
     write_csv(&folder.join(CSV), frame)?;
     write_parquet(&folder.join(PARQUET), frame)
 }
@@ -173,7 +172,12 @@ pub fn write_csv(path: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
 /// Rows formatted at a time.
 const BATCH: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
-fn write_parquet(path: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
+/// Writes the Parquet file alone, as beside numbers.
+///
+/// # Errors
+/// Environment: the file cannot be written.
+pub fn write_parquet(path: &Path, frame: &mut DataFrame) -> Result<(), Failure> {
+    frame.rechunk_mut_par();
     let rows = frame.height().max(1);
     into_file(path, |file| {
         ParquetWriter::new(file)
@@ -221,10 +225,40 @@ pub fn read_parquet(path: &Path) -> Result<DataFrame, Failure> {
     parse_parquet(File::open(path).map_err(|error| Failure::io("open", path, &error))?, path)
 }
 
+/// Some columns of a Parquet file, so that a wide one is read in parts.
+///
+/// # Errors
+/// As [`read_parquet`]; Input: a column is not there.
+pub fn read_parquet_columns(path: &Path, columns: &[String]) -> Result<DataFrame, Failure> {
+    with_parquet(path, |reader| reader.with_columns(Some(columns.to_vec())).finish().map_err(|error| error.to_string()))
+}
+
+/// A Parquet file without its rows, and how many it has.
+///
+/// # Errors
+/// As [`read_parquet`].
+pub fn parquet_head(path: &Path) -> Result<(DataFrame, usize), Failure> {
+    with_parquet(path, |mut reader| {
+        let rows = reader.num_rows().map_err(|error| error.to_string())?;
+        let head = reader.with_slice(Some((0, 0))).finish().map_err(|error| error.to_string())?;
+        Ok((head, rows))
+    })
+}
+
 fn parse_parquet(file: File, path: &Path) -> Result<DataFrame, Failure> {
+    caught(file, path, |reader| reader.finish().map_err(|error| error.to_string()))
+}
+
+fn with_parquet<T>(path: &Path, read: impl FnOnce(Reader) -> Result<T, String>) -> Result<T, Failure> {
+    caught(File::open(path).map_err(|error| Failure::io("open", path, &error))?, path, read)
+}
+
+type Reader = ParquetReader<std::fs::File>;
+
+fn caught<T>(file: File, path: &Path, read: impl FnOnce(Reader) -> Result<T, String>) -> Result<T, Failure> {
     let bytes = file.metadata().map_err(|error| Failure::io("read", path, &error))?.len();
     // polars panics on some damaged files.
-    let read = catch_unwind(AssertUnwindSafe(|| bounded_parquet(file.into_file(), bytes)))
+    let read = catch_unwind(AssertUnwindSafe(|| bounded_parquet(file.into_file(), bytes).and_then(read)))
         .unwrap_or_else(|_| Err("a page of it is damaged".to_owned()));
     read.map_err(|problem| {
         Failure::input(format!("not a readable Parquet file: {problem}")).at(path.display().to_string())
@@ -234,7 +268,7 @@ fn parse_parquet(file: File, path: &Path) -> Result<DataFrame, Failure> {
 /// Cells that any table may have; repeated values take no room in a Parquet file, so more must be in proportion to its size.
 const MOST_CELLS: u64 = 1 << 24;
 
-fn bounded_parquet(file: std::fs::File, bytes: u64) -> Result<DataFrame, String> {
+fn bounded_parquet(file: std::fs::File, bytes: u64) -> Result<Reader, String> {
     let mut reader = ParquetReader::new(file).read_parallel(ParallelStrategy::None);
     let metadata = reader.get_metadata().map_err(|error| error.to_string())?;
     let cells = metadata.row_groups.iter().fold(0_u64, |all, group| {
@@ -244,7 +278,20 @@ fn bounded_parquet(file: std::fs::File, bytes: u64) -> Result<DataFrame, String>
     if cells > most {
         return Err(format!("it promises {cells} cells, expected at most {most} in {bytes} bytes"));
     }
-    reader.finish().map_err(|error| error.to_string())
+    Ok(reader)
+}
+
+/// Some rows of a table, in this order.
+///
+/// # Errors
+/// Internal: a row that is not there.
+pub fn rows(frame: &DataFrame, rows: &[usize]) -> Result<DataFrame, Failure> {
+    let indices: Option<Vec<_>> = rows.iter().map(|row| (*row).try_into().ok()).collect();
+    let taken = indices.map(|indices| frame.take(&IdxCa::from_vec("row".into(), indices)));
+    match taken {
+        Some(Ok(taken)) => Ok(taken),
+        _ => Err(Failure::internal(format!("rows were asked for of which {} has no such one", frame.height()))),
+    }
 }
 
 /// A text column without missing values.
@@ -267,17 +314,68 @@ pub fn numbers(frame: &DataFrame, name: &str) -> Result<Vec<f64>, Failure> {
     values.iter().enumerate().map(|(row, value)| value.ok_or_else(|| missing(name, row))).collect()
 }
 
+/// A column of numbers of which some are missing.
+///
+/// # Errors
+/// As [`texts`], but for missing values.
+pub fn maybe_numbers(frame: &DataFrame, name: &str) -> Result<Vec<Option<f64>>, Failure> {
+    let column = typed(frame, name, &DataType::Float64)?;
+    let values = column.f64().map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(values.iter().collect())
+}
+
+/// A column of whole numbers without missing values.
+///
+/// # Errors
+/// As [`texts`].
+pub fn integers(frame: &DataFrame, name: &str) -> Result<Vec<i64>, Failure> {
+    let column = typed(frame, name, &DataType::Int64)?;
+    let values = column.i64().map_err(|error| Failure::internal(error.to_string()))?;
+    values.iter().enumerate().map(|(row, value)| value.ok_or_else(|| missing(name, row))).collect()
+}
+
+/// A column of true and false without missing values.
+///
+/// # Errors
+/// As [`texts`].
+pub fn flags(frame: &DataFrame, name: &str) -> Result<Vec<bool>, Failure> {
+    let column = typed(frame, name, &DataType::Boolean)?;
+    let values = column.bool().map_err(|error| Failure::internal(error.to_string()))?;
+    values.iter().enumerate().map(|(row, value)| value.ok_or_else(|| missing(name, row))).collect()
+}
+
+/// A column of texts, whole numbers or truth values as texts, without missing values.
+///
+/// # Errors
+/// As [`texts`].
+pub fn words(frame: &DataFrame, name: &str) -> Result<Vec<String>, Failure> {
+    let column = named(frame, name)?;
+    match column.dtype() {
+        DataType::Boolean => Ok(flags(frame, name)?.iter().map(ToString::to_string).collect()),
+        whole if whole.is_integer() => {
+            let wide = column.cast(&DataType::Int64).map_err(|error| Failure::internal(error.to_string()))?;
+            let wide = DataFrame::new_infer_height(vec![wide]).map_err(|error| Failure::internal(error.to_string()))?;
+            Ok(integers(&wide, name)?.iter().map(ToString::to_string).collect())
+        }
+        _ => texts(frame, name),
+    }
+}
+
 fn typed<'a>(frame: &'a DataFrame, name: &str, expected: &DataType) -> Result<&'a Column, Failure> {
-    let column = frame.column(name).map_err(|_| {
-        let there: Vec<String> = frame.get_column_names().iter().map(|name| format!("`{name}`")).collect();
-        Failure::input(format!("expected a column `{name}`, but the table has {}", there.join(", ")))
-    })?;
+    let column = named(frame, name)?;
     if column.dtype() == expected {
         Ok(column)
     } else {
         let found = column.dtype();
         Err(Failure::input(format!("expected column `{name}` to hold {expected}, but it holds {found}")))
     }
+}
+
+fn named<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Column, Failure> {
+    frame.column(name).map_err(|_| {
+        let there: Vec<String> = frame.get_column_names().iter().map(|name| format!("`{name}`")).collect();
+        Failure::input(format!("expected a column `{name}`, but the table has {}", there.join(", ")))
+    })
 }
 
 fn missing(name: &str, row: usize) -> Failure {

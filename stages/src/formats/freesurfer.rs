@@ -47,6 +47,14 @@ pub fn read_morphometry(path: &Path) -> Result<Vec<f32>, Failure> {
     parse_morphometry(&binary::read(path)?).map_err(|failure| failure.at(path.display().to_string()))
 }
 
+/// Reads a patch, as `mris_flatten` writes it: vertices of another surface, counted from 0, with their places.
+///
+/// # Errors
+/// The file is missing, cut off or in another format; input's blame.
+pub fn read_patch(path: &Path) -> Result<Vec<(u32, [f32; 3])>, Failure> {
+    parse_patch(&binary::read(path)?).map_err(|failure| failure.at(path.display().to_string()))
+}
+
 /// Writes a triangle surface.
 ///
 /// # Errors
@@ -80,6 +88,25 @@ fn parse_surface(bytes: &[u8]) -> Result<Surface, Failure> {
     let surface = Surface { coordinates: triples(&coordinates), triangles: triples(&corners) };
     check_triangles(&surface)?;
     Ok(surface)
+}
+
+fn parse_patch(bytes: &[u8]) -> Result<Vec<(u32, [f32; 3])>, Failure> {
+    let mut cursor = Cursor::new(bytes);
+    let mark = cursor.i32("the mark of a patch")?;
+    if mark != -1 {
+        return Err(Failure::input(format!("the file begins with the number {mark}, expected -1 of a binary patch")));
+    }
+    let count = cursor.count("the number of vertices", 1, MOST_VERTICES)?;
+    let mut vertices = Vec::with_capacity(count.min(cursor.left() / 16));
+    for _ in 0..count {
+        // Counted from 1; negative at the border.
+        let number = cursor.i32("the number of a vertex")?.unsigned_abs();
+        let vertex =
+            number.checked_sub(1).ok_or_else(|| Failure::input("a vertex has the number 0, expected 1 or more"))?;
+        let place = cursor.fours(3, "the place of a vertex", f32::from_be_bytes)?;
+        vertices.push((vertex, [place[0], place[1], place[2]]));
+    }
+    Ok(vertices)
 }
 
 fn parse_morphometry(bytes: &[u8]) -> Result<Vec<f32>, Failure> {

@@ -1,8 +1,9 @@
 //! Arrays that NumPy saved: alone (`.npy`), several by name (`.npz`), and inside pickles of plain data.
 //!
 //! Decides which types of elements there are and where the elements lie. An array keeps its bytes as they were saved, of which there
-//! are exactly as many as its shape needs, and converts them when they are asked for. Arrays of Python objects, structures, complex
-//! numbers and dates are refused. Pickles are read by [`pickle`], in which only what NumPy calls to make an array again is allowed.
+//! are exactly as many as its shape needs, and converts them when they are asked for. Structures, complex numbers and dates are
+//! refused. Pickles are read by [`pickle`], in which only what NumPy calls to make an array again is allowed; so are arrays of Python
+//! objects, which NumPy saves as pickles: they become their one object, or a list of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,14 +39,28 @@ pub fn read_npy(path: &Path) -> Result<Array, Failure> {
     parse_npy(&binary::read(path)?).map_err(|problem| Failure::input(problem).at(path.display().to_string()))
 }
 
-/// Reads a pickle of plain data and arrays.
+/// Reads plain data and arrays: a pickle, or a `.npy` file, also one whose array holds Python objects.
 ///
 /// # Errors
 /// The file is missing, damaged, or does what neither plain data nor arrays need; input's blame.
-pub fn read_pickle(path: &Path) -> Result<Item<Array>, Failure> {
-    pickle::read(&binary::read(path)?)
-        .and_then(finished)
-        .map_err(|problem| Failure::input(problem).at(path.display().to_string()))
+pub fn read_objects(path: &Path) -> Result<Item<Array>, Failure> {
+    parse_objects(&binary::read(path)?).map_err(|problem| Failure::input(problem).at(path.display().to_string()))
+}
+
+fn parse_objects(bytes: &[u8]) -> Result<Item<Array>, Problem> {
+    if !bytes.starts_with(MAGIC) {
+        return pickle::read(bytes).and_then(finished);
+    }
+    let header = parse_header(bytes)?;
+    match is_object(&header.descr) {
+        true => pickle::read(&bytes[header.length..]).and_then(finished),
+        false => parse_npy(bytes).map(Item::Object),
+    }
+}
+
+/// Whether this is NumPy's name of the type of Python objects, such as `|O` or `O8`.
+fn is_object(name: &str) -> bool {
+    matches!(name.trim_start_matches('|'), "O" | "O4" | "O8")
 }
 
 /// The arrays of a `.npz` file.
@@ -84,13 +99,31 @@ impl Npz {
     /// # Errors
     /// There is none of this name, or it is damaged or not read; input's blame.
     pub fn array(&mut self, name: &str) -> Result<Array, Failure> {
-        if !self.names().iter().any(|known| known == name) {
-            let known: Vec<String> = self.names().iter().map(|name| format!("`{name}`")).collect();
-            return Err(Failure::input(format!("there is no array `{name}`; the file has {}", known.join(", ")))
-                .at(self.name.clone()));
-        }
+        self.check(name)?;
         let read = self.entries.read(&format!("{name}.npy"), u64::MAX).and_then(|bytes| parse_npy(&bytes));
         read.map_err(|problem| Failure::input(format!("array `{name}`: {problem}")).at(self.name.clone()))
+    }
+
+    /// Copies the `.npy` file of an array out of the archive, without holding it in memory.
+    ///
+    /// # Errors
+    /// There is none of this name, or it is damaged; input's blame. Environment: the copy cannot be written.
+    pub fn extract(&mut self, name: &str, to: &Path) -> Result<(), Failure> {
+        self.check(name)?;
+        let mut file = File::create(to).map_err(|error| Failure::io("write", to, &error))?;
+        self.entries
+            .copy(&format!("{name}.npy"), &mut file)
+            .map_err(|problem| Failure::input(format!("array `{name}`: {problem}")).at(self.name.clone()))
+    }
+
+    fn check(&self, name: &str) -> Result<(), Failure> {
+        let names = self.names();
+        if names.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        Err(Failure::input(format!("there is no array `{name}`; the file has {}", known.join(", ")))
+            .at(self.name.clone()))
     }
 }
 
@@ -279,7 +312,21 @@ impl ElementType {
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-fn parse_npy(bytes: &[u8]) -> Result<Array, Problem> {
+/// The header of a `.npy` file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct NpyHeader {
+    /// NumPy's name of the type of its elements, such as `<f8`.
+    pub descr: String,
+    /// The lengths of the axes.
+    pub shape: Vec<usize>,
+    /// The first axis runs fastest.
+    pub by_column: bool,
+    /// Bytes before the first element.
+    pub length: usize,
+}
+
+/// Reads the header that a `.npy` file begins with.
+pub(super) fn parse_header(bytes: &[u8]) -> Result<NpyHeader, Problem> {
     let short = "the array is cut off in its header";
     let rest = bytes.strip_prefix(MAGIC).ok_or("not an `.npy` file: it does not begin with `\\x93NUMPY`")?;
     let (version, rest) = rest.split_at_checked(2).ok_or(short)?;
@@ -297,11 +344,17 @@ fn parse_npy(bytes: &[u8]) -> Result<Array, Problem> {
     let descr = entry("descr")?;
     let quoted = descr.strip_prefix(['\'', '"']).and_then(|rest| rest.split_once(['\'', '"']));
     let (name, _) = quoted.ok_or("arrays of structures are not read; save each of their fields alone")?;
-    let kind = ElementType::parse(name)?;
     let by_column = entry("fortran_order")?.starts_with("True");
     let shape = entry("shape")?;
     let inner = shape.strip_prefix('(').and_then(|rest| rest.split_once(')'));
     let shape = inner.and_then(|(axes, _)| parse_shape(axes)).ok_or("the shape of the `.npy` file is damaged")?;
+    Ok(NpyHeader { descr: name.to_owned(), shape, by_column, length: bytes.len() - data.len() })
+}
+
+fn parse_npy(bytes: &[u8]) -> Result<Array, Problem> {
+    let NpyHeader { descr, shape, by_column, length } = parse_header(bytes)?;
+    let kind = ElementType::parse(&descr)?;
+    let data = &bytes[length..];
     let needed = shape.iter().try_fold(kind.size, |all, axis| all.checked_mul(*axis));
     // NumPy ignores what follows.
     let data = needed.and_then(|needed| data.get(..needed)).ok_or_else(|| {
@@ -332,6 +385,10 @@ enum Part {
     Blank,
     Type(ElementType),
     Array(Array),
+    /// The type of Python objects.
+    ObjectType,
+    /// Python objects by the shape of their array, last axis fastest.
+    Objects(Vec<usize>, Vec<Item<Part>>),
 }
 
 impl Object for Part {
@@ -343,6 +400,7 @@ impl Object for Part {
         // NumPy 2 moved its parts from `core` to `_core`.
         let name = name.replacen("numpy._core.", "numpy.core.", 1);
         match (name.as_str(), arguments) {
+            ("numpy.dtype", [Item::Text(kind), ..]) if is_object(kind) => Ok(Item::Object(Part::ObjectType)),
             ("numpy.dtype", [Item::Text(kind), ..]) => Ok(Item::Object(Part::Type(ElementType::parse(kind)?))),
             ("numpy.core.multiarray._reconstruct", [Item::Global(class), ..]) if &**class == "numpy.ndarray" => {
                 Ok(Item::Object(Part::Blank))
@@ -381,6 +439,11 @@ impl Object for Part {
                     Item::Bytes(data),
                 ],
             ) => Part::Array(Array::new(*kind, lengths(shape)?, *by_column, data)?),
+            (Part::ObjectType, _) => Part::ObjectType,
+            (
+                Part::Blank,
+                [Item::Int(_), Item::Tuple(shape), Item::Object(Part::ObjectType), Item::Bool(_), Item::List(objects)],
+            ) => Part::Objects(lengths(shape)?, objects.clone()),
             _ => return Err("the state of an array in the pickle is damaged".into()),
         };
         Ok(())
@@ -413,6 +476,17 @@ fn finished(item: Item<Part>) -> Result<Item<Array>, Problem> {
     let all = |items: Vec<Item<Part>>| items.into_iter().map(finished).collect::<Result<Vec<_>, _>>();
     Ok(match item {
         Item::Object(Part::Array(array)) => Item::Object(array),
+        Item::Object(Part::Objects(shape, mut objects)) => match (shape.as_slice(), objects.pop()) {
+            ([], Some(only)) if objects.is_empty() => finished(only)?,
+            ([length], last) => {
+                objects.extend(last);
+                if objects.len() != *length {
+                    return Err(format!("an array of {length} objects has {} of them", objects.len()));
+                }
+                Item::List(all(objects)?)
+            }
+            _ => return Err(format!("an array of objects of shape {shape:?} is not read, expected one axis at most")),
+        },
         Item::Object(_) => return Err("the pickle holds an array that is not finished, or a type".into()),
         Item::Tuple(items) => Item::Tuple(all(items)?),
         Item::List(items) => Item::List(all(items)?),
@@ -468,7 +542,7 @@ mod tests {
     #[test]
     fn pickles_of_every_protocol_are_read() {
         for protocol in 2..=5 {
-            let Item::Dict(pairs) = read_pickle(&fixture(&format!("arrays_{protocol}.pickle"))).unwrap() else {
+            let Item::Dict(pairs) = read_objects(&fixture(&format!("arrays_{protocol}.pickle"))).unwrap() else {
                 panic!("a dictionary");
             };
             let item = |name: &str| &pairs.iter().find(|(key, _)| *key == Item::Text(name.into())).expect(name).1;
@@ -483,6 +557,33 @@ mod tests {
             let list = Item::List(vec![Item::Int(1), Item::Float(2.5), Item::None, Item::Bool(true)]);
             assert_eq!(*item("pair"), Item::Tuple(vec![Item::Object(array("whole")), list]));
         }
+    }
+
+    #[test]
+    fn arrays_of_objects_are_their_objects() {
+        let Item::Dict(pairs) = read_objects(&fixture("regions.npy")).unwrap() else { panic!("a dictionary") };
+        let keys: Vec<_> = pairs.iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(keys[..2], ["voxel_mask", "brain_nii_shape"].map(|key| Item::Text(key.into())));
+        let Item::Object(mask) = &pairs[0].1 else { panic!("an array") };
+        assert_eq!((mask.shape(), mask.flags().unwrap()[..3].to_vec()), ([24].as_slice(), vec![false, true, true]));
+        let list = read_objects(&fixture("objects.npy")).unwrap();
+        assert_eq!(list, Item::List(vec![Item::Text("a".into()), Item::None, Item::List(vec![Item::Int(1)])]));
+        assert!(matches!(read_objects(&fixture("column.npy")).unwrap(), Item::Object(_)));
+        let failure = read_objects(&fixture("objects_2d.npy")).unwrap_err();
+        assert!(failure.message.contains("of shape [1, 2] is not read"), "{failure}");
+        let failure = read_objects(&fixture("calls.npy")).unwrap_err();
+        assert!(failure.message.contains("the pickle calls `"), "{failure}");
+        assert!(read_npy(&fixture("regions.npy")).unwrap_err().message.contains("`|O` are not read"));
+    }
+
+    #[test]
+    fn an_array_is_copied_out_of_its_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy.npy");
+        let mut npz = Npz::open(&fixture("packed.npz")).unwrap();
+        npz.extract("zeros", &copy).unwrap();
+        assert_eq!(read_npy(&copy).unwrap(), Npz::open(&fixture("packed.npz")).unwrap().array("zeros").unwrap());
+        assert!(npz.extract("ones", &copy).unwrap_err().message.contains("the file has `zeros`"));
     }
 
     #[test]

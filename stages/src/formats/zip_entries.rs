@@ -1,7 +1,7 @@
 //! Reads entries of zip archives whose sizes are not to be believed: an entry unpacks up to what its reader expects, and all
 //! that is read together up to a bound that depends on the archive's own size.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use fs_err::File;
 use pipe_contract::io_reason;
@@ -40,18 +40,33 @@ impl ZipEntries {
     /// # Errors
     /// There is no such entry, it is damaged, or it unpacks to more.
     pub(super) fn read(&mut self, name: &str, most: u64) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        self.unpack(name, most, |entry| entry.read_to_end(&mut bytes).map(|count| count as u64))?;
+        Ok(bytes)
+    }
+
+    /// Copies the bytes of an entry to a place that need not be memory.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or the place takes no more.
+    pub(super) fn copy(&mut self, name: &str, to: &mut impl Write) -> Result<(), String> {
+        self.unpack(name, u64::MAX, |entry| std::io::copy(entry, to))
+    }
+
+    fn unpack(
+        &mut self,
+        name: &str,
+        most: u64,
+        take: impl FnOnce(&mut dyn Read) -> std::io::Result<u64>,
+    ) -> Result<(), String> {
         let entry = self.archive.by_name(name).map_err(|error| format!("the archive has no `{name}`: {error}"))?;
         let most = most.min(self.left);
-        let mut bytes = Vec::new();
-        entry
-            .take(most.saturating_add(1))
-            .read_to_end(&mut bytes)
+        let found = take(&mut entry.take(most.saturating_add(1)))
             .map_err(|error| format!("`{name}` in the archive cannot be read: {error}"))?;
-        let found = bytes.len() as u64;
         if found > most {
             return Err(format!("`{name}` in the archive unpacks to more than {most} bytes, expected at most that"));
         }
         self.left -= found;
-        Ok(bytes)
+        Ok(())
     }
 }

@@ -68,6 +68,41 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (place - real(below)) * (sorted[above] - sorted[below])
 }
 
+/// The two quantiles that have a share `level` of the numbers between them, as [`quantile`] of the same numbers sorted. They are put
+/// in another order. NaN of no numbers and where one of them is NaN.
+pub fn interval_of(numbers: &mut [f64], level: f64) -> (f64, f64) {
+    if numbers.is_empty() || numbers.iter().any(|number| number.is_nan()) {
+        return (f64::NAN, f64::NAN);
+    }
+    let tail = (1.0 - level) / 2.0;
+    (selected(numbers, tail), selected(numbers, 1.0 - tail))
+}
+
+/// [`quantile`] of at least one number in any order.
+fn selected(numbers: &mut [f64], share: f64) -> f64 {
+    let place = share.clamp(0.0, 1.0) * real(numbers.len() - 1);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the list")]
+    let at = place.floor() as usize;
+    let (_, below, rest) = numbers.select_nth_unstable_by(at, f64::total_cmp);
+    let below = *below;
+    let above = rest.iter().copied().min_by(f64::total_cmp).unwrap_or(below);
+    below + (place - real(at)) * (above - below)
+}
+
+/// False discovery rates by the step-up procedure of Benjamini and Hochberg (1995): for each p, the smallest rate at which it is
+/// called significant among all. NaN stays NaN and is not counted.
+pub fn false_discovery(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).filter(|at| !p[*at].is_nan()).collect();
+    order.sort_by(|a, b| p[*b].total_cmp(&p[*a]));
+    let mut rates = vec![f64::NAN; p.len()];
+    let mut least: f64 = 1.0;
+    for (larger, at) in order.iter().enumerate() {
+        least = least.min(p[*at] * real(order.len()) / real(order.len() - larger));
+        rates[*at] = least;
+    }
+    rates
+}
+
 /// The quantile of the standard normal distribution: the number below which the share `p` lies.
 ///
 /// Wichura's algorithm AS 241 (Applied Statistics 37, 1988), good to about 1e-16; infinite at 0 and 1, NaN outside.
@@ -214,5 +249,29 @@ mod tests {
         assert!((quantile(&sorted, 0.025) - 1.075).abs() < 1e-15);
         assert!((quantile(&sorted, 1.0) - 8.0).abs() < 1e-15);
         assert!(quantile(&[], 0.5).is_nan());
+    }
+
+    /// Values of `scipy.stats.false_discovery_control` (1.17), which has no missing ones.
+    #[test]
+    fn false_discovery_rates() {
+        let rates = false_discovery(&[0.001, 0.2, f64::NAN, 0.8, 0.8, 0.013, 0.04, 0.7]);
+        for (found, expected) in rates.iter().zip([0.007, 0.35, f64::NAN, 0.8, 0.8, 0.0455, 0.28 / 3.0, 0.8]) {
+            assert!((found - expected).abs() < 1e-15 || (found.is_nan() && expected.is_nan()), "{rates:?}");
+        }
+        assert_eq!(false_discovery(&[]), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn intervals_are_the_quantiles_of_the_sorted_numbers() {
+        let numbers: Vec<f64> = (0..41).map(|at| f64::from(at * 17 % 41) - 20.0).collect();
+        let mut sorted = numbers.clone();
+        sorted.sort_by(f64::total_cmp);
+        for level in [0.5, 0.683, 0.95, 0.9999] {
+            let (low, high) = interval_of(&mut numbers.clone(), level);
+            let tail = (1.0 - level) / 2.0;
+            assert_eq!([low, high], [quantile(&sorted, tail), quantile(&sorted, 1.0 - tail)]);
+        }
+        assert_eq!(interval_of(&mut [3.0], 0.95), (3.0, 3.0));
+        assert!(interval_of(&mut [], 0.95).0.is_nan() && interval_of(&mut [1.0, f64::NAN], 0.95).1.is_nan());
     }
 }

@@ -1,9 +1,7 @@
 //! `score/partition`: how much of the score each source of information brings alone, and how much is shared between sources.
 //!
-//! A model per subset of k sources gives f(subset). As in variance partitioning, every non-empty set C of sources gets the
-//! part of the gain that is lost only when all of C is taken away and not already when less is (inclusion and exclusion):
-//! u(C) = -sum over W in C of (-1)^(|C|-|W|) f(all sources without W). A single source's part is its unique one; parts of
-//! larger sets are shared, and negative where sources help each other. All 2^k - 1 parts add up to f(all) - f(none).
+//! A model per subset of k sources gives a score; the parts and their order are those of [`crate::numeric::subset_lattice`]. All
+//! 2^k - 1 parts add up to the gain from all sources.
 //!
 //! Two things make a part uncertain: which subjects were scored, and how the trainings happened to go. Each input therefore has several
 //! networks (restarts), a part is of their mean scores, and intervals are percentiles over resamples of both. A resample takes as
@@ -20,7 +18,7 @@ use pipe_contract::{
 };
 use polars::prelude::DataFrame;
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 
 use super::part::Part;
 use super::partition_figure;
@@ -29,13 +27,12 @@ use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing;
 use crate::formats::score_table::{self, HeldOut, LABEL_COLUMN, PARCELLATION_COLUMN, REGION_COLUMN};
 use crate::numeric::counts::subjects;
+use crate::numeric::random_rows::below;
 use crate::numeric::statistics::quantile;
+use crate::numeric::subset_lattice::{MOST_SOURCES, SubsetLattice, decompose};
 
 /// The kind.
 pub(super) struct VariancePartition;
-
-/// A thousand parts are more than a reader can use, and the sums stay exact enough.
-const MOST_SOURCES: usize = 10;
 
 parameters! {
     struct Parameters {
@@ -121,7 +118,7 @@ impl StageKind for VariancePartition {
         let figure = task.output("figure")?;
         let about = partition_figure::About {
             parcellation,
-            sources: &lattice.sources,
+            sources: lattice.sets.sources(),
             interval: parameters.interval,
             resamples: parameters.bootstrap,
             split: restarts.0[0].split,
@@ -208,13 +205,10 @@ struct Scored {
     scores: Vec<Vec<Vec<f64>>>,
 }
 
-/// A set of sources, a bit for each in [`Lattice::sources`].
-type Set = usize;
-
 /// The sources, and the tag of each set of them.
 #[derive(Debug, PartialEq)]
 struct Lattice {
-    sources: Vec<String>,
+    sets: SubsetLattice,
     tags: Vec<String>,
 }
 
@@ -232,19 +226,16 @@ impl Lattice {
                 format!("`subsets` name {} sources under `{over}`, expected 1 to {MOST_SOURCES}", sources.len());
             return Err(Failure::input(message));
         }
-        let mut tags: Vec<Option<&String>> = vec![None; 1 << sources.len()];
+        let sets = SubsetLattice::new(sources);
+        let mut tags: Vec<Option<&String>> = vec![None; sets.len()];
         for (tag, list) in &lists {
-            let mut set: Set = 0;
-            for source in list {
-                let bit = sources.iter().position(|known| known == source).ok_or_else(|| {
-                    Failure::input(format!(
-                        "`{tag}` has `{source}`, but no subset has all sources: [{}] is the largest",
-                        sources.join(", ")
-                    ))
-                    .hint("give a subset for every combination of sources, also for all of them")
-                })?;
-                set |= 1 << bit;
-            }
+            let set = sets.set(list.iter().map(String::as_str)).map_err(|source| {
+                Failure::input(format!(
+                    "`{tag}` has `{source}`, but no subset has all sources: [{}] is the largest",
+                    sets.sources().join(", ")
+                ))
+                .hint("give a subset for every combination of sources, also for all of them")
+            })?;
             if let Some(before) = tags[set].replace(*tag) {
                 let list = list.join(", ");
                 return Err(Failure::input(format!(
@@ -253,19 +244,19 @@ impl Lattice {
             }
         }
         let missing: Vec<String> =
-            (0..tags.len()).filter(|set| tags[*set].is_none()).map(|set| written(set, &sources)).collect();
+            (0..tags.len()).filter(|set| tags[*set].is_none()).map(|set| list(&sets.names(set))).collect();
         if !missing.is_empty() {
             let message = format!(
-                "`subsets` lack {} of the {} subsets of [{}]: {}",
+                "`subsets` lack {} of the {} subsets of {}: {}",
                 missing.len(),
                 tags.len(),
-                sources.join(", "),
+                list(&sets.names(sets.all())),
                 missing.join(", ")
             );
             return Err(Failure::input(message)
                 .hint("shared parts need a model for every combination of sources: add them, or keep fewer sources"));
         }
-        Ok(Self { tags: tags.into_iter().flatten().cloned().collect(), sources })
+        Ok(Self { tags: tags.into_iter().flatten().cloned().collect(), sets })
     }
 
     /// Per subject and restart, the mean score of each subset. Only pairs of rater and hemisphere that all subsets have in all
@@ -324,14 +315,11 @@ impl Lattice {
         let estimates = of(&restarts);
         let intervals = resamples.intervals(scored, &clusters, subsets);
         let each: Vec<Vec<f64>> = restarts.iter().map(|restart| of(&[*restart])).collect();
-        let order = |set: Set| set.count_ones() as usize;
-        let mut sets: Vec<Set> = (1..subsets).collect();
-        sets.sort_by_key(|set| (order(*set), bits(*set)));
-        let part = |kind: &'static str, set: Set, at: usize| Part {
+        let part = |kind: &'static str, set: usize, at: usize| Part {
             label: label.to_string(),
             kind,
             set,
-            sources: bits(set).into_iter().map(|bit| self.sources[bit].clone()).collect(),
+            sources: self.sets.names(set).into_iter().map(str::to_owned).collect(),
             subjects: scored.subjects.len(),
             families: families.map(|_| clusters.len()),
             restarts: restarts.len(),
@@ -340,8 +328,7 @@ impl Lattice {
             sd_restarts: sample_sd(&each.iter().map(|parts| parts[at]).collect::<Vec<f64>>()),
         };
         let mut parts = vec![part("base", 0, 0)];
-        parts.extend(sets.into_iter().map(|set| part(if order(set) == 1 { "unique" } else { "shared" }, set, set)));
-        parts.push(part("total", subsets - 1, subsets));
+        parts.extend(self.sets.parts().into_iter().map(|(kind, set, at)| part(kind.word(), set, at)));
         Ok(parts)
     }
 }
@@ -390,15 +377,9 @@ fn sources_of(tag: &str, fields: &Fields, over: &str) -> Result<Vec<String>, Fai
     Ok(names)
 }
 
-/// A set as text for messages.
-fn written(set: Set, sources: &[String]) -> String {
-    let names: Vec<&str> = bits(set).into_iter().map(|bit| sources[bit].as_str()).collect();
+/// Names as text for messages.
+fn list(names: &[&str]) -> String {
     format!("[{}]", names.join(", "))
-}
-
-/// The bits of a set, ascending.
-fn bits(set: Set) -> Vec<usize> {
-    (0..usize::BITS as usize).filter(|bit| set >> bit & 1 == 1).collect()
 }
 
 /// What is in the table.
@@ -473,24 +454,6 @@ fn mean<'r>(scored: &Scored, subjects: &[usize], restarts: impl Fn(usize) -> &'r
     (0..subsets).map(of_subset).collect()
 }
 
-/// From the score of every subset to the score without sources (at 0), the part of every other set (at its bits) and the total gain (at the end).
-fn decompose(scores: &[f64]) -> Vec<f64> {
-    let all = scores.len() - 1;
-    // Starts as the loss when exactly the set is taken away; subtracting the parts of its subsets bit by bit
-    // (Moebius inversion) leaves what is lost only with the whole set.
-    let mut parts: Vec<f64> = (0..scores.len()).map(|set| scores[all] - scores[all & !set]).collect();
-    let mut bit = 1;
-    while bit <= all {
-        for set in (0..parts.len()).filter(|set| set & bit != 0) {
-            parts[set] -= parts[set & !bit];
-        }
-        bit <<= 1;
-    }
-    parts[0] = scores[0];
-    parts.push(scores[all] - scores[0]);
-    parts
-}
-
 /// How subjects and restarts are resampled.
 struct Resamples {
     seed: u64,
@@ -520,19 +483,6 @@ impl Resamples {
             (quantile(&draws, tail), quantile(&draws, 1.0 - tail))
         };
         Some(draws.into_iter().map(bounds).collect())
-    }
-}
-
-/// A uniform number below `limit` (not 0), by rejection.
-fn below(limit: usize, random: &mut impl Rng) -> usize {
-    let limit = limit as u64;
-    let fair = u64::MAX - u64::MAX % limit;
-    loop {
-        let draw = random.next_u64();
-        if draw < fair {
-            #[expect(clippy::cast_possible_truncation, reason = "below a usize")]
-            return (draw % limit) as usize;
-        }
     }
 }
 
@@ -568,7 +518,7 @@ mod tests {
     #[test]
     fn the_papers_eight_inputs_are_all_subsets() {
         let lattice = Lattice::new(&paper(), "has").unwrap();
-        assert_eq!(lattice.sources, ["t2", "diffusion", "function"]);
+        assert_eq!(lattice.sets.sources(), ["t2", "diffusion", "function"]);
         assert_eq!(lattice.tags, ["anat", "t1t2", "trac", "nofn", "func", "nodw", "not2", "full"]);
     }
 
@@ -590,49 +540,6 @@ mod tests {
         assert!(failure.message.contains("name 0 sources"), "{failure}");
         let failure = Lattice::new(&paper(), "with").unwrap_err();
         assert_eq!(failure.message, "subset `anat` has the fields [has], expected a list of names in its field `with`");
-    }
-
-    /// Regions of a Venn diagram: a subset's score is the base plus all regions that it touches.
-    #[test]
-    fn known_regions_come_back() {
-        for sources in 1..=4usize {
-            let region = |set: usize| if set == 0 { 0.0 } else { 0.01 * (set * set % 7) as f64 - 0.02 };
-            let scores: Vec<f64> = (0..1usize << sources)
-                .map(|set| 0.4 + (1..1usize << sources).filter(|r| r & set != 0).map(region).sum::<f64>())
-                .collect();
-            let parts = decompose(&scores);
-            for (set, part) in parts.iter().enumerate().take(1 << sources).skip(1) {
-                assert!((part - region(set)).abs() < 1e-12, "{sources} sources, set {set:b}: {part}");
-            }
-            let sum: f64 = parts[1..parts.len() - 1].iter().sum();
-            assert!((sum - parts[parts.len() - 1]).abs() < 1e-12 && (parts[0] - 0.4).abs() < 1e-12);
-        }
-    }
-
-    /// The formula in the module's header, term by term, on numbers without structure.
-    #[test]
-    fn agrees_with_inclusion_and_exclusion_by_brute_force() {
-        let scores: Vec<f64> = (0..16).map(|set| f64::from(set * 37 % 101) / 101.0).collect();
-        let parts = decompose(&scores);
-        for (set, part) in parts.iter().enumerate().take(16).skip(1) {
-            let terms = (0..16usize).filter(|w| w & !set == 0).map(|w| {
-                let sign = if (set.count_ones() - w.count_ones()).is_multiple_of(2) { 1.0 } else { -1.0 };
-                -sign * scores[15 & !w]
-            });
-            assert!((part - terms.sum::<f64>()).abs() < 1e-12, "set {set:b}");
-        }
-    }
-
-    #[test]
-    fn additive_sources_share_nothing() {
-        // f = 0.5 + 0.1 [t2] + 0.02 [diffusion] + 0.2 [function].
-        let scores: Vec<f64> = (0..8)
-            .map(|set: i32| 0.5 + 0.1 * f64::from(set & 1) + 0.02 * f64::from(set >> 1 & 1) + 0.2 * f64::from(set >> 2))
-            .collect();
-        let expected = [0.5, 0.1, 0.02, 0.0, 0.2, 0.0, 0.0, 0.0, 0.32];
-        for (part, expected) in decompose(&scores).iter().zip(expected) {
-            assert!((part - expected).abs() < 1e-12, "{part} is not {expected}");
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod raters;
 #[cfg(test)]
 mod real_anatomy_tests;
 mod receptive_fields;
+mod responses;
 mod subject;
 mod subject_files;
 
@@ -17,4 +18,5 @@ mod subject_files;
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(subject::SimulateSubject);
     registry.add(freesurfer_folder::SimulateFreeSurfer);
+    registry.add(responses::SimulateResponses);
 }

@@ -251,6 +251,16 @@ impl Drawing {
         ));
     }
 
+    /// Clips what follows to the inside of rings, until [`end_clip`](Self::end_clip); no ring clips all.
+    pub fn begin_clip_to(&mut self, rings: &[Vec<CanvasPoint>]) {
+        self.clips += 1;
+        let clip = self.clips;
+        let path: String = rings.iter().map(|ring| path_through(ring) + "Z").collect();
+        self.element(&format!(
+            r##"<clipPath id="clip{clip}"><path d="{path}"/></clipPath><g clip-path="url(#clip{clip})">"##
+        ));
+    }
+
     /// Ends the innermost clip.
     pub fn end_clip(&mut self) {
         self.element("</g>");

@@ -4,11 +4,12 @@
 //! set in the one font that is compiled in, and nothing but the drawing itself reaches the files (no clock, no system font,
 //! no locale). Several folders of kinds use it. Independent of cortex and scores.
 //!
-//! Its files use each other in one direction: `colour`, `raster`, `font`, then `canvas`, then `axes`, `measure` and `render`.
+//! Its files use each other in one direction: `colour`, `colour_maps`, `raster`, `font`, then `canvas`, then `axes`, `measure` and `render`.
 
 pub mod axes;
 mod canvas;
 pub mod colour;
+pub mod colour_maps;
 mod font;
 mod measure;
 mod raster;
@@ -16,6 +17,7 @@ mod render;
 
 pub use canvas::{Anchor, CanvasPoint, Drawing, Lettering, Stroke};
 pub use colour::Colour;
+pub use colour_maps::ColourMap;
 pub use font::FAMILY;
 #[cfg(test)]
 pub use measure::text_boxes;

@@ -55,16 +55,22 @@ impl Raster {
         let mut rgba = self.rgba.clone();
         let mut coloured: Vec<bool> = rgba.chunks_exact(4).map(|pixel| pixel[3] > 0).collect();
         for _ in 0..RIM {
-            let before = (rgba.clone(), coloured.clone());
-            for pixel in (0..coloured.len()).filter(|pixel| !before.1[*pixel]) {
-                let beside: Vec<usize> = self.beside(pixel).filter(|other| before.1[*other]).collect();
-                if let Some(count) = u32::try_from(beside.len()).ok().filter(|count| *count > 0) {
-                    for part in 0..3 {
-                        let sum: u32 = beside.iter().map(|other| u32::from(before.0[other * 4 + part])).sum();
-                        rgba[pixel * 4 + part] = u8::try_from(sum / count).unwrap_or(u8::MAX);
+            let mut rim = Vec::new();
+            for pixel in (0..coloured.len()).filter(|pixel| !coloured[*pixel]) {
+                let (mut sums, mut count) = ([0_u32; 3], 0);
+                for other in self.beside(pixel).filter(|other| coloured[*other]) {
+                    count += 1;
+                    for (sum, part) in sums.iter_mut().zip(&rgba[other * 4..]) {
+                        *sum += u32::from(*part);
                     }
-                    coloured[pixel] = true;
                 }
+                if count > 0 {
+                    rim.push((pixel, sums.map(|sum| u8::try_from(sum / count).unwrap_or(u8::MAX))));
+                }
+            }
+            for (pixel, colour) in rim {
+                rgba[pixel * 4..pixel * 4 + 3].copy_from_slice(&colour);
+                coloured[pixel] = true;
             }
         }
         encode(self.width, self.height, &rgba, None)

@@ -4,6 +4,7 @@
 //! Does not depend on datasets. Read are whole numbers, bit fields, enumerations (by their numbers) and floats of at most
 //! 8 bytes whose leading one is implied: half, bfloat16, single, double and what lies between.
 
+use crate::formats::npy_file::FloatType;
 use crate::formats::number_bytes::{self, fixed};
 
 /// The most bytes that an element may have.
@@ -38,6 +39,9 @@ struct Fields {
     mantissa_bits: u32,
     bias: u32,
 }
+
+const SINGLE: Fields = Fields { sign: 31, exponent: 23, exponent_bits: 8, mantissa: 0, mantissa_bits: 23, bias: 127 };
+const DOUBLE: Fields = Fields { sign: 63, exponent: 52, exponent_bits: 11, mantissa: 0, mantissa_bits: 52, bias: 1023 };
 
 const FIXED_POINT: u8 = 0;
 const FLOATING_POINT: u8 = 1;
@@ -94,6 +98,23 @@ impl NumberType {
         self.size
     }
 
+    /// Which float of IEEE's this is, if it fills its element.
+    pub fn ieee(&self) -> Option<FloatType> {
+        match self.form {
+            Encoding::Float(SINGLE) if self.size == 4 => Some(FloatType::F32),
+            Encoding::Float(DOUBLE) if self.size == 8 => Some(FloatType::F64),
+            _ => None,
+        }
+    }
+
+    /// The narrowest float that holds every number of this type; 64 bits for whole numbers, of whatever width.
+    pub fn float_type(&self) -> FloatType {
+        match self.form {
+            Encoding::Float(fields) if fields.are_in_single() => FloatType::F32,
+            _ => FloatType::F64,
+        }
+    }
+
     /// The number in an element, in the file's order of bytes; bytes beyond its size are ignored.
     #[expect(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53, of which none occur here")]
     pub fn decode(&self, element: [u8; MOST_BYTES]) -> f64 {
@@ -124,6 +145,12 @@ impl Fields {
             ));
         }
         Ok(Self { sign, exponent, exponent_bits, mantissa, mantissa_bits, bias })
+    }
+
+    /// Whether a float of 32 bits holds every number of this form.
+    fn are_in_single(self) -> bool {
+        let is_usual = self.bias == (1 << (self.exponent_bits - 1)) - 1;
+        is_usual && self.exponent_bits <= SINGLE.exponent_bits && self.mantissa_bits <= SINGLE.mantissa_bits
     }
 
     fn decode(self, value: u64) -> f64 {

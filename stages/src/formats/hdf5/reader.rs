@@ -2,7 +2,7 @@
 //!
 //! Goes through `hdf5-reader`, which requires the exact type on disk; here elements are taken as bytes and decoded by their
 //! datatype, because writers differ. A file may promise more than it holds, by damage or on purpose: what is read at once is
-//! bounded by the size of the file before anything is allocated.
+//! bounded by the size of the file before anything is allocated. What is too large for that is read in parts by `grid`.
 
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use super::number_type::{MOST_BYTES, NumberType};
 use crate::formats::bounds::{DEFLATE_RATIO, MOST_VERTICES};
 
 /// An open file.
+#[derive(Clone)]
 pub struct File {
     name: String,
     file: Hdf5File,
@@ -73,6 +74,21 @@ impl File {
         }
     }
 
+    /// The names of the datasets that are in no group, sorted.
+    ///
+    /// # Errors
+    /// The list of them is damaged; input's blame.
+    pub fn datasets(&self) -> Result<Vec<String>, Failure> {
+        let names = self.file.root_group().and_then(|root| root.member_names());
+        let (_, mut names) = names.map_err(|error| {
+            Failure::input(format!("the names of the datasets cannot be read: {error}"))
+                .at(self.name.clone())
+                .hint(INCOMPLETE)
+        })?;
+        names.sort();
+        Ok(names)
+    }
+
     /// The lengths of a dataset's dimensions, slowest first; none for a single number.
     ///
     /// # Errors
@@ -109,13 +125,10 @@ impl File {
         let all = vec![IndexPick::All; shape.len()];
         let pick = pick.unwrap_or(&all);
         let selection = self.selection(dataset, &shape, pick)?;
-        let message = found.raw_datatype().map_err(|error| self.unreadable(dataset, &error))?;
-        let kind = NumberType::parse(&message).map_err(|what| self.fault(dataset, what).hint(AS_NUMBERS))?;
-        if found.raw_element_size().ok() != Some(kind.size()) {
-            return Err(self.fault(dataset, "has a damaged datatype".to_owned()).hint(INCOMPLETE));
-        }
-        let most = self.most_elements(&found, kind.size());
-        self.check_count(dataset, &shape, pick, most)?;
+        let kind = self.number_type(dataset, &found)?;
+        let most = self.most_stored(&found, kind.size()).min(MOST_VERTICES as u64);
+        let read = shape.iter().zip(pick).filter(|(_, pick)| **pick == IndexPick::All);
+        self.check_count(dataset, &shape, read.map(|(length, _)| *length), most)?;
         let elements = found.read_slice::<Element>(&selection).map_err(|error| self.unread(dataset, &found, &error))?;
         Ok(elements.iter().map(|element| kind.decode(element.0)).collect())
     }
@@ -136,19 +149,34 @@ impl File {
         Ok(SliceInfo { selections })
     }
 
-    /// The most elements of a dataset that are read at once.
-    fn most_elements(&self, found: &Dataset, size: usize) -> u64 {
+    /// How its numbers lie in their elements.
+    pub(super) fn number_type(&self, dataset: &str, found: &Dataset) -> Result<NumberType, Failure> {
+        let message = found.raw_datatype().map_err(|error| self.unreadable(dataset, &error))?;
+        let kind = NumberType::parse(&message).map_err(|what| self.fault(dataset, what).hint(AS_NUMBERS))?;
+        match found.raw_element_size() {
+            Ok(size) if size == kind.size() => Ok(kind),
+            _ => Err(self.fault(dataset, "has a damaged datatype".to_owned()).hint(INCOMPLETE)),
+        }
+    }
+
+    /// The most elements of a dataset that a file of this size can hold.
+    pub(super) fn most_stored(&self, found: &Dataset, size: usize) -> u64 {
         let header = self.file.get_or_parse_header(found.address());
         let is_packed = header
             .is_ok_and(|header| header.messages.iter().any(|message| matches!(message, HdfMessage::FilterPipeline(_))));
         let stored = self.bytes.saturating_mul(if is_packed { DEFLATE_RATIO } else { 1 }) / size as u64;
-        stored.clamp(MOST_FILLED, MOST_VERTICES as u64)
+        stored.max(MOST_FILLED)
     }
 
-    /// That a file of this size can hold what is to be read.
-    fn check_count(&self, dataset: &str, shape: &[u64], pick: &[IndexPick], most: u64) -> Result<(), Failure> {
-        let read = shape.iter().zip(pick).filter(|(_, pick)| **pick == IndexPick::All);
-        let count = read.fold(1_u64, |product, (length, _)| product.saturating_mul(*length));
+    /// That what has these lengths is not more than `most` numbers.
+    pub(super) fn check_count(
+        &self,
+        dataset: &str,
+        shape: &[u64],
+        lengths: impl Iterator<Item = u64>,
+        most: u64,
+    ) -> Result<(), Failure> {
+        let count = lengths.fold(1_u64, u64::saturating_mul);
         if count <= most {
             return Ok(());
         }
@@ -160,7 +188,7 @@ impl File {
     }
 
     /// The lengths of dimensions; an error if a dataset has no element.
-    fn checked_shape(&self, dataset: &str, found: &Dataset) -> Result<Vec<u64>, Failure> {
+    pub(super) fn checked_shape(&self, dataset: &str, found: &Dataset) -> Result<Vec<u64>, Failure> {
         let header =
             self.file.get_or_parse_header(found.address()).map_err(|error| self.unreadable(dataset, &error))?;
         let is_null = |message: &HdfMessage| {
@@ -176,7 +204,7 @@ impl File {
         }
     }
 
-    fn dataset(&self, dataset: &str) -> Result<Dataset, Failure> {
+    pub(super) fn dataset(&self, dataset: &str) -> Result<Dataset, Failure> {
         self.file.dataset(dataset).map_err(|error| self.unreadable(dataset, &error))
     }
 
@@ -185,7 +213,7 @@ impl File {
     }
 
     /// An error while reading: a filter that is not there, or damage.
-    fn unread(&self, dataset: &str, found: &Dataset, error: &Error) -> Failure {
+    pub(super) fn unread(&self, dataset: &str, found: &Dataset, error: &Error) -> Failure {
         if !is_about_a_filter(error) {
             return self.fault(dataset, format!("is damaged: {error}")).hint(INCOMPLETE);
         }
@@ -203,7 +231,7 @@ impl File {
         }
     }
 
-    fn fault(&self, dataset: &str, what: String) -> Failure {
+    pub(super) fn fault(&self, dataset: &str, what: String) -> Failure {
         Failure::input(format!("dataset `{dataset}` {what}")).at(self.name.clone())
     }
 }
@@ -251,7 +279,7 @@ fn is_about_a_filter(error: &Error) -> bool {
 
 /// An element as it is in the file, of at most 8 bytes.
 #[derive(Clone)]
-struct Element([u8; MOST_BYTES]);
+pub(super) struct Element(pub(super) [u8; MOST_BYTES]);
 
 impl H5Type for Element {
     fn hdf5_type() -> Datatype {

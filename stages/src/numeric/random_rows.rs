@@ -1,0 +1,136 @@
+//! Random draws: which rows a resample takes, in which order a permutation puts them, and how a whole is shared.
+//!
+//! Numbers are uniform by rejection, so a draw depends on nothing but the generator. Rows may be kept together in blocks of
+//! consecutive ones, because neighbours in time are alike and would otherwise count as independent.
+
+use rand_core::Rng;
+
+use super::statistics::normal_quantile;
+
+/// A uniform number below `limit` (not 0), by rejection.
+pub fn below(limit: usize, random: &mut impl Rng) -> usize {
+    let limit = limit as u64;
+    let fair = u64::MAX - u64::MAX % limit;
+    loop {
+        let draw = random.next_u64();
+        if draw < fair {
+            #[expect(clippy::cast_possible_truncation, reason = "below a usize")]
+            return (draw % limit) as usize;
+        }
+    }
+}
+
+/// How often each of `count` rows is taken by a resample with replacement of blocks of `block` consecutive rows; the last
+/// block may be shorter, so that the sum is `count` only where `block` divides it.
+pub fn resampled(count: usize, block: usize, random: &mut impl Rng) -> Vec<u32> {
+    let mut times = vec![0; count];
+    let blocks = count.div_ceil(block);
+    for _ in 0..blocks {
+        let first = below(blocks, random) * block;
+        times[first..count.min(first + block)].iter_mut().for_each(|times| *times += 1);
+    }
+    times
+}
+
+/// The rows 0 to `count` in a random order of blocks of `block` consecutive ones (Fisher and Yates); the last block may be shorter.
+pub fn shuffled(count: usize, block: usize, random: &mut impl Rng) -> Vec<usize> {
+    let mut blocks: Vec<usize> = (0..count.div_ceil(block)).collect();
+    for last in (1..blocks.len()).rev() {
+        blocks.swap(last, below(last + 1, random));
+    }
+    blocks.into_iter().flat_map(|at| at * block..count.min((at + 1) * block)).collect()
+}
+
+/// Shares of a whole that add up to 1, from a symmetric Dirichlet distribution of this concentration: at 1 all divisions are as likely,
+/// below 1 most of the whole goes to few shares.
+pub fn shares(count: usize, concentration: f64, random: &mut impl Rng) -> Vec<f64> {
+    // Shares of independent gamma variates. Their logarithms, because a variate of a small concentration may be too small for a float.
+    let logs: Vec<f64> = (0..count).map(|_| log_gamma_variate(concentration, random)).collect();
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sizes: Vec<f64> = logs.iter().map(|log| libm::exp(log - largest)).collect();
+    let sum: f64 = sizes.iter().sum();
+    sizes.into_iter().map(|size| size / sum).collect()
+}
+
+/// The logarithm of a gamma variate of unit scale: the method of Marsaglia and Tsang (2000), for shapes below 1 through shape + 1.
+fn log_gamma_variate(shape: f64, random: &mut impl Rng) -> f64 {
+    if shape < 1.0 {
+        let larger = log_gamma_variate(shape + 1.0, random);
+        return larger + libm::log(unit(random)) / shape;
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let normal = normal_quantile(unit(random));
+        let v = (1.0 + c * normal).powi(3);
+        if v > 0.0 && libm::log(unit(random)) < 0.5 * normal * normal + d * (1.0 - v + libm::log(v)) {
+            return libm::log(d * v);
+        }
+    }
+}
+
+/// A uniform number between 0 and 1, neither of them.
+fn unit(random: &mut impl Rng) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+    let whole = (random.next_u64() >> 11) as f64;
+    (whole + 0.5) / 9_007_199_254_740_992.0
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn every_order_is_as_likely() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..6000 {
+            *counts.entry(shuffled(3, 1, &mut random)).or_insert(0) += 1;
+        }
+        // 1000 of each are expected, with a standard deviation of 29.
+        assert!(counts.len() == 6 && counts.values().all(|count| (880..=1120).contains(count)), "{counts:?}");
+    }
+
+    /// A share of a symmetric Dirichlet distribution has the mean 1 / k and the variance (k - 1) / (k^2 (k c + 1)).
+    #[test]
+    fn shares_have_the_moments_of_their_distribution() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for concentration in [0.1, 1.0, 4.0] {
+            let draws: Vec<Vec<f64>> = (0..20_000).map(|_| shares(3, concentration, &mut random)).collect();
+            assert!(draws.iter().all(|draw| (draw.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+            let mean = draws.iter().map(|draw| draw[1]).sum::<f64>() / 20_000.0;
+            let variance = draws.iter().map(|draw| (draw[1] - mean).powi(2)).sum::<f64>() / 20_000.0;
+            let expected = 2.0 / (9.0 * (3.0 * concentration + 1.0));
+            assert!((mean - 1.0 / 3.0).abs() < 0.01, "{concentration}: {mean}");
+            assert!((variance / expected - 1.0).abs() < 0.04, "{concentration}: {variance}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn blocks_stay_together() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..20 {
+            let order = shuffled(11, 4, &mut random);
+            assert!(order.windows(2).all(|pair| pair[1] == pair[0] + 1 || pair[1] % 4 == 0), "{order:?}");
+            let mut sorted = order;
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..11).collect::<Vec<_>>());
+            let times = resampled(11, 4, &mut random);
+            assert!(times.chunks(4).all(|block| block.iter().all(|times| *times == block[0])), "{times:?}");
+            assert_eq!([times[0], times[4], times[8]].iter().sum::<u32>(), 3);
+        }
+    }
+
+    #[test]
+    fn a_resample_takes_as_many_rows_as_there_are() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let times = resampled(1000, 1, &mut random);
+        assert_eq!(times.iter().sum::<u32>(), 1000);
+        // A share 1/e is not taken.
+        let left_out = times.iter().filter(|times| **times == 0).count();
+        assert!((320..=420).contains(&left_out), "{left_out}");
+    }
+}

@@ -14,7 +14,7 @@ pub struct Shipped {
 }
 
 /// All of them.
-pub const SHIPPED: [Shipped; 4] = [
+pub const SHIPPED: [Shipped; 5] = [
     Shipped {
         name: "hello",
         about: "a first pipeline: two `run:` stages, one of them over an axis",
@@ -61,6 +61,15 @@ pub const SHIPPED: [Shipped; 4] = [
             ),
             ("pipe run gridsearch.yaml --profile published", "reads the authors' logs and draws figures S1 and S2"),
             ("pipe plan gridsearch.yaml --profile full", "shows what 1800 cells on the Human Connectome data are"),
+        ],
+    },
+    Shipped {
+        name: "variance",
+        about: "which features explain which cortex: encoding models, variance partitioning, flat maps",
+        files: &[("variance.yaml", include_str!("../pipelines/variance.yaml"))],
+        next: &[
+            ("pipe run variance.yaml --profile tiny", "simulated responses with known parts on the vertices of fsaverage5"),
+            ("pipe plan variance.yaml", "shows the same in the grey matter of pycortex's subject S1"),
         ],
     },
 ];

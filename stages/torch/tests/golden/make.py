@@ -4,6 +4,10 @@ The network, loss and training loop here are an independent rendering of the pub
 Weights, images and targets come from integer arithmetic that Rust repeats exactly (`formula`), so only outputs are kept.
 Networks and training are computed with 64 bits: with 32, units whose activation is nearly zero fall on one or the other side of a
 ReLU by the processor's instruction set, and gradients differ by more than a percent between machines.
+The whole training is one whose choices no processor makes otherwise: validation targets are the opposite of what is trained on, so that a
+second epoch can be worse than the first, and losses that are compared lie at least a hundredth apart, where trainings drift by 1e-5.
+`python make.py drift [THREADS [plain]]` trains again and prints how far each epoch is from the golden, `plain` without oneDNN; the
+environment decides the rest (ATEN_CPU_CAPABILITY, MKL_ENABLE_INSTRUCTIONS).
 `python make.py check MODEL` reads a `model.safetensors` written by pipe-torch and loads it by its names, strictly.
 """
 
@@ -197,9 +201,9 @@ def training():
     n, k, height, width = 2, 3, 32, 64
     images = [tensor(f"person{i}", (n, height, width)).double() for i in range(4)]
     trn = [(p, targets(f"trn{p}{r}", (k, height, width)).double()) for p, r in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (1, 2)]]
-    val = [(3, targets(f"val3{rater}", (k, height, width)).double()) for rater in range(3)]
+    val = [(3, 1 - targets(f"val3{rater}", (k, height, width)).double()) for rater in range(3)]
     net = fill(UNet(n, k, DEPTHS["resnet18"]))
-    lr, gamma, weight, epochs, batch, rounds = 2e-5, 0.9, 0.75, 2, 3, 3
+    lr, gamma, weight, epochs, batch, rounds = 1e-5, 0.9, 0.75, 2, 3, 3
     history, best_dice, best_state, best_round, counter = [], math.inf, None, None, 0
     for r in range(rounds):
         rate, w = lr * (rounds - r) / rounds, weight * (1 - r / (rounds - 1))
@@ -241,6 +245,30 @@ def training():
             "weights": {name: digest(best_state[name], 6) for name in keep}}
 
 
+def apart(history):
+    """The least relative distance between what is compared: the losses of a round's epochs, each with the best before it, and the
+    best Dice losses of rounds."""
+    rounds = [[row["val"] for row in history if row["round"] == r] for r in range(history[-1]["round"] + 1)]
+    compared = [[val[2] for val in epochs] for epochs in rounds] + [[min(val[1] for val in epochs) for epochs in rounds]]
+    return min(abs(values[at] / min(values[:at]) - 1) for values in compared for at in range(1, len(values)))
+
+
+def drift(threads, onednn):
+    """How far another training is from the golden: losses by epoch, and the weights that are kept on the scale of their mean size."""
+    torch.set_num_threads(threads)
+    torch.backends.mkldnn.enabled = onednn
+    golden, again = json.loads((HERE / "golden.json").read_text())["training"], training()
+    for one, two in zip(golden["history"], again["history"]):
+        far = max(abs(a / b - 1) for side in ["train", "val"] for a, b in zip(one[side], two[side]))
+        print(f"round {one['round']}: {far:.1e}" + ("" if one["improved"] == two["improved"] else ", chosen otherwise"))
+    state = UNet(2, 3, DEPTHS["resnet18"]).state_dict()
+    for name, one in golden["weights"].items():
+        two, size = again["weights"][name], one["abs"] / state[name].numel()
+        far = max(abs(a - b) for a, b in zip(one["at"], two["at"])) / size
+        print(f"{name}: {far:.1e}, its sum {abs(one['sum'] - two['sum']) / one['abs']:.1e}")
+    print(f"round {again['round']} is the best; what is compared is {apart(again['history']):.1e} apart")
+
+
 def small_pt():
     """A state dict with the corners of the format: shared storage, strides, scalars, half precision."""
     base = torch.arange(12, dtype=torch.float32).reshape(3, 4)
@@ -268,9 +296,16 @@ def main():
     golden = {"torch": torch.__version__.split("+")[0],
               "networks": [network("resnet18", 7, 3), network("resnet34", 11, 5)],
               "adam": adam(), "training": training()}
+    if apart(golden["training"]["history"]) < 0.01:
+        raise SystemExit("losses that are compared are less than a hundredth apart: other processors would choose otherwise")
     (HERE / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     small_pt()
 
 
 if __name__ == "__main__":
-    check(sys.argv[2]) if sys.argv[1:2] == ["check"] else main()
+    if sys.argv[1:2] == ["check"]:
+        check(sys.argv[2])
+    elif sys.argv[1:2] == ["drift"]:
+        drift(int(sys.argv[2]) if len(sys.argv) > 2 else 1, sys.argv[3:] != ["plain"])
+    else:
+        main()

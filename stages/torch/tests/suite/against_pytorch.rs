@@ -145,28 +145,35 @@ fn samples() -> Samples {
     let held_out = [(3, "val30"), (3, "val31"), (3, "val32")];
     let all: Vec<_> = trained.iter().chain(&held_out).collect();
     let images: Vec<_> = (0..4).map(|subject| tensor(&format!("person{subject}"), &[2, 32, 64], 4.0)).collect();
-    let labels: Vec<_> = all.iter().map(|(_, name)| targets(name, &[3, 32, 64])).collect();
+    let given = |name: &str| targets(name, &[3, 32, 64]).to_kind(Kind::Double);
+    // Validation is on the opposite of what is trained on, so that losses go up in one epoch and choices are clear.
+    let opposite = held_out.iter().map(|(_, name)| 1.0 - given(name));
+    let labels: Vec<Tensor> = trained.iter().map(|(_, name)| given(name)).chain(opposite).collect();
     let pairs: Vec<_> =
         all.iter().enumerate().map(|(target, (subject, _))| Pair { subject: *subject, target }).collect();
     Samples {
         images: Tensor::stack(&images, 0).to_kind(Kind::Double),
-        targets: Tensor::stack(&labels, 0).to_kind(Kind::Double),
+        targets: Tensor::stack(&labels, 0),
         train: pairs[..trained.len()].to_vec(),
         validation: pairs[trained.len()..].to_vec(),
         seen: Default::default(),
     }
 }
 
-/// How far epochs may drift apart. Training amplifies the last digits about a thousandfold an epoch, until units fall on
-/// other sides of their ReLUs (measured: 4e-14, 6e-11, 4e-7, 2e-4, 7e-4, 8e-4): the first epochs show a wrong formula,
-/// the later ones a wrong schedule or choice.
-const DRIFT: [f64; 6] = [1e-11, 1e-8, 1e-4, 1e-2, 3e-2, 3e-2];
+/// How far epochs may drift apart. Training amplifies the last digits from epoch to epoch: `make.py drift` on one and two threads, with
+/// and without oneDNN, with the instructions AVX-512, AVX2 and SSE4.2 found at most 4e-14, 1e-12, 3e-11, 9e-10, 1e-8 and 9e-6. What is
+/// compared in a choice lies 3e-2 apart or more, so choices must be the same everywhere.
+const DRIFT: [f64; 6] = [1e-11, 1e-10, 1e-8, 1e-6, 1e-5, 1e-3];
+
+/// How far the weights that are kept may be apart, on the scale of their mean size; found at most 2e-8 in sums and 4e-7 in elements, for which
+/// ten times as much is allowed.
+const WEIGHT_DRIFT: f64 = 1e-5;
 
 #[test]
 fn a_whole_training_agrees_with_pytorch() {
     let golden = &golden()["training"];
     let samples = samples();
-    let first = Round { lr: 2e-5, gamma: 0.9, bce_weight: 0.75, num_epochs: 2, batch_size: 3 };
+    let first = Round { lr: 1e-5, gamma: 0.9, bce_weight: 0.75, num_epochs: 2, batch_size: 3 };
     let plan = rounds(&first, 3);
     let order = |side, epoch: u32, count| {
         let start = epoch as usize + if side == EpochSide::Train { 3 } else { 0 };
@@ -178,24 +185,11 @@ fn a_whole_training_agrees_with_pytorch() {
         training.advance().unwrap();
     }
     let history = golden["history"].as_array().unwrap();
-    assert_eq!(training.state.rows.len(), history.len());
-    let (mut ours_best, mut theirs_best) = (f64::INFINITY, f64::INFINITY);
-    let mut same_choices = 0;
+    assert_eq!((training.state.rows.len(), history.len()), (DRIFT.len(), DRIFT.len()));
     for ((row, theirs), drift) in training.state.rows.iter().zip(history).zip(DRIFT) {
         let what = format!("round {} epoch {}", row.round, row.epoch);
+        assert_eq!(u64::from(row.round), theirs["round"].as_u64().unwrap(), "{what}");
         close(&format!("{what} rate"), row.rate, number(&theirs["lr"]), row.rate, 1e-12);
-        if row.epoch == 0 {
-            (ours_best, theirs_best) = (f64::INFINITY, f64::INFINITY);
-        }
-        assert_eq!(row.improved, row.validation.loss < ours_best, "{what}");
-        // Whether an epoch is better than the best of its round is decided alike where losses are further apart than they drift; in
-        // the last epoch they are 1.4e-4 apart, which processors with other instructions decide otherwise.
-        let loss = number(&theirs["val"][2]);
-        if (loss - theirs_best).abs() > drift * loss {
-            assert_eq!(row.improved, theirs["improved"].as_bool().unwrap(), "{what}");
-            same_choices += 1;
-        }
-        (ours_best, theirs_best) = (ours_best.min(row.validation.loss), theirs_best.min(loss));
         for (side, means) in [("train", row.train), ("val", row.validation)] {
             let Means { bce, dice, loss } = means;
             for (name, ours, index) in [("bce", bce, 0), ("dice", dice, 1), ("loss", loss, 2)] {
@@ -204,19 +198,19 @@ fn a_whole_training_agrees_with_pytorch() {
             }
         }
     }
-    assert_eq!(same_choices, 5);
-    close("best dice", training.state.overall.dice, number(&golden["dice"]), 1.0, 1e-2);
+    // The second epoch of the first round is worse than the first, so that the second round begins with weights that were kept.
+    let improved: Vec<bool> = training.state.rows.iter().map(|row| row.improved).collect();
+    let theirs: Vec<bool> = history.iter().map(|theirs| theirs["improved"].as_bool().unwrap()).collect();
+    assert_eq!(improved, theirs);
+    assert_eq!(improved, [true, false, true, true, true, true]);
+    // The second round has a worse Dice loss than the first, the third a better one.
+    close("best dice", training.state.overall.dice, number(&golden["dice"]), 1.0, DRIFT[5]);
+    assert_eq!(golden["round"], 2);
 
-    let chosen = |rows: &mut dyn Iterator<Item = bool>| rows.collect::<Vec<_>>();
-    let ours = chosen(&mut training.state.rows.iter().map(|row| row.improved));
-    if ours != chosen(&mut history.iter().map(|theirs| theirs["improved"].as_bool().unwrap())) {
-        // The weights that were kept are then of the epoch before, of which PyTorch's are not recorded.
-        return;
-    }
     let best = training.weights.named(training.state.overall.weights.as_ref().unwrap());
     for (name, digest) in golden["weights"].as_object().unwrap() {
         let (_, ours) = best.iter().find(|(own, _)| own == name).unwrap();
-        matches(&format!("{name} at the end"), ours, digest, 1e-2);
+        matches(&format!("{name} at the end"), ours, digest, WEIGHT_DRIFT);
     }
 }
 

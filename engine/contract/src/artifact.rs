@@ -82,6 +82,8 @@ pub struct FileFormat {
     pub ends: &'static [&'static str],
     /// How two files are compared.
     pub comparison: Comparison,
+    /// Says more about two files that are too far apart.
+    pub explain: Option<Explain>,
     /// How one is previewed.
     pub preview: Preview,
     /// The names of its columns, for a format of tables.
@@ -103,6 +105,10 @@ pub type ReadColumns = fn(&Path) -> Result<Vec<String>, Failure>;
 ///
 /// A difference is relative for numbers above 1 and absolute below, so that one tolerance suits both.
 pub type Compare = fn(&Path, &Path) -> Result<f64, String>;
+
+/// Says in words where two files differ by more than a tolerance, and by how much; nothing if they do not. The first file is the one
+/// that was there before.
+pub type Explain = fn(&Path, &Path, f64) -> Option<String>;
 
 /// How two files are compared whose bytes differ.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 
 use std::panic::Location;
 
-use crate::{Column, Described, Failure, Form, Param, Parameters, Task, Type, Value};
+use crate::{Column, Described, Failure, Form, MeaningOf, Param, Parameters, Task, Type, Value};
 
 /// Code that does one thing, as the engine sees it.
 #[derive(Clone, Debug)]
@@ -213,7 +213,18 @@ impl Kind {
     #[must_use]
     pub fn described(mut self, files: &'static [&'static str], columns: &'static [Column]) -> Self {
         let output = self.outputs.last_mut().expect("columns are those of an output");
-        output.tables.push(Described { files, columns });
+        output.tables.push(Described { files, columns, others: None });
+        self
+    }
+
+    /// Says how it is known what further columns of the tables that were described last mean.
+    ///
+    /// # Panics
+    /// If no table is described yet: that is a defect of the declaration.
+    #[must_use]
+    pub fn others(mut self, others: MeaningOf) -> Self {
+        let described = self.outputs.last_mut().and_then(|output| output.tables.last_mut());
+        described.expect("further columns are those of a table").others = Some(others);
         self
     }
 

@@ -25,8 +25,8 @@ mod task;
 mod value;
 pub mod worker;
 
-pub use artifact::{ArtifactType, Compare, Comparison, FileFormat, Form, Preview, ReadColumns};
-pub use column::{Column, Described};
+pub use artifact::{ArtifactType, Compare, Comparison, Explain, FileFormat, Form, Preview, ReadColumns};
+pub use column::{Column, ColumnMeaning, Described, InputColumns, MeaningOf};
 pub use context::{Context, Metric, Progress, Silent};
 pub use coordinates::Coordinates;
 pub use failure::{Blame, Failure, Unwritable, io_reason};

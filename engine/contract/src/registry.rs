@@ -1,8 +1,9 @@
 //! The catalogue of stage kinds of one binary.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::{ArtifactType, Context, Ended, Failure, FileFormat, Kind, Probe, Runs, Task};
+use crate::{ArtifactType, Context, Ended, Failure, FileFormat, Kind, Probe, Runs, Task, Value};
 
 /// Code behind a kind.
 pub trait StageKind: Send + Sync {
@@ -23,6 +24,13 @@ pub trait StageKind: Send + Sync {
     /// What would keep [`StageKind::run`] from its work: no credential, a refusal, a server that does not answer.
     fn probe(&self, _task: &Task, _context: &dyn Context) -> Result<Option<Probe>, Failure> {
         Ok(None)
+    }
+
+    /// What to say where a file of the project that is given to this kind is not at its place, instead of that it does not
+    /// exist: for kinds that know where it is got from. `None` if this one does not. The parameters are typed and have their
+    /// defaults.
+    fn asks_for(&self, _params: &BTreeMap<String, Value>, _place: &Path) -> Option<Failure> {
+        None
     }
 }
 

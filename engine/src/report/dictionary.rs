@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pipe_contract::{Column, Described, Failure, Kind, Value};
+use pipe_contract::{ColumnMeaning, Described, Failure, Kind, Value};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -38,9 +38,13 @@ pub struct TableOrigin<'o> {
 ///
 /// # Errors
 /// Internal: a column is not declared.
-pub fn dictionary(origin: &TableOrigin<'_>, declared: &[Column], names: &[String]) -> Result<String, Failure> {
+pub fn dictionary(
+    origin: &TableOrigin<'_>,
+    names: &[String],
+    meaning: impl Fn(&str) -> Option<ColumnMeaning>,
+) -> Result<String, Failure> {
     let columns = names.iter().map(|name| {
-        declared.iter().find(|column| column.name == name).ok_or_else(|| {
+        meaning(name).map(|meaning| (name.as_str(), meaning)).ok_or_else(|| {
             Failure::internal(format!("`{}` does not declare what its column `{name}` means", origin.kind.name))
         })
     });
@@ -51,7 +55,7 @@ pub fn dictionary(origin: &TableOrigin<'_>, declared: &[Column], names: &[String
 }
 
 struct Dictionary<'d> {
-    columns: Vec<&'d Column>,
+    columns: Vec<(&'d str, ColumnMeaning)>,
     origin: &'d TableOrigin<'d>,
 }
 
@@ -59,19 +63,19 @@ struct Dictionary<'d> {
 impl Serialize for Dictionary<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.columns.len() + 1))?;
-        for column in &self.columns {
-            map.serialize_entry(column.name, &Meaning(column))?;
+        for (name, meaning) in &self.columns {
+            map.serialize_entry(name, &Meaning(meaning))?;
         }
         map.serialize_entry(GENERATED_BY, &[Maker(self.origin)])?;
         map.end()
     }
 }
 
-struct Meaning<'m>(&'m Column);
+struct Meaning<'m>(&'m ColumnMeaning);
 
 impl Serialize for Meaning<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Column { about, unit, levels, .. } = self.0;
+        let ColumnMeaning { about, unit, levels } = self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("Description", about)?;
         if !unit.is_empty() {
@@ -84,11 +88,11 @@ impl Serialize for Meaning<'_> {
     }
 }
 
-struct Levels<'l>(&'l [(&'static str, &'static str)]);
+struct Levels<'l>(&'l [(String, String)]);
 
 impl Serialize for Levels<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().copied())
+        serializer.collect_map(self.0.iter().map(|(value, about)| (value, about)))
     }
 }
 
@@ -108,6 +112,8 @@ impl Serialize for Maker<'_> {
 
 #[cfg(test)]
 mod tests {
+    use pipe_contract::Column;
+
     use super::*;
 
     const COLUMNS: &[Column] = &[
@@ -120,7 +126,8 @@ mod tests {
         let kind = Kind::new("score/summary", 2, "means");
         let parameters = BTreeMap::from([("comparisons".to_owned(), Value::Int(28))]);
         let origin = TableOrigin { kind: &kind, parameters: &parameters, simulated: false };
-        dictionary(&origin, COLUMNS, &names.iter().map(ToString::to_string).collect::<Vec<_>>())
+        let meaning = |name: &str| COLUMNS.iter().find(|column| column.name == name).map(ColumnMeaning::from);
+        dictionary(&origin, &names.iter().map(ToString::to_string).collect::<Vec<_>>(), meaning)
     }
 
     #[test]
@@ -157,7 +164,7 @@ mod tests {
     fn a_dictionary_lies_beside_its_table() {
         assert_eq!(dictionary_path("dice_area.csv"), "dice_area.json");
         assert_eq!(dictionary_path("models/anat_area/epochs.tsv"), "models/anat_area/epochs.json");
-        let tables = [Described { files: &["table.csv", "table.parquet"], columns: COLUMNS }];
+        let tables = [Described { files: &["table.csv", "table.parquet"], columns: COLUMNS, others: None }];
         assert!(described(&tables, "table.parquet").is_some() && described(&tables, "x.csv").is_none());
     }
 }

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use pipe_contract::{Failure, Registry};
+use pipe_contract::{ColumnMeaning, Failure, Registry};
 
 use super::artifact_types::declared;
 use super::disclosure::Disclosure;
@@ -14,9 +14,9 @@ use super::state_dirs::StateDirs;
 use super::withheld;
 use crate::ids::InstanceId;
 use crate::key::{COMMAND, KeyInput, KeyParts};
-use crate::plan::{Link, Plan, Work};
+use crate::plan::{Link, Plan, Source, Work};
 use crate::report::{
-    Describe, DescribedFiles, Git, InputDigest, Machine, MadeBy, OutputDigest, PublishedBy, ResultLine, Sidecar,
+    Describe, DescribedFiles, Git, InputDigest, Machine, MadeBy, OutputDigest, Piece, PublishedBy, ResultLine, Sidecar,
     TableOrigin, cache_failure, commit_of, described, dictionary, dictionary_path, project_root, work_tree_is_dirty,
 };
 
@@ -87,6 +87,44 @@ impl<'a> BesideResults<'a> {
         })
     }
 
+    /// What a column of a file of an artifact means: as the kind that made it declares it, or as that kind has it from the tables
+    /// at its inputs, and they from theirs.
+    fn meaning(&self, link: &Link, file: &str, name: &str) -> Option<ColumnMeaning> {
+        let plan = self.plan();
+        let (_, output) = declared(plan, self.registry, link)?;
+        let described = described(&output.tables, file)?;
+        if let Some(column) = described.columns.iter().find(|column| column.name == name) {
+            return Some(column.into());
+        }
+        let made = plan.instance(link.producer()?);
+        let input = |port: &str, name: &str| {
+            let source = made.inputs.get(port)?;
+            // A kind says something of every column that it passes on, so what is an axis is asked before.
+            let is_declared = plan.links(source).any(|link| self.declares(link, name));
+            let of_axis = axis(plan, source, name).filter(|_| !is_declared);
+            let of_table = |link| self.meaning(link, self.table_of(link)?, name);
+            of_axis.or_else(|| plan.links(source).find_map(of_table))
+        };
+        described.others.map(|others| others(name, &made.params, &input))
+    }
+
+    /// Whether the kind that made a table declares a column of it.
+    fn declares(&self, link: &Link, name: &str) -> bool {
+        let of_file = |file| {
+            let (_, output) = declared(self.plan(), self.registry, link)?;
+            Some(described(&output.tables, file)?.columns.iter().any(|column| column.name == name))
+        };
+        self.table_of(link).and_then(of_file).unwrap_or(false)
+    }
+
+    /// The file that is the table of an artifact: the one that the link names, or that of the artifact's type.
+    fn table_of<'l>(&self, link: &'l Link) -> Option<&'l str> {
+        match link {
+            Link::Output { entry: Some(entry), .. } => Some(entry),
+            _ => self.registry.artifact_type(declared(self.plan(), self.registry, link)?.1.artifact)?.table,
+        }
+    }
+
     fn inputs(&self, id: InstanceId, parts: &KeyParts) -> Vec<InputDigest> {
         let store = &self.dirs.of(id).store;
         let input = |(port, input): (&String, &KeyInput)| self.disclosure.input(id, port, input, store);
@@ -107,17 +145,24 @@ impl Describe for BesideResults<'_> {
         let published = result_of(plan, line).ok_or_else(lost)?;
         let instance = published.link.producer().ok_or_else(lost)?;
         let (kind, output) = declared(plan, self.registry, &published.link).ok_or_else(lost)?;
-        let table = line.pieces.iter().find_map(|piece| {
-            let described = described(&output.tables, file_in(&published.link, piece))?;
-            (dictionary_path(&piece.path) == path).then_some((piece, described))
-        });
-        let (piece, described) = table.ok_or_else(lost)?;
-        let format = self.registry.format_of(Some(output.artifact), file_in(&published.link, piece));
+        let is_table = |piece: &&Piece| described(&output.tables, file_in(&published.link, piece)).is_some();
+        let mut pieces = line.pieces.iter().filter(is_table);
+        let piece = pieces.find(|piece| dictionary_path(&piece.path) == path).ok_or_else(lost)?;
+        let file = file_in(&published.link, piece);
+        let format = self.registry.format_of(Some(output.artifact), file);
         let read = format.and_then(|format| format.columns).ok_or_else(lost)?;
         let names = read(&line.store.blob_path(&piece.blob().ok_or_else(lost)?))?;
         let parameters = &plan.instance(instance).params;
-        dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, described.columns, &names)
+        let meaning = |name: &str| self.meaning(&published.link, file, name);
+        dictionary(&TableOrigin { kind, parameters, simulated: plan.simulated }, &names, meaning)
     }
+}
+
+/// The meaning of a column that holds the values of an axis by which a gather is gathered.
+fn axis(plan: &Plan, source: &Source, name: &str) -> Option<ColumnMeaning> {
+    let Source::Many(gather) = source else { return None };
+    let is_axis = plan.gather(*gather).iter().any(|(at, _)| at.contains_key(name));
+    is_axis.then(|| ColumnMeaning { about: format!("the value of the axis `{name}`"), ..ColumnMeaning::default() })
 }
 
 /// The port of a result, with the part of the artifact that it is: `figure`, `figure/table.csv`, `figure/maps`.

@@ -116,7 +116,12 @@ impl References<'_> {
         };
         match compare(&reference, now) {
             Ok(largest) if largest <= tolerance => Verdict::Within { largest, tolerance },
-            Ok(largest) => Verdict::Different(format!("numbers differ by {largest:e}, {tolerance:e} is allowed")),
+            Ok(largest) => {
+                let explain = format.and_then(|format| format.explain);
+                let more = explain.and_then(|explain| explain(&reference, now, tolerance));
+                let more = more.map_or_else(String::new, |more| format!("; {more}"));
+                Verdict::Different(format!("numbers differ by {largest:e}, {tolerance:e} is allowed{more}"))
+            }
             Err(why) => Verdict::Different(why),
         }
     }

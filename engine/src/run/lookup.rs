@@ -23,7 +23,7 @@ use super::provenance::notes_of;
 use super::select::{self, only_read};
 use super::state_dir::{LastWork, LocalState};
 use super::state_dirs::{Access, StateDirs};
-use super::unread_input::unread;
+use super::unread_input::{is_not_there, unread};
 use super::withheld::{self, is_withheld, notes_of_record};
 use crate::exec;
 use crate::ids::InstanceId;
@@ -437,7 +437,7 @@ impl<'a> Lookup<'a> {
         let mut absent: Option<(Rc<str>, InstanceId)> = None;
         for (port, source) in &self.plan.instance(id).inputs {
             match source {
-                Source::One(link) => match self.content_for(self.dirs.access(id), link)? {
+                Source::One(link) => match self.content_of_input(id, link)? {
                     LinkedInput::Present(located) => ready.add(port, InputContent::One(link, Ok(located))),
                     LinkedInput::Open(on) => drop(open.insert(on)),
                     LinkedInput::Absent { cause, origin } => {
@@ -459,6 +459,17 @@ impl<'a> Lookup<'a> {
             (true, Some((cause, origin))) => Resolution::Absent { cause, origin },
             (true, None) => Resolution::Ready(ready),
         })
+    }
+
+    /// What is at an input of an instance. A file of the project that is not there is asked for by the kind, if that knows how.
+    fn content_of_input(&mut self, id: InstanceId, link: &Link) -> Result<LinkedInput, Failure> {
+        let found = self.content_for(self.dirs.access(id), link);
+        let (Err(_), Link::File(file)) = (&found, link) else { return found };
+        let code = self.kind(id).and_then(|kind| self.registry.stage(kind.name));
+        let asked = code
+            .filter(|_| is_not_there(&file.path))
+            .and_then(|code| code.asks_for(&self.plan.instance(id).params, &file.path));
+        asked.map_or(found, Err)
     }
 
     /// What is at the other end of a link, for results and claims.

@@ -150,6 +150,10 @@ impl StageKind for Drift {
     }
 }
 
+fn explained(_: &Path, _: &Path, tolerance: f64) -> Option<String> {
+    Some(format!("one number by more than {tolerance}"))
+}
+
 /// The format of its output.
 const NUMBER: FileFormat = FileFormat {
     name: "number",
@@ -158,6 +162,7 @@ const NUMBER: FileFormat = FileFormat {
         let read = |path: &Path| fs::read_to_string(path).unwrap().parse::<f64>().map_err(|error| error.to_string());
         Ok((read(before)? - read(now)?).abs())
     }),
+    explain: Some(explained),
     preview: Preview::Summary(|path| fs::read_to_string(path).map_err(|error| Failure::io("read", path, &error))),
     columns: None,
 };
@@ -778,7 +783,7 @@ fn what_a_verification_may_compare_by_number_its_artifact_type_says() {
     );
     assert!(says(&second[0], "files of this form cannot be compared by number"), "{second:?}");
     let third = verdicts();
-    assert!(says(&third[1], "numbers differ by 2.5e-1, 1e-1 is allowed"), "{third:?}");
+    assert!(says(&third[1], "numbers differ by 2.5e-1, 1e-1 is allowed; one number by more than 0.1"), "{third:?}");
 }
 
 #[test]

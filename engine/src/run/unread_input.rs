@@ -42,6 +42,11 @@ pub(super) fn unread(plan: &Plan, file: &ProjectFile, error: &Error) -> Failure 
     }
 }
 
+/// Whether nothing is at a path, not even a link that leads to nothing.
+pub(super) fn is_not_there(path: &Path) -> bool {
+    !path.exists() && broken_link(path).is_none()
+}
+
 /// A symbolic link that leads to nothing.
 struct BrokenLink {
     path: PathBuf,

@@ -35,8 +35,8 @@ data: _prerequisites
 slow: build
     scripts/libtorch cargo test --release --workspace --locked --test stories -- slow_ --test-threads=1 --nocapture
 
-# What the server runs: `test`, then the wheel, built and installed as a user would.
-ci: test wheel wheel-test
+# What the server runs: `test`, the numbers of other programs, then the wheel, built and installed as a user would.
+ci: test encoding-goldens wheel wheel-test
 
 # Builds `pipe` and its worker `pipe-torch`.
 build: _prerequisites
@@ -72,6 +72,10 @@ libtorch:
 fidelity *options: _prerequisites
     tests/fidelity/run.sh {{ options }}
 
+# Recomputes with NumPy, scikit-learn, himalaya and pycortex what tests compare encoding models and flat maps with; under 4 minutes.
+encoding-goldens *options: build
+    scripts/encoding-goldens {{ options }}
+
 # Checks what the demo learns: the demo with three pipeline seeds and the swapped-anatomy control.
 demo-seeds *options: build
     scripts/demo-seeds {{ options }}
@@ -83,6 +87,10 @@ bench *options: build
 # Training and prediction, in turn with PyTorch eager on the same processor; fetches torch whole (2.7 GB).
 bench-train *options: _prerequisites
     scripts/bench-train {{ options }}
+
+# Encoding models, in turn with himalaya on the same processor; their memory; flat maps.
+bench-encoding *options: _prerequisites
+    scripts/bench-encoding {{ options }}
 
 # Times the parts that the engine's cost is made of: plan, key, look-up, store, a projection.
 bench-parts *options: _prerequisites

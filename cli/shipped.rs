@@ -68,8 +68,18 @@ pub const SHIPPED: [Shipped; 5] = [
         about: "which features explain which cortex: encoding models, variance partitioning, flat maps",
         files: &[("variance.yaml", include_str!("../pipelines/variance.yaml"))],
         next: &[
-            ("pipe run variance.yaml --profile tiny", "simulated responses with known parts on the vertices of fsaverage5"),
-            ("pipe plan variance.yaml", "shows the same in the grey matter of pycortex's subject S1"),
+            (
+                "pipe run variance.yaml",
+                "runs the demo: simulated responses in the grey matter of pycortex's subject S1",
+            ),
+            (
+                "pipe plan variance.yaml --profile lab",
+                "shows the eighth lab of CogAI_Fall2025, on the Natural Scenes Dataset",
+            ),
+            (
+                "pipe run variance.yaml --profile folder --set folder=nsd",
+                "runs it from a folder; files that are not there are asked for with their addresses",
+            ),
         ],
     },
 ];

@@ -145,6 +145,43 @@ fn a_published_table_of_a_kind_has_a_data_dictionary() {
 }
 
 #[test]
+fn what_columns_mean_is_known_from_the_tables_that_they_come_from() {
+    let space = project();
+    let stages = r#"  ordered: { uses: table/sort, in: { table: $split.table }, with: { by: [sid], descending: [sid] } }
+  counts:
+    each: { part: [trn, val] }
+    uses: table/filter
+    in: { table: $ordered.table }
+    with: { only: { partition: $each.part } }
+  counted:
+    uses: table/aggregate
+    in: { table: $counts(*).table }
+    with: { by: [part], columns: [{ take: count, of: sid, name: subjects }, { take: first, of: partition }] }
+  table:
+"#;
+    space.edit("pipeline.yaml", "  table:\n", stages);
+    space.edit(
+        "pipeline.yaml",
+        "results:\n",
+        "results:\n  ordered.csv: $ordered.table\n  counted.csv: $counted.table\n",
+    );
+    space.pipe(["run", "pipeline.yaml"]).exits(1);
+    let ordered = space.read("results/p/ordered.csv");
+    let sids: Vec<&str> = ordered.lines().filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(sids, ["sid", "d", "c", "b", "a"]);
+    assert_eq!(space.read("results/p/counted.csv"), "part,subjects,partition_first\ntrn,2,trn\nval,2,val\n");
+    let read = |name: &str| dictionary(&space.path(format!("results/p/{name}")));
+    let split = read("split.json");
+    let ordered = read("ordered.json");
+    assert_eq!(ordered["partition"], split["partition"]);
+    assert_eq!(ordered["GeneratedBy"][0]["Name"], "table/sort");
+    let counted = read("counted.json");
+    assert_eq!(counted["part"]["Description"], "the value of the axis `part`");
+    assert_eq!(counted["subjects"]["Description"], "how many values of `sid` in the group: the subject");
+    assert_eq!(counted["partition_first"]["Levels"], split["partition"]["Levels"]);
+}
+
+#[test]
 fn a_result_may_not_take_the_name_of_a_data_dictionary() {
     let space = project();
     space.edit("pipeline.yaml", "  t.csv: $table.t\n", "  split.json: $table.t\n");

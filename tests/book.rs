@@ -13,7 +13,8 @@ use crate::support::not_run::has_program;
 use crate::support::{Shown, Space, workspace};
 
 /// Pages with sessions; each has a test of its own.
-const FOLLOWED: [&str; 5] = ["first-pipeline.md", "keys.md", "language.md", "run-stages.md", "your-data.md"];
+const FOLLOWED: [&str; 6] =
+    ["first-pipeline.md", "keys.md", "language.md", "run-stages.md", "variance.md", "your-data.md"];
 
 /// Pages that `scripts/book pages` writes.
 const GENERATED: [&str; 3] = ["glossary.md", "kinds.md", "reference.md"];
@@ -36,6 +37,11 @@ fn the_chapter_on_the_language_can_be_followed() {
 #[test]
 fn the_chapter_on_run_stages_can_be_followed() {
     follow("run-stages.md");
+}
+
+#[test]
+fn the_chapter_on_encoding_models_can_be_followed() {
+    follow("variance.md");
 }
 
 #[test]

@@ -1,14 +1,17 @@
-//! Encoding models of a whole visual cortex: `encode/ridge` on simulated data of that size, timed next to himalaya by `tests/bench/encoding.py`.
+//! Encoding models of a whole visual cortex: `encode/ridge` on simulated data of that size, timed next to himalaya by `tests/bench/encoding.py`;
+//! and the flat map of a real cortex.
 //!
 //! `encoding FOLDER VOXELS [PARAMETER=VALUE ...]` makes the data in the folder if they are not there (three spaces of 100 features, 10,000
-//! stimuli, 32-bit floats; splits with a fixed part to choose by, and without), runs the kind once and prints seconds and the largest resident
-//! memory. `spaces=1` joins the spaces to one. `kind=encode/banded` runs another kind of models, `kind=encode/partition` or
-//! `kind=encode/significance` what is concluded from the predictions of the run before. Other parameters are those of the kind.
+//! stimuli, 32-bit floats, a split with a fixed part to choose by), runs the kind once and prints seconds and the largest resident memory.
+//! `only=data` ends before that. `spaces=1` joins the spaces to one. `kind=encode/banded` runs another kind of models,
+//! `kind=encode/partition` or `kind=encode/significance` what is concluded from the predictions of the run before. With 0 voxels no data
+//! are made, and kinds read what the kinds before them wrote: `package/files`, `cortex/pycortex`, `cortex/units`, `cortex/flat`, `map/scatter`,
+//! `figure/flatmap`. Other parameters are those of the kind.
 
 use std::path::Path;
 use std::time::Instant;
 
-use pipe_contract::{Cell, Coordinates, Device, Given, Presence, Registry, Silent, Task, Value};
+use pipe_contract::{Arity, Cell, Coordinates, Device, Given, Presence, Registry, Silent, Task, Value};
 use pipe_stages::formats::data_table::DataTable;
 use pipe_stages::formats::matrix::{self, ID, MatrixAbout, MatrixAxis, MatrixWriter, SPACE};
 use pipe_stages::formats::npy_file::FloatType;
@@ -30,11 +33,14 @@ fn main() {
         println!("encoding FOLDER VOXELS [PARAMETER=VALUE ...]");
         return;
     };
-    let (folder, voxels) = (Path::new(folder), voxels.parse().expect("a number of voxels"));
-    if !folder.join("split").is_dir() {
+    let (folder, voxels) = (Path::new(folder), voxels.parse::<usize>().expect("a number of voxels"));
+    if voxels > 0 && !folder.join("split").is_dir() {
         make(folder, voxels);
     }
     let mut with: Vec<(&str, &str)> = with.iter().filter_map(|word| word.split_once('=')).collect();
+    if with.contains(&("only", "data")) {
+        return;
+    }
     let joined = with.contains(&("spaces", "1"));
     let kind = with.iter().find(|(name, _)| *name == "kind").map_or("encode/ridge", |(_, kind)| *kind);
     with.retain(|(name, _)| !["spaces", "kind"].contains(name));
@@ -96,6 +102,20 @@ fn make(folder: &Path, voxels: usize) {
     StimulusSplit { folds: vec![fixed] }.write(&folder.join("split")).expect("written");
 }
 
+/// Where the artifact for an input lies: made here, or by the kind before.
+fn place_of<'a>(port: &'a str, features: &'a str) -> &'a str {
+    match port {
+        "features" => features,
+        "predictions" => "out/predictions",
+        "store" => "out/files",
+        "cortex" => "out/cortex",
+        "mapping" => "out/mapping",
+        "values" | "places" => "out/table",
+        "maps" => "out/map",
+        other => other,
+    }
+}
+
 fn task(registry: &Registry, kind: &str, folder: &Path, features: &str, with: &[(&str, &str)]) -> Task {
     let kind = registry.kind(kind).expect("a kind");
     let mut params: std::collections::BTreeMap<String, Value> =
@@ -108,20 +128,22 @@ fn task(registry: &Registry, kind: &str, folder: &Path, features: &str, with: &[
         };
         params.insert((*name).to_owned(), value);
     }
-    let cell = Cell { at: Coordinates::none(), artifact: Presence::Present(folder.join(features)) };
-    let one = |name: &str| Given::One(folder.join(name));
-    let inputs = [
-        ("features".to_owned(), Given::Many(vec![cell])),
-        ("responses".to_owned(), one("responses")),
-        ("split".to_owned(), one("split")),
-        ("predictions".to_owned(), one("out/predictions")),
-    ];
+    // Inputs that are not there are optional ones.
+    let inputs = kind.inputs.iter().filter_map(|port| {
+        let path = folder.join(place_of(port.name, features));
+        let given = match port.arity {
+            _ if !path.exists() => return None,
+            Arity::One => Given::One(path),
+            Arity::Many => Given::Many(vec![Cell { at: Coordinates::none(), artifact: Presence::Present(path) }]),
+        };
+        Some((port.name.to_owned(), given))
+    });
     Task {
         kind: kind.name.to_owned(),
         version: kind.version,
         params,
         at: Coordinates::none(),
-        inputs: inputs.into(),
+        inputs: inputs.collect(),
         outputs: kind.outputs.iter().map(|port| (port.name.to_owned(), folder.join("out").join(port.name))).collect(),
         seed: Some(1),
         simulated: true,

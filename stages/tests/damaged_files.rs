@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fs_err as fs;
-use pipe_stages::formats::{data_table, freesurfer, gifti, hdf5, mgh, numpy, pytorch, tensors};
+use pipe_stages::formats::{annotation, data_table, freesurfer, gifti, hdf5, mgh, numpy, pytorch, tensors};
 
 /// Counts what is allocated at a time, and the most of it.
 struct Counting;
@@ -190,6 +190,7 @@ fn cases() -> Vec<Case> {
     vec![
         case("lh.white", |path| ok(freesurfer::read_surface(path))),
         case("lh.curv", |path| ok(freesurfer::read_morphometry(path))),
+        case("lh.areas.annot", |path| ok(annotation::read(path))),
         gunzipped(case("values.mgz", |path| ok(mgh::read(path)))),
         case("values.mgz", |path| ok(mgh::read(path))),
         case("zlib.surf.gii", read_gifti),

@@ -3,6 +3,7 @@
 pub mod another_user;
 pub mod http_server;
 pub mod json_schema;
+pub mod lab_files;
 pub mod markdown;
 pub mod module_graph;
 pub mod not_run;

@@ -8,7 +8,7 @@ use pipe_contract::{Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, p
 use crate::formats::cortex::{FlattenedCortex, SurfaceName};
 use crate::formats::flat_mapping::{AboutFlatMapping, FlatMapping};
 use crate::numeric::depth_samples::{MOST_DEPTHS, sample};
-use crate::numeric::flat_grid::{FlatMesh, lay_out};
+use crate::numeric::flat_grid::{FlatGrid, lay_out};
 
 /// The kind.
 pub(super) struct Flat;
@@ -62,15 +62,8 @@ impl StageKind for Flat {
 }
 
 fn make(cortex: &FlattenedCortex, parameters: &Parameters) -> Result<FlatMapping, Failure> {
-    let hemispheres = cortex.hemispheres()?;
-    let surfaces = |name: SurfaceName| -> Result<Vec<_>, Failure> {
-        hemispheres.iter().map(|(hemisphere, _)| cortex.surface(*hemisphere, name)).collect()
-    };
-    let flat = surfaces(SurfaceName::Flat)?;
-    let planes: Vec<Vec<[f64; 2]>> =
-        flat.iter().map(|surface| surface.points().into_iter().map(|[x, y, _]| [x, y]).collect()).collect();
-    let meshes = planes.iter().zip(&flat).map(|(points, surface)| FlatMesh { points, triangles: &surface.triangles });
-    let mut grid = lay_out(&meshes.collect::<Vec<_>>(), parameters.height)?;
+    let sheets = cortex.flat_sheets()?;
+    let FlatGrid { width, height, extents, mask, places } = lay_out(&sheets.meshes(), parameters.height)?;
     let transform = match (parameters.transform.as_str(), cortex.about().transforms.is_empty()) {
         ("", true) => None,
         (name, _) => Some(cortex.transform(name)?),
@@ -78,29 +71,26 @@ fn make(cortex: &FlattenedCortex, parameters: &Parameters) -> Result<FlatMapping
     let samples = match &transform {
         None => None,
         Some((_, transform)) => {
-            let points = |name: SurfaceName| -> Result<Vec<[f64; 3]>, Failure> {
-                Ok(surfaces(name)?.iter().flat_map(|surface| surface.points()).collect())
-            };
-            let (white, pial) = (points(SurfaceName::White)?, points(SurfaceName::Pial)?);
-            Some(sample(&grid.places, &white, &pial, &transform.to_voxels, transform.shape, parameters.depths))
+            let (white, pial) = (cortex.points(SurfaceName::White)?, cortex.points(SurfaceName::Pial)?);
+            Some(sample(&places, &white, &pial, &transform.to_voxels, transform.shape, parameters.depths))
         }
     };
-    let curvature = hemispheres.iter().map(|(hemisphere, _)| cortex.curvature(*hemisphere));
-    let curvature = curvature.collect::<Result<Vec<_>, Failure>>()?.concat();
-    let places = std::mem::take(&mut grid.places);
+    let curvature = cortex.curvatures()?;
     #[expect(clippy::cast_possible_truncation, reason = "weights are stored as 32-bit floats")]
     let weights = places.iter().map(|place| place.weights.map(|weight| weight as f32)).collect();
     Ok(FlatMapping {
         about: AboutFlatMapping {
-            height: grid.height,
-            width: grid.width,
+            height,
+            width,
             depths: parameters.depths,
+            cortex: cortex.about().subject.clone(),
             transform: transform.as_ref().map(|(name, _)| name.clone()),
             volume_shape: transform.as_ref().map(|(_, transform)| transform.shape),
-            extents: grid.extents,
+            volume_affine: transform.as_ref().map(|(_, transform)| transform.affine),
+            extents,
             hemispheres: cortex.about().hemispheres.clone(),
         },
-        mask: grid.mask,
+        mask,
         triangles: places.iter().map(|place| place.corners).collect(),
         weights,
         nearest: places.iter().map(|place| place.nearest).collect(),
@@ -119,11 +109,10 @@ mod tests {
     use crate::formats::cortex::{self, NewCortexHemisphere, Transform};
     use crate::formats::cortical_map::{AboutMap, CorticalMap, MapValues};
     use crate::formats::flat_mapping::Depths;
-    use crate::formats::gifti::{self, Surface};
+    use crate::formats::gifti::Surface;
     use crate::formats::nifti::VolumePlace;
     use crate::hemisphere::{HEMISPHERES, Hemisphere};
     use crate::test_support::tasks::{self, give, set, task};
-    use crate::transfer::checksum::Sha256;
 
     const UNIT: [[f64; 4]; 4] =
         [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
@@ -198,23 +187,5 @@ mod tests {
         assert_eq!(flat.curvature[0], 72.0);
         let failure = mapping(folder.path(), &[("transform", Value::Text("t".to_owned()))]).unwrap_err();
         assert_eq!(failure.message, "the cortex has no transform `t`, only none");
-    }
-
-    /// pycortex 1.4.0's mask of S1 at height 256: `tests/fidelity/encoding/flatmaps.py --count 256`.
-    #[test]
-    #[ignore = "needs the real data"]
-    fn the_mask_of_s1_is_that_of_pycortex() {
-        let folder = tasks::data("pycortex_S1");
-        let flat = ["flat_lh.gii", "flat_rh.gii"].map(|name| gifti::read_surface(&folder.join(name)).unwrap());
-        let planes =
-            flat.each_ref().map(|surface| surface.points().into_iter().map(|[x, y, _]| [x, y]).collect::<Vec<_>>());
-        let meshes = [0, 1].map(|side: usize| FlatMesh { points: &planes[side], triangles: &flat[side].triangles });
-        let grid = lay_out(&meshes, 256).unwrap();
-        assert_eq!((grid.width, grid.places.len()), (490, 70_774));
-        let bytes: Vec<u8> = grid.mask.iter().map(|shown| u8::from(*shown)).collect();
-        assert_eq!(
-            Sha256::of_bytes(&bytes).as_str(),
-            "ea30e4af942dfa399e6fb97a9c9e1837c297fb2cb6fd2f3e8b0c34c5a16656ec"
-        );
     }
 }

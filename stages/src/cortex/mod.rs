@@ -4,6 +4,8 @@ mod flat;
 mod freesurfer_cortex;
 mod hemispheres;
 mod pycortex;
+#[cfg(test)]
+mod pycortex_golden;
 mod units;
 
 /// Adds the kinds of this folder.

@@ -194,7 +194,8 @@ fn transforms(folder: &Path, wanted: &[String]) -> Result<Vec<(String, Transform
     names.into_iter().map(|name| transform(&all.join(&name)).map(|transform| (name, transform))).collect()
 }
 
-fn transform(folder: &Path) -> Result<Transform, Failure> {
+/// The transform in a folder.
+pub(super) fn transform(folder: &Path) -> Result<Transform, Failure> {
     let path = folder.join("matrices.xfm");
     let text = fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
     let matrices: Matrices = serde_json::from_str(&text).map_err(|error| {

@@ -4,5 +4,6 @@
 pub mod file_formats;
 pub mod hcp_study;
 pub mod held_out_inputs;
+pub mod lab_compat;
 pub mod map_radius;
 pub mod shipped_types;

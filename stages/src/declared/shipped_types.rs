@@ -3,7 +3,7 @@
 
 use pipe_contract::{ArtifactType, Registry};
 
-use super::file_formats::{CSV, FORMATS, JSON, MGZ, PARQUET, PNG, SAFETENSORS, TSV};
+use super::file_formats::{CSV, FORMATS, GIFTI, JSON, MGZ, NIFTI, NPY, PARQUET, PNG, SAFETENSORS, TSV};
 use crate::formats::data_table;
 
 /// The file of a figure or picture that a preview shows.
@@ -38,9 +38,9 @@ fn all() -> Vec<ArtifactType> {
         folder("prf", "pRF maps of one subject, one value a native vertex", &[&MGZ]),
         file("images", "what a network sees of one subject: channels of the flat map", &[&SAFETENSORS]),
         file("targets", "what a network is to answer: an image a label", &[&SAFETENSORS]),
-        folder("matrix", "numbers with names of their rows and columns: responses, features", &[&PARQUET, &JSON])
+        folder("matrix", "numbers with names of their rows and columns: responses, features", &[&NPY, &PARQUET, &JSON])
             .shows("about.json"),
-        table("table", "a table of any content, with a column `id`"),
+        table("table", "a table of any content; where others are joined to it, by its column `id`"),
         table(
             "split/stimuli",
             "which stimuli models are fitted on, by which penalties are chosen, and on which they are scored",
@@ -56,10 +56,16 @@ fn all() -> Vec<ArtifactType> {
         table("table/grid", "cells of a search for hyperparameters, a row a cell"),
         table("table/grid-best", "best cells of a search for hyperparameters"),
         table("table/encoding", "how well models predict responses, a row a model and response"),
-        folder("predictions", "observed and predicted responses to the stimuli that models are scored on", &[&PARQUET]),
+        folder(
+            "predictions",
+            "observed and predicted responses to the stimuli that models are scored on",
+            &[&NPY, &PARQUET],
+        ),
         table("table/partition", "unique and shared parts of a gain, a row a part"),
         table("table/parts", "unique and shared variance of feature spaces, a row a response and part"),
         table("table/region-parts", "unique and shared variance of feature spaces, a row a region and part"),
+        table("table/parts-identity", "parts by region and what they add up to, a row a region and quantity"),
+        table("table/pairs", "pairs of feature spaces in the order of what they share, a row a region and pair"),
         table("table/joint", "the split of one joint model, a row a response and feature space"),
         table("table/bands", "the penalty of every feature space for every response"),
         table("table/significance", "permutation tests, a row a response and map"),
@@ -79,9 +85,10 @@ fn all() -> Vec<ArtifactType> {
             &[&JSON],
         )
         .shows("about.json"),
-        folder("flat-mapping", "which voxels and vertices the pixels of a flattened cortex show", &[&JSON])
+        folder("flat-mapping", "which voxels and vertices the pixels of a flattened cortex show", &[&NPY, &JSON])
             .shows("about.json"),
-        folder("map", "a value a voxel or vertex of the cortex, and what the values are", &[&JSON]).shows("map.json"),
+        folder("map", "a value a voxel or vertex of the cortex, and what the values are", &[&NIFTI, &GIFTI, &JSON])
+            .shows("map.json"),
         folder("figure", "a figure in three formats, and a table of what it shows", &[&PNG, &CSV])
             .table(data_table::CSV)
             .shows(PICTURE),

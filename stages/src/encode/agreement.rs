@@ -3,7 +3,7 @@
 //! Decides that folds are pooled: the variance of a response is about its mean over all rows that are scored. Sums of squares are about
 //! means and are merged exactly, so a response without any variance is distinguished from one with little.
 
-use super::blocks::mean;
+use super::long_sums::mean;
 use super::real_number::Real;
 use crate::numeric::counts::real;
 

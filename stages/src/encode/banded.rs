@@ -14,28 +14,27 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pipe_contract::{
-    Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, Progress, Repro, StageKind, Task, Value, choice,
-    parameters,
+    Column, Context, Ended, Failure, Kind, Progress, Repro, StageKind, Task, Value, choice, parameters,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 
 use super::agreement::Agreement;
-use super::blocks::{ResponseBlock, blocks};
+use super::blocks::{BlockRoom, ResponseBlock, blocks};
 use super::choice::{Choose, Held, least};
 use super::decomposition::{Decomposition, held_gram, is_dual, training_gram};
 use super::design::{Design, FitRound};
-use super::encoding_scores::{self, Ceilings, ChosenPenalties, Fitted, FittedFold};
+use super::encoding_inputs::{self, EncodingInputs};
+use super::encoding_scores::{self, ChosenPenalties, Fitted, FittedFold};
 use super::features::FeatureSources;
-use super::models::Models;
 use super::penalty_grid::PenaltyGrid;
 use super::real_number::Real;
 use super::ridge::ProductPrecision;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::matrix::Matrix;
 use crate::formats::predictions::{Model, PredictionsPart, PredictionsWriter};
-use crate::formats::stimulus_split::{Fold, StimulusSplit};
+use crate::formats::stimulus_split::Fold;
 use crate::numeric::counts::real;
 use crate::numeric::linear_algebra::{MatrixView, product};
 use crate::numeric::random_rows::shares;
@@ -88,31 +87,18 @@ impl StageKind for Banded {
             "encode/banded",
             1,
             "Predicts responses from feature spaces by ridge regression with a penalty for every space",
-        )
-        .gather(
-            "features",
-            &["matrix"],
-            "matrices of features (stimuli by features, column `space`), joined by the ids of stimuli",
-        )
-        .input("responses", &["matrix"], "the responses (stimuli by voxels, vertices, neurons)")
-        .input("split", &["split/stimuli"], "what is fitted on, chosen by and scored on")
-        .port(
-            "ceiling",
-            &["table"],
-            Arity::One,
-            true,
-            "columns `id` (every response) and `ceiling` (the share of its variance that any model could explain)",
-        )
-        .folder(
-            "scores",
-            "table/encoding",
-            "a row a model and response; its penalty is the one before it is divided by shares",
-        )
-        .described(data_table::FILES, encoding_scores::COLUMNS)
-        .folder("bands", "table/bands", "a row a model, fold, response and space")
-        .described(data_table::FILES, COLUMNS)
-        .folder("predictions", "predictions", "observed and predicted responses of the test rows of all folds")
-        .parameters::<Parameters>();
+        );
+        let kind = encoding_inputs::declare(kind)
+            .folder(
+                "scores",
+                "table/encoding",
+                "a row a model and response; its penalty is the one before it is divided by shares",
+            )
+            .described(data_table::FILES, encoding_scores::COLUMNS)
+            .folder("bands", "table/bands", "a row a model, fold, response and space")
+            .described(data_table::FILES, COLUMNS)
+            .folder("predictions", "predictions", "observed and predicted responses of the test rows of all folds")
+            .parameters::<Parameters>();
         Kind { stamped: true, random: true, repro: Repro::Within(1e-6), ..kind }
     }
 
@@ -141,14 +127,8 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> Result<Ended, Failure> {
-    let sources = FeatureSources::open(task)?;
-    let responses = Matrix::open(task.one("responses")?)?;
-    let split = StimulusSplit::read(task.one("split")?)?;
-    let ceilings = Ceilings::read(task.maybe("ceiling"), responses.columns(), parameters.ceiling_floor)?;
-    let spaces = sources.names();
-    let models = Models::of(&parameters.models, &spaces)?;
-    let named = models.named(&spaces);
-    let full = models.full(spaces.len());
+    let inputs = EncodingInputs::open(task, &parameters.models, parameters.ceiling_floor)?;
+    let EncodingInputs { sources, responses, split, spaces, models, named, full, .. } = &inputs;
     if !parameters.mixtures.is_empty() && named.iter().any(|model| model.spaces.len() < spaces.len()) {
         return Err(Failure::input("`mixtures` are given, which are of all spaces, but there are models of fewer")
             .hint("leave out `mixtures`, or set `models: full`"));
@@ -158,26 +138,21 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
         return Err(Failure::input(format!("the penalty {penalty} makes all mixtures the same"))
             .hint("penalties of banded ridge are above 0"));
     }
-    let tested: Vec<(String, usize)> = split
-        .folds
-        .iter()
-        .enumerate()
-        .flat_map(|(at, fold)| fold.test.iter().map(move |id| (id.clone(), at)))
-        .collect();
     let contributions = spaces.len() > 1 && full.is_some();
     let folder = task.output("predictions")?;
-    let writer = PredictionsWriter::create(folder, &named, &tested, responses.columns(), T::TYPE, contributions)?;
-    let search = Search { sources: &sources, responses: &responses, parameters, penalties: &penalties, context };
+    let writer =
+        PredictionsWriter::create(folder, named, &inputs.tested(), responses.columns(), T::TYPE, contributions)?;
+    let search = Search { sources, responses, parameters, penalties: &penalties, context };
     let width = responses.columns().len();
     let mut fitted = vec![vec![Fitted::default(); width]; named.len()];
     let mut bands: Vec<Band> = Vec::new();
-    let mut notes: Vec<String> = models.note.iter().cloned().chain(task.absences("features")).collect();
+    let mut notes = inputs.notes(task);
     for (at, set) in models.sets.iter().enumerate() {
         let mixtures = parameters.mixtures(set.len(), task.seed()?)?;
         let mut first = 0;
         for (number, fold) in split.folds.iter().enumerate() {
             let part = writer.part(first..first + fold.test.len());
-            let out = Out { part, model: at, contributes: contributions && full == Some(at) };
+            let out = Out { part, model: at, contributes: contributions && *full == Some(at) };
             let chosen = search.fit_fold::<T>(fold, set, &mixtures, &out)?;
             for (response, (draw, fold)) in chosen.into_iter().enumerate() {
                 bands.push(Band {
@@ -192,20 +167,12 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
             first += fold.test.len();
         }
     }
-    let widths = sources.widths();
-    let widths: Vec<usize> = models.sets.iter().map(|set| set.iter().map(|space| widths[*space]).sum()).collect();
     let tried = ChosenPenalties(&penalties);
-    let rows = encoding_scores::Rows { models: &named, widths: &widths, fitted: &fitted };
-    encoding_scores::write(task.output("scores")?, responses.columns(), &rows, &tried, &ceilings, task.simulated)?;
-    write_bands(task, responses.columns().ids(), &named, &bands, &penalties)?;
-    let constant = fitted[0].iter().filter(|row| row.agreement.r2().is_none()).count();
-    if constant > 0 {
-        notes.push(format!(
-            "{IMPORTANT}{constant} of {width} responses are constant on the test rows and have no score"
-        ));
-    }
+    notes.extend(inputs.write_scores(task, &fitted, &tried)?);
+    write_bands(task, responses.columns().ids(), named, &bands, &penalties)?;
     for (model, fitted) in named.iter().zip(&fitted) {
-        notes.extend(tried.notes(&model.name(), fitted, parameters.edge_share));
+        // Features of a small share have small eigenvalues: there is no least one that holds for all responses.
+        notes.extend(tried.notes(&model.name(), fitted, parameters.edge_share, None));
     }
     Ok(Ended::noted(notes))
 }
@@ -377,11 +344,11 @@ impl<T: Real> Fitting<'_, T> {
         if self.grams.is_empty() { Vec::new() } else { training_gram(&self.design, &self.grams, train) }
     }
 
-    fn block(&self, columns: &Range<usize>, cross: bool) -> Result<ResponseBlock<T>, Failure> {
+    fn block(&self, columns: &Range<usize>, cross: bool, room: &mut BlockRoom<T>) -> Result<ResponseBlock<T>, Failure> {
         if self.search.context.cancelled() {
             return Err(Failure::stage("stopped before all mixtures were tried"));
         }
-        ResponseBlock::read(&self.design, self.search.responses, columns.clone(), &self.rows, cross)
+        ResponseBlock::read(&self.design, self.search.responses, columns.clone(), &self.rows, cross, room)
     }
 
     /// Tries some of the mixtures on all responses.
@@ -412,8 +379,8 @@ impl<T: Real> Fitting<'_, T> {
         let cross = prepared.iter().flatten().any(Held::is_primal);
         let penalties = self.search.penalties;
         let count = real(rounds.iter().map(|round| design.groups()[round.held].len()).sum());
-        let chosen = self.blocks.par_iter().map(|columns| {
-            let block = self.block(columns, cross)?;
+        let chosen = self.blocks.par_iter().map_init(BlockRoom::default, |room, columns| {
+            let block = self.block(columns, cross, room)?;
             let mut best: Vec<Best> = vec![(0, 0, f64::INFINITY); block.width];
             for (draw, held) in lot.clone().zip(&prepared) {
                 let mut losses = vec![0.0; penalties.len() * block.width];
@@ -424,6 +391,7 @@ impl<T: Real> Fitting<'_, T> {
                     }
                 }
             }
+            block.leave(room);
             let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
             let progress = Progress { done, total: self.total, unit: "blocks".into(), note: String::new() };
             self.search.context.progress(progress);
@@ -457,9 +425,9 @@ impl<T: Real> Fitting<'_, T> {
                 .map(|draw| self.decomposed(all, &self.mixtures[*draw], &gram))
                 .collect::<Result<_, Failure>>()?;
             let cross = decomposed.iter().any(|one| one.rows.is_none());
-            let found = self.blocks.par_iter().map(|block| {
+            let found = self.blocks.par_iter().map_init(BlockRoom::default, |room, block| {
                 let range = block.clone();
-                let block = self.block(block, cross)?;
+                let block = self.block(block, cross, room)?;
                 let mut found: Vec<(usize, Agreement)> = Vec::new();
                 for (draw, of) in draws.iter().zip(&decomposed) {
                     let own: Vec<usize> = (0..block.width).filter(|at| best[range.start + at].0 == *draw).collect();
@@ -468,6 +436,7 @@ impl<T: Real> Fitting<'_, T> {
                         found.extend(own.iter().map(|at| range.start + at).zip(agreements));
                     }
                 }
+                block.leave(room);
                 Ok(found)
             });
             for (at, agreement) in found.collect::<Result<Vec<_>, Failure>>()?.into_iter().flatten() {

@@ -5,9 +5,10 @@
 //! weighted mean rank uses all scores instead of the highest: ranks are the places of spaces in their written order, such as layers,
 //! from 0, weights are R2, and those below 0 count as 0. `compat: lab08` takes the first highest score, whatever it is.
 
-use pipe_contract::{Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
+use pipe_contract::{Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, parameters};
 
 use super::regions::{self, ResponseRegion};
+use crate::declared::lab_compat::LabCompat;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::matrix::MatrixAxis;
 use crate::numeric::counts::real;
@@ -16,17 +17,6 @@ use crate::numeric::statistics::quantile;
 /// The kind.
 pub(super) struct BestSpace;
 
-choice! {
-    /// Whose conventions are followed.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Compat {
-        /// Sound ones.
-        None = "none",
-        /// Those of the lab.
-        Lab08 = "lab08",
-    }
-}
-
 parameters! {
     struct Parameters {
         /// scores that differ by no more than this are tied
@@ -34,7 +24,7 @@ parameters! {
         /// a response whose highest score is not above this has no best space
         above: f64 = 0.0, in -1.0..=1.0;
         /// `lab08`: as the lab, the first of the highest scores is the best, however low it is
-        compat: Compat = Compat::None;
+        compat: LabCompat = LabCompat::None;
     }
 }
 
@@ -140,7 +130,7 @@ struct Best {
 impl Best {
     fn of(scores: &[Option<f64>], parameters: &Parameters) -> Self {
         let highest = scores.iter().copied().flatten().reduce(f64::max);
-        let lab08 = parameters.compat == Compat::Lab08;
+        let lab08 = parameters.compat == LabCompat::Lab08;
         let within = |highest: f64| match lab08 {
             true => scores.iter().position(|score| *score == Some(highest)).into_iter().collect(),
             false if highest <= parameters.above => Vec::new(),
@@ -165,17 +155,17 @@ impl Best {
 }
 
 fn table(scores: &Scores, best: &[Best], simulated: bool) -> Result<polars::prelude::DataFrame, Failure> {
-    let name = |best: &Best| best.only().map_or("", |at| scores.spaces[at].as_str());
+    let name = |best: &Best| best.only().map(|at| scores.spaces[at].as_str());
     let tied = |best: &Best| match best.tied.as_slice() {
-        [] | [_] => String::new(),
-        tied => tied.iter().map(|at| scores.spaces[*at].as_str()).collect::<Vec<_>>().join("+"),
+        [] | [_] => None,
+        tied => Some(tied.iter().map(|at| scores.spaces[*at].as_str()).collect::<Vec<_>>().join("+")),
     };
     DataTable::of(COLUMNS)
         .text("id", scores.responses.ids().iter().map(String::as_str))
-        .text("best", best.iter().map(name))
+        .optional_texts("best", best.iter().map(name))
         .optional_numbers("rank", best.iter().map(|best| best.only().map(real)))
         .optional_numbers("r2", best.iter().map(|best| best.r2))
-        .text("tied", best.iter().map(tied))
+        .optional_texts("tied", best.iter().map(tied))
         .optional_numbers("mean_rank", best.iter().map(|best| best.mean_rank))
         .stamped(simulated)
         .build()
@@ -256,7 +246,7 @@ mod tests {
     use crate::test_support::tasks;
     use pipe_contract::Value;
 
-    fn parameters(tolerance: f64, above: f64, compat: Compat) -> Parameters {
+    fn parameters(tolerance: f64, above: f64, compat: LabCompat) -> Parameters {
         Parameters { tolerance, above, compat }
     }
 
@@ -265,13 +255,13 @@ mod tests {
         let best = |scores: &[f64], parameters: &Parameters| {
             Best::of(&scores.iter().map(|score| Some(*score)).collect::<Vec<_>>(), parameters)
         };
-        let sound = parameters(0.01, 0.0, Compat::None);
+        let sound = parameters(0.01, 0.0, LabCompat::None);
         assert_eq!(best(&[0.1, 0.3, 0.2], &sound).only(), Some(1));
         let tied = best(&[0.195, 0.1, 0.2], &sound);
         assert_eq!((tied.tied.as_slice(), tied.only(), tied.r2), ([0, 2].as_slice(), None, Some(0.2)));
         assert!(best(&[-0.1, 0.0], &sound).tied.is_empty());
-        assert_eq!(best(&[-0.1, -0.2], &parameters(0.0, -0.15, Compat::None)).only(), Some(0));
-        let lab = parameters(0.01, 0.0, Compat::Lab08);
+        assert_eq!(best(&[-0.1, -0.2], &parameters(0.0, -0.15, LabCompat::None)).only(), Some(0));
+        let lab = parameters(0.01, 0.0, LabCompat::Lab08);
         assert_eq!((best(&[0.195, 0.1, 0.2], &lab).only(), best(&[-0.2, -0.1, -0.1], &lab).only()), (Some(2), Some(1)));
         assert_eq!(Best::of(&[None, None], &lab), Best { tied: vec![], r2: None, mean_rank: None });
     }
@@ -279,8 +269,11 @@ mod tests {
     #[test]
     fn the_mean_rank_is_weighted_by_what_is_explained() {
         let rank = |scores: &[f64]| {
-            Best::of(&scores.iter().map(|score| Some(*score)).collect::<Vec<_>>(), &parameters(0.0, 0.0, Compat::None))
-                .mean_rank
+            Best::of(
+                &scores.iter().map(|score| Some(*score)).collect::<Vec<_>>(),
+                &parameters(0.0, 0.0, LabCompat::None),
+            )
+            .mean_rank
         };
         assert!((rank(&[0.1, 0.0, 0.3]).unwrap() - 1.5).abs() < 1e-15);
         assert!((rank(&[0.1, -5.0, 0.1]).unwrap() - 1.0).abs() < 1e-15);
@@ -314,7 +307,7 @@ mod tests {
         let csv = |port: &str| fs_err::read_to_string(task.output(port).unwrap().join(data_table::CSV)).unwrap();
         assert_eq!(
             csv("table"),
-            "id,best,rank,r2,tied,mean_rank\nv0,a,0.0,0.4,\"\",0.3333333333333333\nv1,\"\",,0.1,a+b,0.5\nv2,\"\",,-0.1,\"\",\n"
+            "id,best,rank,r2,tied,mean_rank\nv0,a,0.0,0.4,,0.3333333333333333\nv1,,,0.1,a+b,0.5\nv2,,,-0.1,,\n"
         );
         let summary = csv("summary");
         assert!(summary.contains("\nV1,a,0,2,1,0,1,-0.1,0.15,0.4\n"), "{summary}");

@@ -10,6 +10,7 @@ use pipe_contract::Failure;
 
 use super::decomposition::Decomposition;
 use super::design::Design;
+use super::long_sums::{mean, sum};
 use super::real_number::Real;
 use crate::formats::matrix::Matrix;
 use crate::numeric::counts::real;
@@ -20,6 +21,18 @@ pub(super) const BLOCK_BYTES: usize = 64 << 20;
 
 /// More responses at a time are no faster.
 const MOST: usize = 256;
+
+/// Memory that a block leaves to the next one: megabytes take longer to get anew than to fill.
+pub(super) struct BlockRoom<T> {
+    bytes: Vec<u8>,
+    values: Vec<T>,
+}
+
+impl<T> Default for BlockRoom<T> {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), values: Vec::new() }
+    }
+}
 
 /// The responses of some columns in the rows of a design.
 pub(super) struct ResponseBlock<T> {
@@ -55,16 +68,24 @@ impl<T: Real> ResponseBlock<T> {
         columns: Range<usize>,
         rows: &[usize],
         cross: bool,
+        room: &mut BlockRoom<T>,
     ) -> Result<Self, Failure> {
-        let mut values = responses.block::<T>(columns.clone(), Some(rows))?;
+        let mut values = std::mem::take(&mut room.values);
+        responses.block_into(columns.clone(), Some(rows), &mut room.bytes, &mut values)?;
         if !design.centred() {
             super::real_number::narrow(&mut values);
         }
         let (width, seen) = (columns.len(), design.test().start);
         let observed = values.chunks_exact(rows.len()).flat_map(|column| column[seen..].iter().copied()).collect();
         let mut shifts = vec![0.0; width];
+        let mut sums = vec![vec![0.0; width]; design.groups().len()];
+        let mut squares = sums.clone();
         for (at, column) in values.chunks_exact_mut(rows.len()).enumerate() {
-            if let Some(bad) = column.iter().position(|number| !number.wide().is_finite()) {
+            // Sums are finite if all numbers are, and cost less than looking at each.
+            let centre = mean(&column[..seen]);
+            let doubtful = !(centre.is_finite() && sum(&column[seen..], |number| number).is_finite());
+            let bad = doubtful.then(|| column.iter().position(|number| !number.wide().is_finite())).flatten();
+            if let Some(bad) = bad {
                 let (response, id) =
                     (&responses.columns().ids()[columns.start + at], &responses.rows().ids()[rows[bad]]);
                 let value = column[bad].wide();
@@ -75,35 +96,29 @@ impl<T: Real> ResponseBlock<T> {
                 .hint("leave the response out; `matrix/import` does, and lists it"));
             }
             if design.centred() {
-                shifts[at] = mean(&column[..seen]);
+                shifts[at] = centre;
                 column.iter_mut().for_each(|number| *number = T::of(number.wide() - shifts[at]));
             }
-        }
-        let mut block = Self {
-            width,
-            rows: rows.len(),
-            observed,
-            values,
-            shifts,
-            sums: Vec::new(),
-            squares: Vec::new(),
-            cross: Vec::new(),
-        };
-        for group in design.groups() {
-            let of = |term: &dyn Fn(f64) -> f64| -> Vec<f64> {
-                (0..width)
-                    .map(|at| block.column(at, group.clone()).iter().map(|number| term(number.wide())).sum())
-                    .collect()
-            };
-            let (sums, squares) = (of(&|number| number), of(&|number| number * number));
-            if cross {
-                let products = product_in_f64(design.part(group.clone()).transposed(), block.part(group.clone()));
-                block.cross.push(products);
+            for (group, rows) in design.groups().iter().enumerate() {
+                let own = &column[rows.clone()];
+                sums[group][at] = sum(own, |number| number);
+                squares[group][at] = sum(own, |number| number * number);
             }
-            block.sums.push(sums);
-            block.squares.push(squares);
+        }
+        let rows = rows.len();
+        let mut block = Self { width, rows, observed, values, shifts, sums, squares, cross: Vec::new() };
+        if cross {
+            let product = |group: &Range<usize>| {
+                product_in_f64(design.part(group.clone()).transposed(), block.part(group.clone()))
+            };
+            block.cross = design.groups().iter().map(product).collect();
         }
         Ok(block)
+    }
+
+    /// Leaves its memory to the next block.
+    pub fn leave(self, room: &mut BlockRoom<T>) {
+        room.values = self.values;
     }
 
     /// Some rows of one response, shifted.
@@ -157,23 +172,24 @@ impl<T: Real> ResponseBlock<T> {
     /// Features of groups, about the means of a decomposition, times responses about these means, along the axes.
     fn projected(&self, design: &Design<T>, groups: &[usize], of: &Decomposition<T>, means: &[f64]) -> Vec<f64> {
         let (width, count) = (of.columns.len(), real(design.count(groups)));
-        let sums: Vec<f64> =
-            of.columns.iter().map(|column| groups.iter().map(|group| design.sums(*group)[*column]).sum()).collect();
+        let column_sum = |column: &usize| groups.iter().map(|group| design.sums(*group)[*column]).sum::<f64>();
+        let column_sums: Vec<f64> = of.columns.iter().map(column_sum).collect();
+        let column_means: Vec<f64> = of.columns.iter().map(|column| of.means[*column]).collect();
         let mut cross = Vec::with_capacity(width * self.width);
+        let mut products = vec![0.0; design.width()];
         for (at, mean) in means.iter().enumerate() {
-            let sum: f64 = groups.iter().map(|group| self.sums[*group][at]).sum();
-            for (column, column_sum) in of.columns.iter().zip(&sums) {
-                let product: f64 = groups.iter().map(|group| self.cross[*group][at * design.width() + column]).sum();
-                cross.push(product - of.means[*column] * (sum - count * mean) - column_sum * mean);
+            products.fill(0.0);
+            for group in groups {
+                let of_group = &self.cross[*group][at * design.width()..(at + 1) * design.width()];
+                products.iter_mut().zip(of_group).for_each(|(sum, product)| *sum += product);
             }
+            let about_mean = groups.iter().map(|group| self.sums[*group][at]).sum::<f64>() - count * mean;
+            let columns = of.columns.iter().zip(&column_sums).zip(&column_means);
+            cross.extend(
+                columns.map(|((column, sum), column_mean)| products[*column] - column_mean * about_mean - sum * mean),
+            );
         }
         let axes = MatrixView::new(&of.axes, width, of.len());
         product(axes.transposed(), MatrixView::new(&cross, width, self.width))
     }
-}
-
-/// The mean of numbers; of equal numbers exactly that number.
-pub(super) fn mean<T: Real>(numbers: &[T]) -> f64 {
-    let Some(first) = numbers.first().map(|number| number.wide()) else { return 0.0 };
-    first + numbers.iter().map(|number| number.wide() - first).sum::<f64>() / real(numbers.len())
 }

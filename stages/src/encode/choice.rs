@@ -13,6 +13,7 @@ use pipe_contract::{Failure, choice};
 use super::blocks::ResponseBlock;
 use super::decomposition::Decomposition;
 use super::design::{Design, FitRound, inner_folds};
+use super::long_sums::dot;
 use super::real_number::Real;
 use crate::numeric::counts::real;
 use crate::numeric::linear_algebra::{MatrixView, product, product_into};
@@ -241,18 +242,6 @@ fn scale<T: Real>(to: &mut [T], b: &[f64], eigenvalues: &[f64], penalty: f64) {
     }
 }
 
-/// The sum of products in `f64`, in eight interleaved runs: a fixed order that processors do at once.
-fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
-    let mut runs = [0.0; 8];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    for (a, b) in a.iter().zip(b) {
-        for run in 0..8 {
-            runs[run] += a[run].wide() * b[run].wide();
-        }
-    }
-    runs.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a.wide() * b.wide()).sum::<f64>()
-}
-
 impl<T: Real> ChoiceLosses<T> {
     /// Prepares leaving out one row at a time.
     pub fn loo(design: &Design<T>, of: &Decomposition<T>, penalties: &[f64]) -> Self {
@@ -357,4 +346,28 @@ pub(super) fn least(losses: &[f64], penalties: usize) -> Result<Vec<(usize, f64)
         Failure::input("no penalty can be chosen: with each of them the rows are fitted without error")
             .hint("the features are as many as the rows: try higher penalties, or choose by `held-out` or `folds`")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_least_losses_is_chosen() {
+        let losses = [2.0, 1.0, 1.0, f64::INFINITY, f64::NAN, 3.0];
+        assert_eq!(least(&losses, 3).unwrap(), [(1, 1.0), (2, 3.0)]);
+        assert!(
+            least(&[1.0, 2.0, f64::INFINITY, f64::NAN], 2).unwrap_err().message.starts_with("no penalty can be chosen")
+        );
+    }
+
+    #[test]
+    fn rounds_train_on_all_groups_but_the_one_that_is_held_out() {
+        let round = |train: &[usize], held| FitRound { train: train.to_vec(), held };
+        assert_eq!(Choose::Folds.rounds(3), [round(&[1, 2], 0), round(&[0, 2], 1), round(&[0, 1], 2)]);
+        assert_eq!(Choose::HeldOut.rounds(2), [round(&[0], 1)]);
+        assert!(Choose::Gcv.rounds(1).is_empty() && Choose::Loo.rounds(1).is_empty());
+        assert_eq!(Choose::HeldOut.groups(4, 6, 5).unwrap(), [0..4, 4..6]);
+        assert_eq!(Choose::Folds.groups(4, 6, 4).unwrap(), [0..2, 2..4, 4..5, 5..6]);
+    }
 }

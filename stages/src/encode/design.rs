@@ -7,11 +7,17 @@
 use std::ops::Range;
 
 use pipe_contract::Failure;
+use rayon::prelude::*;
 
 use super::features::Features;
 use super::real_number::Real;
 use crate::numeric::counts::real;
 use crate::numeric::linear_algebra::{MatrixView, gram};
+
+/// Runs of rows whose Gram matrices are computed at the same time have at least so many rows, and take together about so many bytes at
+/// most.
+const GRAM_RUN: usize = 2048;
+const GRAM_BYTES: usize = 64 << 20;
 
 /// A fit: which groups are trained on, and which one is predicted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,8 +129,21 @@ impl<T: Real> Design<T> {
 
     /// The Gram matrix of all columns over each group, not centred.
     pub fn grams(&self) -> Vec<Vec<f64>> {
-        use rayon::prelude::*;
-        self.groups.par_iter().map(|group| gram(self.part(group.clone()))).collect()
+        self.groups.par_iter().map(|group| self.gram_of(group)).collect()
+    }
+
+    /// That of one group. Runs of its rows are multiplied at the same time, and their sums added in order.
+    fn gram_of(&self, group: &Range<usize>) -> Vec<f64> {
+        let bytes = size_of::<f64>() * self.width() * self.width();
+        let run = group.len().div_ceil((GRAM_BYTES / bytes.max(1)).max(1)).max(GRAM_RUN);
+        let runs: Vec<Range<usize>> =
+            group.clone().step_by(run).map(|first| first..group.end.min(first + run)).collect();
+        let grams: Vec<Vec<f64>> = runs.into_par_iter().map(|rows| gram(self.part(rows))).collect();
+        let mut sum = vec![0.0; self.width() * self.width()];
+        for of_run in grams {
+            sum.iter_mut().zip(of_run).for_each(|(sum, number)| *sum += number);
+        }
+        sum
     }
 }
 
@@ -163,6 +182,18 @@ mod tests {
         assert_eq!(design.about(&[0..2, 3..4], &[0], &means), [-0.5, 0.5, 3.5]);
         assert_eq!(design.about(&[Range { start: 2, end: 3 }], &[1, 0], &means), [-1.5, 4.5]);
         assert_eq!(design.sums(1), [3.0, -1.0]);
+    }
+
+    #[test]
+    fn runs_of_rows_add_up() {
+        let rows = 2 * GRAM_RUN + 5;
+        let values: Vec<f64> = (0..rows).map(|at| real(at % 7)).chain((0..rows).map(|at| real(at % 3))).collect();
+        let products = |a: usize, b: usize, rows: Range<usize>| rows.map(|at| real((at % a) * (at % b))).sum::<f64>();
+        let (spaces, seen) = (Range { start: 0, end: 2 }, Range { start: 0, end: rows - 3 });
+        let design = Design::new(Features { values, rows, spaces: vec![spaces] }, vec![seen.clone()], false);
+        let grams = design.grams();
+        let [aa, ab, bb] = [(7, 7), (7, 3), (3, 3)].map(|(a, b)| products(a, b, seen.clone()));
+        assert_eq!((grams[0][0], grams[0][1], grams[0][3], grams[0][4]), (aa, ab, ab, bb));
     }
 
     #[test]

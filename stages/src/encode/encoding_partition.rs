@@ -4,12 +4,15 @@
 //! [`crate::numeric::subset_lattice`] and add up to R2 of the model with all spaces. R2 on stimuli that were not fitted is not a
 //! variance: parts below 0 occur, by chance or because spaces suppress each other, and are counted, never clipped.
 //!
-//! Intervals are percentiles over resamples of the test stimuli, the same for all responses, so that means over a region can be
-//! resampled too. Models are not fitted again: the intervals hold the luck of the test stimuli and not that of the training ones.
+//! Intervals are basic bootstrap intervals (see [`super::bootstrap`]) over resamples of the test stimuli, the same for all responses, so
+//! that means and medians over a region can be resampled too. Models are not fitted again: the intervals hold the luck of the test
+//! stimuli and not that of the training ones.
 //!
 //! Beside the partition stands the split of the one model with all spaces by the product measure: a space has
 //! sum(2 y p - p P) / sum(y^2) of R2, with the observed y about its mean, p what the space contributes and P the sum over spaces.
 //! It needs no other model and divides shared variance between the spaces. What the model's mean costs is a part of its own.
+
+use std::ops::Range;
 
 use pipe_contract::{
     Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, Progress, Repro, StageKind, Task, parameters,
@@ -17,15 +20,16 @@ use pipe_contract::{
 use polars::prelude::DataFrame;
 use rayon::prelude::*;
 
-use super::bootstrap::RowResamples;
+use super::bootstrap::{RowResamples, basic_interval};
 use super::encoding_scores::Ceilings;
 use super::model_lattice::{self, ModelLattice};
+use super::region_draws::{DRAW_BYTES, DrawSizes, RegionDraws};
 use super::regions::{self, ResponseRegion};
 use super::test_block::{TestBlock, r2, waves};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::predictions::Predictions;
 use crate::numeric::counts::real;
-use crate::numeric::statistics::{interval_of, quantile};
+use crate::numeric::statistics::quantile;
 use crate::numeric::subset_lattice::{PartKind, Set, decompose, decompose_into, order};
 
 /// The kind.
@@ -110,7 +114,6 @@ impl StageKind for EncodingPartition {
             joint,
             resamples: resamples.as_ref(),
             level: parameters.interval,
-            regions: regions_of(&regions, predictions.responses().len()),
         };
         let results = splitter.all(&regions, context)?;
         notes.extend(results.notes(&lattice));
@@ -127,15 +130,6 @@ impl StageKind for EncodingPartition {
     }
 }
 
-/// By response, the regions that it lies in.
-fn regions_of(regions: &[ResponseRegion], responses: usize) -> Vec<Vec<usize>> {
-    let mut of = vec![Vec::new(); responses];
-    for (at, region) in regions.iter().enumerate() {
-        region.members.iter().for_each(|member| of[*member].push(at));
-    }
-    of
-}
-
 /// Everything that the parts of a block are made from.
 struct Splitter<'a> {
     predictions: &'a Predictions,
@@ -146,18 +140,16 @@ struct Splitter<'a> {
     joint: Option<usize>,
     resamples: Option<&'a RowResamples>,
     level: f64,
-    /// By response.
-    regions: Vec<Vec<usize>>,
 }
 
-/// The parts of a block of responses, and sums over its members of every region.
+/// The parts of a block of responses.
 struct SplitBlock {
     /// By response, and in it by part in the order of [`decompose`] without the base; NaN for a constant response.
     estimates: Vec<f64>,
     /// Likewise; none without resamples.
     intervals: Vec<(f64, f64)>,
-    /// By region and part, and in it by resample.
-    sums: Vec<f64>,
+    /// By response, in how many resamples it has no parts; none without resamples.
+    undefined: Vec<usize>,
     /// By response, and in it by space, then the part of the mean; none without contributions.
     joint: Vec<f64>,
 }
@@ -170,106 +162,115 @@ impl Splitter<'_> {
 
     fn all(&self, regions: &[ResponseRegion], context: &dyn Context) -> Result<Split, Failure> {
         let responses = self.predictions.responses().len();
-        let resampled = self.resamples.map_or(0, |resamples| resamples.count);
-        let mut sums = vec![0.0; regions.len() * self.width() * resampled];
         let (mut estimates, mut intervals, mut joint) = (Vec::new(), Vec::new(), Vec::new());
+        let mut undefined = Vec::new();
         for wave in waves(responses, self.width()) {
             if context.cancelled() {
                 return Err(Failure::stage("stopped before all responses were partitioned"));
             }
             let done = wave.last().map_or(0, |block| block.end) as u64;
             let blocks: Vec<Result<SplitBlock, Failure>> =
-                wave.into_par_iter().map(|block| self.block(block, regions.len())).collect();
+                wave.into_par_iter().map(|block| self.block(block)).collect();
             for block in blocks {
                 let block = block?;
                 estimates.extend(block.estimates);
                 intervals.extend(block.intervals);
+                undefined.extend(block.undefined);
                 joint.extend(block.joint);
-                sums.iter_mut().zip(block.sums).for_each(|(sum, more)| *sum += more);
             }
             context.progress(Progress { done, total: responses as u64, unit: "responses".into(), note: String::new() });
         }
-        let defined: Vec<usize> = (0..responses).filter(|at| !estimates[at * self.width()].is_nan()).collect();
-        let count =
-            |region: &ResponseRegion| region.members.iter().filter(|at| defined.binary_search(at).is_ok()).count();
-        let region_intervals = regions
-            .iter()
-            .zip(sums.chunks((self.width() * resampled).max(1)))
-            .flat_map(|(region, sums)| {
-                let count = real(count(region));
-                sums.chunks(resampled).map(move |sums| {
-                    let mut means: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
-                    interval_of(&mut means, self.level)
-                })
-            })
-            .collect();
+        let by_region = |resamples: &RowResamples| {
+            let sizes = DrawSizes { responses, parts: self.width(), resamples: resamples.count, bytes: DRAW_BYTES };
+            let parts_of = |block: Range<usize>, lot: Range<usize>| self.resampled(block, &lot, resamples);
+            RegionDraws::of(regions, sizes, &parts_of, context)
+        };
+        let region_draws = self.resamples.map(by_region).transpose()?;
         let joint = (!joint.is_empty()).then_some(joint);
-        Ok(Split { width: self.width(), responses, estimates, intervals, region_intervals, joint })
+        let resamples = self.resamples.map_or(0, |resamples| resamples.count);
+        Ok(Split { width: self.width(), responses, estimates, intervals, undefined, resamples, region_draws, joint })
     }
 
-    fn block(&self, responses: std::ops::Range<usize>, regions: usize) -> Result<SplitBlock, Failure> {
+    fn block(&self, responses: Range<usize>) -> Result<SplitBlock, Failure> {
         let block = TestBlock::read(self.predictions, responses.clone())?;
-        let totals = self.resamples.map(|resamples| resamples.totals(&block.centred));
-        // By set, R2 of every response and, where there are resamples, of every response and resample.
-        let (mut scores, mut draws) = (vec![vec![0.0; block.width()]], vec![Vec::new()]);
-        for model in self.models {
-            let errors = block.errors(self.predictions, *model)?;
-            scores.push(block.r2(&errors));
-            draws.push(match (self.resamples, &totals) {
-                (Some(resamples), Some(totals)) => resamples
-                    .squares(&errors)
-                    .into_iter()
-                    .zip(totals)
-                    .map(|(errors, total)| r2(errors, *total))
-                    .collect(),
-                _ => Vec::new(),
-            });
-        }
+        let errors = self.errors(&block)?;
+        let scores: Vec<Vec<f64>> = errors.iter().map(|errors| block.r2(errors)).collect();
         let mut split = SplitBlock {
             estimates: Vec::with_capacity(block.width() * self.width()),
             intervals: Vec::new(),
-            sums: Vec::new(),
+            undefined: Vec::new(),
             joint: self.joint.map(|model| self.joint(&block, model, &responses)).transpose()?.unwrap_or_default(),
         };
         for response in 0..block.width() {
-            let own: Vec<f64> = scores.iter().map(|scores| scores[response]).collect();
+            let own: Vec<f64> = [0.0].into_iter().chain(scores.iter().map(|scores| scores[response])).collect();
             let parts = decompose(&own);
             adds_up(&parts)?;
             split.estimates.extend(&parts[1..]);
         }
         if let Some(resamples) = self.resamples {
-            split.sums = vec![0.0; regions * self.width() * resamples.count];
-            for (at, response) in responses.enumerate() {
-                self.resample(at, response, &draws, resamples.count, &mut split);
+            let count = resamples.count;
+            let draws = draws(&block, &errors, resamples, &(0..count));
+            let mut by_part = vec![0.0; self.width() * count];
+            for (at, estimates) in split.estimates.chunks_exact(self.width()).enumerate() {
+                self.each_resample(&draws, at, count, |resample, parts| {
+                    for (part, value) in parts.iter().enumerate() {
+                        by_part[part * count + resample] = *value;
+                    }
+                });
+                split.undefined.push(by_part[..count].iter().filter(|part| part.is_nan()).count());
+                let of_parts = by_part.chunks_exact_mut(count).zip(estimates);
+                split.intervals.extend(of_parts.map(|(draws, estimate)| basic_interval(*estimate, draws, self.level)));
             }
         }
         Ok(split)
     }
 
-    /// Adds the intervals of a response, the one at `at` in its block, and its share of the sums of its regions.
-    fn resample(&self, at: usize, response: usize, draws: &[Vec<f64>], count: usize, split: &mut SplitBlock) {
-        let defined = !split.estimates[at * self.width()].is_nan();
-        let mut parts = vec![0.0; self.width() + 1];
+    /// By set, from the first that is not empty on, the errors of its model.
+    fn errors(&self, block: &TestBlock) -> Result<Vec<Vec<f64>>, Failure> {
+        self.models.iter().map(|model| block.errors(self.predictions, *model)).collect()
+    }
+
+    /// The parts of a block in some resamples: by part, in it by resample, and in it by response.
+    fn resampled(
+        &self,
+        responses: Range<usize>,
+        lot: &Range<usize>,
+        resamples: &RowResamples,
+    ) -> Result<Vec<f32>, Failure> {
+        let block = TestBlock::read(self.predictions, responses)?;
+        let draws = draws(&block, &self.errors(&block)?, resamples, lot);
+        let (count, width) = (lot.len(), block.width());
+        let mut by_part = vec![0.0; self.width() * count * width];
+        for at in 0..width {
+            self.each_resample(&draws, at, count, |resample, parts| {
+                for (part, value) in parts.iter().enumerate() {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "sums over resamples are in single precision too"
+                    )]
+                    let value = *value as f32;
+                    by_part[(part * count + resample) * width + at] = value;
+                }
+            });
+        }
+        Ok(by_part)
+    }
+
+    /// Gives `take` the parts of the response at `at` in a block, in each of `count` resamples: those of [`decompose`] without the base.
+    fn each_resample(&self, draws: &[Vec<f64>], at: usize, count: usize, mut take: impl FnMut(usize, &[f64])) {
         let mut scores = vec![0.0; self.width()];
-        let mut by_part = vec![0.0; self.width() * count];
+        let mut parts = vec![0.0; self.width() + 1];
         for resample in 0..count {
-            for (score, draws) in scores.iter_mut().zip(draws).skip(1) {
+            for (score, draws) in scores[1..].iter_mut().zip(draws) {
                 *score = draws[at * count + resample];
             }
             decompose_into(&scores, &mut parts);
-            for (part, value) in parts[1..].iter().enumerate() {
-                by_part[part * count + resample] = *value;
-            }
+            take(resample, &parts[1..]);
         }
-        for region in self.regions[response].iter().filter(|_| defined) {
-            let sums = &mut split.sums[region * self.width() * count..][..self.width() * count];
-            sums.iter_mut().zip(&by_part).for_each(|(sum, value)| *sum += value);
-        }
-        split.intervals.extend(by_part.chunks_mut(count).map(|draws| interval_of(draws, self.level)));
     }
 
     /// The product measure of every space and of the mean; nothing if there are no contributions.
-    fn joint(&self, block: &TestBlock, model: usize, responses: &std::ops::Range<usize>) -> Result<Vec<f64>, Failure> {
+    fn joint(&self, block: &TestBlock, model: usize, responses: &Range<usize>) -> Result<Vec<f64>, Failure> {
         let stored = &self.predictions.models()[model].spaces;
         let mut contributions: Vec<Vec<f64>> = Vec::new();
         for space in self.lattice.sets.sources() {
@@ -304,6 +305,16 @@ impl Splitter<'_> {
     }
 }
 
+/// By model, R2 of every response of a block in every one of some resamples.
+fn draws(block: &TestBlock, errors: &[Vec<f64>], resamples: &RowResamples, lot: &Range<usize>) -> Vec<Vec<f64>> {
+    let totals = resamples.totals(lot, &block.centred);
+    let of_model = |errors: &Vec<f64>| {
+        let squares = resamples.squares(lot, errors).into_iter();
+        squares.zip(&totals).map(|(errors, total)| r2(errors, *total)).collect()
+    };
+    errors.iter().map(of_model).collect()
+}
+
 /// The identity that makes it a partition, to the precision of the arithmetic.
 fn adds_up(parts: &[f64]) -> Result<(), Failure> {
     let (own, total) = (&parts[1..parts.len() - 1], parts[parts.len() - 1]);
@@ -324,8 +335,11 @@ struct Split {
     responses: usize,
     estimates: Vec<f64>,
     intervals: Vec<(f64, f64)>,
-    /// By region and part, of the mean.
-    region_intervals: Vec<(f64, f64)>,
+    /// By response, in how many resamples it has no parts; none without resamples.
+    undefined: Vec<usize>,
+    resamples: usize,
+    /// None without resamples.
+    region_draws: Option<RegionDraws>,
     /// By response, and in it by space, then the part of the mean.
     joint: Option<Vec<f64>>,
 }
@@ -356,6 +370,18 @@ impl Split {
         if constant > 0 {
             notes.push(format!(
                 "{IMPORTANT}{constant} responses are constant over the test stimuli: they have no parts"
+            ));
+        }
+        let undefined = || {
+            let of_all = self.undefined.iter().enumerate().filter(|(at, _)| self.estimate(*at, 1).is_some());
+            of_all.map(|(_, count)| *count).filter(|count| *count > 0)
+        };
+        if let Some(most) = undefined().max() {
+            notes.push(format!(
+                "{IMPORTANT}{} responses are constant in some resamples of the test stimuli, up to {most} of {}: these are left out \
+                 of their intervals",
+                undefined().count(),
+                self.resamples
             ));
         }
         let parts = lattice.sets.parts();
@@ -442,18 +468,23 @@ impl Split {
         for (number, region) in regions.iter().enumerate() {
             for (kind, set, at) in lattice.sets.parts() {
                 let of = |response: usize| self.estimate(response, at);
-                let interval = self.region_intervals.get(number * self.width + at - 1).copied();
                 let name = lattice.sets.joined(set);
-                rows.push(RegionRow::new(region, kind.word(), name, order(set), &of, interval, ceilings));
+                let row = RegionRow::new(region, kind.word(), name, order(set), &of, ceilings);
+                rows.push(match &self.region_draws {
+                    Some(draws) => row.with_intervals(draws, number, at - 1, parameters.interval),
+                    None => row,
+                });
             }
             if self.joint.is_some() {
                 for (at, space) in spaces.iter().enumerate() {
                     let of = |response: usize| self.joint(response, at, spaces.len());
-                    rows.push(RegionRow::new(region, "joint", space.clone(), 1, &of, None, ceilings));
+                    rows.push(RegionRow::new(region, "joint", space.clone(), 1, &of, ceilings));
                 }
             }
         }
-        let level = |row: &RegionRow| row.interval.map(|_| parameters.interval);
+        let level = |row: &RegionRow| row.intervals.map(|_| parameters.interval);
+        let mean_interval = |row: &RegionRow| row.intervals.map(|[of_mean, _]| of_mean);
+        let median_interval = |row: &RegionRow| row.intervals.map(|[_, of_median]| of_median);
         let mut table = DataTable::of(REGIONS)
             .text("region", rows.iter().map(|row| row.region.as_str()))
             .text("part", rows.iter().map(|row| row.part))
@@ -465,8 +496,10 @@ impl Split {
             .optional_numbers("median", rows.iter().map(|row| some(quantile(&row.values, 0.5))))
             .optional_numbers("mean", rows.iter().map(|row| mean(&row.values)))
             .optional_numbers("max", rows.iter().map(|row| row.values.last().copied()))
-            .optional_numbers("low", rows.iter().map(|row| some(row.interval?.0)))
-            .optional_numbers("high", rows.iter().map(|row| some(row.interval?.1)))
+            .optional_numbers("low", rows.iter().map(|row| some(mean_interval(row)?.0)))
+            .optional_numbers("high", rows.iter().map(|row| some(mean_interval(row)?.1)))
+            .optional_numbers("median_low", rows.iter().map(|row| some(median_interval(row)?.0)))
+            .optional_numbers("median_high", rows.iter().map(|row| some(median_interval(row)?.1)))
             .optional_numbers("level", rows.iter().map(level));
         if ceilings.is_some() {
             table = table
@@ -487,7 +520,8 @@ struct RegionRow {
     values: Vec<f64>,
     /// Of its members whose ceiling is high enough.
     shares: Vec<f64>,
-    interval: Option<(f64, f64)>,
+    /// Of the mean and of the median.
+    intervals: Option<[(f64, f64); 2]>,
 }
 
 impl RegionRow {
@@ -497,15 +531,20 @@ impl RegionRow {
         spaces: String,
         order: usize,
         of: &dyn Fn(usize) -> Option<f64>,
-        interval: Option<(f64, f64)>,
         ceilings: Option<&Ceilings>,
     ) -> Self {
         let members = || region.members.iter().copied();
         let mut values: Vec<f64> = members().filter_map(of).collect();
         values.sort_by(f64::total_cmp);
         let shares = members().filter_map(|member| ceilings?.share(member, of(member))).collect();
-        let interval = interval.filter(|_| !values.is_empty());
-        Self { region: region.name.clone(), part, spaces, order, values, shares, interval }
+        Self { region: region.name.clone(), part, spaces, order, values, shares, intervals: None }
+    }
+
+    /// With the intervals of a part in the region that comes at `region`; as it is if no response has a value.
+    fn with_intervals(mut self, draws: &RegionDraws, region: usize, part: usize, level: f64) -> Self {
+        let median = quantile(&self.values, 0.5);
+        self.intervals = mean(&self.values).map(|mean| draws.intervals(region, part, mean, median, level));
+        self
     }
 
     fn negative(&self) -> usize {
@@ -546,7 +585,7 @@ const PARTS: &[Column] = &[
         R2,
         "the part: a sum and difference of R2; empty for a response that is constant on the test stimuli",
     ),
-    Column::measured("low", R2, "lower end of the interval: a percentile over resamples of test stimuli"),
+    Column::measured("low", R2, "lower end of the interval over resamples of test stimuli (basic bootstrap)"),
     Column::measured("high", R2, "upper end of the interval"),
     Column::measured("ceiling", R2, "the noise ceiling of the response; only where ceilings are given"),
     Column::measured(
@@ -574,9 +613,15 @@ const REGIONS: &[Column] = &[
     Column::measured("median", R2, "the median over responses"),
     Column::measured("mean", R2, "the mean over responses"),
     Column::measured("max", R2, "the largest part"),
-    Column::measured("low", R2, "lower end of the interval of the mean: a percentile over resamples of test stimuli"),
+    Column::measured(
+        "low",
+        R2,
+        "lower end of the interval of the mean over resamples of test stimuli (basic bootstrap)",
+    ),
     Column::measured("high", R2, "upper end of the interval of the mean"),
-    Column::measured("level", "share, 0 to 1", "share of resamples between `low` and `high`"),
+    Column::measured("median_low", R2, "lower end of the interval of the median, likewise"),
+    Column::measured("median_high", R2, "upper end of the interval of the median"),
+    Column::measured("level", "share, 0 to 1", "the level of the intervals: the share of resamples that make them"),
     Column::new("n_of_ceiling", "responses whose ceiling is not below the floor; only where ceilings are given"),
     Column::measured("mean_of_ceiling", "share of the ceiling", "the mean of estimate / ceiling over these"),
     STAMP,
@@ -769,12 +814,27 @@ mod tests {
         assert_eq!(notes[0], "important: no response lies in `far`: n is 0 there, without values");
         let (parts, table) = (by_name(&read(&task, "parts"), "id", "estimate"), read(&task, "regions"));
         let of = |number: &str, name: &str| by_name(&table, "region", number)[name];
+        let texts = |name: &str| data_table::texts(&table, name).unwrap();
+        let (names, kinds, spaces) = (texts("region"), texts("part"), texts("spaces"));
+        let negative = data_table::integers(&table, "n_negative").unwrap();
         let own = ["v1", "v3", "v5"].map(|id| parts[&format!("{id} unique A")]);
         let mean = own.iter().sum::<f64>() / 3.0;
         assert!((of("mean", "odd unique A") - mean).abs() < 1e-15);
-        assert!((of("max", "odd unique A") - own.into_iter().reduce(f64::max).unwrap()).abs() < 1e-15);
+        let mut sorted = own;
+        sorted.sort_by(f64::total_cmp);
+        for (number, at) in [("min", 0), ("median", 1), ("max", 2)] {
+            assert!((of(number, "odd unique A") - sorted[at]).abs() < 1e-15, "{number}");
+        }
+        for row in (0..names.len()).filter(|row| names[*row] == "all" && kinds[*row] != "joint") {
+            let part = format!("{} {}", kinds[row], spaces[row]);
+            let below = (0..7).filter(|at| parts[&format!("v{at} {part}")] < 0.0).count();
+            assert_eq!(negative[row], integer(below), "{part}");
+        }
         assert!(of("low", "odd unique A") < mean && mean < of("high", "odd unique A"));
+        let median = of("median", "odd unique A");
+        assert!(of("median_low", "odd unique A") < median && median < of("median_high", "odd unique A"));
         assert!(of("mean", "far unique A").is_nan() && of("low", "far unique A").is_nan());
+        assert!(of("median_low", "far unique A").is_nan());
         assert_eq!(data_table::integers(&table, "n").unwrap()[..7], [3, 3, 3, 3, 3, 3, 0]);
         // Of the odd ones, v5 has no ceiling and v1 has 0.8.
         let shares = (parts["v1 total A+B"] / 0.8 + parts["v3 total A+B"] / 0.5) / 2.0;
@@ -815,6 +875,33 @@ mod tests {
         tasks::set(&mut task, "bootstrap", Value::Int(0));
         tasks::run(&EncodingPartition, &task).unwrap();
         assert!(of(&task, "low").values().all(|low| low.is_nan()));
+    }
+
+    /// A neuron that fires at one test stimulus is silent in a third of the resamples: these are left out of its interval, and neither
+    /// its interval nor those of regions are lost or endless.
+    #[test]
+    fn a_response_at_one_stimulus_keeps_its_interval_and_those_of_regions() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = predictions(folder.path(), &["A", "B"], &["A", "B"], 3, false);
+        let observed = folder.path().join("predictions/observed.npy");
+        let open = Predictions::open(&given).unwrap();
+        let mut all: Vec<f64> = open.observed(0..3).unwrap();
+        all[..ROWS].fill(0.0);
+        all[0] = 1.0;
+        let writer = crate::formats::npy_file::NpyWriter::create(&observed, &[3, ROWS], false, FloatType::F64).unwrap();
+        writer.write_at(0, &all).unwrap();
+        let task = task_on(folder.path(), &given);
+        let notes = tasks::run(&EncodingPartition, &task).unwrap();
+        let note = notes.iter().find(|note| note.contains("constant in some resamples")).unwrap();
+        assert!(note.starts_with("important: 1 responses are constant") && note.contains(" of 200: "), "{note}");
+        for (port, what) in [("parts", "id"), ("regions", "region")] {
+            let table = read(&task, port);
+            let (low, high) = (by_name(&table, what, "low"), by_name(&table, what, "high"));
+            for (name, low) in &low {
+                assert!(low.is_finite() && high[name].is_finite() && *low <= high[name], "{name}: {low}");
+                assert!(low.abs() < 1e4 && high[name].abs() < 1e4, "{name}: {low} {}", high[name]);
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use pipe_contract::{Column as Described, Failure, IMPORTANT};
+use polars::prelude::DataFrame;
 
 use super::agreement::Agreement;
 use crate::formats::data_table::{self, DataTable, STAMP};
@@ -95,11 +96,11 @@ impl Ceilings {
     /// Joins a table with the columns `id` and `ceiling` to responses.
     ///
     /// # Errors
-    /// Input: not such a table, or a response that it lacks.
+    /// Input: not such a table, a response that it lacks, or a ceiling that is not a share.
     pub fn read(table: Option<&Path>, responses: &MatrixAxis, floor: f64) -> Result<Self, Failure> {
         let read = |path: &Path| {
             let frame = data_table::read(path)?;
-            let values = data_table::maybe_numbers(&frame, "ceiling")?;
+            let values = shares(&frame)?;
             let places = MatrixAxis::new(frame)?.positions_of(responses.ids(), "responses")?;
             Ok(places.into_iter().map(|place| values[place]).collect())
         };
@@ -116,6 +117,18 @@ impl Ceilings {
     pub fn share(&self, response: usize, score: Option<f64>) -> Option<f64> {
         let ceiling = self.of(response).filter(|ceiling| *ceiling >= self.floor && *ceiling > 0.0)?;
         Some(score? / ceiling)
+    }
+}
+
+/// The column `ceiling`, numbers or whole numbers; none where it has no value or is NaN.
+fn shares(table: &DataFrame) -> Result<Vec<Option<f64>>, Failure> {
+    let values = data_table::maybe_any_numbers(table, "ceiling")?;
+    let is_share = |value: f64| (0.0..=1.0 + 1e-6).contains(&value);
+    let values: Vec<Option<f64>> = values.into_iter().map(|value| value.filter(|value| !value.is_nan())).collect();
+    match values.iter().flatten().find(|value| !is_share(**value)) {
+        None => Ok(values),
+        Some(other) => Err(Failure::input(format!("found a ceiling of {other}, expected shares of variance, 0 to 1"))
+            .hint("is it in percent? divide the column by 100")),
     }
 }
 
@@ -154,6 +167,9 @@ pub(super) fn write(
     data_table::write(folder, &mut table.stamped(simulated).build()?)
 }
 
+/// A penalty that is no more than this share of an eigenvalue leaves the weights along its axis as they are.
+const NEGLIGIBLE: f64 = 0.01;
+
 /// The penalties that were tried, in order.
 pub(super) struct ChosenPenalties<'a>(pub &'a [f64]);
 
@@ -176,8 +192,10 @@ impl ChosenPenalties<'_> {
         self.0.iter().all(|penalty| *penalty <= self.0[at as usize])
     }
 
-    /// A sentence for each end of the grid that more than a share of the responses of a model chose.
-    pub fn notes(&self, model: &str, fitted: &[Fitted], most: f64) -> Vec<String> {
+    /// A sentence for each end of the grid that more than a share of the responses of a model chose. The lowest penalty is as good as none
+    /// where it takes no more than [`NEGLIGIBLE`] of the least eigenvalue of the features off any weight: lower ones would change
+    /// nothing, and it is not noted. Without that eigenvalue it always is.
+    pub fn notes(&self, model: &str, fitted: &[Fitted], most: f64, least_eigenvalue: Option<f64>) -> Vec<String> {
         let varying: Vec<&Fitted> = fitted.iter().filter(|row| row.agreement.r2().is_some()).collect();
         if self.0.len() < 2 || varying.is_empty() {
             return Vec::new();
@@ -188,7 +206,8 @@ impl ChosenPenalties<'_> {
         let note = |(end, is): (&str, &dyn Fn(u32) -> bool)| {
             let count = varying.iter().filter(|row| row.chosen.iter().any(|at| is(*at))).count();
             let penalty = self.0.iter().copied().reduce(if end == "lowest" { f64::min } else { f64::max })?;
-            (real(count) > most * real(varying.len())).then(|| {
+            let negligible = end == "lowest" && least_eigenvalue.is_some_and(|least| penalty <= NEGLIGIBLE * least);
+            (!negligible && real(count) > most * real(varying.len())).then(|| {
                 let all = varying.len();
                 format!(
                     "{IMPORTANT}{model}: {count} of {all} responses chose the {end} penalty that was tried, {penalty:e}"
@@ -204,6 +223,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ceilings_are_shares_by_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let responses = MatrixAxis::of_ids(["v1", "v2", "v3"]).unwrap();
+        let read = |table: DataTable| {
+            let table = table.text("id", ["v3", "v2", "v1"]);
+            data_table::write(folder.path(), &mut table.build().unwrap()).unwrap();
+            Ceilings::read(Some(folder.path()), &responses, 0.1)
+        };
+        let ceilings = read(DataTable::new().optional_numbers("ceiling", [Some(f64::NAN), None, Some(0.4)])).unwrap();
+        assert_eq!([0, 1, 2].map(|at| ceilings.of(at)), [Some(0.4), None, None]);
+        assert_eq!([0, 1].map(|at| ceilings.share(at, Some(0.1))), [Some(0.25), None]);
+        let whole = read(DataTable::new().integers("ceiling", [0, 0, 1])).unwrap();
+        assert_eq!((whole.share(0, Some(0.5)), whole.share(1, Some(0.5))), (Some(0.5), None));
+        let failure = read(DataTable::new().numbers("ceiling", [0.4, 35.2, 0.5])).err().unwrap();
+        assert_eq!(failure.message, "found a ceiling of 35.2, expected shares of variance, 0 to 1");
+        assert_eq!(failure.hint.as_deref(), Some("is it in percent? divide the column by 100"));
+        let failure = read(DataTable::new().text("ceiling", ["a", "b", "c"])).err().unwrap();
+        assert!(failure.message.contains("expected column `ceiling` to hold f64"), "{failure}");
+    }
+
+    #[test]
     fn penalties_over_folds_and_ends() {
         let penalties = ChosenPenalties(&[10.0, 1.0, 100.0]);
         assert_eq!((penalties.median(&[0, 2]), penalties.median(&[2, 1, 2])), (10.0, 100.0));
@@ -213,7 +253,12 @@ mod tests {
         let row = |at| Fitted { agreement, chosen: vec![at], loss: None };
         let fitted: Vec<Fitted> = [0, 0, 0, 1].map(row).into();
         let expected = "important: A: 1 of 4 responses chose the lowest penalty that was tried, 1e0";
-        assert_eq!(penalties.notes("A", &fitted, 0.2), [expected]);
-        assert!(penalties.notes("A", &fitted, 0.25).is_empty());
+        assert_eq!(penalties.notes("A", &fitted, 0.2, None), [expected]);
+        assert!(penalties.notes("A", &fitted, 0.25, None).is_empty());
+        // Next to an eigenvalue of 100 a penalty of 1 is as good as none.
+        assert_eq!(penalties.notes("A", &fitted, 0.2, Some(99.0)), [expected]);
+        assert!(penalties.notes("A", &fitted, 0.2, Some(100.0)).is_empty());
+        let highest: Vec<Fitted> = [2, 2, 0, 2].map(row).into();
+        assert_eq!(penalties.notes("A", &highest, 0.2, Some(1e9)).len(), 1);
     }
 }

@@ -15,6 +15,7 @@ use super::ridge::Ridge;
 use super::tests::{Data, close, floats, text};
 use crate::formats::data_table;
 use crate::formats::predictions::Predictions;
+use crate::formats::stimulus_split::Fold;
 use crate::numeric::random_rows::shuffled;
 use crate::numeric::statistics::quantile;
 use crate::test_support::tasks;
@@ -190,6 +191,54 @@ fn equal_shares_are_ridge_with_the_penalty_times_the_number_of_spaces() {
     tasks::run(&Ridge, &task).unwrap();
     let ridge = data_table::read(task.output("scores").unwrap()).unwrap();
     close(&banded.r2(), &data_table::numbers(&ridge, "r2").unwrap(), 1e-10);
+    // Each space contributes the same, too.
+    let [one, other] =
+        [&banded.task, &task].map(|task| Predictions::open(task.output("predictions").unwrap()).unwrap());
+    for space in 0..3 {
+        let contributed = |of: &Predictions| of.contributed::<f64>(space, 0..data.responses.len()).unwrap().unwrap();
+        close(&contributed(&one), &contributed(&other), 1e-10);
+    }
+}
+
+/// In several folds, every response has a mixture and a penalty in each; predictions are those of every fold alone, and scored together.
+#[test]
+fn folds_of_banded_ridge_are_pooled() {
+    let data = Data::tall();
+    let first = data.fold();
+    let second = Fold { train: first.test.clone(), choose: first.choose.clone(), test: first.train[..20].to_vec() };
+    let run = |folder: &Path, folds: &[Fold]| {
+        let mut task = data.task_in(&Banded, folder, folds);
+        tasks::set(&mut task, "draws", Value::Int(6));
+        tasks::set(&mut task, "penalties", floats(&[0.1, 1.0, 10.0]));
+        tasks::run(&Banded, &task).unwrap();
+        let predictions = Predictions::open(task.output("predictions").unwrap()).unwrap();
+        (data_table::read(task.output("bands").unwrap()).unwrap(), predictions, task)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (bands, both, task) = run(&folder.path().join("both"), &[first.clone(), second.clone()]);
+    let folds = data_table::integers(&bands, "fold").unwrap();
+    let responses = data.responses.len();
+    // Rows are by fold, then by response, then by space.
+    assert_eq!((folds.len(), folds[3 * responses - 1], folds[3 * responses]), (6 * responses, 0, 1));
+    let gammas = data_table::numbers(&bands, "gamma").unwrap();
+    let r2 = data_table::numbers(&data_table::read(task.output("scores").unwrap()).unwrap(), "r2").unwrap();
+    for (number, fold) in [&first, &second].into_iter().enumerate() {
+        let (alone, own, _) = run(&folder.path().join(number.to_string()), std::slice::from_ref(fold));
+        let part = 3 * responses * number..3 * responses * (number + 1);
+        assert_eq!(gammas[part], data_table::numbers(&alone, "gamma").unwrap());
+        let rows = [0..15, 15..35][number].clone();
+        for response in 0..responses {
+            let all: Vec<f64> = both.predicted(0, response..response + 1).unwrap();
+            close(&all[rows.clone()], &own.predicted::<f64>(0, response..response + 1).unwrap(), 1e-12);
+        }
+    }
+    for (response, r2) in r2.iter().enumerate() {
+        let own = response..response + 1;
+        let (y, p): (Vec<f64>, Vec<f64>) = (both.observed(own.clone()).unwrap(), both.predicted(0, own).unwrap());
+        let mean = y.iter().sum::<f64>() / 35.0;
+        let errors: f64 = y.iter().zip(&p).map(|(y, p)| (y - p).powi(2)).sum();
+        close(&[*r2], &[1.0 - errors / y.iter().map(|y| (y - mean).powi(2)).sum::<f64>()], 1e-12);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use pipe_contract::Failure;
 
 use crate::formats::predictions::Model;
-use crate::numeric::subset_lattice::{MOST_SOURCES, Set, SubsetLattice};
+use crate::numeric::subset_lattice::{MOST_SOURCES, SubsetLattice};
 
 /// Feature spaces, and the models that have some of them.
 #[derive(Debug)]
@@ -45,11 +45,6 @@ impl ModelLattice {
             }
         }
         Ok(Self { sets, models })
-    }
-
-    /// The model of a set, if there is one.
-    pub fn model(&self, set: Set) -> Option<usize> {
-        self.models[set]
     }
 
     /// The models of all sets but the empty one, in the order of their bits.

@@ -1,6 +1,6 @@
 //! `encode/recovery`: how far the parts of a variance partition are from the truth that simulated responses were made of.
 //!
-//! Parts are joined with the truth by unit and set of spaces. Decides which numbers say how far: the mean error (the bias: fitting on
+//! Parts are joined with the truth by unit and set of spaces, in whichever order spaces are written. Decides which numbers say how far: the mean error (the bias: fitting on
 //! finitely many stimuli loses variance, so totals are too small), the root of the mean squared error, and the correlation over units.
 //! Independent of how the parts were estimated.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task};
 
+use super::agreement::Agreement;
 use crate::formats::data_table::{self, DataTable};
 use crate::numeric::counts::real;
 
@@ -49,16 +50,14 @@ impl StageKind for Recovery {
         let mut all = Vec::new();
         for (((id, part), spaces), estimate) in rows.zip(data_table::maybe_numbers(&parts, "estimate")?) {
             let Some(estimate) = estimate.filter(|_| part != TOTAL) else { continue };
-            let key = (id, spaces);
-            let value = *truth.get(&key).ok_or_else(|| {
-                let (id, spaces) = &key;
+            let value = *truth.get(&(id.clone(), sorted(&spaces))).ok_or_else(|| {
                 Failure::input(format!("the truth has no value of `{spaces}` at `{id}`"))
                     .hint("give the parts of models of these simulated responses")
             })?;
             all.push((estimate, value));
-            match pairs.iter_mut().find(|(known, _)| *known == key.1) {
+            match pairs.iter_mut().find(|(known, _)| *known == spaces) {
                 Some((_, list)) => list.push((estimate, value)),
-                None => pairs.push((key.1, vec![(estimate, value)])),
+                None => pairs.push((spaces, vec![(estimate, value)])),
             }
         }
         if all.is_empty() {
@@ -79,10 +78,19 @@ impl StageKind for Recovery {
     }
 }
 
-/// True values by unit and spaces.
+/// The name of a set of spaces, the same for all orders in which they are written.
+fn sorted(spaces: &str) -> String {
+    let mut names: Vec<&str> = spaces.split('+').collect();
+    names.sort_unstable();
+    names.join("+")
+}
+
+/// True values by unit and [`sorted`] spaces.
 fn truth(task: &Task) -> Result<BTreeMap<(String, String), f64>, Failure> {
     let table = data_table::read(task.one("truth")?)?;
-    let keys = data_table::texts(&table, "id")?.into_iter().zip(data_table::texts(&table, "spaces")?);
+    let keys = data_table::texts(&table, "id")?
+        .into_iter()
+        .zip(data_table::texts(&table, "spaces")?.into_iter().map(|spaces| sorted(&spaces)));
     Ok(keys.zip(data_table::numbers(&table, "value")?).collect())
 }
 
@@ -91,14 +99,10 @@ fn mean(numbers: impl ExactSizeIterator<Item = f64>) -> f64 {
     numbers.sum::<f64>() / count
 }
 
-/// `None` if either is constant.
+/// Pearson's, over the pairs of estimate and truth; none if either is constant.
 fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
-    let centre = (mean(pairs.iter().map(|pair| pair.0)), mean(pairs.iter().map(|pair| pair.1)));
-    let sum = |product: fn(f64, f64) -> f64| -> f64 {
-        pairs.iter().map(|pair| product(pair.0 - centre.0, pair.1 - centre.1)).sum()
-    };
-    let spread = (sum(|a, _| a * a) * sum(|_, b| b * b)).sqrt();
-    (spread > 0.0).then(|| sum(|a, b| a * b) / spread)
+    let (estimates, truths): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    Agreement::of(&truths, &estimates).correlation()
 }
 
 #[cfg(test)]
@@ -112,7 +116,7 @@ mod tests {
         let parts = DataTable::new()
             .text("id", ["v1", "v1", "v1", "v2", "v2", "v2"])
             .text("part", ["unique", "shared", "total", "unique", "shared", "total"])
-            .text("spaces", ["A", "A+B", "A+B", "A", "A+B", "A+B"])
+            .text("spaces", ["A", "B+A", "B+A", "A", "B+A", "B+A"])
             .numbers("estimate", [0.25, 0.0, 9.0, 0.5, 0.25, 9.0]);
         let truth = DataTable::new()
             .text("id", ["v2", "v1", "v1", "v2"])
@@ -129,11 +133,11 @@ mod tests {
         insta::assert_snapshot!(csv, @r"
         spaces,n,truth,mean_error,rmse,correlation
         A,2,0.5,-0.125,0.1767766952966369,
-        A+B,2,0.25,-0.125,0.1767766952966369,
+        B+A,2,0.25,-0.125,0.1767766952966369,
         all,4,0.375,-0.125,0.1767766952966369,0.7071067811865475
         ");
         let other = DataTable::new().text("id", ["v1"]).text("spaces", ["A"]).numbers("value", [0.5]);
         data_table::write(&path("truth"), &mut other.build().unwrap()).unwrap();
-        assert!(run(&Recovery, &task).unwrap_err().message.contains("no value of `A+B` at `v1`"));
+        assert!(run(&Recovery, &task).unwrap_err().message.contains("no value of `B+A` at `v1`"));
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use pipe_contract::{Context, Ended, Failure, Kind, Repro, StageKind, Task, Value, parameters};
 use rayon::prelude::*;
 
-use super::blocks::{ResponseBlock, blocks};
+use super::blocks::{BlockRoom, ResponseBlock, blocks};
 use super::decomposition::{Decomposition, is_dual, training_gram};
 use super::design::Design;
 use super::features::FeatureSources;
@@ -92,16 +92,17 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
     let axis = MatrixAxis::new(table.build()?)?;
     let writer = MatrixWriter::create(task.output("weights")?, &axis, responses.columns(), &about, T::TYPE)?;
     let blocks = blocks::<T>(responses.columns().len(), responses.rows().len(), design.width(), 1);
-    blocks.into_par_iter().try_for_each(|columns| {
+    blocks.into_par_iter().try_for_each_init(BlockRoom::default, |room, columns| {
         if context.cancelled() {
             return Err(Failure::stage("stopped before all weights were computed"));
         }
-        let block = ResponseBlock::read(&design, &responses, columns.clone(), &rows, !dual)?;
+        let block = ResponseBlock::read(&design, &responses, columns.clone(), &rows, !dual, room)?;
         let along = of.weights(&block.along(&design, &of), &penalties[columns.clone()]);
         let weights = product(
             MatrixView::new(&of.axes, design.width(), of.len()),
             MatrixView::new(&along, of.len(), block.width),
         );
+        block.leave(room);
         writer.columns(columns.start, &weights)
     })?;
     Ok(Ended::done())

@@ -99,11 +99,17 @@ impl Data {
         Fold { train: self.ids(0..train), choose: self.ids(train..seen), test: self.ids(seen..self.rows()) }
     }
 
-    /// A matrix with its rows in reverse, after one that no split has.
-    fn write(&self, folder: &Path, columns: &[Vec<f64>], names: DataTable) -> PathBuf {
-        let ids = ["other".to_owned()].into_iter().chain(self.ids(0..self.rows()).into_iter().rev());
-        let values: Vec<f64> =
-            columns.iter().flat_map(|column| [f64::NAN].into_iter().chain(column.iter().rev().copied())).collect();
+    /// A matrix with its rows in reverse from the row `from` on, and one among them that no split has.
+    fn write(&self, folder: &Path, columns: &[Vec<f64>], names: DataTable, from: usize) -> PathBuf {
+        let mut order: Vec<usize> = (0..=self.rows()).rev().collect();
+        order.rotate_left(from % (self.rows() + 1));
+        let mut known = self.ids(0..self.rows());
+        known.push("other".to_owned());
+        let ids = order.iter().map(|row| known[*row].clone());
+        let values: Vec<f64> = columns
+            .iter()
+            .flat_map(|column| order.iter().map(|row| column.get(*row).copied().unwrap_or(f64::NAN)))
+            .collect();
         let axis = MatrixAxis::new(names.build().unwrap()).unwrap();
         let about = MatrixAbout { rows: "stimuli".into(), ..MatrixAbout::default() };
         matrix::write(folder, &MatrixAxis::of_ids(ids).unwrap(), &axis, &about, &values).unwrap();
@@ -114,16 +120,17 @@ impl Data {
         self.task_in(stage, folder, &[self.fold()])
     }
 
-    fn task_in(&self, stage: &dyn pipe_contract::StageKind, folder: &Path, folds: &[Fold]) -> Task {
+    pub fn task_in(&self, stage: &dyn pipe_contract::StageKind, folder: &Path, folds: &[Fold]) -> Task {
         let mut task = tasks::task(stage, folder);
         for (name, columns) in NAMES.iter().zip(&self.spaces) {
             let names = DataTable::new().text(ID, (0..columns.len()).map(|at| format!("f{at}")));
             let names = names.text(SPACE, columns.iter().map(|_| *name));
-            let path = self.write(&folder.join(format!("features {name}")), columns, names);
+            // Neither spaces nor responses have their rows in the order of others.
+            let path = self.write(&folder.join(format!("features {name}")), columns, names, 7 * columns.len() + 5);
             tasks::gather(&mut task, "features", &[("layer", name)], Some(&path));
         }
         let names = DataTable::new().text(ID, (0..self.responses.len()).map(|at| format!("v{at}")));
-        tasks::give(&mut task, "responses", &self.write(&folder.join("responses"), &self.responses, names));
+        tasks::give(&mut task, "responses", &self.write(&folder.join("responses"), &self.responses, names, 0));
         StimulusSplit { folds: folds.to_vec() }.write(&folder.join("split")).unwrap();
         tasks::give(&mut task, "split", &folder.join("split"));
         task
@@ -304,6 +311,11 @@ fn folds_are_pooled() {
     let squares: f64 = observed.iter().map(|y| (y - mean).powi(2)).sum();
     let errors: f64 = observed.iter().zip(&predicted).map(|(y, p): (&f64, &f64)| (y - p).powi(2)).sum();
     close(&ran.column("A+B+C", "r2")[2..3], &[1.0 - errors / squares], 1e-12);
+    let alone = folds.each_ref().map(|fold| {
+        let ran = Ran::in_folds(&data, std::slice::from_ref(fold), &[("choose", text("gcv"))]).unwrap();
+        ran.column("A+B+C", "choice_loss")[2]
+    });
+    close(&ran.column("A+B+C", "choice_loss")[2..3], &[alone.iter().sum::<f64>() / 3.0], 1e-12);
     // Each fold alone predicts what it predicts among the others.
     let alone = Ran::in_folds(&data, &folds[1..2], &[("choose", text("gcv"))]).unwrap();
     close(&alone.predictions().predicted(full, 2..3).unwrap(), &predicted[30..50], 1e-12);
@@ -344,8 +356,10 @@ fn neither_threads_nor_lots_of_models_change_numbers() {
     };
     assert!(files(1) == files(3));
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // In two folds, of which each has penalties of its own.
+    let turned = Fold { train: data.ids(30..75), choose: data.ids(15..30), test: data.ids(0..15) };
     for (folder, bytes) in [(&folder, usize::MAX), (&other, 0)] {
-        let mut task = data.task(&Ridge, folder.path());
+        let mut task = data.task_in(&Ridge, folder.path(), &[data.fold(), turned.clone()]);
         tasks::set(&mut task, "shared_penalty", Value::Bool(true));
         super::ridge::run::<f64>(&task, &task.parameters().unwrap(), bytes, &pipe_contract::Silent).unwrap();
     }

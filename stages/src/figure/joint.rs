@@ -184,18 +184,33 @@ fn draw(pairs: &Pairs, density: &Density, simulated: bool) -> Drawing {
     drawing
 }
 
+/// Length of the key of colours.
+const KEY: f64 = 46.0;
+
 /// The key of colours.
 fn key(drawing: &mut Drawing, density: &Density, (x, y): (f64, f64)) {
     drawing.text((x, y + 4.0), "responses", Lettering::new(6.5));
     let most = density.most();
+    let small = Lettering::new(6.5);
     if most < 2 {
+        drawing.rectangle((x, y + 11.0), 6.0, 6.0, 0.0, density.colour(1));
+        drawing.text((x + 9.0, y + 14.0), "1", small);
         return;
     }
     let at = |share: f64| sequential(1.0 - share * 0.9);
-    colour_bar(drawing, (x, y + 11.0), 46.0, 6.0, at);
-    drawing.text((x, y + 23.0), "1", Lettering::new(6.5));
-    let most = most.to_string();
-    drawing.text((x + 46.0 - text_width(&most, 6.5), y + 23.0), &most, Lettering::new(6.5));
+    colour_bar(drawing, (x, y + 11.0), KEY, 6.0, at);
+    drawing.text((x, y + 23.0), "1", small);
+    drawing.text((x + KEY, y + 23.0), &most.to_string(), small.anchor(Anchor::End));
+    // A count between the ends, at its own place, shows that colours are steps of the logarithm.
+    if let Some(between) = [1000, 100, 10, 3].into_iter().find(|count| real(*count).powi(2) <= real(most) * 1.5) {
+        let place = x + KEY * real(between).ln() / real(most).ln();
+        let words = between.to_string();
+        let half = text_width(&words, 6.5) / 2.0;
+        if place - half > x + 7.0 && place + half < x + KEY - text_width(&most.to_string(), 6.5) - 3.0 {
+            drawing.line((place, y + 17.0), (place, y + 19.0), Stroke::new(Colour::INK, 0.5));
+            drawing.text((place, y + 23.0), &words, small.anchor(Anchor::Middle));
+        }
+    }
 }
 
 fn notes(pairs: &Pairs, density: &Density) -> Vec<String> {

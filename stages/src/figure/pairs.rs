@@ -297,6 +297,10 @@ fn notes(grid: &Grid, parameters: &Parameters) -> Vec<String> {
     if grid.squares.values().any(|square| square.shared.is_some_and(|shared| shared < 0.0)) {
         notes.push("Shared parts below 0: spaces that explain more together than the sum of both.".to_owned());
     }
+    let is_below = |part: Option<f64>| part.is_some_and(|part| part < 0.0);
+    if grid.squares.values().any(|square| is_below(square.shared) || is_below(square.unique)) {
+        notes.push("Below 0 squares have the colour of 0.".to_owned());
+    }
     notes
 }
 
@@ -390,6 +394,8 @@ mod tests {
         }
         assert!(figure(5, 2).svg().contains("Crossed: 2 pairs"));
         assert!(figure(5, 0).svg().contains("Shared parts below 0"));
+        assert!(figure(5, 0).svg().contains("Below 0 squares have the colour of 0."));
+        assert!(!figure(3, 0).svg().contains("Below 0"), "no part is below 0");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `figure/parts`: unique and shared variance by region, a panel a region.
 //!
 //! A bar is the mean of a part over the responses of the region, with its interval; dots below say which spaces the part belongs to,
-//! because names of shared parts of three spaces and more do not fit below bars. All panels have one scale. PartBars below 0 are shown
+//! because names of shared parts of three spaces and more do not fit below bars. All panels have one scale. Parts below 0 are shown
 //! as they are. Where there are more parts than can be read, the largest shared ones are shown, by their mean over all panels.
 
 use std::collections::BTreeMap;
@@ -103,7 +103,12 @@ fn read(folder: &std::path::Path) -> Result<Vec<Bar>, Failure> {
         level: levels[row],
     };
     // The split of the joint model is another division of the same variance, which would look like more parts of this one.
-    Ok((0..parts.len()).filter(|row| parts[*row] != "joint").map(bar).collect())
+    let bars: Vec<Bar> = (0..parts.len()).filter(|row| parts[*row] != "joint").map(bar).collect();
+    if bars.is_empty() {
+        return Err(Failure::input("there are no parts, expected at least one")
+            .hint("the table is that of regions from `encode/partition`"));
+    }
+    Ok(bars)
 }
 
 /// The bars of a region.
@@ -434,16 +439,19 @@ mod tests {
         let bars = example(2, 2);
         let mut rows = bars.clone();
         rows.push(Bar { part: "joint".to_owned(), ..bars[0].clone() });
-        let table = DataTable::new()
-            .text("region", rows.iter().map(|bar| bar.region.as_str()))
-            .text("part", rows.iter().map(|bar| bar.part.as_str()))
-            .text("spaces", rows.iter().map(|bar| bar.spaces.join("+")))
-            .integers("n", rows.iter().map(|bar| bar.count))
-            .optional_numbers("mean", rows.iter().map(|bar| bar.mean))
-            .optional_numbers("low", rows.iter().map(|bar| Some(bar.interval?.0)))
-            .optional_numbers("high", rows.iter().map(|bar| Some(bar.interval?.1)))
-            .optional_numbers("level", rows.iter().map(|bar| bar.level));
-        data_table::write(&folder.path().join("given"), &mut table.build().unwrap()).unwrap();
+        let given = |rows: &[Bar]| {
+            let table = DataTable::new()
+                .text("region", rows.iter().map(|bar| bar.region.as_str()))
+                .text("part", rows.iter().map(|bar| bar.part.as_str()))
+                .text("spaces", rows.iter().map(|bar| bar.spaces.join("+")))
+                .integers("n", rows.iter().map(|bar| bar.count))
+                .optional_numbers("mean", rows.iter().map(|bar| bar.mean))
+                .optional_numbers("low", rows.iter().map(|bar| Some(bar.interval?.0)))
+                .optional_numbers("high", rows.iter().map(|bar| Some(bar.interval?.1)))
+                .optional_numbers("level", rows.iter().map(|bar| bar.level));
+            data_table::write(&folder.path().join("given"), &mut table.build().unwrap()).unwrap();
+        };
+        given(&rows);
         let mut task = tasks::task(&PartBars, folder.path());
         tasks::give(&mut task, "parts", &folder.path().join("given"));
         tasks::run(&PartBars, &task).unwrap();
@@ -453,6 +461,9 @@ mod tests {
         tasks::run(&PartBars, &task).unwrap();
         let csv = fs_err::read_to_string(task.output("figure").unwrap().join(data_table::CSV)).unwrap();
         assert_eq!(csv.lines().count(), 5);
+        rows.retain(|bar| bar.part == "joint");
+        given(&rows);
+        assert!(tasks::run(&PartBars, &task).unwrap_err().message.contains("there are no parts"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `figure/penalties`: how many responses chose each penalty, a panel a model.
 //!
-//! PenaltyHistograms are places in a list and not numbers on an axis: grids span ten powers of ten, and those of the lab are partly negative.
+//! Penalties are places in a list and not numbers on an axis: grids span ten powers of ten, and those of the lab are partly negative.
 //! Bars of penalties at an end of the list are marked, because a better one may lie beyond. All panels have one scale.
 
 use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, parameters};
@@ -218,7 +218,7 @@ fn draw(histograms: &Histograms, simulated: bool) -> Drawing {
     drawing
 }
 
-/// PenaltyHistograms below a panel; every second one and so on where they would touch, counted from the last one.
+/// Penalties below a panel; every second one and so on where they would touch, counted from the last one.
 fn penalty_axis(drawing: &mut Drawing, penalties: &[f64], layout: &Layout, (left, bottom): (f64, f64)) {
     let words: Vec<String> = penalties.iter().map(|penalty| short(*penalty)).collect();
     let widest = words.iter().map(|word| text_width(word, 5.5)).fold(0.0, f64::max);

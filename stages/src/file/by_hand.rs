@@ -1,9 +1,12 @@
 //! `file/by-hand`: a file that a user has to fetch, because its provider requires consent, a form or a browser.
 //!
-//! It is looked for in a folder of the project; where it is not there, it is asked for with its address. The file that it becomes has
-//! the same bytes whatever else is put into the folder, so that stages after it do not run again for that.
+//! The user puts it at a path of the project. Where it is not there, it is asked for with its address before anything runs. What it
+//! becomes has the same bytes, whatever else is in its folder.
 
-use pipe_contract::{Arity, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pipe_contract::{Context, Ended, Failure, Kind, Parameters as _, StageKind, Task, Value, parameters};
 
 use crate::transfer::checksum::Sha256;
 use crate::transfer::local_file::copy;
@@ -13,8 +16,6 @@ pub struct ByHand;
 
 parameters! {
     struct Parameters {
-        /// the name of the file in the folder
-        name: String;
         /// where it is fetched from, for who is asked for it
         address: String;
         /// the SHA-256 that the file must have (64 hexadecimal digits); empty for none
@@ -24,36 +25,46 @@ parameters! {
 
 impl StageKind for ByHand {
     fn kind(&self) -> Kind {
-        Kind::new("file/by-hand", 1, "a file that a user fetches and puts into a folder")
-            .port("folder", &[], Arity::One, true, "the folder of such files; without it the file is asked for")
+        Kind::new("file/by-hand", 1, "a file that a user fetches and puts at a path of the project")
+            .input("file", &[], "where it is put; if it is not there, it is asked for with its address")
             .file("file", "file", "the same bytes")
             .parameters::<Parameters>()
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
-        let Parameters { name, address, sha256 } = task.parameters()?;
+        let Parameters { address, sha256 } = task.parameters()?;
         let pin = Sha256::parse_optional(&sha256)?;
-        let folder = task.maybe("folder");
-        let Some(source) = folder.map(|folder| folder.join(&name)).filter(|path| path.is_file()) else {
-            let (what, where_to) = match folder {
-                Some(folder) => ("and is not there", format!("`{}`", folder.display())),
-                None => ("but no folder is given", "a folder, and give it as `folder`".to_owned()),
-            };
-            return Err(Failure::input(format!("the file `{name}` has to be fetched by hand, {what}"))
-                .hint(format!("download it from {address} and put it into {where_to}")));
-        };
-        if let Some(pin) = pin {
-            pin.check(&source, &name)?;
+        let source = task.one("file")?;
+        if !source.is_file() {
+            return Err(Failure::input(format!(
+                "`{}` is a folder, expected the file from {address}",
+                source.display()
+            )));
         }
-        copy(&source, task.output("file")?)?;
+        if let Some(pin) = pin {
+            pin.check(source, &name_of(source))?;
+        }
+        copy(source, task.output("file")?)?;
         Ok(Ended::done())
     }
+
+    fn asks_for(&self, params: &BTreeMap<String, Value>, place: &Path) -> Option<Failure> {
+        let Parameters { address, .. } = Parameters::read(params).ok()?;
+        let folder = place.parent().unwrap_or(place).display().to_string();
+        let name = name_of(place);
+        Some(Failure::input(format!(
+            "`{name}` has to be fetched by hand: download it from {address} and put it into `{folder}`"
+        )))
+    }
+}
+
+/// The name of a file, for messages.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use pipe_contract::Value;
-
     use super::*;
     use crate::test_support::tasks;
 
@@ -61,19 +72,26 @@ mod tests {
     fn a_file_that_is_not_there_is_asked_for_with_its_address() {
         let folder = tempfile::tempdir().unwrap();
         let mut task = tasks::task(&ByHand, folder.path());
-        let address = "https://example.org/betas?dl=1";
-        tasks::set(&mut task, "name", Value::Text("betas.hdf5".into()));
-        tasks::set(&mut task, "address", Value::Text(address.into()));
-        let failure = tasks::run(&ByHand, &task).unwrap_err();
-        assert_eq!(failure.message, "the file `betas.hdf5` has to be fetched by hand, but no folder is given");
-        assert!(failure.hint.unwrap().contains(address));
-        let given = folder.path().join("given");
-        fs_err::create_dir(&given).unwrap();
-        tasks::give(&mut task, "folder", &given);
-        let failure = tasks::run(&ByHand, &task).unwrap_err();
-        assert_eq!(failure.message, "the file `betas.hdf5` has to be fetched by hand, and is not there");
-        assert_eq!(failure.hint.unwrap(), format!("download it from {address} and put it into `{}`", given.display()));
-        fs_err::write(given.join("betas.hdf5"), "abc").unwrap();
+        tasks::set(&mut task, "address", Value::Text("https://example.org/betas?dl=1".into()));
+        let failure = ByHand.asks_for(&task.params, Path::new("/lab/nsd/betas.hdf5")).unwrap();
+        assert_eq!(
+            failure.message,
+            "`betas.hdf5` has to be fetched by hand: download it from https://example.org/betas?dl=1 and put it into `/lab/nsd`"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_compared_with_its_pin() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = tasks::task(&ByHand, folder.path());
+        tasks::set(&mut task, "address", Value::Text("https://example.org/betas?dl=1".into()));
+        let given = folder.path().join("betas.hdf5");
+        tasks::give(&mut task, "file", folder.path());
+        assert!(
+            tasks::run(&ByHand, &task).unwrap_err().message.contains("is a folder, expected the file from https://")
+        );
+        fs_err::write(&given, "abc").unwrap();
+        tasks::give(&mut task, "file", &given);
         tasks::run(&ByHand, &task).unwrap();
         assert_eq!(fs_err::read(folder.path().join("file")).unwrap(), b"abc");
         tasks::set(&mut task, "sha256", Value::Text("0".repeat(64)));

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use pipe_contract::Failure;
-use serde::de::DeserializeOwned;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::gifti::{self, Surface};
+use super::json_file::{read_json, write_json};
 use crate::hemisphere::Hemisphere;
 use crate::numeric::depth_samples::Affine;
+use crate::numeric::flat_grid::FlatMesh;
+use crate::numeric::vector::Point;
 
 /// The file about the cortex.
 pub const ABOUT: &str = "about.json";
@@ -161,6 +164,43 @@ impl FlattenedCortex {
         Ok(values)
     }
 
+    /// The flat surfaces of all hemispheres.
+    ///
+    /// # Errors
+    /// As [`surface`](Self::surface).
+    pub fn flat_sheets(&self) -> Result<FlatSheets, Failure> {
+        let surfaces = self.of_each(|hemisphere| self.surface(hemisphere, SurfaceName::Flat))?;
+        let sheets = surfaces.into_iter().map(|surface| {
+            let points = surface.points().into_iter().map(|[x, y, _]| [x, y]).collect();
+            (points, surface.triangles)
+        });
+        Ok(FlatSheets { sheets: sheets.collect() })
+    }
+
+    /// Points (mm) of all vertices of a surface, those of the left hemisphere first.
+    ///
+    /// # Errors
+    /// As [`surface`](Self::surface).
+    pub fn points(&self, name: SurfaceName) -> Result<Vec<Point>, Failure> {
+        Ok(self.of_each(|hemisphere| Ok(self.surface(hemisphere, name)?.points()))?.concat())
+    }
+
+    /// Curvature of all vertices, those of the left hemisphere first; gyri are positive.
+    ///
+    /// # Errors
+    /// As [`surface`](Self::surface).
+    pub fn curvatures(&self) -> Result<Vec<f32>, Failure> {
+        Ok(self.of_each(|hemisphere| self.curvature(hemisphere))?.concat())
+    }
+
+    /// What is read of every hemisphere, left first. Files of both are unpacked at the same time.
+    fn of_each<T: Send>(&self, read: impl Fn(Hemisphere) -> Result<T, Failure> + Sync) -> Result<Vec<T>, Failure> {
+        let all: Vec<Result<T, Failure>> =
+            self.hemispheres()?.into_par_iter().map(|(hemisphere, _)| read(hemisphere)).collect();
+        // One after the other, so that of two failures the left hemisphere's is reported.
+        all.into_iter().collect()
+    }
+
     fn check_count(&self, path: &Path, hemisphere: Hemisphere, found: usize) -> Result<(), Failure> {
         match self.about.hemispheres.iter().find(|about| about.name == hemisphere.name()) {
             Some(about) if about.vertices == found => Ok(()),
@@ -201,6 +241,33 @@ impl FlattenedCortex {
     /// Outlines of regions, if there are any.
     pub fn overlays(&self) -> Option<PathBuf> {
         Some(self.folder.join(OVERLAYS)).filter(|path| path.is_file())
+    }
+}
+
+/// The plane's coordinates of every vertex of a hemisphere, and the triangles.
+type FlatSheet = (Vec<[f64; 2]>, Vec<[u32; 3]>);
+
+/// The flat surfaces of a cortex, left first: the one form in which they are laid out in a plane.
+#[derive(Clone, Debug)]
+pub struct FlatSheets {
+    /// By hemisphere.
+    sheets: Vec<FlatSheet>,
+}
+
+impl FlatSheets {
+    /// The meshes, as [`lay_out`](crate::numeric::flat_grid::lay_out) and [`plane`](crate::numeric::flat_grid::plane) take them.
+    pub fn meshes(&self) -> Vec<FlatMesh<'_>> {
+        self.sheets.iter().map(|(points, triangles)| FlatMesh { points, triangles }).collect()
+    }
+
+    /// Of every vertex, those of the left hemisphere first, whether a triangle has it. The others lie nowhere in the plane.
+    pub fn are_flat(&self) -> Vec<bool> {
+        let of_sheet = |(points, triangles): &FlatSheet| {
+            let mut are_flat = vec![false; points.len()];
+            triangles.iter().flatten().for_each(|vertex| are_flat[*vertex as usize] = true);
+            are_flat
+        };
+        self.sheets.iter().flat_map(of_sheet).collect()
     }
 }
 
@@ -266,29 +333,6 @@ fn quoted(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// A JSON file of a known form.
-///
-/// # Errors
-/// Input: it is missing or of another form.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let at = |failure: Failure| failure.at(path.display().to_string());
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => at(Failure::input("the file does not exist")),
-        std::io::ErrorKind::InvalidData => at(Failure::input("the file is not text, expected JSON")),
-        _ => Failure::io("read", path, &error),
-    })?;
-    serde_json::from_str(&text).map_err(|error| at(Failure::input(format!("not what is expected here: {error}"))))
-}
-
-/// Writes a JSON file.
-///
-/// # Errors
-/// Environment: it cannot be written.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::internal(error.to_string()))? + "\n";
-    fs::write(path, text).map_err(|error| Failure::io("write", path, &error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +373,29 @@ mod tests {
         assert_eq!(cortex.transform("").unwrap_err().message, "the cortex has several transforms: `a`, `b`");
         assert_eq!(cortex.transform("c").unwrap_err().message, "the cortex has no transform `c`, only `a`, `b`");
         assert_eq!(cortex.overlays(), None);
+    }
+
+    #[test]
+    fn hemispheres_are_joined_left_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut right = hemisphere(Hemisphere::Right);
+        right.flat.triangles = vec![[1, 3, 2]];
+        right.pial.coordinates[3] = [7.0, 8.0, 9.0];
+        right.curvature[0] = -1.0;
+        write(folder.path(), "", "", &[hemisphere(Hemisphere::Left), right], &[]).unwrap();
+        let cortex = FlattenedCortex::open(folder.path()).unwrap();
+        let points = cortex.points(SurfaceName::Pial).unwrap();
+        assert_eq!((points.len(), points[3], points[7]), (8, [2.0, 2.0, 3.0], [7.0, 8.0, 9.0]));
+        assert_eq!(cortex.curvatures().unwrap(), [0.5, -0.25, 0.0, 1.0, -1.0, -0.25, 0.0, 1.0]);
+        let sheets = cortex.flat_sheets().unwrap();
+        assert_eq!(sheets.are_flat(), [true, true, true, false, false, true, true, true]);
+        let meshes = sheets.meshes();
+        assert_eq!((meshes[0].triangles, meshes[1].triangles), (&[[0, 1, 2]][..], &[[1, 3, 2]][..]));
+        assert_eq!(meshes[1].points, [[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]]);
+        fs::remove_file(folder.path().join("lh.flat.surf.gii")).unwrap();
+        fs::remove_file(folder.path().join("rh.flat.surf.gii")).unwrap();
+        let failure = cortex.flat_sheets().unwrap_err();
+        assert!(failure.place.unwrap().ends_with("lh.flat.surf.gii"));
     }
 
     #[test]

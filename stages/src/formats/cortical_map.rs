@@ -1,14 +1,15 @@
 //! A map of the cortex as an artifact: one value a voxel or vertex, and what the values are.
 //!
-//! A folder: `volume.nii.gz` (float32, NaN outside), or `{lh,rh}.func.gii` with a value a vertex; `map.json`. Decides this form.
+//! A folder: `volume.nii.gz` (float32, NaN outside), or `{lh,rh}.func.gii` with a value a vertex; `map.json`, which also says of which cortex
+//! and volume they are, and whether they are simulated. Decides this form.
 
 use std::path::Path;
 
 use pipe_contract::Failure;
 use serde::{Deserialize, Serialize};
 
-use super::cortex::{read_json, write_json};
 use super::gifti;
+use super::json_file::{read_json, write_json};
 use super::nifti::{self, VolumePlace};
 use crate::hemisphere::{HEMISPHERES, Hemisphere};
 
@@ -41,6 +42,15 @@ pub struct AboutMap {
     pub categories: Vec<String>,
     /// The values at the ends of the colours, if they are given.
     pub limits: Option<[f64; 2]>,
+    /// The subject whose cortex it is of; empty if that is not known.
+    #[serde(default)]
+    pub cortex: String,
+    /// The transform in whose volume the voxels are; none for vertices, or if it is not known.
+    #[serde(default)]
+    pub transform: Option<String>,
+    /// The values are simulated; not written where they are not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
 }
 
 /// Where the values lie.
@@ -96,7 +106,9 @@ impl CorticalMap {
         fs_err::create_dir_all(folder).map_err(|error| Failure::io("make the folder", folder, &error))?;
         match &self.values {
             MapValues::Volume { place, values } => {
-                nifti::write_volume(&folder.join(VOLUME), place, values, &self.about.title)?;
+                // The stamp is first: a description is cut after some characters.
+                let stamp = if self.about.simulated { "SIMULATED DATA " } else { "" };
+                nifti::write_volume(&folder.join(VOLUME), place, values, &format!("{stamp}{}", self.about.title))?;
             }
             MapValues::Vertices(hemispheres) => {
                 for (hemisphere, values) in hemispheres {
@@ -124,6 +136,8 @@ mod tests {
             measure: Measure::Category,
             categories: vec!["conv1".to_owned(), "conv2".to_owned()],
             limits: Some([-0.5, 1.5]),
+            cortex: "S1".to_owned(),
+            transform: Some("fullhead".to_owned()),
             ..AboutMap::default()
         };
         let affine = [[2.0, 0.0, 0.0, 1.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
@@ -131,6 +145,12 @@ mod tests {
         let volume = CorticalMap { about: about.clone(), values };
         volume.write(&folder.path().join("v")).unwrap();
         assert_eq!(CorticalMap::read(&folder.path().join("v")).unwrap(), volume);
+        let text = || fs_err::read_to_string(folder.path().join("v").join(ABOUT)).unwrap();
+        assert!(!text().contains("simulated"));
+        let simulated = CorticalMap { about: AboutMap { simulated: true, ..about.clone() }, ..volume };
+        simulated.write(&folder.path().join("v")).unwrap();
+        assert!(text().contains("\"simulated\": true"));
+        assert_eq!(CorticalMap::read(&folder.path().join("v")).unwrap(), simulated);
         let vertices =
             CorticalMap { about, values: MapValues::Vertices(vec![(Hemisphere::Right, vec![1.0, 0.0, 1.0])]) };
         vertices.write(&folder.path().join("s")).unwrap();

@@ -7,7 +7,7 @@
 //! The only names of columns in it are those of a split.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -82,6 +82,14 @@ impl DataTable {
     #[must_use]
     pub fn text<T: Into<String>>(mut self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
         let values: Vec<String> = values.into_iter().map(Into::into).collect();
+        self.columns.push(Column::new(name.into(), values));
+        self
+    }
+
+    /// Adds a text column of which some values are missing.
+    #[must_use]
+    pub fn optional_texts<T: Into<String>>(mut self, name: &str, values: impl IntoIterator<Item = Option<T>>) -> Self {
+        let values: Vec<Option<String>> = values.into_iter().map(|value| value.map(Into::into)).collect();
         self.columns.push(Column::new(name.into(), values));
         self
     }
@@ -217,6 +225,20 @@ pub fn read(folder: &Path) -> Result<DataFrame, Failure> {
     parse_parquet(file, &path)
 }
 
+/// Whether a file is a Parquet file, by its first bytes.
+///
+/// # Errors
+/// Input: the file does not exist. Environment: it cannot be read.
+pub fn is_parquet(path: &Path) -> Result<bool, Failure> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::input("the file does not exist"),
+        _ => Failure::io("read", path, &error),
+    })?;
+    let mut head = Vec::new();
+    file.take(4).read_to_end(&mut head).map_err(|error| Failure::io("read", path, &error))?;
+    Ok(head == b"PAR1")
+}
+
 /// Reads a Parquet file.
 ///
 /// # Errors
@@ -321,6 +343,20 @@ pub fn numbers(frame: &DataFrame, name: &str) -> Result<Vec<f64>, Failure> {
 pub fn maybe_numbers(frame: &DataFrame, name: &str) -> Result<Vec<Option<f64>>, Failure> {
     let column = typed(frame, name, &DataType::Float64)?;
     let values = column.f64().map_err(|error| Failure::internal(error.to_string()))?;
+    Ok(values.iter().collect())
+}
+
+/// A column of numbers or of whole numbers, of which some are missing.
+///
+/// # Errors
+/// As [`maybe_numbers`].
+pub fn maybe_any_numbers(frame: &DataFrame, name: &str) -> Result<Vec<Option<f64>>, Failure> {
+    let column = named(frame, name)?;
+    if !column.dtype().is_primitive_numeric() {
+        return maybe_numbers(frame, name);
+    }
+    let wide = column.cast(&DataType::Float64).map_err(|error| Failure::internal(error.to_string()))?;
+    let values = wide.f64().map_err(|error| Failure::internal(error.to_string()))?;
     Ok(values.iter().collect())
 }
 

@@ -12,14 +12,19 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::brain_places::dimensions;
-use super::cortex::{ABOUT, AboutHemisphere, read_json, write_json};
-use super::cortical_map::{CorticalMap, MapValues, Measure};
+use super::cortex::{ABOUT, AboutHemisphere};
+use super::cortical_map::{AboutMap, CorticalMap, MapValues, Measure};
+use super::json_file::{read_json, write_json};
+use super::nifti::VolumePlace;
 use super::npy_arrays;
 use crate::numeric::address::Address;
 use crate::numeric::counts::real;
 pub use crate::numeric::depth_samples::Depths;
-use crate::numeric::depth_samples::VoxelSamples;
+use crate::numeric::depth_samples::{Affine, VoxelSamples};
 use crate::numeric::flat_grid::Extents;
+
+/// How far an entry of two affines may differ, in mm: files of volumes hold them in single precision.
+const SAME_PLACE: f64 = 1e-3;
 
 /// What a flat mapping is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,10 +35,14 @@ pub struct AboutFlatMapping {
     pub width: usize,
     /// Samples between the surfaces.
     pub depths: usize,
+    /// The subject whose cortex it is of; empty if that has no name.
+    pub cortex: String,
     /// The transform to voxels; none: vertices only.
     pub transform: Option<String>,
     /// Voxels of the volume along its axes.
     pub volume_shape: Option<[usize; 3]>,
+    /// Indices of its voxels to the scanner's space, mm.
+    pub volume_affine: Option<Affine>,
     /// What the picture shows of the plane, mm.
     pub extents: Extents,
     /// The hemispheres, left first.
@@ -128,11 +137,12 @@ impl FlatMapping {
     /// categories are the most frequent one, or the nearest vertex' one.
     ///
     /// # Errors
-    /// Input: the map is of another volume or of other surfaces.
+    /// Input: the map is of another cortex, another volume or other surfaces.
     pub fn paint(&self, map: &CorticalMap, rule: Depths) -> Result<Vec<f32>, Failure> {
+        self.check_origin(&map.about)?;
         match &map.values {
             MapValues::Volume { place, values } => {
-                let samples = self.samples_of(place.shape)?;
+                let samples = self.samples_of(place)?;
                 Ok(match map.about.measure {
                     Measure::Number => samples.means(values, rule),
                     Measure::Category => samples.modes(values),
@@ -164,17 +174,49 @@ impl FlatMapping {
         }
     }
 
-    fn samples_of(&self, shape: [usize; 3]) -> Result<&VoxelSamples, Failure> {
-        match (&self.samples, self.about.volume_shape) {
-            (Some(samples), Some(here)) if here == shape => Ok(samples),
-            (Some(_), Some(here)) => Err(Failure::input(format!(
-                "the map is a volume of {} voxels, but the transform of the flat mapping is to one of {}",
-                dimensions(shape),
-                dimensions(here)
+    /// Refuses a map that says that it is of another cortex or transform; equal shapes would not show it.
+    fn check_origin(&self, map: &AboutMap) -> Result<(), Failure> {
+        let here = &self.about;
+        if !map.cortex.is_empty() && !here.cortex.is_empty() && map.cortex != here.cortex {
+            let found =
+                format!("the map is of the cortex of `{}`, but the flat mapping of `{}`", map.cortex, here.cortex);
+            return Err(Failure::input(found).hint("make the map and the mapping of the same `cortex`"));
+        }
+        match (&map.transform, &here.transform) {
+            (Some(of_map), Some(own)) if of_map != own => Err(Failure::input(format!(
+                "the map is in the volume of transform `{of_map}`, but the flat mapping in that of `{own}`"
             ))
-            .hint("the map is of another brain, or the mapping of another transform of the same cortex")),
-            _ => Err(Failure::input("the map is a volume, but the flat mapping knows vertices only")
-                .hint("make the mapping of a cortex that has a transform to the volume")),
+            .hint("make the map and the mapping with the same `transform:`")),
+            _ => Ok(()),
+        }
+    }
+
+    fn samples_of(&self, place: &VolumePlace) -> Result<&VoxelSamples, Failure> {
+        let (Some(samples), Some(shape)) = (&self.samples, self.about.volume_shape) else {
+            return Err(Failure::input("the map is a volume, but the flat mapping knows vertices only")
+                .hint("make the mapping of a cortex that has a transform to the volume"));
+        };
+        let hint = "the map is of another brain, or the mapping of another transform of the same cortex";
+        if shape != place.shape {
+            return Err(Failure::input(format!(
+                "the map is a volume of {} voxels, but the transform of the flat mapping is to one of {}",
+                dimensions(place.shape),
+                dimensions(shape)
+            ))
+            .hint(hint));
+        }
+        let is_here = |own: &Affine| {
+            let mut pairs = own.iter().flatten().zip(place.affine.iter().flatten());
+            pairs.all(|(own, other)| (own - other).abs() <= SAME_PLACE)
+        };
+        match &self.about.volume_affine {
+            Some(own) if !is_here(own) => Err(Failure::input(format!(
+                "the voxels of the map lie elsewhere than those of the flat mapping: its affine is {:?}, expected {:?}",
+                &place.affine[..3],
+                &own[..3]
+            ))
+            .hint(hint)),
+            _ => Ok(samples),
         }
     }
 
@@ -219,8 +261,6 @@ impl AboutFlatMapping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::cortical_map::AboutMap;
-    use crate::formats::nifti::VolumePlace;
     use crate::hemisphere::Hemisphere;
 
     fn mapping() -> FlatMapping {
@@ -231,8 +271,10 @@ mod tests {
                 height: 2,
                 width: 2,
                 depths: 4,
+                cortex: "S1".to_owned(),
                 transform: Some("t".to_owned()),
                 volume_shape: Some([3, 1, 1]),
+                volume_affine: None,
                 extents: Extents { left: -1.0, right: 1.0, bottom: 0.0, top: 2.0 },
                 hemispheres: vec![vertices("lh", 3), vertices("rh", 1)],
             },
@@ -292,6 +334,39 @@ mod tests {
         flat.samples = None;
         let failure = flat.paint(&map(Measure::Number, volume(vec![0.0; 3])), Depths::IgnoreNan).unwrap_err();
         assert!(failure.message.contains("knows vertices only"));
+    }
+
+    #[test]
+    fn a_map_of_equal_shape_from_elsewhere_is_refused_by_what_it_says_of_itself() {
+        let affine = [[2.0, 0.0, 0.0, -90.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        let mut flat = mapping();
+        flat.about.volume_affine = Some(affine);
+        let painted = |cortex: &str, transform: Option<&str>, affine| {
+            let place = VolumePlace { shape: [3, 1, 1], affine };
+            let values = MapValues::Volume { place, values: vec![1.0; 3] };
+            let about =
+                AboutMap { cortex: cortex.to_owned(), transform: transform.map(str::to_owned), ..AboutMap::default() };
+            flat.paint(&CorticalMap { about, values }, Depths::IgnoreNan)
+        };
+        // Single precision makes no difference, and a map that says nothing of itself is taken.
+        let mut stored = affine;
+        stored[0][3] = -90.000_008;
+        assert_eq!(painted("S1", Some("t"), stored).unwrap()[..2], [1.0, 1.0]);
+        assert!(painted("", None, affine).is_ok());
+        assert_eq!(
+            painted("S2", Some("t"), affine).unwrap_err().message,
+            "the map is of the cortex of `S2`, but the flat mapping of `S1`"
+        );
+        assert_eq!(
+            painted("S1", Some("u"), affine).unwrap_err().message,
+            "the map is in the volume of transform `u`, but the flat mapping in that of `t`"
+        );
+        let mut moved = affine;
+        moved[1][3] = 2.0;
+        let failure = painted("S1", Some("t"), moved).unwrap_err();
+        assert!(failure.message.starts_with("the voxels of the map lie elsewhere"), "{failure}");
+        moved[1][3] = f64::NAN;
+        assert!(painted("S1", Some("t"), moved).is_err());
     }
 
     #[test]

@@ -248,17 +248,28 @@ impl Matrix {
     /// # Errors
     /// Environment: it cannot be read. Internal: columns or rows that are not there.
     pub fn block<T: Float>(&self, columns: Range<usize>, rows: Option<&[usize]>) -> Result<Vec<T>, Failure> {
+        let mut numbers = Vec::new();
+        self.block_into(columns, rows, &mut Vec::new(), &mut numbers)?;
+        Ok(numbers)
+    }
+
+    /// [`block`](Self::block) into a list in place of what is in it, through `bytes`, as [`NpyFile::read_into`].
+    ///
+    /// # Errors
+    /// As [`block`](Self::block).
+    pub fn block_into<T: Float>(
+        &self,
+        columns: Range<usize>,
+        rows: Option<&[usize]>,
+        bytes: &mut Vec<u8>,
+        numbers: &mut Vec<T>,
+    ) -> Result<(), Failure> {
         let height = self.rows.len();
-        let all = self.values.read::<T>(columns.start * height, columns.len() * height)?;
-        let Some(rows) = rows else { return Ok(all) };
-        if let Some(outside) = rows.iter().find(|row| **row >= height) {
+        if let Some(outside) = rows.into_iter().flatten().find(|row| **row >= height) {
             return Err(Failure::internal(format!("row {outside} of {height} was asked for")));
         }
-        let mut picked = Vec::with_capacity(columns.len() * rows.len());
-        for column in all.chunks_exact(height) {
-            picked.extend(rows.iter().map(|row| column[*row]));
-        }
-        Ok(picked)
+        let picked = rows.map(|rows| (height, rows));
+        self.values.read_into(columns.start * height..columns.end * height, picked, bytes, numbers)
     }
 
     /// Its feature spaces in the order in which they first come, each with its columns.

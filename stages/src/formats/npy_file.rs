@@ -3,6 +3,7 @@
 //! Decides how floats lie in such a file (NumPy's format 1.0, little-endian, 32 or 64 bits, either order of axes) and that a part is
 //! read by one request. Whole arrays of any type of element are read by [`super::numpy`]. Independent of what the numbers are.
 
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -149,20 +150,60 @@ impl NpyFile {
     /// # Errors
     /// Input: the file ends before. Environment: it cannot be read.
     pub fn read<T: Float>(&self, first: usize, count: usize) -> Result<Vec<T>, Failure> {
+        let mut numbers = Vec::new();
+        self.read_into(first..first.saturating_add(count), None, &mut Vec::new(), &mut numbers)?;
+        Ok(numbers)
+    }
+
+    /// [`read`](Self::read) of numbers into a list, in place of what is in it. With `picked`, the length of a run and places in it, only
+    /// the numbers at these places of every run are kept. The bytes are read into `bytes`: who reads many parts keeps both lists,
+    /// because new memory of several megabytes takes longer to get than to fill.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    /// A place lies outside of a run, or a run has no numbers.
+    pub fn read_into<T: Float>(
+        &self,
+        part: Range<usize>,
+        picked: Option<(usize, &[usize])>,
+        bytes: &mut Vec<u8>,
+        numbers: &mut Vec<T>,
+    ) -> Result<(), Failure> {
         let width = self.float_type.bytes();
         let all: usize = self.shape.iter().product();
-        if first.checked_add(count).is_none_or(|end| end > all) {
+        let (first, count) = (part.start, part.len());
+        if part.end > all {
             return Err(Failure::internal(format!("numbers {first} to {first}+{count} of {all} were asked for")));
         }
-        let mut bytes = vec![0; count * width];
+        bytes.resize(count * width, 0);
         let from = self.begin + (first * width) as u64;
-        self.file.file().read_exact_at(&mut bytes, from).map_err(|error| Failure::io("read", &self.path, &error))?;
-        Ok(match self.float_type {
+        self.file.file().read_exact_at(bytes, from).map_err(|error| Failure::io("read", &self.path, &error))?;
+        numbers.clear();
+        match self.float_type {
             FloatType::F32 => {
-                bytes.as_chunks::<4>().0.iter().map(|four| T::of(f64::from(f32::from_le_bytes(*four)))).collect()
+                let number = |bytes: &[u8; 4]| T::of(f64::from(f32::from_le_bytes(*bytes)));
+                decode(bytes.as_chunks::<4>().0, picked, number, numbers);
             }
-            FloatType::F64 => bytes.as_chunks::<8>().0.iter().map(|eight| T::of(f64::from_le_bytes(*eight))).collect(),
-        })
+            FloatType::F64 => {
+                let number = |bytes: &[u8; 8]| T::of(f64::from_le_bytes(*bytes));
+                decode(bytes.as_chunks::<8>().0, picked, number, numbers);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds numbers to a list, of every run those at the places that are picked.
+fn decode<B, T>(stored: &[B], picked: Option<(usize, &[usize])>, number: impl Fn(&B) -> T, numbers: &mut Vec<T>) {
+    let Some((run, places)) = picked else {
+        numbers.extend(stored.iter().map(number));
+        return;
+    };
+    numbers.reserve_exact(stored.len() / run * places.len());
+    for run in stored.chunks_exact(run) {
+        numbers.extend(places.iter().map(|place| number(&run[*place])));
     }
 }
 
@@ -200,10 +241,20 @@ impl NpyWriter {
             let count = numbers.len();
             return Err(Failure::internal(format!("numbers {first} to {first}+{count} of {} were given", self.count)));
         }
-        let bytes: Vec<u8> = match self.float_type {
-            FloatType::F32 => numbers.iter().flat_map(|number| f32::of(number.wide()).to_le_bytes()).collect(),
-            FloatType::F64 => numbers.iter().flat_map(|number| number.wide().to_le_bytes()).collect(),
-        };
+        let mut bytes = vec![0_u8; numbers.len() * self.float_type.bytes()];
+        match self.float_type {
+            FloatType::F32 => {
+                let (places, _) = bytes.as_chunks_mut::<4>();
+                places
+                    .iter_mut()
+                    .zip(numbers)
+                    .for_each(|(place, number)| *place = f32::of(number.wide()).to_le_bytes());
+            }
+            FloatType::F64 => {
+                let (places, _) = bytes.as_chunks_mut::<8>();
+                places.iter_mut().zip(numbers).for_each(|(place, number)| *place = number.wide().to_le_bytes());
+            }
+        }
         let from = self.begin + (first * self.float_type.bytes()) as u64;
         self.file.file().write_all_at(&bytes, from).map_err(|error| Failure::io("write", &self.path, &error))
     }
@@ -243,6 +294,9 @@ mod tests {
         assert_eq!((file.shape(), file.by_column(), file.float_type()), ([3, 2].as_slice(), true, FloatType::F32));
         assert_eq!(file.read::<f64>(2, 2).unwrap(), [f64::from(0.1_f32), 4.0]);
         assert!(file.read::<f32>(5, 2).is_err());
+        let (mut bytes, mut numbers) = (vec![9; 40], vec![7.0_f32; 3]);
+        file.read_into(0..6, Some((3, &[2, 0][..])), &mut bytes, &mut numbers).unwrap();
+        assert_eq!((numbers.as_slice(), bytes.len()), ([0.1, 1.0, 6.0, 4.0].as_slice(), 24));
         let whole = numpy::read_npy(&path).unwrap();
         assert_eq!(whole.floats().unwrap(), [1.0, 4.0, 2.0, 5.0, f64::from(0.1_f32), 6.0]);
         assert_eq!(fs_err::metadata(&path).unwrap().len(), 128 + 24);

@@ -42,7 +42,7 @@ parameters! {
 
 impl StageKind for Scatter {
     fn kind(&self) -> Kind {
-        Kind::new("map/scatter", 1, "Puts a column of a table into voxels or vertices.")
+        let kind = Kind::new("map/scatter", 1, "Puts a column of a table into voxels or vertices.")
             .input("values", &[], "a table with a column `id` and the column of values")
             .input(
                 "places",
@@ -50,8 +50,13 @@ impl StageKind for Scatter {
                 "a matrix (its columns) or a table of the same ids with `i`, `j`, `k` of voxels, or `hemisphere` and `vertex`",
             )
             .input("cortex", &["cortex"], "the cortex that they are of")
-            .folder("map", "map", "volume.nii.gz (NaN outside) or {lh,rh}.func.gii, and map.json: what the values are")
-            .parameters::<Parameters>()
+            .folder(
+                "map",
+                "map",
+                "volume.nii.gz (NaN outside) or {lh,rh}.func.gii, and map.json: what the values are, and of which brain",
+            )
+            .parameters::<Parameters>();
+        Kind { stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
@@ -86,11 +91,11 @@ impl StageKind for Scatter {
             }
             all[number] = value;
         }
-        let values = match places {
-            BrainPlaces::Voxels { transform, .. } => MapValues::Volume {
-                place: VolumePlace { shape: transform.shape, affine: transform.affine },
-                values: all,
-            },
+        let (values, transform) = match places {
+            BrainPlaces::Voxels { name, transform, .. } => {
+                let place = VolumePlace { shape: transform.shape, affine: transform.affine };
+                (MapValues::Volume { place, values: all }, Some(name))
+            }
             BrainPlaces::Vertices { .. } => {
                 let mut rest = all.as_slice();
                 let mut next = |count: usize| {
@@ -98,14 +103,14 @@ impl StageKind for Scatter {
                     rest = others;
                     these.to_vec()
                 };
-                MapValues::Vertices(
-                    cortex.hemispheres()?.into_iter().map(|(side, count)| (side, next(count))).collect(),
-                )
+                let sides = cortex.hemispheres()?.into_iter().map(|(side, count)| (side, next(count)));
+                (MapValues::Vertices(sides.collect()), None)
             }
         };
         let Parameters { title, unit, .. } = parameters;
-        CorticalMap { about: AboutMap { title, unit, measure, categories, limits }, values }
-            .write(task.output("map")?)?;
+        let (subject, simulated) = (cortex.about().subject.clone(), task.simulated);
+        let about = AboutMap { title, unit, measure, categories, limits, cortex: subject, transform, simulated };
+        CorticalMap { about, values }.write(task.output("map")?)?;
         context.log(&format!("{} values", ids.len()));
         Ok(Ended::done())
     }
@@ -231,7 +236,7 @@ mod tests {
             curvature_from: String::new(),
         });
         let transform = Transform { to_voxels: AFFINE, shape: [3, 2, 2], affine: AFFINE };
-        cortex::write(&folder.join("cortex"), "", "", &both, &[("t".to_owned(), transform)]).unwrap();
+        cortex::write(&folder.join("cortex"), "", "S1", &both, &[("t".to_owned(), transform)]).unwrap();
         let places = DataTable::new()
             .text("id", ["a", "b", "c", "d"])
             .integers("i", [2, 0, 1, 0])
@@ -283,6 +288,19 @@ mod tests {
         );
         set(&mut task, "only", of_model("B"));
         assert_eq!(volume(&map(&task).unwrap()), [(0, 2.0), (7, 3.0), (11, 1.0)]);
+    }
+
+    #[test]
+    fn a_map_says_of_which_brain_it_is_and_whether_it_is_simulated() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = given(folder.path());
+        let AboutMap { cortex, transform, simulated, .. } = map(&task).unwrap().about;
+        assert_eq!((cortex.as_str(), transform.as_deref(), simulated), ("S1", Some("t"), false));
+        task.simulated = true;
+        assert!(map(&task).unwrap().about.simulated);
+        let mut places = data_table::read(&folder.path().join("places")).unwrap().drop_many(["i", "j", "k"]);
+        data_table::write(&folder.path().join("places"), &mut places).unwrap();
+        assert_eq!(map(&task).unwrap().about.transform, None);
     }
 
     #[test]
@@ -346,6 +364,15 @@ mod tests {
         assert_eq!(
             map(&task).unwrap_err().message,
             "the ids are of a volume of 81 x 104 x 83 voxels, but the volume of transform `t` has 3 x 2 x 2 voxels"
+        );
+        // A smaller mask would fit into the volume: the shape that came with it tells.
+        let places = DataTable::new().text("id", ["a", "b", "c"]).integers("i", [0, 1, 1]).integers("j", [0, 0, 1]);
+        let mut places = places.integers("k", [0; 3]).text("volume", ["2 x 2 x 2"; 3]).build().unwrap();
+        data_table::write(&folder.path().join("other"), &mut places).unwrap();
+        set(&mut task, "shape", Value::List(Vec::new()));
+        assert_eq!(
+            map(&task).unwrap_err().message,
+            "the ids are of a volume of 2 x 2 x 2 voxels, but the volume of transform `t` has 3 x 2 x 2 voxels"
         );
         let mut task = given(folder.path());
         set(&mut task, "transform", text("u"));

@@ -1,7 +1,8 @@
 //! `matrix/import`: the numbers of a file, with names for its rows and columns.
 //!
 //! A file is converted once, part by part, so that its size does not matter: afterwards each column lies together and is read alone.
-//! 32-bit floats stay such. Names come from tables, from the file (CSV, Parquet), or are counted up from 0. Rows and columns with
+//! 32-bit floats stay such. Names come from the file (CSV, Parquet), from tables, or are counted up from 0. Where both have names, they
+//! are joined by them, never by position, and the table adds its columns; it may be of more than the file has. Rows and columns with
 //! missing values are left out by the rules of [`missing`](super::missing), and listed.
 
 use std::ops::Range;
@@ -11,9 +12,9 @@ use pipe_contract::{
 };
 use polars::prelude::{Column, DataFrame};
 
-use super::compat::MatrixCompat;
 use super::missing::{MissingCounts, Remaining};
 use super::source::{NumberSource, SourcePart};
+use crate::declared::lab_compat::LabCompat;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::matrix::{ID, MatrixAbout, MatrixAxis, MatrixWriter, SPACE};
 use crate::formats::npy_file::{Float, FloatType};
@@ -47,7 +48,7 @@ parameters! {
         /// have none; empty: not checked
         repeats: String = String::new();
         /// follow the lab, where the first column alone decides which rows are dropped
-        compat: MatrixCompat = MatrixCompat::None;
+        compat: LabCompat = LabCompat::None;
     }
 }
 
@@ -102,13 +103,19 @@ impl StageKind for MatrixImport {
             "numbers of a file (HDF5, NPY, NPZ, Parquet, CSV) as a matrix with named rows and columns",
         )
         .input("file", &[], "numbers on two axes; what the file is, its first bytes say")
-        .port("rows", &["table"], Arity::One, true, "a table with a row for each row of the matrix, in the same order")
+        .port(
+            "rows",
+            &["table"],
+            Arity::One,
+            true,
+            "a table with a row for each row of the matrix, in the same order if the file has no names",
+        )
         .port(
             "columns",
             &["table"],
             Arity::One,
             true,
-            "a table with a row for each column of the matrix, in the same order",
+            "a table with a row for each column of the matrix, in the same order if the file has no names",
         )
         .folder("matrix", "matrix", "the numbers, stored by column, and the tables of its rows and columns")
         .folder("dropped", "table", "rows that are left out, with position, number of missing values and reason")
@@ -157,8 +164,8 @@ impl Numbers<'_> {
         let shape = self.oriented(self.source.shape());
         let [rows, columns] = self.axes(task, parameters, shape)?;
         let first_column = match parameters.compat {
-            MatrixCompat::None => None,
-            MatrixCompat::Lab08 => Some(self.source.read::<f64>(self.oriented([0..shape[0], 0..1]))?.values),
+            LabCompat::None => None,
+            LabCompat::Lab08 => Some(self.source.read::<f64>(self.oriented([0..shape[0], 0..1]))?.values),
         };
         let mut counts = MissingCounts::new(shape, first_column.as_deref());
         self.each_part::<T>("looking for missing values", |part| {
@@ -216,15 +223,8 @@ impl Numbers<'_> {
     /// Names of the rows and columns.
     fn axes(&self, task: &Task, parameters: &Parameters, shape: [usize; 2]) -> Result<[MatrixAxis; 2], Failure> {
         let [row_names, column_names] = self.oriented(self.source.names.each_ref().map(Option::as_deref));
-        let given = !parameters.id_column.is_empty();
-        let [rows_of_file, columns_of_file] = self.oriented([given, false]);
-        let rows = Names { port: "rows", ids: &parameters.row_ids, of_file: row_names, is_id_column: rows_of_file };
-        let columns = Names {
-            port: "columns",
-            ids: &parameters.column_ids,
-            of_file: column_names,
-            is_id_column: columns_of_file,
-        };
+        let rows = Names { port: "rows", ids: &parameters.row_ids, of_file: row_names };
+        let columns = Names { port: "columns", ids: &parameters.column_ids, of_file: column_names };
         let of_space = format!("{}_", parameters.space);
         let prefix = if parameters.space.is_empty() { "c" } else { &of_space };
         let mut features = columns.table(task, shape[1], prefix)?;
@@ -242,15 +242,13 @@ struct Names<'a> {
     port: &'a str,
     /// The column of that table.
     ids: &'a str,
-    /// Those that the file has.
+    /// Those that the file has: heads of its columns, or its column of ids.
     of_file: Option<&'a [String]>,
-    /// The file has them because a parameter says so, not only as heads of columns.
-    is_id_column: bool,
 }
 
 impl Names<'_> {
     fn table(&self, task: &Task, length: usize, prefix: &str) -> Result<DataFrame, Failure> {
-        let Self { port, ids, of_file, is_id_column } = *self;
+        let Self { port, ids, of_file } = *self;
         let Some(folder) = task.maybe(port) else {
             if ids != ID {
                 return Err(Failure::input(format!(
@@ -260,11 +258,11 @@ impl Names<'_> {
             let counted = || (0..length).map(|at| format!("{prefix}{at:05}")).collect();
             return DataTable::new().text(ID, of_file.map_or_else(counted, <[String]>::to_vec)).build();
         };
-        if is_id_column {
-            return Err(Failure::input(format!("the ids are given twice: by `id_column`, and by the table `{port}`"))
-                .hint(format!("leave out one: without `{port}`, those of the file are used")));
-        }
+        let at = |failure: Failure| failure.at(folder.display().to_string());
         let table = data_table::read(folder)?;
+        if let Some(names) = of_file {
+            return self.joined(with_ids(table, ids).map_err(at)?, names).map_err(at);
+        }
         if table.height() != length {
             return Err(Failure::input(format!(
                 "the file has {length} {port}, but the table `{port}` has {} rows",
@@ -272,7 +270,23 @@ impl Names<'_> {
             ))
             .hint("they are counted off in order, so there must be equally many: is it the right table, and the orientation?"));
         }
-        with_ids(table, ids).map_err(|failure| failure.at(folder.display().to_string()))
+        with_ids(table, ids).map_err(at)
+    }
+
+    /// The rows of a table that have the names of the file, in its order.
+    fn joined(&self, table: DataFrame, names: &[String]) -> Result<DataFrame, Failure> {
+        let axis = MatrixAxis::new(table)?;
+        let place = |name: &String| {
+            axis.position(name).ok_or_else(|| {
+                let Self { port, ids, .. } = self;
+                Failure::input(format!(
+                    "the file names its {port}, and `{name}` is not in the column `{ids}` of the table `{port}`"
+                ))
+                .hint(format!("they are joined by name: name them alike, or leave out `{port}`"))
+            })
+        };
+        let places: Vec<usize> = names.iter().map(place).collect::<Result<_, Failure>>()?;
+        data_table::rows(axis.table(), &places)
     }
 }
 
@@ -314,8 +328,8 @@ impl Remaining {
             (left_out > 0).then(|| format!("{IMPORTANT}{left_out} of {all} {what} are left out: {why}"))
         };
         let why = match parameters.compat {
-            MatrixCompat::None => "they have no value in any column",
-            MatrixCompat::Lab08 => "they have no value in the first column",
+            LabCompat::None => "they have no value in any column",
+            LabCompat::Lab08 => "they have no value in the first column",
         };
         let rows = note(rows, height, &parameters.row_axis, why);
         let columns = note(columns, width, &parameters.column_axis, "some of their values are missing or infinite");
@@ -323,11 +337,11 @@ impl Remaining {
     }
 
     /// Writes the lists of what is left out.
-    fn write(&self, task: &Task, compat: MatrixCompat, rows: &MatrixAxis, columns: &MatrixAxis) -> Result<(), Failure> {
+    fn write(&self, task: &Task, compat: LabCompat, rows: &MatrixAxis, columns: &MatrixAxis) -> Result<(), Failure> {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let reason = match compat {
-            MatrixCompat::None => "no value",
-            MatrixCompat::Lab08 => "first column",
+            LabCompat::None => "no value",
+            LabCompat::Lab08 => "first column",
         };
         let list = &self.dropped;
         let dropped = DataTable::of(DROPPED)
@@ -471,6 +485,28 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_file_are_joined_with_those_of_tables() {
+        let places = || DataTable::new().text("name", ["v1", "v2", "v3"]).integers("i", [1, 2, 3]);
+        let file = || Case::of(b"id,v2,v1\nb,1,2\na,3,4\n").set("id_column", "id").set("column_ids", "name");
+        let images = DataTable::new().text("id", ["a", "b"]).integers("shown", [5, 6]);
+        let matrix = file().table("columns", places()).table("rows", images).run().unwrap();
+        assert_eq!(matrix.columns().ids(), ["v2", "v1"].map(String::from));
+        assert_eq!(data_table::integers(matrix.columns().table(), "i").unwrap(), [2, 1]);
+        assert_eq!(data_table::integers(matrix.rows().table(), "shown").unwrap(), [6, 5]);
+        assert_eq!(values(&matrix), [1.0, 3.0, 2.0, 4.0]);
+        // Of a file of columns, the heads are rows.
+        let rows = DataTable::new().text("id", ["v1", "v2"]).integers("i", [1, 2]);
+        let turned = Case::of(b"id,v2,v1\nb,1,2\na,3,4\n").set("id_column", "id").set("orientation", "transposed");
+        let turned = turned.table("rows", rows).run().unwrap();
+        assert_eq!(data_table::integers(turned.rows().table(), "i").unwrap(), [2, 1]);
+        let other = DataTable::new().text("name", ["v1", "x"]);
+        assert_eq!(
+            file().table("columns", other).message(),
+            "the file names its columns, and `v2` is not in the column `name` of the table `columns`"
+        );
+    }
+
+    #[test]
     fn files_of_columns_are_transposed() {
         let case =
             Case::of(b"voxel,x,y\nv1,1,2\nv2,3,4\nv3,5,6\n").set("id_column", "voxel").set("orientation", "transposed");
@@ -534,8 +570,6 @@ mod tests {
         assert_eq!(message, "the file has 2 rows, but the table `rows` has 3 rows");
         let message = Case::rows(&rows).table("columns", three()).message();
         assert_eq!(message, "the file has 1 columns, but the table `columns` has 3 rows");
-        let twice = Case::of(b"id,x\na,1\nb,2\nc,3\n").set("id_column", "id").table("rows", three());
-        assert!(twice.message().contains("given twice"));
         assert!(Case::rows(&rows).set("row_ids", "image").message().contains("there is no table `rows`"));
         let repeated = Case::of(b"id,x\na,1\na,2\n").set("id_column", "id").run().unwrap_err();
         assert!(repeated.message.contains("`a` is the id of rows 1 and 2") && repeated.place.is_some());

@@ -1,6 +1,5 @@
 //! `matrix/...`: the kinds that make matrices with named rows and columns of files, and matrices of matrices.
 
-mod compat;
 mod matrix_import;
 mod matrix_join;
 mod missing;

@@ -6,8 +6,8 @@
 
 use pipe_contract::{Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
 
-use super::compat::MatrixCompat;
 use super::seen_rows;
+use crate::declared::lab_compat::LabCompat;
 use crate::formats::matrix::{Matrix, MatrixWriter};
 use crate::formats::npy_file::{Float, FloatType};
 use crate::numeric::counts::real;
@@ -20,7 +20,7 @@ parameters! {
         /// what happens to columns that have the same value in all rows that are looked at; the lab keeps them
         constant: Constant = Constant::Refuse;
         /// follow the lab: arithmetic in the type of the file, in its order, and 1e-6 added to every standard deviation
-        compat: MatrixCompat = MatrixCompat::None;
+        compat: LabCompat = LabCompat::None;
     }
 }
 
@@ -75,7 +75,7 @@ fn standardise<T: Single>(task: &Task, matrix: &Matrix, most: usize) -> Result<V
         for (column, values) in block.zip(values.chunks_exact(height)) {
             seen_rows::check_finite(matrix, column, values.iter().map(|value| value.wide()))?;
             let first = values[seen[0]];
-            if compat == MatrixCompat::Lab08 || seen.iter().any(|row| values[*row] != first) {
+            if compat == LabCompat::Lab08 || seen.iter().any(|row| values[*row] != first) {
                 kept.push(column);
             }
         }
@@ -95,8 +95,8 @@ fn standardise<T: Single>(task: &Task, matrix: &Matrix, most: usize) -> Result<V
         notes.push(format!("{IMPORTANT}{what}; left out"));
     }
     let step = match compat {
-        MatrixCompat::None => format!("z-scored by {rows}"),
-        MatrixCompat::Lab08 => format!("z-scored by {rows}, as the lab does"),
+        LabCompat::None => format!("z-scored by {rows}"),
+        LabCompat::Lab08 => format!("z-scored by {rows}, as the lab does"),
     };
     let axis = matrix.columns().part(&kept)?;
     let about = matrix.about().clone().then(step);
@@ -107,8 +107,8 @@ fn standardise<T: Single>(task: &Task, matrix: &Matrix, most: usize) -> Result<V
         for (column, values) in block.zip(values.chunks_exact(height)) {
             if kept.binary_search(&column).is_ok() {
                 let scaled = match compat {
-                    MatrixCompat::None => scaled(values, &seen),
-                    MatrixCompat::Lab08 => scaled_by_lab(values, &seen),
+                    LabCompat::None => scaled(values, &seen),
+                    LabCompat::Lab08 => scaled_by_lab(values, &seen),
                 };
                 to.columns(written, &scaled)?;
                 written += 1;
@@ -260,6 +260,23 @@ mod tests {
         assert_eq!(bits(199), [1_057_982_594, 1_055_375_755, 3_206_590_443, 3_187_090_555, 3_213_172_438]);
         let sum: u64 = scaled.concat().iter().map(|value| u64::from(value.to_bits())).sum();
         assert_eq!(sum, 2_091_121_281_845);
+    }
+
+    /// Rows without names of their own are counted, and a split of images does not know such names.
+    #[test]
+    fn a_split_of_other_rows_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = tasks::task(&ZScore, folder.path());
+        let rows = MatrixAxis::of_ids(["r00000", "r00001"]).unwrap();
+        let names = MatrixAxis::of_ids(["c0"]).unwrap();
+        let path = folder.path().join("in");
+        matrix::write(&path, &rows, &names, &MatrixAbout::default(), &[1.0_f32, 2.0]).unwrap();
+        tasks::give(&mut task, "matrix", &path);
+        let [train, choose, test] = ["46003", "61883", "829"].map(|id| vec![id.to_owned()]);
+        StimulusSplit { folds: vec![Fold { train, choose, test }] }.write(&folder.path().join("split")).unwrap();
+        tasks::give(&mut task, "split", &folder.path().join("split"));
+        let failure = tasks::run(&ZScore, &task).unwrap_err();
+        assert!(failure.message.starts_with("2 of 2 stimuli of `split` are not there: `46003`"), "{failure}");
     }
 
     #[test]

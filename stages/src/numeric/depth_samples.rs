@@ -2,7 +2,7 @@
 //!
 //! Decides, as pycortex does: depths are equally spaced between the surfaces without their ends; a sample is the nearest voxel (halves to
 //! even); a pixel of which either surface lies outside of the volume shows nothing. A pixel keeps each voxel once with the number of its
-//! depths. Differs from pycortex on purpose where values are missing or categories: see [`Depths`] and [`VoxelSamples::modes`].
+//! depths. Missing values and categories: see [`Depths`] and [`VoxelSamples::modes`].
 
 use rayon::prelude::*;
 
@@ -24,7 +24,7 @@ const BLOCK: usize = 4096;
 pub enum Depths {
     /// It is the mean of the others.
     IgnoreNan,
-    /// It has no value either, as in pycortex: holes where the cortex meets the mask.
+    /// It has no value either, as in pycortex with `nanmean=False`: holes where the cortex meets the mask.
     AllOrNan,
 }
 
@@ -47,6 +47,19 @@ pub fn map(affine: &Affine, point: Point) -> Point {
     })
 }
 
+/// Whether a volume of this shape shows what is at a point between its indices, as pycortex has it: from the centres of the first voxels on.
+pub fn is_inside(shape: [usize; 3], point: Point) -> bool {
+    (0..3).all(|axis| point[axis] >= 0.0 && point[axis] < real(shape[axis]))
+}
+
+/// The nearest whole number, halves to even, of a number from 0 to 2^51. The same as [`f64::round_ties_even`], which is a call of a function
+/// where the processor's instruction for it is not assumed, and there are a hundred million numbers here: the spacing of numbers from 2^52
+/// on is 1.
+fn whole(number: f64) -> f64 {
+    const FROM_HERE_WHOLE: f64 = 4_503_599_627_370_496.0;
+    (number + FROM_HERE_WHOLE) - FROM_HERE_WHOLE
+}
+
 /// Samples at every place. `to_voxels` maps points of the surfaces, whose vertices are those of the places, to indices of voxels in a
 /// volume of this shape, at most 2^32 voxels.
 ///
@@ -67,16 +80,16 @@ pub fn sample(
             .zip(place.weights)
             .fold([0.0; 3], |sum, (corner, weight)| add(sum, scale(surface[*corner as usize], weight)))
     };
-    let is_inside = |point: Point| (0..3).all(|axis| point[axis] >= 0.0 && point[axis] < real(shape[axis]));
     let nearest = |point: Point| {
         let index = |axis: usize| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "inside of the volume")]
-            let index = point[axis].round_ties_even() as usize;
+            let index = whole(point[axis]) as usize;
             // A point in the outer half of the last voxel.
             index.min(shape[axis] - 1)
         };
         u32::try_from(index(0) + shape[0] * (index(1) + shape[1] * index(2))).unwrap_or(u32::MAX)
     };
+    let shares: Vec<f64> = (1..=depths).map(|depth| real(depth) / real(depths + 1)).collect();
     #[expect(clippy::type_complexity, reason = "how many runs a pixel has, and the runs")]
     let blocks: Vec<(Vec<u32>, Vec<(u32, u8)>)> = places
         .par_chunks(BLOCK)
@@ -85,10 +98,10 @@ pub fn sample(
             for place in block {
                 let before = runs.len();
                 let (inner, outer) = (map(to_voxels, at(place, white)), map(to_voxels, at(place, pial)));
-                if place.weights != [0.0; 3] && is_inside(inner) && is_inside(outer) {
+                if place.weights != [0.0; 3] && is_inside(shape, inner) && is_inside(shape, outer) {
                     let across = subtract(outer, inner);
-                    for depth in 1..=depths {
-                        let voxel = nearest(add(inner, scale(across, real(depth) / real(depths + 1))));
+                    for share in &shares {
+                        let voxel = nearest(add(inner, scale(across, *share)));
                         // A straight line leaves a voxel once, so the same voxel comes in one run.
                         match runs[before..].last_mut() {
                             Some((held, count)) if *held == voxel => *count += 1,
@@ -173,6 +186,15 @@ impl VoxelSamples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_the_nearest_and_even_ones() {
+        for (number, expected) in [(0.0, 0.0), (0.5, 0.0), (1.5, 2.0), (2.5, 2.0), (2.500_000_1, 3.0), (98.49, 98.0)] {
+            assert_eq!(whole(number), expected);
+        }
+        let mut numbers = (0..10_000_u32).map(|step| f64::from(step) / 64.0);
+        assert!(numbers.all(|number| whole(number) == number.round_ties_even()));
+    }
 
     const SHIFT: Affine = [[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 

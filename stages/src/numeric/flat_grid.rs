@@ -267,22 +267,29 @@ struct Delaunay {
 
 impl Delaunay {
     fn of(points: &[delaunator::Point]) -> Self {
-        let triangles = delaunator::triangulate(points).triangles;
-        let short = |point: usize| u32::try_from(point).unwrap_or(u32::MAX);
-        let mut pairs: Vec<[u32; 2]> = triangles
-            .chunks_exact(3)
-            .flat_map(|corners| {
-                [[0, 1], [1, 2], [2, 0], [1, 0], [2, 1], [0, 2]].map(|pair| pair.map(|at: usize| short(corners[at])))
-            })
-            .collect();
-        pairs.par_sort_unstable();
-        pairs.dedup();
+        let delaunator::Triangulation { triangles, halfedges, .. } = delaunator::triangulate(points);
+        // Every edge between two triangles is there once in each direction, one at the border in one direction alone.
+        let each_pair = |visit: &mut dyn FnMut(usize, usize)| {
+            for (edge, twin) in halfedges.iter().enumerate() {
+                let (from, to) = (triangles[edge], triangles[delaunator::next_halfedge(edge)]);
+                visit(from, to);
+                if *twin == delaunator::EMPTY {
+                    visit(to, from);
+                }
+            }
+        };
         let mut starts = vec![0; points.len() + 1];
-        pairs.iter().for_each(|[point, _]| starts[*point as usize + 1] += 1);
+        each_pair(&mut |point, _| starts[point + 1] += 1);
         for point in 0..points.len() {
             starts[point + 1] += starts[point];
         }
-        Self { triangles, starts, neighbours: pairs.into_iter().map(|[_, neighbour]| neighbour).collect() }
+        let mut next = starts.clone();
+        let mut neighbours = vec![0; starts[points.len()]];
+        each_pair(&mut |point, neighbour| {
+            neighbours[next[point]] = u32::try_from(neighbour).unwrap_or(u32::MAX);
+            next[point] += 1;
+        });
+        Self { triangles, starts, neighbours }
     }
 
     fn count(&self) -> u32 {

@@ -9,14 +9,45 @@ pub type Point2 = [f64; 2];
 
 /// Whether a point lies inside rings, by the even-odd rule: a ring inside another is a hole.
 pub fn contains(rings: &[Vec<Point2>], point: Point2) -> bool {
-    rings.iter().filter(|ring| crosses_odd(ring, point)).count() % 2 == 1
+    rings.iter().filter(|ring| is_crossed_oddly(edges(ring), point)).count() % 2 == 1
 }
 
-fn crosses_odd(ring: &[Point2], [x, y]: Point2) -> bool {
-    let right_of = |(from, to): (Point2, Point2)| {
+/// Rings that are asked about many points, most of which lie far from most rings.
+pub struct BoxedRings<'a>(Vec<(&'a [Point2], Extents)>);
+
+/// The least and the largest coordinate along both axes.
+type Extents = [(f64, f64); 2];
+
+impl<'a> BoxedRings<'a> {
+    /// Prepares rings.
+    pub fn of(rings: &'a [Vec<Point2>]) -> Self {
+        Self(rings.iter().map(|ring| (ring.as_slice(), extents(ring))).collect())
+    }
+
+    /// As [`contains`].
+    pub fn contain(&self, point: Point2) -> bool {
+        let is_in = |(ring, extents): &&(&[Point2], Extents)| {
+            let is_in_box = (0..2).all(|axis| extents[axis].0 <= point[axis] && point[axis] <= extents[axis].1);
+            is_in_box && is_crossed_oddly(edges(ring), point)
+        };
+        self.0.iter().filter(is_in).count() % 2 == 1
+    }
+}
+
+/// The extents of a ring.
+fn extents(ring: &[Point2]) -> Extents {
+    [0, 1].map(|axis: usize| {
+        let values = ring.iter().map(|point| point[axis]);
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+    })
+}
+
+/// Whether an odd number of edges are to the right of a point.
+fn is_crossed_oddly(edges: impl Iterator<Item = (Point2, Point2)>, [x, y]: Point2) -> bool {
+    let is_right = |(from, to): &(Point2, Point2)| {
         (from[1] > y) != (to[1] > y) && x < (to[0] - from[0]) * (y - from[1]) / (to[1] - from[1]) + from[0]
     };
-    edges(ring).filter(|edge| right_of(*edge)).count() % 2 == 1
+    edges.filter(is_right).count() % 2 == 1
 }
 
 /// The edges of a ring, the closing one included.
@@ -53,28 +84,18 @@ const ROUNDS: u32 = 4;
 /// Found on a grid over the box of the ring, then on finer ones around the best place, so it is near the optimum and always the same.
 /// `None` if no place of the first grid lies inside.
 pub fn widest_place(ring: &[Point2], within: &[Vec<Point2>]) -> Option<Point2> {
-    let extent = |axis: usize| {
-        let values = ring.iter().map(|point| point[axis]);
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let (x, y) = (extent(0), extent(1));
+    let [x, y] = extents(ring);
     if ring.len() < 3 || x.0 >= x.1 || y.0 >= y.1 {
         return None;
     }
-    // Edges above and below the box neither decide what is inside nor are they near.
-    let beside = |(from, to): &(Point2, Point2)| from[1].max(to[1]) >= y.0 && from[1].min(to[1]) <= y.1;
-    let bounds: Vec<Vec<(Point2, Point2)>> = std::iter::once(edges(ring).collect())
-        .chain((!within.is_empty()).then(|| within.iter().flat_map(|ring| edges(ring)).filter(beside).collect()))
-        .collect();
+    let bounds = LabelBounds::of(ring, within, [x, y]);
     let mut best: Option<(Point2, f64)> = None;
     let (mut centre, mut size) = ([f64::midpoint(x.0, x.1), f64::midpoint(y.0, y.1)], [x.1 - x.0, y.1 - y.0]);
     for _ in 0..ROUNDS {
         for place in 0..TRIED * TRIED {
             let at = [place % TRIED, place / TRIED].map(|step| (real(step) + 0.5) / real(TRIED) - 0.5);
             let point = [centre[0] + at[0] * size[0], centre[1] + at[1] * size[1]];
-            if let Some(room) = room(&bounds, point)
-                && best.is_none_or(|(_, most)| room > most)
-            {
+            if let Some(room) = bounds.room(point, best.map_or(0.0, |(_, most)| most)) {
                 best = Some((point, room));
             }
         }
@@ -84,25 +105,46 @@ pub fn widest_place(ring: &[Point2], within: &[Vec<Point2>]) -> Option<Point2> {
     best.map(|(point, _)| point)
 }
 
-/// The distance to the nearest edge of a point that lies inside all bounds.
-fn room(bounds: &[Vec<(Point2, Point2)>], point: Point2) -> Option<f64> {
-    let mut least = f64::INFINITY;
-    for edges in bounds {
-        let mut inside = false;
-        for (from, to) in edges {
-            let above = from[1] > point[1];
-            if above != (to[1] > point[1])
-                && point[0] < (to[0] - from[0]) * (point[1] - from[1]) / (to[1] - from[1]) + from[0]
-            {
-                inside = !inside;
-            }
-            least = least.min(distance_squared(*from, *to, point));
-        }
-        if !inside {
-            return None;
-        }
+/// The edges around a label. The outline of a whole cortex has thousands, most of them far from one region.
+struct LabelBounds {
+    /// Edges of both that can be the nearest one to a place inside.
+    near: Vec<(Point2, Point2)>,
+    /// The edges of the ring.
+    own: Vec<(Point2, Point2)>,
+    /// The edges of what is shown that have a part beside the ring; `None` if all is shown.
+    shown: Option<Vec<(Point2, Point2)>>,
+}
+
+impl LabelBounds {
+    /// `extent` is that of the ring along x and y.
+    fn of(ring: &[Point2], within: &[Vec<Point2>], extent: [(f64, f64); 2]) -> Self {
+        let own: Vec<(Point2, Point2)> = edges(ring).collect();
+        let all = || within.iter().flat_map(|ring| edges(ring));
+        let apart = |(from, to): &(Point2, Point2), axis: usize| {
+            let (low, high) = (from[axis].min(to[axis]), from[axis].max(to[axis]));
+            (extent[axis].0 - high).max(low - extent[axis].1)
+        };
+        // A place inside the ring is nearer to the ring than half of the shorter side of its box.
+        let most = extent.iter().map(|(low, high)| (high - low) / 2.0).fold(f64::INFINITY, f64::min);
+        let is_near = |edge: &(Point2, Point2)| apart(edge, 0) <= most && apart(edge, 1) <= most;
+        let near = own.iter().copied().chain(all().filter(is_near)).collect();
+        let shown = (!within.is_empty()).then(|| all().filter(|edge| apart(edge, 1) <= 0.0).collect());
+        Self { near, own, shown }
     }
-    Some(least)
+
+    /// The squared distance to the nearest edge, of a place that is inside and shown and has more than `least` of it. Distances are first:
+    /// most places are left out by them.
+    fn room(&self, point: Point2, least: f64) -> Option<f64> {
+        let mut room = f64::INFINITY;
+        for (from, to) in &self.near {
+            room = room.min(distance_squared(*from, *to, point));
+            if room <= least {
+                return None;
+            }
+        }
+        let is_inside = |edges: &Vec<(Point2, Point2)>| is_crossed_oddly(edges.iter().copied(), point);
+        (is_inside(&self.own) && self.shown.as_ref().is_none_or(is_inside)).then_some(room)
+    }
 }
 
 fn distance_squared(from: Point2, to: Point2, point: Point2) -> f64 {
@@ -130,6 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn boxes_change_no_answer() {
+        let star = |turn: u32| [f64::from(turn * 7 % 11), f64::from(turn * 5 % 11)];
+        let rings = [square(0.0, 10.0), square(4.0, 6.0), (0..11).map(star).collect(), Vec::new()];
+        let boxed = BoxedRings::of(&rings);
+        for place in 0..26 * 26_u32 {
+            // Corners, edges and what is between and around.
+            let point = [f64::from(place % 26) / 2.0 - 1.0, f64::from(place / 26) / 2.0 - 1.0];
+            assert_eq!(boxed.contain(point), contains(&rings, point), "{point:?}");
+        }
+    }
+
+    #[test]
     fn the_widest_place_of_an_l_is_in_its_corner() {
         // The arms are 2 wide; at the inner corner a larger disc fits, centred where its distances to both outer sides and to the
         // corner at (2, 2) are equal: 4 - 2 * sqrt(2).
@@ -145,6 +199,9 @@ mod tests {
         let [x, y] = place.unwrap();
         assert!((x - 8.0).abs() < 0.05 && (2.0..8.0).contains(&y), "{x} {y}");
         assert_eq!(widest_place(&square(0.0, 10.0), &[square(20.0, 30.0)]), None);
+        // A ring of what is shown that surrounds all at a distance changes nothing.
+        let (alone, surrounded) = (widest_place(&square(0.0, 10.0), &[]), [square(-50.0, 90.0)]);
+        assert_eq!(widest_place(&square(0.0, 10.0), &surrounded), alone);
         assert_eq!(widest_place(&[[0.0, 0.0], [1.0, 0.0]], &[]), None);
     }
 

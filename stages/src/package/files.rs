@@ -13,8 +13,8 @@ use pipe_contract::{Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
 use super::archive::Archive;
 use super::glob::Pattern;
-use super::nearest_names::nearest;
 use super::{pip, shared_download};
+use crate::formats::nearest_names::nearest;
 use crate::transfer::checksum::Sha256;
 
 /// `package/files`: the files of a pinned package that match a pattern.

@@ -3,7 +3,6 @@
 mod archive;
 mod files;
 mod glob;
-mod nearest_names;
 mod pip;
 mod shared_download;
 

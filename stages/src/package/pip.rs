@@ -186,7 +186,7 @@ fn explain(output: &str, package: &Package) -> Failure {
             .hint("check the name and `python3 -m pip config list`"),
         versions => Failure::input(format!("`{}` has no version {}", package.name, package.version)).hint(format!(
             "the nearest versions are {}",
-            super::nearest_names::nearest(&package.version, versions.iter().copied())
+            crate::formats::nearest_names::nearest(&package.version, versions.iter().copied())
         )),
     }
 }

@@ -10,6 +10,7 @@ use pipe_contract::{
     Column as Described, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters,
 };
 
+use crate::formats::brain_places::{VOLUME, dimensions};
 use crate::formats::data_table::{self, DataTable};
 use crate::formats::numpy::{Array, read_objects};
 use crate::formats::pickle::Item;
@@ -56,6 +57,10 @@ const COLUMNS: &[Described] = &[
     Described::new("i", "its index on the first axis, x of NIfTI"),
     Described::new("j", "its index on the second axis, y"),
     Described::new("k", "its index on the third axis, z"),
+    Described::new(
+        "volume",
+        "the shape of the volume that these are of, such as `81 x 104 x 83`; a cortex with another one is refused",
+    ),
     Described::measured(
         "ceiling",
         "share of variance",
@@ -105,7 +110,8 @@ impl StageKind for Dictionary {
             .text("id", voxels.masked.iter().map(|place| id(*place)))
             .integers("i", axis(0))
             .integers("j", axis(1))
-            .integers("k", axis(2));
+            .integers("k", axis(2))
+            .text(VOLUME, vec![dimensions(voxels.shape); voxels.masked.len()]);
         if let Some(ceilings) = &voxels.ceilings {
             columns = columns.numbers("ceiling", ceilings.iter().copied());
         }
@@ -359,10 +365,18 @@ mod tests {
     fn voxels_are_counted_in_c_order() {
         let [columns, regions, notes] = run(&[]).unwrap();
         let lines: Vec<&str> = columns.lines().collect();
-        assert_eq!(lines[..3], ["id,i,j,k,ceiling", "v0000001,0,0,1,0.0", "v0000002,0,0,2,0.1"]);
+        assert_eq!(
+            lines[..3],
+            ["id,i,j,k,volume,ceiling", "v0000001,0,0,1,2 x 3 x 4,0.0", "v0000002,0,0,2,2 x 3 x 4,0.1"]
+        );
         assert_eq!(
             lines[4..],
-            ["v0000011,0,2,3,0.3", "v0000012,1,0,0,0.4", "v0000017,1,1,1,0.5", "v0000023,1,2,3,0.6"]
+            [
+                "v0000011,0,2,3,2 x 3 x 4,0.3",
+                "v0000012,1,0,0,2 x 3 x 4,0.4",
+                "v0000017,1,1,1,2 x 3 x 4,0.5",
+                "v0000023,1,2,3,2 x 3 x 4,0.6"
+            ]
         );
         // Place 20 has the label of `V1v`, but is not in the mask; `FFA-1` is counted in the mask.
         let expected = "region,group,id\nV1v,retino,v0000001\nV1v,retino,v0000002\nV1v,retino,v0000012\n\
@@ -375,7 +389,7 @@ mod tests {
     fn ceilings_are_fractions_or_absent() {
         let text = |value: &str| Value::Text(value.into());
         let [columns, ..] = run(&[("ceiling", text(""))]).unwrap();
-        assert!(columns.starts_with("id,i,j,k\nv0000001,0,0,1\n"));
+        assert!(columns.starts_with("id,i,j,k,volume\nv0000001,0,0,1,2 x 3 x 4\n"));
         let failure = run(&[("ceiling_unit", text("fraction"))]).unwrap_err();
         assert!(failure.message.contains("a ceiling of 10 of the variance"), "{failure}");
         let failure = run(&[("ceiling", text("brain_nii_shape"))]).unwrap_err();

@@ -1,22 +1,18 @@
 //! `regions/overlay`: which voxels or vertices lie inside the outlines on a flattened cortex.
 //!
-//! A vertex is in a region if its place in the plane is inside one of its closed outlines. A voxel is in it if at least a share of the
-//! samples that fall into the voxel, 32 between the surfaces at each vertex, are of such vertices. Only vertices with triangles of the flat
-//! surface count. Regions may overlap.
+//! A vertex is in a region if its place in the plane is inside one of its closed outlines; [`members`] says which voxels then are. Only
+//! vertices with triangles of the flat surface count. Regions may overlap.
 
 use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, parameters};
 use rayon::prelude::*;
 
+use super::region_members::members;
 use crate::formats::brain_places::{self, BrainPlaces};
-use crate::formats::cortex::{FlattenedCortex, SurfaceName};
+use crate::formats::cortex::FlattenedCortex;
 use crate::formats::data_table::{self, DataTable};
 use crate::formats::overlay;
-use crate::numeric::depth_samples::sample;
-use crate::numeric::flat_grid::{FlatMesh, MeshPlace, plane};
-use crate::numeric::polygon::contains;
-
-/// Samples between the surfaces at each vertex.
-const DEPTHS: usize = 32;
+use crate::numeric::flat_grid::plane;
+use crate::numeric::polygon::BoxedRings;
 
 /// The kind.
 pub(super) struct RegionsOfOverlay;
@@ -61,7 +57,7 @@ impl StageKind for RegionsOfOverlay {
         let ids = brain_places::read(task.one("places")?)?;
         let places = BrainPlaces::of(&ids, &cortex, &parameters.transform, &[])?;
         let outlines = outlines(&cortex, &parameters)?;
-        let members = members(&cortex, &places, &outlines, parameters.share)?;
+        let members = members(&cortex, &places, &inside(&cortex, &outlines)?, parameters.share)?;
         let all = || outlines.iter().map(|(name, _)| name).zip(&members);
         let empty: Vec<String> =
             all().filter(|(_, members)| members.is_empty()).map(|(name, _)| format!("`{name}`")).collect();
@@ -107,80 +103,18 @@ fn outlines(cortex: &FlattenedCortex, parameters: &Parameters) -> Result<Vec<(St
     Ok(all)
 }
 
-/// For each region the positions of the ids that are in it, ascending.
-fn members(
-    cortex: &FlattenedCortex,
-    places: &BrainPlaces,
-    outlines: &[(String, Rings)],
-    share: f64,
-) -> Result<Vec<Vec<usize>>, Failure> {
-    let hemispheres = cortex.hemispheres()?;
-    let surfaces = |name: SurfaceName| -> Result<Vec<_>, Failure> {
-        hemispheres.iter().map(|(hemisphere, _)| cortex.surface(*hemisphere, name)).collect()
+/// For each region and vertex whether it is inside.
+fn inside(cortex: &FlattenedCortex, outlines: &[(String, Rings)]) -> Result<Vec<Vec<bool>>, Failure> {
+    let sheets = cortex.flat_sheets()?;
+    let (points, extents) = plane(&sheets.meshes())?;
+    let (width, height) = (extents.right - extents.left, extents.top - extents.bottom);
+    let shares = points.into_iter().map(|[x, y]| [(x - extents.left) / width, (extents.top - y) / height]);
+    let vertices: Vec<([f64; 2], bool)> = shares.zip(sheets.are_flat()).collect();
+    let of_region = |rings: &Rings| {
+        let rings = BoxedRings::of(rings);
+        vertices.par_iter().map(|(share, is_flat)| *is_flat && rings.contain(*share)).collect::<Vec<bool>>()
     };
-    let flat = surfaces(SurfaceName::Flat)?;
-    let planes: Vec<Vec<[f64; 2]>> =
-        flat.iter().map(|surface| surface.points().into_iter().map(|[x, y, _]| [x, y]).collect()).collect();
-    let meshes = planes.iter().zip(&flat).map(|(points, surface)| FlatMesh { points, triangles: &surface.triangles });
-    let (points, extents) = plane(&meshes.collect::<Vec<_>>())?;
-    let mut is_flat = vec![false; points.len()];
-    let mut first = 0;
-    for surface in &flat {
-        surface.triangles.iter().flatten().for_each(|vertex| is_flat[first + *vertex as usize] = true);
-        first += surface.coordinates.len();
-    }
-    let shares: Vec<[f64; 2]> = points
-        .into_iter()
-        .map(|[x, y]| {
-            [(x - extents.left) / (extents.right - extents.left), (extents.top - y) / (extents.top - extents.bottom)]
-        })
-        .collect();
-    let inside = |rings: &Rings| -> Vec<bool> {
-        shares.par_iter().zip(&is_flat).map(|(share, is_flat)| *is_flat && contains(rings, *share)).collect()
-    };
-    let positions = |is_in: &dyn Fn(usize) -> bool| {
-        let numbers = places.numbers();
-        (0..numbers.len()).filter(|position| is_in(numbers[*position])).collect::<Vec<usize>>()
-    };
-    let transform = match places {
-        BrainPlaces::Vertices { .. } => {
-            return Ok(outlines
-                .iter()
-                .map(|(_, rings)| {
-                    let inside = inside(rings);
-                    positions(&|vertex| inside[vertex])
-                })
-                .collect());
-        }
-        BrainPlaces::Voxels { transform, .. } => transform,
-    };
-    let at_vertex = |(vertex, is_flat): (u32, &bool)| MeshPlace {
-        corners: [vertex; 3],
-        weights: [f64::from(u8::from(*is_flat)), 0.0, 0.0],
-        nearest: vertex,
-    };
-    let points = |name: SurfaceName| -> Result<Vec<[f64; 3]>, Failure> {
-        Ok(surfaces(name)?.iter().flat_map(|surface| surface.points()).collect())
-    };
-    let (white, pial) = (points(SurfaceName::White)?, points(SurfaceName::Pial)?);
-    let at_vertices: Vec<MeshPlace> = (0_u32..).zip(&is_flat).map(at_vertex).collect();
-    let samples = sample(&at_vertices, &white, &pial, &transform.to_voxels, transform.shape, DEPTHS);
-    let count = |is_counted: &dyn Fn(usize) -> bool| {
-        let mut counts = vec![0_u32; transform.shape.iter().product()];
-        for (voxel, depths) in (0..samples.pixels()).filter(|vertex| is_counted(*vertex)).flat_map(|v| samples.of(v)) {
-            counts[voxel as usize] += u32::from(depths);
-        }
-        counts
-    };
-    let all = count(&|_| true);
-    Ok(outlines
-        .iter()
-        .map(|(_, rings)| {
-            let inside = inside(rings);
-            let within = count(&|vertex| inside[vertex]);
-            positions(&|voxel| within[voxel] > 0 && f64::from(within[voxel]) >= share * f64::from(all[voxel]))
-        })
-        .collect())
+    Ok(outlines.iter().map(|(_, rings)| of_region(rings)).collect())
 }
 
 #[cfg(test)]

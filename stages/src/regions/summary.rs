@@ -1,7 +1,7 @@
 //! `regions/summary`: the spread of a column of a table within regions of interest, and everywhere.
 //!
-//! Decides that a region is the units listed for it, that missing values are counted and not used, and which quantiles stand for a
-//! region. A region without any unit in the table is kept, with no values: it is not the same as a region that was never asked for.
+//! Decides that a region is the set of units listed for it, that missing values are counted and not used, and which quantiles stand for
+//! a region. A region without any unit in the table is kept, with no values: it is not the same as a region that was never asked for.
 //! Independent of what the numbers are.
 
 use std::collections::BTreeMap;
@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use pipe_contract::{Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, parameters};
 use polars::prelude::DataFrame;
 
+use super::region_spread::{UnitSpread, named_or_all};
 use crate::formats::data_table::{self, DataTable};
-use crate::numeric::counts::real;
-use crate::numeric::statistics::quantile;
 
 /// The kind.
 pub(super) struct RegionSummary;
@@ -22,6 +21,8 @@ parameters! {
         column: String = "r2".to_owned();
         /// the column that says what a number belongs to, such as `model`; each of its values is summed up apart; empty for none
         by: String = "model".to_owned();
+        /// values of that column that are summed up, in this order; none for all that there are
+        groups: Vec<String> = Vec::new();
         /// regions, in this order; none for all that there are
         only: Vec<String> = Vec::new();
         /// the name of all units together; empty to leave it out
@@ -43,7 +44,7 @@ const COLUMNS: &[Column] = &[
 
 impl StageKind for RegionSummary {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("regions/summary", 1, "least, median, mean and greatest of a column within regions")
+        let kind = Kind::new("regions/summary", 2, "least, median, mean and greatest of a column within regions")
             .input("table", &[], "a table with a column `id` (units) and a column of numbers, such as scores of models")
             .port(
                 "regions",
@@ -65,15 +66,19 @@ impl StageKind for RegionSummary {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
         let table = Numbers::read(task, &parameters)?;
-        let regions = Regions::read(task, &parameters)?;
+        let regions = named_or_all(task, &parameters.only)?;
+        if !parameters.everywhere.is_empty() {
+            let hint = "call that row differently, `everywhere: every unit`, or leave it out, `everywhere: \"\"`";
+            regions.without(&parameters.everywhere, hint)?;
+        }
         let mut notes = Vec::new();
         let mut rows = Vec::new();
         for (group, numbers) in &table.groups {
             if !parameters.everywhere.is_empty() {
-                rows.push((group, &parameters.everywhere, Spread::of(numbers.values().copied())));
+                rows.push((group, &parameters.everywhere, UnitSpread::of(numbers.values().copied())));
             }
             for (region, units) in &regions.0 {
-                let spread = Spread::of(units.iter().filter_map(|unit| numbers.get(unit).copied()));
+                let spread = UnitSpread::of(units.iter().filter_map(|unit| numbers.get(unit).copied()));
                 if spread.numbers.is_empty() && spread.missing == 0 {
                     notes.push(format!("{IMPORTANT}region `{region}` has no unit in the table ({group})"));
                 }
@@ -81,18 +86,19 @@ impl StageKind for RegionSummary {
             }
         }
         notes.iter().for_each(|note| context.log(note));
-        let of =
-            |pick: fn(&Spread) -> Option<f64>| rows.iter().map(move |(.., spread)| pick(spread)).collect::<Vec<_>>();
+        let of = |pick: fn(&UnitSpread) -> Option<f64>| {
+            rows.iter().map(move |(.., spread)| pick(spread)).collect::<Vec<_>>()
+        };
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let table = DataTable::of(COLUMNS)
             .text("group", rows.iter().map(|(group, ..)| group.as_str()))
             .text("region", rows.iter().map(|(_, region, _)| region.as_str()))
             .integers("n", rows.iter().map(|(.., spread)| count(spread.numbers.len())))
             .integers("n_missing", rows.iter().map(|(.., spread)| count(spread.missing)))
-            .optional_numbers("min", of(|spread| spread.numbers.first().copied()))
-            .optional_numbers("median", of(|spread| spread.quantile(0.5)))
-            .optional_numbers("mean", of(Spread::mean))
-            .optional_numbers("max", of(|spread| spread.numbers.last().copied()))
+            .optional_numbers("min", of(UnitSpread::least))
+            .optional_numbers("median", of(UnitSpread::median))
+            .optional_numbers("mean", of(UnitSpread::mean))
+            .optional_numbers("max", of(UnitSpread::greatest))
             .stamped(task.simulated);
         data_table::write(task.output("table")?, &mut table.build()?)?;
         Ok(Ended::noted(notes))
@@ -130,69 +136,24 @@ impl Numbers {
                 return Err(Failure::input(format!("`{id}` is there twice in the group `{group}`")).hint(hint));
             }
         }
-        Ok(Self { groups })
+        Self { groups }.only(&parameters.groups, &parameters.by)
     }
-}
 
-/// Regions in their order, each with its units.
-struct Regions(Vec<(String, Vec<String>)>);
-
-impl Regions {
-    fn read(task: &Task, parameters: &Parameters) -> Result<Self, Failure> {
-        let Some(path) = task.maybe("regions") else {
-            return match parameters.only.is_empty() {
-                true => Ok(Self(Vec::new())),
-                false => Err(Failure::input("`only` names regions, but the port `regions` is not given")),
+    /// These groups in this order, or all.
+    fn only(mut self, wanted: &[String], by: &str) -> Result<Self, Failure> {
+        if wanted.is_empty() {
+            return Ok(self);
+        }
+        let mut groups = Vec::new();
+        for name in wanted {
+            let Some(at) = self.groups.iter().position(|(known, _)| known == name) else {
+                let known: Vec<&str> = self.groups.iter().map(|(known, _)| known.as_str()).collect();
+                let message = format!("no row has `{name}` in the column `{by}`; it has {}", known.join(", "));
+                return Err(Failure::input(message).hint("each of `groups` is named once"));
             };
-        };
-        let at = |failure: Failure| failure.at(path.display().to_string());
-        let table = data_table::read(path)?;
-        let names = data_table::texts(&table, "region").map_err(at)?;
-        let mut all: Vec<(String, Vec<String>)> = Vec::new();
-        for (name, id) in names.into_iter().zip(data_table::texts(&table, "id").map_err(at)?) {
-            match all.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, units)) => units.push(id),
-                None => all.push((name, vec![id])),
-            }
+            groups.push(self.groups.remove(at));
         }
-        if parameters.only.is_empty() {
-            return Ok(Self(all));
-        }
-        let named = |name: &String| {
-            all.iter().find(|(known, _)| known == name).cloned().ok_or_else(|| {
-                let known: Vec<&str> = all.iter().map(|(known, _)| known.as_str()).collect();
-                at(Failure::input(format!("there is no region `{name}`; there are {}", known.join(", "))))
-            })
-        };
-        Ok(Self(parameters.only.iter().map(named).collect::<Result<_, Failure>>()?))
-    }
-}
-
-/// Numbers in order, and how many were missing.
-struct Spread {
-    numbers: Vec<f64>,
-    missing: usize,
-}
-
-impl Spread {
-    fn of(all: impl Iterator<Item = Option<f64>>) -> Self {
-        let (mut numbers, mut missing) = (Vec::new(), 0);
-        for number in all {
-            match number {
-                Some(number) => numbers.push(number),
-                None => missing += 1,
-            }
-        }
-        numbers.sort_by(f64::total_cmp);
-        Self { numbers, missing }
-    }
-
-    fn quantile(&self, share: f64) -> Option<f64> {
-        (!self.numbers.is_empty()).then(|| quantile(&self.numbers, share))
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (!self.numbers.is_empty()).then(|| self.numbers.iter().sum::<f64>() / real(self.numbers.len()))
+        Ok(Self { groups })
     }
 }
 
@@ -243,6 +204,26 @@ mod tests {
     }
 
     #[test]
+    fn a_region_is_a_set_and_not_called_as_the_row_of_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = given(folder.path());
+        let regions = |names: [&str; 4]| {
+            let table = DataTable::new().text("region", names).text("id", ["a", "b", "a", "a"]);
+            data_table::write(&folder.path().join("regions"), &mut table.build().unwrap()).unwrap();
+        };
+        regions(["V1", "V1", "V1", "V2"]);
+        run(&RegionSummary, &task).unwrap();
+        // Of V1 a has 0.1 and b 0.3 by the model X.
+        assert_eq!(csv(&task).lines().nth(2).unwrap(), "X,V1,2,0,0.1,0.2,0.2,0.3");
+        regions(["V1", "V1", "all", "all"]);
+        let message = run(&RegionSummary, &task).unwrap_err().message;
+        assert_eq!(message, "a region is called `all`, as the row of all units is");
+        set(&mut task, "everywhere", Value::Text(String::new()));
+        run(&RegionSummary, &task).unwrap();
+        assert_eq!(csv(&task).lines().nth(2).unwrap(), "X,all,1,0,0.1,0.1,0.1,0.1");
+    }
+
+    #[test]
     fn one_region_alone_and_everywhere_alone() {
         let folder = tempfile::tempdir().unwrap();
         let mut task = given(folder.path());
@@ -252,6 +233,15 @@ mod tests {
         assert_eq!(csv(&task).lines().count(), 3);
         set(&mut task, "only", Value::List(vec![Value::Text("V9".into())]));
         assert!(run(&RegionSummary, &task).unwrap_err().message.contains("no region `V9`; there are V2, V1, FFA"));
+        set(&mut task, "only", Value::List(vec![Value::Text("V1".into())]));
+        set(&mut task, "groups", Value::List(vec![Value::Text("Y".into())]));
+        run(&RegionSummary, &task).unwrap();
+        assert_eq!(csv(&task).lines().nth(1), Some("Y,V1,1,0,-0.5,-0.5,-0.5,-0.5"));
+        assert_eq!(csv(&task).lines().count(), 2);
+        set(&mut task, "groups", Value::List(vec![Value::Text("Z".into())]));
+        let message = run(&RegionSummary, &task).unwrap_err().message;
+        assert_eq!(message, "no row has `Z` in the column `model`; it has X, Y");
+        set(&mut task, "groups", Value::List(Vec::new()));
         task.inputs.remove("regions");
         assert!(run(&RegionSummary, &task).unwrap_err().message.contains("port `regions` is not given"));
         set(&mut task, "by", Value::Text(String::new()));

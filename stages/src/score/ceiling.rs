@@ -8,6 +8,7 @@
 //! Stimuli that were shown once say nothing about noise and are left out.
 
 use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, Progress, StageKind, Task, choice, parameters};
+use rayon::prelude::*;
 
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::matrix::Matrix;
@@ -73,7 +74,8 @@ impl StageKind for NoiseCeiling {
             let columns = first..width.min(first + step);
             let (done, total) = (columns.end as u64, width as u64);
             let block: Vec<f64> = matrix.block(columns, None)?;
-            variances.extend(block.chunks_exact(height).map(|column| repeats.variances(column, parameters.estimate)));
+            let of_column = |column: &[f64]| repeats.variances(column, parameters.estimate);
+            variances.extend(block.par_chunks_exact(height).map(of_column).collect::<Vec<Variances>>());
             context.progress(Progress { done, total, unit: "responses".into(), note: String::new() });
         }
         let mut notes = Vec::new();
@@ -116,6 +118,8 @@ const COLUMNS: &[Column] = &[
 /// The rows of stimuli that were shown several times.
 struct Repeats {
     stimuli: Vec<Vec<usize>>,
+    /// Those of all of them.
+    rows: Vec<usize>,
     /// How many were shown once.
     once: usize,
 }
@@ -148,14 +152,15 @@ impl Repeats {
             return Err(Failure::input(message)
                 .hint("noise is what differs between repeats: give single presentations, not their means"));
         }
-        Ok(Self { once: all - several.len(), stimuli: several })
+        Ok(Self { once: all - several.len(), rows: several.concat(), stimuli: several })
     }
 
     fn variances(&self, column: &[f64], estimate: Estimate) -> Variances {
-        let mean = |rows: &[usize]| rows.iter().map(|row| column[*row]).sum::<f64>() / real(rows.len());
-        let squares = |rows: &[usize], about: f64| rows.iter().map(|row| (column[*row] - about).powi(2)).sum::<f64>();
-        let all: Vec<usize> = self.stimuli.iter().flatten().copied().collect();
-        let (count, stimuli, grand) = (real(all.len()), real(self.stimuli.len()), mean(&all));
+        // About the first value, so that a constant response has variances of exactly 0, whatever its value is.
+        let value = |row: &usize| column[*row] - column[self.rows[0]];
+        let mean = |rows: &[usize]| rows.iter().map(value).sum::<f64>() / real(rows.len());
+        let squares = |rows: &[usize], about: f64| rows.iter().map(|row| (value(row) - about).powi(2)).sum::<f64>();
+        let (count, stimuli, grand) = (real(self.rows.len()), real(self.stimuli.len()), mean(&self.rows));
         match estimate {
             Estimate::Anova => {
                 let within = self.stimuli.iter().map(|rows| squares(rows, mean(rows))).sum::<f64>();
@@ -170,7 +175,7 @@ impl Repeats {
             Estimate::Nsd => {
                 let of = |rows: &Vec<usize>| squares(rows, mean(rows)) / (real(rows.len()) - 1.0);
                 let noise = self.stimuli.iter().map(of).sum::<f64>() / stimuli;
-                Variances { signal: squares(&all, grand) / (count - 1.0) - noise, noise }
+                Variances { signal: squares(&self.rows, grand) / (count - 1.0) - noise, noise }
             }
         }
     }
@@ -222,7 +227,7 @@ mod tests {
         let columns = MatrixAxis::of_ids(["v1", "flat"]).unwrap();
         let given = folder.path().join("given");
         let writer = MatrixWriter::create(&given, &rows, &columns, &MatrixAbout::default(), FloatType::F64).unwrap();
-        writer.columns(0, &[values, vec![7.0; 6000]].concat()).unwrap();
+        writer.columns(0, &[values, vec![0.1; 6000]].concat()).unwrap();
         let mut task = tasks::task(&NoiseCeiling, folder.path());
         tasks::give(&mut task, "responses", &given);
         tasks::set(&mut task, "stimulus", Value::Text("image".into()));

@@ -4,11 +4,9 @@
 //! `False` hold truth values, those of digits whole numbers, other numbers floats, and all else text; numbers with leading zeros are
 //! text, because they are names. A Parquet file has types of its own; numbers become 64 bits wide.
 
-use std::io::Read;
 use std::path::Path;
 
-use fs_err::File;
-use pipe_contract::{Column as Described, Context, Ended, Failure, Kind, StageKind, Task, parameters};
+use pipe_contract::{Column as Described, ColumnMeaning, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 use polars::prelude::{Column, DataFrame, DataType};
 
 use crate::formats::csv_text::{CsvText, is_missing};
@@ -29,12 +27,18 @@ parameters! {
 
 const COLUMNS: &[Described] = &[Described::new("id", "the id of the row; all other columns are those of the file")];
 
+/// A file of others does not say what its columns mean.
+fn of_file() -> ColumnMeaning {
+    ColumnMeaning { about: "a column of the imported file".to_owned(), ..ColumnMeaning::default() }
+}
+
 impl StageKind for TableImport {
     fn kind(&self) -> Kind {
         Kind::new("table/import", 1, "a table of a CSV or Parquet file, with a column of ids")
             .input("file", &[], "CSV with a line of names (fields divided by comma, tab or semicolon), or Parquet")
             .folder("table", "table", "its rows in their order: `id`, then the other columns with types")
             .described(data_table::FILES, COLUMNS)
+            .others(|_, _, _| of_file())
             .parameters::<Parameters>()
     }
 
@@ -55,7 +59,8 @@ impl StageKind for TableImport {
 
 /// The table with its ids first.
 fn read(path: &Path, parameters: &Parameters) -> Result<DataFrame, Failure> {
-    let file = if is_parquet(path)? { data_table::read_parquet(path)? } else { read_csv(path, &parameters.id)? };
+    let file =
+        if data_table::is_parquet(path)? { data_table::read_parquet(path)? } else { read_csv(path, &parameters.id)? };
     let names: Vec<String> = file.get_column_names().iter().map(ToString::to_string).collect();
     let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     let absent =
@@ -81,16 +86,6 @@ fn read(path: &Path, parameters: &Parameters) -> Result<DataFrame, Failure> {
         columns.push(plain(column)?);
     }
     DataFrame::new_infer_height(columns).map_err(|error| Failure::internal(error.to_string()))
-}
-
-fn is_parquet(path: &Path) -> Result<bool, Failure> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::input("the file does not exist"),
-        _ => Failure::io("read", path, &error),
-    })?;
-    let mut head = Vec::new();
-    file.take(4).read_to_end(&mut head).map_err(|error| Failure::io("read", path, &error))?;
-    Ok(head == b"PAR1")
 }
 
 /// A column of one of the four types that tables have here.

@@ -3,7 +3,6 @@
 //! Nothing in them names a subject: the original writes both lists of ids into `options.json`, but a split that follows families
 //! reveals twins, and models are published. Nor do they hold times, which no second run would repeat.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use fs_err as fs;
@@ -13,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::formats::epoch_table::{EPOCH_COLUMNS, EPOCHS};
 use crate::formats::image_conventions::{Alignment, DepthUnit, Normalisation};
+use crate::formats::json_file;
+pub use crate::formats::json_file::write_json;
 
 /// Weights under the original's state-dict names.
 pub const WEIGHTS: &str = "model.safetensors";
@@ -47,6 +48,9 @@ pub const RESTART_COLUMNS: &[Column] = &[
     ),
     Column::new("kept", "whether it is the chosen one").levels(MARKS),
 ];
+
+/// What to do about a folder that is not a model's.
+const GIVE: &str = "give the `model` port of `unet/train`, `unet/best` or `unet/import`";
 
 /// How tables of a model mark a row.
 const MARKS: &[(&str, &str)] = &[("*", "yes"), ("", "no")];
@@ -163,32 +167,22 @@ impl RestartOutcome {
     }
 }
 
-/// Writes a JSON file of a model folder, with a stable layout.
-///
-/// # Errors
-/// Environment: it cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::internal(format!("could not write `{}` as JSON: {error}", path.display())))?;
-    let _ = writeln!(text);
-    fs::write(path, text).map_err(|error| Failure::io("write", path, &error))
-}
-
 /// Reads a JSON file of a model folder.
 ///
 /// # Errors
 /// Input: it is missing or holds something else.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| no_model(path, &error))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::input(format!("not the options of a model: {error}")).at(path.display().to_string()))
+    if !path.is_file() {
+        return Err(no_model(path, &std::io::ErrorKind::NotFound.into()));
+    }
+    json_file::read_json(path).map_err(|failure| failure.hint(GIVE))
 }
 
 fn no_model(path: &Path, error: &std::io::Error) -> Failure {
     let reason = io_reason(error);
     Failure::input(format!("a model has `{OPTIONS}`, `{TRAINING}` and `{WEIGHTS}`, but one cannot be read: {reason}"))
         .at(path.display().to_string())
-        .hint("give the `model` port of `unet/train`, `unet/best` or `unet/import`")
+        .hint(GIVE)
 }
 
 #[cfg(test)]

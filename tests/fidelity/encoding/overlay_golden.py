@@ -1,8 +1,10 @@
 """What pycortex 1.4.0 reads in an overlay: for every region the number of its paths, and how many points of a grid lie inside one of them.
 
-The grid has 400 x 200 points over the drawing, at (column + 0.5) / 400 of its width and (row + 0.5) / 200 of its height.
+The grid has 400 x 200 points over the drawing, at (column + 0.5) / 400 of its width and (row + 0.5) / 200 of its height. What is inside is
+matplotlib's answer, which `get_mask` of a region also is: the end of a path is joined to its beginning, but a part of a path that another one
+follows stays open, and all to the left of it is inside (sulcus `IPS` of S1).
 
-    pip install numpy cython wheel setuptools setuptools_scm && pip install --no-build-isolation pycortex==1.4.0
+    pip install "numpy<3" "pycortex==1.4.0"
     python tests/fidelity/encoding/overlay_golden.py overlays_rois_noimages.svg
 """
 

@@ -124,18 +124,41 @@ pub(super) fn summary_of_mgh(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// The least and greatest number, and how many are missing.
-fn range(numbers: &[f64]) -> String {
-    let finite = || numbers.iter().copied().filter(|number| number.is_finite());
-    let missing = numbers.len() - finite().count();
-    let mut text = match finite().reduce(f64::min).zip(finite().reduce(f64::max)) {
-        Some((least, most)) => format!("{least:.4} to {most:.4}"),
-        None => "no number".to_owned(),
-    };
-    if missing > 0 {
-        let _ = write!(text, ", {missing} missing");
+/// The least and the greatest of numbers, and how many are not finite.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NumberRange {
+    ends: Option<(f64, f64)>,
+    missing: usize,
+}
+
+impl NumberRange {
+    /// With one more number.
+    pub(super) fn add(&mut self, number: f64) {
+        match self.ends {
+            _ if !number.is_finite() => self.missing += 1,
+            None => self.ends = Some((number, number)),
+            Some((least, most)) => self.ends = Some((least.min(number), most.max(number))),
+        }
     }
-    text
+}
+
+impl std::fmt::Display for NumberRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.ends {
+            Some((least, most)) => write!(f, "{least:.4} to {most:.4}")?,
+            None => f.write_str("no number")?,
+        }
+        match self.missing {
+            0 => Ok(()),
+            missing => write!(f, ", {missing} missing"),
+        }
+    }
+}
+
+fn range(numbers: &[f64]) -> NumberRange {
+    let mut range = NumberRange::default();
+    numbers.iter().for_each(|number| range.add(*number));
+    range
 }
 
 #[cfg(test)]

@@ -50,6 +50,9 @@ const SIDE: f64 = 60.0;
 const SWATCH: f64 = 6.5;
 const LINE: f64 = 9.5;
 const APART: f64 = 10.0;
+/// Length of the triangle at the end of a bar in heights of the bar, and the distance of the unit from it.
+const TIP: f64 = 0.8;
+const UNIT: f64 = 4.0;
 
 impl Legend {
     /// How high the key is where it may be `width` points wide.
@@ -72,11 +75,13 @@ impl Legend {
         match self {
             Self::Bar { scale, unit, below, above } => {
                 let length = (width * 0.5).clamp(width.min(60.0), 170.0);
-                let left = at.0 + (width - length) / 2.0;
+                // Centred, or further to the left where the unit beside it would have no room.
+                let beside = text_width(unit, SIZE) + if *above { TIP * BAR } else { 0.0 } + 2.0 * UNIT;
+                let left = at.0 + ((width - length) / 2.0).min(width - length - beside).max(0.0);
                 bar(drawing, (left, at.1 + 2.0), (length, BAR), scale, (unit, *below, *above));
             }
             Self::Names(entries) => names(drawing, at, width, entries),
-            Self::Pair(parts) => square(drawing, (at.0 + width / 2.0, at.1), parts),
+            Self::Pair(parts) => square(drawing, at, width, parts),
             Self::Light(parts) => discs(drawing, at, width, parts),
         }
     }
@@ -92,7 +97,7 @@ pub(super) fn bar(
     (unit, below, above): (&str, bool, bool),
 ) {
     colour_bar(drawing, at, width, height, |share| scale.of_share(share));
-    let tip = height * 0.8;
+    let tip = height * TIP;
     let ends = [(below, at.0, -tip, 0.0), (above, at.0 + width, tip, 1.0)];
     for (_, edge, tip, share) in ends.into_iter().filter(|end| end.0) {
         let corners = [(edge, at.1), (edge + tip, at.1 + height / 2.0), (edge, at.1 + height)];
@@ -106,7 +111,7 @@ pub(super) fn bar(
         let lettering = Lettering::new(SIZE).anchor(Anchor::Middle).halo(Colour::WHITE);
         drawing.text((x, at.1 + height + 6.5), &label(value, step), lettering);
     }
-    let right = at.0 + width + if above { tip } else { 0.0 } + 4.0;
+    let right = at.0 + width + if above { tip } else { 0.0 } + UNIT;
     drawing.text((right, at.1 + height / 2.0), unit, Lettering::new(SIZE).halo(Colour::WHITE));
 }
 
@@ -160,7 +165,8 @@ fn names(drawing: &mut Drawing, at: CanvasPoint, width: f64, entries: &[(Colour,
 const FINE: usize = 120;
 
 /// A square: the first map to the right, the second upwards.
-fn square(drawing: &mut Drawing, (centre, top): CanvasPoint, [first, second]: &[KeyPart; 2]) {
+fn square(drawing: &mut Drawing, (edge, top): CanvasPoint, width: f64, [first, second]: &[KeyPart; 2]) {
+    let centre = edge + width / 2.0;
     let mut pixels = Raster::new(FINE, FINE);
     let share = |step: usize| (real(step) + 0.5) / real(FINE);
     for row in 0..FINE {
@@ -190,10 +196,11 @@ fn square(drawing: &mut Drawing, (centre, top): CanvasPoint, [first, second]: &[
         let y = top + SIDE + LINE * (real(line) + 1.5) + 1.0;
         drawing.text((centre, y), words, Lettering::new(SIZE).anchor(Anchor::Middle));
     }
-    let lines = wrapped(&second.title, SIDE * 2.0, SIZE);
+    let end = left - widest - 10.0;
+    let lines = wrapped(&second.title, (end - edge).min(SIDE * 2.0), SIZE);
     for (line, words) in lines.iter().enumerate() {
         let y = top + SIDE / 2.0 + 8.0 * (real(line) + 0.5 - real(lines.len()) / 2.0);
-        drawing.text((left - widest - 10.0, y), words, Lettering::new(SIZE).anchor(Anchor::End));
+        drawing.text((end, y), words, Lettering::new(SIZE).anchor(Anchor::End));
     }
 }
 
@@ -236,4 +243,41 @@ fn discs(drawing: &mut Drawing, at: CanvasPoint, width: f64, parts: &[KeyPart; 3
     }
     let words = "Light adds up: black where all are low, white where all are high.";
     drawing.text((x, middle), words, Lettering::new(SIZE).colour(Colour::QUIET));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::drawing::{ColourMap, text_boxes};
+
+    /// The ends of the texts that a key has where it may be `width` points wide, from 10 on.
+    fn ends(legend: &Legend, width: f64) -> (f64, f64) {
+        let mut drawing = Drawing::new(width + 20.0, legend.height(width) + 4.0, "");
+        legend.draw(&mut drawing, (10.0, 2.0), width);
+        let boxes = text_boxes(&drawing.svg()).1;
+        boxes.iter().fold((f64::INFINITY, 0.0_f64), |(left, right), (_, ink)| (left.min(ink[0]), right.max(ink[2])))
+    }
+
+    fn scale() -> ColourScale {
+        ColourScale::numbers(ColourMap::Blues, (0.0, 0.4))
+    }
+
+    #[test]
+    fn units_stay_beside_their_bar() {
+        let bar = |unit: &str| Legend::Bar { scale: scale(), unit: unit.to_owned(), below: false, above: true };
+        let (_, right) = ends(&bar("share of variance"), 140.0);
+        assert!(right <= 150.0, "{right}");
+        let centred = ends(&bar("R\u{b2}"), 140.0).0;
+        // The bar is 70 points wide, from 45 to 115; its first number is centred on its end.
+        assert!((36.0..45.0).contains(&centred), "{centred}");
+    }
+
+    #[test]
+    fn titles_of_two_maps_stay_in_a_column() {
+        let part = |title: &str| KeyPart { title: title.to_owned(), scale: scale() };
+        let parts = Box::new([part("Unique: early layers"), part("Unique: late layers of the network")]);
+        // 89 mm without margins.
+        let (left, right) = ends(&Legend::Pair(parts), 236.0);
+        assert!(left >= 9.5 && right <= 246.5, "{left} {right}");
+    }
 }

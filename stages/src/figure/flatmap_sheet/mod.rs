@@ -11,16 +11,17 @@ mod scale;
 mod sheet;
 mod shown;
 
-use pipe_contract::{Arity, Column, Context, Ended, Failure, Kind, StageKind, Task, choice, parameters};
+use pipe_contract::{Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
 
 use self::legend::{KeyPart, Legend};
 use self::lines::Lines;
 use self::scale::ColourScale;
 use self::sheet::{FigureStyle, Names, Sheet, SheetCell};
-use self::shown::{Shown, ShownUnits, limits, title, two};
+use self::shown::{Fade, Shown, ShownUnits, distinguish, forget_infinite, lab_title, limits, title, two};
 use crate::formats::cortex::FlattenedCortex;
 use crate::formats::cortical_map::{CorticalMap, MapValues, Measure};
 use crate::formats::data_table::{self, DataTable, STAMP};
+use crate::formats::drawing::axes::{label, ticks};
 use crate::formats::drawing::colour_maps::{light, pair};
 use crate::formats::drawing::{Colour, ColourMap, Raster, WIDEST, save};
 use crate::formats::flat_mapping::FlatMapping;
@@ -69,6 +70,8 @@ parameters! {
         columns: usize = 0, in 0..=12;
         /// width of the figure in mm
         width: f64 = 183.0, in 60.0..=183.0;
+        /// dots per inch of the pictures in SVG and PDF at most; a flat map that is finer is shown with fewer pixels
+        dpi: f64 = 600.0, in 72.0..=2400.0;
     }
 }
 
@@ -116,6 +119,11 @@ const COLUMNS: &[Column] = &[
     Column::new("to", "value of the last colour"),
     Column::new("n_below", "pixels with a value below the first colour, which they have"),
     Column::new("n_above", "pixels with a value above the last colour, which they have"),
+    Column::measured(
+        "dpi",
+        "dots per inch",
+        "resolution of the picture in SVG and PDF; outlines and letters are vectors",
+    ),
     STAMP,
 ];
 
@@ -139,6 +147,12 @@ impl StageKind for Flatmap {
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
         let mapping = FlatMapping::open(task.one("mapping")?)?;
+        let cortex = FlattenedCortex::open(task.one("cortex")?)?;
+        let (of_mapping, subject) = (&mapping.about.cortex, &cortex.about().subject);
+        if !of_mapping.is_empty() && of_mapping != subject {
+            let found = format!("the cortex is of the subject `{subject}`, but the flat mapping of `{of_mapping}`");
+            return Err(Failure::input(found).hint("give the cortex that the mapping was made of"));
+        }
         let mut maps = Vec::new();
         for (at, folder) in task.present("maps") {
             if context.cancelled() {
@@ -153,23 +167,28 @@ impl StageKind for Flatmap {
         }
         distinguish(&mut maps);
         if parameters.look == FigureStyle::Lab08 && parameters.map_title.is_empty() {
-            maps.iter_mut().for_each(|shown| shown.title = lab_title(&shown.title));
+            maps.iter_mut().for_each(|shown| shown.title = lab_title(&shown.title, &shown.at));
         }
         let opacity = match task.maybe("opacity") {
             None => None,
             Some(folder) => {
                 let map = CorticalMap::read(folder)?;
-                let of_map = sampled(&mapping, map, String::new(), String::new(), Sampling::Auto);
-                Some(of_map.and_then(|shown| opacity(&parameters, &shown)).map_err(|failure| at_map(failure, folder))?)
+                let given = two("opacity_limits", &parameters.opacity_limits)?;
+                let (title, percentiles) = (map.about.title.clone(), percentiles(&parameters)?);
+                let shown = sampled(&mapping, map, title, String::new(), Sampling::Auto);
+                let fade = shown.and_then(|shown| Fade::of(&shown, given, percentiles));
+                Some(fade.map_err(|failure| at_map(failure, folder))?)
             }
         };
-        let overlay = match FlattenedCortex::open(task.one("cortex")?)?.overlays() {
+        let overlay = match cortex.overlays() {
             Some(file) if !parameters.outlines.is_empty() => Some(CortexOverlay::read(&file)?),
             _ => None,
         };
+        let mut notes: Vec<String> = task.absences("maps").into_iter().collect();
+        notes.extend(overlay.as_ref().and_then(|overlay| unknown_layers(overlay, &parameters.outlines)));
         let overlay = overlay.unwrap_or_else(|| CortexOverlay { layers: Vec::new() });
         let lines = Lines::choose(&overlay, &parameters.outlines, &parameters.regions)?;
-        let painter = Painter { mapping: &mapping, opacity: opacity.as_deref(), curvature: parameters.with_curvature };
+        let painter = Painter { mapping: &mapping, opacity: opacity.as_ref(), curvature: parameters.with_curvature };
         let scales = scales(&maps, &parameters)?;
         let rendered = SheetContent { parameters: &parameters, maps: &maps, scales: &scales, painter };
         let (cells, legend) = rendered.cells()?;
@@ -183,13 +202,27 @@ impl StageKind for Flatmap {
             names_size: parameters.names_size,
             columns: parameters.columns,
             width: (parameters.width / 25.4 * 72.0).min(WIDEST),
+            dpi: parameters.dpi,
             look: parameters.look,
         };
         let folder = task.output("figure")?;
         save(&sheet.draw(task.simulated), folder)?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut rendered.table(task.simulated)?)?;
-        Ok(Ended::noted(task.absences("maps").into_iter().collect()))
+        data_table::write_csv(&folder.join(data_table::CSV), &mut rendered.table(sheet.density(), task.simulated)?)?;
+        Ok(Ended::noted(notes))
     }
+}
+
+/// A note about layers that were asked for and are not in the overlay, if there are such.
+fn unknown_layers(overlay: &CortexOverlay, asked: &[String]) -> Option<String> {
+    let unknown: Vec<&str> = asked.iter().map(String::as_str).filter(|name| overlay.layer(name).is_none()).collect();
+    let known: Vec<&str> = overlay.layers.iter().map(|layer| layer.name.as_str()).collect();
+    (!unknown.is_empty()).then(|| {
+        format!(
+            "{IMPORTANT}no lines of {}, which the overlay does not have; it has {}",
+            quoted(&unknown),
+            if known.is_empty() { "no layer".to_owned() } else { quoted(&known) }
+        )
+    })
 }
 
 fn at_map(failure: Failure, folder: &std::path::Path) -> Failure {
@@ -204,6 +237,7 @@ fn sampled(
     at: String,
     sampling: Sampling,
 ) -> Result<Shown, Failure> {
+    forget_infinite(&mut map.values);
     let is_category = map.about.measure == Measure::Category;
     let categories = if is_category { std::mem::take(&mut map.about.categories) } else { Vec::new() };
     match sampling {
@@ -222,45 +256,6 @@ fn sampled(
     };
     let limits = map.about.limits.map(|[low, high]| (low, high));
     Ok(Shown { title, at, unit: map.about.unit, categories, limits, pixels, units })
-}
-
-/// Maps that have the same title also have their coordinates in it.
-fn distinguish(maps: &mut [Shown]) {
-    let titles: Vec<String> = maps.iter().map(|shown| shown.title.clone()).collect();
-    for shown in maps {
-        let same = titles.iter().filter(|title| **title == shown.title).count() > 1;
-        if same && !shown.at.is_empty() {
-            shown.title = format!("{} ({})", shown.title, shown.at.replace('=', " "));
-        }
-    }
-}
-
-/// The exercise's title of a part of variance: recognised by its words, what else there is names the space.
-fn lab_title(words: &str) -> String {
-    let has =
-        |word: &str| words.split(|letter: char| !letter.is_alphanumeric()).any(|part| part.eq_ignore_ascii_case(word));
-    let skipped = ["unique", "part", "spaces", "space", "variance", "sources", "of"];
-    match () {
-        () if has("unique") => {
-            let parts = words.split([' ', ',', ':', '=']).filter(|part| !part.is_empty());
-            let rest = parts.filter(|part| !skipped.iter().any(|skip| part.eq_ignore_ascii_case(skip)));
-            format!("Unique Variance: {} layer", rest.collect::<Vec<_>>().join(" "))
-        }
-        () if has("shared") => "Shared Variance".to_owned(),
-        () if has("total") || has("joint") => "Combined A+B model performance".to_owned(),
-        () => words.to_owned(),
-    }
-}
-
-/// How opaque every pixel is, 0 to 1.
-fn opacity(parameters: &Parameters, shown: &Shown) -> Result<Vec<f64>, Failure> {
-    if !shown.categories.is_empty() {
-        return Err(Failure::input("found categories as `opacity`, expected a map of numbers"));
-    }
-    let given = two("opacity_limits", &parameters.opacity_limits)?.or(shown.limits);
-    let (low, high) = limits(given, &[shown], percentiles(parameters)?, false);
-    let share = |value: &f32| ((f64::from(*value) - low) / (high - low)).clamp(0.0, 1.0);
-    Ok(shown.pixels.iter().map(|value| if value.is_nan() { 0.0 } else { share(value) }).collect())
 }
 
 fn percentiles(parameters: &Parameters) -> Result<(f64, f64), Failure> {
@@ -325,7 +320,7 @@ fn quoted(words: &[&str]) -> String {
 /// Makes pictures of pixels of cortex.
 struct Painter<'a> {
     mapping: &'a FlatMapping,
-    opacity: Option<&'a [f64]>,
+    opacity: Option<&'a Fade>,
     curvature: bool,
 }
 
@@ -347,7 +342,7 @@ impl Painter<'_> {
             };
             let shown = colour(pixel).map_or(below, |colour| match self.opacity {
                 None => colour,
-                Some(opacity) => below.towards(colour, opacity[pixel]),
+                Some(opacity) => below.towards(colour, opacity.shares[pixel]),
             });
             picture.set(at % width, at / width, shown);
         }
@@ -456,8 +451,14 @@ impl SheetContent<'_> {
             };
             notes.push(grey.to_owned());
         }
-        if self.painter.opacity.is_some() {
-            notes.push("Colours fade into the grey where the map of opacity is low.".to_owned());
+        if let Some(Fade { title, limits: (low, high), .. }) = self.painter.opacity {
+            let of = if title.is_empty() { "the map of opacity" } else { title.as_str() };
+            let step = ticks(*low, *high, 10).1;
+            notes.push(format!(
+                "Colours fade into the grey: transparent at {} of {of}, opaque at {}.",
+                label(*low, step),
+                label(*high, step)
+            ));
         }
         let outside = self.maps.iter().zip(self.scales).map(|(shown, scale)| scale.outside(shown.values()));
         let (below, above) = outside.fold((0, 0), |sum, of_map| (sum.0 + of_map.0, sum.1 + of_map.1));
@@ -483,8 +484,8 @@ impl SheetContent<'_> {
         vec![notes.join(" ")]
     }
 
-    /// A row a map, or a category of one.
-    fn table(&self, simulated: bool) -> Result<polars::prelude::DataFrame, Failure> {
+    /// A row a map, or a category of one; `dpi` is that of the pictures.
+    fn table(&self, dpi: f64, simulated: bool) -> Result<polars::prelude::DataFrame, Failure> {
         let mut rows = Vec::new();
         for (shown, scale) in self.maps.iter().zip(self.scales) {
             let summary = shown.summary();
@@ -518,6 +519,7 @@ impl SheetContent<'_> {
             .numbers("to", rows.iter().map(|row| row.1.high))
             .integers("n_below", rows.iter().map(|row| whole(row.6.0)))
             .integers("n_above", rows.iter().map(|row| whole(row.6.1)))
+            .numbers("dpi", rows.iter().map(|_| (dpi * 10.0).round() / 10.0))
             .stamped(simulated)
             .build()
     }
@@ -534,6 +536,7 @@ mod tests {
     use super::*;
     use crate::formats::cortex::AboutHemisphere;
     use crate::formats::cortical_map::AboutMap;
+    use crate::formats::drawing::text_boxes;
     use crate::formats::flat_mapping::AboutFlatMapping;
     use crate::formats::gifti;
     use crate::formats::nifti::VolumePlace;
@@ -560,8 +563,10 @@ mod tests {
             height: HEIGHT,
             width: WIDTH,
             depths: 4,
+            cortex: String::new(),
             transform: Some("t".into()),
             volume_shape: Some(SHAPE),
+            volume_affine: None,
             extents: Extents { left: -2.0, right: 2.0, bottom: -1.0, top: 1.0 },
             hemispheres: vec![hemisphere("lh"), hemisphere("rh")],
         };
@@ -716,6 +721,8 @@ mod tests {
         assert_eq!((row["map"].as_str(), row["unit"].as_str(), row["at"].as_str()), ("Map", "R²", "space=a"));
         assert_eq!((number("n_units"), number("from"), number("to"), number("n_below")), (13.0, 0.0, 0.5, 0.0));
         assert!((number("max") - 0.7).abs() < 1e-6 && number("min") == 0.0);
+        // 84 pixels on 502.7 points.
+        assert_eq!((number("dpi"), picture.len()), (12.0, WIDTH * HEIGHT), "pixels are those of the mapping");
         let quarter = number("n_pixels") / 8.0;
         assert!((number("n_values") - 7.0 * quarter).abs() < 20.0 && (number("n_above") - 2.0 * quarter).abs() < 20.0);
         assert!(
@@ -814,12 +821,29 @@ mod tests {
     }
 
     #[test]
+    fn the_cortex_of_another_mapping_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let map = write(folder.path(), "map", about("Map"), volume([1.0; 16]));
+        let task = given(folder.path(), &[("a", &map)]);
+        let mut mapping = mapping();
+        mapping.about.cortex = "s".to_owned();
+        mapping.write(&folder.path().join("mapping")).unwrap();
+        rendered(&task);
+        mapping.about.cortex = "S2".to_owned();
+        mapping.write(&folder.path().join("mapping")).unwrap();
+        assert_eq!(
+            run(&Flatmap, &task).unwrap_err().message,
+            "the cortex is of the subject `s`, but the flat mapping of `S2`"
+        );
+    }
+
+    #[test]
     fn a_map_fades_where_another_is_low() {
         let folder = tempfile::tempdir().unwrap();
         let mut high = [1.0_f32; 16];
         (high[0], high[8], high[1], high[9]) = (0.0, 0.0, 0.5, 0.5);
         let map = write(folder.path(), "map", about("Map"), volume([1.0; 16]));
-        let opaque = write(folder.path(), "opaque", about(""), volume(high));
+        let opaque = write(folder.path(), "opaque", about("Ceiling"), volume(high));
         let mut task = given(folder.path(), &[("a", &map)]);
         give(&mut task, "opacity", &opaque);
         set(&mut task, "opacity_limits", list(&[0.0, 1.0]));
@@ -829,6 +853,8 @@ mod tests {
         let full = ColourScale::numbers(ColourMap::Auto, (0.0, 1.0)).colour(1.0);
         let seen = [at(15, 15), at(30, 15), at(15, 30)].map(|pixel| pictures(&svg)[0][pixel].unwrap());
         assert_eq!(seen, [Colour::RULE, Colour::RULE.towards(full, 0.5), full]);
+        let words = text_boxes(&svg).1.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(" ");
+        assert!(words.contains("transparent at 0.0 of Ceiling, opaque at 1.0."), "{words}");
     }
 
     #[test]
@@ -884,23 +910,13 @@ mod tests {
         set(&mut task, "names_size", Value::Float(9.0));
         let (svg, _) = rendered(&task);
         assert!(text(&svg, "CaS") == 1 && svg.contains("font-size=\"9\""), "narrow, but asked for");
+        set(&mut task, "outlines", Value::List(["rois", "sulci", "roi"].map(word).to_vec()));
+        let notes = run(&Flatmap, &task).unwrap();
+        assert_eq!(notes, ["important: no lines of `roi`, which the overlay does not have; it has `rois` and `sulci`"]);
         set(&mut task, "outlines", Value::List(vec![]));
         assert!(run(&Flatmap, &task).unwrap_err().message.contains("found no region `MT`"));
         set(&mut task, "regions", Value::List(vec![]));
         assert!(!rendered(&task).0.contains("<clipPath"));
-    }
-
-    #[test]
-    fn the_published_titles_are_made_from_the_parts() {
-        for (words, title) in [
-            ("unique conv1", "Unique Variance: conv1 layer"),
-            ("part unique, spaces conv4", "Unique Variance: conv4 layer"),
-            ("shared conv1+conv4", "Shared Variance"),
-            ("total conv1+conv4", "Combined A+B model performance"),
-            ("Best layer", "Best layer"),
-        ] {
-            assert_eq!(lab_title(words), title);
-        }
     }
 
     #[test]
@@ -935,6 +951,7 @@ mod tests {
                 notes: vec!["A note.".into()],
                 columns: 0,
                 width: 300.0,
+                dpi: 600.0,
                 look: FigureStyle::Paper,
             }
             .draw(true)

@@ -64,6 +64,8 @@ pub(super) struct Sheet {
     pub columns: usize,
     /// Width in points.
     pub width: f64,
+    /// Dots per inch of pictures at most.
+    pub dpi: f64,
     /// How it looks.
     pub look: FigureStyle,
 }
@@ -73,6 +75,10 @@ const GAP: f64 = 8.0;
 const SIZE: f64 = 7.0;
 const LINE: f64 = 8.5;
 const NOTE: (f64, f64) = (6.0, 8.0);
+/// The title of the whole: its size, and the distance of its lines.
+const TITLE: (f64, f64) = (8.0, 10.0);
+/// What the stamp of simulated data takes to the right of the title.
+const STAMP: f64 = 84.0;
 /// The width from which names are written of themselves, and that of a picture across a page.
 const NAMED: f64 = 240.0;
 const PAGE: f64 = 502.0;
@@ -96,7 +102,8 @@ struct Places {
 }
 
 impl Sheet {
-    fn places(&self) -> Places {
+    /// Pictures beside each other, and the width of each.
+    fn columns(&self) -> (usize, f64) {
         let count = self.cells.len();
         let auto = match count {
             0 | 1 => 1,
@@ -105,10 +112,37 @@ impl Sheet {
             _ => 4,
         };
         let columns = if self.columns == 0 { auto } else { self.columns.min(count.max(1)) };
-        let cell = (self.width - 2.0 * MARGIN - GAP * real(columns - 1)) / real(columns);
+        (columns, (self.width - 2.0 * MARGIN - GAP * real(columns - 1)) / real(columns))
+    }
+
+    /// Pixels of a picture in the figure, across and down: its own, or fewer where they would be finer than asked.
+    fn pixels(&self, picture: &Raster) -> (usize, usize) {
+        let share = (self.columns().1 / 72.0 * self.dpi / real(picture.width())).min(1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most as many as there are")]
+        let some = |count: usize| ((real(count) * share).round() as usize).max(1);
+        (some(picture.width()), some(picture.height()))
+    }
+
+    /// Dots per inch that the pictures have.
+    pub(super) fn density(&self) -> f64 {
+        let dots = self.cells.first().map_or(0, |cell| self.pixels(&cell.picture).0);
+        real(dots) / self.columns().1 * 72.0
+    }
+
+    /// The title of the whole, beside the stamp.
+    fn title_lines(&self) -> Vec<String> {
+        wrapped(&self.title, self.width - 2.0 * MARGIN - STAMP, TITLE.0)
+    }
+
+    fn places(&self, simulated: bool) -> Places {
+        let (columns, cell) = self.columns();
         let shape = self.cells.first().map_or(0.5, |first| real(first.picture.height()) / real(first.picture.width()));
         let picture = cell * shape;
-        let mut top = if self.title.is_empty() { MARGIN } else { 20.0 };
+        let mut top = match self.title_lines().len() {
+            0 if simulated => 2.0 * MARGIN,
+            0 => MARGIN,
+            lines => 10.0 + TITLE.1 * real(lines),
+        };
         let mut rows = Vec::new();
         for cells in self.cells.chunks(columns) {
             let titles: Vec<Vec<String>> = cells.iter().map(|cell_of| wrapped(&cell_of.title, cell, SIZE)).collect();
@@ -153,7 +187,7 @@ impl Sheet {
 
     /// The figure; `simulated` stamps it.
     pub(super) fn draw(&self, simulated: bool) -> Drawing {
-        let places = self.places();
+        let places = self.places(simulated);
         let frames = self.frames(&places);
         let named = self.names == Names::All || (self.names == Names::Auto && places.cell >= NAMED);
         let (mut labels, mut lacking) = (Vec::new(), Vec::new());
@@ -175,14 +209,18 @@ impl Sheet {
         let height = places.bottom + legend_height + notes.height() + MARGIN;
         let mut drawing =
             Drawing::new(self.width, height, if self.title.is_empty() { "Flat maps" } else { &self.title });
-        drawing.text((MARGIN, 11.0), &self.title, Lettering::new(8.0));
+        for (line, words) in self.title_lines().iter().enumerate() {
+            drawing.text((MARGIN, 11.0 + TITLE.1 * real(line)), words, Lettering::new(TITLE.0));
+        }
         if simulated {
             drawing.simulated_stamp((self.width - MARGIN, if self.title.is_empty() { 2.0 } else { 4.0 }));
         }
         for (at, (cell, frame)) in self.cells.iter().zip(&frames).enumerate() {
             let row = &places.rows[at / places.columns];
             self.titles(&mut drawing, *frame, &row.titles[at % places.columns]);
-            drawing.image(frame.at, frame.size.0, frame.size.1, &cell.picture, false);
+            let (across, down) = self.pixels(&cell.picture);
+            let picture = cell.picture.thinned(across, down);
+            drawing.image(frame.at, frame.size.0, frame.size.1, &picture, false);
             let style = self.style(*frame);
             self.lines.draw(&mut drawing, *frame, style);
             for (place, name) in labels.get(at).into_iter().flatten() {
@@ -229,5 +267,64 @@ impl Sheet {
         let at = (frame.at.0 + 0.4 * frame.size.0, frame.at.1 + 0.89 * frame.size.1);
         let width = 0.2 * frame.size.0;
         Some((at, [at.0 - 12.0, at.1 - 3.0, at.0 + width + 40.0, at.1 + 0.04 * frame.size.1 + 14.0]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::overlay::CortexOverlay;
+    use crate::test_support::figures::{assert_readable, attributes};
+
+    /// A sheet of so many pictures, each twice as many pixels wide as high, 183 mm wide.
+    fn sheet(count: usize, across: usize, title: &str, dpi: f64) -> Sheet {
+        let overlay = CortexOverlay { layers: Vec::new() };
+        let cell = |at: usize| SheetCell {
+            title: format!("Picture {at} of several whose titles are long"),
+            picture: Raster::new(across, across / 2),
+            legend: None,
+        };
+        Sheet {
+            title: title.to_owned(),
+            cells: (0..count).map(cell).collect(),
+            legend: None,
+            lines: Lines::choose(&overlay, &[], &[]).unwrap(),
+            names: Names::None,
+            names_size: 0.0,
+            notes: Vec::new(),
+            columns: 0,
+            width: 518.0,
+            dpi,
+            look: FigureStyle::Paper,
+        }
+    }
+
+    #[test]
+    fn pictures_have_their_own_pixels_or_as_many_as_asked() {
+        // One picture is 502 points wide, of three 247 points.
+        let found = |count: usize, dpi: f64| {
+            let sheet = sheet(count, 1000, "", dpi);
+            (sheet.pixels(&sheet.cells[0].picture), sheet.density())
+        };
+        let near = |(pixels, density): ((usize, usize), f64), wanted: (usize, usize), dpi: f64| {
+            assert_eq!(pixels, wanted);
+            assert!((density - dpi).abs() < 0.1, "{density}");
+        };
+        near(found(1, 600.0), (1000, 500), 143.4);
+        near(found(1, 72.0), (502, 251), 72.0);
+        near(found(3, 200.0), (686, 343), 200.0);
+    }
+
+    #[test]
+    fn long_titles_leave_room_for_the_stamp() {
+        let words = "What the feature spaces of the network explain of the responses of the whole cortex, alone and together, in one subject";
+        let top = |title: &str, simulated: bool| {
+            let drawing = sheet(4, 100, title, 600.0).draw(simulated);
+            assert_readable(&drawing);
+            attributes(&drawing.svg(), "<image", "y")[0]
+        };
+        assert_eq!(top("Short", true), top("Short", false));
+        assert!((top(words, true) - top("Short", true) - 10.0).abs() < 1e-9, "two lines");
+        assert!((top("", true) - top("", false) - 8.0).abs() < 1e-9, "the stamp is above the pictures");
     }
 }

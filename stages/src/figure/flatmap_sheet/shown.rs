@@ -4,6 +4,7 @@
 
 use pipe_contract::{Coordinates, Failure};
 
+use crate::formats::cortical_map::MapValues;
 use crate::numeric::counts::real;
 
 /// One map as it is sampled.
@@ -120,6 +121,36 @@ pub(super) fn limits(
     if low < high { (low, high) } else { (low - 0.5, high + 0.5) }
 }
 
+/// How opaque maps are where another map is low.
+#[derive(Debug)]
+pub(super) struct Fade {
+    /// Of every pixel of cortex, 0 to 1; 0 where the map has no value.
+    pub shares: Vec<f64>,
+    /// The values at which a pixel is transparent and opaque.
+    pub limits: (f64, f64),
+    /// The title of that map; may be empty.
+    pub title: String,
+}
+
+impl Fade {
+    /// By the limits given, else those of the map, else percentiles of it.
+    ///
+    /// # Errors
+    /// Input: the map has categories.
+    pub(super) fn of(shown: &Shown, given: Option<(f64, f64)>, percentiles: (f64, f64)) -> Result<Self, Failure> {
+        if !shown.categories.is_empty() {
+            return Err(Failure::input("found categories as `opacity`, expected a map of numbers"));
+        }
+        let (low, high) = limits(given.or(shown.limits), &[shown], percentiles, false);
+        let share = |value: &f32| match value.is_nan() {
+            true => 0.0,
+            false => ((f64::from(*value) - low) / (high - low)).clamp(0.0, 1.0),
+        };
+        let shares = shown.pixels.iter().map(share).collect();
+        Ok(Self { shares, limits: (low, high), title: shown.title.clone() })
+    }
+}
+
 /// Two numbers of a parameter as limits; `None` of none.
 ///
 /// # Errors
@@ -162,9 +193,55 @@ pub(super) fn title(template: &str, own: &str, at: &Coordinates) -> Result<Strin
     Ok(title)
 }
 
+/// Maps that have the same title also have their coordinates in it.
+pub(super) fn distinguish(maps: &mut [Shown]) {
+    let titles: Vec<String> = maps.iter().map(|shown| shown.title.clone()).collect();
+    for shown in maps {
+        let same = titles.iter().filter(|title| **title == shown.title).count() > 1;
+        if same && !shown.at.is_empty() {
+            shown.title = format!("{} ({})", shown.title, shown.at.replace('=', " "));
+        }
+    }
+}
+
+/// The exercise's title of a part of variance: recognised by the map's own title, else by its coordinates.
+pub(super) fn lab_title(own: &str, at: &str) -> String {
+    let value = |pair: &str| pair.split_once('=').map_or(pair, |(_, value)| value).to_owned();
+    let coordinates = at.split(", ").map(value).collect::<Vec<String>>().join(" ");
+    lab_words(own).or_else(|| lab_words(&coordinates)).unwrap_or_else(|| own.to_owned())
+}
+
+/// The exercise's title of a part that such words are about; what else there is names the space.
+fn lab_words(words: &str) -> Option<String> {
+    let has =
+        |word: &str| words.split(|letter: char| !letter.is_alphanumeric()).any(|part| part.eq_ignore_ascii_case(word));
+    let skipped = ["unique", "part", "spaces", "space", "variance", "sources", "of"];
+    match () {
+        () if has("unique") => {
+            let parts = words.split([' ', ',', ':', '=']).filter(|part| !part.is_empty());
+            let rest = parts.filter(|part| !skipped.iter().any(|skip| part.eq_ignore_ascii_case(skip)));
+            Some(format!("Unique Variance: {} layer", rest.collect::<Vec<_>>().join(" ")))
+        }
+        () if has("shared") => Some("Shared Variance".to_owned()),
+        () if has("total") || has("joint") => Some("Combined A+B model performance".to_owned()),
+        () => None,
+    }
+}
+
+/// Makes infinite values missing ones: they have no colour, and no limit or median could be found beside them. R2 of a constant response
+/// is one.
+pub(super) fn forget_infinite(values: &mut MapValues) {
+    let lists: Vec<&mut Vec<f32>> = match values {
+        MapValues::Volume { values, .. } => vec![values],
+        MapValues::Vertices(hemispheres) => hemispheres.iter_mut().map(|(_, values)| values).collect(),
+    };
+    lists.into_iter().flatten().filter(|value| value.is_infinite()).for_each(|value| *value = f32::NAN);
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::hemisphere::Hemisphere;
 
     /// A map of numbers without more than a title.
     pub fn numbers(title: &str, pixels: Vec<f32>) -> Shown {
@@ -185,6 +262,53 @@ pub(super) mod tests {
         let shown = numbers("", vec![3.0, f32::NAN, 1.0, 2.0, 10.0]);
         assert_eq!(shown.summary(), ShownSummary { count: 4, range: Some([1.0, 2.5, 10.0]) });
         assert_eq!(numbers("", vec![f32::NAN]).summary(), ShownSummary { count: 0, range: None });
+    }
+
+    #[test]
+    fn another_map_says_how_opaque_pixels_are() {
+        let other = Shown { limits: Some((0.0, 4.0)), ..numbers("Ceiling", vec![-1.0, f32::NAN, 1.0, 9.0]) };
+        let fade = Fade::of(&other, None, (2.0, 98.0)).unwrap();
+        assert_eq!((fade.shares, fade.limits), (vec![0.0, 0.0, 0.25, 1.0], (0.0, 4.0)));
+        assert_eq!(Fade::of(&other, Some((0.0, 2.0)), (2.0, 98.0)).unwrap().shares[2], 0.5);
+        let best = Shown { categories: vec!["a".to_owned()], ..other };
+        let failure = Fade::of(&best, None, (2.0, 98.0)).unwrap_err();
+        assert_eq!(failure.message, "found categories as `opacity`, expected a map of numbers");
+    }
+
+    #[test]
+    fn infinite_values_are_missing_ones() {
+        let mut values =
+            MapValues::Vertices(vec![(Hemisphere::Left, vec![0.5, f32::NEG_INFINITY, f32::INFINITY, f32::NAN])]);
+        forget_infinite(&mut values);
+        let MapValues::Vertices(hemispheres) = values else { panic!("vertices stay vertices") };
+        let shown = numbers("", hemispheres[0].1.clone());
+        assert_eq!(shown.summary(), ShownSummary { count: 1, range: Some([0.5; 3]) });
+        assert_eq!(limits(None, &[&shown], (2.0, 98.0), false), (0.0, 1.0), "around the only value");
+    }
+
+    #[test]
+    fn the_published_titles_are_made_from_the_parts() {
+        for (own, at, title) in [
+            ("unique conv1", "", "Unique Variance: conv1 layer"),
+            ("Unique: early", "map=early", "Unique Variance: early layer"),
+            ("part unique, spaces conv4", "", "Unique Variance: conv4 layer"),
+            ("Own", "part=unique, spaces=conv4", "Unique Variance: conv4 layer"),
+            ("shared conv1+conv4", "", "Shared Variance"),
+            ("total conv1+conv4", "", "Combined A+B model performance"),
+            ("All spaces together", "map=total", "Combined A+B model performance"),
+            ("Best layer", "map=best", "Best layer"),
+        ] {
+            assert_eq!(lab_title(own, at), title);
+        }
+    }
+
+    #[test]
+    fn equal_titles_have_their_coordinates() {
+        let mut maps = ["A", "B", "A"].map(|title| numbers(title, vec![]));
+        maps[0].at = "space=x".to_owned();
+        maps[2].at = "space=y".to_owned();
+        distinguish(&mut maps);
+        assert_eq!(maps.map(|shown| shown.title), ["A (space x)", "B", "A (space y)"]);
     }
 
     #[test]

@@ -49,6 +49,19 @@ impl Raster {
         column < self.width && row < self.height && self.rgba[(row * self.width + column) * 4 + 3] > 0
     }
 
+    /// The same picture in fewer pixels, at most as many as it has: each is the pixel at its middle, so that no colour is new.
+    #[must_use]
+    pub fn thinned(&self, width: usize, height: usize) -> Self {
+        let middle = |at: usize, few: usize, all: usize| (2 * at + 1) * all / (2 * few);
+        let mut thin = Self::new(width, height);
+        for (at, pixel) in thin.rgba.chunks_exact_mut(4).enumerate() {
+            let (column, row) = (middle(at % width, width, self.width), middle(at / width, height, self.height));
+            let from = (row * self.width + column) * 4;
+            pixel.copy_from_slice(&self.rgba[from..from + 4]);
+        }
+        thin
+    }
+
     /// The PNG file. Transparent pixels beside painted ones take their mean colour and stay transparent: programs that
     /// enlarge colour and transparency each for itself would else mix the black of unpainted pixels into the rim.
     pub(super) fn png(&self) -> Vec<u8> {
@@ -129,6 +142,18 @@ mod tests {
         assert_eq!(bytes[..4], [200, 100, 50, 255]);
         assert_eq!(bytes[4..12], [200, 100, 50, 0, 200, 100, 50, 0]);
         assert_eq!(bytes[12..], [0; 8], "far from the rim there is no colour");
+    }
+
+    #[test]
+    fn fewer_pixels_are_some_of_those_there_were() {
+        let colour = |at: usize| Colour::rgb(u8::try_from(at).unwrap(), 0, 0);
+        let mut raster = Raster::new(6, 3);
+        (0..17).for_each(|at| raster.set(at % 6, at / 6, colour(at)));
+        let mut thin = Raster::new(2, 1);
+        thin.set(0, 0, colour(7));
+        thin.set(1, 0, colour(10));
+        assert_eq!(raster.thinned(2, 1), thin, "columns 1 and 4 of the middle row");
+        assert_eq!(raster.thinned(6, 3), raster, "transparent where it was");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The names that a name which was not found may have been meant to be.
+//! The names that a name which was not found may have been meant to be, for messages.
 
 /// The three names most like `wanted`, in backticks.
 pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {

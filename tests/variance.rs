@@ -1,11 +1,21 @@
 //! Encoding models and variance partitioning: from simulated responses to figures on the vertices of fsaverage5, and from files in the
 //! forms of a lab to the answers of its questions.
+//!
+//! What the profile `demo` claims of its parts is asserted here of `tiny` alone, which has the same stages on vertices: `demo` fetches 70 MB
+//! and fits more than twice as many responses. Its own claim is tested whenever it is run, by `pipe run`.
+
+mod flat_pictures;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use flat_pictures::{ColourLimits, Pixels, assert_shows, picture, sampled};
 use fs_err as fs;
-use pipe_stages::formats::cortical_map::{CorticalMap, MapValues};
+use pipe_stages::formats::cortical_map::{CorticalMap, MapValues, Measure};
+use pipe_stages::formats::drawing::ColourMap;
+use pipe_stages::formats::drawing::colour::CATEGORIES;
+use pipe_stages::formats::drawing::colour_maps::{light, pair};
+use pipe_stages::formats::flat_mapping::FlatMapping;
 
 use crate::support::{Shown, Space, lab_files, workspace};
 
@@ -168,6 +178,87 @@ fn check_regions(folder: &Path, parts: &Published, scores: &Published) {
     }
 }
 
+/// The flat mapping of a run.
+fn flat_mapping(space: &Space, options: &[&str]) -> FlatMapping {
+    let shown =
+        space.pipe(["path", "variance.yaml", "flat.mapping"].into_iter().chain(options.iter().copied())).exits(0);
+    FlatMapping::open(Path::new(shown.stdout.trim())).expect("a mapping")
+}
+
+/// The best space of every voxel or vertex that has one, by its place among all spaces.
+fn best_ranks(best: &Published, spaces: &[&str]) -> BTreeMap<String, f64> {
+    let named = best.texts(&[], "id").into_iter().zip(best.texts(&[], "best"));
+    named.filter_map(|(id, best)| Some((id, spaces.iter().position(|space| *space == best)? as f64))).collect()
+}
+
+/// The limits that the table beside a figure states. All of its maps have those of all their pixels.
+fn shared_limits(table: &Published, titles: &[&str], maps: &[&Pixels]) -> ColourLimits {
+    assert_eq!(table.texts(&[], "map"), titles);
+    let end = |name: &str| {
+        let ends = table.numbers(&[], name);
+        assert!(ends.iter().all(|end| *end == ends[0]), "{name}: {ends:?}");
+        ends[0]
+    };
+    let (found, expected) = (ColourLimits { low: end("from"), high: end("to") }, ColourLimits::of_pixels(maps));
+    assert_close(found.low, expected.low, 1e-12);
+    assert_close(found.high, expected.high, 1e-12);
+    assert!(found.high - found.low > 0.01, "{titles:?} are about the same everywhere: {found:?}");
+    found
+}
+
+/// Figures on the cortex show what is in the tables, and come in the order of spaces, not in that of their names. A picture that answers a
+/// question is the figure.
+fn check_pictures(folder: &Path, mapping: &FlatMapping, parts: &Published, best: &Published) {
+    let svg = |name: &str| fs::read_to_string(folder.join(format!("figures/{name}.svg"))).expect("a figure");
+    let table = |name: &str| Published::read(&folder.join(format!("figures/{name}.csv")));
+    let spaces = ["early", "middle", "late"];
+    let part = |part: &str, spaces: &str| {
+        let values = parts.by_id(&[("part", part), ("spaces", spaces)], "estimate");
+        sampled(mapping, &values, Measure::Number)
+    };
+    let [early, middle, late] = spaces.map(|space| part("unique", space));
+    let (shared, total) = (part("shared", "early+middle+late"), part("total", "early+middle+late"));
+
+    let [unique_early, unique_middle, unique_late] = ["Unique: early", "Unique: middle", "Unique: late"];
+    let titles = [unique_early, unique_middle, unique_late, "Shared by all", "All spaces together"];
+    let maps = [&early, &middle, &late, &shared, &total];
+    let limits = shared_limits(&table("flatmaps"), &titles, &maps);
+    let of_numbers = |pixels: &Pixels| picture(mapping, |pixel| limits.colour(ColourMap::Auto, pixels[pixel]));
+    assert_shows(&svg("flatmaps"), &maps.map(of_numbers));
+
+    let both = shared_limits(&table("against"), &[unique_early, unique_late], &[&early, &late]);
+    let of_both = |pixel: usize| Some(pair(both.share(early[pixel])?, both.share(late[pixel])?));
+    assert_shows(&svg("against"), &[picture(mapping, of_both)]);
+
+    let three = shared_limits(&table("three"), &[unique_early, unique_middle, unique_late], &[&early, &middle, &late]);
+    let share = |pixels: &Pixels, pixel: usize| three.share(pixels[pixel]);
+    let of_three = |pixel: usize| Some(light([share(&early, pixel)?, share(&middle, pixel)?, share(&late, pixel)?]));
+    assert_shows(&svg("three"), &[picture(mapping, of_three)]);
+
+    let ranks = best_ranks(best, &spaces);
+    let pixels = sampled(mapping, &ranks, Measure::Category);
+    let of_best = |pixel: usize| (!pixels[pixel].is_nan()).then(|| CATEGORIES[pixels[pixel] as usize]);
+    assert_shows(&svg("best"), &[picture(mapping, of_best)]);
+    for (rank, space) in spaces.iter().enumerate() {
+        let row = [("category", *space)];
+        let units = ranks.values().filter(|found| **found == rank as f64).count();
+        let shown = pixels.iter().filter(|found| **found == rank as f32).count();
+        assert!(shown > 0, "{space} is the best in no pixel");
+        assert_eq!(table("best").number(&row, "n_units"), units as f64, "{space}");
+        assert_eq!(table("best").number(&row, "n_values"), shown as f64, "{space}");
+    }
+    check_answers_are_figures(folder);
+}
+
+/// A picture that answers a question is the figure of the same run.
+fn check_answers_are_figures(folder: &Path) {
+    for (answer, figure) in [("3_best_spaces_on_the_cortex", "best"), ("5_parts_on_the_cortex", "flatmaps")] {
+        let read = |file: String| fs::read(folder.join(file)).expect("a picture");
+        let found = read(format!("answers/{answer}.png"));
+        assert!(found.starts_with(b"\x89PNG") && found == read(format!("figures/{figure}.png")), "{answer}");
+    }
+}
+
 #[test]
 fn parts_of_simulated_responses_are_found_again() {
     let space = project();
@@ -191,13 +282,31 @@ fn parts_of_simulated_responses_are_found_again() {
     check_significance(&table("significance.csv"), &scores);
     check_regions(folder, &parts, &scores);
     check_maps(folder, &parts, &best);
+    let options = ["--profile", "tiny"].into_iter().chain(small).collect::<Vec<&str>>();
+    check_pictures(folder, &flat_mapping(&space, &options), &parts, &best);
+    check_panels(folder);
     let sums = table("answers/4_parts_and_their_sum.csv");
     assert!(sums.number(&[("region", "all"), ("quantity", "difference")], "max") < 1e-9);
     for figure in ["parts", "joint", "penalties", "pairs", "flatmaps", "against", "three", "best"] {
-        for end in ["svg", "pdf", "png"] {
+        for end in ["svg", "pdf", "png", "csv"] {
             assert!(folder.join(format!("figures/{figure}.{end}")).is_file(), "{figure}.{end}");
         }
     }
+}
+
+/// Panels and bars come in the order of `spaces`, and the number of every model and part is there once.
+fn check_panels(folder: &Path) {
+    let table = |name: &str| Published::read(&folder.join(format!("figures/{name}.csv")));
+    let mut models = table("penalties").texts(&[], "model");
+    models.dedup();
+    let sets = ["early", "middle", "late", "early+middle", "early+late", "middle+late", "early+middle+late"];
+    assert_eq!(models, sets);
+    let mut parts = table("parts").texts(&[("region", "all")], "spaces");
+    assert_eq!(parts.pop().as_deref(), Some("early+middle+late"), "the total is last");
+    assert_eq!(parts, sets);
+    let counted: f64 = table("joint").numbers(&[], "n").into_iter().sum();
+    let responses = Published::read(&folder.join("best.csv")).rows.len();
+    assert_eq!(counted, responses as f64, "every response has its place");
 }
 
 /// The pipeline with few resamples and a small map: numbers of models and parts do not depend on them.
@@ -289,6 +398,14 @@ fn check_answers(folder: &Path) {
     assert!(unique("V1v", "Conv1") > 0.5 && unique("V1v", "Conv4") < 0.2);
     assert!(unique("FFA-1", "Conv4") > 0.5 && unique("FFA-1", "Conv1") < 0.2);
 
+    let (significance, parts) = (table("significance.csv"), table("parts.csv"));
+    for space in ["Conv1", "Conv4"] {
+        let tested = significance.by_id(&[("map", "unique"), ("spaces", space)], "score");
+        let part = parts.by_id(&[("part", "unique"), ("spaces", space)], "estimate");
+        assert_eq!(tested.len(), part.len());
+        tested.iter().for_each(|(id, score)| assert_close(*score, part[id], 1e-9));
+    }
+
     let pairs = table("answers/6_pairs_by_shared_variance.csv");
     let ranked: Vec<String> = pairs
         .texts(&[("region", "all")], "first")
@@ -363,6 +480,31 @@ fn the_questions_of_the_lab_are_answered_from_a_folder() {
         .shows("no voxel or vertex lies in a region `hV4`; there are V1v, V1d, FFA-1, FFA-2, PPA, EBA");
 }
 
+/// In the lab's look, numbers have `Blues` from 0 to 0.4 and spaces the five bands of `BPROG` from -0.5 to 4.5.
+fn check_lab_pictures(folder: &Path, mapping: &FlatMapping) {
+    let svg = |name: &str| fs::read_to_string(folder.join(format!("figures/{name}.svg"))).expect("a figure");
+    let parts = Published::read(&folder.join("parts.csv"));
+    let blues = ColourLimits { low: 0.0, high: 0.4 };
+    let of_part = |(part, spaces): (&str, &str)| {
+        let values = parts.by_id(&[("part", part), ("spaces", spaces)], "estimate");
+        let pixels = sampled(mapping, &values, Measure::Number);
+        picture(mapping, |pixel| blues.colour(ColourMap::Blues, pixels[pixel]))
+    };
+    let shown = [("unique", "Conv1"), ("unique", "Conv4"), ("shared", "Conv1+Conv4"), ("total", "Conv1+Conv4")];
+    assert_shows(&svg("flatmaps"), &shown.map(of_part));
+    let titles = Published::read(&folder.join("figures/flatmaps.csv")).texts(&[], "map");
+    let unique = ["Unique Variance: Conv1 layer", "Unique Variance: Conv4 layer"];
+    assert_eq!(titles, [unique[0], unique[1], "Shared Variance", "Combined A+B model performance"]);
+    assert_eq!(Published::read(&folder.join("figures/against.csv")).texts(&[], "map"), unique);
+
+    let ranks = best_ranks(&Published::read(&folder.join("best.csv")), &["Conv1", "Conv2", "Conv3", "Conv4", "Conv5"]);
+    let pixels = sampled(mapping, &ranks, Measure::Category);
+    let bands = ColourLimits { low: -0.5, high: 4.5 };
+    let of_best = picture(mapping, |pixel| bands.colour(ColourMap::Bprog, pixels[pixel]));
+    assert_shows(&svg("best"), &[of_best]);
+    check_answers_are_figures(folder);
+}
+
 #[test]
 fn the_maps_of_the_lab_are_those_of_its_voxels() {
     let space = lab_project();
@@ -391,13 +533,8 @@ fn the_maps_of_the_lab_are_those_of_its_voxels() {
     assert_eq!(count(true, 0.0) + count(false, 0.0), 36);
     assert_eq!(count(true, 3.0) + count(false, 3.0), 38);
     assert!(count(true, 0.0) > 30 && count(false, 3.0) > 30);
-    for picture in ["3_best_spaces_on_the_cortex.png", "5_parts_on_the_cortex.png"] {
-        assert!(fs::read(folder.join("answers").join(picture)).expect("a picture").starts_with(b"\x89PNG"));
-    }
-    let titles = Published::read(&folder.join("figures/flatmaps.csv")).texts(&[], "map");
-    for title in ["Combined A+B model performance", "Unique Variance: Conv1 layer", "Shared Variance"] {
-        assert!(titles.iter().any(|found| found == title), "{titles:?}");
-    }
+    let options = ["--profile", "folder", "--set", "look=lab08"];
+    check_lab_pictures(&folder, &flat_mapping(&space, &options));
 
     // The mask of another brain: as many voxels in a volume of another shape.
     space.write("nsd/S1_voxel_roi_info.npy", lab_files::dictionary([5, 8, 2]));

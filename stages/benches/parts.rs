@@ -98,6 +98,11 @@ fn whole(bencher: Bencher, kind: &str, ports: &[&str]) {
         "outputs": outputs, "seed": null, "device": "cpu", "threads": 1, "scratch": folder.path(),
     }))
     .expect("a task");
+    for param in &declared.params {
+        if let Some(default) = &param.default {
+            task.params.entry(param.name.to_string()).or_insert_with(|| default.clone());
+        }
+    }
     for port in ports {
         task.inputs.insert((*port).into(), Given::One(folder.path().join(port)));
     }

@@ -673,7 +673,8 @@ fn a_cancelled_command_gets_its_grace() {
 #[test]
 fn background_processes_of_a_body_end_with_it() {
     let mut space = Space::new();
-    let body = "sleep 1000 & echo $! > $OUT_X; setsid sleep 1000 & sleep 0.05; pgrep -n -x sleep >> $OUT_X || true";
+    let body = "sleep 1000 & echo $! > $OUT_X; setsid sh -c 'echo $$ >> $OUT_X; exec sleep 1000' & \
+                while [ $(wc -l < $OUT_X) -lt 2 ]; do sleep 0.01; done";
     let work = space.command(body, |_| {});
     let finished = space.run(work);
     assert!(finished.result.is_ok(), "{finished:?} {}", space.log());

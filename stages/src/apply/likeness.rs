@@ -43,7 +43,7 @@ const COLUMNS: &[Column] = &[
 
 impl StageKind for Quality {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("apply/quality", 1, "How like the subjects of its training a network finds a subject")
+        let kind = Kind::new("apply/quality", 2, "How like the subjects of its training a network finds a subject")
             .input("images", &["images"], "the subject's images")
             .input("model", &["model"], "the network")
             .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv: a row a channel")

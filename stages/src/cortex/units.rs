@@ -196,6 +196,7 @@ mod tests {
     use crate::formats::gifti::Surface;
     use crate::formats::matrix::MatrixAxis;
     use crate::hemisphere::HEMISPHERES;
+    use crate::numeric::flat_grid::MeshPlace;
     use crate::test_support::tasks::{self, give, set, task};
 
     const UNIT: [[f64; 4]; 4] =
@@ -272,6 +273,26 @@ mod tests {
         let opened = FlattenedCortex::open(&folder.path().join("cortex")).unwrap();
         let places = BrainPlaces::of(&MatrixAxis::new(table).unwrap(), &opened, "", &[]).unwrap();
         assert_eq!(places.numbers()[4..7], [12 * 2 + 36, 12 * 2 + 72, 2]);
+    }
+
+    #[test]
+    fn a_unit_lies_where_a_pixel_shows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = units(folder.path(), -0.4, &[("depths", Value::Int(5))]).unwrap();
+        // The first column of the left hemisphere is 0.4 voxels before the centre of the first voxel: that is the nearest one, but pixels
+        // show the volume from its centre on. The last column of the right one is in the outer half of the last voxel, which is shown.
+        let mut columns = data_table::integers(&table, "i").unwrap();
+        columns.dedup();
+        assert_eq!(columns, [2, 10, 11]);
+        let opened = FlattenedCortex::open(&folder.path().join("cortex")).unwrap();
+        let (_, transform) = opened.transform("t").unwrap();
+        let of_vertex = |vertex: u32| MeshPlace { corners: [vertex; 3], weights: [1.0, 0.0, 0.0], nearest: vertex };
+        let flat: Vec<MeshPlace> = (0..4).chain(5..9).map(of_vertex).collect();
+        let points = [SurfaceName::White, SurfaceName::Pial].map(|name| opened.points(name).unwrap());
+        let samples = depth_samples::sample(&flat, &points[0], &points[1], &transform.to_voxels, transform.shape, 5);
+        let shown: BTreeSet<usize> = samples.voxels.iter().map(|voxel| *voxel as usize).collect();
+        let places = BrainPlaces::of(&MatrixAxis::new(table).unwrap(), &opened, "", &[]).unwrap();
+        assert_eq!(places.numbers().iter().copied().collect::<BTreeSet<usize>>(), shown);
     }
 
     #[test]

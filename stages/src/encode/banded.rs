@@ -7,8 +7,8 @@
 //! that may be looked at with them. Of equally good ones the first is kept. A space whose share is exactly 0 is left out.
 //!
 //! The products of features with features and with responses do not depend on the mixture: a mixture costs a decomposition and what each
-//! penalty costs. Everything else is as in `encode/ridge`. Mixtures are prepared together as long as they take no more than
-//! [`MIXTURE_BYTES`].
+//! penalty costs. Everything else is as in `encode/ridge`, `standardise` included. Mixtures are prepared together as long as they take no
+//! more than [`MIXTURE_BYTES`].
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use super::agreement::Agreement;
 use super::blocks::{BlockRoom, ResponseBlock, blocks};
-use super::choice::{Choose, Held, least};
+use super::choice::{Choose, Held, held_losses, least};
 use super::decomposition::{Decomposition, held_gram, is_dual, training_gram};
 use super::design::{Design, FitRound};
 use super::encoding_inputs::{self, EncodingInputs};
@@ -61,7 +61,7 @@ parameters! {
         /// by what mixtures and penalties are chosen: `held-out` (the part `choose` of the split) or `folds` (inner folds of train and
         /// choose together)
         choose: ChooseBands = ChooseBands::HeldOut;
-        /// how many inner folds; runs of rows in the order of the split
+        /// how many inner folds; runs of rows in the order of the split, the first ones longer by a row; each counts the same
         folds: usize = 5, in 2..=1000;
         /// which sets of spaces are models: `all`, `single`, `full`, or a list of names such as `[A, A+B]`
         models: Value = Value::Text("full".to_owned());
@@ -71,6 +71,9 @@ parameters! {
         concentrations: Vec<f64> = vec![0.1, 1.0];
         /// the mixtures that are tried, a share for each space each, instead of sampled ones; only for the model with all spaces
         mixtures: Vec<Vec<f64>> = Vec::new();
+        /// divides every feature by its standard deviation over the rows that may be looked at in a fold (train and choose together), before
+        /// shares are applied; a feature that is constant on these rows is left out in that fold
+        standardise: bool = false, neutral false;
         /// in what products are computed: `float64`, or `float32` with long sums in `float64`
         precision: ProductPrecision = ProductPrecision::Float64;
         /// below this ceiling, `r2_of_ceiling` is left empty
@@ -85,7 +88,7 @@ impl StageKind for Banded {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "encode/banded",
-            1,
+            2,
             "Predicts responses from feature spaces by ridge regression with a penalty for every space",
         );
         let kind = encoding_inputs::declare(kind)
@@ -153,7 +156,8 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
         for (number, fold) in split.folds.iter().enumerate() {
             let part = writer.part(first..first + fold.test.len());
             let out = Out { part, model: at, contributes: contributions && *full == Some(at) };
-            let chosen = search.fit_fold::<T>(fold, set, &mixtures, &out)?;
+            let (chosen, of_fold) = search.fit_fold::<T>(fold, set, &mixtures, &out)?;
+            notes.extend(of_fold);
             for (response, (draw, fold)) in chosen.into_iter().enumerate() {
                 bands.push(Band {
                     model: at,
@@ -174,6 +178,8 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
         // Features of a small share have small eigenvalues: there is no least one that holds for all responses.
         notes.extend(tried.notes(&model.name(), fitted, parameters.edge_share, None));
     }
+    notes.sort();
+    notes.dedup();
     Ok(Ended::noted(notes))
 }
 
@@ -282,20 +288,25 @@ struct Fitting<'a, T> {
 }
 
 impl Search<'_> {
-    /// The mixture of every response, and how well the model does in the fold.
+    /// The mixture of every response and how well the model does in the fold; and what is to be noted.
     fn fit_fold<T: Real>(
         &self,
         fold: &Fold,
         set: &[usize],
         mixtures: &[Vec<f64>],
         out: &Out<'_>,
-    ) -> Result<Vec<(usize, FittedFold)>, Failure> {
+    ) -> Result<(Vec<(usize, FittedFold)>, Vec<String>), Failure> {
         let ids: Vec<String> = fold.seen().chain(&fold.test).cloned().collect();
         let rows = self.responses.rows().positions_of(&ids, "stimuli of `split`");
         let rows = rows.map_err(|failure| failure.at(self.responses.place()))?;
         let choose = self.parameters.choose();
-        let groups = choose.groups(fold.train.len(), fold.seen().count(), self.parameters.folds)?;
-        let design = Design::new(self.sources.read::<T>(&ids, set, false)?, groups.clone(), true);
+        let seen = fold.seen().count();
+        let groups = choose.groups(fold.train.len(), seen, self.parameters.folds)?;
+        let (mut features, mut notes) = (self.sources.read::<T>(&ids, set, false)?, Vec::new());
+        if self.parameters.standardise {
+            notes = self.sources.about_constants(set, &features.standardise(seen));
+        }
+        let design = Design::new(features, groups.clone(), true);
         let all: Vec<usize> = (0..groups.len()).collect();
         let rounds = choose.rounds(groups.len());
         let primal = |train: &[usize]| !is_dual(design.count(train), design.width());
@@ -320,7 +331,7 @@ impl Search<'_> {
         for lot in lots {
             fitting.choose(lot, &rounds, &mut best)?;
         }
-        fitting.refit(&all, &best, out)
+        Ok((fitting.refit(&all, &best, out)?, notes))
     }
 }
 
@@ -378,16 +389,14 @@ impl<T: Real> Fitting<'_, T> {
             .collect::<Result<_, Failure>>()?;
         let cross = prepared.iter().flatten().any(Held::is_primal);
         let penalties = self.search.penalties;
-        let count = real(rounds.iter().map(|round| design.groups()[round.held].len()).sum());
         let chosen = self.blocks.par_iter().map_init(BlockRoom::default, |room, columns| {
             let block = self.block(columns, cross, room)?;
             let mut best: Vec<Best> = vec![(0, 0, f64::INFINITY); block.width];
             for (draw, held) in lot.clone().zip(&prepared) {
-                let mut losses = vec![0.0; penalties.len() * block.width];
-                held.iter().for_each(|held| held.add(design, &block, penalties, &mut losses));
+                let losses = held_losses(held, design, &block, penalties);
                 for (best, (penalty, loss)) in best.iter_mut().zip(least(&losses, penalties.len())?) {
-                    if loss / count < best.2 {
-                        *best = (draw, penalty, loss / count);
+                    if loss < best.2 {
+                        *best = (draw, penalty, loss);
                     }
                 }
             }

@@ -60,13 +60,14 @@ pub(super) struct RowResamples {
 }
 
 impl RowResamples {
-    /// So many resamples of so many rows, in blocks of `block` consecutive ones.
-    pub fn new(seed: u64, count: usize, rows: usize, block: usize) -> Self {
+    /// So many resamples of the rows of these blocks, which are all rows.
+    pub fn new(seed: u64, count: usize, blocks: &[Range<usize>]) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let rows = blocks.last().map_or(0, |last| last.end);
         let mut times = vec![0.0; count * rows];
         let mut sizes = Vec::with_capacity(count);
         for resample in 0..count {
-            let taken = resampled(rows, block, &mut random);
+            let taken = resampled(blocks, &mut random);
             sizes.push(f64::from(taken.iter().sum::<u32>()));
             for (row, taken) in taken.into_iter().enumerate() {
                 #[expect(clippy::cast_precision_loss, reason = "a row is taken a few times")]
@@ -135,19 +136,24 @@ impl RowResamples {
 mod tests {
     use super::*;
     use crate::encode::test_block::r2;
-    use crate::numeric::random_rows::below;
+    use crate::numeric::random_rows::{below, blocks_within};
     use crate::numeric::statistics::{normal_quantile, quantile};
+
+    /// One run of so many rows in blocks.
+    fn blocks(rows: usize, most: usize) -> Vec<Range<usize>> {
+        blocks_within(&[Range { start: 0, end: rows }], most)
+    }
 
     #[test]
     fn sums_are_those_of_the_rows_taken() {
         let rows = 40;
-        let resamples = RowResamples::new(5, 12, rows, 3);
+        let resamples = RowResamples::new(5, 12, &blocks(rows, 3));
         let numbers: Vec<f64> = (0..2 * rows).map(|at| ((at * 37) % 41) as f64 - 20.0).collect();
         let (squares, totals) = (resamples.squares(&(0..12), &numbers), resamples.totals(&(0..12), &numbers));
         let (some, of_some) = (resamples.squares(&(5..8), &numbers), resamples.totals(&(5..8), &numbers));
         let mut random = ChaCha8Rng::seed_from_u64(5);
         for resample in 0..12 {
-            let taken = resampled(rows, 3, &mut random);
+            let taken = resampled(&blocks(rows, 3), &mut random);
             for response in 0..2 {
                 let chosen: Vec<f64> =
                     (0..rows).flat_map(|row| vec![numbers[response * rows + row]; taken[row] as usize]).collect();
@@ -169,7 +175,7 @@ mod tests {
     #[test]
     fn resamples_without_the_only_active_row_are_undefined() {
         let (rows, count) = (1000, 400);
-        let resamples = RowResamples::new(3, count, rows, 1);
+        let resamples = RowResamples::new(3, count, &blocks(rows, 1));
         let mean = 1.0 / rows as f64;
         let mut numbers = vec![-mean; rows];
         numbers[0] += 1.0;
@@ -217,7 +223,7 @@ mod tests {
             let square = |numbers: &[f64]| numbers.iter().map(|number| number * number).sum::<f64>();
             let columns = errors.chunks_exact(rows).zip(observed.chunks_exact(rows));
             let estimates: Vec<f64> = columns.map(|(e, y)| r2(square(e), square(y))).collect();
-            let resamples = RowResamples::new(experiment, draws, rows, 1);
+            let resamples = RowResamples::new(experiment, draws, &blocks(rows, 1));
             let (all, totals) = (0..draws, resamples.totals(&(0..draws), &observed));
             let scores = resamples.squares(&all, &errors);
             let scores: Vec<f64> = scores.into_iter().zip(totals).map(|(errors, total)| r2(errors, total)).collect();

@@ -4,7 +4,9 @@
 //! along the axes are w = b d. Rows that are held out enter in one of two ways, whichever is less to compute: by their Gram matrix G along
 //! the axes, |y|^2 - 2 w.c + w.G w with c their product with the response, or by predictions |y - X w|^2. Of G w the diagonal part is in
 //! `f64`, so that in `f32` only what the axes correlate on held-out rows is rounded. Generalised cross-validation needs no rows
-//! at all: the squared error on the training rows is |y|^2 - sum of b^2 (2 d - s d^2). The loss is a mean square over rows.
+//! at all: the squared error on the training rows is |y|^2 - sum of b^2 (2 d - s d^2). The loss is a mean square over rows; of inner folds
+//! it is the mean over folds of their mean squares, so that a fold counts no more for being a row longer (as in himalaya and in
+//! scikit-learn's searches).
 
 use std::ops::Range;
 
@@ -130,7 +132,7 @@ impl<T: Real> Held<T> {
     }
 
     /// Adds squared errors on the held-out rows, penalties by responses.
-    pub fn add(&self, design: &Design<T>, block: &ResponseBlock<T>, penalties: &[f64], losses: &mut [f64]) {
+    fn add(&self, design: &Design<T>, block: &ResponseBlock<T>, penalties: &[f64], losses: &mut [f64]) {
         let of = &self.decomposition;
         let (b, means) = (block.along(design, of), block.means(design, &of.train));
         match &self.by {
@@ -146,6 +148,24 @@ impl<T: Real> Held<T> {
             }
         }
     }
+}
+
+/// The mean over rounds of the mean squared error on the rows that a round holds out, penalties by responses.
+pub(super) fn held_losses<T: Real>(
+    rounds: &[Held<T>],
+    design: &Design<T>,
+    block: &ResponseBlock<T>,
+    penalties: &[f64],
+) -> Vec<f64> {
+    let mut losses = vec![0.0; penalties.len() * block.width];
+    let mut squares = losses.clone();
+    for round in rounds {
+        squares.fill(0.0);
+        round.add(design, block, penalties, &mut squares);
+        let rows = real(rounds.len()) * real(design.groups()[round.group].len());
+        losses.iter_mut().zip(&squares).for_each(|(loss, squares)| *loss += squares / rows);
+    }
+    losses
 }
 
 /// |y|^2 - 2 w.c + w.G w for every penalty and response.
@@ -269,23 +289,16 @@ impl<T: Real> ChoiceLosses<T> {
         penalties: &[f64],
     ) -> Vec<f64> {
         let mut losses = vec![0.0; penalties.len() * block.width];
-        let count = match self {
-            ChoiceLosses::Held(rounds) => {
-                rounds.iter().for_each(|round| round.add(design, block, penalties, &mut losses));
-                rounds.iter().map(|round| design.groups()[round.group].len()).sum()
-            }
-            ChoiceLosses::Gcv => {
-                add_gcv(design, last, block, penalties, &mut losses);
-                last.count
-            }
+        match self {
+            ChoiceLosses::Held(rounds) => return held_losses(rounds, design, block, penalties),
+            ChoiceLosses::Gcv => add_gcv(design, last, block, penalties, &mut losses),
             ChoiceLosses::Loo { rows, factors } => {
                 let (b, means) = (block.along(design, last), block.means(design, &last.train));
                 let observed = Observed { block, rows: 0..last.count, means: &means };
                 add_errors(last, rows, &b, &observed, penalties, Some(factors), &mut losses);
-                last.count
             }
-        };
-        losses.iter_mut().for_each(|loss| *loss /= real(count));
+        }
+        losses.iter_mut().for_each(|loss| *loss /= real(last.count));
         losses
     }
 }

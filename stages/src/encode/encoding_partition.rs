@@ -2,7 +2,7 @@
 //!
 //! The score of a set of spaces is R2 of its model on the test stimuli, 0 for no space; its parts are those of
 //! [`crate::numeric::subset_lattice`] and add up to R2 of the model with all spaces. R2 on stimuli that were not fitted is not a
-//! variance: parts below 0 occur, by chance or because spaces suppress each other, and are counted, never clipped.
+//! variance: parts below 0 occur, by chance or because spaces suppress each other, and are counted ([`super::part_tables`]), never clipped.
 //!
 //! Intervals are basic bootstrap intervals (see [`super::bootstrap`]) over resamples of the test stimuli, the same for all responses, so
 //! that means and medians over a region can be resampled too. Models are not fitted again: the intervals hold the luck of the test
@@ -14,23 +14,20 @@
 
 use std::ops::Range;
 
-use pipe_contract::{
-    Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, Progress, Repro, StageKind, Task, parameters,
-};
-use polars::prelude::DataFrame;
+use pipe_contract::{Arity, Context, Ended, Failure, IMPORTANT, Kind, Progress, Repro, StageKind, Task, parameters};
 use rayon::prelude::*;
 
 use super::bootstrap::{RowResamples, basic_interval};
 use super::encoding_scores::Ceilings;
 use super::model_lattice::{self, ModelLattice};
+use super::part_tables::{JOINT, PARTS, REGIONS, ROUNDING, ResponseParts, largest};
 use super::region_draws::{DRAW_BYTES, DrawSizes, RegionDraws};
 use super::regions::{self, ResponseRegion};
+use super::stimulus_blocks::BlockedPredictions;
 use super::test_block::{TestBlock, r2, waves};
-use crate::formats::data_table::{self, DataTable, STAMP};
+use crate::formats::data_table;
 use crate::formats::predictions::Predictions;
-use crate::numeric::counts::real;
-use crate::numeric::statistics::quantile;
-use crate::numeric::subset_lattice::{PartKind, Set, decompose, decompose_into, order};
+use crate::numeric::subset_lattice::{decompose, decompose_into};
 
 /// The kind.
 pub(super) struct EncodingPartition;
@@ -44,7 +41,8 @@ parameters! {
         spaces: Vec<String> = Vec::new();
         /// resamples of the test stimuli; 0 for no intervals
         bootstrap: usize = 1000, in 0..=10_000;
-        /// consecutive test stimuli that are resampled together, where neighbours in time are alike
+        /// consecutive test stimuli of a fold that are resampled together, where neighbours in time are alike; they must come in the split as they
+        /// did in time
         block: usize = 1, in 1..=1_000_000;
         /// share of resamples inside an interval
         interval: f64 = 0.95, in 0.5..=0.9999;
@@ -57,7 +55,7 @@ impl StageKind for EncodingPartition {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "encode/partition",
-            1,
+            2,
             "unique and shared variance of feature spaces in every response, with intervals, and by region",
         )
         .input("predictions", &["predictions"], "test responses and what the model of every set of spaces predicts of them")
@@ -79,7 +77,8 @@ impl StageKind for EncodingPartition {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
-        let predictions = Predictions::open(task.one("predictions")?)?;
+        let blocked = BlockedPredictions::open(task, parameters.block)?;
+        let predictions = &blocked.predictions;
         let at = |failure: Failure| failure.at(predictions.place());
         let lattice = ModelLattice::new(predictions.models(), &parameters.spaces).map_err(at)?;
         let models = lattice.complete().map_err(at)?;
@@ -96,19 +95,17 @@ impl StageKind for EncodingPartition {
                 lattice.sets.len()
             ));
         }
-        let rows = predictions.stimuli().len();
         let resamples = match parameters.bootstrap {
             0 => None,
-            count => Some(RowResamples::new(task.seed()?, count, rows, parameters.block)),
+            count => {
+                notes.extend(blocked.check(", or set `bootstrap: 0`")?);
+                Some(RowResamples::new(task.seed()?, count, &blocked.blocks))
+            }
         };
-        if resamples.is_some() && rows.div_ceil(parameters.block) < 2 {
-            let message = format!("{rows} test stimuli are one block of {}, expected at least 2", parameters.block);
-            return Err(at(Failure::input(message)).hint("make `block` smaller, or set `bootstrap: 0`"));
-        }
         // The model whose contributions are stored, if that is the one with all spaces of the lattice.
         let joint = model_lattice::largest(predictions.models()).filter(|largest| models.last() == Some(largest));
         let splitter = Splitter {
-            predictions: &predictions,
+            predictions,
             lattice: &lattice,
             models: &models,
             joint,
@@ -120,7 +117,7 @@ impl StageKind for EncodingPartition {
         let stamp = task.simulated;
         let ids = predictions.responses().ids();
         data_table::write(task.output("parts")?, &mut results.parts_table(ids, &lattice, ceilings.as_ref(), stamp)?)?;
-        let mut table = results.regions_table(&regions, &lattice, ceilings.as_ref(), &parameters, stamp)?;
+        let mut table = results.regions_table(&regions, &lattice, ceilings.as_ref(), parameters.interval, stamp)?;
         data_table::write(task.output("regions")?, &mut table)?;
         data_table::write(task.output("joint")?, &mut results.joint_table(ids, &lattice, stamp)?)?;
         if results.joint.is_none() {
@@ -160,7 +157,7 @@ impl Splitter<'_> {
         self.lattice.sets.len()
     }
 
-    fn all(&self, regions: &[ResponseRegion], context: &dyn Context) -> Result<Split, Failure> {
+    fn all(&self, regions: &[ResponseRegion], context: &dyn Context) -> Result<ResponseParts, Failure> {
         let responses = self.predictions.responses().len();
         let (mut estimates, mut intervals, mut joint) = (Vec::new(), Vec::new(), Vec::new());
         let mut undefined = Vec::new();
@@ -188,7 +185,8 @@ impl Splitter<'_> {
         let region_draws = self.resamples.map(by_region).transpose()?;
         let joint = (!joint.is_empty()).then_some(joint);
         let resamples = self.resamples.map_or(0, |resamples| resamples.count);
-        Ok(Split { width: self.width(), responses, estimates, intervals, undefined, resamples, region_draws, joint })
+        let width = self.width();
+        Ok(ResponseParts { width, responses, estimates, intervals, undefined, resamples, region_draws, joint })
     }
 
     fn block(&self, responses: Range<usize>) -> Result<SplitBlock, Failure> {
@@ -318,9 +316,9 @@ fn draws(block: &TestBlock, errors: &[Vec<f64>], resamples: &RowResamples, lot: 
 /// The identity that makes it a partition, to the precision of the arithmetic.
 fn adds_up(parts: &[f64]) -> Result<(), Failure> {
     let (own, total) = (&parts[1..parts.len() - 1], parts[parts.len() - 1]);
-    let largest = parts[1..].iter().fold(0.0f64, |largest, part| largest.max(part.abs()));
+    let largest = largest(&parts[1..]);
     let away = (own.iter().sum::<f64>() - total).abs();
-    if away > 1e-12 * largest {
+    if away > ROUNDING * largest {
         return Err(Failure::internal(format!(
             "parts add up to {total} with an error of {away}, the largest is {largest}"
         )));
@@ -328,329 +326,20 @@ fn adds_up(parts: &[f64]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The parts of all responses.
-struct Split {
-    /// Parts of a response, the total included.
-    width: usize,
-    responses: usize,
-    estimates: Vec<f64>,
-    intervals: Vec<(f64, f64)>,
-    /// By response, in how many resamples it has no parts; none without resamples.
-    undefined: Vec<usize>,
-    resamples: usize,
-    /// None without resamples.
-    region_draws: Option<RegionDraws>,
-    /// By response, and in it by space, then the part of the mean.
-    joint: Option<Vec<f64>>,
-}
-
-/// A number that is there.
-fn some(value: f64) -> Option<f64> {
-    (!value.is_nan()).then_some(value)
-}
-
-fn integer(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-impl Split {
-    /// The estimate of a part, the one at `at` of [`decompose`].
-    fn estimate(&self, response: usize, at: usize) -> Option<f64> {
-        some(self.estimates[response * self.width + at - 1])
-    }
-
-    /// A part of the split of the joint model: a space, or the mean after them.
-    fn joint(&self, response: usize, at: usize, spaces: usize) -> Option<f64> {
-        some(self.joint.as_ref()?[response * (spaces + 1) + at])
-    }
-
-    fn notes(&self, lattice: &ModelLattice) -> Vec<String> {
-        let mut notes = Vec::new();
-        let constant = (0..self.responses).filter(|response| self.estimate(*response, 1).is_none()).count();
-        if constant > 0 {
-            notes.push(format!(
-                "{IMPORTANT}{constant} responses are constant over the test stimuli: they have no parts"
-            ));
-        }
-        let undefined = || {
-            let of_all = self.undefined.iter().enumerate().filter(|(at, _)| self.estimate(*at, 1).is_some());
-            of_all.map(|(_, count)| *count).filter(|count| *count > 0)
-        };
-        if let Some(most) = undefined().max() {
-            notes.push(format!(
-                "{IMPORTANT}{} responses are constant in some resamples of the test stimuli, up to {most} of {}: these are left out \
-                 of their intervals",
-                undefined().count(),
-                self.resamples
-            ));
-        }
-        let parts = lattice.sets.parts();
-        let counts: Vec<String> = parts
-            .iter()
-            .map(|(kind, set, at)| {
-                let below = |response: &usize| self.estimate(*response, *at).is_some_and(|part| part < 0.0);
-                let name = if *kind == PartKind::Total { "total".to_owned() } else { lattice.sets.joined(*set) };
-                (name, (0..self.responses).filter(below).count())
-            })
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
-        if !counts.is_empty() {
-            let of = self.responses - constant;
-            notes.push(format!("parts below 0, of {of} responses: {}", shortened(&counts)));
-        }
-        notes
-    }
-
-    fn parts_table(
-        &self,
-        ids: &[String],
-        lattice: &ModelLattice,
-        ceilings: Option<&Ceilings>,
-        simulated: bool,
-    ) -> Result<DataFrame, Failure> {
-        let parts: Vec<(PartKind, Set, usize, String)> =
-            lattice.sets.parts().into_iter().map(|(kind, set, at)| (kind, set, at, lattice.sets.joined(set))).collect();
-        let parts = &parts;
-        let rows = || (0..self.responses).flat_map(move |response| parts.iter().map(move |part| (response, part)));
-        let interval = |response: usize, at: usize| self.intervals.get(response * self.width + at - 1).copied();
-        let mut table = DataTable::of(PARTS)
-            .text("id", rows().map(|(response, _)| ids[response].as_str()))
-            .text("part", rows().map(|(_, (kind, ..))| kind.word()))
-            .text("spaces", rows().map(|(_, (.., name))| name.as_str()))
-            .integers("order", rows().map(|(_, (_, set, ..))| integer(order(*set))))
-            .optional_numbers("estimate", rows().map(|(response, (_, _, at, _))| self.estimate(response, *at)))
-            .optional_numbers("low", rows().map(|(response, (_, _, at, _))| some(interval(response, *at)?.0)))
-            .optional_numbers("high", rows().map(|(response, (_, _, at, _))| some(interval(response, *at)?.1)));
-        if let Some(ceilings) = ceilings {
-            let share = |(response, (_, _, at, _)): (usize, &(PartKind, Set, usize, String))| {
-                ceilings.share(response, self.estimate(response, *at))
-            };
-            table = table
-                .optional_numbers("ceiling", rows().map(|(response, _)| ceilings.of(response)))
-                .optional_numbers("of_ceiling", rows().map(share));
-        }
-        table.stamped(simulated).build()
-    }
-
-    fn joint_table(&self, ids: &[String], lattice: &ModelLattice, simulated: bool) -> Result<DataFrame, Failure> {
-        let spaces = lattice.sets.sources();
-        let responses = if self.joint.is_some() { self.responses } else { 0 };
-        let rows = || (0..responses).flat_map(move |response| (0..spaces.len() + 2).map(move |at| (response, at)));
-        let estimate = |(response, at): (usize, usize)| match at {
-            _ if at <= spaces.len() => self.joint(response, at, spaces.len()),
-            _ => self.estimate(response, self.width),
-        };
-        let part = |at: usize| match at {
-            _ if at < spaces.len() => "space",
-            _ if at == spaces.len() => "mean",
-            _ => "total",
-        };
-        DataTable::of(JOINT)
-            .text("id", rows().map(|(response, _)| ids[response].as_str()))
-            .text("part", rows().map(|(_, at)| part(at)))
-            .text("spaces", rows().map(|(_, at)| spaces.get(at).map_or("", String::as_str)))
-            .optional_numbers("estimate", rows().map(estimate))
-            .stamped(simulated)
-            .build()
-    }
-
-    fn regions_table(
-        &self,
-        regions: &[ResponseRegion],
-        lattice: &ModelLattice,
-        ceilings: Option<&Ceilings>,
-        parameters: &Parameters,
-        simulated: bool,
-    ) -> Result<DataFrame, Failure> {
-        let spaces = lattice.sets.sources();
-        let mut rows = Vec::new();
-        for (number, region) in regions.iter().enumerate() {
-            for (kind, set, at) in lattice.sets.parts() {
-                let of = |response: usize| self.estimate(response, at);
-                let name = lattice.sets.joined(set);
-                let row = RegionRow::new(region, kind.word(), name, order(set), &of, ceilings);
-                rows.push(match &self.region_draws {
-                    Some(draws) => row.with_intervals(draws, number, at - 1, parameters.interval),
-                    None => row,
-                });
-            }
-            if self.joint.is_some() {
-                for (at, space) in spaces.iter().enumerate() {
-                    let of = |response: usize| self.joint(response, at, spaces.len());
-                    rows.push(RegionRow::new(region, "joint", space.clone(), 1, &of, ceilings));
-                }
-            }
-        }
-        let level = |row: &RegionRow| row.intervals.map(|_| parameters.interval);
-        let mean_interval = |row: &RegionRow| row.intervals.map(|[of_mean, _]| of_mean);
-        let median_interval = |row: &RegionRow| row.intervals.map(|[_, of_median]| of_median);
-        let mut table = DataTable::of(REGIONS)
-            .text("region", rows.iter().map(|row| row.region.as_str()))
-            .text("part", rows.iter().map(|row| row.part))
-            .text("spaces", rows.iter().map(|row| row.spaces.as_str()))
-            .integers("order", rows.iter().map(|row| integer(row.order)))
-            .integers("n", rows.iter().map(|row| integer(row.values.len())))
-            .integers("n_negative", rows.iter().map(|row| integer(row.negative())))
-            .optional_numbers("min", rows.iter().map(|row| row.values.first().copied()))
-            .optional_numbers("median", rows.iter().map(|row| some(quantile(&row.values, 0.5))))
-            .optional_numbers("mean", rows.iter().map(|row| mean(&row.values)))
-            .optional_numbers("max", rows.iter().map(|row| row.values.last().copied()))
-            .optional_numbers("low", rows.iter().map(|row| some(mean_interval(row)?.0)))
-            .optional_numbers("high", rows.iter().map(|row| some(mean_interval(row)?.1)))
-            .optional_numbers("median_low", rows.iter().map(|row| some(median_interval(row)?.0)))
-            .optional_numbers("median_high", rows.iter().map(|row| some(median_interval(row)?.1)))
-            .optional_numbers("level", rows.iter().map(level));
-        if ceilings.is_some() {
-            table = table
-                .integers("n_of_ceiling", rows.iter().map(|row| integer(row.shares.len())))
-                .optional_numbers("mean_of_ceiling", rows.iter().map(|row| mean(&row.shares)));
-        }
-        table.stamped(simulated).build()
-    }
-}
-
-/// A part in a region.
-struct RegionRow {
-    region: String,
-    part: &'static str,
-    spaces: String,
-    order: usize,
-    /// Of its members, ascending.
-    values: Vec<f64>,
-    /// Of its members whose ceiling is high enough.
-    shares: Vec<f64>,
-    /// Of the mean and of the median.
-    intervals: Option<[(f64, f64); 2]>,
-}
-
-impl RegionRow {
-    fn new(
-        region: &ResponseRegion,
-        part: &'static str,
-        spaces: String,
-        order: usize,
-        of: &dyn Fn(usize) -> Option<f64>,
-        ceilings: Option<&Ceilings>,
-    ) -> Self {
-        let members = || region.members.iter().copied();
-        let mut values: Vec<f64> = members().filter_map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let shares = members().filter_map(|member| ceilings?.share(member, of(member))).collect();
-        Self { region: region.name.clone(), part, spaces, order, values, shares, intervals: None }
-    }
-
-    /// With the intervals of a part in the region that comes at `region`; as it is if no response has a value.
-    fn with_intervals(mut self, draws: &RegionDraws, region: usize, part: usize, level: f64) -> Self {
-        let median = quantile(&self.values, 0.5);
-        self.intervals = mean(&self.values).map(|mean| draws.intervals(region, part, mean, median, level));
-        self
-    }
-
-    fn negative(&self) -> usize {
-        self.values.iter().filter(|value| **value < 0.0).count()
-    }
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / real(values.len()))
-}
-
-/// A list that is not too long to be read.
-fn shortened(words: &[String]) -> String {
-    const MOST: usize = 8;
-    let more = words.len().saturating_sub(MOST);
-    let end = if more > 0 { format!(" and {more} more parts") } else { String::new() };
-    format!("{}{end}", words[..words.len() - more].join(", "))
-}
-
-const R2: &str = "share of variance";
-
-/// What a part is, in both tables.
-const UNIQUE: (&str, &str) = ("unique", "lost when this space alone is taken away");
-const SHARED: (&str, &str) =
-    ("shared", "lost only when all of these spaces are taken away; below 0 where they help each other");
-const TOTAL: (&str, &str) = ("total", "R2 of the model with all spaces");
-const SPACES: Column = Column::new("spaces", "the feature spaces that the part belongs to, joined by +");
-const ORDER: Column = Column::new("order", "how many spaces these are");
-
-/// What is in the table of parts.
-const PARTS: &[Column] = &[
-    Column::new("id", "the response: a voxel, vertex or neuron"),
-    Column::new("part", "which part of R2").levels(&[UNIQUE, SHARED, TOTAL]),
-    SPACES,
-    ORDER,
-    Column::measured(
-        "estimate",
-        R2,
-        "the part: a sum and difference of R2; empty for a response that is constant on the test stimuli",
-    ),
-    Column::measured("low", R2, "lower end of the interval over resamples of test stimuli (basic bootstrap)"),
-    Column::measured("high", R2, "upper end of the interval"),
-    Column::measured("ceiling", R2, "the noise ceiling of the response; only where ceilings are given"),
-    Column::measured(
-        "of_ceiling",
-        "share of the ceiling",
-        "estimate / ceiling; empty where the ceiling is below the floor",
-    ),
-    STAMP,
-];
-
-/// What is in the table of regions.
-const REGIONS: &[Column] = &[
-    Column::new("region", "the region; `all` has all responses"),
-    Column::new("part", "which part of R2").levels(&[
-        UNIQUE,
-        SHARED,
-        TOTAL,
-        ("joint", "the share of this space in the model with all spaces, by the product measure"),
-    ]),
-    SPACES,
-    ORDER,
-    Column::new("n", "responses in the region that have parts"),
-    Column::new("n_negative", "of these, how many have a part below 0"),
-    Column::measured("min", R2, "the smallest part"),
-    Column::measured("median", R2, "the median over responses"),
-    Column::measured("mean", R2, "the mean over responses"),
-    Column::measured("max", R2, "the largest part"),
-    Column::measured(
-        "low",
-        R2,
-        "lower end of the interval of the mean over resamples of test stimuli (basic bootstrap)",
-    ),
-    Column::measured("high", R2, "upper end of the interval of the mean"),
-    Column::measured("median_low", R2, "lower end of the interval of the median, likewise"),
-    Column::measured("median_high", R2, "upper end of the interval of the median"),
-    Column::measured("level", "share, 0 to 1", "the level of the intervals: the share of resamples that make them"),
-    Column::new("n_of_ceiling", "responses whose ceiling is not below the floor; only where ceilings are given"),
-    Column::measured("mean_of_ceiling", "share of the ceiling", "the mean of estimate / ceiling over these"),
-    STAMP,
-];
-
-/// What is in the table of the joint model.
-const JOINT: &[Column] = &[
-    Column::new("id", "the response: a voxel, vertex or neuron"),
-    Column::new("part", "what the share is of").levels(&[
-        ("space", "a feature space: what it contributes, and half of what it has in common with each other one"),
-        ("mean", "what the distance of the model's mean from that of the test stimuli costs"),
-        ("total", "R2 of the model, the sum of the others"),
-    ]),
-    Column::new("spaces", "the feature space; empty for the others"),
-    Column::measured("estimate", R2, "the share in R2"),
-    STAMP,
-];
-
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::formats::data_table::DataTable;
     use crate::formats::matrix::MatrixAxis;
     use crate::formats::npy_file::FloatType;
     use crate::formats::predictions::{Model, PredictionsWriter};
+    use crate::numeric::counts::real;
     use crate::numeric::random_rows::below;
     use crate::test_support::tasks;
     use pipe_contract::{Silent, Value};
+    use polars::prelude::DataFrame;
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
@@ -828,7 +517,7 @@ mod tests {
         for row in (0..names.len()).filter(|row| names[*row] == "all" && kinds[*row] != "joint") {
             let part = format!("{} {}", kinds[row], spaces[row]);
             let below = (0..7).filter(|at| parts[&format!("v{at} {part}")] < 0.0).count();
-            assert_eq!(negative[row], integer(below), "{part}");
+            assert_eq!(negative[row], i64::try_from(below).unwrap(), "{part}");
         }
         assert!(of("low", "odd unique A") < mean && mean < of("high", "odd unique A"));
         let median = of("median", "odd unique A");

@@ -38,12 +38,12 @@ pub(super) const COLUMNS: &[Described] = &[
     Described::measured(
         "penalty",
         "squared features",
-        "the penalty that was chosen; over several folds the median one, the lower of two",
+        "the penalty that was chosen, of standardised features where these are; over several folds the median one, the lower of two",
     ),
     Described::measured(
         "choice_loss",
         "squared responses",
-        "the mean squared error by which the penalty was chosen (for `gcv` its criterion), mean over folds; none with a shared penalty",
+        "the mean squared error by which the penalty was chosen (for `gcv` its criterion), mean over inner and outer folds; none with a shared penalty",
     ),
     Described::new("at_edge", "the lowest or highest penalty that was tried was chosen, in some fold"),
     STAMP,

@@ -1,16 +1,20 @@
 //! The features of models: matrices of one or several spaces, joined side by side by the ids of their rows.
 //!
 //! Decides the order of spaces (that of the inputs, then that in which they first come in a matrix), and that a space lies in one
-//! matrix and its name can be part of the name of a model. Features are held in memory, those of a space next to each other.
+//! matrix and its name can be part of the name of a model. Features are held in memory, those of a space next to each other. Decides too what
+//! the scale of a feature is, where features are standardised: that of the rows that may be looked at, and none for a feature that
+//! is constant there.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use pipe_contract::{Failure, Task};
+use pipe_contract::{Failure, IMPORTANT, Task};
 
+use super::long_sums::{mean, sum};
 use super::real_number::Real;
 use crate::formats::matrix::Matrix;
 use crate::formats::predictions::JOINED_BY;
+use crate::numeric::counts::real;
 
 /// Numbers that are read at a time.
 const READ: usize = 1 << 23;
@@ -35,6 +39,26 @@ pub(super) struct Features<T> {
     pub rows: usize,
     /// Which columns are those of each space.
     pub spaces: Vec<Range<usize>>,
+}
+
+impl<T: Real> Features<T> {
+    /// Takes off every column its mean over the first `seen` rows and divides it by its standard deviation there (that of the population,
+    /// divided by the number of rows). A column with one value in all of these rows has no deviation: it becomes zeros, in all other rows
+    /// too, as if it were left out. Returns the deviations, 0 for such a column.
+    pub fn standardise(&mut self, seen: usize) -> Vec<f64> {
+        self.values.chunks_exact_mut(self.rows).map(|column| standardise(column, seen)).collect()
+    }
+}
+
+fn standardise<T: Real>(column: &mut [T], seen: usize) -> f64 {
+    let (rows, centre) = (&column[..seen], mean(&column[..seen]));
+    let deviation = (sum(rows, |number| (number - centre).powi(2)) / real(seen)).sqrt();
+    if rows.iter().all(|number| *number == rows[0]) || deviation == 0.0 {
+        column.fill(T::of(0.0));
+        return 0.0;
+    }
+    column.iter_mut().for_each(|number| *number = T::of((number.wide() - centre) / deviation));
+    deviation
 }
 
 impl FeatureSources {
@@ -86,6 +110,22 @@ impl FeatureSources {
         columns.iter().map(|column| self.matrices[*matrix].columns().ids()[*column].as_str())
     }
 
+    /// A sentence for each of these spaces that has features without a deviation, as [`Features::standardise`] gives them.
+    pub fn about_constants(&self, spaces: &[usize], deviations: &[f64]) -> Vec<String> {
+        let (mut first, mut notes) = (0, Vec::new());
+        for Source { name, columns, .. } in spaces.iter().map(|space| &self.spaces[*space]) {
+            let all = columns.len();
+            let constant = deviations[first..first + all].iter().filter(|deviation| **deviation == 0.0).count();
+            first += all;
+            if constant > 0 {
+                notes.push(format!(
+                    "{IMPORTANT}{name}: {constant} of {all} features have one value on all rows that a fold fits on and are left out there"
+                ));
+            }
+        }
+        notes
+    }
+
     /// Reads the rows with these ids, in this order, of these spaces; if `narrow`, rounded to 32 bits.
     ///
     /// # Errors
@@ -119,5 +159,28 @@ impl FeatureSources {
             first += columns.len();
         }
         Ok(features)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::npy_file::Float;
+
+    /// Of 1, 3, 5 the mean is 3 and the deviation sqrt(8 / 3).
+    #[test]
+    fn columns_have_the_scale_of_the_rows_that_are_seen() {
+        let values = vec![1.0, 3.0, 5.0, 11.0, 0.1, 0.1, 0.1, 7.0];
+        let mut features = Features { values, rows: 4, spaces: vec![0..1, 1..2] };
+        let deviations = features.standardise(3);
+        let deviation = (8.0_f64 / 3.0).sqrt();
+        assert!((deviations[0] - deviation).abs() < 1e-15 && deviations[1] == 0.0, "{deviations:?}");
+        let expected = [-2.0, 0.0, 2.0, 8.0].map(|number| number / deviation);
+        assert!(features.values.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-15));
+        assert_eq!(features.values[4..], [0.0; 4], "its only other value is in a row that is not seen");
+        let values = vec![1.0_f32, 3.0, 5.0, 11.0];
+        let mut narrow = Features { values, rows: 4, spaces: vec![Range { start: 0, end: 1 }] };
+        narrow.standardise(3);
+        assert_eq!(narrow.values, expected.map(f32::of));
     }
 }

@@ -16,7 +16,7 @@ use super::tests::{Data, close, floats, text};
 use crate::formats::data_table;
 use crate::formats::predictions::Predictions;
 use crate::formats::stimulus_split::Fold;
-use crate::numeric::random_rows::shuffled;
+use crate::numeric::random_rows::{blocks_within, shuffled};
 use crate::numeric::statistics::quantile;
 use crate::test_support::tasks;
 
@@ -241,6 +241,35 @@ fn folds_of_banded_ridge_are_pooled() {
     }
 }
 
+/// The scale of every fold is that of its own rows, as if features had been scaled by hand before.
+#[test]
+fn every_fold_of_banded_ridge_has_a_scale_of_its_own() {
+    let data = Data::tall().on_different_scales();
+    let first = data.fold();
+    let second = Fold { train: first.test.clone(), choose: first.choose.clone(), test: first.train[..20].to_vec() };
+    let run = |data: &Data, folds: &[Fold], standardise: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = data.task_in(&Banded, folder.path(), folds);
+        tasks::set(&mut task, "draws", Value::Int(6));
+        tasks::set(&mut task, "penalties", floats(&[0.1, 1.0, 10.0]));
+        tasks::set(&mut task, "standardise", Value::Bool(standardise));
+        tasks::run(&Banded, &task).unwrap();
+        let predictions = Predictions::open(task.output("predictions").unwrap()).unwrap();
+        predictions.predicted::<f64>(0, 0..data.responses.len()).unwrap()
+    };
+    let all = run(&data, &[first.clone(), second.clone()], true);
+    // Rows are in the order train (45), choose (15), test (15).
+    let seen = [(0..60).collect::<Vec<usize>>(), (45..75).collect()];
+    for ((fold, seen), rows) in [first, second].iter().zip(&seen).zip([0..15, 15..35]) {
+        let alone = run(&data.standardised(seen), std::slice::from_ref(fold), false);
+        for (all, alone) in all.chunks(35).zip(alone.chunks(rows.len())) {
+            close(&all[rows.clone()], alone, 1e-9);
+        }
+        let as_they_are = run(&data, std::slice::from_ref(fold), false);
+        assert!(alone.iter().zip(&as_they_are).any(|(one, other)| (one - other).abs() > 1e-3));
+    }
+}
+
 #[test]
 fn mixtures_are_sampled_by_the_seed_and_more_of_them_choose_no_worse() {
     let data = Data::tall();
@@ -324,7 +353,8 @@ fn shuffled_responses_are_not_explained() {
     let mut data = Data::make([150, 50, 100], &[4, 1, 5], 60);
     let mut random = ChaCha8Rng::seed_from_u64(3);
     for response in &mut data.responses {
-        *response = shuffled(response.len(), 1, &mut random).into_iter().map(|row| response[row]).collect();
+        let rows = blocks_within(&[std::ops::Range { start: 0, end: response.len() }], 1);
+        *response = shuffled(&rows, &mut random).into_iter().map(|row| response[row]).collect();
     }
     let folder = tempfile::tempdir().unwrap();
     let partition = ridge(&data, folder.path(), &[0.1, 1.0, 10.0, 100.0, 1000.0]);

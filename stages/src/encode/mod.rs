@@ -17,6 +17,7 @@ mod inference_tests;
 mod long_sums;
 mod model_lattice;
 mod models;
+mod part_tables;
 mod penalty_grid;
 mod real_number;
 mod recovery;
@@ -25,6 +26,7 @@ mod regions;
 mod ridge;
 mod ridge_weights;
 mod significance;
+mod stimulus_blocks;
 mod test_block;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! `encode/recovery`: how far the parts of a variance partition are from the truth that simulated responses were made of.
 //!
-//! Parts are joined with the truth by unit and set of spaces, in whichever order spaces are written. Decides which numbers say how far: the mean error (the bias: fitting on
-//! finitely many stimuli loses variance, so totals are too small), the root of the mean squared error, and the correlation over units.
-//! Independent of how the parts were estimated.
+//! Parts are joined with the truth by unit and set of spaces, in whichever order spaces are written. Decides which numbers say how far: the
+//! mean error (the bias: fitting on finitely many stimuli loses variance, so totals are too small), the root of the mean squared error,
+//! and the correlation over units. Independent of how the parts were estimated.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,12 @@
 //! `encode/ridge`: predicts responses from features by ridge regression, for every set of feature spaces.
 //!
-//! Decides what is fitted when. In each fold of the split, every model chooses a penalty for every response, is fitted on all rows that
-//! may be looked at with that penalty, and predicts the test rows; predictions of all folds are scored together. Rows are centred on what
-//! is trained on, and the mean is not penalised. `compat: lab08` does what the lab does instead. Work is spread over blocks of responses,
-//! each computed on its own, so the number of threads does not show in the numbers.
+//! Decides what is fitted when. In each fold of the split, every model chooses a penalty for every response, is fitted on all rows that may
+//! be looked at with that penalty, and predicts the test rows; predictions of all folds are scored together. Rows are centred on what is
+//! trained on, and the mean is not penalised. `compat: lab08` does what the lab does instead. With `standardise`, the scale of every
+//! feature is learnt once a fold, from all rows that may be looked at (train and choose), as a pipeline of scikit-learn's StandardScaler
+//! and RidgeCV does that is fitted on these rows: inner folds, single rows that are left out and held-out rows have that scale too. Test
+//! rows never enter it. Work is spread over blocks of responses, each computed on its own, so the number of threads does not show in the
+//! numbers.
 //!
 //! What is multiplied, in 10^9 operations, for 300 features, 8,100 rows to train and 900 to choose by, 1,000 test rows, 10,000 responses
 //! and 20 penalties: features by responses 54, losses of all penalties by Gram matrices 22 (of predictions it would be 108), axes by
@@ -61,13 +64,17 @@ parameters! {
         /// by what penalties are chosen: `held-out` (the part `choose` of the split), `folds` (inner folds of train and choose together),
         /// `gcv` (generalised cross-validation on them), `loo` (leaving out one row of them at a time)
         choose: Choose = Choose::HeldOut;
-        /// how many inner folds; runs of rows in the order of the split
+        /// how many inner folds; runs of rows in the order of the split, the first ones longer by a row; each counts the same
         folds: usize = 5, in 2..=1000;
         /// which sets of spaces are models: `all`, `single`, `full`, or a list of names such as `[A, A+B]`
         models: Value = Value::Text("all".to_owned());
         /// all models take the penalties that the model with all spaces chose: differences of models are then due to features alone, but
         /// small models are penalised too much or too little, which makes unique parts larger
         shared_penalty: bool = false;
+        /// divides every feature by its standard deviation over the rows that may be looked at in a fold (train and choose together), so that
+        /// one penalty suits features on different scales; the same as `matrix/zscore` with a split of one fold, and what to use with several.
+        /// A feature that is constant on these rows is left out in that fold
+        standardise: bool = false, neutral false;
         /// in what products are computed: `float64`, or `float32` with long sums in `float64`
         precision: ProductPrecision = ProductPrecision::Float64;
         /// `lab08`: as the lab: its 20 penalties, of which three are negative, a column of ones that is penalised instead of centring, no
@@ -85,7 +92,7 @@ parameters! {
 
 impl StageKind for Ridge {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("encode/ridge", 1, "Predicts responses from sets of feature spaces by ridge regression");
+        let kind = Kind::new("encode/ridge", 2, "Predicts responses from sets of feature spaces by ridge regression");
         let kind = encoding_inputs::declare(kind)
             .folder("scores", "table/encoding", "a row a model and response")
             .described(data_table::FILES, encoding_scores::COLUMNS)
@@ -187,6 +194,7 @@ impl RidgeParameters {
             () if self.choose != Choose::HeldOut => refused("another `choose` than `held-out`"),
             () if float_type != FloatType::F64 => refused("`precision: float32`"),
             () if self.grid.is_given() => refused("other penalties than its own"),
+            () if self.standardise => refused("`standardise`: the lab's scale is that of `matrix/zscore`"),
             () => Ok(penalty_grid::lab08()),
         }
     }
@@ -262,7 +270,10 @@ impl Job<'_> {
             let mut spaces: Vec<usize> = models.iter().flat_map(|model| &self.models[*model]).copied().collect();
             spaces.sort_unstable();
             spaces.dedup();
-            let features = self.sources.read::<T>(&ids, &spaces, self.parameters.lab08())?;
+            let mut features = self.sources.read::<T>(&ids, &spaces, self.parameters.lab08())?;
+            if self.parameters.standardise {
+                notes.extend(self.sources.about_constants(&spaces, &features.standardise(seen)));
+            }
             let design = Design::new(features, groups.clone(), !self.parameters.lab08());
             let prepared = self.prepare(&design, models, &spaces)?;
             notes.extend(

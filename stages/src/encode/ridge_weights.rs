@@ -1,8 +1,8 @@
 //! `encode/weights`: the weights of one model with the penalties that `encode/ridge` chose.
 //!
 //! Decides on which rows: all that are trained on or chosen by in any fold of the split, in the order in which they first come. For a
-//! fixed split these are the rows of the last fit. RidgeWeights are those of features about their means on these rows, in the features' own
-//! units; the mean of a response has no weight.
+//! fixed split these are the rows of the last fit. Weights are those of features about their means on these rows, in the features' own
+//! units, also where the penalties are of standardised ones; the mean of a response has no weight.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -31,6 +31,8 @@ parameters! {
     struct Parameters {
         /// the model, by the names of its spaces joined by `+`; empty: the one with all spaces
         model: String = String::new();
+        /// whether the penalties are those of standardised features, as in `encode/ridge`; weights are of features as they are in any case
+        standardise: bool = false, neutral false;
         /// in what products are computed, as in `encode/ridge`
         precision: ProductPrecision = ProductPrecision::Float64;
     }
@@ -75,7 +77,14 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
         split.folds.iter().flat_map(|fold| fold.seen()).filter(|id| listed.insert(*id)).cloned().collect();
     let rows = responses.rows().positions_of(&ids, "stimuli of `split`");
     let rows = rows.map_err(|failure| failure.at(responses.place()))?;
-    let design = Design::new(sources.read::<T>(&ids, &spaces, false)?, vec![Range { start: 0, end: ids.len() }], true);
+    let mut features = sources.read::<T>(&ids, &spaces, false)?;
+    let (mut deviations, mut notes) = (None, Vec::new());
+    if parameters.standardise {
+        let of_columns = features.standardise(ids.len());
+        notes = sources.about_constants(&spaces, &of_columns);
+        deviations = Some(of_columns);
+    }
+    let design = Design::new(features, vec![Range { start: 0, end: ids.len() }], true);
     let set: Vec<usize> = (0..spaces.len()).collect();
     let dual = is_dual(ids.len(), design.width());
     let gram = if dual { Vec::new() } else { training_gram(&design, &design.grams(), &[0]) };
@@ -98,14 +107,24 @@ fn run<T: Real>(task: &Task, parameters: &Parameters, context: &dyn Context) -> 
         }
         let block = ResponseBlock::read(&design, &responses, columns.clone(), &rows, !dual, room)?;
         let along = of.weights(&block.along(&design, &of), &penalties[columns.clone()]);
-        let weights = product(
+        let mut weights = product(
             MatrixView::new(&of.axes, design.width(), of.len()),
             MatrixView::new(&along, of.len(), block.width),
         );
         block.leave(room);
+        if let Some(deviations) = &deviations {
+            weights.chunks_exact_mut(deviations.len()).for_each(|of_response| in_own_units(of_response, deviations));
+        }
         writer.columns(columns.start, &weights)
     })?;
-    Ok(Ended::done())
+    Ok(Ended::noted(notes))
+}
+
+/// Weights of features from those of features that were divided by their deviations; 0 without a deviation.
+fn in_own_units(weights: &mut [f64], deviations: &[f64]) {
+    for (weight, deviation) in weights.iter_mut().zip(deviations) {
+        *weight = if *deviation == 0.0 { 0.0 } else { *weight / deviation };
+    }
 }
 
 /// The penalty of every response for a model.

@@ -9,15 +9,25 @@
 //! that is merely larger would be significant. So what the space adds is shuffled against the errors of the model without it, which
 //! stays in place.
 //!
+//! This tests what the fuller model predicts better, for whatever reason, and less shrinkage is one. Let B be a copy of A, and one penalty so
+//! high that A alone predicts 0.6 of its signal. A copy halves the penalty, so both together predict 0.75 of it: the copy adds 0.15 of the
+//! signal, of which the errors without it have 0.4 left, and hardly any other order of the stimuli makes the two match as well. The p of
+//! B is small and its unique part 0.9375 - 0.84 of the signal's variance, although B has nothing that A has not. Penalties that are chosen for
+//! every model make this small, and without a penalty it is 0. The chapter on `variance.yaml` says how to see it.
+//!
 //! A sum of products over shuffled rows is not a matrix product: every response has its own pairs of columns. So the numbers of [`ABREAST`]
 //! responses lie next to each other in every row, an order moves whole rows, and nothing is gathered number by number. With 200 test
 //! stimuli both factors of so many responses take 26 kB, which stay in the first cache for all orders. Each response and map costs two
 //! operations a row and order: 76 * 10^9 for 1,000 orders of 200 rows, 19,002 responses and 10 maps. Sums are in `f64` and in the
 //! order of the rows, so the counts do not depend on the processor or on the number of threads.
 //!
+//! Memory: orders of test stimuli take at most [`ORDER_BYTES`], what is read of a block of responses at most [`BLOCK_BYTES`] for each
+//! thread, however many models and stimuli there are (or one order, or one response). Results take 24 bytes a map and response, and the
+//! table that they are written to about 100.
+//!
 //! q is the false discovery rate of Benjamini and Hochberg (1995) over all responses of a map, a map being a model or a unique part.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, Progress, Repro, StageKind, Task, parameters};
 use rand_chacha::ChaCha8Rng;
@@ -25,9 +35,10 @@ use rand_core::SeedableRng;
 use rayon::prelude::*;
 
 use super::model_lattice::largest;
-use super::test_block::{TestBlock, waves};
+use super::stimulus_blocks::BlockedPredictions;
+use super::test_block::{TestBlock, waves_within};
 use crate::formats::data_table::{self, DataTable, STAMP};
-use crate::formats::predictions::Predictions;
+use crate::formats::predictions::{Model, Predictions};
 use crate::numeric::counts::real;
 use crate::numeric::random_rows::shuffled;
 use crate::numeric::statistics::false_discovery;
@@ -37,9 +48,13 @@ pub(super) struct Significance;
 
 parameters! {
     struct Parameters {
+        /// the spaces whose unique parts are tested, in the model of exactly these, as in `encode/partition`; none: those of the model with the
+        /// most spaces
+        spaces: Vec<String> = Vec::new(), neutral Vec::new();
         /// random orders of the test stimuli
         permutations: usize = 1000, in 19..=100_000;
-        /// consecutive test stimuli that stay together, where neighbours in time are alike
+        /// consecutive test stimuli of a fold that stay together, where neighbours in time are alike; they must come in the split as they did in
+        /// time
         block: usize = 1, in 1..=1_000_000;
         /// q up to which a score counts as significant in the notes
         level: f64 = 0.05, in 0.0..=1.0;
@@ -48,6 +63,13 @@ parameters! {
 
 /// Orders that are held at a time take at most so many bytes.
 const ORDER_BYTES: usize = 256 << 20;
+
+/// What is read of a block of responses, and made of it, takes about so many bytes.
+const BLOCK_BYTES: usize = 64 << 20;
+
+/// So many numbers of a response and test stimulus are held at a time: what is observed, what two models predict, what the one leaves and
+/// the other adds, and errors.
+const HELD_NUMBERS: usize = 6;
 
 /// Responses whose sums are computed side by side.
 const ABREAST: usize = 8;
@@ -59,7 +81,7 @@ impl StageKind for Significance {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "encode/significance",
-            1,
+            2,
             "permutation tests of the scores of models and of unique parts, with false discovery rates",
         )
         .input("predictions", &["predictions"], "test responses and what models predict of them")
@@ -71,16 +93,11 @@ impl StageKind for Significance {
 
     fn run(&self, task: &Task, context: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
-        let predictions = Predictions::open(task.one("predictions")?)?;
-        let at = |failure: Failure| failure.at(predictions.place());
-        let maps = maps(&predictions).map_err(at)?;
-        let rows = predictions.stimuli().len();
-        let blocks = rows.div_ceil(parameters.block);
-        if blocks < 2 {
-            let message = format!("{rows} test stimuli are one block of {}, expected at least 2", parameters.block);
-            return Err(at(Failure::input(message)).hint("make `block` smaller"));
-        }
-        let mut notes = Vec::new();
+        let blocked = BlockedPredictions::open(task, parameters.block)?;
+        let predictions = &blocked.predictions;
+        let maps = maps(predictions.models(), &parameters.spaces).map_err(|failure| failure.at(predictions.place()))?;
+        let about_blocks = blocked.check("")?;
+        let (blocks, mut notes) = (blocked.blocks.len(), Vec::new());
         let different: f64 = (1..=blocks.min(20)).map(real).product();
         if different < real(parameters.permutations) {
             notes.push(format!(
@@ -89,33 +106,41 @@ impl StageKind for Significance {
                 parameters.permutations,
             ));
         }
-        let found = all_tested(&predictions, &maps, &parameters, task.seed()?, ORDER_BYTES, context)?;
-        notes.extend(write(task, &predictions, &maps, &found, parameters.level)?);
+        notes.extend(about_blocks);
+        let room = Room { orders: ORDER_BYTES, block: BLOCK_BYTES };
+        let found = all_tested(&blocked, &maps, parameters.permutations, task.seed()?, room, context)?;
+        notes.extend(write(task, predictions, &maps, &found, &parameters)?);
         Ok(Ended::noted(notes))
     }
 }
 
-/// By map, the results of all responses. Orders that are held at a time take at most so many bytes, or are one; with more of them responses
-/// are read again.
+/// The most bytes of the orders that are held at a time, and of what is held of a block of responses.
+#[derive(Clone, Copy)]
+struct Room {
+    orders: usize,
+    block: usize,
+}
+
+/// By map, the results of all responses. Where not all orders fit into memory, responses are read again for each lot of them.
 fn all_tested(
-    predictions: &Predictions,
+    blocked: &BlockedPredictions,
     maps: &[Map],
-    parameters: &Parameters,
+    tries: usize,
     seed: u64,
-    bytes: usize,
+    room: Room,
     context: &dyn Context,
 ) -> Result<Vec<Vec<Tested>>, Failure> {
-    let (rows, responses, tries) =
-        (predictions.stimuli().len(), predictions.responses().len(), parameters.permutations);
+    let predictions = &blocked.predictions;
+    let (rows, responses) = (predictions.stimuli().len(), predictions.responses().len());
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut found = vec![vec![Tested { score: f64::NAN, reached: 0, tries }; responses]; maps.len()];
-    let most = (bytes / (size_of::<u32>() * rows)).clamp(1, tries);
+    let mut found = vec![vec![Tested { score: f64::NAN, reached: 0 }; responses]; maps.len()];
+    let most = (room.orders / (size_of::<u32>() * rows)).clamp(1, tries);
     for first in (0..tries).step_by(most) {
         let orders: Vec<u32> = (first..tries.min(first + most))
-            .flat_map(|_| shuffled(rows, parameters.block, &mut random))
+            .flat_map(|_| shuffled(&blocked.blocks, &mut random))
             .map(|row| u32::try_from(row).map_err(|_| Failure::input("there are 2^32 test stimuli or more")))
             .collect::<Result<_, Failure>>()?;
-        for wave in waves(responses, 8) {
+        for wave in waves_within(room.block, HELD_NUMBERS * size_of::<f64>() * rows, responses) {
             if context.cancelled() {
                 return Err(Failure::stage("stopped before all responses were tested"));
             }
@@ -161,47 +186,69 @@ impl MapKind {
     }
 }
 
-/// All models in their order, then the unique parts of the model with the most spaces that has one without the space.
-fn maps(predictions: &Predictions) -> Result<Vec<Map>, Failure> {
-    let models = predictions.models();
-    let of_model = |(at, model): (usize, &crate::formats::predictions::Model)| Map {
-        kind: MapKind::Model,
-        spaces: model.name(),
-        model: at,
-        without: None,
-    };
+/// All models in their order, then unique parts: those of `spaces` in the model of exactly these; if none are named, those of the spaces of
+/// the largest model, as far as there is a model without the space.
+fn maps(models: &[Model], spaces: &[String]) -> Result<Vec<Map>, Failure> {
+    let of_model =
+        |(at, model): (usize, &Model)| Map { kind: MapKind::Model, spaces: model.name(), model: at, without: None };
     let mut maps: Vec<Map> = models.iter().enumerate().map(of_model).collect();
-    let mut by_spaces: BTreeMap<BTreeSet<&String>, usize> = BTreeMap::new();
-    for (at, model) in models.iter().enumerate() {
-        if by_spaces.insert(model.spaces.iter().collect(), at).is_some() {
-            return Err(Failure::input(format!("two models have the spaces `{}`, expected one", model.name())));
-        }
+    let mut sets: BTreeSet<BTreeSet<&String>> = BTreeSet::new();
+    if let Some(twice) = models.iter().find(|model| !sets.insert(model.spaces.iter().collect())) {
+        return Err(Failure::input(format!("two models have the spaces `{}`, expected one", twice.name())));
     }
-    let Some(model) = largest(models) else { return Ok(maps) };
-    for space in &models[model].spaces {
-        let others = models[model].spaces.iter().filter(|other| *other != space).collect();
-        if let Some(without) = by_spaces.get(&others) {
-            maps.push(Map { kind: MapKind::Unique, spaces: space.clone(), model, without: Some(*without) });
+    let tested = match (spaces, largest(models)) {
+        ([], None) => return Ok(maps),
+        ([], Some(model)) => models[model].spaces.as_slice(),
+        (named, _) => named,
+    };
+    if let Some(twice) = (1..tested.len()).find(|at| tested[..*at].contains(&tested[*at])) {
+        return Err(Failure::input(format!("`spaces` name `{}` twice", tested[twice])));
+    }
+    let all: Vec<&String> = tested.iter().collect();
+    let model = model_of(models, &all).ok_or_else(|| lacking(models, &all))?;
+    // What a single space explains is all unique, and tested as a model.
+    for at in (0..all.len()).filter(|_| all.len() > 1) {
+        let mut others = all.clone();
+        let space = others.remove(at).clone();
+        match model_of(models, &others) {
+            Some(without) => maps.push(Map { kind: MapKind::Unique, spaces: space, model, without: Some(without) }),
+            None if spaces.is_empty() => {}
+            None => return Err(lacking(models, &others)),
         }
     }
     Ok(maps)
 }
 
+/// The place of the model of exactly these spaces, in any order.
+fn model_of(models: &[Model], spaces: &[&String]) -> Option<usize> {
+    let is_of = |model: &Model| {
+        model.spaces.len() == spaces.len() && spaces.iter().all(|space| model.spaces.iter().any(|own| own == *space))
+    };
+    models.iter().position(is_of)
+}
+
+/// That unique parts were asked for that need a model of these spaces.
+fn lacking(models: &[Model], spaces: &[&String]) -> Failure {
+    let name = Model { spaces: spaces.iter().map(|space| (*space).clone()).collect() }.name();
+    let known: Vec<String> = models.iter().map(|model| format!("`{}`", model.name())).collect();
+    let message = format!("the unique parts of `spaces` need a model of `{name}`; the models are {}", known.join(", "));
+    Failure::input(message).hint("name other `spaces`, or add the model to the `models` of `encode/ridge`")
+}
+
 /// A score, and the number of orders in which it is reached.
 type Counted = (f64, usize);
 
-/// A score, and in how many orders of those that were tried it was reached.
+/// A score, and in how many orders it was reached.
 #[derive(Clone, Copy, Debug)]
 struct Tested {
     score: f64,
     reached: usize,
-    tries: usize,
 }
 
 impl Tested {
-    /// NaN without a score.
-    fn p(self) -> f64 {
-        if self.score.is_nan() { f64::NAN } else { (1.0 + real(self.reached)) / (1.0 + real(self.tries)) }
+    /// After so many orders; NaN without a score.
+    fn p(self, tries: usize) -> f64 {
+        if self.score.is_nan() { f64::NAN } else { (1.0 + real(self.reached)) / (1.0 + real(tries)) }
     }
 }
 
@@ -286,12 +333,12 @@ fn write(
     predictions: &Predictions,
     maps: &[Map],
     found: &[Vec<Tested>],
-    level: f64,
+    &Parameters { permutations: tries, level, .. }: &Parameters,
 ) -> Result<Vec<String>, Failure> {
     let ids = predictions.responses().ids();
     let rates: Vec<Vec<f64>> = found
         .iter()
-        .map(|found| false_discovery(&found.iter().map(|tested| tested.p()).collect::<Vec<f64>>()))
+        .map(|found| false_discovery(&found.iter().map(|tested| tested.p(tries)).collect::<Vec<f64>>()))
         .collect();
     let rows = || maps.iter().enumerate().flat_map(move |(map, about)| (0..ids.len()).map(move |at| (map, at, about)));
     let some = |value: f64| (!value.is_nan()).then_some(value);
@@ -300,7 +347,7 @@ fn write(
         .text("map", rows().map(|(.., about)| about.kind.word()))
         .text("spaces", rows().map(|(.., about)| about.spaces.as_str()))
         .optional_numbers("score", rows().map(|(map, at, _)| some(found[map][at].score)))
-        .optional_numbers("p", rows().map(|(map, at, _)| some(found[map][at].p())))
+        .optional_numbers("p", rows().map(|(map, at, _)| some(found[map][at].p(tries))))
         .optional_numbers("q", rows().map(|(map, at, _)| some(rates[map][at])))
         .stamped(task.simulated)
         .build()?;
@@ -318,7 +365,10 @@ const COLUMNS: &[Column] = &[
     Column::new("id", "the response: a voxel, vertex or neuron"),
     Column::new("map", "what is tested; q is computed over all responses of a map and its spaces").levels(&[
         ("model", "R2 of a model, whose p is that of its correlation too"),
-        ("unique", "the unique part of a space in the model with all spaces"),
+        (
+            "unique",
+            "the unique part of a space in the model of all `spaces`; it can be significant by shrinkage alone, as that of a copy of a space",
+        ),
     ]),
     Column::new("spaces", "the spaces of the model, joined by +, or the space of the unique part"),
     Column::measured(
@@ -336,7 +386,8 @@ mod tests {
     use super::*;
     use crate::formats::matrix::MatrixAxis;
     use crate::formats::npy_file::FloatType;
-    use crate::formats::predictions::{Model, PredictionsWriter};
+    use crate::formats::predictions::PredictionsWriter;
+    use crate::numeric::random_rows::blocks_within;
     use crate::test_support::tasks;
     use pipe_contract::Value;
 
@@ -411,7 +462,8 @@ mod tests {
         // Equal predictions: every order has the same sum.
         moved[..rows].fill(0.25);
         let mut random = ChaCha8Rng::seed_from_u64(2);
-        let orders: Vec<u32> = (0..tries).flat_map(|_| shuffled(rows, 1, &mut random)).map(|row| row as u32).collect();
+        let blocks = blocks_within(&[std::ops::Range { start: 0, end: rows }], 1);
+        let orders: Vec<u32> = (0..tries).flat_map(|_| shuffled(&blocks, &mut random)).map(|row| row as u32).collect();
         let found = reached(&fixed, &moved, rows, &orders);
         for (response, found) in found.iter().enumerate() {
             let (fixed, moved) = (&fixed[response * rows..], &moved[response * rows..]);
@@ -488,19 +540,56 @@ mod tests {
             writer.observed(response, &noise.column(ROWS)).unwrap();
             (0..3).for_each(|model| writer.predicted(model, response, &noise.column(ROWS)).unwrap());
         }
-        let predictions = Predictions::open(&path).unwrap();
-        let maps = maps(&predictions).unwrap();
+        let mut task = tasks::task(&Significance, folder.path());
+        tasks::give(&mut task, "predictions", &path);
+        let blocked = BlockedPredictions::open(&task, 3).unwrap();
+        let maps = maps(blocked.predictions.models(), &[]).unwrap();
         let spaces: Vec<&str> = maps.iter().map(|map| map.spaces.as_str()).collect();
         assert_eq!((spaces.len(), spaces[3], maps[3].without), (4, "s0", Some(1)));
-        let parameters = Parameters { permutations: 50, block: 3, level: 0.05 };
-        let all = |bytes: usize| {
-            let found = all_tested(&predictions, &maps, &parameters, 5, bytes, &pipe_contract::Silent).unwrap();
+        let all = |orders: usize, block: usize| {
+            let found = all_tested(&blocked, &maps, 50, 5, Room { orders, block }, &pipe_contract::Silent).unwrap();
             found.concat().into_iter().map(|tested| (tested.score, tested.reached)).collect::<Vec<Counted>>()
         };
-        let found = all(usize::MAX);
+        let found = all(usize::MAX, usize::MAX);
         assert!(found.iter().any(|(_, reached)| *reached > 5) && found.iter().all(|(_, reached)| *reached <= 50));
-        assert_eq!(all(7 * 4 * ROWS), found);
-        assert_eq!(all(0), found);
+        assert_eq!(all(7 * 4 * ROWS, 4 * HELD_NUMBERS * 8 * ROWS), found);
+        assert_eq!(all(0, 0), found);
+    }
+
+    /// Of models that are each space, a pair and all three, the unique parts are those of the pair that is named.
+    #[test]
+    fn unique_parts_are_those_of_the_spaces_that_are_named() {
+        let models: Vec<Model> = ["A", "B", "C", "C+A", "A+B+C"]
+            .map(|name| Model { spaces: name.split('+').map(String::from).collect() })
+            .into();
+        let of = |spaces: &[&str]| maps(&models, &spaces.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let unique = |spaces: &[&str]| {
+            let maps = of(spaces).unwrap();
+            assert!(maps[..5].iter().all(|map| map.without.is_none()), "models come first");
+            maps[5..].iter().map(|map| (map.spaces.clone(), map.model, map.without)).collect::<Vec<_>>()
+        };
+        assert_eq!(unique(&["A", "C"]), [("A".to_owned(), 3, Some(2)), ("C".to_owned(), 3, Some(0))]);
+        assert_eq!(unique(&[]), [("B".to_owned(), 4, Some(3))], "of all three, only one has a model without it");
+        assert!(unique(&["B"]).is_empty());
+        let refused = |spaces: &[&str]| of(spaces).err().unwrap().message;
+        let known = "the models are `A`, `B`, `C`, `C+A`, `A+B+C`";
+        assert_eq!(refused(&["A", "B"]), format!("the unique parts of `spaces` need a model of `A+B`; {known}"));
+        assert_eq!(refused(&["A", "B", "C"]), format!("the unique parts of `spaces` need a model of `B+C`; {known}"));
+        assert_eq!(refused(&["A", "A"]), "`spaces` name `A` twice");
+    }
+
+    /// What the documentation says of shrinkage: a copy is significant where the fuller model only shrinks less.
+    #[test]
+    fn a_copy_is_significant_by_shrinkage_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        predictions(&folder.path().join("predictions"), |noise| {
+            let (a, left) = (noise.column(ROWS), noise.column(ROWS));
+            let times = |factor: f64| a.iter().map(|a| factor * a).collect::<Vec<f64>>();
+            [add(&left, &a, 1.0), times(0.6), times(0.6), times(0.75)]
+        });
+        let (maps, _) = run(folder.path(), 1);
+        assert_eq!(maps[3].0, "unique A");
+        assert!(share(&maps[3].1, 0.05) > 0.9, "{}", share(&maps[3].1, 0.05));
     }
 
     /// A larger model that adds nothing but the other's predictions once more has a unique part below 0: not significant.

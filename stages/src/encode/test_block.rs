@@ -13,16 +13,27 @@ use crate::numeric::counts::real;
 /// Responses of all models that are scored at a time: large enough for fast products, small enough for a core's share of memory.
 const BLOCK: usize = 1024;
 
+/// More responses at a time are no faster.
+const MOST: usize = 128;
+
 /// So many blocks of a few models are computed at once; what they give is added up in their order.
 const WAVE: usize = 8;
 
 /// Blocks of responses in waves of blocks that are computed at once. More models make smaller blocks and waves, because what is
 /// kept of each grows with them.
 pub(super) fn waves(responses: usize, models: usize) -> Vec<Vec<Range<usize>>> {
-    let block = (BLOCK / models.max(1)).clamp(4, 128);
+    in_waves(responses, (BLOCK / models.max(1)).clamp(4, MOST), (BLOCK / models.max(1)).clamp(2, WAVE))
+}
+
+/// [`waves`] of blocks of which what is kept is small. Each takes at most so many bytes of `of_one` for a response, or has one response.
+pub(super) fn waves_within(bytes: usize, of_one: usize, responses: usize) -> Vec<Vec<Range<usize>>> {
+    in_waves(responses, (bytes / of_one.max(1)).clamp(1, MOST), WAVE)
+}
+
+fn in_waves(responses: usize, block: usize, at_once: usize) -> Vec<Vec<Range<usize>>> {
     let blocks: Vec<Range<usize>> =
         (0..responses).step_by(block).map(|first| first..responses.min(first + block)).collect();
-    blocks.chunks((BLOCK / models.max(1)).clamp(2, WAVE)).map(<[_]>::to_vec).collect()
+    blocks.chunks(at_once).map(<[_]>::to_vec).collect()
 }
 
 /// Observed responses of a block, those of one response after those of another.
@@ -84,4 +95,18 @@ impl TestBlock {
 /// R2 from the sums of squared errors and of squares about the mean; NaN where the latter is 0.
 pub(super) fn r2(errors: f64, total: f64) -> f64 {
     if total > 0.0 { 1.0 - errors / total } else { f64::NAN }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_as_wide_as_memory_lets_them_be() {
+        assert_eq!(waves_within(1000, 300, 7), [[0..3, 3..6, 6..7]]);
+        assert_eq!(waves_within(1000, 5000, 9)[0].len(), WAVE, "one response each, so many at once");
+        assert_eq!(waves_within(usize::MAX, 1, 300), [[0..128, 128..256, 256..300]]);
+        assert_eq!(waves(300, 8), [[0..128, 128..256, 256..300]]);
+        assert_eq!(waves(14, 512), [[0..4, 4..8].to_vec(), [8..12, 12..14].to_vec()]);
+    }
 }

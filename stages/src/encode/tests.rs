@@ -93,6 +93,27 @@ impl Data {
         rows.map(|row| format!("s{row:03}")).collect()
     }
 
+    /// The same with features on three different scales.
+    pub fn on_different_scales(mut self) -> Self {
+        for (at, column) in self.spaces.iter_mut().flatten().enumerate() {
+            let scale = [1.0, 10.0, 0.1][at % 3];
+            column.iter_mut().for_each(|number| *number *= scale);
+        }
+        self
+    }
+
+    /// The same with features about their means over some rows, divided by their deviations there; zeros for those that are constant there.
+    pub fn standardised(&self, rows: &[usize]) -> Self {
+        let mut scaled = self.clone();
+        for column in scaled.spaces.iter_mut().flatten() {
+            let seen: Vec<f64> = rows.iter().map(|row| column[*row]).collect();
+            let (mean, deviation) = mean_and_deviation(&seen);
+            let constant = seen.iter().all(|number| *number == seen[0]);
+            column.iter_mut().for_each(|number| *number = if constant { 0.0 } else { (*number - mean) / deviation });
+        }
+        scaled
+    }
+
     pub fn fold(&self) -> Fold {
         let [train, choose, _] = self.parts;
         let seen = train + choose;
@@ -135,6 +156,12 @@ impl Data {
         tasks::give(&mut task, "split", &folder.join("split"));
         task
     }
+}
+
+fn mean_and_deviation(numbers: &[f64]) -> (f64, f64) {
+    let count = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / count;
+    (mean, (numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / count).sqrt())
 }
 
 pub(super) fn text(word: &str) -> Value {
@@ -321,6 +348,88 @@ fn folds_are_pooled() {
     close(&alone.predictions().predicted(full, 2..3).unwrap(), &predicted[30..50], 1e-12);
 }
 
+/// 61 rows in 5 folds are 13, 12, 12, 12 and 12: every fold counts the same. himalaya's `RidgeCV(alphas=[1.36, 1.4], cv=KFold(5))` on
+/// these rows chooses the penalties below, and its `cv_scores_` are these losses. NumPy has more digits, with X and Y as in the script
+/// above and `lengths = [13, 12, 12, 12, 12]`, for each penalty and each fold with the held rows `h` of the first 61:
+///
+/// ```python
+/// x, y = X[~h], Y[~h]; mx, my = x.mean(0), y.mean(0)
+/// w = np.linalg.solve((x - mx).T @ (x - mx) + penalty * np.eye(10), (x - mx).T @ (y - my))
+/// squares.append(((Y[h] - my - (X[h] - mx) @ w) ** 2).sum(0))
+/// loss = (np.array(squares) / np.array(lengths)[:, None]).mean(0)
+/// ```
+///
+/// Weighing rows (`sum(squares) / 61`) gives `v2` the other penalty and a loss of 0.22426.
+#[test]
+fn inner_folds_count_the_same_whatever_their_length() {
+    let data = Data::make([46, 15, 14], &[4, 1, 5], 6);
+    let with = [("choose", text("folds")), ("penalties", floats(&[1.36, 1.4])), ("models", text("full"))];
+    let ran = Ran::of(&data, &with);
+    assert_eq!(ran.column("A+B+C", "penalty"), [1.36, 1.36, 1.36, 1.36, 1.36, 1.4]);
+    let expected = [0.049838625269, 0.131031867982, 0.2227237708, 0.349029844157, 0.406145434901, 0.875943116123];
+    close(&ran.column("A+B+C", "choice_loss"), &expected, 1e-11);
+}
+
+#[test]
+fn standardised_features_are_those_that_are_scaled_by_hand() {
+    for data in [Data::tall().on_different_scales(), Data::wide().on_different_scales()] {
+        let seen: Vec<usize> = (0..data.parts[0] + data.parts[1]).collect();
+        let by_hand = data.standardised(&seen);
+        for choose in ["held-out", "folds", "gcv", "loo"] {
+            let with = |standardise| {
+                [
+                    ("choose", text(choose)),
+                    ("penalties", floats(&[0.1, 1.0, 10.0, 100.0])),
+                    ("standardise", Value::Bool(standardise)),
+                ]
+            };
+            let (found, expected) = (Ran::of(&data, &with(true)), Ran::of(&by_hand, &with(false)));
+            let as_they_are = Ran::of(&data, &with(false));
+            for model in ["A", "B", "A+B"] {
+                assert_eq!(found.column(model, "penalty"), expected.column(model, "penalty"), "{choose} {model}");
+                close(&found.column(model, "r2"), &expected.column(model, "r2"), 1e-9);
+            }
+            let mut pairs = found.column("A+B", "r2").into_iter().zip(as_they_are.column("A+B", "r2"));
+            assert!(pairs.any(|(one, other)| (one - other).abs() > 1e-6), "{choose}");
+        }
+    }
+}
+
+/// Each fold predicts what it predicts on features that are scaled by its own rows; a feature that is constant on these is as if it were
+/// not there.
+#[test]
+fn every_fold_has_a_scale_of_its_own() {
+    let mut data = Data::tall().on_different_scales();
+    data.spaces[2][1][30..].fill(0.7);
+    let ids = data.ids(0..75);
+    let parts = [0..30, 30..50, 50..75];
+    let rest = |test: &std::ops::Range<usize>| (0..75).filter(|row| !test.contains(row)).collect::<Vec<usize>>();
+    let fold = |test: &std::ops::Range<usize>| Fold {
+        train: rest(test).into_iter().map(|row| ids[row].clone()).collect(),
+        choose: Vec::new(),
+        test: ids[test.clone()].to_vec(),
+    };
+    let folds = parts.each_ref().map(fold);
+    let with = |standardise| [("choose", text("folds")), ("standardise", Value::Bool(standardise))];
+    let ran = Ran::in_folds(&data, &folds, &with(true)).unwrap();
+    let predicted = |ran: &Ran| ran.predictions().predicted::<f64>(6, 0..6).unwrap();
+    let all = predicted(&ran);
+    for (fold, test) in folds.iter().zip(&parts) {
+        let by_hand = data.standardised(&rest(test));
+        let alone = predicted(&Ran::in_folds(&by_hand, std::slice::from_ref(fold), &with(false)).unwrap());
+        for (all, alone) in all.chunks(75).zip(alone.chunks(test.len())) {
+            close(&all[test.clone()], alone, 1e-9);
+        }
+    }
+    let note = "important: C: 1 of 5 features have one value on all rows that a fold fits on and are left out there";
+    assert_eq!(ran.notes.iter().filter(|other| *other == note).count(), 1, "{:?}", ran.notes);
+    let mut without = data.clone();
+    without.spaces[2].remove(1);
+    let [all, alone] = [&data, &without].map(|data| Ran::in_folds(data, &folds[..1], &with(true)).unwrap());
+    close(&predicted(&all), &predicted(&alone), 1e-9);
+    assert!(!alone.notes.iter().any(|other| other.contains("have one value")), "{:?}", alone.notes);
+}
+
 #[test]
 fn contributions_of_spaces_add_up() {
     let data = Data::tall();
@@ -428,6 +537,7 @@ fn mistakes_have_a_sentence() {
     assert!(lab08("choose", text("gcv")).contains("another `choose`"));
     assert!(lab08("precision", text("float32")).contains("`precision: float32`"));
     assert!(lab08("penalty_count", Value::Int(7)).contains("other penalties"));
+    assert!(lab08("standardise", Value::Bool(true)).contains("does not go with `standardise`"));
     assert!(refused(&data, &[("penalties", floats(&[-1.0]))]).contains("negative"));
     let mut none = data.fold();
     none.train.append(&mut none.choose);
@@ -476,6 +586,34 @@ fn weights_are_those_of_other_programs() {
         assert_eq!(two.rows().len(), data.spaces[0].len() + data.spaces[1].len());
         tasks::set(&mut task, "model", text("X"));
         assert!(tasks::run(&RidgeWeights, &task).unwrap_err().message.contains("unknown space `X`"));
+    }
+}
+
+#[test]
+fn weights_of_standardised_features_are_of_features_as_they_are() {
+    for data in [Data::tall(), Data::wide()] {
+        let mut data = data.on_different_scales();
+        data.spaces[0][2].fill(0.1);
+        let seen: Vec<usize> = (0..data.parts[0] + data.parts[1]).collect();
+        let weights = |data: &Data, standardise: bool| {
+            let ran = Ran::of(data, &[("penalties", floats(&[3.0])), ("standardise", Value::Bool(standardise))]);
+            let folder = tempfile::tempdir().unwrap();
+            let mut task = data.task(&RidgeWeights, folder.path());
+            tasks::give(&mut task, "scores", &ran.folder.path().join("scores"));
+            tasks::set(&mut task, "standardise", Value::Bool(standardise));
+            let notes = tasks::run(&RidgeWeights, &task).unwrap();
+            assert_eq!(notes.len(), usize::from(standardise), "{notes:?}");
+            Matrix::open(task.output("weights").unwrap()).unwrap().block::<f64>(0..data.responses.len(), None).unwrap()
+        };
+        let (found, scaled) = (weights(&data, true), weights(&data.standardised(&seen), false));
+        let features: Vec<&Vec<f64>> = data.spaces.iter().flatten().collect();
+        for (found, scaled) in found.chunks(features.len()).zip(scaled.chunks(features.len())) {
+            assert_eq!(found[2], 0.0);
+            for at in (0..features.len()).filter(|at| *at != 2) {
+                let (_, deviation) = mean_and_deviation(&features[at][..seen.len()]);
+                close(&[found[at]], &[scaled[at] / deviation], 1e-9 / deviation);
+            }
+        }
     }
 }
 

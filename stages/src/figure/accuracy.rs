@@ -49,7 +49,7 @@ parameters! {
 
 impl StageKind for Accuracy {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("figure/accuracy", 3, "Dice scores of held-out subjects per model, one panel per label");
+        let kind = Kind::new("figure/accuracy", 4, "Dice scores of held-out subjects per model, one panel per label");
         let kind = held_out_inputs::declare(kind, "score tables of subjects")
             .port(
                 "other_scores",

@@ -83,7 +83,7 @@ impl StageKind for Cohort {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "figure/cohort",
-            1,
+            2,
             "Every subject's flat map with one rater's labels, and who is absent, on a sheet",
         )
         .gather("images", &["images"], "images of subjects, one per coordinate `sid`")

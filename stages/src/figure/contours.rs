@@ -98,7 +98,7 @@ impl StageKind for Contours {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "figure/contours",
-            2,
+            3,
             "Boundaries of a labelling of one subject, and of a rater's, on the flat maps of both hemispheres",
         )
         .input("model", &["labels"], "the labels, rendered black; of one hemisphere or both")

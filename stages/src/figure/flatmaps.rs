@@ -105,7 +105,7 @@ struct Shown {
 impl StageKind for Flatmaps {
     fn kind(&self) -> Kind {
         let kind =
-            Kind::new("figure/flatmaps", 3, "The networks' images of subjects, a row per channel, a column per subject")
+            Kind::new("figure/flatmaps", 4, "The networks' images of subjects, a row per channel, a column per subject")
                 .gather("images", &["images"], "images of subjects, one per coordinate `sid`")
                 .port(
                     "targets",

@@ -1,23 +1,32 @@
-//! `figure/joint`: the model with all feature spaces against the best model of one space, a place a response.
+//! `figure/joint`: the model with all feature spaces against a model of one space, a place a response.
 //!
-//! What lies above the line gains from more than one space. Responses are counted in squares, because ten thousand dots would hide how
-//! many lie where; colours are steps of the logarithm of the count. The best single space is chosen on the same stimuli, so it
-//! is a little too good: the gain is a lower bound. Responses far below 0 lie at the edge, and are counted.
+//! The one space is the best of every response, or the same named one for all. What lies above the line gains from more than one space.
+//! Responses are counted in squares, because ten thousand dots would hide how many lie where; colours are steps of the logarithm of the
+//! count. The best single space is chosen on the same stimuli, so it is a little too good: the gain is a lower bound. Responses far below
+//! 0 lie at the edge, and are counted.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
+use super::figure_of_table::{self, shortened};
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::{Scale, colour_bar, label, left_axis, ticks};
 use crate::formats::drawing::colour::sequential;
-use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Raster, Stroke, save, text_width};
+use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Raster, Stroke, text_width};
 use crate::numeric::counts::real;
 use crate::numeric::statistics::quantile;
 
 /// The kind.
 pub(super) struct Joint;
 
+/// The word for the best space of every response.
+const BEST: &str = "best";
+
 parameters! {
     struct Parameters {
+        /// the space whose model all spaces together are compared with; `best`: that with the highest R2, for every response anew
+        against: String = BEST.to_owned();
         /// R2 at which the axes begin; lower ones lie at the edge
         low: f64 = -0.1, in -1.0..=0.0;
         /// squares along an axis
@@ -27,29 +36,28 @@ parameters! {
 
 impl StageKind for Joint {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("figure/joint", 1, "R2 of the model with all spaces against the best model of one space")
-            .input("scores", &["table/encoding"], "scores of models of single spaces and of the one with all spaces")
-            .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the squares")
-            .described(&[data_table::CSV], COLUMNS)
-            .parameters::<Parameters>();
+        let kind = Kind::new(
+            "figure/joint",
+            2,
+            "R2 of the model with all spaces against the best, or a named, model of one space",
+        )
+        .input("scores", &["table/encoding"], "scores of models of single spaces and of the one with all spaces")
+        .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the squares")
+        .described(&[data_table::CSV], COLUMNS)
+        .parameters::<Parameters>();
         Kind { stamped: true, ..kind }
     }
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
-        let path = task.one("scores")?;
-        let pairs = read(path).map_err(|failure| failure.at(path.display().to_string()))?;
+        let pairs = figure_of_table::read_at(task, "scores", |folder| read(folder, &parameters.against))?;
         let density = Density::new(&pairs.values, &parameters);
-        let folder = task.output("figure")?;
-        save(&draw(&pairs, &density, task.simulated), folder)?;
         let cells = density.cells();
-        let mut table = DataTable::of(COLUMNS)
-            .numbers("best_single", cells.iter().map(|cell| cell.0))
+        let table = DataTable::of(COLUMNS)
+            .numbers("single", cells.iter().map(|cell| cell.0))
             .numbers("joint", cells.iter().map(|cell| cell.1))
-            .integers("n", cells.iter().map(|cell| i64::try_from(cell.2).unwrap_or(i64::MAX)))
-            .stamped(task.simulated)
-            .build()?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut table)?;
+            .integers("n", cells.iter().map(|cell| i64::try_from(cell.2).unwrap_or(i64::MAX)));
+        figure_of_table::write(task, &draw(&pairs, &density, task.simulated), table)?;
         Ok(Ended::done())
     }
 }
@@ -58,21 +66,27 @@ const R2: &str = "share of variance";
 
 /// What is in the table beside the figure.
 const COLUMNS: &[Column] = &[
-    Column::measured("best_single", R2, "the middle of a square: the highest R2 of a model of one space"),
+    Column::measured(
+        "single",
+        R2,
+        "the middle of a square: the highest R2 of a model of one space, or R2 of the named one",
+    ),
     Column::measured("joint", R2, "the middle of a square: R2 of the model with all spaces"),
     Column::new("n", "responses in the square"),
     STAMP,
 ];
 
-/// R2 of the best single space and of all spaces, by response.
+/// R2 of one space and of all spaces, by response.
 #[derive(Debug, PartialEq)]
 struct Pairs {
     /// The model with the most spaces.
     joint: String,
+    /// The one space; none for the best of every response.
+    single: Option<String>,
     values: Vec<(f64, f64)>,
 }
 
-fn read(folder: &std::path::Path) -> Result<Pairs, Failure> {
+fn read(folder: &std::path::Path, against: &str) -> Result<Pairs, Failure> {
     let table = data_table::read(folder)?;
     let (ids, models) = (data_table::texts(&table, "id")?, data_table::texts(&table, "model")?);
     let (spaces, r2) = (data_table::integers(&table, "spaces")?, data_table::maybe_numbers(&table, "r2")?);
@@ -82,19 +96,27 @@ fn read(folder: &std::path::Path) -> Result<Pairs, Failure> {
         return Err(Failure::input(format!("the model with the most spaces has {most}, expected 2 or more"))
             .hint("fit all spaces together too: `models: all`"));
     };
-    let mut best: std::collections::BTreeMap<&str, f64> = std::collections::BTreeMap::new();
-    for row in rows.clone().filter(|row| spaces[*row] == 1) {
+    let named = (against != BEST).then_some(against);
+    let is_single = |row: &usize| spaces[*row] == 1 && named.is_none_or(|named| models[*row] == named);
+    if let (Some(named), None) = (named, rows.clone().find(is_single)) {
+        let known: BTreeSet<&String> = rows.filter(|row| spaces[*row] == 1).map(|row| &models[row]).collect();
+        let known: Vec<String> = known.into_iter().map(|name| format!("`{name}`")).collect();
+        return Err(Failure::input(format!("there is no model of the space `{named}` alone"))
+            .hint(format!("`against` is `{BEST}` or one of {}", known.join(", "))));
+    }
+    let mut single: BTreeMap<&str, f64> = BTreeMap::new();
+    for row in rows.clone().filter(is_single) {
         if let Some(r2) = r2[row] {
-            best.entry(&ids[row]).and_modify(|best| *best = best.max(r2)).or_insert(r2);
+            single.entry(&ids[row]).and_modify(|best| *best = best.max(r2)).or_insert(r2);
         }
     }
     let joint = |row: &usize| models[*row] == models[first];
     let values: Vec<(f64, f64)> =
-        rows.filter(joint).filter_map(|row| Some((*best.get(ids[row].as_str())?, r2[row]?))).collect();
+        rows.filter(joint).filter_map(|row| Some((*single.get(ids[row].as_str())?, r2[row]?))).collect();
     if values.is_empty() {
         return Err(Failure::input(format!("no response has R2 by `{}` and by a model of one space", models[first])));
     }
-    Ok(Pairs { joint: models[first].clone(), values })
+    Ok(Pairs { joint: models[first].clone(), single: named.map(str::to_owned), values })
 }
 
 /// Counts of responses in squares.
@@ -153,8 +175,10 @@ fn draw(pairs: &Pairs, density: &Density, simulated: bool) -> Drawing {
     let width = LEFT + SIDE + 70.0;
     let notes = FigureNotes::new(&notes(pairs, density), width - 20.0, (6.5, 9.0));
     let bottom = TOP + SIDE;
-    let mut drawing = Drawing::new(width, bottom + 34.0 + notes.height() + 8.0, "All spaces against the best one");
-    drawing.text((10.0, 11.0), "All spaces together against the best one alone", Lettering::new(9.0));
+    let mut drawing = Drawing::new(width, bottom + 34.0 + notes.height() + 8.0, "All spaces against one");
+    let one = pairs.single.as_deref().unwrap_or("the best one");
+    let title = shortened(&format!("All spaces together against {one} alone"), width - 20.0, 9.0);
+    drawing.text((10.0, 11.0), &title, Lettering::new(9.0));
     if simulated {
         drawing.simulated_stamp((width - 8.0, 20.0));
     }
@@ -177,7 +201,11 @@ fn draw(pairs: &Pairs, density: &Density, simulated: bool) -> Drawing {
         drawing.text((x, bottom + 8.0), &label(*value, step), Lettering::new(7.0).anchor(Anchor::Middle));
     }
     let middle = Lettering::new(8.0).anchor(Anchor::Middle);
-    drawing.text((LEFT + SIDE / 2.0, bottom + 20.0), "R\u{b2} of the best single space", middle);
+    let of_one = match &pairs.single {
+        Some(name) => format!("R\u{b2} of {name} alone"),
+        None => "R\u{b2} of the best single space".to_owned(),
+    };
+    drawing.text((LEFT + SIDE / 2.0, bottom + 20.0), &shortened(&of_one, SIDE, 8.0), middle);
     drawing.text((12.0, TOP + SIDE / 2.0), "R\u{b2} of all spaces", middle.turn(-90.0));
     key(&mut drawing, density, (LEFT + SIDE + 12.0, TOP));
     notes.draw(&mut drawing, (10.0, bottom + 32.0));
@@ -222,8 +250,10 @@ fn notes(pairs: &Pairs, density: &Density) -> Vec<String> {
     let mut notes = vec![
         format!("{count} responses; all spaces: {}. Dashed: no gain.", pairs.joint.replace('+', " + ")),
         format!("Above the line: {above} ({:.0} %). Median gain: {gain}.", 100.0 * real(above) / real(count)),
-        "The best single space is chosen by the same R\u{b2}, which makes it a little too good.".to_owned(),
     ];
+    if pairs.single.is_none() {
+        notes.push("The best single space is chosen by the same R\u{b2}, which makes it a little too good.".to_owned());
+    }
     if density.below > 0 {
         let low = label(density.low, 0.01);
         notes.push(format!("Responses with R\u{b2} below {low}, which lie at the edge: {}.", density.below));
@@ -240,7 +270,7 @@ mod tests {
     use pipe_contract::Value;
 
     fn parameters() -> Parameters {
-        Parameters { low: -0.1, squares: 60 }
+        Parameters { against: BEST.to_owned(), low: -0.1, squares: 60 }
     }
 
     /// Responses of all sizes, most of them small, with a gain that grows.
@@ -252,7 +282,7 @@ mod tests {
         };
         let mut values: Vec<(f64, f64)> = (0..4000).map(value).collect();
         values.push((-0.4, -0.2));
-        Pairs { joint: "Conv1+Conv4+Conv5".to_owned(), values }
+        Pairs { joint: "Conv1+Conv4+Conv5".to_owned(), single: None, values }
     }
 
     fn figure() -> Drawing {
@@ -265,7 +295,8 @@ mod tests {
         let pairs = example();
         let density = Density::new(&pairs.values, &parameters());
         assert_eq!((density.counts.iter().sum::<usize>(), density.below), (4001, 1));
-        let corners = Density::new(&[(-0.1, 1.0), (1.0, 1.0), (0.999, -0.1)], &Parameters { low: -0.1, squares: 10 });
+        let corners =
+            Density::new(&[(-0.1, 1.0), (1.0, 1.0), (0.999, -0.1)], &Parameters { squares: 10, ..parameters() });
         assert_eq!((corners.counts[90], corners.counts[99], corners.counts[9]), (1, 1, 1));
         assert_eq!(corners.cells()[0].2, 1);
         assert!((corners.cells()[1].0 + 0.045).abs() < 1e-12);
@@ -285,14 +316,28 @@ mod tests {
         };
         let given = folder.path().join("given");
         data_table::write(&given, &mut table(6).build().unwrap()).unwrap();
-        assert_eq!(read(&given).unwrap(), Pairs { joint: "a+b".into(), values: vec![(0.4, 0.5), (0.3, 0.25)] });
+        let expected = Pairs { joint: "a+b".into(), single: None, values: vec![(0.4, 0.5), (0.3, 0.25)] };
+        assert_eq!(read(&given, BEST).unwrap(), expected);
         let mut task = tasks::task(&Joint, folder.path());
         tasks::give(&mut task, "scores", &given);
         tasks::set(&mut task, "low", Value::Float(0.0));
         tasks::set(&mut task, "squares", Value::Int(5));
         tasks::run(&Joint, &task).unwrap();
         let csv = fs_err::read_to_string(task.output("figure").unwrap().join(data_table::CSV)).unwrap();
-        assert_eq!(csv, "best_single,joint,n\n0.35,0.25,1\n0.45,0.45,1\n");
+        assert_eq!(csv, "single,joint,n\n0.35,0.25,1\n0.45,0.45,1\n");
+        tasks::set(&mut task, "against", Value::Text("a".into()));
+        tasks::run(&Joint, &task).unwrap();
+        let made = |file: &str| fs_err::read_to_string(task.output("figure").unwrap().join(file)).unwrap();
+        // By a alone the second response has 0.1, by all spaces 0.25; squares have sides of 0.1.
+        assert_eq!(made(data_table::CSV), "single,joint,n\n0.15,0.25,1\n0.45,0.45,1\n");
+        let svg = made("figure.svg");
+        assert!(svg.contains("All spaces together against a alone") && svg.contains("R\u{b2} of a alone"));
+        assert!(!svg.contains("a little too good"), "a named space is not chosen by its R2");
+        let mut task = task.clone();
+        tasks::set(&mut task, "against", Value::Text("c".into()));
+        let failure = tasks::run(&Joint, &task).unwrap_err();
+        assert_eq!(failure.message, "there is no model of the space `c` alone");
+        assert_eq!(failure.hint.as_deref(), Some("`against` is `best` or one of `a`, `b`"));
         data_table::write(&given, &mut table(4).build().unwrap()).unwrap();
         let failure = tasks::run(&Joint, &task).unwrap_err();
         assert_eq!(failure.message, "the model with the most spaces has 1, expected 2 or more");
@@ -308,8 +353,11 @@ mod tests {
             assert!(words.contains(text), "`{text}` is not in: {words}");
         }
         let few = [(0.1, 0.2), (0.3, 0.1)];
-        let pairs = Pairs { joint: "a+b".to_owned(), values: few.to_vec() };
-        assert_readable(&draw(&pairs, &Density::new(&few, &parameters()), false));
+        for single in [None, Some("a"), Some("a space with a name that is too long for one line of a title")] {
+            let single = single.map(str::to_owned);
+            let pairs = Pairs { joint: "a+b".to_owned(), single, values: few.to_vec() };
+            assert_readable(&draw(&pairs, &Density::new(&few, &parameters()), false));
+        }
     }
 
     #[test]

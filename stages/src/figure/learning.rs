@@ -61,7 +61,7 @@ impl StageKind for Learning {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "figure/learning",
-            2,
+            3,
             "Learning curves of models, a panel each, and the table of their epochs",
         )
         .gather(

@@ -6,6 +6,7 @@
 mod accuracy;
 mod cohort_sheet;
 mod contours;
+mod figure_of_table;
 mod flatmap_sheet;
 mod flatmaps;
 mod joint;
@@ -14,6 +15,7 @@ mod outline;
 mod pairs;
 mod parts;
 mod penalties;
+mod space_order;
 mod subject_images;
 
 /// Adds the kinds of this folder.

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 
 use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
 
+use super::figure_of_table;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::colour_bar;
 use crate::formats::drawing::colour::sequential;
-use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, save, text_width};
+use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, text_width};
 use crate::numeric::counts::real;
 
 /// The kind.
@@ -52,7 +53,7 @@ parameters! {
 impl StageKind for Pairs {
     fn kind(&self) -> Kind {
         let kind =
-            Kind::new("figure/pairs", 1, "Heat maps of shared and unique variance of all pairs of feature spaces")
+            Kind::new("figure/pairs", 2, "Heat maps of shared and unique variance of all pairs of feature spaces")
                 .gather("parts", &["table/region-parts"], "parts by region, a partition of two spaces each")
                 .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the squares")
                 .described(&[data_table::CSV], COLUMNS)
@@ -72,18 +73,14 @@ impl StageKind for Pairs {
         if !missing.is_empty() {
             notes.push(format!("{IMPORTANT}{} pairs have no partition: {}", missing.len(), missing.join(", ")));
         }
-        let folder = task.output("figure")?;
-        save(&draw(&grid, &parameters, task.simulated), folder)?;
         let squares: Vec<(&(String, String), &Square)> = grid.squares.iter().collect();
-        let mut table = DataTable::of(COLUMNS)
+        let table = DataTable::of(COLUMNS)
             .text("space", squares.iter().map(|(names, _)| names.0.as_str()))
             .text("beside", squares.iter().map(|(names, _)| names.1.as_str()))
             .optional_numbers("unique", squares.iter().map(|(_, square)| square.unique))
             .optional_numbers("shared", squares.iter().map(|(_, square)| square.shared))
-            .optional_numbers("total", squares.iter().map(|(_, square)| square.total))
-            .stamped(task.simulated)
-            .build()?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut table)?;
+            .optional_numbers("total", squares.iter().map(|(_, square)| square.total));
+        figure_of_table::write(task, &draw(&grid, &parameters, task.simulated), table)?;
         Ok(Ended::noted(notes))
     }
 }

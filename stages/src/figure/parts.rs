@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task, parameters};
 
+use super::figure_of_table;
+use super::space_order::OrderedSpaces;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
-use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, save, text_width};
+use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, text_width};
 use crate::numeric::counts::real;
 
 /// The kind.
@@ -20,12 +22,14 @@ parameters! {
     struct Parameters {
         /// the regions that have a panel, in this order; none for all of the table
         regions: Vec<String> = Vec::new();
+        /// the order of spaces, and so of parts; none for that of the table
+        spaces: Vec<String> = Vec::new(), neutral Vec::new();
     }
 }
 
 impl StageKind for PartBars {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("figure/parts", 1, "Bars of unique and shared variance with intervals, a panel a region")
+        let kind = Kind::new("figure/parts", 2, "Bars of unique and shared variance with intervals, a panel a region")
             .input("parts", &["table/region-parts"], "parts by region, as `encode/partition` has them")
             .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the bars")
             .described(&[data_table::CSV], COLUMNS)
@@ -35,23 +39,21 @@ impl StageKind for PartBars {
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
-        let path = task.one("parts")?;
-        let bars = read(path).map_err(|failure| failure.at(path.display().to_string()))?;
+        let mut bars = figure_of_table::read_at(task, "parts", read)?;
+        if !parameters.spaces.is_empty() {
+            bars = in_order(bars, &parameters.spaces)?;
+        }
         let panels = panels(&bars, &parameters.regions)?;
-        let folder = task.output("figure")?;
-        save(&draw(&panels, task.simulated), folder)?;
         let shown: Vec<&Bar> = panels.iter().flat_map(|panel| panel.bars.iter().copied()).collect();
-        let mut table = DataTable::of(COLUMNS)
+        let table = DataTable::of(COLUMNS)
             .text("region", shown.iter().map(|bar| bar.region.as_str()))
             .text("part", shown.iter().map(|bar| bar.part.as_str()))
             .text("spaces", shown.iter().map(|bar| bar.spaces.join("+")))
             .integers("n", shown.iter().map(|bar| bar.count))
             .optional_numbers("mean", shown.iter().map(|bar| bar.mean))
             .optional_numbers("low", shown.iter().map(|bar| Some(bar.interval?.0)))
-            .optional_numbers("high", shown.iter().map(|bar| Some(bar.interval?.1)))
-            .stamped(task.simulated)
-            .build()?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut table)?;
+            .optional_numbers("high", shown.iter().map(|bar| Some(bar.interval?.1)));
+        figure_of_table::write(task, &draw(&panels, task.simulated), table)?;
         Ok(Ended::done())
     }
 }
@@ -109,6 +111,21 @@ fn read(folder: &std::path::Path) -> Result<Vec<Bar>, Failure> {
             .hint("the table is that of regions from `encode/partition`"));
     }
     Ok(bars)
+}
+
+/// Bars in the asked order of spaces: in every region unique parts, then shared ones, then the total.
+fn in_order(bars: Vec<Bar>, asked: &[String]) -> Result<Vec<Bar>, Failure> {
+    let mut regions: BTreeMap<String, usize> = BTreeMap::new();
+    let mut ranked = Vec::with_capacity(bars.len());
+    for bar in bars {
+        let next = regions.len();
+        let region = *regions.entry(bar.region.clone()).or_insert(next);
+        let OrderedSpaces { names, rank } = OrderedSpaces::of(&bar.spaces, asked)?;
+        let part = ["unique", "shared"].iter().position(|part| bar.part == *part).unwrap_or(2);
+        ranked.push(((region, part, rank), Bar { spaces: names, ..bar }));
+    }
+    ranked.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(ranked.into_iter().map(|(_, bar)| bar).collect())
 }
 
 /// The bars of a region.
@@ -420,6 +437,31 @@ mod tests {
         let unknown = ["V9".to_owned()];
         let failure = panels(&bars, &unknown).err().unwrap();
         assert_eq!(failure.message, "there are no parts of the region `V9`");
+    }
+
+    #[test]
+    fn bars_come_in_the_asked_order_of_spaces() {
+        let bars = example(3, 2);
+        let asked = ["Conv2", "Conv3", "Conv1"].map(str::to_owned);
+        let ordered = in_order(bars.clone(), &asked).unwrap();
+        let words: Vec<String> = ordered.iter().map(|bar| format!("{} {}", bar.part, bar.spaces.join("+"))).collect();
+        let of_a_region = [
+            "unique Conv2",
+            "unique Conv3",
+            "unique Conv1",
+            "shared Conv2+Conv3",
+            "shared Conv2+Conv1",
+            "shared Conv3+Conv1",
+            "shared Conv2+Conv3+Conv1",
+            "total Conv2+Conv3+Conv1",
+        ];
+        assert_eq!(words[..8], of_a_region);
+        assert_eq!(words[8..], of_a_region);
+        assert!(ordered[..8].iter().all(|bar| bar.region == "V1v"), "regions stay in their order");
+        let unique = |bars: &[Bar]| bars.iter().find(|bar| bar.spaces == ["Conv3"]).unwrap().mean;
+        assert_eq!(unique(&ordered), unique(&bars), "a bar keeps its number");
+        let failure = in_order(bars, &asked[..2]).unwrap_err();
+        assert_eq!(failure.message, "`spaces` lacks `Conv1`, which is in the table");
     }
 
     #[test]

@@ -3,11 +3,16 @@
 //! Penalties are places in a list and not numbers on an axis: grids span ten powers of ten, and those of the lab are partly negative.
 //! Bars of penalties at an end of the list are marked, because a better one may lie beyond. All panels have one scale.
 
+use std::collections::BTreeSet;
+
 use pipe_contract::{Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, parameters};
 
+use super::figure_of_table::{self, shortened};
+use super::space_order::OrderedSpaces;
 use crate::formats::data_table::{self, DataTable, STAMP};
 use crate::formats::drawing::axes::{Scale, left_axis, ticks};
-use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, save, text_width};
+use crate::formats::drawing::{Anchor, Colour, Drawing, FigureNotes, Lettering, Stroke, WIDEST, text_width};
+use crate::formats::predictions::JOINED_BY;
 use crate::numeric::counts::real;
 
 /// The kind.
@@ -17,13 +22,15 @@ parameters! {
     struct Parameters {
         /// the models that have a panel, in this order; none for all of them
         models: Vec<String> = Vec::new();
+        /// the order of spaces in names of models, and that of models if `models` is empty; none for that of the table
+        spaces: Vec<String> = Vec::new(), neutral Vec::new();
     }
 }
 
 impl StageKind for PenaltyHistograms {
     fn kind(&self) -> Kind {
         let kind =
-            Kind::new("figure/penalties", 1, "Histograms of the penalties that responses chose, a panel a model")
+            Kind::new("figure/penalties", 2, "Histograms of the penalties that responses chose, a panel a model")
                 .input("scores", &["table/encoding"], "scores of models, with their penalties")
                 .folder("figure", "figure", "figure.svg, figure.pdf, figure.png, and table.csv with the counts")
                 .described(&[data_table::CSV], COLUMNS)
@@ -33,29 +40,23 @@ impl StageKind for PenaltyHistograms {
 
     fn run(&self, task: &Task, _: &dyn Context) -> Result<Ended, Failure> {
         let parameters: Parameters = task.parameters()?;
-        let path = task.one("scores")?;
-        let mut histograms =
-            Histograms::read(path, &parameters.models).map_err(|failure| failure.at(path.display().to_string()))?;
+        let mut histograms = figure_of_table::read_at(task, "scores", |folder| Histograms::read(folder, &parameters))?;
         let mut notes = Vec::new();
         let left_out = histograms.models.len().saturating_sub(MOST_PANELS);
         if left_out > 0 {
             notes.push(format!("{IMPORTANT}{left_out} models have no panel: the figure has room for {MOST_PANELS}"));
             histograms.models.truncate(MOST_PANELS);
         }
-        let folder = task.output("figure")?;
-        save(&draw(&histograms, task.simulated), folder)?;
         let rows = || {
             let of = |model| histograms.penalties.iter().enumerate().map(move |(at, penalty)| (model, at, penalty));
             histograms.models.iter().flat_map(of)
         };
-        let mut table = DataTable::of(COLUMNS)
+        let table = DataTable::of(COLUMNS)
             .text("model", rows().map(|(model, ..): (&Histogram, _, _)| model.name.as_str()))
             .numbers("penalty", rows().map(|(.., penalty)| *penalty))
             .integers("n", rows().map(|(model, at, _)| i64::try_from(model.counts[at]).unwrap_or(i64::MAX)))
-            .numbers("share", rows().map(|(model, at, _)| model.share(at)))
-            .stamped(task.simulated)
-            .build()?;
-        data_table::write_csv(&folder.join(data_table::CSV), &mut table)?;
+            .numbers("share", rows().map(|(model, at, _)| model.share(at)));
+        figure_of_table::write(task, &draw(&histograms, task.simulated), table)?;
         Ok(Ended::noted(notes))
     }
 }
@@ -98,7 +99,7 @@ struct Histograms {
 }
 
 impl Histograms {
-    fn read(folder: &std::path::Path, asked: &[String]) -> Result<Self, Failure> {
+    fn read(folder: &std::path::Path, parameters: &Parameters) -> Result<Self, Failure> {
         let table = data_table::read(folder)?;
         let (models, penalties) = (data_table::texts(&table, "model")?, data_table::numbers(&table, "penalty")?);
         let edges = data_table::flags(&table, "at_edge")?;
@@ -108,15 +109,13 @@ impl Histograms {
                 names.push(model);
             }
         }
-        if let Some(unknown) = asked.iter().find(|model| !names.contains(model)) {
-            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            return Err(Failure::input(format!("there are no scores of the model `{unknown}`"))
-                .hint(format!("there are {known}")));
-        }
+        let shown = match parameters.models.is_empty() {
+            true => names,
+            false => named(&names, &parameters.models)?,
+        };
         let mut levels = penalties.clone();
         levels.sort_by(f64::total_cmp);
         levels.dedup();
-        let shown: Vec<&String> = if asked.is_empty() { names } else { asked.iter().collect() };
         let of = |name: &String| {
             let rows = (0..models.len()).filter(|row| models[*row] == *name);
             let mut histogram = Histogram { name: name.clone(), counts: vec![0; levels.len()], at_edge: 0 };
@@ -127,9 +126,40 @@ impl Histograms {
             }
             histogram
         };
-        let models = shown.into_iter().map(of).collect();
+        let models: Vec<Histogram> = shown.into_iter().map(of).collect();
+        let models = if parameters.spaces.is_empty() { models } else { in_order(models, parameters)? };
         Ok(Self { penalties: levels, models })
     }
+}
+
+/// The spaces of a model, in the order of its name.
+fn spaces_of(model: &str) -> Vec<String> {
+    model.split(JOINED_BY).map(str::to_owned).collect()
+}
+
+/// The models of these names, whose spaces may be in any order.
+fn named<'a>(names: &[&'a String], asked: &[String]) -> Result<Vec<&'a String>, Failure> {
+    let set = |name: &str| spaces_of(name).into_iter().collect::<BTreeSet<String>>();
+    let find = |asked: &String| {
+        names.iter().copied().find(|name| set(name) == set(asked)).ok_or_else(|| {
+            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            Failure::input(format!("there are no scores of the model `{asked}`")).hint(format!("there are {known}"))
+        })
+    };
+    asked.iter().map(find).collect()
+}
+
+/// Models with their spaces in the asked order, and in that of their spaces where no models are named.
+fn in_order(models: Vec<Histogram>, parameters: &Parameters) -> Result<Vec<Histogram>, Failure> {
+    let mut ranked = Vec::with_capacity(models.len());
+    for histogram in models {
+        let OrderedSpaces { names, rank } = OrderedSpaces::of(&spaces_of(&histogram.name), &parameters.spaces)?;
+        ranked.push((rank, Histogram { name: names.join(JOINED_BY), ..histogram }));
+    }
+    if parameters.models.is_empty() {
+        ranked.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+    Ok(ranked.into_iter().map(|(_, histogram)| histogram).collect())
 }
 
 /// As many panels fit on a page.
@@ -192,7 +222,7 @@ fn draw(histograms: &Histograms, simulated: bool) -> Drawing {
         let (left, bottom) = layout.place(index);
         let scale = Scale::new((0.0, highest * 1.04), (bottom, bottom - PANEL));
         let (values, step) = ticks(0.0, highest, 3);
-        let name = shortened(&model.name, layout.width);
+        let name = shortened(&model.name, layout.width, 7.0);
         drawing.text((left, bottom - PANEL - 6.0), &name, Lettering::new(7.0));
         for value in &values {
             drawing.line(
@@ -243,18 +273,6 @@ fn short(penalty: f64) -> String {
         () => format!("{penalty:.1e}").replace(".0e", "e"),
     };
     text.replace('-', "\u{2212}")
-}
-
-/// A name that fits its panel.
-fn shortened(name: &str, width: f64) -> String {
-    if text_width(name, 7.0) <= width {
-        return name.to_owned();
-    }
-    let mut kept: String = name.to_owned();
-    while !kept.is_empty() && text_width(&format!("{kept}\u{2026}"), 7.0) > width {
-        kept.pop();
-    }
-    format!("{kept}\u{2026}")
 }
 
 fn notes(histograms: &Histograms) -> Vec<String> {
@@ -346,6 +364,42 @@ mod tests {
         assert!(!csv.contains("\na,"));
         tasks::set(&mut task, "models", Value::List(vec![Value::Text("c".into())]));
         assert!(tasks::run(&PenaltyHistograms, &task).unwrap_err().message.contains("no scores of the model `c`"));
+    }
+
+    #[test]
+    fn models_come_in_the_order_of_spaces_and_not_of_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = ["early", "late", "middle", "early+late", "early+middle", "late+middle", "early+late+middle"];
+        let table = DataTable::new()
+            .text("model", models)
+            .numbers("penalty", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+            .flags("at_edge", [false; 7]);
+        data_table::write(&folder.path().join("given"), &mut table.build().unwrap()).unwrap();
+        let mut task = tasks::task(&PenaltyHistograms, folder.path());
+        tasks::give(&mut task, "scores", &folder.path().join("given"));
+        let texts = |words: &[&str]| Value::List(words.iter().map(|word| Value::Text((*word).into())).collect());
+        let panels = |task: &pipe_contract::Task| {
+            tasks::run(&PenaltyHistograms, task).unwrap();
+            let csv = fs_err::read_to_string(task.output("figure").unwrap().join(data_table::CSV)).unwrap();
+            let chosen = csv.lines().filter(|line| line.ends_with(",1,1.0"));
+            chosen.map(|line| line.trim_end_matches(",1,1.0").to_owned()).collect::<Vec<String>>()
+        };
+        tasks::set(&mut task, "spaces", texts(&["early", "middle", "late", "other"]));
+        let expected = [
+            "early,1.0",
+            "middle,3.0",
+            "late,2.0",
+            "early+middle,5.0",
+            "early+late,4.0",
+            "middle+late,6.0",
+            "early+middle+late,7.0",
+        ];
+        assert_eq!(panels(&task), expected);
+        tasks::set(&mut task, "models", texts(&["middle+early+late", "late"]));
+        assert_eq!(panels(&task), ["early+middle+late,7.0", "late,2.0"]);
+        tasks::set(&mut task, "spaces", texts(&["early", "late"]));
+        let failure = tasks::run(&PenaltyHistograms, &task).unwrap_err();
+        assert_eq!(failure.message, "`spaces` lacks `middle`, which is in the table");
     }
 
     #[test]

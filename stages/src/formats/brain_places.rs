@@ -171,29 +171,16 @@ fn vertices(ids: &MatrixAxis, cortex: &FlattenedCortex) -> Result<BrainPlaces, F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::cortex::{self, NewCortexHemisphere};
     use crate::formats::data_table::DataTable;
-    use crate::formats::gifti::Surface;
-    use crate::hemisphere::HEMISPHERES;
+    use crate::test_support::two_triangles::write_two_triangles;
 
     const UNIT: [[f64; 4]; 4] =
         [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 
-    /// Two triangles, and two transforms to volumes of one shape.
+    /// A cortex with two transforms to volumes of one shape.
     fn cortex(folder: &Path) -> FlattenedCortex {
-        let surface = || Surface { coordinates: vec![[0.0; 3]; 3], triangles: vec![[0, 1, 2]] };
-        let both = HEMISPHERES.map(|hemisphere| NewCortexHemisphere {
-            hemisphere,
-            flat: surface(),
-            pial: surface(),
-            white: surface(),
-            curvature: vec![0.0; 3],
-            curvature_from: String::new(),
-        });
         let transform = Transform { to_voxels: UNIT, shape: [4, 3, 2], affine: UNIT };
-        let transforms = ["full", "part"].map(|name| (name.to_owned(), transform.clone()));
-        cortex::write(folder, "made", "S1", &both, &transforms).unwrap();
-        FlattenedCortex::open(folder).unwrap()
+        write_two_triangles(folder, &["full", "part"].map(|name| (name, transform.clone())))
     }
 
     fn axis(table: DataTable) -> MatrixAxis {

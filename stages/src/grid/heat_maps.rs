@@ -79,7 +79,7 @@ impl ShownLoss {
 
 impl StageKind for HeatMaps {
     fn kind(&self) -> Kind {
-        let kind = Kind::new("grid/figure", 2, "Heat maps of the losses of a grid search, with stars on the least.")
+        let kind = Kind::new("grid/figure", 3, "Heat maps of the losses of a grid search, with stars on the least.")
             .input("cells", &["table/grid"], "The cells of a grid search.")
             .folder(
                 "figure",

@@ -203,11 +203,10 @@ mod tests {
     use pipe_contract::Value;
 
     use super::*;
-    use crate::formats::cortex::{self, NewCortexHemisphere, Transform};
+    use crate::formats::cortex::Transform;
     use crate::formats::data_table::DataTable;
-    use crate::formats::gifti::Surface;
-    use crate::hemisphere::HEMISPHERES;
     use crate::test_support::tasks::{self, give, set, task};
+    use crate::test_support::two_triangles::write_two_triangles;
 
     const AFFINE: [[f64; 4]; 4] =
         [[2.0, 0.0, 0.0, 1.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
@@ -226,17 +225,8 @@ mod tests {
 
     /// A task with three voxels, which have two rows each.
     fn given(folder: &Path) -> Task {
-        let surface = || Surface { coordinates: vec![[0.0; 3]; 3], triangles: vec![[0, 1, 2]] };
-        let both = HEMISPHERES.map(|hemisphere| NewCortexHemisphere {
-            hemisphere,
-            flat: surface(),
-            pial: surface(),
-            white: surface(),
-            curvature: vec![0.0; 3],
-            curvature_from: String::new(),
-        });
         let transform = Transform { to_voxels: AFFINE, shape: [3, 2, 2], affine: AFFINE };
-        cortex::write(&folder.join("cortex"), "", "S1", &both, &[("t".to_owned(), transform)]).unwrap();
+        write_two_triangles(&folder.join("cortex"), &[("t", transform)]);
         let places = DataTable::new()
             .text("id", ["a", "b", "c", "d"])
             .integers("i", [2, 0, 1, 0])

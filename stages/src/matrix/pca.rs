@@ -3,6 +3,10 @@
 //! Exact: eigenvectors of the covariance of the columns, or, where there are more columns than rows, of the rows' products, which have
 //! the same components. Fitted by the rows that may be looked at; all rows get scores. Sums are in `f64`. A component's sign is the
 //! one that makes the largest of its loadings positive (the first of equals), and spaces are never mixed.
+//!
+//! One matrix has one set of components, so a split of several folds is refused. Without a split, components are those of all rows, tested
+//! ones included: features of test stimuli then have a share in what the components are, responses have none. Scores of models on such
+//! components are of these stimuli; for others they may be a little too high, the more so the fewer rows there are for each component.
 
 use pipe_contract::{
     Column as Described, Context, Ended, Failure, IMPORTANT, Kind, Repro, StageKind, Task, parameters,

@@ -27,7 +27,10 @@ pub(super) fn read(task: &Task, matrix: &Matrix) -> Result<(Vec<usize>, String),
             split.folds.len()
         ))
         .at(path.display().to_string())
-        .hint("with several folds every row is tested in some: leave `split` out to fit by all rows"));
+        .hint(
+            "with several folds every row is tested in some: `standardise: true` of `encode/ridge` and `encode/banded` scales features in \
+             every fold by its own rows; without `split`, this looks at all rows, those that folds test included",
+        ));
     };
     let rows = matrix.rows().positions_of(fold.seen(), "stimuli of `split`");
     let rows = rows.map_err(|failure| failure.at(matrix.place()))?;

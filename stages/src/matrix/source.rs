@@ -1,8 +1,10 @@
 //! The numbers of a file of two axes, whatever its form: HDF5, NPY, NPZ, Parquet, CSV. Its first bytes say which it is, not its name.
 //!
-//! Numbers are read in parts of bounded size. HDF5 and NPY files of floats are read where they are; the numbers of others are first
-//! written into an NPY file in the scratch folder: NPZ by unpacking, CSV record by record, Parquet some columns at a time, and NPY
-//! arrays of other types of number whole. Rows and columns are those of the file here.
+//! Numbers are read in parts of bounded size: [`MOST_AT_ONCE`] numbers, or one chunk of an HDF5 file, if that has more. No chunk is in two
+//! parts, so a pass over all numbers reads and unpacks every chunk once: a copy of unpacked numbers would save one of the two passes of an
+//! import, and cost their size on disk. HDF5 and NPY files of floats are read where they are; the numbers of others are first written
+//! into an NPY file in the scratch folder: NPZ by unpacking, CSV record by record, Parquet some columns at a time, and NPY arrays of other
+//! types of number whole. Rows and columns are those of the file here.
 
 use std::io::Read;
 use std::ops::Range;
@@ -160,16 +162,18 @@ impl NumberSource {
     /// where that is possible, which are rows of the file if it is `transposed`.
     pub fn parts(&self, transposed: bool) -> Vec<[Range<usize>; 2]> {
         let [rows, columns] = self.shape();
-        let chunk = match &self.numbers {
-            Numbers::Hdf5(grid) => grid.chunk(),
-            Numbers::Npy(file) if file.by_column() => [rows, 1],
-            Numbers::Npy(_) => [1, columns],
+        let (chunk, is_chunked) = match &self.numbers {
+            Numbers::Hdf5(grid) => (grid.chunk(), grid.is_chunked()),
+            Numbers::Npy(file) if file.by_column() => ([rows, 1], false),
+            Numbers::Npy(_) => ([1, columns], false),
         };
-        // What lies together need not be read whole, as long as a request is not too small.
+        // What lies together need not be read whole, as long as a request is not too small. Chunks of HDF5 are read and unpacked whole
+        // in any case, so that a part of one would be paid for as often as there are parts.
         let chunk = match chunk {
+            whole if is_chunked => whole,
             [1, width] => [1, width.min(REQUEST)],
             [height, 1] => [height.min(REQUEST), 1],
-            packed => packed,
+            other => other,
         };
         let swapped = |[first, second]: [usize; 2]| if transposed { [second, first] } else { [first, second] };
         let mut parts = parts(swapped([rows, columns]), swapped(chunk), self.most_at_once);
@@ -448,6 +452,38 @@ mod tests {
         let scratch = path.parent().unwrap().join("scratch");
         fs_err::create_dir_all(&scratch).unwrap();
         NumberSource::open(path, array, id_column, &scratch)
+    }
+
+    /// A pass over packed chunks of any shape asks for every chunk once, in parts that are not larger than what is held at a time.
+    #[test]
+    fn every_packed_chunk_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shape, most): ([usize; 2], usize) = ([40, 3000], 60_000);
+        let values: Vec<f32> = (0..shape[0] * shape[1]).map(|at| f32::of((at % 9973) as f64)).collect();
+        let by_column: Vec<f64> = (0..shape[1])
+            .flat_map(|column| (0..shape[0]).map(move |row| ((row * 3000 + column) % 9973) as f64))
+            .collect();
+        for chunk in [[1, 3000], [40, 10], [7, 450], [40, 3000]] {
+            let path = folder.path().join(format!("{}x{}", chunk[0], chunk[1]));
+            let mut builder = Builder::new();
+            builder.packed_singles(
+                "x",
+                &shape.map(|length| length as u64),
+                &chunk.map(|length| length as u64),
+                &values,
+            );
+            builder.write(&path).unwrap();
+            for transposed in [false, true] {
+                let source = open(&path, "", "").unwrap().in_parts_of(most);
+                let largest =
+                    source.parts(transposed).into_iter().map(|[rows, columns]| rows.len() * columns.len()).max();
+                assert!(largest.unwrap() <= most.max(chunk[0] * chunk[1]), "{chunk:?}: {largest:?}");
+                assert_eq!(together(&source, transposed), by_column);
+                let Numbers::Hdf5(grid) = &source.numbers else { panic!("an HDF5 file") };
+                let chunks = shape[0].div_ceil(chunk[0]) * shape[1].div_ceil(chunk[1]);
+                assert_eq!(grid.chunks_read(), chunks as u64, "{chunk:?} {transposed}");
+            }
+        }
     }
 
     const BY_COLUMN: [f64; 6] = [1.0, 4.0, 2.5, 5.0, 3.0, 6.0];

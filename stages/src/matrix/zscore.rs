@@ -3,6 +3,9 @@
 //! The population's standard deviation (divided by the number of rows), mean and deviations in `f64`. A column that has the same
 //! value in all of these rows has no such scale. The lab instead calculates in the type of the file, row after row, first those that
 //! train, then those that choose, and adds 1e-6 to every standard deviation, so that a constant column becomes zeros.
+//!
+//! One matrix has one scale, so a split of several folds is refused: `standardise` of `encode/ridge` and `encode/banded` learns a scale in
+//! every fold.
 
 use pipe_contract::{Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
 
@@ -277,6 +280,28 @@ mod tests {
         tasks::give(&mut task, "split", &folder.path().join("split"));
         let failure = tasks::run(&ZScore, &task).unwrap_err();
         assert!(failure.message.starts_with("2 of 2 stimuli of `split` are not there: `46003`"), "{failure}");
+    }
+
+    #[test]
+    fn several_folds_are_refused_with_what_scales_in_every_fold() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = tasks::task(&ZScore, folder.path());
+        let path = folder.path().join("in");
+        let rows = MatrixAxis::of_ids(["a", "b"]).unwrap();
+        let names = MatrixAxis::of_ids(["c0"]).unwrap();
+        matrix::write(&path, &rows, &names, &MatrixAbout::default(), &[1.0_f32, 2.0]).unwrap();
+        tasks::give(&mut task, "matrix", &path);
+        let fold = |train: &str, test: &str| Fold {
+            train: vec![train.to_owned()],
+            choose: Vec::new(),
+            test: vec![test.to_owned()],
+        };
+        let split = StimulusSplit { folds: vec![fold("a", "b"), fold("b", "a")] };
+        split.write(&folder.path().join("split")).unwrap();
+        tasks::give(&mut task, "split", &folder.path().join("split"));
+        let failure = tasks::run(&ZScore, &task).unwrap_err();
+        assert_eq!(failure.message, "the split has 2 folds, expected a fixed split of one");
+        assert!(failure.hint.unwrap().contains("`standardise: true` of `encode/ridge`"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Numbers are uniform by rejection, so a draw depends on nothing but the generator. Rows may be kept together in blocks of
 //! consecutive ones, because neighbours in time are alike and would otherwise count as independent.
 
+use std::ops::Range;
+
 use rand_core::Rng;
 
 use super::statistics::normal_quantile;
@@ -20,25 +22,34 @@ pub fn below(limit: usize, random: &mut impl Rng) -> usize {
     }
 }
 
-/// How often each of `count` rows is taken by a resample with replacement of blocks of `block` consecutive rows; the last
-/// block may be shorter, so that the sum is `count` only where `block` divides it.
-pub fn resampled(count: usize, block: usize, random: &mut impl Rng) -> Vec<u32> {
-    let mut times = vec![0; count];
-    let blocks = count.div_ceil(block);
-    for _ in 0..blocks {
-        let first = below(blocks, random) * block;
-        times[first..count.min(first + block)].iter_mut().for_each(|times| *times += 1);
+/// Cuts runs of rows (of one after the other, from 0 on) into blocks of `most` consecutive rows (not 0). The last block of a run may be
+/// shorter; none reaches over two runs.
+pub fn blocks_within(runs: &[Range<usize>], most: usize) -> Vec<Range<usize>> {
+    let of_run = |run: &Range<usize>| {
+        let end = run.end;
+        run.clone().step_by(most).map(move |first| first..end.min(first.saturating_add(most)))
+    };
+    runs.iter().flat_map(of_run).collect()
+}
+
+/// How often each row is taken by a resample with replacement of as many blocks as there are. Blocks are those of [`blocks_within`]; where
+/// some are shorter, resamples have different numbers of rows.
+pub fn resampled(blocks: &[Range<usize>], random: &mut impl Rng) -> Vec<u32> {
+    let mut times = vec![0; blocks.last().map_or(0, |last| last.end)];
+    for _ in blocks {
+        let taken = blocks[below(blocks.len(), random)].clone();
+        times[taken].iter_mut().for_each(|times| *times += 1);
     }
     times
 }
 
-/// The rows 0 to `count` in a random order of blocks of `block` consecutive ones (Fisher and Yates); the last block may be shorter.
-pub fn shuffled(count: usize, block: usize, random: &mut impl Rng) -> Vec<usize> {
-    let mut blocks: Vec<usize> = (0..count.div_ceil(block)).collect();
-    for last in (1..blocks.len()).rev() {
-        blocks.swap(last, below(last + 1, random));
+/// All rows in a random order of their blocks (Fisher and Yates), which are those of [`blocks_within`].
+pub fn shuffled(blocks: &[Range<usize>], random: &mut impl Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    for last in (1..order.len()).rev() {
+        order.swap(last, below(last + 1, random));
     }
-    blocks.into_iter().flat_map(|at| at * block..count.min((at + 1) * block)).collect()
+    order.into_iter().flat_map(|at| blocks[at].clone()).collect()
 }
 
 /// Shares of a whole that add up to 1, from a symmetric Dirichlet distribution of this concentration: at 1 all divisions are as likely,
@@ -83,12 +94,17 @@ mod tests {
 
     use super::*;
 
+    /// One run of so many rows in blocks.
+    fn blocks(rows: usize, most: usize) -> Vec<Range<usize>> {
+        blocks_within(&[Range { start: 0, end: rows }], most)
+    }
+
     #[test]
     fn every_order_is_as_likely() {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut counts = std::collections::BTreeMap::new();
         for _ in 0..6000 {
-            *counts.entry(shuffled(3, 1, &mut random)).or_insert(0) += 1;
+            *counts.entry(shuffled(&blocks(3, 1), &mut random)).or_insert(0) += 1;
         }
         // 1000 of each are expected, with a standard deviation of 29.
         assert!(counts.len() == 6 && counts.values().all(|count| (880..=1120).contains(count)), "{counts:?}");
@@ -113,21 +129,41 @@ mod tests {
     fn blocks_stay_together() {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         for _ in 0..20 {
-            let order = shuffled(11, 4, &mut random);
+            let order = shuffled(&blocks(11, 4), &mut random);
             assert!(order.windows(2).all(|pair| pair[1] == pair[0] + 1 || pair[1] % 4 == 0), "{order:?}");
             let mut sorted = order;
             sorted.sort_unstable();
             assert_eq!(sorted, (0..11).collect::<Vec<_>>());
-            let times = resampled(11, 4, &mut random);
+            let times = resampled(&blocks(11, 4), &mut random);
             assert!(times.chunks(4).all(|block| block.iter().all(|times| *times == block[0])), "{times:?}");
             assert_eq!([times[0], times[4], times[8]].iter().sum::<u32>(), 3);
         }
     }
 
     #[test]
+    fn blocks_do_not_reach_over_runs() {
+        assert_eq!(blocks(7, 3), [0..3, 3..6, 6..7]);
+        let runs = [0..5, 5..9];
+        let blocks = blocks_within(&runs, 3);
+        assert_eq!(blocks, [0..3, 3..5, 5..8, 8..9]);
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..20 {
+            // What follows a row is its neighbour, or the row is the last of a block.
+            let order = shuffled(&blocks, &mut random);
+            assert!(
+                order.windows(2).all(|pair| pair[1] == pair[0] + 1 || [2, 4, 7, 8].contains(&pair[0])),
+                "{order:?}"
+            );
+            let times = resampled(&blocks, &mut random);
+            assert!(blocks.iter().all(|block| times[block.clone()].iter().all(|other| *other == times[block.start])));
+            assert_eq!([0, 3, 5, 8].map(|first| times[first]).iter().sum::<u32>(), 4);
+        }
+    }
+
+    #[test]
     fn a_resample_takes_as_many_rows_as_there_are() {
         let mut random = ChaCha8Rng::seed_from_u64(3);
-        let times = resampled(1000, 1, &mut random);
+        let times = resampled(&blocks(1000, 1), &mut random);
         assert_eq!(times.iter().sum::<u32>(), 1000);
         // A share 1/e is not taken.
         let left_out = times.iter().filter(|times| **times == 0).count();

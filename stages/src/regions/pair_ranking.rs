@@ -2,6 +2,10 @@
 //!
 //! Every pair is a partition of its own. Pairs are put in order by the mean of their shared part over the units of a region, in every
 //! region anew; those without a number come last. Decides nothing about the numbers, which are those of the partitions.
+//!
+//! It is not made of `table/filter`, `table/pivot` and `table/sort`, whose column of ranks is the same: a pair is named by one cell
+//! (`A+B`), no kind of tables takes such a name apart, and the unique parts of the rows `A` and `B` would become as many columns as there are
+//! spaces where two are meant, `unique_first` and `unique_second`.
 
 use pipe_contract::{Column, Context, Ended, Failure, Kind, StageKind, Task};
 

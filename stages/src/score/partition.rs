@@ -56,7 +56,7 @@ impl StageKind for VariancePartition {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "score/partition",
-            3,
+            4,
             "Unique and shared parts of a score's gain from several sources of information",
         );
         let kind =

@@ -5,3 +5,4 @@ pub mod scores;
 pub mod small_subject;
 pub mod study;
 pub mod tasks;
+pub mod two_triangles;

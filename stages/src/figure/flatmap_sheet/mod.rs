@@ -11,7 +11,11 @@ mod scale;
 mod sheet;
 mod shown;
 
-use pipe_contract::{Arity, Column, Context, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters};
+use std::path::Path;
+
+use pipe_contract::{
+    Arity, Column, Context, Coordinates, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters,
+};
 
 use self::legend::{KeyPart, Legend};
 use self::lines::Lines;
@@ -62,6 +66,8 @@ parameters! {
         names: Names = Names::Auto;
         /// size of these names in points; 0 for that of the look
         names_size: f64 = 0.0, in 0.0..=24.0;
+        /// coordinates of maps, such as names of feature spaces, in the order in which these maps are shown; other maps come after them
+        order: Vec<String> = Vec::new();
         /// title of the figure
         title: String = String::new();
         /// title of every map, with `{axis}` for its coordinates and `{title}` for its own; none for its own title or its coordinates
@@ -131,7 +137,7 @@ impl StageKind for Flatmap {
     fn kind(&self) -> Kind {
         let kind = Kind::new(
             "figure/flatmap",
-            1,
+            2,
             "Maps on the flattened cortex with outlines of regions, one or many on a sheet",
         )
         .input("cortex", &["cortex"], "the cortex, for the outlines and names of its overlay")
@@ -154,7 +160,8 @@ impl StageKind for Flatmap {
             return Err(Failure::input(found).hint("give the cortex that the mapping was made of"));
         }
         let mut maps = Vec::new();
-        for (at, folder) in task.present("maps") {
+        let given = in_order(task.present("maps").collect(), &parameters.order);
+        for (at, folder) in given.iter().copied() {
             if context.cancelled() {
                 return Err(Failure::stage("stopped before all maps were read"));
             }
@@ -185,6 +192,7 @@ impl StageKind for Flatmap {
             _ => None,
         };
         let mut notes: Vec<String> = task.absences("maps").into_iter().collect();
+        notes.extend(unknown_order(&given, &parameters.order));
         notes.extend(overlay.as_ref().and_then(|overlay| unknown_layers(overlay, &parameters.outlines)));
         let overlay = overlay.unwrap_or_else(|| CortexOverlay { layers: Vec::new() });
         let lines = Lines::choose(&overlay, &parameters.outlines, &parameters.regions)?;
@@ -212,6 +220,26 @@ impl StageKind for Flatmap {
     }
 }
 
+/// Maps in the asked order of their coordinates, then those without a coordinate in it; of several with one coordinate, as they are.
+fn in_order<'a>(mut maps: Vec<GivenMap<'a>>, asked: &[String]) -> Vec<GivenMap<'a>> {
+    maps.sort_by_key(|map| place_of(map, asked).unwrap_or(asked.len()));
+    maps
+}
+
+fn place_of((at, _): &GivenMap<'_>, asked: &[String]) -> Option<usize> {
+    asked.iter().position(|name| at.values().any(|coordinate| coordinate == name))
+}
+
+/// A note about an order that is none of these maps, as a misspelt one is.
+fn unknown_order(maps: &[GivenMap<'_>], asked: &[String]) -> Option<String> {
+    let is_unknown = !asked.is_empty() && maps.iter().all(|map| place_of(map, asked).is_none());
+    let there = || maps.iter().map(|(at, _)| format!("`{at}`")).collect::<Vec<_>>().join(", ");
+    is_unknown.then(|| format!("{IMPORTANT}`order` is {}, but the maps have {}", asked.join(", "), there()))
+}
+
+/// The coordinates of a map, and its folder.
+type GivenMap<'a> = (&'a Coordinates, &'a Path);
+
 /// A note about layers that were asked for and are not in the overlay, if there are such.
 fn unknown_layers(overlay: &CortexOverlay, asked: &[String]) -> Option<String> {
     let unknown: Vec<&str> = asked.iter().map(String::as_str).filter(|name| overlay.layer(name).is_none()).collect();
@@ -225,7 +253,7 @@ fn unknown_layers(overlay: &CortexOverlay, asked: &[String]) -> Option<String> {
     })
 }
 
-fn at_map(failure: Failure, folder: &std::path::Path) -> Failure {
+fn at_map(failure: Failure, folder: &Path) -> Failure {
     if failure.place.is_some() { failure } else { failure.at(folder.display().to_string()) }
 }
 
@@ -327,6 +355,8 @@ struct Painter<'a> {
 /// pycortex's greys: binary curvature at brightness 0.5 and contrast 0.25, as bytes of its grey map.
 const GYRUS: Colour = Colour::rgb(160, 160, 160);
 const SULCUS: Colour = Colour::rgb(96, 96, 96);
+/// The grey between them: cortex whose curvature is not known, which is neither.
+const UNKNOWN_CURVATURE: Colour = Colour::rgb(128, 128, 128);
 
 impl Painter<'_> {
     /// A picture; `colour` gives the colour of a pixel of cortex, if it has a value.
@@ -337,6 +367,7 @@ impl Painter<'_> {
         for (pixel, (at, _)) in cortex.enumerate() {
             let below = match self.mapping.curvature[pixel] {
                 _ if !self.curvature => Colour::RULE,
+                curvature if curvature.is_nan() => UNKNOWN_CURVATURE,
                 curvature if curvature > 0.0 => GYRUS,
                 _ => SULCUS,
             };
@@ -444,10 +475,13 @@ impl SheetContent<'_> {
         }
         let lacking = self.maps.iter().any(|shown| shown.pixels.iter().any(|value| value.is_nan()));
         if lacking || self.painter.opacity.is_some() {
-            let grey = if self.painter.curvature {
-                "Grey: cortex without a value, gyri light and sulci dark."
-            } else {
-                "Grey: cortex without a value."
+            let is_unknown = self.painter.mapping.curvature.iter().any(|curvature| curvature.is_nan());
+            let grey = match self.painter.curvature {
+                true if is_unknown => {
+                    "Grey: cortex without a value, gyri light and sulci dark, between them where the curvature is not known."
+                }
+                true => "Grey: cortex without a value, gyri light and sulci dark.",
+                false => "Grey: cortex without a value.",
             };
             notes.push(grey.to_owned());
         }
@@ -528,7 +562,6 @@ impl SheetContent<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use fs_err as fs;
     use pipe_contract::Value;
@@ -729,6 +762,51 @@ mod tests {
             svg.contains("pixels below and") && svg.contains("gyri light and sulci dark"),
             "what is not shown is said"
         );
+    }
+
+    #[test]
+    fn cortex_of_unknown_curvature_is_neither_gyrus_nor_sulcus() {
+        let folder = tempfile::tempdir().unwrap();
+        let map = write(folder.path(), "map", about("Map"), numbers());
+        let task = given(folder.path(), &[("a", &map)]);
+        assert!(!rendered(&task).0.contains("curvature is not known"));
+        let mut mapping = mapping();
+        let picture = (0..WIDTH * HEIGHT).filter(|pixel| mapping.mask[*pixel]).collect::<Vec<usize>>();
+        // A pixel of a gyrus and one of a sulcus in the upper right, where voxels have no value.
+        let place = |pixel: usize| picture.iter().position(|shown| *shown == pixel).unwrap();
+        let (unknown, sulcus) = (place(at(61 + 12, 15)), place(at(66, 15)));
+        assert!(mapping.curvature[unknown] > 0.0 && mapping.curvature[sulcus] < 0.0);
+        mapping.curvature[unknown] = f32::NAN;
+        mapping.write(&folder.path().join("mapping")).unwrap();
+        let (svg, _) = rendered(&task);
+        let found = [at(61 + 12, 15), at(66, 15)].map(|pixel| pictures(&svg)[0][pixel]);
+        assert_eq!(found, [Some(UNKNOWN_CURVATURE), Some(SULCUS)]);
+        let mean = |channel: fn(Colour) -> u8| (u16::from(channel(GYRUS)) + u16::from(channel(SULCUS))) / 2;
+        assert_eq!(mean(|colour| colour.red), u16::from(UNKNOWN_CURVATURE.red));
+        let words = text_boxes(&svg).1.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join(" ");
+        assert!(words.contains("between them where the curvature is not known."), "{words}");
+    }
+
+    #[test]
+    fn maps_come_in_the_asked_order_of_their_coordinates() {
+        let folder = tempfile::tempdir().unwrap();
+        let map = write(folder.path(), "map", about(""), volume([1.0; 16]));
+        let names = ["early", "late", "middle", "total"];
+        let mut task = given(folder.path(), &names.map(|name| (name, map.as_path())));
+        let mut shown = |order: &[&str]| {
+            set(&mut task, "order", Value::List(order.iter().map(|name| word(name)).collect()));
+            let notes = run(&Flatmap, &task).unwrap();
+            let titles = rendered(&task).1.iter().map(|row| row["map"].clone()).collect::<Vec<String>>();
+            (titles, notes)
+        };
+        assert_eq!(shown(&[]).0, ["space early", "space late", "space middle", "space total"]);
+        // Names of other spaces are passed over, maps without a name in the list come last.
+        let order = ["early", "fc", "middle", "late"];
+        let (titles, notes) = shown(&order);
+        assert_eq!(titles, ["space early", "space middle", "space late", "space total"]);
+        assert!(notes.is_empty(), "{notes:?}");
+        let (_, notes) = shown(&["fc"]);
+        assert!(notes[0].starts_with("important: `order` is fc, but the maps have `space=early`, "), "{notes:?}");
     }
 
     #[test]

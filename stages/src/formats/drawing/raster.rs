@@ -101,6 +101,9 @@ impl Raster {
 /// How many pixels beyond the painted ones take their colour.
 const RIM: usize = 2;
 
+/// How hard a PNG is packed. The usual 6 takes two to four times as long for flat maps, and makes them a tenth smaller.
+const LEVEL: u8 = 4;
+
 /// A PNG file of RGBA bytes. `pixels_per_metre` sets the size at which viewers show it.
 ///
 /// Cannot fail: the bytes go to memory and their number fits the size, which is checked here.
@@ -111,7 +114,8 @@ pub(super) fn encode(width: usize, height: usize, rgba: &[u8], pixels_per_metre:
     let mut encoder = png::Encoder::new(&mut bytes, side(width), side(height));
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_filter(png::Filter::Adaptive);
+    encoder.set_deflate_compression(png::DeflateCompression::Level(LEVEL));
     encoder.set_pixel_dims(pixels_per_metre.map(|density| png::PixelDimensions {
         xppu: density,
         yppu: density,

@@ -62,6 +62,19 @@ impl NumberGrid {
         self.chunk
     }
 
+    /// Whether the file has chunks, of which each is read and unpacked whole for any part of it: a reader of all numbers gets every chunk
+    /// once if its parts are made of whole ones.
+    pub fn is_chunked(&self) -> bool {
+        self.found.chunks().is_some()
+    }
+
+    /// How many chunks were asked for since the file was opened, by this grid and all others of the file.
+    #[cfg(test)]
+    pub fn chunks_read(&self) -> u64 {
+        let stats = self.found.chunk_cache_stats();
+        stats.hits + stats.misses
+    }
+
     /// The narrowest float that holds all its numbers; whole numbers are of 64 bits.
     pub fn float_type(&self) -> FloatType {
         self.kind.float_type()

@@ -35,8 +35,9 @@ data: _prerequisites
 slow: build
     scripts/libtorch cargo test --release --workspace --locked --test stories -- slow_ --test-threads=1 --nocapture
 
-# What the server runs: `test`, the numbers of other programs, then the wheel, built and installed as a user would.
-ci: test encoding-goldens wheel wheel-test
+# What the server runs: `test`, the numbers of other programs (of networks not, since they take 2.7 GB of PyTorch), then the wheel, built and installed
+# as a user would.
+ci: test encoding-goldens (rsa-goldens "comparisons" "decoding" "dissimilarities" "pictures" "scaling" "weights") wheel wheel-test
 
 # Builds `pipe` and its worker `pipe-torch`.
 build: _prerequisites
@@ -76,6 +77,10 @@ fidelity *options: _prerequisites
 encoding-goldens *options: build
     scripts/encoding-goldens {{ options }}
 
+# Recomputes with rsatoolbox, scikit-learn, Pillow and torchvision what tests compare RDMs and networks with.
+rsa-goldens *options: build
+    scripts/rsa-goldens {{ options }}
+
 # Checks what the demo learns: the demo with three pipeline seeds and the swapped-anatomy control.
 demo-seeds *options: build
     scripts/demo-seeds {{ options }}
@@ -91,6 +96,10 @@ bench-train *options: _prerequisites
 # Encoding models, in turn with himalaya on the same processor; their memory; flat maps.
 bench-encoding *options: _prerequisites
     scripts/bench-encoding {{ options }}
+
+# RDMs, crossnobis distances, layouts and AlexNet, in turn with NumPy, rsatoolbox, scikit-learn and PyTorch on the same processor.
+bench-rsa *options: build
+    scripts/bench-rsa {{ options }}
 
 # Times the parts that the engine's cost is made of: plan, key, look-up, store, a projection.
 bench-parts *options: _prerequisites

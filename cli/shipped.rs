@@ -14,7 +14,7 @@ pub struct Shipped {
 }
 
 /// All of them.
-pub const SHIPPED: [Shipped; 5] = [
+pub const SHIPPED: [Shipped; 6] = [
     Shipped {
         name: "hello",
         about: "a first pipeline: two `run:` stages, one of them over an axis",
@@ -80,6 +80,19 @@ pub const SHIPPED: [Shipped; 5] = [
                 "pipe run variance.yaml --profile folder --set folder=nsd",
                 "runs it from a folder; files that are not there are asked for with their addresses",
             ),
+        ],
+    },
+    Shipped {
+        name: "rsa",
+        about: "what networks see alike: stimuli, layers, dissimilarity matrices of any order, models, cortex",
+        files: &[("rsa.yaml", include_str!("../pipelines/rsa.yaml"))],
+        next: &[
+            (
+                "pipe run rsa.yaml",
+                "runs the demo on untrained networks; they need libtorch (`pip install torch==2.11.0`)",
+            ),
+            ("pipe run rsa.yaml --profile tiny", "runs eight images through the small network, in seconds"),
+            ("pipe plan rsa.yaml --profile published", "shows the same with trained weights, fetched by address"),
         ],
     },
 ];

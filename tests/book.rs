@@ -10,11 +10,12 @@ use fs_err as fs;
 
 use crate::support::markdown::{Fence, Help, fences, invocations, matches, recipes, session};
 use crate::support::not_run::has_program;
+use crate::support::paper::worker;
 use crate::support::{Shown, Space, workspace};
 
 /// Pages with sessions; each has a test of its own.
-const FOLLOWED: [&str; 6] =
-    ["first-pipeline.md", "keys.md", "language.md", "run-stages.md", "variance.md", "your-data.md"];
+const FOLLOWED: [&str; 7] =
+    ["first-pipeline.md", "keys.md", "language.md", "rsa.md", "run-stages.md", "variance.md", "your-data.md"];
 
 /// Pages that `scripts/book pages` writes.
 const GENERATED: [&str; 3] = ["glossary.md", "kinds.md", "reference.md"];
@@ -42,6 +43,12 @@ fn the_chapter_on_run_stages_can_be_followed() {
 #[test]
 fn the_chapter_on_encoding_models_can_be_followed() {
     follow("variance.md");
+}
+
+#[test]
+fn the_chapter_on_similarity_of_networks_can_be_followed() {
+    worker();
+    follow("rsa.md");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod readme;
 mod refused_files;
 mod reproduction;
 mod restricted;
+mod rsa;
 mod same_name;
 mod side_by_side;
 mod status;

@@ -25,15 +25,18 @@ pub mod hemisphere;
 pub mod labels;
 pub mod map;
 pub mod matrix;
+pub mod net;
 pub mod numeric;
 pub mod nyu;
 pub mod osf;
 pub mod package;
 pub mod prf;
+pub mod rdm;
 pub mod regions;
 pub mod score;
 pub mod simulate;
 pub mod split;
+pub mod stimuli;
 pub mod table;
 #[cfg(test)]
 mod test_support;
@@ -59,7 +62,9 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     table::install(registry);
     matrix::install(registry);
     split::install(registry);
+    stimuli::install(registry);
     unet::install(registry);
+    net::install(registry);
     control::install(registry);
     score::install(registry);
     figure::install(registry);
@@ -68,5 +73,6 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     encode::install(registry);
     cortex::install(registry);
     map::install(registry);
+    rdm::install(registry);
     regions::install(registry);
 }

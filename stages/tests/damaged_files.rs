@@ -208,6 +208,7 @@ fn cases() -> Vec<Case> {
         case("arrays_5.pickle", |path| ok(numpy::read_objects(path))),
         case("regions.npy", |path| ok(numpy::read_objects(path))),
         case("small.pt", |path| ok(pytorch::read(path))),
+        case("small.pt", |path| ok(pytorch::read_checkpoint(path))),
         Case {
             name: "weights.safetensors",
             bytes: safetensors(),

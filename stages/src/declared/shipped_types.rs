@@ -40,6 +40,8 @@ fn all() -> Vec<ArtifactType> {
         file("targets", "what a network is to answer: an image a label", &[&SAFETENSORS]),
         folder("matrix", "numbers with names of their rows and columns: responses, features", &[&NPY, &PARQUET, &JSON])
             .shows("about.json"),
+        folder("stimuli", "pictures with a name each, and what is known of them", &[&PNG, &CSV, &PARQUET])
+            .table(data_table::CSV),
         table("table", "a table of any content; where others are joined to it, by its column `id`"),
         table(
             "split/stimuli",
@@ -79,6 +81,32 @@ fn all() -> Vec<ArtifactType> {
             &[&SAFETENSORS, &TSV, &JSON],
         )
         .shows("options.json"),
+        folder(
+            "network",
+            "a convolutional network: its architecture, the seed or the file of its weights, how images are prepared for it",
+            &[&SAFETENSORS, &JSON],
+        )
+        .shows("network.json"),
+        folder(
+            "rdms",
+            "representational dissimilarity matrices of the same entries, and what each is of",
+            &[&NPY, &PARQUET, &JSON],
+        )
+        .shows("about.json"),
+        file("rdm-frame", "RDMs as one data frame with a matrix in a cell: Parquet", &[&PARQUET]),
+        table("table/subset", "entries that an RDM singles out, a row an entry in order"),
+        table("table/subset-summary", "dissimilarities before and after entries were chosen"),
+        table("table/dominance", "which of two variables dominates a geometry, two rows an RDM"),
+        table("table/layers", "the layers of networks, a row a layer"),
+        table("table/layout", "layouts of entries by multidimensional scaling, a row an RDM and entry"),
+        table("table/rdm-comparison", "how alike models and the RDMs of subjects are, a row a group, measure and model"),
+        table("table/rdm-differences", "how models differ in what they reach, a row a group, measure and pair of models"),
+        table("table/rdm-similarities", "how alike two RDMs are, a row a model and RDM of the data"),
+        table("table/rdm-weights", "the weights of models in a combination, a row a model"),
+        table("table/rdm-parts", "unique and shared variance of models' RDMs, a row a part"),
+        table("table/training", "the course of the training of a network, a row an iteration and part"),
+        table("table/anova", "how much of each layer's variance two variables of the stimuli explain, a row a layer and source"),
+        table("table/decoding", "how well pairs of values are decoded from a layer, a row a layer and pair"),
         folder(
             "cortex",
             "one subject's surfaces, flat and in space, curvature, transforms to volumes, outlines of regions",

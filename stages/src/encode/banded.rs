@@ -287,6 +287,9 @@ struct Fitting<'a, T> {
     total: u64,
 }
 
+/// The mixture of every response and its fit in a fold; and what is to be noted.
+type NotedFits = (Vec<(usize, FittedFold)>, Vec<String>);
+
 impl Search<'_> {
     /// The mixture of every response and how well the model does in the fold; and what is to be noted.
     fn fit_fold<T: Real>(
@@ -295,7 +298,7 @@ impl Search<'_> {
         set: &[usize],
         mixtures: &[Vec<f64>],
         out: &Out<'_>,
-    ) -> Result<(Vec<(usize, FittedFold)>, Vec<String>), Failure> {
+    ) -> Result<NotedFits, Failure> {
         let ids: Vec<String> = fold.seen().chain(&fold.test).cloned().collect();
         let rows = self.responses.rows().positions_of(&ids, "stimuli of `split`");
         let rows = rows.map_err(|failure| failure.at(self.responses.place()))?;

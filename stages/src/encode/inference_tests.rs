@@ -16,7 +16,7 @@ use super::tests::{Data, close, floats, text};
 use crate::formats::data_table;
 use crate::formats::predictions::Predictions;
 use crate::formats::stimulus_split::Fold;
-use crate::numeric::random_rows::{blocks_within, shuffled};
+use crate::numeric::random_rows::{shuffled, single_rows};
 use crate::numeric::statistics::quantile;
 use crate::test_support::tasks;
 
@@ -353,7 +353,7 @@ fn shuffled_responses_are_not_explained() {
     let mut data = Data::make([150, 50, 100], &[4, 1, 5], 60);
     let mut random = ChaCha8Rng::seed_from_u64(3);
     for response in &mut data.responses {
-        let rows = blocks_within(&[std::ops::Range { start: 0, end: response.len() }], 1);
+        let rows = single_rows(response.len());
         *response = shuffled(&rows, &mut random).into_iter().map(|row| response[row]).collect();
     }
     let folder = tempfile::tempdir().unwrap();

@@ -387,7 +387,7 @@ mod tests {
     use crate::formats::matrix::MatrixAxis;
     use crate::formats::npy_file::FloatType;
     use crate::formats::predictions::PredictionsWriter;
-    use crate::numeric::random_rows::blocks_within;
+    use crate::numeric::random_rows::single_rows;
     use crate::test_support::tasks;
     use pipe_contract::Value;
 
@@ -462,7 +462,7 @@ mod tests {
         // Equal predictions: every order has the same sum.
         moved[..rows].fill(0.25);
         let mut random = ChaCha8Rng::seed_from_u64(2);
-        let blocks = blocks_within(&[std::ops::Range { start: 0, end: rows }], 1);
+        let blocks = single_rows(rows);
         let orders: Vec<u32> = (0..tries).flat_map(|_| shuffled(&blocks, &mut random)).map(|row| row as u32).collect();
         let found = reached(&fixed, &moved, rows, &orders);
         for (response, found) in found.iter().enumerate() {

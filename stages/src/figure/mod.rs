@@ -5,16 +5,22 @@
 
 mod accuracy;
 mod cohort_sheet;
+mod comparison_bars;
 mod contours;
 mod figure_of_table;
 mod flatmap_sheet;
 mod flatmaps;
 mod joint;
+mod layout_sheet;
 mod learning;
+mod legend;
 mod outline;
 mod pairs;
+mod panel_grid;
 mod parts;
 mod penalties;
+mod rdm_heat_map;
+mod scale;
 mod space_order;
 mod subject_images;
 
@@ -22,12 +28,15 @@ mod subject_images;
 pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(accuracy::Accuracy);
     registry.add(cohort_sheet::Cohort);
+    registry.add(comparison_bars::ComparisonBars);
     registry.add(contours::Contours);
     registry.add(flatmap_sheet::Flatmap);
     registry.add(flatmaps::Flatmaps);
     registry.add(learning::Learning);
+    registry.add(layout_sheet::LayoutSheet);
     registry.add(joint::Joint);
     registry.add(pairs::Pairs);
     registry.add(parts::PartBars);
     registry.add(penalties::PenaltyHistograms);
+    registry.add(rdm_heat_map::RdmHeatMaps);
 }

@@ -42,6 +42,14 @@ pub trait Object: Clone {
     fn build(&mut self, _state: Item<Self>) -> Result<(), Problem> {
         Ok(())
     }
+
+    /// Adds items to an object, as to a list, or keys and values in turn, as to a dictionary.
+    ///
+    /// # Errors
+    /// The object has no items.
+    fn extend(&mut self, _items: Vec<Item<Self>>) -> Result<(), Problem> {
+        Err("the pickle adds items to something that is neither a list nor a dictionary".into())
+    }
 }
 
 /// Reads a pickle.
@@ -50,6 +58,14 @@ pub trait Object: Clone {
 /// It is damaged, too large, or does something that neither plain data nor the format needs.
 pub fn read<O: Object>(code: &[u8]) -> Result<Item<O>, Problem> {
     Machine::run(code)
+}
+
+/// Reads the first of several pickles in a row; the bytes behind it are returned too.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_first<O: Object>(code: &[u8]) -> Result<(Item<O>, &[u8]), Problem> {
+    Machine::run_first(code)
 }
 
 /// A value in a pickle.
@@ -105,13 +121,18 @@ struct Machine<'a, O> {
 
 impl<'a, O: Object> Machine<'a, O> {
     fn run(code: &'a [u8]) -> Result<Item<O>, Problem> {
+        Self::run_first(code).map(|(item, _)| item)
+    }
+
+    fn run_first(code: &'a [u8]) -> Result<(Item<O>, &'a [u8]), Problem> {
         let mut machine =
             Self { code, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: BTreeMap::new(), items: 0 };
         for _ in 0..MOST_STEPS {
             let operation = machine.byte()?;
             if operation == b'.' {
                 let result = machine.pop()?;
-                return machine.item(result, MOST_DEPTH);
+                let item = machine.item(result, MOST_DEPTH)?;
+                return Ok((item, machine.code));
             }
             machine.step(operation)?;
         }
@@ -143,7 +164,8 @@ impl<'a, O: Object> Machine<'a, O> {
             b'q' | b'r' | 0x94 => self.remember(operation)?,
             b'h' | b'j' => self.recall(operation)?,
             b'Q' => self.persistent()?,
-            b'R' => self.call()?,
+            // A new object of a class is the result of a call with its name.
+            b'R' | 0x81 => self.call()?,
             b'b' => self.build()?,
             other => {
                 let leaf = self.leaf(other)?;
@@ -166,6 +188,8 @@ impl<'a, O: Object> Machine<'a, O> {
             0x8b => long(self.counted(4)?)?,
             0x8c => Item::Text(self.text(1)?.into()),
             b'X' => Item::Text(self.text(4)?.into()),
+            b'U' => text_of_python_2(self.counted(1)?),
+            b'T' => text_of_python_2(self.counted(4)?),
             0x8d => Item::Text(self.text(8)?.into()),
             b'C' => Item::Bytes(self.counted(1)?.into()),
             b'B' => Item::Bytes(self.counted(4)?.into()),
@@ -260,20 +284,31 @@ impl<'a, O: Object> Machine<'a, O> {
 
     fn set(&mut self, items: &[Place]) -> Result<(), Problem> {
         let top = self.top()?;
-        let Value::Dict(pairs) = &mut self.values[top] else {
-            return Err("the pickle sets an entry of something that is not a dictionary".into());
-        };
-        pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+        match &mut self.values[top] {
+            Value::Dict(pairs) => pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
+            Value::Leaf(Item::Object(_)) => self.extend(top, items.to_vec())?,
+            _ => return Err("the pickle sets an entry of something that is not a dictionary".into()),
+        }
         Ok(())
     }
 
     fn append(&mut self, items: Vec<Place>) -> Result<(), Problem> {
         let top = self.top()?;
-        let Value::List(list) = &mut self.values[top] else {
-            return Err("the pickle appends to something that is not a list".into());
-        };
-        list.extend(items);
+        match &mut self.values[top] {
+            Value::List(list) => list.extend(items),
+            Value::Leaf(Item::Object(_)) => self.extend(top, items)?,
+            _ => return Err("the pickle appends to something that is not a list".into()),
+        }
         Ok(())
+    }
+
+    /// Adds items to the object of a format.
+    fn extend(&mut self, top: Place, items: Vec<Place>) -> Result<(), Problem> {
+        let items = self.all(items, MOST_DEPTH)?;
+        match &mut self.values[top] {
+            Value::Leaf(Item::Object(object)) => object.extend(items),
+            _ => Ok(()),
+        }
     }
 
     fn remember(&mut self, operation: u8) -> Result<(), Problem> {
@@ -372,6 +407,14 @@ impl<'a, O: Object> Machine<'a, O> {
     }
 }
 
+/// A `str` of Python 2, which is text or bytes: text if it is UTF-8.
+fn text_of_python_2<O>(bytes: &[u8]) -> Item<O> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Item::Text(text.into()),
+        Err(_) => Item::Bytes(bytes.into()),
+    }
+}
+
 /// A whole number in as few bytes as it needs.
 fn long<O>(bytes: &[u8]) -> Result<Item<O>, Problem> {
     if bytes.len() > 8 {
@@ -408,6 +451,19 @@ mod tests {
     }
 
     #[test]
+    fn a_new_object_is_a_call() {
+        let problem = Machine::<Nothing>::run(b"\x80\x02cposix\nsystem\n)\x81.").unwrap_err();
+        assert!(problem.contains("`posix.system`"), "{problem}");
+    }
+
+    #[test]
+    fn pickles_in_a_row_are_read_one_by_one() {
+        let (first, rest) = read_first::<Nothing>(b"\x80\x02K\x01.\x80\x02K\x02.xyz").unwrap();
+        let (second, rest) = read_first::<Nothing>(rest).unwrap();
+        assert_eq!((first, second, rest), (Item::Int(1), Item::Int(2), &b"xyz"[..]));
+    }
+
+    #[test]
     fn what_would_exhaust_memory_is_refused() {
         let deep = [b")".to_vec(), b"\x85".repeat(100_000), b".".to_vec()].concat();
         assert!(Machine::<Nothing>::run(&deep).unwrap_err().contains("nests more than 32"));
@@ -437,5 +493,7 @@ mod tests {
         assert_eq!(read(b"\x88."), Item::Bool(true));
         assert_eq!(read(b"C\x02ab."), Item::Bytes(b"ab"[..].into()));
         assert_eq!(read(b"\x8c\x02ab."), Item::Text("ab".into()));
+        assert_eq!(read(b"U\x02ab."), Item::Text("ab".into()));
+        assert_eq!(read(b"T\x02\x00\x00\x00\xff\xfe."), Item::Bytes(b"\xff\xfe"[..].into()));
     }
 }

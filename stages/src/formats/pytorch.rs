@@ -1,19 +1,23 @@
 //! Reads the state dict in a file that `torch.save` wrote, without Python and without running anything from the file.
 //!
-//! Such a file is a zip archive: `data.pkl` describes the tensors, `data/<key>` holds their numbers. The pickle may call three names
-//! (an ordered dictionary, a parameter, a tensor) and refer to storages. What entries unpack to, and how many numbers tensors have that
-//! share them, is bounded by the size of the file.
+//! Such a file is a zip archive: `data.pkl` describes the tensors (`pickled_tensors.rs`), `data/<key>` holds their numbers. What
+//! entries unpack to, and how many numbers tensors have that share them, is bounded by the size of the file.
+//!
+//! Weights may also be in a checkpoint, a dictionary that has them under `state_dict` beside counters and the state of an optimiser, of
+//! which nothing else is read; and in the form before PyTorch 1.6, a row of pickles with the numbers behind them, which most published
+//! weights have.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use fs_err::File;
-use half::{bf16, f16};
-use pipe_contract::Failure;
+use pipe_contract::{Failure, io_reason};
 
 use super::number_bytes::fixed;
-use super::pickle::{self, Item, Object, Problem};
-use super::tensors::{self, TensorValues, Tensors};
+use super::pickle::{self, Item, Problem};
+use super::pickled_tensors::{PickledPart, PickledStorage, PickledTensor, collect_storages, state_dict, weights};
+use super::tensors::{self, Tensors};
 use super::zip_entries::ZipEntries;
 
 /// Reads a state dict from a `.pt` file. Half, bfloat16 and double precision become single precision.
@@ -29,14 +33,52 @@ pub fn read(path: &Path) -> Result<Tensors, Failure> {
     })
 }
 
+/// Reads the weights in a file of `torch.save` of any version: a state dict, or the one under `state_dict` of a checkpoint. Half, bfloat16
+/// and double precision become single precision.
+///
+/// # Errors
+/// Input: not such a file, one that holds no state dict, or one that would call code; the message names what it calls.
+pub fn read_checkpoint(path: &Path) -> Result<Tensors, Failure> {
+    let mut file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
+    let read = starts_before_1_6(&mut file).and_then(|before| match before {
+        Some(magic) => read_before_1_6(file, magic),
+        None => read_zip(file, weights),
+    });
+    read.map_err(|problem| {
+        Failure::input(problem).at(path.display().to_string()).hint(
+            "save the weights alone: `torch.save(torch.load(FILE, weights_only=False)[\"state_dict\"], NEW)`; this runs what the file \
+             calls, so do it only with a file that you trust",
+        )
+    })
+}
+
+/// Whether a file begins as one of `torch.save`, of any version.
+///
+/// # Errors
+/// Input: the file does not exist. Environment: it cannot be read.
+pub fn is_saved(path: &Path) -> Result<bool, Failure> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::input("the file does not exist").at(path.display().to_string()),
+        _ => Failure::io("read", path, &error),
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut start = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut start).map_err(failed)?;
+    Ok(start.starts_with(b"PK") || behind_magic(&start).is_some())
+}
+
 /// Greatest length of `data.pkl`; that of a network with thousands of tensors has some hundred kilobytes.
 const MOST_CODE: u64 = 16 << 20;
 /// How many times its own size an archive may unpack to. PyTorch does not pack, and weights packed by others get hardly smaller.
 const MOST_TIMES: u64 = 8;
-/// Greatest number of axes; PyTorch has the same bound.
-const MOST_AXES: usize = 64;
+/// What is picked from what a pickle describes: named tensors.
+type Pick = fn(Item<PickledPart>) -> Result<Vec<(String, PickledTensor)>, Problem>;
 
 fn read_archive(file: File) -> Result<Tensors, Problem> {
+    read_zip(file, state_dict)
+}
+
+fn read_zip(file: File, pick: Pick) -> Result<Tensors, Problem> {
     let mut archive = ZipEntries::open(file, |bytes| bytes.saturating_mul(MOST_TIMES))
         .map_err(|error| format!("not a file of `torch.save` since PyTorch 1.6 (a zip archive): {error}"))?;
     let root = root(&archive)?;
@@ -46,23 +88,133 @@ fn read_archive(file: File) -> Result<Tensors, Problem> {
         return Err("the numbers in the file are big-endian, which is not read".into());
     }
     let pickle = archive.read(&format!("{root}/data.pkl"), MOST_CODE)?;
-    let described = state_dict(pickle::read(&pickle)?)?;
+    let described = pick(pickle::read(&pickle)?)?;
     check_total(&described, archive.bytes())?;
-    let mut storages = BTreeMap::new();
+    gathered(described, |storage| archive.read(&format!("{root}/data/{}", storage.key), storage.bytes))
+}
+
+/// Tensors with their numbers. A storage is in memory from the first tensor that uses it to the last.
+fn gathered(
+    described: Vec<(String, PickledTensor)>,
+    mut bytes_of: impl FnMut(&PickledStorage) -> Result<Vec<u8>, Problem>,
+) -> Result<Tensors, Problem> {
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, tensor) in &described {
+        *uses.entry(tensor.storage.key.clone()).or_default() += 1;
+    }
+    let mut storages: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut read = Tensors::new();
     for (name, tensor) in described {
-        let Storage { key, bytes, .. } = &tensor.storage;
+        let key = &tensor.storage.key;
         if !storages.contains_key(key) {
-            storages.insert(key.clone(), archive.read(&format!("{root}/data/{key}"), *bytes)?);
+            storages.insert(key.clone(), bytes_of(&tensor.storage)?);
         }
         let values = tensor.gather(&storages[key]).map_err(|problem| format!("tensor `{name}`: {problem}"))?;
+        if let Some(left) = uses.get_mut(key) {
+            *left -= 1;
+            if *left == 0 {
+                storages.remove(key);
+            }
+        }
         read.tensors.insert(name, tensors::Tensor { shape: tensor.shape, values });
     }
     Ok(read)
 }
 
+/// Bytes at the start of a file that show its form.
+const HEAD: u64 = 32;
+
+/// The number that marks a file of the form before PyTorch 1.6, as the first pickle has it, and that pickle's end.
+const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+
+/// The place behind the first pickle, if a file of the form before PyTorch 1.6 starts so.
+fn behind_magic(start: &[u8]) -> Option<usize> {
+    let found = start.windows(MAGIC.len()).position(|part| part == MAGIC);
+    found.filter(|_| start.first() == Some(&0x80)).map(|at| at + MAGIC.len())
+}
+
+fn starts_before_1_6(file: &mut File) -> Result<Option<usize>, Problem> {
+    let mut start = Vec::new();
+    let failed = |error: std::io::Error| format!("it cannot be read: {}", io_reason(&error));
+    (&mut *file).take(HEAD).read_to_end(&mut start).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    Ok(behind_magic(&start))
+}
+
+/// Reads a file of the form before PyTorch 1.6: pickles of a version, of the machine's number formats, of the data and of the keys of
+/// storages; then each storage, its count (64 bits) before its numbers.
+fn read_before_1_6(mut file: File, magic: usize) -> Result<Tensors, Problem> {
+    let failed = |error: std::io::Error| format!("it cannot be read: {}", io_reason(&error));
+    let bytes = file.metadata().map_err(failed)?.len();
+    let mut code = Vec::new();
+    (&mut file).take(MOST_CODE).read_to_end(&mut code).map_err(failed)?;
+    let (_, rest) = pickle::read_first::<PickledPart>(&code[magic..])?;
+    let (machine, rest) = pickle::read_first::<PickledPart>(rest)?;
+    if !is_little_endian(&machine) {
+        return Err("the file does not say that its numbers are little-endian; others are not read".into());
+    }
+    let (data, rest) = pickle::read_first::<PickledPart>(rest)?;
+    // First, so that code among weights is named whatever else the file lacks.
+    let described = weights(data.clone())?;
+    let (keys, rest) = pickle::read_first::<PickledPart>(rest)?;
+    let mut storages = BTreeMap::new();
+    collect_storages(&data, &mut storages);
+    let places = storage_places(&keys, &storages, &mut file, (code.len() - rest.len()) as u64, bytes)?;
+    check_total(&described, bytes)?;
+    gathered(described, |storage| {
+        let place = places.get(&storage.key).ok_or_else(|| format!("the file has no storage `{}`", storage.key))?;
+        read_at(&mut file, *place, storage.bytes).map_err(failed)
+    })
+}
+
+fn is_little_endian(machine: &Item<PickledPart>) -> bool {
+    let Item::Dict(pairs) = machine else { return false };
+    let named = |key: &Item<PickledPart>| matches!(key, Item::Text(name) if &**name == "little_endian");
+    pairs.iter().any(|(key, value)| named(key) && matches!(value, Item::Bool(true)))
+}
+
+/// Where the numbers of each storage begin in the file, of which each lies within it.
+fn storage_places(
+    keys: &Item<PickledPart>,
+    storages: &BTreeMap<&str, &PickledStorage>,
+    file: &mut File,
+    first: u64,
+    bytes: u64,
+) -> Result<BTreeMap<String, u64>, Problem> {
+    let Item::List(keys) = keys else { return Err("the file has no list of its storages".into()) };
+    let mut places = BTreeMap::new();
+    let mut at = first;
+    for key in keys {
+        let Item::Text(key) = key else { return Err("the key of a storage is not text".into()) };
+        let storage =
+            storages.get(&**key).ok_or_else(|| format!("the file has a storage `{key}` that no tensor uses"))?;
+        let found = read_at(file, at, COUNT).map_err(|_| format!("the file ends before storage `{key}`"))?;
+        let (found, expected) = (u64::from_le_bytes(fixed(&found)), storage.bytes / storage.kind.size() as u64);
+        if found != expected {
+            return Err(format!("storage `{key}` has {found} numbers, its tensors say {expected}"));
+        }
+        places.insert(key.to_string(), at + COUNT);
+        at = at.saturating_add(COUNT).saturating_add(storage.bytes);
+        if at > bytes {
+            return Err(format!("the file has {bytes} bytes, storage `{key}` would end at {at}"));
+        }
+    }
+    Ok(places)
+}
+
+/// Bytes of the count before a storage.
+const COUNT: u64 = 8;
+
+/// Bytes at a place of a file; the caller has compared their number with the size of the file, or it is small.
+fn read_at(file: &mut File, at: u64, count: u64) -> std::io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(at))?;
+    let mut bytes = Vec::new();
+    let read = file.take(count).read_to_end(&mut bytes)?;
+    if read as u64 == count { Ok(bytes) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
+}
+
 /// That tensors which share storages do not have more numbers in all than the file has bytes.
-fn check_total(described: &[(String, Tensor)], bytes: u64) -> Result<(), Problem> {
+fn check_total(described: &[(String, PickledTensor)], bytes: u64) -> Result<(), Problem> {
     let mut left = bytes;
     for (name, tensor) in described {
         let count = tensor.count().ok_or_else(|| format!("tensor `{name}`: impossible shape"))? as u64;
@@ -80,164 +232,12 @@ fn root(archive: &ZipEntries) -> Result<String, Problem> {
     found.map(String::from).ok_or_else(|| "the archive has no `data.pkl`".into())
 }
 
-/// What the pickle describes beside plain data.
-#[derive(Clone, Debug)]
-enum Part {
-    Storage(Storage),
-    Tensor(Tensor),
-}
-
-impl Object for Part {
-    /// `("storage", class, key, device, count)`: where the numbers of tensors are.
-    fn persistent(id: Item<Self>) -> Result<Self, Problem> {
-        let Item::Tuple(parts) = id else { return Err("a storage in `data.pkl` is not a tuple".into()) };
-        let [Item::Text(word), Item::Global(class), Item::Text(key), Item::Text(_), Item::Int(count), ..] =
-            parts.as_slice()
-        else {
-            return Err("a storage in `data.pkl` has another form than PyTorch's".into());
-        };
-        let kind = Element::of(class).ok_or_else(|| format!("numbers of the type `{class}` are not read"))?;
-        if &**word != "storage" || key.contains('/') {
-            return Err("a storage in `data.pkl` has another form than PyTorch's".into());
-        }
-        let bytes = u64::try_from(*count).ok().and_then(|count| count.checked_mul(kind.size() as u64));
-        let bytes = bytes.ok_or_else(|| format!("a storage in `data.pkl` has {count} numbers"))?;
-        Ok(Part::Storage(Storage { kind, key: key.to_string(), bytes }))
-    }
-
-    fn call(name: &str, arguments: &[Item<Self>]) -> Result<Item<Self>, Problem> {
-        Ok(match (name, arguments) {
-            ("collections.OrderedDict", []) => Item::Dict(Vec::new()),
-            (
-                "torch._utils._rebuild_tensor_v2",
-                [Item::Object(Part::Storage(storage)), Item::Int(offset), Item::Tuple(shape), Item::Tuple(strides), ..],
-            ) if shape.len() == strides.len() && shape.len() <= MOST_AXES => Item::Object(Part::Tensor(Tensor {
-                storage: storage.clone(),
-                offset: size(&Item::Int(*offset))?,
-                shape: shape.iter().map(size).collect::<Result<_, _>>()?,
-                strides: strides.iter().map(size).collect::<Result<_, _>>()?,
-            })),
-            ("torch._utils._rebuild_parameter", [Item::Object(Part::Tensor(tensor)), ..]) => {
-                Item::Object(Part::Tensor(tensor.clone()))
-            }
-            _ => return Err(format!("`data.pkl` calls `{name}` in a form that a state dict does not need")),
-        })
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Storage {
-    kind: Element,
-    key: String,
-    bytes: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Tensor {
-    storage: Storage,
-    offset: usize,
-    shape: Vec<usize>,
-    strides: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Element {
-    Half,
-    BFloat16,
-    Float,
-    Double,
-    Int,
-    Long,
-}
-
-impl Element {
-    fn of(storage: &str) -> Option<Self> {
-        Some(match storage {
-            "torch.HalfStorage" => Element::Half,
-            "torch.BFloat16Storage" => Element::BFloat16,
-            "torch.FloatStorage" => Element::Float,
-            "torch.DoubleStorage" => Element::Double,
-            "torch.IntStorage" => Element::Int,
-            "torch.LongStorage" => Element::Long,
-            _ => return None,
-        })
-    }
-
-    fn size(self) -> usize {
-        match self {
-            Element::Half | Element::BFloat16 => 2,
-            Element::Float | Element::Int => 4,
-            Element::Double | Element::Long => 8,
-        }
-    }
-}
-
-fn state_dict(item: Item<Part>) -> Result<Vec<(String, Tensor)>, Problem> {
-    let Item::Dict(pairs) = item else {
-        return Err("the file holds no dictionary of tensors".into());
-    };
-    let named = pairs.into_iter().map(|(key, value)| match (key, value) {
-        (Item::Text(name), Item::Object(Part::Tensor(tensor))) => Ok((name.to_string(), tensor)),
-        (Item::Text(name), _) => Err(format!("`{name}` in the dictionary is not a tensor")),
-        _ => Err("a key of the dictionary is not text".into()),
-    });
-    named.collect()
-}
-
-impl Tensor {
-    fn count(&self) -> Option<usize> {
-        self.shape.iter().try_fold(1_usize, |all, axis| all.checked_mul(*axis))
-    }
-
-    /// The elements in order of the last axis first, out of the bytes of the storage.
-    fn gather(&self, bytes: &[u8]) -> Result<TensorValues, Problem> {
-        let size = self.storage.kind.size();
-        let count = self.count().ok_or("impossible shape")?;
-        let reach = self.shape.iter().zip(&self.strides).try_fold(self.offset, |reach, (axis, stride)| {
-            axis.saturating_sub(1).checked_mul(*stride).and_then(|step| reach.checked_add(step))
-        });
-        let inside = reach.is_some_and(|last| last < bytes.len() / size);
-        if count > 0 && !inside || count > bytes.len() / size {
-            return Err(format!("shape {:?} reaches beyond its {} bytes", self.shape, bytes.len()));
-        }
-        let places = (0..count).map(|index| self.place(index) * size);
-        let cell = |at: usize| &bytes[at..at + size];
-        Ok(match self.storage.kind {
-            Element::Half => TensorValues::F32(places.map(|at| f16::from_le_bytes(fixed(cell(at))).to_f32()).collect()),
-            Element::BFloat16 => {
-                TensorValues::F32(places.map(|at| bf16::from_le_bytes(fixed(cell(at))).to_f32()).collect())
-            }
-            Element::Float => TensorValues::F32(places.map(|at| f32::from_le_bytes(fixed(cell(at)))).collect()),
-            Element::Double => TensorValues::F32(places.map(|at| f64::from_le_bytes(fixed(cell(at))) as f32).collect()),
-            Element::Int => {
-                TensorValues::I64(places.map(|at| i64::from(i32::from_le_bytes(fixed(cell(at))))).collect())
-            }
-            Element::Long => TensorValues::I64(places.map(|at| i64::from_le_bytes(fixed(cell(at)))).collect()),
-        })
-    }
-
-    fn place(&self, mut index: usize) -> usize {
-        let mut place = self.offset;
-        for (axis, stride) in self.shape.iter().zip(&self.strides).rev() {
-            place += index % axis * stride;
-            index /= axis;
-        }
-        place
-    }
-}
-
-fn size(item: &Item<Part>) -> Result<usize, Problem> {
-    match item {
-        Item::Int(value) => usize::try_from(*value).map_err(|_| format!("a tensor has a size of {value}")),
-        other => Err(format!("a tensor has a size that is not a number: {other:?}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::formats::tensors::TensorValues;
 
     fn golden(name: &str) -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("torch/tests/golden").join(name)
@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_pickle_that_calls_something_else_is_refused() {
-        let problem = pickle::read::<Part>(b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.").unwrap_err();
+        let code = b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.";
+        let problem = pickle::read::<PickledPart>(code).and_then(state_dict).unwrap_err();
         assert!(problem.contains("`posix.system`"), "{problem}");
     }
 
@@ -324,13 +325,102 @@ mod tests {
         assert!(message.contains("the tensors up to `4` have more than"), "{message}");
     }
 
+    fn short(text: &str) -> Vec<u8> {
+        [b"\x8c", &[text.len() as u8][..], text.as_bytes()].concat()
+    }
+
+    /// A pickle of a checkpoint with two tensors under `state_dict`, each the whole of one storage of four floats.
+    fn checkpoint() -> Vec<u8> {
+        let weights = tensors_of_one_storage(2, 4);
+        let weights = &weights[2..weights.len() - 1];
+        let parts: [&[u8]; 8] =
+            [b"\x80\x02}(", &short("epoch"), b"K\x05", &short("state_dict"), weights, &short("optimizer"), b"}", b"u."];
+        parts.concat()
+    }
+
+    /// A pickle of two tensors as PyTorch 0.1 wrote them, objects with a state, that are each the whole of one storage of four floats.
+    fn objects_of_one_storage() -> Vec<u8> {
+        let storage = [b"(", &short("storage")[..], b"ctorch\nFloatStorage\n", &short("0"), &short("cpu"), b"K\x04NtQ"];
+        let state = [b"(", &storage.concat()[..], b"K\x00K\x04\x85K\x01\x85tb"].concat();
+        let tensor = |name| [&short(name)[..], b"ctorch\nFloatTensor\n)\x81", &state, b"s"].concat();
+        [b"\x80\x02ccollections\nOrderedDict\n)R", &tensor("0")[..], &tensor("1"), b"."].concat()
+    }
+
+    /// A file of the form before PyTorch 1.6 with one storage `0`.
+    fn before_1_6(pickle: &[u8], numbers: &[f32]) -> Vec<u8> {
+        let parts: [&[u8]; 7] = [
+            b"\x80\x02",
+            MAGIC,
+            b"\x80\x02M\xe9\x03.",
+            b"\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.",
+            pickle,
+            b"\x80\x02]\x8c\x010a.",
+            &(numbers.len() as u64).to_le_bytes(),
+        ];
+        let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+        parts.concat().into_iter().chain(numbers).collect()
+    }
+
+    fn saved(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn weights_of_a_checkpoint_are_read_from_both_forms() {
+        let numbers = [0.5_f32, -1.0, 2.0, 4.0];
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let expected = TensorValues::F32(numbers.to_vec());
+        for pickle in [checkpoint(), tensors_of_one_storage(2, 4), objects_of_one_storage()] {
+            for file in [archive(&pickle, &bytes, false), saved(&before_1_6(&pickle, &numbers))] {
+                assert!(is_saved(file.path()).unwrap());
+                let read = read_checkpoint(file.path()).unwrap();
+                assert_eq!(read.tensors.keys().collect::<Vec<_>>(), ["0", "1"]);
+                assert!(read.tensors.values().all(|tensor| tensor.shape == [4] && tensor.values == expected));
+            }
+        }
+        let problem = read(archive(&checkpoint(), &bytes, false).path()).unwrap_err();
+        assert!(problem.message.contains("`epoch` in the dictionary is not a tensor"), "{problem}");
+        assert!(!is_saved(saved(b"weights").path()).unwrap());
+    }
+
+    #[test]
+    fn code_in_a_checkpoint_is_refused_and_named() {
+        let object = [&b"\x80\x02}("[..], &short("model"), b"ctorchvision.models.resnet\nResNet\n)\x81u."].concat();
+        let module = [&b"\x80\x02}("[..], &short("model"), b"(", &short("module"), b"cmodels\nNet\ntQu."].concat();
+        for (pickle, class) in [(object, "`torchvision.models.resnet.ResNet`"), (module, "`models.Net`")] {
+            for file in [archive(&pickle, &[], false), saved(&before_1_6(&pickle, &[]))] {
+                let failure = read_checkpoint(file.path()).unwrap_err();
+                assert!(failure.message.contains(class) && failure.hint.is_some(), "{failure}");
+            }
+        }
+        let other = [&b"\x80\x02}("[..], &short("epoch"), b"K\x05u."].concat();
+        let failure = read_checkpoint(archive(&other, &[], false).path()).unwrap_err();
+        assert!(failure.message.ends_with("and there is no `state_dict` as in a checkpoint"), "{failure}");
+    }
+
+    #[test]
+    fn damaged_files_of_the_old_form_are_refused() {
+        let whole = before_1_6(&checkpoint(), &[1.0; 4]);
+        for cut in MAGIC.len() + 2..whole.len() {
+            assert!(read_checkpoint(saved(&whole[..cut]).path()).is_err(), "{cut}");
+        }
+        let message = |bytes: &[u8]| read_checkpoint(saved(bytes).path()).unwrap_err().message;
+        assert_eq!(message(&before_1_6(&checkpoint(), &[1.0; 5])), "storage `0` has 5 numbers, its tensors say 4");
+        let end = whole.len() - 1;
+        assert!(message(&whole[..end]).contains("storage `0` would end at"), "{}", message(&whole[..end]));
+        let unused = before_1_6(b"\x80\x02}.", &[1.0]);
+        assert_eq!(message(&unused), "the file has a storage `0` that no tensor uses");
+    }
+
     #[test]
     fn no_truncation_or_flipped_byte_panics() {
         let file = fs_err::read(golden("small.pt")).unwrap();
         let mut archive = ZipEntries::open(File::open(golden("small.pt")).unwrap(), |bytes| bytes).unwrap();
         let code = archive.read("small/data.pkl", MOST_CODE).unwrap();
         for at in 0..code.len() {
-            assert!(pickle::read::<Part>(&code[..at]).is_err());
+            assert!(pickle::read::<PickledPart>(&code[..at]).is_err());
             for value in [0_u8, 0xff, b'R', b'u', b'('] {
                 let mut broken = code.clone();
                 broken[at] = value;

@@ -61,6 +61,14 @@ impl<'a, T: Number> MatrixView<'a, T> {
         Self(self.0.subrows(rows.start, rows.len()))
     }
 
+    /// The numbers of one of its rows.
+    ///
+    /// # Panics
+    /// There is no such row.
+    pub fn row(self, row: usize) -> impl Iterator<Item = T> + 'a {
+        self.0.row(row).iter().copied()
+    }
+
     /// How many rows.
     pub fn rows(self) -> usize {
         self.0.nrows()

@@ -32,6 +32,11 @@ pub fn blocks_within(runs: &[Range<usize>], most: usize) -> Vec<Range<usize>> {
     runs.iter().flat_map(of_run).collect()
 }
 
+/// As many rows, each a block of its own.
+pub fn single_rows(count: usize) -> Vec<Range<usize>> {
+    (0..count).map(|row| row..row + 1).collect()
+}
+
 /// How often each row is taken by a resample with replacement of as many blocks as there are. Blocks are those of [`blocks_within`]; where
 /// some are shorter, resamples have different numbers of rows.
 pub fn resampled(blocks: &[Range<usize>], random: &mut impl Rng) -> Vec<u32> {

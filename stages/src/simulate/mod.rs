@@ -1,6 +1,7 @@
 //! `simulate/...`: the kinds that make simulated data.
 
 mod atlas;
+mod encoded_responses;
 mod field;
 mod freesurfer_folder;
 mod fs_lr_sphere;
@@ -19,4 +20,5 @@ pub fn install(registry: &mut pipe_contract::Registry) {
     registry.add(subject::SimulateSubject);
     registry.add(freesurfer_folder::SimulateFreeSurfer);
     registry.add(responses::SimulateResponses);
+    registry.add(encoded_responses::SimulateEncoded);
 }

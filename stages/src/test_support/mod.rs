@@ -1,6 +1,7 @@
 //! What the tests of several folders share.
 
 pub mod figures;
+pub mod rsa_goldens;
 pub mod scores;
 pub mod small_subject;
 pub mod study;

@@ -7,35 +7,12 @@ use pipe_contract::{Arity, Failure, Kind, Objective, Repro, Runs, Task, Value, c
 use super::channels::{INPUTS, OUTPUTS, of_inputs, of_outputs};
 use super::model_folder::{EPOCH_COLUMNS, EPOCHS, TRAINING, TRAINING_COLUMNS};
 use super::weight_layout::{self, WeightEntry};
+pub use crate::declared::compute_place::{ComputePlace, Pin};
 use crate::formats::channel_statistics::{CHANNEL_COLUMNS, CHANNELS};
 use crate::formats::epoch_table::DIVERGED;
 
 /// The encoders.
 pub const BASE_MODELS: &[&str] = &["resnet18", "resnet34"];
-
-parameters! {
-    /// Where a kind computes.
-    #[derive(Clone, Debug)]
-    pub struct ComputePlace {
-        /// threads inside operations on the processor; their number changes the last digits, so it is part of the key
-        pub threads: u32 = 1, in 1..=1_024;
-        /// `cpu` or `cuda` pin the device; `any` takes what the stage's resources grant
-        pub device: Pin = Pin::Any;
-    }
-}
-
-choice! {
-    /// Which device is asked for.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Pin {
-        /// What the stage's resources grant.
-        Any = "any",
-        /// The processor.
-        Cpu = "cpu",
-        /// A GPU.
-        Cuda = "cuda",
-    }
-}
 
 choice! {
     /// The numbers that convolutions multiply.

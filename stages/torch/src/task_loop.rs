@@ -146,7 +146,7 @@ fn of_panic(panic: &(dyn Any + Send), kind: &str) -> Failure {
     let words = words.unwrap_or("no words").lines().next().unwrap_or_default();
     if words.contains("out of memory") || words.contains("can't allocate memory") {
         return Failure::environment(format!("`{kind}` ran out of memory: {words}"))
-            .hint("lower `batch_size`, run fewer trainings side by side (`-j`), or use smaller images (`pixels`)");
+            .hint("lower `batch_size` (of `net/...`: `batch` and `memory`), run fewer stages side by side (`-j`), or use smaller images (`pixels`, `side`)");
     }
     Failure::internal(format!("`{kind}` panicked: {words}"))
         .hint("the stage's log has the whole message; please report it")

@@ -1,14 +1,14 @@
 //! Tables as text or Parquet: compared column by column, previewed by their first rows.
 //!
 //! All are read as texts, so that a column of numbers is whatever can be read as numbers on both sides, and a table without a line
-//! of names, which other programs write, is compared like any other. Whole numbers are compared as texts.
+//! of names, which other programs write, is compared like any other. Whole numbers are compared as texts, and so are lists in a cell.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use fs_err::File;
 use pipe_contract::Failure;
-use polars::prelude::{CsvWriter, SerWriter};
+use polars::prelude::{AnyValue, Column, CsvWriter, DataFrame, DataType, PolarsError, SerWriter};
 
 use super::difference::difference;
 use crate::formats::data_table;
@@ -73,7 +73,7 @@ fn delimited(path: &Path, delimiter: u8) -> Result<Rows, Failure> {
 
 /// A Parquet file as it would be in CSV.
 fn parquet(path: &Path) -> Result<Rows, Failure> {
-    let mut frame = data_table::read_parquet(path)?;
+    let mut frame = with_lists_as_text(&data_table::read_parquet(path)?)?;
     let mut text = Vec::new();
     CsvWriter::new(&mut text)
         .n_threads(1)
@@ -81,6 +81,34 @@ fn parquet(path: &Path) -> Result<Rows, Failure> {
         .map_err(|error| Failure::internal(format!("a table has no text: {error}")))?;
     let reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&text[..]);
     reader.into_records().collect::<Result<_, _>>().map_err(|error| unreadable(path, &error))
+}
+
+/// The table with each list of a column of lists as one text, which CSV has in their place.
+fn with_lists_as_text(frame: &DataFrame) -> Result<DataFrame, Failure> {
+    let text = |column: &Column| -> Result<Column, PolarsError> {
+        if !matches!(column.dtype(), DataType::List(_)) {
+            return Ok(column.clone());
+        }
+        let cells: Vec<String> =
+            (0..column.len()).map(|row| column.get(row).map(|cell| in_brackets(&cell))).collect::<Result<_, _>>()?;
+        Ok(Column::new(column.name().clone(), cells))
+    };
+    let columns: Result<Vec<Column>, PolarsError> = frame.columns().iter().map(text).collect();
+    columns
+        .and_then(|columns| DataFrame::new(frame.height(), columns))
+        .map_err(|error| Failure::internal(format!("lists in a table have no text: {error}")))
+}
+
+/// A value in full; lists in square brackets.
+fn in_brackets(value: &AnyValue<'_>) -> String {
+    match value {
+        AnyValue::List(list) => {
+            let items: Vec<String> = list.iter().map(|item| in_brackets(&item)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        AnyValue::Float64(number) => format!("{number:?}"),
+        other => other.to_string(),
+    }
 }
 
 fn compare(before: Result<Rows, Failure>, now: Result<Rows, Failure>) -> Result<f64, String> {
@@ -141,6 +169,8 @@ fn head(rows: &Rows, wanted: usize) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use polars::prelude::{NamedFrom, Series};
+
     use super::*;
     use crate::formats::data_table::DataTable;
 
@@ -192,6 +222,23 @@ mod tests {
         assert_eq!(compare_parquet(&before, &now), Ok(0.25));
         assert_eq!(columns_of_parquet(&now).unwrap(), ["sid", "dice"]);
         assert_eq!(head_of_parquet(&before, 1).unwrap(), "   sid  dice\n010512   0.5\n1 of 2 rows, 2 columns\n");
+    }
+
+    #[test]
+    fn lists_in_cells_are_compared_as_text() {
+        let two = Two::new();
+        let write = |name: &str, number: f64| {
+            let inner = |numbers: &[f64]| Series::new("".into(), numbers);
+            let rows = Series::new("".into(), [inner(&[0.0, number]), inner(&[0.5])]);
+            let cells = Column::from(Series::new("matrix".into(), [rows]));
+            let path = two.0.path().join(name);
+            data_table::write_parquet(&path, &mut DataFrame::new(1, vec![cells]).unwrap()).unwrap();
+            path
+        };
+        let (before, now) = (write("before", 0.1), write("now", 0.2));
+        assert_eq!(head_of_parquet(&before, 1).unwrap(), "matrix\n[[0.0, 0.1], [0.5]]\n1 of 1 rows, 1 columns\n");
+        assert_eq!(compare_parquet(&before, &before), Ok(0.0));
+        assert!(compare_parquet(&before, &now).is_err());
     }
 
     #[test]

@@ -5,9 +5,7 @@
 //! and any can fade where another map is low. Pixels are a picture of the mapping's size; outlines and letters stay vectors.
 //! The table says of every map what is in the picture.
 
-mod legend;
 mod lines;
-mod scale;
 mod sheet;
 mod shown;
 
@@ -17,11 +15,11 @@ use pipe_contract::{
     Arity, Column, Context, Coordinates, Ended, Failure, IMPORTANT, Kind, StageKind, Task, choice, parameters,
 };
 
-use self::legend::{KeyPart, Legend};
 use self::lines::Lines;
-use self::scale::ColourScale;
 use self::sheet::{FigureStyle, Names, Sheet, SheetCell};
 use self::shown::{Fade, Shown, ShownUnits, distinguish, forget_infinite, lab_title, limits, title, two};
+use super::legend::{KeyPart, Legend};
+use super::scale::ColourScale;
 use crate::formats::cortex::FlattenedCortex;
 use crate::formats::cortical_map::{CorticalMap, MapValues, Measure};
 use crate::formats::data_table::{self, DataTable, STAMP};

@@ -4,8 +4,8 @@
 
 use pipe_contract::choice;
 
-use super::legend::{Legend, bar};
 use super::lines::{LineFrame, LineStyle, Lines, light_style, paper_style};
+use crate::figure::legend::{Legend, bar};
 use crate::formats::drawing::{Anchor, CanvasPoint, Colour, Drawing, FigureNotes, Lettering, Raster, wrapped};
 use crate::numeric::counts::real;
 

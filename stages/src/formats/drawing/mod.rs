@@ -4,7 +4,7 @@
 //! set in the one font that is compiled in, and nothing but the drawing itself reaches the files (no clock, no system font,
 //! no locale). Several folders of kinds use it. Independent of cortex and scores.
 //!
-//! Its files use each other in one direction: `colour`, `colour_maps`, `raster`, `font`, then `canvas`, then `axes`, `measure` and `render`.
+//! Its files use each other in one direction: `colour`, `colour_maps`, `raster`, `font`, then `canvas`, then `axes`, `measure`, `pixels` and `render`.
 
 pub mod axes;
 mod canvas;
@@ -12,6 +12,7 @@ pub mod colour;
 pub mod colour_maps;
 mod font;
 mod measure;
+mod pixels;
 mod raster;
 mod render;
 
@@ -22,5 +23,6 @@ pub use font::FAMILY;
 #[cfg(test)]
 pub use measure::text_boxes;
 pub use measure::{FigureNotes, text_width, wrapped};
+pub use pixels::rendered_pixels;
 pub use raster::Raster;
 pub use render::{SMALLEST_TEXT, WIDEST, save};

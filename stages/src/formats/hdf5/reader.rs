@@ -35,6 +35,10 @@ pub enum IndexPick {
 
 /// Elements that a dataset may have without being stored, because they have the fill value; more than any hemisphere has.
 const MOST_FILLED: u64 = 1 << 20;
+/// The most bytes of the texts of one dataset.
+const MOST_TEXT: u64 = 256 << 20;
+/// The attribute that MATLAB gives to all its datasets.
+const OF_MATLAB: &str = "MATLAB_class";
 /// The largest chunk of a dataset, unpacked; writers make chunks of some megabytes.
 const MOST_CHUNK: usize = 256 << 20;
 
@@ -87,6 +91,66 @@ impl File {
         })?;
         names.sort();
         Ok(names)
+    }
+
+    /// The names of the datasets in a group at the top, sorted; none if there is no such group.
+    ///
+    /// # Errors
+    /// The list of them is damaged; input's blame.
+    pub fn members(&self, group: &str) -> Result<Vec<String>, Failure> {
+        match self.file.group(group).and_then(|group| group.member_names()) {
+            Ok((_, mut names)) => {
+                names.sort();
+                Ok(names)
+            }
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) => {
+                Err(Failure::input(format!("the names of the datasets in `{group}` cannot be read: {error}"))
+                    .at(self.name.clone())
+                    .hint(INCOMPLETE))
+            }
+        }
+    }
+
+    /// Whether a dataset holds texts.
+    ///
+    /// # Errors
+    /// There is no such dataset, or it is damaged; input's blame.
+    pub fn holds_texts(&self, dataset: &str) -> Result<bool, Failure> {
+        Ok(matches!(self.dataset(dataset)?.dtype(), Datatype::String { .. }))
+    }
+
+    /// Whether a dataset holds floats, else whole numbers or something else.
+    ///
+    /// # Errors
+    /// There is no such dataset, or it holds no numbers; input's blame.
+    pub fn holds_floats(&self, dataset: &str) -> Result<bool, Failure> {
+        let found = self.dataset(dataset)?;
+        Ok(matches!(found.dtype(), Datatype::FloatingPoint { .. }))
+    }
+
+    /// Whether MATLAB wrote a dataset, which has its axes in the order opposite to MATLAB's.
+    ///
+    /// # Errors
+    /// There is no such dataset; input's blame.
+    pub fn is_of_matlab(&self, dataset: &str) -> Result<bool, Failure> {
+        Ok(self.dataset(dataset)?.attribute(OF_MATLAB).is_ok())
+    }
+
+    /// All texts of a dataset, slowest dimension first.
+    ///
+    /// # Errors
+    /// There is no such dataset, it is damaged or empty, or holds something else; input's blame.
+    pub fn texts(&self, dataset: &str) -> Result<Vec<String>, Failure> {
+        let found = self.dataset(dataset)?;
+        let shape = self.checked_shape(dataset, &found)?;
+        if !matches!(found.dtype(), Datatype::String { .. }) {
+            return Err(self.fault(dataset, "holds no texts".to_owned()));
+        }
+        let size = found.raw_element_size().map_err(|error| self.unreadable(dataset, &error))?.max(1);
+        let most = self.most_stored(&found, 1).min(MOST_TEXT) / size as u64;
+        self.check_count(dataset, &shape, shape.iter().copied(), most)?;
+        found.read_strings().map_err(|error| self.unread(dataset, &found, &error))
     }
 
     /// The lengths of a dataset's dimensions, slowest first; none for a single number.

@@ -20,8 +20,10 @@ use crate::support::{Listener, Subjects, bytes, device, run, task};
 fn declared_and_present_are_the_same_kinds() {
     let mut here: Vec<_> = pipe_torch::stages().iter().map(|stage| stage.kind()).collect();
     let mut declared = pipe_stages::unet::declarations::in_worker();
+    declared.extend(pipe_stages::net::network_kinds::in_worker());
     let mut registry = pipe_contract::Registry::new();
     pipe_stages::unet::install(&mut registry);
+    pipe_stages::net::install(&mut registry);
     here.sort_by_key(|kind| kind.name);
     declared.sort_by_key(|kind| kind.name);
     assert_eq!(format!("{here:?}"), format!("{declared:?}"));

@@ -76,7 +76,20 @@ fn a_worker_sends_hello_runs_tasks_and_quits() {
     let FromWorker::Hello { protocol, build, kinds } = worker.receive() else { panic!() };
     assert_eq!((protocol, build.as_str()), (PROTOCOL, pipe_stages::BUILD_ID));
     let kinds: Vec<(&str, u32)> = kinds.iter().map(|(name, version)| (name.as_str(), *version)).collect();
-    assert_eq!(kinds, [("unet/train", 3), ("unet/predict", 3), ("unet/device", 1)]);
+    assert_eq!(
+        kinds,
+        [
+            ("unet/train", 3),
+            ("unet/predict", 3),
+            ("unet/device", 1),
+            ("net/rdms", 1),
+            ("net/features", 1),
+            ("net/anova", 1),
+            ("net/decode", 1),
+            ("net/train", 1),
+            ("net/calibrate", 1),
+        ]
+    );
 
     let ToWorker::Task { task } = training(folder.path(), 1) else { panic!() };
     let unknown = Task { kind: "unet/guess".into(), ..*task.clone() };

@@ -155,7 +155,7 @@ fn jpeg_pixels(bytes: &[u8]) -> Result<RgbPicture, Failure> {
     Ok(RgbPicture { width, height, rgb })
 }
 
-/// Red, green and blue of cyan, magenta, yellow and black as JPEG files have them, where 255 is no ink: what black leaves, less its share
+/// Red, green and blue of cyan, magenta, yellow and black as JPEG files have them, where 255 means that there is none: what black leaves, less its share
 /// of a colour (Pillow's `convert("RGB")`).
 fn of_stored_inks(stored: &[u8]) -> [u8; 3] {
     let left = u32::from(stored[3]);

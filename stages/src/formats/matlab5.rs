@@ -685,8 +685,8 @@ mod tests {
     fn rdms_of_the_92_images_are_read() {
         for (name, variable, shape) in [
             ("92_brainRDMs.mat", "RDMs", &[1, 4, 2][..]),
-            ("92_modelRDMs.mat", "Models", &[1, 8]),
-            ("92_behavRDMs.mat", "rdms_behav_92", &[1, 16]),
+            ("92_modelRDMs.mat", "Models", &[1, 8][..]),
+            ("92_behavRDMs.mat", "rdms_behav_92", &[1, 16][..]),
         ] {
             let file = MatFile::open(&data("").join(name)).unwrap();
             assert_eq!(file.names(), [variable]);
